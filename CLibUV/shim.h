@@ -1,0 +1,19 @@
+#ifndef PARLEY_CLIBUV_SHIM_H
+#define PARLEY_CLIBUV_SHIM_H
+
+#include <uv.h>
+
+/* libuv's handle kinds are C "subclasses": Swift sees unrelated structs and macros it cannot call.
+ * Upcasts only; there is no logic here. */
+
+static inline uv_handle_t *clibuv_tcp_as_handle(uv_tcp_t *tcp) { return (uv_handle_t *)tcp; }
+static inline uv_stream_t *clibuv_tcp_as_stream(uv_tcp_t *tcp) { return (uv_stream_t *)tcp; }
+static inline uv_handle_t *clibuv_stream_as_handle(uv_stream_t *stream) { return (uv_handle_t *)stream; }
+static inline uv_handle_t *clibuv_async_as_handle(uv_async_t *async) { return (uv_handle_t *)async; }
+static inline uv_handle_t *clibuv_timer_as_handle(uv_timer_t *timer) { return (uv_handle_t *)timer; }
+static inline uv_handle_t *clibuv_prepare_as_handle(uv_prepare_t *prepare) { return (uv_handle_t *)prepare; }
+static inline uv_handle_t *clibuv_idle_as_handle(uv_idle_t *idle) { return (uv_handle_t *)idle; }
+static inline uv_handle_t *clibuv_poll_as_handle(uv_poll_t *poll) { return (uv_handle_t *)poll; }
+static inline uv_req_t *clibuv_getaddrinfo_as_req(uv_getaddrinfo_t *request) { return (uv_req_t *)request; }
+
+#endif

@@ -1,0 +1,158 @@
+// The end of a connection: orderly, by failure, or because the greeting failed.
+
+extension Connection {
+    public func close() async {
+        close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
+        _ = await outbound.wait(in: \.lifeWaiters) { outbound in
+            if case .ended = outbound.life { true } else { false }
+        }
+    }
+
+    /// Begins an orderly end: no more sends, no more deliveries; what was sent is written out.
+    /// The first reason wins. Any thread.
+    ///
+    /// - Parameter greetingFailure: what a dial rethrows, when it is not the reason itself.
+    func close(because reason: ParleyError, greetingFailure: (any Error)? = nil) {
+        let woken: [WaitQueue.Woken]? = outbound.withLock { outbound in
+            guard outbound.life.reason == nil else { return nil }
+            if case .greeting = outbound.life { outbound.greetingFailure = greetingFailure }
+            outbound.life = .closing(reason)
+            return [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()]
+        }
+        guard let woken else { return }
+        let readers = inbound.withLock { inbound in
+            inbound.closed = reason.code == .endOfStream ? nil : reason
+            return inbound.readers.wakeAll()
+        }
+        for waiters in woken + [readers] { waiters.resume() }
+        loop.perform { [self] in beginEnding() }
+    }
+
+    /// Ends at once, with `reason` for everyone who waits. What was received whole is still delivered.
+    /// The first reason wins. Any thread.
+    func fail(_ reason: ParleyError) {
+        let woken: [WaitQueue.Woken]? = outbound.withLock { outbound in
+            if case .ended = outbound.life { return nil }
+            // An orderly end that gets stuck keeps the reason for which it began.
+            outbound.life = .ended(outbound.life.reason ?? reason)
+            return [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()]
+        }
+        guard let woken else { return }
+        let readers = inbound.withLock { inbound in
+            inbound.state.endInput(reason)
+            return inbound.readers.wakeAll()
+        }
+        for waiters in woken + [readers] { waiters.resume() }
+        loop.perform { [self] in closeLink() }
+    }
+
+    /// The greeting went well.
+    ///
+    /// - Returns: false when the connection has ended meanwhile.
+    func open() -> Bool {
+        let woken: WaitQueue.Woken? = outbound.withLock { outbound in
+            guard case .greeting = outbound.life else { return nil }
+            outbound.life = .open
+            return outbound.lifeWaiters.wakeAll()
+        }
+        woken?.resume()
+        return woken != nil
+    }
+
+    /// Waits for the end of the greeting.
+    ///
+    /// - Throws: why it failed; ``ParleyError`` `cancelled` when the task was cancelled.
+    func waitUntilGreeted() async throws {
+        let isInTime = await outbound.wait(in: \.lifeWaiters) { outbound in
+            if case .greeting = outbound.life { false } else { true }
+        }
+        guard isInTime else {
+            let reason = ParleyError.cancelled("dialing \(remoteAddress)")
+            fail(reason)
+            throw reason
+        }
+        try outbound.withLock { outbound in
+            if let failure = outbound.greetingFailure { throw failure }
+            if let reason = outbound.life.reason { throw reason }
+        }
+    }
+}
+
+// MARK: - The loop's side
+
+extension Connection {
+    /// How long to wait before looking again whether the other side's kernel has everything.
+    private static let firstLook = Duration.milliseconds(1)
+    private static let longestLook = Duration.milliseconds(100)
+
+    private func beginEnding() {
+        guard ending == .no, link != nil else { return }
+        ending = .flushing
+        timers.greeting?.stop()
+        timers.stream?.stop()
+        timer(\.ending).start(after: node.options.closeTimeout) { [self] in
+            // What is unwritten is lost: the other side shall see a reset, not an orderly end.
+            closeLink(abortively: writingBytes > 0 || outbound.withLock { !$0.buffer.isEmpty })
+        }
+        // What still arrives is dropped: bytes left in the socket would turn the close into a reset, and that
+        // could take what was sent with it.
+        inbound.withLock { $0.isReading = true }
+        link?.setReading(true)
+        flush()
+    }
+
+    /// Everything is written: says so, and waits until it has arrived.
+    func linger() {
+        ending = .lingering
+        link?.shutdown()
+        let deadline = ContinuousClock.now + node.options.closeTimeout
+        waitForAcknowledgement(look: Self.firstLook, until: deadline)
+    }
+
+    private func waitForAcknowledgement(look: Duration, until deadline: ContinuousClock.Instant) {
+        guard let link, !link.isAcknowledged, .now < deadline else { return closeLink() }
+        timer(\.ending).start(after: look) { [self] in
+            waitForAcknowledgement(look: min(look * 2, Self.longestLook), until: deadline)
+        }
+    }
+
+    /// The link does not take any more. What it still has to deliver is read before the end.
+    func writeFailed(_ error: ParleyError) {
+        writingBytes = 0
+        let (woken, isReading) = (
+            outbound.withLock { outbound in
+                if outbound.life.reason == nil { outbound.life = .closing(error) }
+                outbound.buffer = WireBuffer()
+                return [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()]
+            }, inbound.withLock { $0.isReading }
+        )
+        for waiters in woken { waiters.resume() }
+        guard isReading, ending == .no else { return fail(error) }
+        ending = .draining
+        timer(\.ending).start(after: node.options.closeTimeout) { [self] in fail(error) }
+    }
+
+    func closeLink(abortively: Bool = false) {
+        loop.assertIsCurrent()
+        guard let link, ending != .over else { return }
+        ending = .over
+        for timer in [timers.greeting, timers.stream, timers.deadline, timers.ending] { timer?.close() }
+        timers = Timers()
+        link.close(abortively: abortively)
+    }
+
+    func linkDidClose() {
+        link = nil
+        let (reason, woken) = outbound.withLock { outbound in
+            let reason = outbound.life.reason ?? ParleyError(.closed, "the connection is closed")
+            outbound.life = .ended(reason)
+            return (reason, [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()])
+        }
+        for waiters in woken { waiters.resume() }
+        inbound.withLock { inbound in
+            inbound.state.endInput(reason)
+            return inbound.readers.wakeAll()
+        }.resume()
+        node.connectionEnded(self, reason)
+    }
+}

@@ -1,0 +1,101 @@
+// Raw reads: the handshake's and the stream's. Any thread, except where it says the loop's.
+
+extension Connection {
+    public func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>? {
+        guard count > 0 else {
+            throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(remoteAddress)")
+        }
+        while true {
+            let (result, epoch, resumesReading) = try inbound.withLock {
+                inbound throws(ParleyError) in
+                if let closed = inbound.closed { throw closed }
+                try checkDeadline(inbound.readDeadline, "reading")
+                let result = try inbound.state.read(upTo: count)
+                if case .bytes = result { inbound.streamActivity = .now }
+                let resumesReading = !inbound.isReading && inbound.state.wantsInput(isReading: false)
+                return (result, inbound.readers.epoch, resumesReading)
+            }
+            if resumesReading { loop.perform { [self] in settleReading() } }
+            switch result {
+            case .bytes(let bytes): return bytes
+            case .end: return nil
+            case .wait: break
+            }
+            guard await inbound.wait(in: \.readers, unless: { $0.readers.epoch != epoch }) else {
+                throw .cancelled("reading from \(remoteAddress)")
+            }
+        }
+    }
+
+    public func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8> {
+        guard count > 0 else { return [] }
+        var collected: ArraySlice<UInt8> = []
+        while collected.count < count {
+            guard let bytes = try await read(upTo: count - collected.count) else {
+                throw ParleyError(
+                    .endOfStream, "\(remoteAddress) ended after \(collected.count) of \(count) bytes")
+            }
+            if collected.isEmpty { collected = bytes } else { collected.append(contentsOf: bytes) }
+        }
+        return collected
+    }
+
+    public func closeStream() {
+        let wasOpen = inbound.withLock { $0.state.closeStream() }
+        if wasOpen { loop.perform { [self] in receive() } }
+    }
+
+    /// Drops the peer when its stream's reader takes too long. The loop's thread only.
+    func watchStream() {
+        guard let timeout = node.options.streamIdleTimeout, link != nil else { return }
+        let idle: Duration? = inbound.withLock { inbound in
+            inbound.state.phase == .stream ? inbound.streamActivity.duration(to: .now) : nil
+        }
+        guard let idle else { return }
+        if idle >= timeout {
+            fail(ParleyError(.timedOut, "no byte of the stream from \(remoteAddress) was read for \(timeout)"))
+        } else {
+            // One timer that looks back costs nothing per read.
+            timer(\.stream).start(after: timeout - idle) { [self] in watchStream() }
+        }
+    }
+}
+
+// MARK: - Deadlines
+
+extension Connection {
+    public func setDeadline(_ deadline: ContinuousClock.Instant?) {
+        setReadDeadline(deadline)
+        setWriteDeadline(deadline)
+    }
+
+    public func setReadDeadline(_ deadline: ContinuousClock.Instant?) {
+        inbound.withLock { $0.readDeadline = deadline }
+        loop.perform { [self] in armDeadline() }
+    }
+
+    public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {
+        outbound.withLock { $0.writeDeadline = deadline }
+        loop.perform { [self] in armDeadline() }
+    }
+
+    func checkDeadline(_ deadline: ContinuousClock.Instant?, _ what: String) throws(ParleyError) {
+        if let deadline, deadline <= .now {
+            throw ParleyError(.timedOut, "the deadline for \(what) (\(remoteAddress)) has passed")
+        }
+    }
+
+    /// Wakes whoever waits when the next deadline passes: they look at the clock themselves.
+    private func armDeadline() {
+        guard link != nil else { return }
+        let deadlines = [inbound.withLock { $0.readDeadline }, outbound.withLock { $0.writeDeadline }]
+        let now = ContinuousClock.now
+        inbound.withLock { $0.readers.wakeAll() }.resume()
+        outbound.withLock { $0.senders.wakeAll() }.resume()
+        guard let next = deadlines.compactMap({ $0 }).filter({ $0 > now }).min() else {
+            timers.deadline?.stop()
+            return
+        }
+        timer(\.deadline).start(after: now.duration(to: next)) { [self] in armDeadline() }
+    }
+}

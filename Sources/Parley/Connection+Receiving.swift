@@ -1,0 +1,81 @@
+// From the link's bytes to RPCs in the inbox. Everything here happens on the loop's thread.
+
+extension Connection: LinkOwner {
+    func linkDidRead(_ block: [UInt8]) {
+        guard ending == .no || ending == .draining else { return }
+        receive { $0.receive(block[...]) }
+    }
+
+    func linkDidEnd(_ reason: ParleyError) {
+        switch ending {
+        case .no where reason.code == .endOfStream:
+            receive { $0.endInput(reason) }
+        case .no:
+            fail(reason)
+        case .flushing where reason.code == .endOfStream:
+            break  // The other side reads on: what was sent to it still goes out.
+        case .draining, .flushing, .lingering, .over:
+            closeLink()
+        }
+    }
+
+    /// Changes the state by `input`, delivers what can be decoded of it, and decides whether to read on.
+    func receive(_ input: (inout PeerState) -> Void = { _ in }) {
+        loop.assertIsCurrent()
+        var rpcs = node.takeScratch()
+        var failure: ParleyError?
+        let space = node.inbox.space
+        let (readers, finalReason, isStream) = inbound.withLock { inbound in
+            input(&inbound.state)
+            if inbound.closed != nil { inbound.state.dropInput() }
+            let phase = inbound.state.phase
+            do throws(ParleyError) {
+                _ = try inbound.state.decode(limit: space) { payload, stream in
+                    rpcs.append(RPC(peer: self, payload: payload, stream: stream))
+                }
+            } catch { failure = error }
+            let isStream = inbound.state.phase == .stream && phase != .stream
+            if isStream { inbound.streamActivity = .now }
+            // Whoever reads raw looks again: there may be bytes, a stream, or the end.
+            let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
+            let readers = canRead ? inbound.readers.wakeAll() : WaitQueue.Woken()
+            return (readers, inbound.state.finalReason, isStream)
+        }
+        let spaceLeft = rpcs.isEmpty ? space : node.inbox.offer(rpcs)
+        let isFilling = spaceLeft == 0 && !rpcs.isEmpty
+        node.returnScratch(rpcs)
+        readers.resume()
+        if isStream { watchStream() }
+        if let failure { return fail(failure) }
+        if let finalReason { return close(because: finalReason) }
+        settleReading(isFillingInbox: isFilling)
+    }
+
+    /// Reads on, or stops: whatever the state wants, unless the inbox has no room.
+    func settleReading(isFillingInbox: Bool = false) {
+        loop.assertIsCurrent()
+        let isLive = ending == .no || ending == .draining
+        let (wants, isBlocked) = inbound.withLock { inbound in
+            let isBlocked = isFillingInbox || inbound.state.hasUndecodedMessages
+            let wants = inbound.state.wantsInput(isReading: inbound.isReading)
+            if isLive { inbound.isReading = wants && !isBlocked && !isWaitingForInbox }
+            return (inbound.isReading, isBlocked)
+        }
+        if isLive { link?.setReading(wants) }
+        guard isBlocked, !isWaitingForInbox else { return }
+        isWaitingForInbox = true
+        node.inbox.whenSpace { [self] in
+            loop.execute { [self] in
+                isWaitingForInbox = false
+                receive()
+            }
+        }
+    }
+
+    /// The greeting is over: what has arrived behind the handshake goes to the decoder.
+    func finishGreeting() {
+        timers.greeting?.close()
+        timers.greeting = nil
+        receive { $0.finishGreeting() }
+    }
+}

@@ -1,0 +1,123 @@
+import Logging
+
+/// What every peer of this library is: one greeted conversation over a link, be it a socket or a pipe in memory.
+///
+/// The receiving half (`inbound`) and the sending half (`outbound`) each have a lock, so any thread may read, send
+/// and close; the link and the timers belong to the loop's thread. The pieces:
+/// `Connection+Receiving` (bytes to RPCs), `Connection+Reading` (raw reads and streams),
+/// `Connection+Sending`, `Connection+Ending`.
+///
+/// `@unchecked Sendable`: the locks and the loop's thread between them guard everything that changes.
+public class Connection: @unchecked Sendable {
+    public let isOutbound: Bool
+    public let localAddress: SocketAddress
+    public let remoteAddress: SocketAddress
+
+    let node: Node
+    let inbound: Lock<Inbound>
+    let outbound: Lock<Outbound>
+
+    // The loop's thread only, from here on.
+
+    /// Nil once it is closed.
+    var link: (any Link)?
+    /// Bytes that the link has taken and not written yet.
+    var writingBytes = 0
+    /// An empty buffer that changes places with the filled one.
+    var spareBuffer = WireBuffer()
+    /// The inbox will call when it has room; until then nothing is read.
+    var isWaitingForInbox = false
+    var ending = Ending.no
+    var timers = Timers()
+
+    struct Inbound {
+        var state: PeerState
+        var readers = WaitQueue()
+        var readDeadline: ContinuousClock.Instant?
+        /// When a stream's reader last got bytes, or the stream began.
+        var streamActivity = ContinuousClock.now
+        /// What the link was last told.
+        var isReading = false
+        /// This side has closed: reads throw this, whatever is left to read.
+        var closed: ParleyError?
+    }
+
+    struct Outbound {
+        var encoder: any Decoder
+        /// Accepted, and not yet handed to the link.
+        var buffer = WireBuffer()
+        /// Accepted and not yet written, the link's share included.
+        var unwrittenBytes = 0
+        var isFlushRequested = false
+        var isStreamOpen = false
+        var life = Life.greeting
+        /// What a dial rethrows.
+        var greetingFailure: (any Error)?
+        var writeDeadline: ContinuousClock.Instant?
+        var senders = WaitQueue()
+        var lifeWaiters = WaitQueue()
+    }
+
+    /// From the handshake to the end.
+    enum Life {
+        case greeting
+        case open
+        /// Refuses sends, and writes out what it has.
+        case closing(ParleyError)
+        case ended(ParleyError)
+
+        var reason: ParleyError? {
+            switch self {
+            case .greeting, .open: nil
+            case .closing(let reason), .ended(let reason): reason
+            }
+        }
+    }
+
+    /// How far the end has come.
+    enum Ending {
+        case no
+        /// The link takes nothing any more, but may still have something to deliver.
+        case draining
+        /// An orderly end writes out what was sent.
+        case flushing
+        /// All of it is written; not all has arrived at the other side.
+        case lingering
+        case over
+    }
+
+    /// Made when they are first needed: most peers never need most of them.
+    struct Timers {
+        var greeting: LoopTimer?
+        var stream: LoopTimer?
+        var deadline: LoopTimer?
+        var ending: LoopTimer?
+    }
+
+    init(
+        node: Node, link: any Link, isOutbound: Bool, localAddress: SocketAddress, remoteAddress: SocketAddress
+    ) {
+        self.node = node
+        self.link = link
+        self.isOutbound = isOutbound
+        self.localAddress = localAddress
+        self.remoteAddress = remoteAddress
+        inbound = Lock(Inbound(state: PeerState(decoder: node.options.decoder.makeDecoder())))
+        outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))
+    }
+
+    var loop: EventLoop { node.loop }
+
+    /// The timer at `path`, made now if there is none. The loop's thread only.
+    func timer(_ path: WritableKeyPath<Timers, LoopTimer?>) -> LoopTimer {
+        if let timer = timers[keyPath: path] { return timer }
+        let timer = LoopTimer(on: loop)
+        timers[keyPath: path] = timer
+        return timer
+    }
+}
+
+extension Connection: CustomStringConvertible {
+    /// `peer 127.0.0.1:51514 (inbound)`
+    public var description: String { "peer \(remoteAddress) (\(isOutbound ? "outbound" : "inbound"))" }
+}

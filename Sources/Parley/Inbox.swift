@@ -1,0 +1,157 @@
+/// The bounded queue between a transport and its consumers.
+///
+/// Any number of tasks may consume; each RPC goes to exactly one of them, in the order of arrival. It never drops:
+/// a transport asks for ``space`` first, stops reading the peer that filled the inbox, and starts again when
+/// consumers have taken half. You meet it when you write a ``Transport`` of your own.
+public final class Inbox: Sendable {
+    private struct State {
+        /// Taken ones are nil until the array is emptied or compacted.
+        var queue: [RPC?] = []
+        var head = 0
+        var isFinished = false
+        var consumers = WaitQueue()
+        var producers: [@Sendable () -> Void] = []
+
+        var count: Int { queue.count &- head }
+
+        mutating func removeTaken() {
+            // An idle transport keeps a small array.
+            queue.removeAll(keepingCapacity: queue.capacity <= 4_096)
+            head = 0
+        }
+    }
+
+    /// How many RPCs it holds before producers have to wait.
+    public let capacity: Int
+    private let state = Lock(State())
+
+    /// An empty inbox; `capacity` is at least 1.
+    public init(capacity: Int) { self.capacity = max(1, capacity) }
+
+    // MARK: Producing
+
+    /// How many more RPCs a producer may offer now.
+    public var space: Int { state.withLock { max(0, capacity - $0.count) } }
+
+    /// Appends RPCs and wakes consumers. Any thread; never blocks. After ``finish()`` they are dropped.
+    ///
+    /// - Returns: the space that is left.
+    @discardableResult
+    public func offer(_ rpcs: [RPC]) -> Int {
+        let (woken, space) = state.withLock { state in
+            guard !state.isFinished else { return (WaitQueue.Woken(), capacity) }
+            for rpc in rpcs { state.queue.append(rpc) }
+            return (state.consumers.wake(atMost: rpcs.count), max(0, capacity - state.count))
+        }
+        woken.resume()
+        return space
+    }
+
+    /// Calls `action` once, from a consumer's thread or at once, when at least half of the capacity is free.
+    public func whenSpace(_ action: @escaping @Sendable () -> Void) {
+        let isNow = state.withLock { state in
+            if state.isFinished || state.count <= capacity / 2 { return true }
+            state.producers.append(action)
+            return false
+        }
+        if isNow { action() }
+    }
+
+    /// Nothing more will be offered: consumers drain what is left, and then end.
+    public func finish() {
+        let (woken, producers) = state.withLock { state in
+            state.isFinished = true
+            defer { state.producers = [] }
+            return (state.consumers.wakeAll(), state.producers)
+        }
+        woken.resume()
+        for producer in producers { producer() }
+    }
+
+    // MARK: Consuming
+
+    /// The oldest RPC; waits for one. Nil when the inbox is finished and empty, or the task is cancelled.
+    func next() async -> RPC? {
+        await take { state in
+            guard let rpc = state.queue[state.head].take() else { return nil }
+            state.head &+= 1
+            return rpc
+        }
+    }
+
+    /// Everything there is, at least one RPC; waits for one. Nil as for ``next()``.
+    func nextBatch() async -> [RPC]? {
+        await take { state in
+            let batch = state.queue[state.head...].compactMap { $0 }
+            state.head = state.queue.count
+            return batch
+        }
+    }
+
+    private func take<Taken>(_ body: (inout State) -> Taken?) async -> Taken? {
+        while true {
+            let (taken, isOver, producers) = state.withLock { state in
+                let taken = state.count > 0 ? body(&state) : nil
+                var producers: [@Sendable () -> Void] = []
+                if !state.producers.isEmpty, state.count <= capacity / 2 { swap(&producers, &state.producers) }
+                if state.head == state.queue.count { state.removeTaken() }
+                return (taken, taken == nil && state.isFinished, producers)
+            }
+            for producer in producers { producer() }
+            if taken != nil || isOver { return taken }
+            guard await state.wait(in: \.consumers, unless: { $0.count > 0 || $0.isFinished }) else { return nil }
+        }
+    }
+}
+
+/// What a transport's peers send, one RPC at a time: `for await rpc in transport.consume()`.
+///
+/// Any number of tasks may iterate, each RPC goes to one of them. The sequence ends when the transport is closed
+/// and everything that had arrived is consumed, or when the task is cancelled.
+public struct RPCSequence: AsyncSequence, Sendable {
+    let inbox: Inbox
+
+    /// The RPCs of an inbox; for transports of your own.
+    public init(_ inbox: Inbox) { self.inbox = inbox }
+
+    /// The same RPCs in arrays of what has arrived since the last one: for consumers that would rather pay once
+    /// for many messages.
+    public var batches: RPCBatches { RPCBatches(inbox: inbox) }
+
+    /// An iterator; iterators of one sequence share its RPCs.
+    public func makeAsyncIterator() -> Iterator { Iterator(inbox: inbox) }
+
+    /// Takes RPCs out of the inbox.
+    public struct Iterator: AsyncIteratorProtocol {
+        let inbox: Inbox
+
+        /// Waits for the next RPC; nil at the end or when the task is cancelled.
+        public mutating func next() async -> RPC? { await inbox.next() }
+
+        /// Waits for the next RPC; nil at the end or when the task is cancelled.
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RPC? {
+            await inbox.next()
+        }
+    }
+}
+
+/// What a transport's peers send, in non-empty arrays; see ``RPCSequence/batches``.
+public struct RPCBatches: AsyncSequence, Sendable {
+    let inbox: Inbox
+
+    /// An iterator; iterators of one sequence share its RPCs.
+    public func makeAsyncIterator() -> Iterator { Iterator(inbox: inbox) }
+
+    /// Takes everything that is there out of the inbox.
+    public struct Iterator: AsyncIteratorProtocol {
+        let inbox: Inbox
+
+        /// Waits until something has arrived; nil at the end or when the task is cancelled.
+        public mutating func next() async -> [RPC]? { await inbox.nextBatch() }
+
+        /// Waits until something has arrived; nil at the end or when the task is cancelled.
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> [RPC]? {
+            await inbox.nextBatch()
+        }
+    }
+}

@@ -1,0 +1,35 @@
+/// The bytes under a ``Connection``: a socket, or a pipe in memory. Everything here happens on the loop's thread.
+///
+/// A link reports to its connection through ``LinkOwner``; after ``close(abortively:)`` it reports
+/// ``LinkOwner/linkDidClose()`` once and then nothing any more.
+protocol Link: AnyObject {
+    /// Starts or stops reporting bytes. Idempotent.
+    func setReading(_ isReading: Bool)
+
+    /// Takes the whole buffer, writes what it can at once and the rest when it can.
+    ///
+    /// - Returns: true when everything is written; otherwise ``LinkOwner/linkDidWrite(_:)`` is called
+    ///   later, and there is no further write before it.
+    func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool
+
+    /// Tells the other side that nothing more will come. Nothing may be waiting to be written.
+    func shutdown()
+
+    /// Whether the other side's kernel has everything that was written, the shutdown included.
+    var isAcknowledged: Bool { get }
+
+    /// Ends the link. `abortively` makes the other side see a reset rather than an orderly end.
+    func close(abortively: Bool)
+}
+
+/// What a link tells its connection, on the loop's thread.
+protocol LinkOwner: AnyObject {
+    /// Bytes have arrived.
+    func linkDidRead(_ block: [UInt8])
+    /// Nothing more will arrive: `endOfStream` for an orderly end, or what went wrong.
+    func linkDidEnd(_ reason: ParleyError)
+    /// The write that was waiting is done, or has failed.
+    func linkDidWrite(_ failure: ParleyError?)
+    /// The link is gone.
+    func linkDidClose()
+}

@@ -1,0 +1,130 @@
+/// One attempt to reach a name: resolves it, then tries its addresses as RFC 8305 (Happy Eyeballs) says, the next
+/// one 300 ms after the last or as soon as that has failed. The first that connects wins.
+///
+/// Everything happens on the loop's thread. It finishes exactly once: connected, failed, or ``cancel(_:)``led.
+///
+/// Source: <https://www.rfc-editor.org/rfc/rfc8305>; the delay is the one of Go's `net.Dialer`.
+final class Dialer: @unchecked Sendable {
+    private static let attemptDelay = Duration.milliseconds(300)
+
+    private let loop: EventLoop
+    private let target: SocketAddress
+    private let timeout: Duration
+    private var finish: ((Result<TCPHandle, ParleyError>) -> Void)?
+    private var resolver: Resolver?
+    private var waiting: [RawSocketAddress] = []
+    private var attempts: [TCPHandle] = []
+    private var failures: [ParleyError] = []
+    private var nextAttempt: LoopTimer?
+    private var limit: LoopTimer?
+
+    init(
+        to target: SocketAddress, timeout: Duration, on loop: EventLoop,
+        finish: @escaping (Result<TCPHandle, ParleyError>) -> Void
+    ) {
+        self.target = target
+        self.timeout = timeout
+        self.loop = loop
+        self.finish = finish
+    }
+
+    func start() {
+        loop.assertIsCurrent()
+        guard finish != nil else { return }
+        limit = LoopTimer(on: loop)
+        limit?.start(after: timeout) { [self] in
+            cancel(ParleyError(.timedOut, "dialing \(target) took longer than \(timeout)"))
+        }
+        nextAttempt = LoopTimer(on: loop)
+        if let addresses = Self.literalAddresses(target) { return begin(addresses) }
+        do {
+            resolver = try Resolver(target, on: loop) { [self] result in
+                switch result {
+                case .success(let addresses): begin(interleaved(addresses, by: \.isIPv6))
+                case .failure(let error): cancel(error)
+                }
+            }
+        } catch { cancel(error) }
+    }
+
+    /// Gives up for `reason`; nothing when it has finished.
+    func cancel(_ reason: ParleyError) { end(.failure(reason)) }
+
+    /// Addresses that need no resolver; "every interface" means this host to a dialer, as in Go.
+    private static func literalAddresses(_ target: SocketAddress) -> [RawSocketAddress]? {
+        let thisHost = ["127.0.0.1", "::1"]
+        let hosts = ["", "0.0.0.0", "::"].contains(target.host) ? thisHost : [target.host]
+        let addresses = hosts.compactMap { RawSocketAddress(numericHost: $0, port: target.port) }
+        return addresses.isEmpty ? nil : addresses
+    }
+
+    private func begin(_ addresses: [RawSocketAddress]) {
+        waiting = addresses
+        attemptNext()
+    }
+
+    private func attemptNext() {
+        guard finish != nil else { return }
+        guard !waiting.isEmpty else {
+            if attempts.isEmpty { cancel(failure) }
+            return
+        }
+        let address = waiting.removeFirst()
+        do {
+            let handle = try TCPHandle(on: loop)
+            attempts.append(handle)
+            do {
+                try handle.connect(to: address) { [self] failure in attempt(handle, ended: failure) }
+            } catch { return attempt(handle, ended: error) }
+        } catch {
+            failures.append(error)
+            return attemptNext()
+        }
+        if !waiting.isEmpty { nextAttempt?.start(after: Self.attemptDelay) { [self] in attemptNext() } }
+    }
+
+    private func attempt(_ handle: TCPHandle, ended failure: ParleyError?) {
+        attempts.removeAll { $0 === handle }
+        guard let failure else { return end(.success(handle)) }
+        handle.close(abortively: false)
+        failures.append(failure)
+        attemptNext()
+    }
+
+    /// What to tell of several failures: the first, and that there were others.
+    private var failure: ParleyError {
+        guard let first = failures.first else {
+            return ParleyError(.nameNotResolved, "\(target) has no address")
+        }
+        guard failures.count > 1 else { return first }
+        return ParleyError(
+            first.code, "\(first.message); \(failures.count - 1) more address(es) of \(target) failed too",
+            systemCode: first.systemCode)
+    }
+
+    private func end(_ result: Result<TCPHandle, ParleyError>) {
+        guard let finish else { return }
+        self.finish = nil
+        resolver?.cancel()
+        limit?.close()
+        nextAttempt?.close()
+        for handle in attempts { handle.close(abortively: false) }
+        attempts = []
+        waiting = []
+        finish(result)
+    }
+}
+
+/// The same elements, the two kinds taking turns, beginning with the kind of the first (RFC 8305, section 4).
+func interleaved<Element>(_ elements: [Element], by isSecondKind: (Element) -> Bool) -> [Element] {
+    guard let first = elements.first else { return [] }
+    let kind = isSecondKind(first)
+    var own = elements.filter { isSecondKind($0) == kind }[...]
+    var other = elements.filter { isSecondKind($0) != kind }[...]
+    var result: [Element] = []
+    while !own.isEmpty || !other.isEmpty {
+        if let element = own.popFirst() { result.append(element) }
+        if let element = other.popFirst() { result.append(element) }
+    }
+    return result
+}

@@ -1,0 +1,326 @@
+import CLibUV
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// One `uv_loop_t`, its thread, and the door through which other threads hand it work.
+///
+/// Everything that touches libuv runs on this thread; the only libuv call made elsewhere is `uv_async_send`, under
+/// the lock that also says whether the loop still runs, so it cannot race the handle's close
+/// (<https://docs.libuv.org/en/v1.x/async.html>). A wake is sent only when the list of submissions was empty.
+///
+/// One turn: callbacks of sockets and timers, then submissions, jobs of Swift tasks that prefer this executor, and
+/// last what asked for the end of the turn (peers with bytes to write), so that everything sent in one turn leaves
+/// in one write. The thread is started by the first submission and ends with ``stop()``.
+package final class EventLoop: @unchecked Sendable {
+    enum Submission {
+        case work(() -> Void)
+        case job(UnownedJob)
+        case flush(any EndOfTurn)
+    }
+
+    private struct Door {
+        enum Phase { case idle, running, stopping, stopped }
+        var phase = Phase.idle
+        var submissions: [Submission] = []
+        var stopped = WaitQueue()
+    }
+
+    private let door = Lock(Door())
+    /// `pthread_self()` of the loop's thread, zero while there is none.
+    private let threadID = Atomic<UInt>(0)
+
+    // The loop's thread only, from here on.
+
+    private let handles: Handles
+    private var isStopping = false
+    private var local: [Submission] = []
+    private var endOfTurn: [any EndOfTurn] = []
+    /// Emptied arrays whose space the next ones use.
+    private var spareSubmissions: [Submission] = []
+    private var spareEndOfTurn: [any EndOfTurn] = []
+
+    /// Where every socket of this loop reads to, one after the other: libuv asks for it right before the read and
+    /// hands it back right after.
+    private let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 64)
+
+    /// How many loops have a thread right now; tests assert that it returns to zero.
+    package static var runningCount: Int { running.load(ordering: .sequentiallyConsistent) }
+    private static let running = Atomic<Int>(0)
+
+    package init() { handles = Handles() }
+
+    deinit {
+        handles.deallocate()
+        readSlab.deallocate()
+    }
+
+    /// Whether the caller is on the loop's thread.
+    package var isCurrent: Bool { threadID.load(ordering: .relaxed) == currentThreadID() }
+
+    /// Traps when called elsewhere: everything that libuv owns is this thread's alone.
+    @inline(__always)
+    func assertIsCurrent() { assert(isCurrent, "called off the event loop's thread") }
+
+    func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
+        buffer.pointee = uv_buf_t(
+            base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self), len: readSlab.count)
+    }
+
+    /// The `uv_loop_t`, for those who make handles on it.
+    var uv: UnsafeMutablePointer<uv_loop_t> { handles.loop }
+}
+
+// MARK: - The door
+
+extension EventLoop {
+    /// Starts the thread if there is none yet.
+    ///
+    /// - Throws: ``ParleyError`` when the system has no descriptors or threads left, or after ``stop()``.
+    package func start() throws(ParleyError) {
+        try door.withLock { door throws(ParleyError) in try startLocked(&door) }
+    }
+
+    /// Runs `work` on the loop's thread, after what was submitted before it.
+    ///
+    /// - Returns: false when the loop has stopped or cannot start; `work` is then dropped.
+    @discardableResult
+    package func execute(_ work: @escaping @Sendable () -> Void) -> Bool { submit(.work(work)) }
+
+    /// Runs `work` on the loop's thread: at once when this is it.
+    package func perform(_ work: @escaping @Sendable () -> Void) {
+        if isCurrent { work() } else { execute(work) }
+    }
+
+    /// Calls `object` on the loop's thread when the turn's callbacks and jobs are done.
+    @discardableResult
+    func atEndOfTurn(_ object: any EndOfTurn) -> Bool {
+        if isCurrent {
+            endOfTurn.append(object)
+            return true
+        }
+        return submit(.flush(object))
+    }
+
+    func submit(_ submission: Submission) -> Bool {
+        if isCurrent {
+            local.append(submission)
+            return true
+        }
+        return door.withLock { door in
+            if door.phase == .idle {
+                do { try startLocked(&door) } catch { return false }
+            }
+            guard door.phase == .running else { return false }
+            door.submissions.append(submission)
+            if door.submissions.count == 1 { uv_async_send(handles.wakeup) }
+            return true
+        }
+    }
+
+    /// Ends the loop when every handle on it is closed, and returns when its thread is done. Idempotent.
+    ///
+    /// Whoever owns handles closes them first; this waits for their close callbacks.
+    package func stop() async {
+        let isIdle = door.withLock { door in
+            if door.phase == .idle { door.phase = .stopped }
+            return door.phase == .stopped
+        }
+        if isIdle { return }
+        execute { [self] in isStopping = true }
+        // In a task of its own: also a cancelled caller has to see the end, before it frees what the thread uses.
+        await Task { await waitForStop() }.value
+    }
+
+    private func waitForStop() async { _ = await door.wait(in: \.stopped, unless: { $0.phase == .stopped }) }
+}
+
+// MARK: - The thread
+
+extension EventLoop {
+    private func startLocked(_ door: inout Door) throws(ParleyError) {
+        switch door.phase {
+        case .running: return
+        case .stopping, .stopped: throw ParleyError(.closed, "the event loop has stopped")
+        case .idle: break
+        }
+        try handles.open(owner: self)
+        var thread = uv_thread_t()
+        let entry: uv_thread_cb = { argument in
+            Unmanaged<EventLoop>.fromOpaque(argument!).takeRetainedValue().run()
+        }
+        let status = uv_thread_create(&thread, entry, Unmanaged.passRetained(self).toOpaque())
+        guard status == 0 else {
+            Unmanaged.passUnretained(self).release()
+            handles.close()
+            uv_run(handles.loop, UV_RUN_DEFAULT)
+            uv_loop_close(handles.loop)
+            throw ParleyError(libuv: status, "cannot start the event loop's thread")
+        }
+        pthread_detach(thread)
+        Self.running.add(1, ordering: .sequentiallyConsistent)
+        door.phase = .running
+    }
+
+    private func run() {
+        threadID.store(currentThreadID(), ordering: .relaxed)
+        blockSIGPIPE()
+        uv_run(handles.loop, UV_RUN_DEFAULT)
+        let status = uv_loop_close(handles.loop)
+        assert(status == 0, "the event loop ended with handles open")
+        threadID.store(0, ordering: .relaxed)
+        let (left, waiters) = door.withLock { door in
+            door.phase = .stopped
+            defer { door.submissions = [] }
+            return (door.submissions, door.stopped.wakeAll())
+        }
+        Self.running.subtract(1, ordering: .sequentiallyConsistent)
+        for case .job(let job) in local + left { runElsewhere(job) }
+        local = []
+        waiters.resume()
+    }
+
+    /// libuv writes to sockets without MSG_NOSIGNAL; the process's own disposition is not ours to change.
+    private func blockSIGPIPE() {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGPIPE)
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+    }
+
+    /// Another thread has submitted something.
+    fileprivate func wokenUp() {
+        var arrived = spareSubmissions
+        door.withLock { swap(&$0.submissions, &arrived) }
+        run(&arrived)
+        spareSubmissions = arrived
+    }
+
+    /// The last thing before the loop looks for I/O again.
+    fileprivate func finishTurn() {
+        // A task that always has more to do must not keep sockets waiting: what is left after some rounds gets
+        // a turn that does not block.
+        var rounds = 0
+        while !(local.isEmpty && endOfTurn.isEmpty), rounds < 16 {
+            rounds &+= 1
+            if !local.isEmpty {
+                var jobs = spareSubmissions
+                swap(&local, &jobs)
+                run(&jobs)
+                spareSubmissions = jobs
+            }
+            var ending = spareEndOfTurn
+            swap(&endOfTurn, &ending)
+            for object in ending { object.turnEnds() }
+            ending.removeAll(keepingCapacity: true)
+            spareEndOfTurn = ending
+        }
+        handles.setSpinning(!local.isEmpty || !endOfTurn.isEmpty)
+        if isStopping { shutDoor() }
+    }
+
+    private func run(_ submissions: inout [Submission]) {
+        for submission in submissions {
+            switch submission {
+            case .work(let work): work()
+            case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
+            case .flush(let object): endOfTurn.append(object)
+            }
+        }
+        submissions.removeAll(keepingCapacity: true)
+    }
+
+    /// Refuses further submissions, runs those that made it, and closes the loop's own handles.
+    private func shutDoor() {
+        door.withLock { $0.phase = .stopping }
+        wokenUp()
+        handles.close()
+    }
+}
+
+/// Something that collects work during a turn of the loop and does it at once at the end.
+protocol EndOfTurn: AnyObject, Sendable {
+    /// On the loop's thread, once for each request.
+    func turnEnds()
+}
+
+private func currentThreadID() -> UInt {
+    #if canImport(Darwin)
+    UInt(bitPattern: pthread_self())
+    #else
+    UInt(pthread_self())
+    #endif
+}
+
+// MARK: - Swift tasks on the loop's thread
+
+extension EventLoop: TaskExecutor {
+    /// Runs a Swift job on the loop's thread; once the loop has stopped, on Swift's own pool, since a job that is
+    /// never run would hang its task.
+    package func enqueue(_ job: consuming ExecutorJob) {
+        let job = UnownedJob(job)
+        if !submit(.job(job)) { runElsewhere(job) }
+    }
+
+    private func runElsewhere(_ job: UnownedJob) {
+        Task.detached { [executor = asUnownedTaskExecutor()] in job.runSynchronously(on: executor) }
+    }
+}
+
+// MARK: - The loop's own handles
+
+/// The libuv structures that a loop has in any case. libuv keeps pointers into them, so they live on the heap.
+private struct Handles {
+    let loop = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
+    let wakeup = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
+    /// Runs before each poll: the end of a turn.
+    let beforePoll = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
+    /// While active, the loop polls without blocking.
+    let spin = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
+
+    func open(owner: EventLoop) throws(ParleyError) {
+        let status = uv_loop_init(loop)
+        guard status == 0 else { throw ParleyError(libuv: status, "cannot create an event loop") }
+        let pointer = Unmanaged.passUnretained(owner).toOpaque()
+        let asyncStatus = uv_async_init(loop, wakeup) { handle in
+            Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).takeUnretainedValue().wokenUp()
+        }
+        guard asyncStatus == 0 else {
+            uv_loop_close(loop)
+            throw ParleyError(libuv: asyncStatus, "cannot create an event loop's wake-up")
+        }
+        wakeup.pointee.data = pointer
+        uv_prepare_init(loop, beforePoll)
+        beforePoll.pointee.data = pointer
+        uv_prepare_start(beforePoll) { handle in
+            Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).takeUnretainedValue().finishTurn()
+        }
+        uv_idle_init(loop, spin)
+    }
+
+    func setSpinning(_ isSpinning: Bool) {
+        if isSpinning { uv_idle_start(spin) { _ in } } else { uv_idle_stop(spin) }
+    }
+
+    /// Idempotent: a handle that is closing is left alone.
+    func close() {
+        for handle in [
+            clibuv_async_as_handle(wakeup), clibuv_prepare_as_handle(beforePoll), clibuv_idle_as_handle(spin),
+        ] where uv_is_closing(handle) == 0 {
+            uv_close(handle, nil)
+        }
+    }
+
+    func deallocate() {
+        loop.deallocate()
+        wakeup.deallocate()
+        beforePoll.deallocate()
+        spin.deallocate()
+    }
+}

@@ -1,0 +1,158 @@
+import CLibUV
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A listening socket. Everything here happens on the loop's thread.
+///
+/// It polls the socket and accepts by itself instead of using `uv_listen`: out of descriptors, libuv closes the
+/// waiting connections unseen or calls back without end; here they wait in the backlog while the listener
+/// backs off (<https://docs.libuv.org/en/v1.x/poll.html>).
+final class Listener: @unchecked Sendable {
+    /// What happens on it.
+    enum Event {
+        /// A connection; whoever gets it owns the descriptor.
+        case accepted(Int32)
+        /// accept(2) failed and will be tried again after the delay.
+        case backingOff(ParleyError, Duration)
+    }
+
+    /// No more than this in one turn, so that a flood of connections leaves room for the peers there are.
+    private static let acceptsPerTurn = 64
+    private static let backlog: Int32 = 4_096
+    private static let shortestBackOff = Duration.milliseconds(5)
+    private static let longestBackOff = Duration.seconds(1)
+
+    private let loop: EventLoop
+    private let descriptor: Int32
+    private let poll: UnsafeMutablePointer<uv_poll_t>
+    private let retry: LoopTimer
+    private var backOff = shortestBackOff
+    private var deliver: ((Event) -> Void)?
+    /// The real address, with the port that the system chose if it was asked to.
+    let address: SocketAddress
+
+    /// Binds and listens. An IPv6 wildcard takes IPv4 connections too.
+    init(
+        on loop: EventLoop, address: RawSocketAddress, deliver: @escaping (Event) -> Void
+    ) throws(ParleyError) {
+        loop.assertIsCurrent()
+        self.loop = loop
+        descriptor = try Self.openSocket(at: address)
+        guard let bound = RawSocketAddress(filledBy: { [descriptor] in getsockname(descriptor, $0, &$1) == 0 })
+        else {
+            close(descriptor)
+            throw ParleyError(.system, "a new listener has no address")
+        }
+        self.address = SocketAddress(bound)
+        poll = .allocate(capacity: 1)
+        let status = uv_poll_init_socket(loop.uv, poll, descriptor)
+        guard status == 0 else {
+            close(descriptor)
+            poll.deallocate()
+            throw ParleyError(libuv: status, "cannot watch the listener at \(self.address)")
+        }
+        retry = LoopTimer(on: loop)
+        self.deliver = deliver
+        poll.pointee.data = Unmanaged.passRetained(self).toOpaque()
+        watch()
+    }
+
+    deinit { poll.deallocate() }
+
+    /// Stops listening; connections in the backlog are reset by the system. Idempotent.
+    func stop() {
+        loop.assertIsCurrent()
+        let handle = clibuv_poll_as_handle(poll)
+        guard uv_is_closing(handle) == 0 else { return }
+        deliver = nil
+        retry.close()
+        uv_close(handle) { handle in
+            Unmanaged<Listener>.fromOpaque(handle!.pointee.data).release()
+        }
+        // libuv has let go of the descriptor when uv_close returns; the port is free at once.
+        close(descriptor)
+    }
+
+    private func watch() {
+        uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { poll, status, _ in
+            Unmanaged<Listener>.fromOpaque(poll!.pointee.data).takeUnretainedValue().acceptAll()
+        }
+    }
+
+    private func acceptAll() {
+        for _ in 0..<Self.acceptsPerTurn {
+            guard let deliver else { return }
+            let accepted = acceptNonBlocking(descriptor)
+            if accepted >= 0 {
+                backOff = Self.shortestBackOff
+                deliver(.accepted(accepted))
+                continue
+            }
+            switch errno {
+            case EAGAIN, EWOULDBLOCK: return
+            // The connection went away while it waited; accept(2) lists what a caller should treat alike.
+            case EINTR, ECONNABORTED, EPROTO: continue
+            case let code: return pause(because: ParleyError(libuv: uv_translate_sys_error(code), "cannot accept"))
+            }
+        }
+    }
+
+    private func pause(because error: ParleyError) {
+        uv_poll_stop(poll)
+        let delay = backOff
+        backOff = min(backOff * 2, Self.longestBackOff)
+        retry.start(after: delay) { [unowned self] in watch() }
+        deliver?(.backingOff(error, delay))
+    }
+}
+
+// MARK: - System calls
+
+extension Listener {
+    private static func openSocket(at address: RawSocketAddress) throws(ParleyError) -> Int32 {
+        let name = SocketAddress(address)
+        func failure(_ code: Int32) -> ParleyError {
+            ParleyError(libuv: uv_translate_sys_error(code), "cannot listen on \(name)")
+        }
+        #if canImport(Glibc)
+        let type = Int32(SOCK_STREAM.rawValue)
+        #else
+        let type = SOCK_STREAM
+        #endif
+        let descriptor = socket(address.isIPv6 ? AF_INET6 : AF_INET, type, 0)
+        guard descriptor >= 0 else { throw failure(errno) }
+        setNonBlockingAndCloseOnExec(descriptor)
+        setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
+        if address.isIPv6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
+        let bound = address.withSockaddr { bind(descriptor, $0, $1) }
+        guard bound == 0, listen(descriptor, backlog) == 0 else {
+            let code = errno
+            close(descriptor)
+            throw failure(code)
+        }
+        return descriptor
+    }
+
+    private static func setOption(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
+        var value = value
+        setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+}
+
+private func setNonBlockingAndCloseOnExec(_ descriptor: Int32) {
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+}
+
+/// accept4(2) would save these calls, but Swift's view of glibc does not have it.
+private func acceptNonBlocking(_ listener: Int32) -> Int32 {
+    let descriptor = accept(listener, nil, nil)
+    if descriptor >= 0 { setNonBlockingAndCloseOnExec(descriptor) }
+    return descriptor
+}

@@ -1,0 +1,67 @@
+import CLibUV
+
+/// A one-shot timer on an event loop. Everything here happens on the loop's thread.
+///
+/// Source: <https://docs.libuv.org/en/v1.x/timer.html>
+final class LoopTimer {
+    private let loop: EventLoop
+    private let timer: UnsafeMutablePointer<uv_timer_t>
+    private var action: (() -> Void)?
+
+    init(on loop: EventLoop) {
+        loop.assertIsCurrent()
+        self.loop = loop
+        timer = .allocate(capacity: 1)
+        uv_timer_init(loop.uv, timer)
+        // libuv's from here to the close callback.
+        timer.pointee.data = Unmanaged.passRetained(self).toOpaque()
+    }
+
+    deinit { timer.deallocate() }
+
+    /// Calls `action` once after `delay`, instead of what was to be called before.
+    func start(after delay: Duration, _ action: @escaping () -> Void) {
+        loop.assertIsCurrent()
+        self.action = action
+        // libuv counts from the time it cached when this turn began.
+        uv_update_time(loop.uv)
+        uv_timer_start(
+            timer,
+            { Unmanaged<LoopTimer>.fromOpaque($0!.pointee.data).takeUnretainedValue().fire() },
+            delay.wholeMilliseconds, 0)
+    }
+
+    /// Nothing is called any more until the next start.
+    func stop() {
+        loop.assertIsCurrent()
+        uv_timer_stop(timer)
+        action = nil
+    }
+
+    /// Stops it for good. Idempotent.
+    func close() {
+        loop.assertIsCurrent()
+        action = nil
+        let handle = clibuv_timer_as_handle(timer)
+        guard uv_is_closing(handle) == 0 else { return }
+        uv_close(handle) { Unmanaged<LoopTimer>.fromOpaque($0!.pointee.data).release() }
+    }
+
+    private func fire() {
+        let action = action
+        self.action = nil
+        action?()
+    }
+}
+
+extension Duration {
+    /// Rounded up, so that a timer never fires early; negative is zero, and what libuv cannot count is for ever.
+    var wholeMilliseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        let (milliseconds, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000)
+        let fraction = UInt64((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+        let (sum, sumOverflow) = milliseconds.addingReportingOverflow(fraction)
+        return overflow || sumOverflow ? UInt64.max / 2 : min(sum, UInt64.max / 2)
+    }
+}

@@ -1,0 +1,33 @@
+import CLibUV
+
+extension ParleyError {
+    /// The error that libuv reported while `what` was done, in the vocabulary of this library.
+    ///
+    /// Source: <https://docs.libuv.org/en/v1.x/errors.html>
+    package init(libuv status: Int32, _ what: String) {
+        let reason = String(cString: uv_strerror(status))
+        self.init(Code(libuv: status), "\(what): \(reason)", systemCode: status)
+    }
+}
+
+extension ParleyError.Code {
+    init(libuv status: Int32) {
+        self =
+            switch uv_errno_t(rawValue: status) {
+            case UV_EADDRINUSE: .addressInUse
+            case UV_EADDRNOTAVAIL, UV_EAFNOSUPPORT: .addressNotAvailable
+            case UV_ECONNREFUSED: .connectionRefused
+            case UV_ENETUNREACH, UV_EHOSTUNREACH, UV_ENETDOWN: .unreachable
+            case UV_ETIMEDOUT: .timedOut
+            case UV_ECANCELED: .cancelled
+            case UV_EOF: .endOfStream
+            case UV_ECONNRESET, UV_EPIPE, UV_ECONNABORTED: .connectionReset
+            case UV_EMFILE, UV_ENFILE: .tooManyOpenFiles
+            case UV_EACCES, UV_EPERM: .permissionDenied
+            case UV_EINVAL: .invalidArgument
+            case UV_EAI_NONAME, UV_EAI_NODATA, UV_EAI_AGAIN, UV_EAI_FAIL, UV_EAI_ADDRFAMILY, UV_EAI_FAMILY:
+                .nameNotResolved
+            default: .system
+            }
+    }
+}

@@ -1,0 +1,100 @@
+import CLibUV
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A numeric address in the form the system calls take.
+package struct RawSocketAddress: @unchecked Sendable {
+    private var storage: sockaddr_storage
+
+    package var isIPv6: Bool { Int32(storage.ss_family) == AF_INET6 }
+
+    /// A literal IPv4 or IPv6 address (with `%zone`, if it has one); nil for anything else.
+    package init?(numericHost host: String, port: UInt16) {
+        storage = sockaddr_storage()
+        let status = withUnsafeMutablePointer(to: &storage) { storage in
+            let v4 = storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                uv_ip4_addr(host, Int32(port), $0)
+            }
+            if v4 == 0 { return v4 }
+            return storage.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                uv_ip6_addr(host, Int32(port), $0)
+            }
+        }
+        guard status == 0 else { return nil }
+    }
+
+    /// Copies what a resolver or a socket reported; nil when it is neither IPv4 nor IPv6.
+    package init?(copying address: UnsafePointer<sockaddr>, port: UInt16? = nil) {
+        storage = sockaddr_storage()
+        let family = Int32(address.pointee.sa_family)
+        guard family == AF_INET || family == AF_INET6 else { return nil }
+        let size = family == AF_INET ? MemoryLayout<sockaddr_in>.size : MemoryLayout<sockaddr_in6>.size
+        withUnsafeMutableBytes(of: &storage) {
+            $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: size))
+        }
+        if let port { setPort(port) }
+    }
+
+    /// Lets `body` see it as a system call does.
+    package func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
+        let size = isIPv6 ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
+        return withUnsafePointer(to: storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(size)) }
+        }
+    }
+
+    /// Asks `query` (getsockname and its like) to fill one in.
+    package init?(filledBy query: (UnsafeMutablePointer<sockaddr>, inout socklen_t) -> Bool) {
+        var storage = sockaddr_storage()
+        var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        let filled = withUnsafeMutablePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { query($0, &size) }
+        }
+        guard filled else { return nil }
+        self.storage = storage
+    }
+
+    private mutating func setPort(_ port: UInt16) {
+        withUnsafeMutablePointer(to: &storage) { [isIPv6] storage in
+            if isIPv6 {
+                storage.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    $0.pointee.sin6_port = port.bigEndian
+                }
+            } else {
+                storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                    $0.pointee.sin_port = port.bigEndian
+                }
+            }
+        }
+    }
+}
+
+extension SocketAddress {
+    /// How this address is shown: numeric, an IPv4 address mapped into IPv6 as the IPv4 address it is.
+    package init(_ raw: RawSocketAddress) {
+        var text = [CChar](repeating: 0, count: 64)
+        let port = raw.withSockaddr { address, _ in
+            if raw.isIPv6 {
+                address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    uv_ip6_name($0, &text, text.count)
+                    return UInt16(bigEndian: $0.pointee.sin6_port)
+                }
+            } else {
+                address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                    uv_ip4_name($0, &text, text.count)
+                    return UInt16(bigEndian: $0.pointee.sin_port)
+                }
+            }
+        }
+        let host = text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        let mapped = "::ffff:"
+        let isMapped = host.hasPrefix(mapped) && host.contains(".")
+        self.init(host: isMapped ? String(host.dropFirst(mapped.count)) : host, port: port)
+    }
+}

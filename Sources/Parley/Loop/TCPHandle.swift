@@ -1,0 +1,305 @@
+import CLibUV
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// One TCP socket: every `uv_tcp_*` and `uv_stream_*` call of the library is in this file.
+///
+/// Everything happens on the loop's thread. The `uv_tcp_t` is on the heap and keeps this object alive from the
+/// successful init to the close callback; a request is kept only if the call that took it returned 0
+/// (<https://docs.libuv.org/en/v1.x/handle.html>).
+final class TCPHandle {
+    private let loop: EventLoop
+    private let tcp: UnsafeMutablePointer<uv_tcp_t>
+    /// Kept alive by the open socket; let go in the close callback.
+    private var owner: (any LinkOwner)?
+    private var isReading = false
+    private var connectCompletion: ((ParleyError?) -> Void)?
+    /// What a `uv_write` is sending; libuv has pointers into it.
+    private var writing: WireBuffer?
+    private var writeRequest: UnsafeMutablePointer<uv_write_t>?
+
+    init(on loop: EventLoop) throws(ParleyError) {
+        loop.assertIsCurrent()
+        self.loop = loop
+        tcp = .allocate(capacity: 1)
+        let status = uv_tcp_init(loop.uv, tcp)
+        guard status == 0 else {
+            tcp.deallocate()
+            throw ParleyError(libuv: status, "cannot create a socket")
+        }
+        tcp.pointee.data = Unmanaged.passRetained(self).toOpaque()
+    }
+
+    deinit {
+        tcp.deallocate()
+        writeRequest?.deallocate()
+    }
+
+    /// Who hears about reads, writes and the end.
+    func setOwner(_ owner: any LinkOwner) { self.owner = owner }
+
+    fileprivate static func from(_ data: UnsafeMutableRawPointer) -> TCPHandle {
+        Unmanaged<TCPHandle>.fromOpaque(data).takeUnretainedValue()
+    }
+
+    private var stream: UnsafeMutablePointer<uv_stream_t> { clibuv_tcp_as_stream(tcp) }
+    private var handle: UnsafeMutablePointer<uv_handle_t> { clibuv_tcp_as_handle(tcp) }
+}
+
+// MARK: - Opening
+
+extension TCPHandle {
+    /// Takes over an accepted socket; closes it when that fails.
+    convenience init(adopting descriptor: Int32, on loop: EventLoop) throws(ParleyError) {
+        do {
+            try self.init(on: loop)
+        } catch {
+            _ = Self.closeDescriptor(descriptor)
+            throw error
+        }
+        let status = uv_tcp_open(tcp, descriptor)
+        guard status == 0 else {
+            _ = Self.closeDescriptor(descriptor)
+            close(abortively: false)
+            throw ParleyError(libuv: status, "cannot take over a socket")
+        }
+        uv_tcp_nodelay(tcp, 1)
+    }
+
+    /// close(2), which this class's own method hides.
+    private static var closeDescriptor: (Int32) -> Int32 {
+        #if canImport(Darwin)
+        Darwin.close
+        #elseif canImport(Musl)
+        Musl.close
+        #else
+        Glibc.close
+        #endif
+    }
+
+    /// Connects to `address`; `completion` is called once, unless the handle is closed first.
+    func connect(
+        to address: RawSocketAddress, completion: @escaping (ParleyError?) -> Void
+    ) throws(ParleyError) {
+        let name = SocketAddress(address)
+        let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
+        request.pointee.data = tcp.pointee.data
+        let status = address.withSockaddr { address, _ in
+            uv_tcp_connect(request, tcp, address) { request, status in
+                let handle = TCPHandle.from(request!.pointee.data)
+                request!.deallocate()
+                handle.connected(status)
+            }
+        }
+        guard status == 0 else {
+            request.deallocate()
+            throw ParleyError(libuv: status, "cannot connect to \(name)")
+        }
+        connectCompletion = { failure in
+            completion(failure.map { ParleyError(libuv: $0.systemCode ?? 0, "cannot connect to \(name)") })
+        }
+    }
+
+    private func connected(_ status: Int32) {
+        guard let completion = connectCompletion else { return }
+        connectCompletion = nil
+        if status == 0 { uv_tcp_nodelay(tcp, 1) }
+        completion(status == 0 ? nil : ParleyError(libuv: status, "connect"))
+    }
+
+    /// The socket's own address; nil when it has none any more.
+    var localAddress: SocketAddress? {
+        RawSocketAddress { address, size in
+            var length = Int32(size)
+            return uv_tcp_getsockname(tcp, address, &length) == 0
+        }.map(SocketAddress.init)
+    }
+
+    /// The other end's address; nil when it has none any more.
+    var remoteAddress: SocketAddress? {
+        RawSocketAddress { address, size in
+            var length = Int32(size)
+            return uv_tcp_getpeername(tcp, address, &length) == 0
+        }.map(SocketAddress.init)
+    }
+}
+
+// MARK: - Reading
+
+extension TCPHandle: Link {
+    func setReading(_ isReading: Bool) {
+        loop.assertIsCurrent()
+        guard isReading != self.isReading, uv_is_closing(handle) == 0 else { return }
+        self.isReading = isReading
+        guard isReading else {
+            uv_read_stop(stream)
+            return
+        }
+        let status = uv_read_start(
+            stream,
+            { handle, _, buffer in
+                TCPHandle.from(handle!.pointee.data).loop.lendReadSlab(to: buffer!)
+            },
+            { stream, count, buffer in
+                TCPHandle.from(stream!.pointee.data).didRead(count, buffer!.pointee.base)
+            })
+        if status != 0 { owner?.linkDidEnd(ParleyError(libuv: status, "cannot read")) }
+    }
+
+    private func didRead(_ count: Int, _ base: UnsafeMutablePointer<CChar>?) {
+        if count > 0, let base {
+            owner?.linkDidRead([UInt8](UnsafeRawBufferPointer(start: base, count: count)))
+        } else if count < 0 {
+            setReading(false)
+            let status = Int32(truncatingIfNeeded: count)
+            let isOrderly = status == UV_EOF.rawValue
+            owner?.linkDidEnd(
+                isOrderly
+                    ? ParleyError(.endOfStream, "the remote side closed the connection", systemCode: status)
+                    : ParleyError(libuv: status, "the connection failed"))
+        }
+    }
+}
+
+// MARK: - Writing
+
+extension TCPHandle {
+    func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool {
+        loop.assertIsCurrent()
+        assert(writing == nil, "a write is under way")
+        guard !buffer.isEmpty else { return true }
+        // Stored before anything points into it: the pointers below stay valid while `writing` holds the slices,
+        // since nothing else can mutate them and native array storage does not move.
+        writing = buffer
+        var status: Int32 = 0
+        buffer.withBuffers { buffers in
+            let written = uv_try_write(stream, buffers.baseAddress, UInt32(buffers.count))
+            guard written >= 0 || written == UV_EAGAIN.rawValue else {
+                status = written
+                return
+            }
+            let rest = buffers.dropBytes(Int(max(0, written)))
+            guard !rest.isEmpty else {
+                writing = nil
+                return
+            }
+            status = queue(rest)
+        }
+        guard status == 0 else {
+            writing = nil
+            throw ParleyError(libuv: status, "the connection failed while writing")
+        }
+        return writing == nil
+    }
+
+    private func queue(_ buffers: UnsafeMutableBufferPointer<uv_buf_t>.SubSequence) -> Int32 {
+        let request = writeRequest ?? .allocate(capacity: 1)
+        writeRequest = request
+        request.pointee.data = tcp.pointee.data
+        let slice = UnsafeMutableBufferPointer(rebasing: buffers)
+        return uv_write(request, stream, slice.baseAddress, UInt32(slice.count)) { request, status in
+            TCPHandle.from(request!.pointee.data).didWrite(status)
+        }
+    }
+
+    private func didWrite(_ status: Int32) {
+        writing = nil
+        if uv_is_closing(handle) != 0 { return }
+        owner?.linkDidWrite(
+            status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing"))
+    }
+
+    func shutdown() {
+        // The descriptor's own call: nothing is queued, so there is nothing for uv_shutdown to wait for.
+        guard let descriptor else { return }
+        #if canImport(Darwin)
+        _ = Darwin.shutdown(descriptor, SHUT_WR)
+        #elseif canImport(Musl)
+        _ = Musl.shutdown(descriptor, SHUT_WR)
+        #else
+        _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
+        #endif
+    }
+
+    var isAcknowledged: Bool {
+        guard let descriptor else { return true }
+        #if canImport(Darwin)
+        var unsent: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        return getsockopt(descriptor, SOL_SOCKET, SO_NWRITE, &unsent, &size) != 0 || unsent == 0
+        #else
+        // tcp(7): SIOCOUTQ counts what was written and is not acknowledged yet, the FIN included.
+        var unacknowledged: Int32 = 0
+        return ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) != 0 || unacknowledged == 0
+        #endif
+    }
+
+    /// The socket's descriptor; nil when it is closed. Also for socket options that libuv does not offer.
+    var descriptor: Int32? {
+        var descriptor = uv_os_fd_t()
+        return uv_fileno(handle, &descriptor) == 0 ? descriptor : nil
+    }
+}
+
+// MARK: - Closing
+
+extension TCPHandle {
+    func close(abortively: Bool) {
+        loop.assertIsCurrent()
+        guard uv_is_closing(handle) == 0 else { return }
+        connectCompletion = nil
+        let closed: uv_close_cb = { handle in
+            let handle = Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).takeRetainedValue()
+            handle.owner?.linkDidClose()
+            handle.owner = nil
+        }
+        if !abortively || uv_tcp_close_reset(tcp, closed) != 0 { uv_close(handle, closed) }
+    }
+}
+
+// MARK: - Buffers
+
+extension WireBuffer {
+    /// Lends the pieces to `body` as libuv's scatter list.
+    fileprivate func withBuffers(_ body: (UnsafeMutableBufferPointer<uv_buf_t>) -> Void) {
+        func lend(_ bytes: UnsafeRawBufferPointer) -> uv_buf_t {
+            // libuv declares the base mutable and does not write to it.
+            uv_buf_t(
+                base: UnsafeMutableRawPointer(mutating: bytes.baseAddress!).assumingMemoryBound(to: CChar.self),
+                len: bytes.count)
+        }
+        if segments.isEmpty {
+            tail.withUnsafeBytes { bytes in
+                var buffer = lend(bytes)
+                withUnsafeMutablePointer(to: &buffer) { body(UnsafeMutableBufferPointer(start: $0, count: 1)) }
+            }
+            return
+        }
+        var buffers = segments.map { $0.withUnsafeBytes(lend) }
+        if !tail.isEmpty { buffers.append(tail.withUnsafeBytes(lend)) }
+        buffers.withUnsafeMutableBufferPointer { body($0) }
+    }
+}
+
+extension UnsafeMutableBufferPointer where Element == uv_buf_t {
+    /// What is left of the scatter list when its first `count` bytes are gone.
+    fileprivate func dropBytes(_ count: Int) -> SubSequence {
+        var rest = self[...]
+        var count = count
+        while let first = rest.first, count >= first.len {
+            count -= first.len
+            rest.removeFirst()
+        }
+        if count > 0, !rest.isEmpty {
+            let first = rest[rest.startIndex]
+            self[rest.startIndex] = uv_buf_t(base: first.base + count, len: first.len - count)
+        }
+        return rest
+    }
+}

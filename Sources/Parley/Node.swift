@@ -1,0 +1,210 @@
+import Logging
+
+/// What every transport of this library shares: the connections, their greeting and their end, and the inbox.
+///
+/// A transport brings links (sockets, or pipes in memory) with ``adopt(_:)``; the node does the rest.
+final class Node: @unchecked Sendable {
+    let options: TransportOptions
+    let loop = EventLoop()
+    let inbox: Inbox
+
+    private let state = Lock(State())
+    /// Emptied array of RPCs, lent to whoever decodes. The loop's thread only.
+    private var scratch: [RPC] = []
+
+    private struct State {
+        var connections: [ObjectIdentifier: Entry] = [:]
+        /// Gone while `onPeer` was running: `onDisconnect` comes after it.
+        var goneWhileAnnounced: [ObjectIdentifier: (Connection, ParleyError)] = [:]
+        var closing: Task<Void, Never>?
+        var isEmpty = WaitQueue()
+        /// How a listener or a dial is stopped; called on the loop's thread.
+        var stops: [ObjectIdentifier: @Sendable () -> Void] = [:]
+    }
+
+    private struct Entry {
+        let connection: Connection
+        var stage = Stage.handshaking
+        var greeting: Task<Void, Never>?
+    }
+
+    private enum Stage { case handshaking, announcing, greeted }
+
+    init(_ options: TransportOptions) {
+        self.options = options
+        inbox = Inbox(capacity: options.inboxCapacity)
+    }
+
+    /// The peers that are greeted and connected.
+    var peers: [any Peer] {
+        state.withLock { $0.connections.values.filter { $0.stage == .greeted }.map(\.connection) }
+    }
+
+    /// Throws once ``close()`` was called.
+    func checkOpen() throws(ParleyError) {
+        guard state.withLock({ $0.closing == nil }) else {
+            throw ParleyError(.closed, "the transport is closed")
+        }
+    }
+
+    func takeScratch() -> [RPC] {
+        var taken: [RPC] = []
+        swap(&taken, &scratch)
+        return taken
+    }
+
+    func returnScratch(_ rpcs: consuming [RPC]) {
+        rpcs.removeAll(keepingCapacity: rpcs.capacity <= 4_096)
+        scratch = rpcs
+    }
+}
+
+// MARK: - Greeting
+
+extension Node {
+    /// Takes in a connection whose link is up, and greets it. The loop's thread only.
+    func adopt(_ connection: Connection) {
+        loop.assertIsCurrent()
+        let isClosing = state.withLock { state in
+            state.connections[ObjectIdentifier(connection)] = Entry(connection: connection)
+            return state.closing != nil
+        }
+        guard !isClosing else {
+            return connection.fail(ParleyError(.closed, "the transport is closed"))
+        }
+        let timeout = options.handshakeTimeout
+        guard options.handshake != nil || options.onPeer != nil else { return finishGreeting(connection) }
+        connection.timer(\.greeting).start(after: timeout) { [self] in
+            connection.fail(
+                ParleyError(.timedOut, "greeting \(connection.remoteAddress) took longer than \(timeout)"))
+            state.withLock { $0.connections[ObjectIdentifier(connection)]?.greeting }?.cancel()
+        }
+        connection.settleReading()
+        let greeting = Task { await greet(connection) }
+        state.withLock { $0.connections[ObjectIdentifier(connection)]?.greeting = greeting }
+    }
+
+    private func greet(_ connection: Connection) async {
+        do {
+            try await options.handshake?(connection)
+        } catch {
+            let what = "the handshake with \(connection.remoteAddress) failed: \(error)"
+            return connection.close(
+                because: ParleyError(.handshakeFailed, what), greetingFailure: error)
+        }
+        let isThere = state.withLock { state in
+            state.connections[ObjectIdentifier(connection)]?.stage = .announcing
+            return state.connections[ObjectIdentifier(connection)] != nil
+        }
+        guard isThere else { return }
+        do {
+            try await options.onPeer?(connection)
+        } catch {
+            let what = "onPeer refused \(connection.remoteAddress): \(error)"
+            connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
+        }
+        finishGreeting(connection)
+        tellIfGone(connection)
+    }
+
+    private func finishGreeting(_ connection: Connection) {
+        guard connection.open() else { return }
+        state.withLock { state in
+            state.connections[ObjectIdentifier(connection)]?.stage = .greeted
+            state.connections[ObjectIdentifier(connection)]?.greeting = nil
+        }
+        log(.info, "peer connected", connection)
+        loop.perform { connection.finishGreeting() }
+    }
+}
+
+// MARK: - The end of a connection
+
+extension Node {
+    /// The connection's link is closed. The loop's thread only, once for each connection.
+    func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
+        let id = ObjectIdentifier(connection)
+        let (isAnnouncing, greeting, woken) = state.withLock { state in
+            let entry = state.connections.removeValue(forKey: id)
+            let isAnnouncing = entry?.stage == .announcing
+            if isAnnouncing { state.goneWhileAnnounced[id] = (connection, reason) }
+            let woken = state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken()
+            return (isAnnouncing, entry?.greeting, woken)
+        }
+        greeting?.cancel()
+        woken.resume()
+        log(.info, "peer disconnected", connection, reason)
+        guard isAnnouncing else { return tellGone(connection, reason) }
+        // An onPeer that never returns must not keep the news for ever.
+        Task {
+            try? await Task.sleep(for: options.handshakeTimeout)
+            tellIfGone(connection)
+        }
+    }
+
+    private func tellIfGone(_ connection: Connection) {
+        let gone = state.withLock { $0.goneWhileAnnounced.removeValue(forKey: ObjectIdentifier(connection)) }
+        if let (connection, reason) = gone { tellGone(connection, reason) }
+    }
+
+    private func tellGone(_ connection: Connection, _ reason: ParleyError) {
+        guard let onDisconnect = options.onDisconnect else { return }
+        Task { await onDisconnect(connection, reason) }
+    }
+}
+
+// MARK: - Closing
+
+extension Node {
+    /// Remembers how to stop something that is not a connection yet, or never becomes one.
+    ///
+    /// - Returns: false when the node is closing, and nothing new may begin.
+    func register(_ object: AnyObject, stop: @escaping @Sendable () -> Void) -> Bool {
+        state.withLock { state in
+            guard state.closing == nil else { return false }
+            state.stops[ObjectIdentifier(object)] = stop
+            return true
+        }
+    }
+
+    func unregister(_ object: AnyObject) {
+        state.withLock { _ = $0.stops.removeValue(forKey: ObjectIdentifier(object)) }
+    }
+
+    /// Closes everything; whoever calls again waits for the same end.
+    func close() async {
+        let closing = state.withLock { state in
+            if let closing = state.closing { return closing }
+            // In a task of its own: cancelling a caller must not cut it short.
+            let closing = Task { await closeEverything() }
+            state.closing = closing
+            return closing
+        }
+        await closing.value
+    }
+
+    private func closeEverything() async {
+        let (stops, connections) = state.withLock { ($0.stops.values, $0.connections.values.map(\.connection)) }
+        loop.execute { for stop in stops { stop() } }
+        let reason = ParleyError(.closed, "the transport was closed")
+        for connection in connections { connection.close(because: reason) }
+        // Behind the stops on the loop's thread: a connection they have just let in is adopted by now, and ended.
+        while !(await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })) {}
+        inbox.finish()
+        await loop.stop()
+    }
+}
+
+// MARK: - Logging
+
+extension Node {
+    /// One line for an event of a peer, with its address as metadata.
+    func log(_ level: Logger.Level, _ event: Logger.Message, _ connection: Connection, _ reason: ParleyError? = nil) {
+        guard options.logger.logLevel <= level else { return }
+        var metadata: Logger.Metadata = [
+            "peer": "\(connection.remoteAddress)", "outbound": "\(connection.isOutbound)",
+        ]
+        if let reason { metadata["reason"] = "\(reason)" }
+        options.logger.log(level: level, event, metadata: metadata)
+    }
+}

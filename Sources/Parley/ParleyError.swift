@@ -1,0 +1,106 @@
+/// What went wrong, as a stable code, a sentence that names what and where, and, when the system said it first,
+/// libuv's own code.
+///
+/// Every error that Parley makes is of this type, and the reason given to
+/// ``TransportOptions/onDisconnect`` is one too. Errors thrown by your own handshake or `onPeer`
+/// pass through ``Transport/dial(_:)`` unchanged.
+public struct ParleyError: Error, Sendable, Hashable {
+    /// What kind of failure this is; the same values reach C programs.
+    public let code: Code
+    /// One sentence without a full stop: what failed, and where.
+    public let message: String
+    /// libuv's (negative) error code, when the failure came from the system.
+    /// See <https://docs.libuv.org/en/v1.x/errors.html>.
+    public let systemCode: Int32?
+
+    /// Makes an error; transports and decoders of your own use this too.
+    public init(_ code: Code, _ message: String, systemCode: Int32? = nil) {
+        self.code = code
+        self.message = message
+        self.systemCode = systemCode
+    }
+}
+
+extension ParleyError {
+    /// An open set of error kinds: compare with the constants, expect new ones.
+    public struct Code: RawRepresentable, Sendable, Hashable {
+        /// Negative, and never reused.
+        public let rawValue: Int32
+        /// Wraps a raw value; unknown ones are kept as they are.
+        public init(rawValue: Int32) { self.rawValue = rawValue }
+
+        /// The address is not of the form `host:port`.
+        public static let invalidAddress = Code(rawValue: -1)
+        /// An argument is out of its range.
+        public static let invalidArgument = Code(rawValue: -2)
+        /// The wire form in use cannot express what was asked for.
+        public static let unsupported = Code(rawValue: -3)
+        /// The message is longer than the wire form or the options allow.
+        public static let messageTooLong = Code(rawValue: -4)
+        /// `listenAndAccept` was called on a transport that is listening.
+        public static let alreadyListening = Code(rawValue: -5)
+        /// Another socket holds the address.
+        public static let addressInUse = Code(rawValue: -6)
+        /// The address belongs to no interface of this machine.
+        public static let addressNotAvailable = Code(rawValue: -7)
+        /// The name has no address, or the resolver could not be reached.
+        public static let nameNotResolved = Code(rawValue: -8)
+        /// Nobody listens there.
+        public static let connectionRefused = Code(rawValue: -9)
+        /// No route leads there.
+        public static let unreachable = Code(rawValue: -10)
+        /// A timeout or deadline passed.
+        public static let timedOut = Code(rawValue: -11)
+        /// The task that waited was cancelled.
+        public static let cancelled = Code(rawValue: -12)
+        /// This side closed the peer or the transport.
+        public static let closed = Code(rawValue: -13)
+        /// The remote side closed the connection in an orderly way.
+        public static let endOfStream = Code(rawValue: -14)
+        /// The remote side reset the connection.
+        public static let connectionReset = Code(rawValue: -15)
+        /// The bytes that arrived do not follow the wire form.
+        public static let protocolViolation = Code(rawValue: -16)
+        /// The connection ended in the middle of a frame.
+        public static let truncated = Code(rawValue: -17)
+        /// The handshake threw.
+        public static let handshakeFailed = Code(rawValue: -18)
+        /// `onPeer` threw: the application does not want this peer.
+        public static let peerRefused = Code(rawValue: -19)
+        /// The process or the system has no file descriptors left.
+        public static let tooManyOpenFiles = Code(rawValue: -20)
+        /// The operating system forbids it.
+        public static let permissionDenied = Code(rawValue: -21)
+        /// The remote side gave up its stream before the end.
+        public static let streamAborted = Code(rawValue: -22)
+        /// Any other failure that the system reported; see ``ParleyError/systemCode``.
+        public static let system = Code(rawValue: -23)
+    }
+}
+
+extension ParleyError.Code: CustomStringConvertible {
+    private static let names: [Self: String] = [
+        .invalidAddress: "invalidAddress", .invalidArgument: "invalidArgument", .unsupported: "unsupported",
+        .messageTooLong: "messageTooLong", .alreadyListening: "alreadyListening",
+        .addressInUse: "addressInUse", .addressNotAvailable: "addressNotAvailable",
+        .nameNotResolved: "nameNotResolved", .connectionRefused: "connectionRefused",
+        .unreachable: "unreachable", .timedOut: "timedOut", .cancelled: "cancelled", .closed: "closed",
+        .endOfStream: "endOfStream", .connectionReset: "connectionReset",
+        .protocolViolation: "protocolViolation", .truncated: "truncated",
+        .handshakeFailed: "handshakeFailed", .peerRefused: "peerRefused",
+        .tooManyOpenFiles: "tooManyOpenFiles", .permissionDenied: "permissionDenied",
+        .streamAborted: "streamAborted", .system: "system",
+    ]
+
+    /// The constant's name, for logs.
+    public var description: String { Self.names[self] ?? "code \(rawValue)" }
+}
+
+extension ParleyError: CustomStringConvertible {
+    /// The message, with the code's name behind it.
+    public var description: String { "\(message) (\(code))" }
+}
+
+extension ParleyError {
+    static func cancelled(_ what: String) -> ParleyError { ParleyError(.cancelled, "\(what) was cancelled") }
+}

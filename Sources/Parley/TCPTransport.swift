@@ -1,0 +1,183 @@
+/// A node on TCP, driven by libuv on a thread of its own.
+///
+/// ```swift
+/// let transport = TCPTransport(TransportOptions(listenAddress: ":3000"))
+/// try await transport.listenAndAccept()
+/// for await rpc in transport.consume() {
+///     try await rpc.peer.send(message: rpc.payload)
+/// }
+/// ```
+///
+/// The thread starts with the first `listenAndAccept` or `dial` and ends with `close`.
+///
+/// Source: `TCPTransport` of the reference.
+public final class TCPTransport: Transport {
+    private let node: Node
+    private let listening = Lock(Listening.no)
+
+    private enum Listening {
+        case no
+        case starting
+        case at(String)
+    }
+
+    /// A node that neither listens nor is connected yet.
+    public init(_ options: TransportOptions = TransportOptions()) { node = Node(options) }
+
+    public var address: String {
+        listening.withLock { if case .at(let address) = $0 { address } else { node.options.listenAddress } }
+    }
+
+    public var peers: [any Peer] { node.peers }
+
+    /// Runs Swift tasks on the transport's own thread: `Task(executorPreference: transport.executor)`. A consumer
+    /// there gets RPCs and sends answers without a change of threads; in return it must never block.
+    public var executor: any TaskExecutor { node.loop }
+
+    public func consume() -> RPCSequence { RPCSequence(node.inbox) }
+
+    public func close() async { await node.close() }
+}
+
+// MARK: - Listening
+
+extension TCPTransport {
+    public func listenAndAccept() async throws(ParleyError) {
+        let configured = try SocketAddress(node.options.listenAddress)
+        try node.checkOpen()
+        let isFirst = listening.withLock { listening in
+            guard case .no = listening else { return false }
+            listening = .starting
+            return true
+        }
+        guard isFirst else {
+            throw ParleyError(.alreadyListening, "the transport is listening on \(address) already")
+        }
+        do {
+            let port = try await listen(at: configured)
+            let bound = SocketAddress(host: configured.host, port: port).description
+            listening.withLock { $0 = .at(bound) }
+        } catch {
+            listening.withLock { $0 = .no }
+            throw error
+        }
+    }
+
+    /// Binds to the first address that works.
+    private func listen(at configured: SocketAddress) async throws(ParleyError) -> UInt16 {
+        var failure: ParleyError?
+        for address in try await candidates(configured) {
+            do { return try await listen(at: address) } catch {
+                if failure == nil { failure = error }
+            }
+        }
+        throw failure ?? ParleyError(.nameNotResolved, "\"\(configured.host)\" has no address")
+    }
+
+    private func candidates(_ configured: SocketAddress) async throws(ParleyError) -> [RawSocketAddress] {
+        if configured.host.isEmpty {
+            // One dual-stack socket; IPv4 alone where there is no IPv6.
+            return ["::", "0.0.0.0"].compactMap { RawSocketAddress(numericHost: $0, port: configured.port) }
+        }
+        if let address = RawSocketAddress(numericHost: configured.host, port: configured.port) { return [address] }
+        let resolved = try await node.loop.wait {
+            (loop, finish: @escaping (Result<[RawSocketAddress], ParleyError>) -> Void) in
+            do throws(ParleyError) {
+                let resolver = try Resolver(configured, on: loop, completion: finish)
+                return { _ in resolver.cancel() }
+            } catch {
+                finish(.failure(error))
+                return { _ in }
+            }
+        }
+        // As Go does for a name: IPv4 first.
+        return resolved.filter { !$0.isIPv6 } + resolved.filter { $0.isIPv6 }
+    }
+
+    private func listen(at address: RawSocketAddress) async throws(ParleyError) -> UInt16 {
+        try await node.loop.wait { [self] (loop, finish: @escaping (Result<UInt16, ParleyError>) -> Void) in
+            do throws(ParleyError) {
+                let listener = try Listener(on: loop, address: address) { [self] event in handle(event) }
+                guard node.register(listener, stop: { listener.stop() }) else {
+                    listener.stop()
+                    throw ParleyError(.closed, "the transport is closed")
+                }
+                finish(.success(listener.address.port))
+            } catch { finish(.failure(error)) }
+            return { _ in }
+        }
+    }
+
+    private func handle(_ event: Listener.Event) {
+        switch event {
+        case .accepted(let descriptor):
+            do {
+                try adopt(descriptor)
+            } catch {
+                node.options.logger.warning("accept failed", metadata: ["error": "\(error)"])
+            }
+        case .backingOff(let error, let delay):
+            node.options.logger.error(
+                "accept failed, backing off", metadata: ["error": "\(error)", "retryIn": "\(delay)"])
+        }
+    }
+
+    private func adopt(_ descriptor: Int32) throws(ParleyError) {
+        let handle = try TCPHandle(adopting: descriptor, on: node.loop)
+        guard let peer = TCPPeer(node: node, handle: handle, isOutbound: false) else {
+            handle.close(abortively: false)
+            throw ParleyError(.connectionReset, "a connection went away before it was accepted")
+        }
+        node.adopt(peer)
+    }
+}
+
+// MARK: - Dialing
+
+extension TCPTransport {
+    @discardableResult
+    public func dial(_ address: String) async throws -> any Peer {
+        let target = try SocketAddress(address)
+        guard target.port != 0 else {
+            throw ParleyError(.invalidAddress, "address \"\(address)\" has port 0, which nobody can listen on")
+        }
+        try node.checkOpen()
+        let peer = try await connect(to: target)
+        try await peer.waitUntilGreeted()
+        return peer
+    }
+
+    private func connect(to target: SocketAddress) async throws(ParleyError) -> TCPPeer {
+        try await node.loop.wait { [node] (loop, finish: @escaping (Result<TCPPeer, ParleyError>) -> Void) in
+            let dialing = Dialing()
+            let dialer = Dialer(to: target, timeout: node.options.dialTimeout, on: loop) { result in
+                node.unregister(dialing)
+                finish(result.flatMap { handle in node.adopt(handle, dialed: target) })
+            }
+            let isOpen = node.register(dialing) {
+                dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
+            }
+            if isOpen {
+                dialer.start()
+            } else {
+                dialer.cancel(ParleyError(.closed, "the transport is closed"))
+            }
+            return { dialer.cancel($0) }
+        }
+    }
+
+    /// What a dial is known by while it lasts.
+    private final class Dialing {}
+}
+
+extension Node {
+    /// Makes a peer of a socket that has just connected, and begins to greet it.
+    fileprivate func adopt(_ handle: TCPHandle, dialed target: SocketAddress) -> Result<TCPPeer, ParleyError> {
+        guard let peer = TCPPeer(node: self, handle: handle, isOutbound: true) else {
+            handle.close(abortively: false)
+            return .failure(ParleyError(.connectionReset, "\(target) closed the connection at once"))
+        }
+        adopt(peer)
+        return .success(peer)
+    }
+}

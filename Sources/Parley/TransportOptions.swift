@@ -1,0 +1,57 @@
+public import Logging
+
+/// Everything that can be chosen about a transport. Each option has a default that is safe to leave.
+public struct TransportOptions: Sendable {
+    /// Where to listen: `host:port` as in Go. `:3000` is every interface, IPv6 and IPv4; port 0 lets the system
+    /// choose one.
+    public var listenAddress: String
+
+    /// Greets each new peer before its messages are decoded; nil is ``nopHandshake``.
+    public var handshake: HandshakeFunc?
+
+    /// The wire form. Both ends of a connection must use the same one.
+    public var decoder: WireForm
+
+    /// Called once for each peer when its handshake is done and before its first RPC is delivered, in a task of
+    /// its own. Throwing refuses the peer. It is bounded, together with the handshake, by ``handshakeTimeout``.
+    public var onPeer: (@Sendable (any Peer) async throws -> Void)?
+
+    /// Called exactly once for each connection that got as far as the handshake, when it is closed, in a task of
+    /// its own, with the reason: `endOfStream` when the other side closed, `closed` when this one did, or what went
+    /// wrong. When `onPeer` is still running, it waits for it.
+    public var onDisconnect: (@Sendable (any Peer, ParleyError) async -> Void)?
+
+    /// How many RPCs may wait for a consumer before the peers that send more are not read any further.
+    public var inboxCapacity = 1_024
+
+    /// How long a dial may take from looking up the name to the connection.
+    public var dialTimeout: Duration = .seconds(30)
+
+    /// How long the handshake and `onPeer` may take together.
+    public var handshakeTimeout: Duration = .seconds(10)
+
+    /// How long an open stream may go without a byte being read; the peer is then dropped. Nil is for ever.
+    public var streamIdleTimeout: Duration? = .seconds(60)
+
+    /// How long closing may take to write out what was sent.
+    public var closeTimeout: Duration = .seconds(5)
+
+    /// From this many unwritten bytes of one peer on, sends to it suspend.
+    public var sendHighWaterBytes = 1 << 20
+
+    /// At this many unwritten bytes, suspended sends go on.
+    public var sendLowWaterBytes = 1 << 18
+
+    /// Where the transport logs; nowhere by default. The library never prints.
+    public var logger = Logger(label: "parley") { _ in SwiftLogNoOpLogHandler() }
+
+    /// The defaults, with the three choices that most programs make.
+    public init(
+        listenAddress: String = ":0", decoder: WireForm = .default,
+        onPeer: (@Sendable (any Peer) async throws -> Void)? = nil
+    ) {
+        self.listenAddress = listenAddress
+        self.decoder = decoder
+        self.onPeer = onPeer
+    }
+}

@@ -1,0 +1,92 @@
+import Synchronization
+
+/// Tasks that wait for a condition on some locked state: a condition variable for async code.
+///
+/// A wake-up carries no data. Whoever wakes looks at the state again, so a cancellation that races with a wake-up
+/// can lose neither bytes nor messages. Each waiter is woken or cancelled, exactly once: both take it out of the
+/// queue under the lock before they resume it.
+struct WaitQueue {
+    /// Nearly always there is one waiter; it costs no allocation.
+    private var first: Waiter?
+    private var others: [Waiter] = []
+    /// Counts calls of ``wakeAll()``: whoever looked at the state before one must not sleep through it.
+    private(set) var epoch: UInt = 0
+
+    fileprivate struct Waiter {
+        let ticket: UInt64
+        let continuation: UnsafeContinuation<Bool, Never>
+    }
+
+    /// Waiters that have left the queue: resume them when the lock is open again.
+    struct Woken {
+        fileprivate var first: Waiter?
+        fileprivate var others: [Waiter] = []
+
+        func resume() {
+            first?.continuation.resume(returning: true)
+            for waiter in others { waiter.continuation.resume(returning: true) }
+        }
+    }
+
+    var isEmpty: Bool { first == nil }
+
+    mutating func wakeAll() -> Woken {
+        epoch &+= 1
+        guard first != nil else { return Woken() }
+        let woken = Woken(first: first, others: others)
+        first = nil
+        others = []
+        return woken
+    }
+
+    /// Takes out those that have waited longest.
+    mutating func wake(atMost count: Int) -> Woken {
+        guard count > 0, let waiter = first else { return Woken() }
+        let woken = Woken(first: waiter, others: Array(others.prefix(count - 1)))
+        others.removeFirst(woken.others.count)
+        first = others.isEmpty ? nil : others.removeFirst()
+        return woken
+    }
+
+    fileprivate mutating func enqueue(_ waiter: Waiter) {
+        if first == nil { first = waiter } else { others.append(waiter) }
+    }
+
+    fileprivate mutating func remove(_ ticket: UInt64) -> Waiter? {
+        if let waiter = first, waiter.ticket == ticket {
+            first = others.isEmpty ? nil : others.removeFirst()
+            return waiter
+        }
+        guard let index = others.firstIndex(where: { $0.ticket == ticket }) else { return nil }
+        return others.remove(at: index)
+    }
+}
+
+private let nextTicket = Atomic<UInt64>(1)
+
+extension Lock {
+    /// Suspends until somebody takes this task out of `queue`, unless `isReady` holds already.
+    ///
+    /// - Returns: false when the task was cancelled instead.
+    func wait(
+        in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
+        unless isReady: (inout State) -> Bool
+    ) async -> Bool {
+        let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
+        return await withTaskCancellationHandler {
+            await withUnsafeContinuation { continuation in
+                let immediately: Bool? = withLock { state in
+                    // The cancellation handler may have run before there was anything to take out.
+                    if Task.isCancelled { return false }
+                    if isReady(&state) { return true }
+                    state[keyPath: queue].enqueue(.init(ticket: ticket, continuation: continuation))
+                    return nil
+                }
+                if let immediately { continuation.resume(returning: immediately) }
+            }
+        } onCancel: {
+            let waiter = withLock { $0[keyPath: queue].remove(ticket) }
+            waiter?.continuation.resume(returning: false)
+        }
+    }
+}

@@ -1,0 +1,54 @@
+/// Received blocks in their order, each kept as the read that brought it.
+struct ByteQueue: Sendable {
+    private var blocks: [ArraySlice<UInt8>] = []
+    private var head = 0
+    /// How many bytes are in here.
+    private(set) var count = 0
+
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ block: ArraySlice<UInt8>) {
+        guard !block.isEmpty else { return }
+        blocks.append(block)
+        count &+= block.count
+    }
+
+    /// Puts back what was taken from the front.
+    mutating func prepend(_ block: ArraySlice<UInt8>) {
+        guard !block.isEmpty else { return }
+        if head > 0 {
+            head &-= 1
+            blocks[head] = block
+        } else {
+            blocks.insert(block, at: 0)
+        }
+        count &+= block.count
+    }
+
+    /// The oldest block, whole.
+    mutating func popFirst() -> ArraySlice<UInt8>? {
+        guard head < blocks.count else { return nil }
+        let block = blocks[head]
+        blocks[head] = []
+        head &+= 1
+        count &-= block.count
+        if head == blocks.count {
+            blocks.removeAll(keepingCapacity: blocks.count <= 4)
+            head = 0
+        } else if head >= 32, head &* 2 >= blocks.count {
+            blocks.removeFirst(head)
+            head = 0
+        }
+        return block
+    }
+
+    /// The oldest bytes: at most `limit` (at least 1) of them, and no more than their block holds.
+    mutating func popFirst(upTo limit: Int) -> ArraySlice<UInt8>? {
+        guard let block = popFirst() else { return nil }
+        guard block.count > limit else { return block }
+        prepend(block.dropFirst(limit))
+        return block.prefix(limit)
+    }
+
+    mutating func removeAll() { self = ByteQueue() }
+}

@@ -1,0 +1,116 @@
+/// A wire form: how messages and streams are written as bytes, and read back.
+///
+/// A decoder is a value without I/O. Each connection makes two of them (see ``WireForm``): one is fed what arrives
+/// and asked for events, the other encodes what is sent, so the two directions share no state. A decoder of your own needs ``name``, ``decode(_:)`` and
+/// ``encode(message:into:)``; streams are optional.
+public protocol Decoder: Sendable {
+    /// What error messages call this wire form.
+    var name: String { get }
+
+    /// How streams end in this wire form; ``StreamForm/none`` unless you say otherwise.
+    var streamForm: StreamForm { get }
+
+    /// Takes the next event from the front of `input`.
+    ///
+    /// `input` is never empty, and starts with what the last call left there. Remove what the event used up
+    /// (`input.removeFirst(n)`); return ``DecoderEvent/incomplete(frameBytes:)`` and leave the rest when a frame
+    /// is not whole yet. A call that removes nothing and returns another event is a fault.
+    ///
+    /// - Throws: ``ParleyError`` with the code `protocolViolation`; the peer is then dropped with it as the reason.
+    mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent
+
+    /// The connection has ended with `unread` left over; throw when that is in the middle of a frame.
+    func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError)
+
+    /// Appends one message.
+    ///
+    /// - Throws: ``ParleyError`` when this wire form cannot carry it; then nothing may have been appended.
+    mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
+
+    /// Appends the opening of a stream. `header` is the application's own, and may be empty.
+    mutating func encodeStreamOpening(header: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
+
+    /// Appends bytes of the open stream.
+    mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer)
+
+    /// Appends the end of the open stream.
+    mutating func encodeStreamEnd(into output: inout WireBuffer)
+
+    /// Appends that the open stream ends early; false when this wire form cannot say so.
+    mutating func encodeStreamAbort(code: UInt32, reason: String, into output: inout WireBuffer) -> Bool
+}
+
+/// How a wire form ends a stream.
+public enum StreamForm: Sendable {
+    /// It has no streams.
+    case none
+    /// Everything behind the opening is raw stream bytes until the reader closes the stream: the reader has to
+    /// know by other means how much belongs to it. ``Decoder/decode(_:)`` does not see those bytes.
+    case untilClosed
+    /// The stream's bytes come in frames, and its end has one of its own.
+    case delimited
+}
+
+/// What a decoder found at the front of its input.
+public enum DecoderEvent: Sendable, Equatable {
+    /// A whole message.
+    case message(ArraySlice<UInt8>)
+    /// A stream begins; its header may be empty.
+    case streamOpened(header: ArraySlice<UInt8>)
+    /// Bytes of the open stream (``StreamForm/delimited`` only).
+    case streamBytes(ArraySlice<UInt8>)
+    /// The open stream is complete (``StreamForm/delimited`` only).
+    case streamEnded
+    /// The sender gave up the open stream (``StreamForm/delimited`` only).
+    case streamAborted(code: UInt32, reason: String)
+    /// Nothing whole yet. `frameBytes` is how long the frame at the front of the input is in all, when known, so
+    /// that one buffer of that size can be made ready; otherwise zero.
+    case incomplete(frameBytes: Int)
+}
+
+extension Decoder {
+    /// No streams.
+    public var streamForm: StreamForm { .none }
+
+    /// Left-over bytes mean a frame was cut off.
+    public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
+        guard unread.isEmpty else {
+            throw ParleyError(
+                .truncated, "the connection ended inside a \(name) frame, \(unread.count) bytes into it")
+        }
+    }
+
+    /// Throws: this wire form has no streams.
+    public mutating func encodeStreamOpening(
+        header: ArraySlice<UInt8>, into output: inout WireBuffer
+    ) throws(ParleyError) {
+        throw ParleyError(.unsupported, "the \(name) wire form has no streams")
+    }
+
+    /// Appends them as they are.
+    public mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer) {
+        output.append(bytes)
+    }
+
+    /// Appends nothing.
+    public mutating func encodeStreamEnd(into output: inout WireBuffer) {}
+
+    /// Cannot be said.
+    public mutating func encodeStreamAbort(
+        code: UInt32, reason: String, into output: inout WireBuffer
+    ) -> Bool { false }
+}
+
+/// The choice of a wire form: both ends of a connection must make the same one.
+public struct WireForm: Sendable {
+    let makeDecoder: @Sendable () -> any Decoder
+
+    /// A wire form of your own; `makeDecoder` is called twice for each connection (one value reads, one writes),
+    /// on any thread.
+    public init(_ makeDecoder: @escaping @Sendable () -> any Decoder) {
+        self.makeDecoder = makeDecoder
+    }
+
+    /// The reference's: a type byte, then what one read brings. See ``DefaultDecoder``.
+    public static let `default` = WireForm { DefaultDecoder() }
+}

@@ -1,0 +1,259 @@
+/// The receiving half of one connection as a value: which bytes belong to the handshake, to messages, to a stream.
+///
+/// Bytes go in with ``receive(_:)``; whoever is entitled to them takes them out. It knows neither sockets nor
+/// clocks nor threads, so it can be tested and fuzzed as it is.
+struct PeerState: Sendable {
+    /// Who is entitled to the bytes that arrive.
+    enum Phase: Sendable, Equatable {
+        /// The handshake reads them raw.
+        case greeting
+        /// The decoder makes messages of them.
+        case messages
+        /// A stream is open: its reader takes them.
+        case stream
+        /// The reader closed a delimited stream before its end: they are dropped until the end comes.
+        case discarding
+    }
+
+    /// What a read gets.
+    enum ReadResult: Sendable, Equatable {
+        case bytes(ArraySlice<UInt8>)
+        /// The stream is complete, or the connection has ended and everything is read.
+        case end
+        /// Nothing there yet.
+        case wait
+    }
+
+    /// How much is taken from the socket ahead of a reader.
+    static let readAheadBytes = 256 * 1024
+
+    private(set) var phase = Phase.greeting
+    private var decoder: any Decoder
+    private let streamForm: StreamForm
+    /// What arrived and nobody has claimed; no block before `partial`.
+    private var queue = ByteQueue()
+    /// The beginning of a frame that the decoder wants more of.
+    private var partial: ArraySlice<UInt8> = []
+    /// Decoded bytes of a delimited stream that its reader has not taken yet.
+    private var decoded: ArraySlice<UInt8> = []
+    private var streamOutcome: StreamOutcome?
+    /// Reading starts when a stream's reader asks for the first time, not when the stream opens.
+    private var isStreamAskedFor = false
+    /// Why nothing more will arrive.
+    private(set) var inputEnd: ParleyError?
+
+    private enum StreamOutcome: Sendable {
+        case ended
+        case aborted(ParleyError)
+    }
+
+    init(decoder: any Decoder) {
+        self.decoder = decoder
+        streamForm = decoder.streamForm
+    }
+
+    /// Takes in what one read of the socket brought.
+    mutating func receive(_ block: ArraySlice<UInt8>) { queue.append(block) }
+
+    /// Nothing more will arrive, because of `reason`.
+    mutating func endInput(_ reason: ParleyError) {
+        if inputEnd == nil { inputEnd = reason }
+    }
+
+    /// Whether more should be taken from the socket: until the read-ahead is full and then, once that has
+    /// stopped reading, not before it is half empty.
+    func wantsInput(isReading: Bool) -> Bool {
+        guard inputEnd == nil else { return false }
+        let limit = isReading ? Self.readAheadBytes : Self.readAheadBytes / 2
+        switch phase {
+        case .greeting: return queue.count < limit
+        case .messages, .discarding: return queue.isEmpty
+        case .stream: return isStreamAskedFor && streamOutcome == nil && queue.count + decoded.count < limit
+        }
+    }
+
+    /// Whether input waits to be decoded: the last ``decode(limit:deliver:)`` stopped at its limit.
+    var hasUndecodedMessages: Bool { (phase == .messages || phase == .discarding) && !queue.isEmpty }
+
+    /// The reason to end the connection, when its input has ended and all of it is decoded; a reason of its own
+    /// when that was in the middle of a frame. Nil while a handshake or a stream may still read.
+    var finalReason: ParleyError? {
+        guard let inputEnd, queue.isEmpty else { return nil }
+        switch phase {
+        case .greeting, .stream:
+            return nil
+        case .discarding:
+            return ParleyError(.truncated, "the connection ended inside a stream")
+        case .messages:
+            guard inputEnd.code == .endOfStream else { return inputEnd }
+            do { try decoder.endOfInput(unread: partial) } catch { return error }
+            return inputEnd
+        }
+    }
+
+    /// Forgets what has arrived: nobody will read it.
+    mutating func dropInput() {
+        queue.removeAll()
+        partial = []
+        decoded = []
+    }
+}
+
+// MARK: - Handshake
+
+extension PeerState {
+    /// The handshake is over: what it left unread is the decoder's first input.
+    mutating func finishGreeting() {
+        if phase == .greeting { phase = .messages }
+    }
+}
+
+// MARK: - Messages
+
+extension PeerState {
+    /// Decodes up to `limit` messages and stream openings and gives them to `deliver`; returns how many.
+    ///
+    /// Stops behind a stream's opening, and in every other phase but `messages`. In `discarding` it drops stream
+    /// bytes until the end of the stream, and goes on with messages.
+    mutating func decode(
+        limit: Int, deliver: (_ payload: ArraySlice<UInt8>, _ stream: Bool) -> Void
+    ) throws(ParleyError) -> Int {
+        var delivered = 0
+        while delivered < limit, phase == .messages || phase == .discarding, var input = nextInput() {
+            while delivered < limit, !input.isEmpty {
+                let event = try nextEvent(&input)
+                switch (event, phase) {
+                case (.incomplete, _):
+                    partial = input
+                    input = []
+                case (.message(let payload), .messages):
+                    deliver(payload, false)
+                    delivered &+= 1
+                case (.streamOpened(let header), .messages):
+                    openStream()
+                    deliver(header, true)
+                    delivered &+= 1
+                case (.streamBytes, .discarding): break
+                case (.streamEnded, .discarding), (.streamAborted, .discarding): phase = .messages
+                default: throw misplaced(event)
+                }
+                if phase == .stream { break }
+            }
+            queue.prepend(input)
+        }
+        return delivered
+    }
+
+    private mutating func openStream() {
+        phase = .stream
+        streamOutcome = nil
+        isStreamAskedFor = false
+    }
+
+    /// The next block, behind what the decoder left of the last one.
+    private mutating func nextInput() -> ArraySlice<UInt8>? {
+        guard let block = queue.popFirst() else { return nil }
+        guard !partial.isEmpty else { return block }
+        var joined = partial
+        partial = []
+        joined.append(contentsOf: block)
+        return joined
+    }
+
+    private mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
+        let before = input.count
+        let event = try decoder.decode(&input)
+        if case .incomplete = event { return event }
+        guard input.count < before else {
+            throw ParleyError(.protocolViolation, "the \(decoder.name) decoder made an event out of no bytes")
+        }
+        return event
+    }
+
+    private func misplaced(_ event: DecoderEvent) -> ParleyError {
+        let (what, place) =
+            switch event {
+            case .message: ("a message", "inside a stream")
+            case .streamOpened: ("a stream's opening", "inside a stream")
+            case .streamBytes: ("stream bytes", "outside a stream")
+            case .streamEnded: ("a stream's end", "outside a stream")
+            case .streamAborted: ("a stream's abort", "outside a stream")
+            case .incomplete: ("part of a frame", "where none can be")
+            }
+        return ParleyError(.protocolViolation, "the remote side sent \(what) \(place)")
+    }
+}
+
+// MARK: - Raw reads: the handshake's and the stream's
+
+extension PeerState {
+    /// At most `limit` bytes, if there are any, for a reader in the handshake or in a stream.
+    mutating func read(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        switch phase {
+        case .messages, .discarding:
+            // A reader waits for the next stream, unless none can come any more.
+            return queue.isEmpty ? try resultAtEnd() : .wait
+        case .greeting:
+            return try readRaw(upTo: limit)
+        case .stream:
+            isStreamAskedFor = true
+            return streamForm == .delimited ? try readDelimited(upTo: limit) : try readRaw(upTo: limit)
+        }
+    }
+
+    private mutating func readRaw(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        if let bytes = queue.popFirst(upTo: limit) { return .bytes(bytes) }
+        return try resultAtEnd()
+    }
+
+    /// What a read gets when there are no bytes.
+    private func resultAtEnd() throws(ParleyError) -> ReadResult {
+        guard let inputEnd else { return .wait }
+        guard inputEnd.code == .endOfStream else { throw inputEnd }
+        return .end
+    }
+
+    private mutating func readDelimited(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        while decoded.isEmpty, streamOutcome == nil, var input = nextInput() {
+            while decoded.isEmpty, streamOutcome == nil, !input.isEmpty {
+                let event = try nextEvent(&input)
+                switch event {
+                case .streamBytes(let bytes): decoded = bytes
+                case .streamEnded: streamOutcome = .ended
+                case .streamAborted(let code, let reason):
+                    streamOutcome = .aborted(
+                        ParleyError(
+                            .streamAborted, "the remote side aborted the stream (code \(code)): \(reason)"))
+                case .incomplete:
+                    partial = input
+                    input = []
+                case .message, .streamOpened: throw misplaced(event)
+                }
+            }
+            queue.prepend(input)
+        }
+        if !decoded.isEmpty {
+            let bytes = decoded.prefix(limit)
+            decoded.removeFirst(bytes.count)
+            return .bytes(bytes)
+        }
+        switch streamOutcome {
+        case .ended: return .end
+        case .aborted(let error): throw error
+        case nil:
+            guard case .end = try resultAtEnd() else { return .wait }
+            throw ParleyError(.truncated, "the connection ended inside a stream")
+        }
+    }
+
+    /// Ends the stream phase: what has arrived behind it goes to the decoder. Harmless without a stream.
+    ///
+    /// - Returns: whether there was a stream.
+    mutating func closeStream() -> Bool {
+        guard phase == .stream else { return false }
+        phase = streamForm == .delimited && streamOutcome == nil ? .discarding : .messages
+        streamOutcome = nil
+        decoded = []
+        return true
+    }
+}

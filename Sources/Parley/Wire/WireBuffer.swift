@@ -1,0 +1,72 @@
+/// Bytes on their way out: small pieces are gathered, large ones are kept as the slices they came in.
+///
+/// A decoder of your own appends its frames here. Appending a large slice retains it instead of copying it.
+public struct WireBuffer: Sendable {
+    /// Slices of at least this many bytes are kept rather than copied: below it a copy costs less than a
+    /// segment of its own in the write.
+    static let keptSliceBytes = 32 * 1024
+
+    /// What lies before `tail`, in order.
+    private(set) var segments: [ArraySlice<UInt8>] = []
+    /// Where small pieces gather.
+    private(set) var tail: [UInt8] = []
+    /// How many bytes are in here.
+    public private(set) var count = 0
+
+    /// An empty buffer.
+    public init() {}
+
+    /// Whether there is nothing in here.
+    public var isEmpty: Bool { count == 0 }
+
+    /// Appends one byte.
+    public mutating func append(_ byte: UInt8) {
+        tail.append(byte)
+        count &+= 1
+    }
+
+    /// Appends four bytes, most significant first.
+    public mutating func append(bigEndian value: UInt32) {
+        withUnsafeBytes(of: value.bigEndian) { tail.append(contentsOf: $0) }
+        count &+= 4
+    }
+
+    /// Appends bytes in their order.
+    public mutating func append(_ bytes: ArraySlice<UInt8>) {
+        if bytes.count < Self.keptSliceBytes {
+            tail.append(contentsOf: bytes)
+        } else {
+            sealTail()
+            segments.append(bytes)
+        }
+        count &+= bytes.count
+    }
+
+    /// Appends bytes in their order.
+    public mutating func append(_ bytes: [UInt8]) { append(bytes[...]) }
+
+    /// Everything in order, for tests and for links without scatter-gather writes.
+    var contiguous: [UInt8] {
+        segments.isEmpty ? tail : Array(segments.joined()) + tail
+    }
+
+    /// Empties the buffer; a small gathering space is kept for the next message.
+    mutating func removeAll() {
+        segments.removeAll()
+        if tail.capacity <= Self.keptCapacityBytes {
+            tail.removeAll(keepingCapacity: true)
+        } else {
+            tail = []
+        }
+        count = 0
+    }
+
+    /// An idle peer holds on to no more than this.
+    private static let keptCapacityBytes = 256
+
+    private mutating func sealTail() {
+        guard !tail.isEmpty else { return }
+        segments.append(tail[...])
+        tail = []
+    }
+}

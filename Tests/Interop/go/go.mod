@@ -1,0 +1,3 @@
+module parley.interop
+
+go 1.19
