@@ -18,8 +18,15 @@ final class Node: @unchecked Sendable {
         var goneWhileAnnounced: [ObjectIdentifier: (Connection, ParleyError)] = [:]
         var closing: Task<Void, Never>?
         var isEmpty = WaitQueue()
+        var listening = Listening.no
         /// How a listener or a dial is stopped; called on the loop's thread.
         var stops: [ObjectIdentifier: @Sendable () -> Void] = [:]
+    }
+
+    private enum Listening {
+        case no
+        case starting
+        case at(String)
     }
 
     private struct Entry {
@@ -41,7 +48,7 @@ final class Node: @unchecked Sendable {
     }
 
     /// Throws once ``close()`` was called.
-    func checkOpen() throws(ParleyError) {
+    private func checkOpen() throws(ParleyError) {
         guard state.withLock({ $0.closing == nil }) else {
             throw ParleyError(.closed, "the transport is closed")
         }
@@ -56,6 +63,49 @@ final class Node: @unchecked Sendable {
     func returnScratch(_ rpcs: consuming [RPC]) {
         rpcs.removeAll(keepingCapacity: rpcs.capacity <= 4_096)
         scratch = rpcs
+    }
+}
+
+// MARK: - Addresses
+
+extension Node {
+    /// The configured listening address; with its real port once there is a listener.
+    var address: String {
+        state.withLock { if case .at(let address) = $0.listening { address } else { options.listenAddress } }
+    }
+
+    /// Listens, once: `bind` gets the configured address and returns the real port.
+    func listen(
+        _ bind: (SocketAddress) async throws(ParleyError) -> UInt16
+    ) async throws(ParleyError) {
+        let configured = try SocketAddress(options.listenAddress)
+        try checkOpen()
+        let isFirst = state.withLock { state in
+            guard case .no = state.listening else { return false }
+            state.listening = .starting
+            return true
+        }
+        guard isFirst else {
+            throw ParleyError(.alreadyListening, "the transport is listening on \(address) already")
+        }
+        do {
+            let bound = SocketAddress(host: configured.host, port: try await bind(configured)).description
+            state.withLock { $0.listening = .at(bound) }
+            options.logger.info("listening", metadata: ["address": "\(bound)"])
+        } catch {
+            state.withLock { $0.listening = .no }
+            throw error
+        }
+    }
+
+    /// Where a dial goes.
+    func dialTarget(_ address: String) throws(ParleyError) -> SocketAddress {
+        let target = try SocketAddress(address)
+        guard target.port != 0 else {
+            throw ParleyError(.invalidAddress, "address \"\(address)\" has port 0, which nobody can listen on")
+        }
+        try checkOpen()
+        return target
     }
 }
 
@@ -189,7 +239,7 @@ extension Node {
         let reason = ParleyError(.closed, "the transport was closed")
         for connection in connections { connection.close(because: reason) }
         // Behind the stops on the loop's thread: a connection they have just let in is adopted by now, and ended.
-        while !(await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })) {}
+        _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
         inbox.finish()
         await loop.stop()
     }

@@ -13,20 +13,11 @@
 /// Source: `TCPTransport` of the reference.
 public final class TCPTransport: Transport {
     private let node: Node
-    private let listening = Lock(Listening.no)
-
-    private enum Listening {
-        case no
-        case starting
-        case at(String)
-    }
 
     /// A node that neither listens nor is connected yet.
     public init(_ options: TransportOptions = TransportOptions()) { node = Node(options) }
 
-    public var address: String {
-        listening.withLock { if case .at(let address) = $0 { address } else { node.options.listenAddress } }
-    }
+    public var address: String { node.address }
 
     public var peers: [any Peer] { node.peers }
 
@@ -43,24 +34,7 @@ public final class TCPTransport: Transport {
 
 extension TCPTransport {
     public func listenAndAccept() async throws(ParleyError) {
-        let configured = try SocketAddress(node.options.listenAddress)
-        try node.checkOpen()
-        let isFirst = listening.withLock { listening in
-            guard case .no = listening else { return false }
-            listening = .starting
-            return true
-        }
-        guard isFirst else {
-            throw ParleyError(.alreadyListening, "the transport is listening on \(address) already")
-        }
-        do {
-            let port = try await listen(at: configured)
-            let bound = SocketAddress(host: configured.host, port: port).description
-            listening.withLock { $0 = .at(bound) }
-        } catch {
-            listening.withLock { $0 = .no }
-            throw error
-        }
+        try await node.listen { (configured) throws(ParleyError) in try await listen(at: configured) }
     }
 
     /// Binds to the first address that works.
@@ -137,12 +111,7 @@ extension TCPTransport {
 extension TCPTransport {
     @discardableResult
     public func dial(_ address: String) async throws -> any Peer {
-        let target = try SocketAddress(address)
-        guard target.port != 0 else {
-            throw ParleyError(.invalidAddress, "address \"\(address)\" has port 0, which nobody can listen on")
-        }
-        try node.checkOpen()
-        let peer = try await connect(to: target)
+        let peer = try await connect(to: node.dialTarget(address))
         try await peer.waitUntilGreeted()
         return peer
     }

@@ -30,6 +30,7 @@ package final class EventLoop: @unchecked Sendable {
         var phase = Phase.idle
         var submissions: [Submission] = []
         var stopped = WaitQueue()
+        var endedCleanly: Bool?
     }
 
     private let door = Lock(Door())
@@ -50,9 +51,8 @@ package final class EventLoop: @unchecked Sendable {
     /// hands it back right after.
     private let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 64)
 
-    /// How many loops have a thread right now; tests assert that it returns to zero.
-    package static var runningCount: Int { running.load(ordering: .sequentiallyConsistent) }
-    private static let running = Atomic<Int>(0)
+    /// Whether the loop's thread is done, and left no handle open; nil before. Tests assert it.
+    package var hasEndedCleanly: Bool? { door.withLock { $0.endedCleanly } }
 
     package init() { handles = Handles() }
 
@@ -129,7 +129,10 @@ extension EventLoop {
     /// Whoever owns handles closes them first; this waits for their close callbacks.
     package func stop() async {
         let isIdle = door.withLock { door in
-            if door.phase == .idle { door.phase = .stopped }
+            if door.phase == .idle {
+                door.phase = .stopped
+                door.endedCleanly = true
+            }
             return door.phase == .stopped
         }
         if isIdle { return }
@@ -164,7 +167,6 @@ extension EventLoop {
             throw ParleyError(libuv: status, "cannot start the event loop's thread")
         }
         pthread_detach(thread)
-        Self.running.add(1, ordering: .sequentiallyConsistent)
         door.phase = .running
     }
 
@@ -177,10 +179,10 @@ extension EventLoop {
         threadID.store(0, ordering: .relaxed)
         let (left, waiters) = door.withLock { door in
             door.phase = .stopped
+            door.endedCleanly = status == 0
             defer { door.submissions = [] }
             return (door.submissions, door.stopped.wakeAll())
         }
-        Self.running.subtract(1, ordering: .sequentiallyConsistent)
         for case .job(let job) in local + left { runElsewhere(job) }
         local = []
         waiters.resume()

@@ -1,0 +1,130 @@
+/// One end of a pipe in memory, with the manners of a socket: it holds a bounded number of bytes, its writer waits
+/// when it is full, and it ends in order or with a reset.
+///
+/// Unlike a socket it never merges two writes into one read.
+///
+/// `@unchecked Sendable`: `incoming` is locked, the rest belongs to the thread of `loop`.
+final class InMemoryLink: Link, @unchecked Sendable {
+    /// How much one direction holds; about what a socket's buffers do.
+    static let capacityBytes = 256 * 1024
+    /// What one read brings at most.
+    static let readBytes = 64 * 1024
+
+    private struct Pipe {
+        var blocks = ByteQueue()
+        /// The writer waits for room.
+        var isFull = false
+        /// Nothing more will be written.
+        var end: ParleyError?
+        /// Nothing more will be read.
+        var isAbandoned = false
+    }
+
+    private let loop: EventLoop
+    /// What the other end has written.
+    private let incoming = Lock(Pipe())
+
+    private var other: InMemoryLink?
+    private var owner: (any LinkOwner)?
+    private var isReading = false
+    /// A write waits for room in the other end's pipe.
+    private var isWriting = false
+    private var isClosed = false
+
+    init(on loop: EventLoop) { self.loop = loop }
+
+    /// Joins two ends. Before either is used.
+    static func join(_ one: InMemoryLink, _ two: InMemoryLink) {
+        one.other = two
+        two.other = one
+    }
+
+    /// Who hears about reads, writes and the end.
+    func setOwner(_ owner: any LinkOwner) { self.owner = owner }
+
+    func setReading(_ isReading: Bool) {
+        guard isReading != self.isReading else { return }
+        self.isReading = isReading
+        // Not from in here: the caller is in the middle of something.
+        if isReading { loop.execute { [self] in deliver() } }
+    }
+
+    func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool {
+        guard let other else { throw ParleyError(.closed, "the pipe is closed") }
+        let isWritten = try other.incoming.withLock { pipe throws(ParleyError) in
+            guard !pipe.isAbandoned else {
+                throw ParleyError(.connectionReset, "the remote side closed the connection")
+            }
+            pipe.blocks.append(buffer.contiguous[...])
+            pipe.isFull = pipe.blocks.count > Self.capacityBytes
+            return !pipe.isFull
+        }
+        isWriting = !isWritten
+        other.loop.execute { other.deliver() }
+        return isWritten
+    }
+
+    func shutdown() { other?.end(ParleyError(.endOfStream, "the remote side closed the connection")) }
+
+    /// What is written is in the other end's pipe already.
+    var isAcknowledged: Bool { true }
+
+    func close(abortively: Bool) {
+        guard !isClosed else { return }
+        isClosed = true
+        let isUnread = incoming.withLock { pipe in
+            pipe.isAbandoned = true
+            defer { pipe.blocks.removeAll() }
+            return !pipe.blocks.isEmpty
+        }
+        other?.end(
+            abortively || isUnread
+                ? ParleyError(.connectionReset, "the remote side reset the connection")
+                : ParleyError(.endOfStream, "the remote side closed the connection"))
+        loop.execute { [self] in
+            owner?.linkDidClose()
+            owner = nil
+            other = nil
+        }
+    }
+
+    /// The other end writes no more. Any thread.
+    private func end(_ reason: ParleyError) {
+        incoming.withLock { pipe in
+            if pipe.end == nil || reason.code == .connectionReset { pipe.end = reason }
+        }
+        loop.execute { [self] in
+            deliver()
+            // The reader whom a write waits for has gone.
+            if other?.incoming.withLock({ $0.isAbandoned }) == true { wrote() }
+        }
+    }
+
+    /// Hands over what has arrived. The loop's thread only.
+    private func deliver() {
+        while isReading, !isClosed {
+            let (block, end, hasRoomAgain) = incoming.withLock { pipe in
+                let block = pipe.blocks.popFirst(upTo: Self.readBytes)
+                let hasRoomAgain = pipe.isFull && pipe.blocks.count <= Self.capacityBytes / 2
+                if hasRoomAgain { pipe.isFull = false }
+                return (block, block == nil ? pipe.end : nil, hasRoomAgain)
+            }
+            if hasRoomAgain, let other { other.loop.execute { other.wrote() } }
+            if let block { owner?.linkDidRead(Array(block)) }
+            if let end {
+                isReading = false
+                owner?.linkDidEnd(end)
+            }
+            if block == nil { return }
+        }
+    }
+
+    /// The write that waited is done, or never will be. The loop's thread only.
+    private func wrote() {
+        guard isWriting, !isClosed, let other else { return }
+        isWriting = false
+        let isAbandoned = other.incoming.withLock { $0.isAbandoned }
+        owner?.linkDidWrite(
+            isAbandoned ? ParleyError(.connectionReset, "the remote side closed the connection") : nil)
+    }
+}

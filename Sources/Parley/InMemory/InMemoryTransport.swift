@@ -1,0 +1,98 @@
+/// A node without sockets, for tests: it behaves as ``TCPTransport`` does, on an ``InMemoryNetwork``.
+///
+/// ```swift
+/// let network = InMemoryNetwork()
+/// let server = InMemoryTransport(TransportOptions(listenAddress: ":3000"), network: network)
+/// try await server.listenAndAccept()
+/// let peer = try await InMemoryTransport(network: network).dial(":3000")
+/// ```
+///
+/// Every name of this host (`localhost`, `127.0.0.1`, none at all, …) leads to the network; there are no others.
+public final class InMemoryTransport: Transport {
+    private static let hosts: Set = ["", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"]
+
+    private let node: Node
+    private let network: InMemoryNetwork
+
+    /// A node on `network` that neither listens nor is connected yet.
+    public init(_ options: TransportOptions = TransportOptions(), network: InMemoryNetwork) {
+        node = Node(options)
+        self.network = network
+    }
+
+    public var address: String { node.address }
+
+    public var peers: [any Peer] { node.peers }
+
+    public func listenAndAccept() async throws(ParleyError) {
+        try await node.listen { (configured) throws(ParleyError) in
+            guard Self.hosts.contains(configured.host) else {
+                throw ParleyError(.addressNotAvailable, "cannot listen on \(configured): it is not in memory")
+            }
+            let port = try network.bind(self, port: configured.port)
+            guard node.register(self, stop: { [network] in network.unbind(port: port) }) else {
+                network.unbind(port: port)
+                throw ParleyError(.closed, "the transport is closed")
+            }
+            return port
+        }
+    }
+
+    @discardableResult
+    public func dial(_ address: String) async throws -> any Peer {
+        let target = try node.dialTarget(address)
+        guard Self.hosts.contains(target.host) else {
+            throw ParleyError(.unreachable, "cannot connect to \(target): it is not in memory")
+        }
+        guard let listener = network.listener(port: target.port) else {
+            throw ParleyError(.connectionRefused, "cannot connect to \(target): nobody listens there")
+        }
+        let peer = try await connect(
+            to: listener, from: SocketAddress(host: "127.0.0.1", port: network.ephemeralPort()),
+            at: SocketAddress(host: "127.0.0.1", port: target.port))
+        try await peer.waitUntilGreeted()
+        return peer
+    }
+
+    public func consume() -> RPCSequence { RPCSequence(node.inbox) }
+
+    public func close() async { await node.close() }
+
+    private func connect(
+        to listener: InMemoryTransport, from local: SocketAddress, at remote: SocketAddress
+    ) async throws(ParleyError) -> InMemoryPeer {
+        let ends = (InMemoryLink(on: node.loop), InMemoryLink(on: listener.node.loop))
+        InMemoryLink.join(ends.0, ends.1)
+        let accepting = InMemoryPeer(
+            node: listener.node, link: ends.1, isOutbound: false, localAddress: remote, remoteAddress: local)
+        let dialing = InMemoryPeer(
+            node: node, link: ends.0, isOutbound: true, localAddress: local, remoteAddress: remote)
+        let isAccepted = listener.node.loop.execute { listener.node.adopt(accepting) }
+        guard isAccepted else {
+            throw ParleyError(.connectionRefused, "cannot connect to \(remote): it has just been closed")
+        }
+        do {
+            return try await node.loop.wait { [node] (_, finish: @escaping (Result<InMemoryPeer, ParleyError>) -> Void) in
+                node.adopt(dialing)
+                finish(.success(dialing))
+                return { _ in }
+            }
+        } catch {
+            ends.0.close(abortively: true)
+            throw error
+        }
+    }
+}
+
+/// One connection of an ``InMemoryTransport``.
+public final class InMemoryPeer: Connection, @unchecked Sendable {
+    init(
+        node: Node, link: InMemoryLink, isOutbound: Bool, localAddress: SocketAddress,
+        remoteAddress: SocketAddress
+    ) {
+        super.init(
+            node: node, link: link, isOutbound: isOutbound, localAddress: localAddress,
+            remoteAddress: remoteAddress)
+        link.setOwner(self)
+    }
+}
