@@ -142,7 +142,8 @@ extension Connection: EndOfTurn {
 extension Connection.Outbound {
     fileprivate mutating func settle(_ written: Int, lowWater: Int) -> WaitQueue.Woken {
         unwrittenBytes &-= written
-        return unwrittenBytes <= lowWater && !senders.isEmpty ? senders.wakeAll() : WaitQueue.Woken()
+        // Also when nobody waits yet: a sender may be between its look at the buffer and its wait.
+        return unwrittenBytes <= lowWater ? senders.wakeAll() : WaitQueue.Woken()
     }
 }
 

@@ -35,7 +35,13 @@ final class Node: @unchecked Sendable {
         var greeting: Task<Void, Never>?
     }
 
-    private enum Stage { case handshaking, announcing, greeted }
+    private enum Stage {
+        case handshaking
+        /// `onPeer` is running.
+        case announcing
+        case greeted
+        case refused
+    }
 
     init(_ options: TransportOptions) {
         self.options = options
@@ -158,11 +164,12 @@ extension Node {
     }
 
     private func finishGreeting(_ connection: Connection) {
-        guard connection.open() else { return }
+        let isOpen = connection.open()
         state.withLock { state in
-            state.connections[ObjectIdentifier(connection)]?.stage = .greeted
+            state.connections[ObjectIdentifier(connection)]?.stage = isOpen ? .greeted : .refused
             state.connections[ObjectIdentifier(connection)]?.greeting = nil
         }
+        guard isOpen else { return }
         log(.info, "peer connected", connection)
         loop.perform { connection.finishGreeting() }
     }

@@ -24,6 +24,9 @@ public final class InMemoryTransport: Transport {
 
     public var peers: [any Peer] { node.peers }
 
+    /// Runs Swift tasks on the transport's own thread; see ``TCPTransport/executor``.
+    public var executor: any TaskExecutor { node.loop }
+
     public func listenAndAccept() async throws(ParleyError) {
         try await node.listen { (configured) throws(ParleyError) in
             guard Self.hosts.contains(configured.host) else {

@@ -29,14 +29,8 @@ final class Dialer: @unchecked Sendable {
     }
 
     func start() {
-        loop.assertIsCurrent()
-        guard finish != nil else { return }
-        limit = LoopTimer(on: loop)
-        limit?.start(after: timeout) { [self] in
-            cancel(ParleyError(.timedOut, "dialing \(target) took longer than \(timeout)"))
-        }
-        nextAttempt = LoopTimer(on: loop)
-        if let addresses = Self.literalAddresses(target) { return begin(addresses) }
+        if let addresses = Self.literalAddresses(target) { return start(trying: addresses) }
+        guard arm() else { return }
         do {
             resolver = try Resolver(target, on: loop) { [self] result in
                 switch result {
@@ -45,6 +39,23 @@ final class Dialer: @unchecked Sendable {
                 }
             }
         } catch { cancel(error) }
+    }
+
+    /// Tries these addresses, in their order, without looking anything up.
+    func start(trying addresses: [RawSocketAddress]) {
+        if arm() { begin(addresses) }
+    }
+
+    /// Makes the timers; false when it was cancelled before it began.
+    private func arm() -> Bool {
+        loop.assertIsCurrent()
+        guard finish != nil else { return false }
+        limit = LoopTimer(on: loop)
+        limit?.start(after: timeout) { [self] in
+            cancel(ParleyError(.timedOut, "dialing \(target) took longer than \(timeout)"))
+        }
+        nextAttempt = LoopTimer(on: loop)
+        return true
     }
 
     /// Gives up for `reason`; nothing when it has finished.

@@ -1,0 +1,161 @@
+import Testing
+
+@testable import Parley
+
+@Suite struct PeerStateTests {
+    private typealias Delivery = (payload: [UInt8], stream: Bool)
+
+    private func greeted(_ decoder: any Decoder = DefaultDecoder()) -> PeerState {
+        var state = PeerState(decoder: decoder)
+        state.finishGreeting()
+        return state
+    }
+
+    private func read(_ state: inout PeerState, upTo limit: Int) throws -> PeerState.ReadResult {
+        try state.read(upTo: limit)
+    }
+
+    private func close(_ state: inout PeerState) -> Bool { state.closeStream() }
+
+    private func decode(_ state: inout PeerState, limit: Int = .max) throws -> [Delivery] {
+        var delivered: [Delivery] = []
+        let count = try state.decode(limit: limit) { delivered.append((Array($0), $1)) }
+        #expect(count == delivered.count)
+        return delivered
+    }
+
+    @Test func `the handshake reads raw, and what it leaves is the decoder's first read`() throws {
+        var state = PeerState(decoder: DefaultDecoder())
+        state.receive([9, 9, 1, 5])
+        #expect(try decode(&state).isEmpty, "nothing is decoded before the greeting is over")
+        #expect(try read(&state, upTo: 2) == .bytes([9, 9]))
+        state.finishGreeting()
+        #expect(try decode(&state).map(\.payload) == [[5]])
+    }
+
+    @Test func `decoding stops behind a stream's opening, and resumes when it is closed`() throws {
+        var state = greeted()
+        state.receive([2, 1, 7])
+        let delivered = try decode(&state)
+        #expect(delivered.count == 1 && delivered[0].stream && delivered[0].payload.isEmpty)
+        #expect(state.phase == .stream)
+        #expect(try decode(&state).isEmpty)
+        #expect(close(&state))
+        #expect(try decode(&state).map(\.payload) == [[7]])
+    }
+
+    @Test func `a stream is read on demand, in the sizes asked for`() throws {
+        var state = greeted()
+        state.receive([2])
+        _ = try decode(&state)
+        #expect(!state.wantsInput(isReading: true), "nobody has asked for a byte yet")
+        #expect(try read(&state, upTo: 2) == .wait)
+        #expect(state.wantsInput(isReading: false))
+        state.receive([1, 2, 3])
+        #expect(try read(&state, upTo: 2) == .bytes([1, 2]))
+        #expect(try read(&state, upTo: 2) == .bytes([3]))
+        #expect(try read(&state, upTo: 2) == .wait)
+    }
+
+    @Test func `reading ahead of a slow reader is bounded`() throws {
+        var state = greeted()
+        state.receive([2])
+        _ = try decode(&state)
+        #expect(try read(&state, upTo: 1) == .wait)
+        while state.wantsInput(isReading: true) { state.receive(patterned(65_536)[...]) }
+        var ahead = 0
+        #expect(!state.wantsInput(isReading: false), "and starts again only when half of it is gone")
+        while !state.wantsInput(isReading: false), case .bytes(let bytes) = try state.read(upTo: 10_000) {
+            ahead += bytes.count
+        }
+        #expect(ahead >= PeerState.readAheadBytes / 2 - 10_000)
+        #expect(ahead <= PeerState.readAheadBytes)
+    }
+
+    @Test func `closeStream without a stream is harmless`() throws {
+        var state = greeted()
+        #expect(!close(&state))
+        state.receive([1, 5])
+        #expect(try decode(&state).map(\.payload) == [[5]])
+        #expect(!close(&state))
+    }
+
+    @Test func `no more than the limit is decoded, and the rest waits`() throws {
+        var state = greeted()
+        let long = patterned(1_028)
+        state.receive(([1] + long + [1] + long + [1, 3])[...])
+        #expect(try decode(&state, limit: 2).count == 2)
+        #expect(state.hasUndecodedMessages)
+        #expect(!state.wantsInput(isReading: true))
+        #expect(try decode(&state, limit: 2).map(\.payload) == [[3]])
+        #expect(!state.hasUndecodedMessages)
+    }
+
+    @Test func `messages before a bad byte are delivered`() throws {
+        var state = greeted()
+        state.receive([1, 5])
+        state.receive([7])
+        var delivered = 0
+        #expect(throws: ParleyError.self) { try state.decode(limit: .max) { _, _ in delivered += 1 } }
+        #expect(delivered == 1)
+    }
+
+    @Test func `an orderly end is final only when everything is decoded`() throws {
+        let end = ParleyError(.endOfStream, "end")
+        var state = greeted()
+        state.receive([1, 5])
+        state.endInput(end)
+        #expect(state.finalReason == nil)
+        _ = try decode(&state)
+        #expect(state.finalReason == end)
+
+        var cut = greeted()
+        cut.receive([1])
+        cut.endInput(end)
+        _ = try decode(&cut)
+        #expect(cut.finalReason?.code == .truncated)
+
+        var streaming = greeted()
+        streaming.receive([2, 5])
+        streaming.endInput(end)
+        _ = try decode(&streaming)
+        #expect(streaming.finalReason == nil, "its reader is not done")
+        #expect(try read(&streaming, upTo: 9) == .bytes([5]))
+        #expect(try read(&streaming, upTo: 9) == .end)
+        #expect(close(&streaming))
+        #expect(streaming.finalReason == end)
+    }
+
+    @Test func `a failure is thrown to readers once they have read what there was`() throws {
+        let reset = ParleyError(.connectionReset, "reset")
+        var state = greeted()
+        state.receive([2, 5])
+        _ = try decode(&state)
+        state.endInput(reset)
+        #expect(try read(&state, upTo: 9) == .bytes([5]))
+        #expect(throws: reset) { try read(&state, upTo: 9) }
+    }
+
+    @Test func `a frame that arrives in pieces is put together`() throws {
+        for size in 1...7 {
+            var state = greeted(LineDecoder())
+            let text = Array("one\ntwo\nthree\n".utf8)
+            var lines: [[UInt8]] = []
+            for start in stride(from: 0, to: text.count, by: size) {
+                state.receive(text[start..<min(start + size, text.count)])
+                lines += try decode(&state).map(\.payload)
+            }
+            #expect(lines.map { String(decoding: $0, as: UTF8.self) } == ["one", "two", "three"])
+        }
+    }
+
+    @Test func `left-over bytes at the end are a frame cut off`() throws {
+        var state = greeted(LineDecoder())
+        state.receive(Array("one\ntw".utf8)[...])
+        #expect(try decode(&state).count == 1)
+        state.endInput(ParleyError(.endOfStream, "end"))
+        let reason = try #require(state.finalReason)
+        #expect(reason.code == .truncated)
+        #expect(reason.message.contains("2 bytes"))
+    }
+}

@@ -1,0 +1,42 @@
+import Testing
+
+@testable import Parley
+
+@Suite struct SocketAddressTests {
+    @Test(arguments: [
+        (":3000", "", 3000), ("localhost:3000", "localhost", 3000), ("192.168.1.5:3000", "192.168.1.5", 3000),
+        ("[::1]:3000", "::1", 3000), (":0", "", 0), ("[fe80::1%eth0]:65535", "fe80::1%eth0", 65_535),
+    ])
+    func `reads the address forms of Go`(text: String, host: String, port: Int) throws {
+        let address = try SocketAddress(text)
+        #expect(address.host == host)
+        #expect(Int(address.port) == port)
+        #expect(address.description == text)
+    }
+
+    @Test(arguments: [
+        ("", "is empty"), ("host", "has no port"), (":99999", "outside 0...65535"), (":-1", "no numeric port"),
+        ("a:b:c", "too many colons"), ("::1", "too many colons"), ("host:", "no numeric port"),
+        (":http", "no numeric port"), ("[::1:3000", "without its"), ("[host]:3000", "not an IPv6 address"),
+        (":+80", "no numeric port"), ("a b:80", "cannot be there"), (":٣", "no numeric port"),
+    ])
+    func `malformed addresses name what is wrong`(text: String, complaint: String) {
+        let error = #expect(throws: ParleyError.self) { try SocketAddress(text) }
+        #expect(error?.code == .invalidAddress)
+        #expect(error?.message.contains("\"\(text)\"") == true)
+        #expect(error?.message.contains(complaint) == true, "\(error?.message ?? "")")
+    }
+
+    @Test func `an IPv4 address mapped into IPv6 prints as IPv4`() throws {
+        let mapped = try #require(RawSocketAddress(numericHost: "::ffff:127.0.0.1", port: 80))
+        #expect(SocketAddress(mapped).description == "127.0.0.1:80")
+        let plain = try #require(RawSocketAddress(numericHost: "::1", port: 80))
+        #expect(SocketAddress(plain).description == "[::1]:80")
+    }
+
+    @Test func `address families take turns, beginning with the first`() {
+        #expect(interleaved([1, 3, 5, 2, 4], by: { $0 % 2 == 0 }) == [1, 2, 3, 4, 5])
+        #expect(interleaved([2, 4, 1], by: { $0 % 2 == 0 }) == [2, 1, 4])
+        #expect(interleaved([Int](), by: { _ in true }) == [])
+    }
+}

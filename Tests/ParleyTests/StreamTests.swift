@@ -1,0 +1,163 @@
+import Parley
+import Testing
+
+/// Streams in the default wire form, on sockets and in memory alike.
+@Suite(.timeLimit(.minutes(2))) struct StreamTests {
+    @Test(arguments: Kind.allCases)
+    func `a stream is delivered at its place, read by count, and messages go on behind it`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            let size = 3_000_000
+            try await peer.send(message: "before")
+            #expect(try await server.nextRPC().text == "before")
+
+            async let sent: Void = {
+                let writer = try await peer.openStream()
+                try await writer.write(patterned(size))
+                try await writer.finish()
+                // The reader's next message can only come when it is done: no bytes of ours in its stream.
+                #expect(try await client.nextRPC().text == "thanks")
+                try await peer.send(message: "after")
+            }()
+            let stream = try await server.nextRPC()
+            #expect(stream.stream)
+            #expect(stream.payload.isEmpty)
+            var received: [UInt8] = []
+            for try await chunk in stream.peer.chunks(byteCount: size) {
+                #expect(chunk.count <= 65_536)
+                received += chunk
+            }
+            #expect(received == patterned(size))
+            stream.peer.closeStream()
+            try await stream.peer.send(message: "thanks")
+            #expect(try await server.nextRPC().text == "after")
+            try await sent
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `read waits for the next stream, and reads exactly what it is asked for`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            try await peer.send(message: "hello")
+            let serverPeer = try await server.nextRPC().peer
+            async let first = serverPeer.read(exactly: 7)
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(10))
+            #expect(try await Array(first) == Array(patterned(10)[..<7]))
+            #expect(try await serverPeer.read(upTo: 100).map { Array($0) } == Array(patterned(10)[7...]))
+            #expect(try await serverPeer.read(exactly: 0).isEmpty)
+            #expect(try await error { _ = try await serverPeer.read(upTo: 0) }.code == .invalidArgument)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `messages wait until an open stream is finished, or its writer let go`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            var writer: (any StreamWriter)? = try await peer.openStream()
+            let message = Task { try await peer.send(message: "after") }
+            try await writer?.write(patterned(1_000))
+            let stream = try await server.nextRPC()
+            #expect(try await Array(stream.peer.read(exactly: 1_000)) == patterned(1_000))
+            stream.peer.closeStream()
+            try await writer?.finish()
+            try await message.value
+            #expect(try await server.nextRPC().text == "after")
+            #expect(try await error { try await writer?.write([1]) }.code == .closed)
+
+            writer = try await peer.openStream()
+            let next = try await server.nextRPC()
+            #expect(next.stream)
+            next.peer.closeStream()
+            let second = Task { try await peer.send(message: "later") }
+            writer = nil
+            try await second.value
+            #expect(try await server.nextRPC().text == "later")
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `closeStream gives what has arrived to the decoder`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            try await peer.send([0x2, 10, 20, 0x1] + Array("buried".utf8))
+            let stream = try await server.nextRPC()
+            #expect(try await stream.peer.read(exactly: 2) == [10, 20])
+            stream.peer.closeStream()
+            #expect(try await server.nextRPC().text == "buried")
+            stream.peer.closeStream()
+            stream.peer.closeStream()
+            try await peer.send(message: "unharmed")
+            #expect(try await server.nextRPC().text == "unharmed")
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a stream that nobody reads ends its peer after streamIdleTimeout`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.streamIdleTimeout = .milliseconds(100)
+                $0.onDisconnect = { gone.add($1) }
+            }
+            let peer = try await nodes.make().dial(server.address)
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(1_000))
+            let stream = try await server.nextRPC()
+            let reason = try await gone.next()
+            #expect(reason.code == .timedOut)
+            #expect(reason.message.contains("stream"))
+            stream.peer.closeStream()
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `the end of the connection ends a stream, with the bytes that came`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(100_000))
+            let stream = try await server.nextRPC()
+            await peer.close()
+            var received = 0
+            let short = try await error {
+                for try await chunk in stream.peer.chunks(byteCount: 100_001) { received += chunk.count }
+            }
+            #expect(short.code == .endOfStream)
+            #expect(received == 100_000)
+            #expect(try await stream.peer.read(upTo: 1) == nil)
+            #expect(gone.soFar.isEmpty, "its reader may still answer")
+            stream.peer.closeStream()
+            #expect(try await gone.next().code == .endOfStream)
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `closing while a stream is read and written`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make { $0.closeTimeout = .milliseconds(200) }
+            let peer = try await client.dial(server.address)
+            let writer = try await peer.openStream()
+            let writing = Task { while true { try await writer.write(patterned(65_536)) } }
+            let stream = try await server.nextRPC()
+            let reading = Task { while try await stream.peer.read(upTo: 1_000) != nil {} }
+            async let serverClosed: Void = server.close()
+            await client.close()
+            await serverClosed
+            await #expect(throws: ParleyError.self) { try await writing.value }
+            _ = await reading.result
+        }
+    }
+}

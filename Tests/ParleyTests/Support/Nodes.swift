@@ -1,0 +1,122 @@
+import Testing
+
+@testable import Parley
+
+/// The transports that have to behave alike.
+enum Kind: String, CaseIterable, CustomTestStringConvertible {
+    case tcp, memory
+    var testDescription: String { rawValue }
+}
+
+/// The nodes of one test. When the test is over they are closed, and none may leave a thread or a handle behind.
+final class Nodes: Sendable {
+    private let kind: Kind
+    private let network = InMemoryNetwork()
+    private let made = Lock<[any Transport]>([])
+
+    init(_ kind: Kind) { self.kind = kind }
+
+    func make(_ change: (inout TransportOptions) -> Void = { _ in }) -> any Transport {
+        var options = TransportOptions(listenAddress: "127.0.0.1:0")
+        change(&options)
+        let transport: any Transport =
+            switch kind {
+            case .tcp: TCPTransport(options)
+            case .memory: InMemoryTransport(options, network: network)
+            }
+        made.withLock { $0.append(transport) }
+        return transport
+    }
+
+    func listening(_ change: (inout TransportOptions) -> Void = { _ in }) async throws -> any Transport {
+        let transport = make(change)
+        try await transport.listenAndAccept()
+        return transport
+    }
+
+    fileprivate func close() async {
+        let transports = made.withLock { $0 }
+        for transport in transports { await transport.close() }
+        for transport in transports {
+            #expect(transport.eventLoop.hasEndedCleanly == true, "a thread or a handle is left")
+            #expect(transport.peers.isEmpty)
+        }
+    }
+}
+
+extension Transport {
+    fileprivate var eventLoop: EventLoop {
+        switch self {
+        case let transport as TCPTransport: transport.executor as! EventLoop
+        case let transport as InMemoryTransport: transport.executor as! EventLoop
+        default: fatalError("unknown transport")
+        }
+    }
+
+    /// The next RPC; fails the test when there is none.
+    func nextRPC() async throws -> RPC {
+        var iterator = consume().makeAsyncIterator()
+        return try #require(await iterator.next())
+    }
+}
+
+extension RPC {
+    var text: String { String(decoding: payload, as: UTF8.self) }
+}
+
+/// Runs a test with nodes of one kind, and checks what they leave behind.
+func withNodes(_ kind: Kind, _ body: (Nodes) async throws -> Void) async throws {
+    let nodes = Nodes(kind)
+    do {
+        try await body(nodes)
+    } catch {
+        await nodes.close()
+        throw error
+    }
+    await nodes.close()
+}
+
+/// What happened, in order, for a test to await.
+final class Events<Event: Sendable>: Sendable {
+    private let stream: AsyncStream<Event>
+    private let continuation: AsyncStream<Event>.Continuation
+    private let all = Lock<[Event]>([])
+
+    init() { (stream, continuation) = AsyncStream.makeStream() }
+
+    func add(_ event: Event) {
+        all.withLock { $0.append(event) }
+        continuation.yield(event)
+    }
+
+    func next() async throws -> Event {
+        var iterator = stream.makeAsyncIterator()
+        return try #require(await iterator.next())
+    }
+
+    var soFar: [Event] { all.withLock { $0 } }
+}
+
+/// The error that `body` throws; fails the test when it throws none.
+func error(_ body: () async throws -> Void) async throws -> ParleyError {
+    let thrown = await #expect(throws: ParleyError.self) { try await body() }
+    return try #require(thrown)
+}
+
+/// Waits for something that no event announces.
+func eventually(_ condition: () -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while !condition() {
+        try #require(ContinuousClock.now < deadline, "it did not happen within 30 s")
+        try await Task.sleep(for: .milliseconds(1))
+    }
+}
+
+/// Bytes that any two calls agree on.
+func patterned(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
+    var state = seed
+    return (0..<count).map { _ in
+        state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+        return UInt8(truncatingIfNeeded: state >> 33)
+    }
+}

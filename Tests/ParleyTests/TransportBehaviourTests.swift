@@ -1,0 +1,554 @@
+import Parley
+import Testing
+
+/// What every transport of this library does, on sockets and in memory alike.
+@Suite(.timeLimit(.minutes(2))) struct TransportBehaviourTests {
+    // MARK: Messages
+
+    @Test(arguments: Kind.allCases) func `two nodes exchange messages both ways`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            try await peer.send(message: "ping")
+            let ping = try await server.nextRPC()
+            #expect(ping.text == "ping")
+            #expect(!ping.stream)
+            #expect(ping.from == peer.localAddress.description)
+            try await ping.peer.send(message: "pong")
+            let pong = try await client.nextRPC()
+            #expect(pong.text == "pong")
+            #expect(pong.from == server.address)
+            #expect(pong.peer === peer)
+        }
+    }
+
+    @Test(arguments: Kind.allCases, [1, 2, 100, 1_027, 1_028])
+    func `a message of any size that fits arrives whole`(kind: Kind, size: Int) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            try await peer.send(message: patterned(size))
+            #expect(try await Array(server.nextRPC().payload) == patterned(size))
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `messages of one peer keep their order`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = WireForm { LineDecoder() } }
+            let client = nodes.make { $0.decoder = WireForm { LineDecoder() } }
+            let peer = try await client.dial(server.address)
+            let count = 20_000
+            async let sent: Void = {
+                for number in 0..<count { try await peer.send(message: "\(number)") }
+            }()
+            var expected = 0
+            for await batch in server.consume().batches {
+                for rpc in batch {
+                    try #require(rpc.text == "\(expected)")
+                    expected += 1
+                }
+                if expected == count { break }
+            }
+            try await sent
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `concurrent sends never interleave inside a message`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = WireForm { LineDecoder() } }
+            let peer = try await nodes.make { $0.decoder = WireForm { LineDecoder() } }.dial(server.address)
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for sender in 0..<8 {
+                    group.addTask {
+                        for _ in 0..<200 { try await peer.send(message: String(repeating: "\(sender)", count: 700)) }
+                    }
+                }
+                group.addTask {
+                    for _ in 0..<8 * 200 {
+                        let text = try await server.nextRPC().text
+                        try #require(text.utf8.count == 700 && Set(text).count == 1)
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a full inbox holds senders back, and loses nothing`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = WireForm { LineDecoder() }
+                $0.inboxCapacity = 16
+            }
+            let client = nodes.make {
+                $0.decoder = WireForm { LineDecoder() }
+                $0.sendHighWaterBytes = 4_096
+                $0.sendLowWaterBytes = 1_024
+            }
+            let peers = [try await client.dial(server.address), try await client.dial(server.address)]
+            let count = 3_000
+            let senders = peers.map { peer in
+                Task {
+                    for number in 0..<count {
+                        try await peer.send(message: "\(number) " + String(repeating: "x", count: 500))
+                    }
+                }
+            }
+            var next: [String: Int] = [:]
+            for _ in 0..<count * peers.count {
+                let rpc = try await server.nextRPC()
+                let expected = next[rpc.from] ?? 0
+                try #require(rpc.text.hasPrefix("\(expected) "))
+                next[rpc.from] = expected + 1
+            }
+            for sender in senders { try await sender.value }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `what the wire form cannot carry is refused, and the peer goes on`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            #expect(try await error { try await peer.send(message: patterned(1_029)) }.code == .messageTooLong)
+            #expect(try await error { try await peer.send(message: []) }.code == .invalidArgument)
+            try await peer.send(message: "fine")
+            #expect(try await server.nextRPC().text == "fine")
+        }
+    }
+
+    // MARK: Greeting
+
+    @Test(arguments: Kind.allCases)
+    func `the handshake reads and sends raw bytes, and what follows it is decoded`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.handshake = { peer in
+                    #expect(try await Array(peer.read(exactly: 5)) == Array("hello".utf8))
+                    try await peer.send(Array("welcome".utf8))
+                }
+            }
+            let client = nodes.make {
+                $0.handshake = { peer in
+                    // Hello, and a message right behind it.
+                    try await peer.send(Array("hello".utf8) + [0x1] + Array("early".utf8))
+                    #expect(try await Array(peer.read(exactly: 7)) == Array("welcome".utf8))
+                }
+            }
+            try await client.dial(server.address)
+            #expect(try await server.nextRPC().text == "early")
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `dial throws what the handshake threw, and the other side hears why`(kind: Kind) async throws {
+        struct Unwanted: Error, Equatable {}
+        try await withNodes(kind) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
+            let client = nodes.make {
+                $0.handshake = { _ in throw Unwanted() }
+                $0.onDisconnect = { gone.add($1) }
+            }
+            await #expect(throws: Unwanted()) { try await client.dial(server.address) }
+            let codes = [try await gone.next().code, try await gone.next().code]
+            #expect(Set(codes) == [.handshakeFailed, .endOfStream])
+            #expect(client.peers.isEmpty)
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `onPeer may refuse, on either side`(kind: Kind) async throws {
+        struct Full: Error, Equatable {}
+        try await withNodes(kind) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.onPeer = { _ in throw Full() }
+                $0.onDisconnect = { gone.add($1) }
+            }
+            let refused = Events<ParleyError>()
+            let client = nodes.make { $0.onDisconnect = { refused.add($1) } }
+            // The dial may be done before the refusal arrives, or hear of it.
+            _ = try? await client.dial(server.address)
+            let reason = try await gone.next()
+            #expect(reason.code == .peerRefused)
+            #expect(reason.message.contains("Full"))
+            #expect(try await refused.next().code == .endOfStream)
+
+            let picky = nodes.make { $0.onPeer = { _ in throw Full() } }
+            await #expect(throws: Full()) { try await picky.dial(server.address) }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a handshake that never returns is timed out, on either side`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let gone = Events<ParleyError>()
+            let cancelled = Events<Bool>()
+            let server = try await nodes.listening {
+                $0.handshakeTimeout = .milliseconds(50)
+                $0.handshake = { peer in
+                    do { _ = try await peer.read(exactly: 1) } catch {
+                        cancelled.add(true)
+                        throw error
+                    }
+                }
+                $0.onDisconnect = { gone.add($1) }
+            }
+            _ = try? await nodes.make().dial(server.address)
+            #expect(try await gone.next().code == .timedOut)
+            #expect(try await cancelled.next())
+
+            let stuck = nodes.make {
+                $0.handshakeTimeout = .milliseconds(50)
+                $0.handshake = { _ in try await Task.sleep(for: .seconds(3_600)) }
+            }
+            #expect(try await error { try await stuck.dial(server.address) }.code == .timedOut)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `onPeer comes before the first RPC, and onDisconnect once after both`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let events = Events<String>()
+            let server = try await nodes.listening {
+                $0.onPeer = { peer in events.add("peer \(peer.remoteAddress)") }
+                $0.onDisconnect = { peer, reason in events.add("gone \(peer.remoteAddress) \(reason.code)") }
+            }
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            try await peer.send(message: "x")
+            _ = try await server.nextRPC()
+            #expect(events.soFar == ["peer \(peer.localAddress)"])
+            #expect(server.peers.map(\.remoteAddress) == [peer.localAddress])
+            await peer.close()
+            _ = try await events.next()
+            #expect(try await events.next() == "gone \(peer.localAddress) endOfStream")
+            #expect(server.peers.isEmpty)
+            await server.close()
+            #expect(events.soFar.count == 2, "exactly once")
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `onDisconnect waits for an onPeer that is still running`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let events = Events<String>()
+            let (release, releasing) = AsyncStream<Void>.makeStream()
+            let server = try await nodes.listening {
+                $0.onPeer = { _ in
+                    events.add("onPeer")
+                    for await _ in release { break }
+                    events.add("onPeer done")
+                }
+                $0.onDisconnect = { _, _ in events.add("gone") }
+            }
+            let peer = try await nodes.make().dial(server.address)
+            #expect(try await events.next() == "onPeer")
+            await peer.close()
+            releasing.yield()
+            #expect(try await events.next() == "onPeer done")
+            #expect(try await events.next() == "gone")
+        }
+    }
+
+    // MARK: Ending
+
+    @Test(arguments: Kind.allCases) func `peer.close writes out what was sent`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = WireForm { LineDecoder() } }
+            let client = nodes.make { $0.decoder = WireForm { LineDecoder() } }
+            let peer = try await client.dial(server.address)
+            let line = String(repeating: "y", count: 1_000)
+            for _ in 0..<500 { try await peer.send(message: line) }
+            await peer.close()
+            await peer.close()
+            for _ in 0..<500 { #expect(try await server.nextRPC().text == line) }
+            #expect(try await error { try await peer.send(message: "late") }.code == .closed)
+            #expect(try await error { _ = try await peer.read(upTo: 1) }.code == .closed)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `transport.close writes out, closes every peer, and lets consumers drain`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = WireForm { LineDecoder() }
+                $0.onDisconnect = { gone.add($1) }
+            }
+            let client = nodes.make { $0.decoder = WireForm { LineDecoder() } }
+            let peer = try await client.dial(server.address)
+            for number in 0..<100 { try await peer.send(message: "\(number)") }
+            await client.close()
+            await client.close()
+            #expect(try await gone.next().code == .endOfStream)
+            await server.close()
+            var left = 0
+            for await _ in server.consume() { left += 1 }
+            #expect(left == 100)
+            #expect(try await error { try await server.dial("127.0.0.1:1") }.code == .closed)
+            #expect(try await error { try await server.listenAndAccept() }.code == .closed)
+            #expect(try await error { try await peer.send(message: "late") }.code == .closed)
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `close ends consumers that wait`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let consumers = (0..<3).map { _ in
+                Task {
+                    for await _ in server.consume() {}
+                    return true
+                }
+            }
+            await server.close()
+            for consumer in consumers { #expect(await consumer.value) }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a transport that was never used closes at once`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in await nodes.make().close() }
+    }
+
+    @Test(arguments: Kind.allCases) func `closing may be asked for by a callback`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let closed = Events<Bool>()
+            let holder = Events<any Transport>()
+            let server = try await nodes.listening {
+                $0.onDisconnect = { _, _ in
+                    try? await holder.next().close()
+                    closed.add(true)
+                }
+            }
+            holder.add(server)
+            let peer = try await nodes.make().dial(server.address)
+            await peer.close()
+            #expect(try await closed.next())
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a sender that waits is told when the connection ends`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.inboxCapacity = 1 }
+            let client = nodes.make {
+                $0.sendHighWaterBytes = 1_000
+                $0.sendLowWaterBytes = 100
+                $0.closeTimeout = .milliseconds(100)
+            }
+            let peer = try await client.dial(server.address)
+            let sender = Task { while true { try await peer.send([0x1] + patterned(1_028)) } }
+            _ = try await server.nextRPC()
+            async let closing: Void = peer.close()
+            let thrown = await #expect(throws: ParleyError.self) { try await sender.value }
+            #expect(thrown?.code == .closed)
+            await closing
+        }
+    }
+
+    // MARK: Waiting and giving up
+
+    @Test(arguments: Kind.allCases) func `a cancelled read loses no byte`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let reading = Task { try await peer.read(upTo: 10) }
+            reading.cancel()
+            let thrown = await #expect(throws: ParleyError.self) { _ = try await reading.value }
+            #expect(thrown?.code == .cancelled)
+            try await peer.send(message: "x")
+            let back = try await server.nextRPC().peer.openStream()
+            try await back.write(patterned(5))
+            #expect(try await Array(peer.read(exactly: 5)) == patterned(5))
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a cancelled send sends nothing, and the next one goes through`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make {
+                $0.sendHighWaterBytes = 1
+                $0.sendLowWaterBytes = 0
+            }
+            let peer = try await client.dial(server.address)
+            // A stream that the other side does not read: sends fill every buffer on the way.
+            let writer = try await peer.openStream()
+            let block = patterned(65_536)
+            let accepted = Lock(0)
+            let sending = Task {
+                while true {
+                    try await writer.write(block)
+                    accepted.withLock { $0 += block.count }
+                }
+            }
+            let stream = try await server.nextRPC()
+            try await untilStill { accepted.withLock { $0 } }
+            sending.cancel()
+            let thrown = await #expect(throws: ParleyError.self) { try await sending.value }
+            #expect(thrown?.code == .cancelled)
+            async let rest: Void = writer.write([42])
+            let total = accepted.withLock { $0 }
+            var received = 0
+            for try await chunk in stream.peer.chunks(byteCount: total) { received += chunk.count }
+            #expect(received == total)
+            try await rest
+            #expect(try await stream.peer.read(exactly: 1) == [42])
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `deadlines end reads and sends that wait, and those to come`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make { $0.sendHighWaterBytes = 1 }
+            let peer = try await client.dial(server.address)
+            peer.setReadDeadline(.now + .milliseconds(20))
+            #expect(try await error { _ = try await peer.read(upTo: 1) }.code == .timedOut)
+            #expect(try await error { _ = try await peer.read(upTo: 1) }.code == .timedOut)
+            try await peer.send(message: "still fine")
+            let rpc = try await server.nextRPC()
+
+            let writer = try await peer.openStream()
+            peer.setWriteDeadline(.now + .milliseconds(200))
+            let late = try await error { while true { try await writer.write(patterned(65_536)) } }
+            #expect(late.code == .timedOut)
+
+            peer.setDeadline(nil)
+            async let answer = peer.read(upTo: 10)
+            try await rpc.peer.openStream().write([7])
+            #expect(try await answer == [7])
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `a cancelled dial closes what it had begun`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let reached = Events<Bool>()
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
+            let client = nodes.make {
+                $0.handshake = { peer in
+                    reached.add(true)
+                    _ = try await peer.read(exactly: 1)
+                }
+            }
+            let dialing = Task { try await client.dial(server.address) }
+            _ = try await reached.next()
+            dialing.cancel()
+            let thrown = await #expect(throws: ParleyError.self) { try await dialing.value }
+            #expect(thrown?.code == .cancelled)
+            _ = try await gone.next()
+            #expect(client.peers.isEmpty)
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `closing the transport ends a dial`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let reached = Events<Bool>()
+            let server = try await nodes.listening()
+            let client = nodes.make {
+                $0.handshake = { peer in
+                    reached.add(true)
+                    _ = try await peer.read(exactly: 1)
+                }
+            }
+            let dialing = Task { try await client.dial(server.address) }
+            _ = try await reached.next()
+            await client.close()
+            let thrown = await #expect(throws: ParleyError.self) { try await dialing.value }
+            #expect(thrown?.code == .closed)
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `consumers may run on the transport's own thread`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let executor =
+                (server as? TCPTransport)?.executor ?? (server as? InMemoryTransport)?.executor
+            let echo = Task(executorPreference: executor) {
+                for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
+            }
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            for number in 0..<100 {
+                try await peer.send(message: "\(number)")
+                #expect(try await client.nextRPC().text == "\(number)")
+            }
+            await server.close()
+            try await echo.value
+        }
+    }
+
+    // MARK: Addresses
+
+    @Test(arguments: Kind.allCases) func `address has the real port once it is bound`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = nodes.make { $0.listenAddress = ":0" }
+            #expect(server.address == ":0")
+            try await server.listenAndAccept()
+            #expect(server.address.hasPrefix(":") && server.address != ":0")
+            let peer = try await nodes.make().dial(server.address)
+            #expect(peer.isOutbound)
+            #expect(peer.remoteAddress.host == "127.0.0.1")
+            try await eventually { server.peers.count == 1 }
+            #expect(server.peers[0].remoteAddress == peer.localAddress)
+            #expect(server.peers[0].localAddress.port == peer.remoteAddress.port)
+            #expect(!server.peers[0].isOutbound)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `listening twice and taking a taken port are errors`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let twice = try await error { try await server.listenAndAccept() }
+            #expect(twice.code == .alreadyListening)
+            #expect(twice.message.contains(server.address))
+            let taken = nodes.make { $0.listenAddress = server.address }
+            let inUse = try await error { try await taken.listenAndAccept() }
+            #expect(inUse.code == .addressInUse)
+            #expect(inUse.message.contains(server.address.split(separator: ":").last!))
+            await server.close()
+            try await taken.listenAndAccept()
+        }
+    }
+
+    @Test(arguments: Kind.allCases, [":99999", "host", "a:b:c", "", ":-1", "127.0.0.1:0"])
+    func `malformed addresses are refused before anything happens`(kind: Kind, address: String) async throws {
+        try await withNodes(kind) { nodes in
+            let transport = nodes.make { $0.listenAddress = address }
+            let dialed = try await error { try await transport.dial(address) }
+            #expect(dialed.code == .invalidAddress)
+            #expect(dialed.message.contains("\"\(address)\""))
+            guard address != "127.0.0.1:0" else { return }
+            #expect(try await error { try await transport.listenAndAccept() }.code == .invalidAddress)
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `dialing where nobody listens is refused`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let address = server.address
+            await server.close()
+            let refused = try await error { try await nodes.make().dial(address) }
+            #expect(refused.code == .connectionRefused)
+            #expect(refused.message.contains(address))
+        }
+    }
+}
+
+/// Waits until a figure that grows has stopped: everything between sender and receiver is full.
+private func untilStill(_ figure: () -> Int) async throws {
+    var last = (figure(), ContinuousClock.now)
+    let deadline = ContinuousClock.now + .seconds(60)
+    while last.1.duration(to: .now) < .milliseconds(500) {
+        try #require(ContinuousClock.now < deadline)
+        await Task.yield()
+        let now = figure()
+        if now != last.0 { last = (now, .now) }
+    }
+}
