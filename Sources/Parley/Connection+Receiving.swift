@@ -22,9 +22,10 @@ extension Connection: LinkOwner {
     /// Changes the state by `input`, delivers what can be decoded of it, and decides whether to read on.
     func receive(_ input: (inout PeerState) -> Void = { _ in }) {
         loop.assertIsCurrent()
+        guard let inbox = node.inbox else { return }
+        let space = inbox.space
         var rpcs = node.takeScratch()
         var failure: ParleyError?
-        let space = node.inbox.space
         let (readers, finalReason, isStream) = inbound.withLock { inbound in
             input(&inbound.state)
             if inbound.closed != nil { inbound.state.dropInput() }
@@ -41,7 +42,7 @@ extension Connection: LinkOwner {
             let readers = canRead ? inbound.readers.wakeAll() : WaitQueue.Woken()
             return (readers, inbound.state.finalReason, isStream)
         }
-        let spaceLeft = rpcs.isEmpty ? space : node.inbox.offer(rpcs)
+        let spaceLeft = rpcs.isEmpty ? space : inbox.offer(rpcs)
         let isFilling = spaceLeft == 0 && !rpcs.isEmpty
         node.returnScratch(rpcs)
         readers.resume()
@@ -64,7 +65,7 @@ extension Connection: LinkOwner {
         if isLive { link?.setReading(wants) }
         guard isBlocked, !isWaitingForInbox else { return }
         isWaitingForInbox = true
-        node.inbox.whenSpace { [self] in
+        node.inbox?.whenSpace { [self] in
             loop.execute { [self] in
                 isWaitingForInbox = false
                 receive()

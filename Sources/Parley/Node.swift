@@ -6,7 +6,9 @@ import Logging
 final class Node: @unchecked Sendable {
     let options: TransportOptions
     let loop = EventLoop()
-    let inbox: Inbox
+    /// Nil once everything is closed: RPCs that nobody consumed lead back here through their peers. The transport
+    /// keeps it for its consumers. The loop's thread only.
+    private(set) var inbox: Inbox?
 
     private let state = Lock(State())
     /// Emptied array of RPCs, lent to whoever decodes. The loop's thread only.
@@ -15,7 +17,7 @@ final class Node: @unchecked Sendable {
     private struct State {
         var connections: [ObjectIdentifier: Entry] = [:]
         /// Gone while `onPeer` was running: `onDisconnect` comes after it.
-        var goneWhileAnnounced: [ObjectIdentifier: (Connection, ParleyError)] = [:]
+        var goneWhileAnnounced: [ObjectIdentifier: Gone] = [:]
         var closing: Task<Void, Never>?
         var isEmpty = WaitQueue()
         var listening = Listening.no
@@ -35,6 +37,13 @@ final class Node: @unchecked Sendable {
         var greeting: Task<Void, Never>?
     }
 
+    private struct Gone {
+        let connection: Connection
+        let reason: ParleyError
+        /// Tells without waiting any longer for an `onPeer` that does not return.
+        var timeout: Task<Void, Never>?
+    }
+
     private enum Stage {
         case handshaking
         /// `onPeer` is running.
@@ -43,9 +52,9 @@ final class Node: @unchecked Sendable {
         case refused
     }
 
-    init(_ options: TransportOptions) {
+    init(_ options: TransportOptions, inbox: Inbox) {
         self.options = options
-        inbox = Inbox(capacity: options.inboxCapacity)
+        self.inbox = inbox
     }
 
     /// The peers that are greeted and connected.
@@ -184,7 +193,7 @@ extension Node {
         let (isAnnouncing, greeting, woken) = state.withLock { state in
             let entry = state.connections.removeValue(forKey: id)
             let isAnnouncing = entry?.stage == .announcing
-            if isAnnouncing { state.goneWhileAnnounced[id] = (connection, reason) }
+            if isAnnouncing { state.goneWhileAnnounced[id] = Gone(connection: connection, reason: reason) }
             let woken = state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken()
             return (isAnnouncing, entry?.greeting, woken)
         }
@@ -192,16 +201,22 @@ extension Node {
         woken.resume()
         log(.info, "peer disconnected", connection, reason)
         guard isAnnouncing else { return tellGone(connection, reason) }
-        // An onPeer that never returns must not keep the news for ever.
-        Task {
+        let timeout = Task {
             try? await Task.sleep(for: options.handshakeTimeout)
             tellIfGone(connection)
         }
+        let isToldAlready = state.withLock { state in
+            state.goneWhileAnnounced[id]?.timeout = timeout
+            return state.goneWhileAnnounced[id] == nil
+        }
+        if isToldAlready { timeout.cancel() }
     }
 
     private func tellIfGone(_ connection: Connection) {
         let gone = state.withLock { $0.goneWhileAnnounced.removeValue(forKey: ObjectIdentifier(connection)) }
-        if let (connection, reason) = gone { tellGone(connection, reason) }
+        guard let gone else { return }
+        gone.timeout?.cancel()
+        tellGone(gone.connection, gone.reason)
     }
 
     private func tellGone(_ connection: Connection, _ reason: ParleyError) {
@@ -247,8 +262,9 @@ extension Node {
         for connection in connections { connection.close(because: reason) }
         // Behind the stops on the loop's thread: a connection they have just let in is adopted by now, and ended.
         _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
-        inbox.finish()
+        inbox?.finish()
         await loop.stop()
+        inbox = nil
     }
 }
 

@@ -12,10 +12,14 @@
 ///
 /// Source: `TCPTransport` of the reference.
 public final class TCPTransport: Transport {
+    private let inbox: Inbox
     private let node: Node
 
     /// A node that neither listens nor is connected yet.
-    public init(_ options: TransportOptions = TransportOptions()) { node = Node(options) }
+    public init(_ options: TransportOptions = TransportOptions()) {
+        inbox = Inbox(capacity: options.inboxCapacity)
+        node = Node(options, inbox: inbox)
+    }
 
     public var address: String { node.address }
 
@@ -25,7 +29,7 @@ public final class TCPTransport: Transport {
     /// there gets RPCs and sends answers without a change of threads; in return it must never block.
     public var executor: any TaskExecutor { node.loop }
 
-    public func consume() -> RPCSequence { RPCSequence(node.inbox) }
+    public func consume() -> RPCSequence { RPCSequence(inbox) }
 
     public func close() async { await node.close() }
 }

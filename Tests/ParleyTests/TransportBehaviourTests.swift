@@ -317,14 +317,17 @@ import Testing
     @Test(arguments: Kind.allCases) func `closing may be asked for by a callback`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let closed = Events<Bool>()
-            let holder = Events<any Transport>()
+            let (servers, holder) = AsyncStream<any Transport>.makeStream()
             let server = try await nodes.listening {
                 $0.onDisconnect = { _, _ in
-                    try? await holder.next().close()
+                    for await server in servers {
+                        await server.close()
+                        break
+                    }
                     closed.add(true)
                 }
             }
-            holder.add(server)
+            holder.yield(server)
             let peer = try await nodes.make().dial(server.address)
             await peer.close()
             #expect(try await closed.next())
@@ -547,7 +550,7 @@ private func untilStill(_ figure: () -> Int) async throws {
     let deadline = ContinuousClock.now + .seconds(60)
     while last.1.duration(to: .now) < .milliseconds(500) {
         try #require(ContinuousClock.now < deadline)
-        await Task.yield()
+        try await Task.sleep(for: .milliseconds(5))
         let now = figure()
         if now != last.0 { last = (now, .now) }
     }

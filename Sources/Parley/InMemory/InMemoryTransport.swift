@@ -11,12 +11,14 @@
 public final class InMemoryTransport: Transport {
     private static let hosts: Set = ["", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"]
 
+    private let inbox: Inbox
     private let node: Node
     private let network: InMemoryNetwork
 
     /// A node on `network` that neither listens nor is connected yet.
     public init(_ options: TransportOptions = TransportOptions(), network: InMemoryNetwork) {
-        node = Node(options)
+        inbox = Inbox(capacity: options.inboxCapacity)
+        node = Node(options, inbox: inbox)
         self.network = network
     }
 
@@ -57,7 +59,7 @@ public final class InMemoryTransport: Transport {
         return peer
     }
 
-    public func consume() -> RPCSequence { RPCSequence(node.inbox) }
+    public func consume() -> RPCSequence { RPCSequence(inbox) }
 
     public func close() async { await node.close() }
 

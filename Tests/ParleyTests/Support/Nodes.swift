@@ -18,6 +18,8 @@ final class Nodes: Sendable {
 
     func make(_ change: (inout TransportOptions) -> Void = { _ in }) -> any Transport {
         var options = TransportOptions(listenAddress: "127.0.0.1:0")
+        // All tests share two cores, perhaps under a sanitizer: a handshake may wait long for its turn.
+        options.handshakeTimeout = .seconds(60)
         change(&options)
         let transport: any Transport =
             switch kind {

@@ -1,0 +1,69 @@
+# Everything sets itself up: `make run` and `make test` need a Swift toolchain and nothing else.
+
+SWIFT ?= swift
+FILE ?=
+SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
+
+.PHONY: help deps build run test interop asan tsan soak lint format ci clean
+
+help: ## This list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+# --- What the system has to bring ---------------------------------------------------------------------
+
+deps: ## Installs libuv and pkg-config when they are missing
+	@if pkg-config --exists libuv 2>/dev/null; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "libuv not found: installing libuv1-dev and pkg-config with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libuv1-dev pkg-config; \
+	elif command -v brew >/dev/null; then \
+	  echo "libuv not found: installing libuv and pkg-config with brew"; brew install libuv pkg-config; \
+	else echo "please install libuv's headers and pkg-config" >&2; exit 1; fi
+
+deps-go:
+	@if command -v go >/dev/null; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "go not found: installing golang-go with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq golang-go; \
+	else echo "please install Go" >&2; exit 1; fi
+
+# --- Building and trying ------------------------------------------------------------------------------
+
+build: deps ## The library and the tool, optimised
+	$(SWIFT) build -c release --product parley
+
+run: build ## Two nodes on loopback talk and send FILE (default: the tool itself)
+	scripts/run.sh .build/release/parley $(FILE)
+
+# --- Proving ------------------------------------------------------------------------------------------
+
+test: deps ## The whole Swift test suite
+	$(SWIFT) test --disable-xctest
+
+interop: deps deps-go ## Parley and a Go node of the reference, both ways
+	cd Tests/Interop/go && go vet ./... && go test ./... && go build -o bin/gonode .
+	$(SWIFT) run -c release ParleyInterop Tests/Interop/go/bin/gonode
+
+asan: deps ## The suite under AddressSanitizer and LeakSanitizer
+	$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan
+
+tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted race
+	scripts/planted-race.sh
+	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan
+
+soak: deps ## 1 GiB to a slow reader: its memory stays flat
+	$(SWIFT) run -c release ParleySoak
+
+lint: deps ## Formatting, warnings, and what the library may link
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+	$(SWIFT) build --scratch-path .build-lint -Xswiftc -warnings-as-errors
+	scripts/check-imports.sh
+
+format: ## Formats every Swift file in place
+	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
+
+ci: ## What continuous integration runs
+	bash .ci/run
+
+clean: ## Removes everything that was built
+	rm -rf .build .build-* Tests/Interop/go/bin

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# The rules of the house that a compiler does not check: who may import what.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+fail=0
+complain() { echo "$1" >&2; fail=1; }
+
+if found=$(grep -rnE '^\s*(@\w+ |public )*import Foundation' Sources/Parley); then
+    complain "the library must not import Foundation: $found"
+fi
+if found=$(grep -rln 'import CLibUV' Sources | grep -v '^Sources/Parley/Loop/'); then
+    complain "only Sources/Parley/Loop may import CLibUV: $found"
+fi
+if found=$(grep -rlE '^import (CLibUV|Glibc|Darwin|Dispatch|Synchronization|Logging)' Sources/Parley/Wire); then
+    complain "Sources/Parley/Wire must stay pure: $found"
+fi
+if found=$(grep -rlE 'Unsafe(Mutable)?(Raw)?(Buffer)?Pointer' Sources/Parley --include='*.swift' \
+    | grep -vE '^Sources/Parley/Loop/'); then
+    complain "unsafe pointers belong in Sources/Parley/Loop: $found"
+fi
+if [ "$(uname)" = Linux ]; then
+    swift build --scratch-path .build-lint --product parley >/dev/null
+    objects=$(find .build-lint/debug/Parley.build -name '*.o')
+    # shellcheck disable=SC2086
+    if nm -u $objects | grep -q 'Foundation'; then complain "the library links Foundation"; fi
+fi
+[ "$fail" = 0 ] && echo "imports are as they should be"
+exit "$fail"
