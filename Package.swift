@@ -43,10 +43,17 @@ let package = Package(
         // Not tests, but run by `make tsan`, `make soak` and `make interop`.
         .executableTarget(name: "PlantedRace", path: "Tests/PlantedRace"),
         .executableTarget(
-            name: "ParleySoak", dependencies: ["Parley"], path: "Tests/Soak", swiftSettings: settings),
+            name: "ParleySoak",
+            dependencies: ["Parley"],
+            path: "Tests/Soak",
+            swiftSettings: settings
+        ),
         .executableTarget(
-            name: "ParleyInterop", dependencies: ["Parley"], path: "Tests/Interop/swift",
-            swiftSettings: settings),
+            name: "ParleyInterop",
+            dependencies: ["Parley"],
+            path: "Tests/Interop/swift",
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "ParleyTests",
             dependencies: ["Parley", .product(name: "Logging", package: "swift-log")],

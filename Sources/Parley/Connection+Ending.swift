@@ -1,6 +1,7 @@
 // The end of a connection: orderly, by failure, or because the greeting failed.
 
 extension Connection {
+    /// See ``Peer/close()``.
     public func close() async {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
         _ = await outbound.wait(in: \.lifeWaiters) { outbound in

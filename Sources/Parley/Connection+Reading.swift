@@ -1,6 +1,7 @@
 // Raw reads: the handshake's and the stream's. Any thread, except where it says the loop's.
 
 extension Connection {
+    /// See ``Peer/read(upTo:)``.
     public func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>? {
         guard count > 0 else {
             throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(remoteAddress)")
@@ -27,19 +28,23 @@ extension Connection {
         }
     }
 
+    /// See ``Peer/read(exactly:)``.
     public func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8> {
         guard count > 0 else { return [] }
         var collected: ArraySlice<UInt8> = []
         while collected.count < count {
             guard let bytes = try await read(upTo: count - collected.count) else {
                 throw ParleyError(
-                    .endOfStream, "\(remoteAddress) ended after \(collected.count) of \(count) bytes")
+                    .endOfStream,
+                    "\(remoteAddress) ended after \(collected.count) of \(count) bytes"
+                )
             }
             if collected.isEmpty { collected = bytes } else { collected.append(contentsOf: bytes) }
         }
         return collected
     }
 
+    /// See ``Peer/closeStream()``.
     public func closeStream() {
         let wasOpen = inbound.withLock { $0.state.closeStream() }
         if wasOpen { loop.perform { [self] in receive() } }
@@ -53,7 +58,9 @@ extension Connection {
         }
         guard let idle else { return }
         if idle >= timeout {
-            fail(ParleyError(.timedOut, "no byte of the stream from \(remoteAddress) was read for \(timeout)"))
+            fail(
+                ParleyError(.timedOut, "no byte of the stream from \(remoteAddress) was read for \(timeout)")
+            )
         } else {
             // One timer that looks back costs nothing per read.
             timer(\.stream).start(after: timeout - idle) { [self] in watchStream() }
@@ -64,16 +71,19 @@ extension Connection {
 // MARK: - Deadlines
 
 extension Connection {
+    /// See ``Peer/setDeadline(_:)``.
     public func setDeadline(_ deadline: ContinuousClock.Instant?) {
         setReadDeadline(deadline)
         setWriteDeadline(deadline)
     }
 
+    /// See ``Peer/setReadDeadline(_:)``.
     public func setReadDeadline(_ deadline: ContinuousClock.Instant?) {
         inbound.withLock { $0.readDeadline = deadline }
         loop.perform { [self] in armDeadline() }
     }
 
+    /// See ``Peer/setWriteDeadline(_:)``.
     public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {
         outbound.withLock { $0.writeDeadline = deadline }
         loop.perform { [self] in armDeadline() }

@@ -1,16 +1,19 @@
 // From send to the link. Any thread, except where it says the loop's.
 
 extension Connection: Peer {
+    /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``.
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         try await enqueue(.raw) { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
     }
 
+    /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``.
     public func send(message: ArraySlice<UInt8>) async throws(ParleyError) {
         try await enqueue(.message) { (encoder, buffer) throws(ParleyError) in
             try encoder.encode(message: message, into: &buffer)
         }
     }
 
+    /// See ``Peer/openStream(header:)``.
     public func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
         try await enqueue(.streamOpening) { (encoder, buffer) throws(ParleyError) in
             try encoder.encodeStreamOpening(header: header, into: &buffer)
@@ -25,7 +28,8 @@ extension Connection: Peer {
     ///
     /// `encode` runs under the lock, whole: that is what keeps concurrent sends from interleaving.
     func enqueue(
-        _ kind: Kind, _ encode: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Void
+        _ kind: Kind,
+        _ encode: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Void
     ) async throws(ParleyError) {
         while true {
             let admission = try outbound.withLock { outbound throws(ParleyError) in
@@ -53,7 +57,8 @@ extension Connection: Peer {
 
     @inline(__always)
     private func admit(
-        _ kind: Kind, _ outbound: inout Outbound,
+        _ kind: Kind,
+        _ outbound: inout Outbound,
         _ encode: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Void
     ) throws(ParleyError) -> Admission {
         if let reason = outbound.life.reason { throw reason }

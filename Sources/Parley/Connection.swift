@@ -9,8 +9,11 @@ import Logging
 ///
 /// `@unchecked Sendable`: the locks and the loop's thread between them guard everything that changes.
 public class Connection: @unchecked Sendable {
+    /// See ``Peer/isOutbound``.
     public let isOutbound: Bool
+    /// See ``Peer/localAddress``.
     public let localAddress: SocketAddress
+    /// See ``Peer/remoteAddress``.
     public let remoteAddress: SocketAddress
 
     let node: Node
@@ -95,7 +98,11 @@ public class Connection: @unchecked Sendable {
     }
 
     init(
-        node: Node, link: any Link, isOutbound: Bool, localAddress: SocketAddress, remoteAddress: SocketAddress
+        node: Node,
+        link: any Link,
+        isOutbound: Bool,
+        localAddress: SocketAddress,
+        remoteAddress: SocketAddress
     ) {
         self.node = node
         self.link = link

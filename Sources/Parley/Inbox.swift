@@ -93,13 +93,17 @@ public final class Inbox: Sendable {
             let (taken, isOver, producers) = state.withLock { state in
                 let taken = state.count > 0 ? body(&state) : nil
                 var producers: [@Sendable () -> Void] = []
-                if !state.producers.isEmpty, state.count <= capacity / 2 { swap(&producers, &state.producers) }
+                if !state.producers.isEmpty, state.count <= capacity / 2 {
+                    swap(&producers, &state.producers)
+                }
                 if state.head == state.queue.count { state.removeTaken() }
                 return (taken, taken == nil && state.isFinished, producers)
             }
             for producer in producers { producer() }
             if taken != nil || isOver { return taken }
-            guard await state.wait(in: \.consumers, unless: { $0.count > 0 || $0.isFinished }) else { return nil }
+            guard await state.wait(in: \.consumers, unless: { $0.count > 0 || $0.isFinished }) else {
+                return nil
+            }
         }
     }
 }

@@ -117,7 +117,10 @@ extension Node {
     func dialTarget(_ address: String) throws(ParleyError) -> SocketAddress {
         let target = try SocketAddress(address)
         guard target.port != 0 else {
-            throw ParleyError(.invalidAddress, "address \"\(address)\" has port 0, which nobody can listen on")
+            throw ParleyError(
+                .invalidAddress,
+                "address \"\(address)\" has port 0, which nobody can listen on"
+            )
         }
         try checkOpen()
         return target
@@ -141,7 +144,8 @@ extension Node {
         guard options.handshake != nil || options.onPeer != nil else { return finishGreeting(connection) }
         connection.timer(\.greeting).start(after: timeout) { [self] in
             connection.fail(
-                ParleyError(.timedOut, "greeting \(connection.remoteAddress) took longer than \(timeout)"))
+                ParleyError(.timedOut, "greeting \(connection.remoteAddress) took longer than \(timeout)")
+            )
             state.withLock { $0.connections[ObjectIdentifier(connection)]?.greeting }?.cancel()
         }
         connection.settleReading()
@@ -155,7 +159,9 @@ extension Node {
         } catch {
             let what = "the handshake with \(connection.remoteAddress) failed: \(error)"
             return connection.close(
-                because: ParleyError(.handshakeFailed, what), greetingFailure: error)
+                because: ParleyError(.handshakeFailed, what),
+                greetingFailure: error
+            )
         }
         let isThere = state.withLock { state in
             state.connections[ObjectIdentifier(connection)]?.stage = .announcing
@@ -256,7 +262,9 @@ extension Node {
     }
 
     private func closeEverything() async {
-        let (stops, connections) = state.withLock { ($0.stops.values, $0.connections.values.map(\.connection)) }
+        let (stops, connections) = state.withLock {
+            ($0.stops.values, $0.connections.values.map(\.connection))
+        }
         loop.execute { for stop in stops { stop() } }
         let reason = ParleyError(.closed, "the transport was closed")
         for connection in connections { connection.close(because: reason) }
@@ -272,7 +280,12 @@ extension Node {
 
 extension Node {
     /// One line for an event of a peer, with its address as metadata.
-    func log(_ level: Logger.Level, _ event: Logger.Message, _ connection: Connection, _ reason: ParleyError? = nil) {
+    func log(
+        _ level: Logger.Level,
+        _ event: Logger.Message,
+        _ connection: Connection,
+        _ reason: ParleyError? = nil
+    ) {
         guard options.logger.logLevel <= level else { return }
         var metadata: Logger.Metadata = [
             "peer": "\(connection.remoteAddress)", "outbound": "\(connection.isOutbound)",

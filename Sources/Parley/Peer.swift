@@ -105,7 +105,9 @@ extension Peer {
     }
 
     /// Announces a stream without a header; see ``openStream(header:)``.
-    public func openStream() async throws(ParleyError) -> any StreamWriter { try await openStream(header: []) }
+    public func openStream() async throws(ParleyError) -> any StreamWriter {
+        try await openStream(header: [])
+    }
 
     /// The bytes of the open stream in pieces, as they arrive.
     ///

@@ -4,7 +4,12 @@ public final class TCPPeer: Connection, @unchecked Sendable {
     init?(node: Node, handle: TCPHandle, isOutbound: Bool) {
         guard let local = handle.localAddress, let remote = handle.remoteAddress else { return nil }
         super.init(
-            node: node, link: handle, isOutbound: isOutbound, localAddress: local, remoteAddress: remote)
+            node: node,
+            link: handle,
+            isOutbound: isOutbound,
+            localAddress: local,
+            remoteAddress: remote
+        )
         handle.setOwner(self)
     }
 }

@@ -21,22 +21,27 @@ public final class TCPTransport: Transport {
         node = Node(options, inbox: inbox)
     }
 
+    /// See ``Transport/address``.
     public var address: String { node.address }
 
+    /// See ``Transport/peers``.
     public var peers: [any Peer] { node.peers }
 
     /// Runs Swift tasks on the transport's own thread: `Task(executorPreference: transport.executor)`. A consumer
     /// there gets RPCs and sends answers without a change of threads; in return it must never block.
     public var executor: any TaskExecutor { node.loop }
 
+    /// See ``Transport/consume()``.
     public func consume() -> RPCSequence { RPCSequence(inbox) }
 
+    /// See ``Transport/close()``.
     public func close() async { await node.close() }
 }
 
 // MARK: - Listening
 
 extension TCPTransport {
+    /// See ``Transport/listenAndAccept()``.
     public func listenAndAccept() async throws(ParleyError) {
         try await node.listen { (configured) throws(ParleyError) in try await listen(at: configured) }
     }
@@ -57,7 +62,9 @@ extension TCPTransport {
             // One dual-stack socket; IPv4 alone where there is no IPv6.
             return ["::", "0.0.0.0"].compactMap { RawSocketAddress(numericHost: $0, port: configured.port) }
         }
-        if let address = RawSocketAddress(numericHost: configured.host, port: configured.port) { return [address] }
+        if let address = RawSocketAddress(numericHost: configured.host, port: configured.port) {
+            return [address]
+        }
         let resolved = try await node.loop.wait {
             (loop, finish: @escaping (Result<[RawSocketAddress], ParleyError>) -> Void) in
             do throws(ParleyError) {
@@ -96,7 +103,9 @@ extension TCPTransport {
             }
         case .backingOff(let error, let delay):
             node.options.logger.error(
-                "accept failed, backing off", metadata: ["error": "\(error)", "retryIn": "\(delay)"])
+                "accept failed, backing off",
+                metadata: ["error": "\(error)", "retryIn": "\(delay)"]
+            )
         }
     }
 
@@ -113,6 +122,7 @@ extension TCPTransport {
 // MARK: - Dialing
 
 extension TCPTransport {
+    /// See ``Transport/dial(_:)``.
     @discardableResult
     public func dial(_ address: String) async throws -> any Peer {
         let peer = try await connect(to: node.dialTarget(address))
@@ -145,7 +155,8 @@ extension TCPTransport {
 
 extension Node {
     /// Makes a peer of a socket that has just connected, and begins to greet it.
-    fileprivate func adopt(_ handle: TCPHandle, dialed target: SocketAddress) -> Result<TCPPeer, ParleyError> {
+    fileprivate func adopt(_ handle: TCPHandle, dialed target: SocketAddress) -> Result<TCPPeer, ParleyError>
+    {
         guard let peer = TCPPeer(node: self, handle: handle, isOutbound: true) else {
             handle.close(abortively: false)
             return .failure(ParleyError(.connectionReset, "\(target) closed the connection at once"))

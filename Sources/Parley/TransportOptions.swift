@@ -47,7 +47,8 @@ public struct TransportOptions: Sendable {
 
     /// The defaults, with the three choices that most programs make.
     public init(
-        listenAddress: String = ":0", decoder: WireForm = .default,
+        listenAddress: String = ":0",
+        decoder: WireForm = .default,
         onPeer: (@Sendable (any Peer) async throws -> Void)? = nil
     ) {
         self.listenAddress = listenAddress

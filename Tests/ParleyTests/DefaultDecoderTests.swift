@@ -33,7 +33,8 @@ import Testing
     @Test func `a payload is at most 1028 bytes of its read; then comes a type byte`() throws {
         let payload = patterned(1_028)
         #expect(
-            try events([[1] + payload + [1] + payload]) == [.message(payload[...]), .message(payload[...])])
+            try events([[1] + payload + [1] + payload]) == [.message(payload[...]), .message(payload[...])]
+        )
         #expect(try events([[1], payload + [1, 7]]) == [.message(payload[...]), .message([7])])
     }
 

@@ -15,7 +15,8 @@ import Testing
     }
 
     @Test(arguments: [
-        ("", "is empty"), ("host", "has no port"), (":99999", "outside 0...65535"), (":-1", "no numeric port"),
+        ("", "is empty"), ("host", "has no port"), (":99999", "outside 0...65535"),
+        (":-1", "no numeric port"),
         ("a:b:c", "too many colons"), ("::1", "too many colons"), ("host:", "no numeric port"),
         (":http", "no numeric port"), ("[::1:3000", "without its"), ("[host]:3000", "not an IPv6 address"),
         (":+80", "no numeric port"), ("a b:80", "cannot be there"), (":٣", "no numeric port"),

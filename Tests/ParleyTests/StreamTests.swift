@@ -144,7 +144,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `closing while a stream is read and written`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `closing while a stream is read and written`(kind: Kind) async throws
+    {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make { $0.closeTimeout = .milliseconds(200) }

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #endif
 
 /// What is the socket's: bytes as they come from strangers, resets, addresses, the resolver.
@@ -54,7 +54,9 @@ import Glibc
 
     @Test func `a peer that stops writing is still answered`() async throws {
         try await withNodes(.tcp) { nodes in
-            let server = try await nodes.listening { $0.handshake = { try await $0.send(patterned(500_000)) } }
+            let server = try await nodes.listening {
+                $0.handshake = { try await $0.send(patterned(500_000)) }
+            }
             let stranger = try RawSocket(connectingTo: server.address)
             stranger.finish()
             #expect(try await stranger.read(exactly: 500_000) == patterned(500_000))
@@ -64,7 +66,9 @@ import Glibc
 
     // MARK: Ends
 
-    @Test func `a peer that leaves ends with endOfStream; in the middle of a message, with truncated`() async throws {
+    @Test func `a peer that leaves ends with endOfStream; in the middle of a message, with truncated`()
+        async throws
+    {
         try await withNodes(.tcp) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
@@ -270,13 +274,16 @@ import Glibc
         let remote = try await loop.wait {
             (loop, finish: @escaping (Result<SocketAddress?, ParleyError>) -> Void) in
             let dialer = Dialer(to: addresses[0], timeout: .seconds(60), on: loop) { result in
-                finish(result.map { handle in
-                    defer { handle.close(abortively: false) }
-                    return handle.remoteAddress
-                })
+                finish(
+                    result.map { handle in
+                        defer { handle.close(abortively: false) }
+                        return handle.remoteAddress
+                    }
+                )
             }
             dialer.start(
-                trying: addresses.compactMap { RawSocketAddress(numericHost: $0.host, port: $0.port) })
+                trying: addresses.compactMap { RawSocketAddress(numericHost: $0.host, port: $0.port) }
+            )
             return { dialer.cancel($0) }
         }
         #expect(remote == addresses[1])
@@ -285,7 +292,9 @@ import Glibc
         #expect(loop.hasEndedCleanly == true)
     }
 
-    @Test func `when every address fails, the first failure is told, with the count of the others`() async throws {
+    @Test func `when every address fails, the first failure is told, with the count of the others`()
+        async throws
+    {
         try await withNodes(.tcp) { nodes in
             let closed = try RawListener().port
             let failure = try await error { try await nodes.make().dial(":\(closed)") }

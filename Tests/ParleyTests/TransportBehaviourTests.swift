@@ -62,7 +62,9 @@ import Testing
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for sender in 0..<8 {
                     group.addTask {
-                        for _ in 0..<200 { try await peer.send(message: String(repeating: "\(sender)", count: 700)) }
+                        for _ in 0..<200 {
+                            try await peer.send(message: String(repeating: "\(sender)", count: 700))
+                        }
                     }
                 }
                 group.addTask {
@@ -113,7 +115,9 @@ import Testing
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
-            #expect(try await error { try await peer.send(message: patterned(1_029)) }.code == .messageTooLong)
+            #expect(
+                try await error { try await peer.send(message: patterned(1_029)) }.code == .messageTooLong
+            )
             #expect(try await error { try await peer.send(message: []) }.code == .invalidArgument)
             try await peer.send(message: "fine")
             #expect(try await server.nextRPC().text == "fine")
@@ -428,7 +432,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `a cancelled dial closes what it had begun`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `a cancelled dial closes what it had begun`(kind: Kind) async throws
+    {
         try await withNodes(kind) { nodes in
             let reached = Events<Bool>()
             let gone = Events<ParleyError>()
@@ -467,7 +472,9 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `consumers may run on the transport's own thread`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `consumers may run on the transport's own thread`(kind: Kind)
+        async throws
+    {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let executor =
@@ -488,7 +495,8 @@ import Testing
 
     // MARK: Addresses
 
-    @Test(arguments: Kind.allCases) func `address has the real port once it is bound`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `address has the real port once it is bound`(kind: Kind) async throws
+    {
         try await withNodes(kind) { nodes in
             let server = nodes.make { $0.listenAddress = ":0" }
             #expect(server.address == ":0")

@@ -2,9 +2,9 @@
 // library means something. Swift 5 mode, which lets it compile.
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 nonisolated(unsafe) var counter = 0
@@ -15,12 +15,12 @@ let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? 
 }
 
 #if canImport(Darwin)
-var threads: [pthread_t?] = [nil, nil]
-for index in threads.indices { pthread_create(&threads[index], nil, { _ in body(nil) }, nil) }
-for case let thread? in threads { pthread_join(thread, nil) }
+    var threads: [pthread_t?] = [nil, nil]
+    for index in threads.indices { pthread_create(&threads[index], nil, { _ in body(nil) }, nil) }
+    for case let thread? in threads { pthread_join(thread, nil) }
 #else
-var threads: [pthread_t] = [0, 0]
-for index in threads.indices { pthread_create(&threads[index], nil, body, nil) }
-for thread in threads { pthread_join(thread, nil) }
+    var threads: [pthread_t] = [0, 0]
+    for index in threads.indices { pthread_create(&threads[index], nil, body, nil) }
+    for thread in threads { pthread_join(thread, nil) }
 #endif
 print("counted to \(counter)")

@@ -80,7 +80,8 @@ final class InMemoryLink: Link, @unchecked Sendable {
         other?.end(
             abortively || isUnread
                 ? ParleyError(.connectionReset, "the remote side reset the connection")
-                : ParleyError(.endOfStream, "the remote side closed the connection"))
+                : ParleyError(.endOfStream, "the remote side closed the connection")
+        )
         loop.execute { [self] in
             owner?.linkDidClose()
             owner = nil
@@ -125,6 +126,7 @@ final class InMemoryLink: Link, @unchecked Sendable {
         isWriting = false
         let isAbandoned = other.incoming.withLock { $0.isAbandoned }
         owner?.linkDidWrite(
-            isAbandoned ? ParleyError(.connectionReset, "the remote side closed the connection") : nil)
+            isAbandoned ? ParleyError(.connectionReset, "the remote side closed the connection") : nil
+        )
     }
 }

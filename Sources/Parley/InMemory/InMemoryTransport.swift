@@ -22,13 +22,16 @@ public final class InMemoryTransport: Transport {
         self.network = network
     }
 
+    /// See ``Transport/address``.
     public var address: String { node.address }
 
+    /// See ``Transport/peers``.
     public var peers: [any Peer] { node.peers }
 
     /// Runs Swift tasks on the transport's own thread; see ``TCPTransport/executor``.
     public var executor: any TaskExecutor { node.loop }
 
+    /// See ``Transport/listenAndAccept()``.
     public func listenAndAccept() async throws(ParleyError) {
         try await node.listen { (configured) throws(ParleyError) in
             guard Self.hosts.contains(configured.host) else {
@@ -43,6 +46,7 @@ public final class InMemoryTransport: Transport {
         }
     }
 
+    /// See ``Transport/dial(_:)``.
     @discardableResult
     public func dial(_ address: String) async throws -> any Peer {
         let target = try node.dialTarget(address)
@@ -53,31 +57,48 @@ public final class InMemoryTransport: Transport {
             throw ParleyError(.connectionRefused, "cannot connect to \(target): nobody listens there")
         }
         let peer = try await connect(
-            to: listener, from: SocketAddress(host: "127.0.0.1", port: network.ephemeralPort()),
-            at: SocketAddress(host: "127.0.0.1", port: target.port))
+            to: listener,
+            from: SocketAddress(host: "127.0.0.1", port: network.ephemeralPort()),
+            at: SocketAddress(host: "127.0.0.1", port: target.port)
+        )
         try await peer.waitUntilGreeted()
         return peer
     }
 
+    /// See ``Transport/consume()``.
     public func consume() -> RPCSequence { RPCSequence(inbox) }
 
+    /// See ``Transport/close()``.
     public func close() async { await node.close() }
 
     private func connect(
-        to listener: InMemoryTransport, from local: SocketAddress, at remote: SocketAddress
+        to listener: InMemoryTransport,
+        from local: SocketAddress,
+        at remote: SocketAddress
     ) async throws(ParleyError) -> InMemoryPeer {
         let ends = (InMemoryLink(on: node.loop), InMemoryLink(on: listener.node.loop))
         InMemoryLink.join(ends.0, ends.1)
         let accepting = InMemoryPeer(
-            node: listener.node, link: ends.1, isOutbound: false, localAddress: remote, remoteAddress: local)
+            node: listener.node,
+            link: ends.1,
+            isOutbound: false,
+            localAddress: remote,
+            remoteAddress: local
+        )
         let dialing = InMemoryPeer(
-            node: node, link: ends.0, isOutbound: true, localAddress: local, remoteAddress: remote)
+            node: node,
+            link: ends.0,
+            isOutbound: true,
+            localAddress: local,
+            remoteAddress: remote
+        )
         let isAccepted = listener.node.loop.execute { listener.node.adopt(accepting) }
         guard isAccepted else {
             throw ParleyError(.connectionRefused, "cannot connect to \(remote): it has just been closed")
         }
         do {
-            return try await node.loop.wait { [node] (_, finish: @escaping (Result<InMemoryPeer, ParleyError>) -> Void) in
+            return try await node.loop.wait {
+                [node] (_, finish: @escaping (Result<InMemoryPeer, ParleyError>) -> Void) in
                 node.adopt(dialing)
                 finish(.success(dialing))
                 return { _ in }
@@ -92,12 +113,19 @@ public final class InMemoryTransport: Transport {
 /// One connection of an ``InMemoryTransport``.
 public final class InMemoryPeer: Connection, @unchecked Sendable {
     init(
-        node: Node, link: InMemoryLink, isOutbound: Bool, localAddress: SocketAddress,
+        node: Node,
+        link: InMemoryLink,
+        isOutbound: Bool,
+        localAddress: SocketAddress,
         remoteAddress: SocketAddress
     ) {
         super.init(
-            node: node, link: link, isOutbound: isOutbound, localAddress: localAddress,
-            remoteAddress: remoteAddress)
+            node: node,
+            link: link,
+            isOutbound: isOutbound,
+            localAddress: localAddress,
+            remoteAddress: remoteAddress
+        )
         link.setOwner(self)
     }
 }

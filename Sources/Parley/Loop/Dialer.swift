@@ -19,7 +19,9 @@ final class Dialer: @unchecked Sendable {
     private var limit: LoopTimer?
 
     init(
-        to target: SocketAddress, timeout: Duration, on loop: EventLoop,
+        to target: SocketAddress,
+        timeout: Duration,
+        on loop: EventLoop,
         finish: @escaping (Result<TCPHandle, ParleyError>) -> Void
     ) {
         self.target = target
@@ -109,8 +111,10 @@ final class Dialer: @unchecked Sendable {
         }
         guard failures.count > 1 else { return first }
         return ParleyError(
-            first.code, "\(first.message); \(failures.count - 1) more address(es) of \(target) failed too",
-            systemCode: first.systemCode)
+            first.code,
+            "\(first.message); \(failures.count - 1) more address(es) of \(target) failed too",
+            systemCode: first.systemCode
+        )
     }
 
     private func end(_ result: Result<TCPHandle, ParleyError>) {

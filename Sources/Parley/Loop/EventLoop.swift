@@ -2,11 +2,11 @@ import CLibUV
 import Synchronization
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// One `uv_loop_t`, its thread, and the door through which other threads hand it work.
@@ -70,7 +70,9 @@ package final class EventLoop: @unchecked Sendable {
 
     func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
         buffer.pointee = uv_buf_t(
-            base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self), len: readSlab.count)
+            base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),
+            len: readSlab.count
+        )
     }
 
     /// The `uv_loop_t`, for those who make handles on it.
@@ -254,9 +256,9 @@ protocol EndOfTurn: AnyObject, Sendable {
 
 private func currentThreadID() -> UInt {
     #if canImport(Darwin)
-    UInt(bitPattern: pthread_self())
+        UInt(bitPattern: pthread_self())
     #else
-    UInt(pthread_self())
+        UInt(pthread_self())
     #endif
 }
 

@@ -1,11 +1,11 @@
 import CLibUV
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// A listening socket. Everything here happens on the loop's thread.
@@ -39,12 +39,15 @@ final class Listener: @unchecked Sendable {
 
     /// Binds and listens. An IPv6 wildcard takes IPv4 connections too.
     init(
-        on loop: EventLoop, address: RawSocketAddress, deliver: @escaping (Event) -> Void
+        on loop: EventLoop,
+        address: RawSocketAddress,
+        deliver: @escaping (Event) -> Void
     ) throws(ParleyError) {
         loop.assertIsCurrent()
         self.loop = loop
         descriptor = try Self.openSocket(at: address)
-        guard let bound = RawSocketAddress(filledBy: { [descriptor] in getsockname(descriptor, $0, &$1) == 0 })
+        guard
+            let bound = RawSocketAddress(filledBy: { [descriptor] in getsockname(descriptor, $0, &$1) == 0 })
         else {
             close(descriptor)
             throw ParleyError(.system, "a new listener has no address")
@@ -98,7 +101,8 @@ final class Listener: @unchecked Sendable {
             case EAGAIN, EWOULDBLOCK: return
             // The connection went away while it waited; accept(2) lists what a caller should treat alike.
             case EINTR, ECONNABORTED, EPROTO: continue
-            case let code: return pause(because: ParleyError(libuv: uv_translate_sys_error(code), "cannot accept"))
+            case let code:
+                return pause(because: ParleyError(libuv: uv_translate_sys_error(code), "cannot accept"))
             }
         }
     }
@@ -121,9 +125,9 @@ extension Listener {
             ParleyError(libuv: uv_translate_sys_error(code), "cannot listen on \(name)")
         }
         #if canImport(Glibc)
-        let type = Int32(SOCK_STREAM.rawValue)
+            let type = Int32(SOCK_STREAM.rawValue)
         #else
-        let type = SOCK_STREAM
+            let type = SOCK_STREAM
         #endif
         let descriptor = socket(address.isIPv6 ? AF_INET6 : AF_INET, type, 0)
         guard descriptor >= 0 else { throw failure(errno) }

@@ -28,7 +28,9 @@ final class LoopTimer {
         uv_timer_start(
             timer,
             { Unmanaged<LoopTimer>.fromOpaque($0!.pointee.data).takeUnretainedValue().fire() },
-            delay.wholeMilliseconds, 0)
+            delay.wholeMilliseconds,
+            0
+        )
     }
 
     /// Nothing is called any more until the next start.

@@ -1,11 +1,11 @@
 import CLibUV
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// Looks names up on libuv's thread pool, never on the loop's thread.
@@ -18,7 +18,8 @@ final class Resolver {
 
     /// Starts to look `name` up; `completion` is called once, on the loop's thread, unless ``cancel()`` comes first.
     init(
-        _ name: SocketAddress, on loop: EventLoop,
+        _ name: SocketAddress,
+        on loop: EventLoop,
         completion: @escaping (Result<[RawSocketAddress], ParleyError>) -> Void
     ) throws(ParleyError) {
         loop.assertIsCurrent()
@@ -26,17 +27,22 @@ final class Resolver {
         self.completion = completion
         var hints = addrinfo()
         #if canImport(Glibc)
-        hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+            hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         #else
-        hints.ai_socktype = SOCK_STREAM
+            hints.ai_socktype = SOCK_STREAM
         #endif
         request.pointee.data = Unmanaged.passRetained(self).toOpaque()
         let status = uv_getaddrinfo(
-            loop.uv, request,
+            loop.uv,
+            request,
             { request, status, results in
                 Unmanaged<Resolver>.fromOpaque(request!.pointee.data).takeRetainedValue()
                     .finished(status, results)
-            }, name.host, nil, &hints)
+            },
+            name.host,
+            nil,
+            &hints
+        )
         guard status == 0 else {
             Unmanaged.passUnretained(self).release()
             throw ParleyError(libuv: status, "cannot look up \"\(name.host)\"")

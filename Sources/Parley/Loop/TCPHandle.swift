@@ -1,11 +1,11 @@
 import CLibUV
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// One TCP socket: every `uv_tcp_*` and `uv_stream_*` call of the library is in this file.
@@ -75,17 +75,18 @@ extension TCPHandle {
     /// close(2), which this class's own method hides.
     private static var closeDescriptor: (Int32) -> Int32 {
         #if canImport(Darwin)
-        Darwin.close
+            Darwin.close
         #elseif canImport(Musl)
-        Musl.close
+            Musl.close
         #else
-        Glibc.close
+            Glibc.close
         #endif
     }
 
     /// Connects to `address`; `completion` is called once, unless the handle is closed first.
     func connect(
-        to address: RawSocketAddress, completion: @escaping (ParleyError?) -> Void
+        to address: RawSocketAddress,
+        completion: @escaping (ParleyError?) -> Void
     ) throws(ParleyError) {
         let name = SocketAddress(address)
         let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
@@ -148,7 +149,8 @@ extension TCPHandle: Link {
             },
             { stream, count, buffer in
                 TCPHandle.from(stream!.pointee.data).didRead(count, buffer!.pointee.base)
-            })
+            }
+        )
         if status != 0 { owner?.linkDidEnd(ParleyError(libuv: status, "cannot read")) }
     }
 
@@ -162,7 +164,8 @@ extension TCPHandle: Link {
             owner?.linkDidEnd(
                 isOrderly
                     ? ParleyError(.endOfStream, "the remote side closed the connection", systemCode: status)
-                    : ParleyError(libuv: status, "the connection failed"))
+                    : ParleyError(libuv: status, "the connection failed")
+            )
         }
     }
 }
@@ -212,31 +215,32 @@ extension TCPHandle {
         writing = nil
         if uv_is_closing(handle) != 0 { return }
         owner?.linkDidWrite(
-            status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing"))
+            status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing")
+        )
     }
 
     func shutdown() {
         // The descriptor's own call: nothing is queued, so there is nothing for uv_shutdown to wait for.
         guard let descriptor else { return }
         #if canImport(Darwin)
-        _ = Darwin.shutdown(descriptor, SHUT_WR)
+            _ = Darwin.shutdown(descriptor, SHUT_WR)
         #elseif canImport(Musl)
-        _ = Musl.shutdown(descriptor, SHUT_WR)
+            _ = Musl.shutdown(descriptor, SHUT_WR)
         #else
-        _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
+            _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
         #endif
     }
 
     var isAcknowledged: Bool {
         guard let descriptor else { return true }
         #if canImport(Darwin)
-        var unsent: Int32 = 0
-        var size = socklen_t(MemoryLayout<Int32>.size)
-        return getsockopt(descriptor, SOL_SOCKET, SO_NWRITE, &unsent, &size) != 0 || unsent == 0
+            var unsent: Int32 = 0
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            return getsockopt(descriptor, SOL_SOCKET, SO_NWRITE, &unsent, &size) != 0 || unsent == 0
         #else
-        // tcp(7): SIOCOUTQ counts what was written and is not acknowledged yet, the FIN included.
-        var unacknowledged: Int32 = 0
-        return ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) != 0 || unacknowledged == 0
+            // tcp(7): SIOCOUTQ counts what was written and is not acknowledged yet, the FIN included.
+            var unacknowledged: Int32 = 0
+            return ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) != 0 || unacknowledged == 0
         #endif
     }
 
@@ -271,13 +275,18 @@ extension WireBuffer {
         func lend(_ bytes: UnsafeRawBufferPointer) -> uv_buf_t {
             // libuv declares the base mutable and does not write to it.
             uv_buf_t(
-                base: UnsafeMutableRawPointer(mutating: bytes.baseAddress!).assumingMemoryBound(to: CChar.self),
-                len: bytes.count)
+                base: UnsafeMutableRawPointer(mutating: bytes.baseAddress!).assumingMemoryBound(
+                    to: CChar.self
+                ),
+                len: bytes.count
+            )
         }
         if segments.isEmpty {
             tail.withUnsafeBytes { bytes in
                 var buffer = lend(bytes)
-                withUnsafeMutablePointer(to: &buffer) { body(UnsafeMutableBufferPointer(start: $0, count: 1)) }
+                withUnsafeMutablePointer(to: &buffer) {
+                    body(UnsafeMutableBufferPointer(start: $0, count: 1))
+                }
             }
             return
         }

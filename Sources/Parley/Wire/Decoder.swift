@@ -28,7 +28,8 @@ public protocol Decoder: Sendable {
     mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
 
     /// Appends the opening of a stream. `header` is the application's own, and may be empty.
-    mutating func encodeStreamOpening(header: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
+    mutating func encodeStreamOpening(header: ArraySlice<UInt8>, into output: inout WireBuffer)
+        throws(ParleyError)
 
     /// Appends bytes of the open stream.
     mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer)
@@ -76,13 +77,16 @@ extension Decoder {
     public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
         guard unread.isEmpty else {
             throw ParleyError(
-                .truncated, "the connection ended inside a \(name) frame, \(unread.count) bytes into it")
+                .truncated,
+                "the connection ended inside a \(name) frame, \(unread.count) bytes into it"
+            )
         }
     }
 
     /// Throws: this wire form has no streams.
     public mutating func encodeStreamOpening(
-        header: ArraySlice<UInt8>, into output: inout WireBuffer
+        header: ArraySlice<UInt8>,
+        into output: inout WireBuffer
     ) throws(ParleyError) {
         throw ParleyError(.unsupported, "the \(name) wire form has no streams")
     }
@@ -97,7 +101,9 @@ extension Decoder {
 
     /// Cannot be said.
     public mutating func encodeStreamAbort(
-        code: UInt32, reason: String, into output: inout WireBuffer
+        code: UInt32,
+        reason: String,
+        into output: inout WireBuffer
     ) -> Bool { false }
 }
 

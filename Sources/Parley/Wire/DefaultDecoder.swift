@@ -38,7 +38,8 @@ public struct DefaultDecoder: Decoder {
             case let byte:
                 throw ParleyError(
                     .protocolViolation,
-                    "expected 0x1 (message) or 0x2 (stream) as the default wire form's type byte, got \(hex(byte))")
+                    "expected 0x1 (message) or 0x2 (stream) as the default wire form's type byte, got \(hex(byte))"
+                )
             }
             guard !input.isEmpty else {
                 awaitsPayload = true
@@ -54,7 +55,10 @@ public struct DefaultDecoder: Decoder {
     /// A type byte without a payload is a message cut off.
     public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
         guard !awaitsPayload else {
-            throw ParleyError(.truncated, "the connection ended between a message's type byte and its payload")
+            throw ParleyError(
+                .truncated,
+                "the connection ended between a message's type byte and its payload"
+            )
         }
     }
 
@@ -62,12 +66,14 @@ public struct DefaultDecoder: Decoder {
     ///
     /// - Throws: `messageTooLong` over 1,028 bytes; `invalidArgument` for an empty message, which this wire form
     ///   cannot express (the next message would be taken for its payload).
-    public mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError) {
+    public mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
+    {
         guard message.count <= Self.maxMessageBytes else {
             throw ParleyError(
                 .messageTooLong,
                 "a message of \(message.count) bytes does not fit the default wire form, which carries at most "
-                    + "\(Self.maxMessageBytes)")
+                    + "\(Self.maxMessageBytes)"
+            )
         }
         guard !message.isEmpty else {
             throw ParleyError(.invalidArgument, "the default wire form cannot carry an empty message")
@@ -80,7 +86,8 @@ public struct DefaultDecoder: Decoder {
     ///
     /// - Throws: `unsupported` when there is a header: this wire form has no place for one.
     public mutating func encodeStreamOpening(
-        header: ArraySlice<UInt8>, into output: inout WireBuffer
+        header: ArraySlice<UInt8>,
+        into output: inout WireBuffer
     ) throws(ParleyError) {
         guard header.isEmpty else {
             throw ParleyError(.unsupported, "the default wire form cannot carry a stream header")

@@ -116,7 +116,8 @@ extension PeerState {
     /// Stops behind a stream's opening, and in every other phase but `messages`. In `discarding` it drops stream
     /// bytes until the end of the stream, and goes on with messages.
     mutating func decode(
-        limit: Int, deliver: (_ payload: ArraySlice<UInt8>, _ stream: Bool) -> Void
+        limit: Int,
+        deliver: (_ payload: ArraySlice<UInt8>, _ stream: Bool) -> Void
     ) throws(ParleyError) -> Int {
         var delivered = 0
         while delivered < limit, phase == .messages || phase == .discarding, var input = nextInput() {
@@ -223,7 +224,10 @@ extension PeerState {
                 case .streamAborted(let code, let reason):
                     streamOutcome = .aborted(
                         ParleyError(
-                            .streamAborted, "the remote side aborted the stream (code \(code)): \(reason)"))
+                            .streamAborted,
+                            "the remote side aborted the stream (code \(code)): \(reason)"
+                        )
+                    )
                 case .incomplete:
                     partial = input
                     input = []

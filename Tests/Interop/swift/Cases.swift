@@ -64,7 +64,10 @@ private let sizes = [1, 2, 100, 1_027, 1_028]
 /// What is tried in both directions of the dial.
 let cases: [(name: String, run: @Sendable (Pair) async throws -> Void)] = [
     ("messages of \(sizes) bytes, Go to Parley", { for size in sizes { try await goSends(size, to: $0) } }),
-    ("messages of \(sizes) bytes, Parley to Go", { for size in sizes { try await parleySends(size, from: $0) } }),
+    (
+        "messages of \(sizes) bytes, Parley to Go",
+        { for size in sizes { try await parleySends(size, from: $0) } }
+    ),
     ("a stream of 64 MiB, Go to Parley, between messages", streamFromGo),
     ("a stream of 64 MiB, Parley to Go, between messages", streamToGo),
     ("Go is killed while it streams to Parley", goDiesStreaming),

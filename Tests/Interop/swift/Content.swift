@@ -37,9 +37,9 @@ final class SHA256Tool {
     init() throws {
         process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
         #if os(macOS)
-        process.arguments = ["shasum", "-a", "256"]
+            process.arguments = ["shasum", "-a", "256"]
         #else
-        process.arguments = ["sha256sum"]
+            process.arguments = ["sha256sum"]
         #endif
         process.standardInput = input
         process.standardOutput = output

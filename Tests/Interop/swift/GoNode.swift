@@ -47,7 +47,8 @@ final class GoNode: Sendable {
     func tell(_ command: String) throws { try commands.write(contentsOf: Data((command + "\n").utf8)) }
 
     /// The words behind the next event, which has to be a `name`, or one of those that do not matter here.
-    func expect(_ name: String, passing others: Set<String> = ["sent", "expecting"]) async throws -> [String] {
+    func expect(_ name: String, passing others: Set<String> = ["sent", "expecting"]) async throws -> [String]
+    {
         for await line in events {
             let words = line.split(separator: " ").map(String.init)
             if words.first == name { return Array(words.dropFirst()) }

@@ -4,9 +4,9 @@ import Testing
 @testable import Parley
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// A blocking TCP socket without any manners, for what a Parley node would never do.
@@ -21,7 +21,12 @@ final class RawSocket: Sendable {
         // A test that waits for what does not come fails instead of hanging.
         var limit = timeval(tv_sec: 30, tv_usec: 0)
         setsockopt(
-            descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
+            descriptor,
+            SOL_SOCKET,
+            SO_RCVTIMEO,
+            &limit,
+            socklen_t(MemoryLayout<timeval>.size)
+        )
     }
 
     /// Connects to a port of this host.
@@ -38,7 +43,9 @@ final class RawSocket: Sendable {
     func write(_ bytes: [UInt8]) throws {
         var rest = bytes[...]
         while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+            let count = rest.withUnsafeBytes {
+                send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+            }
             guard count > 0 else { throw POSIXFailure(call: "send", code: errno) }
             rest.removeFirst(count)
         }
@@ -78,9 +85,9 @@ final class RawSocket: Sendable {
             return isOpen
         }
         #if canImport(Glibc)
-        if wasOpen { _ = Glibc.close(descriptor) }
+            if wasOpen { _ = Glibc.close(descriptor) }
         #else
-        if wasOpen { _ = Darwin.close(descriptor) }
+            if wasOpen { _ = Darwin.close(descriptor) }
         #endif
     }
 
@@ -88,7 +95,12 @@ final class RawSocket: Sendable {
     func reset() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(
-            descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
+            descriptor,
+            SOL_SOCKET,
+            SO_LINGER,
+            &linger,
+            socklen_t(MemoryLayout.size(ofValue: linger))
+        )
         close()
     }
 }
@@ -115,7 +127,8 @@ final class RawListener: Sendable {
         let wanted = try #require(RawSocketAddress(numericHost: host, port: port))
         descriptor = socket(wanted.isIPv6 ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard wanted.withSockaddr({ [descriptor] in bind(descriptor, $0, $1) }) == 0,
-             listen(descriptor, backlog) == 0 else {
+            listen(descriptor, backlog) == 0
+        else {
             throw POSIXFailure(call: "listen", code: errno)
         }
         let name = RawSocketAddress { [descriptor] in getsockname(descriptor, $0, &$1) == 0 }
@@ -126,9 +139,9 @@ final class RawListener: Sendable {
 
     deinit {
         #if canImport(Glibc)
-        _ = Glibc.close(descriptor)
+            _ = Glibc.close(descriptor)
         #else
-        _ = Darwin.close(descriptor)
+            _ = Darwin.close(descriptor)
         #endif
     }
 }
