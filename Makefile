@@ -55,12 +55,13 @@ soak: deps ## 1 GiB to a slow reader: its memory stays flat
 	$(SWIFT) run -c release ParleySoak
 
 lint: deps ## Formatting, warnings, and what the library may link
-	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples
 	$(SWIFT) build --scratch-path .build-lint -Xswiftc -warnings-as-errors
 	scripts/check-imports.sh
+	scripts/check-readme.sh
 
 format: ## Formats every Swift file in place
-	$(SWIFT) format --in-place --recursive Package.swift Sources Tests
+	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples
 
 ci: ## What continuous integration runs
 	bash .ci/run

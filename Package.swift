@@ -40,6 +40,13 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        // The example in README.md; scripts/check-readme.sh keeps the two the same.
+        .executableTarget(
+            name: "TwoNodes",
+            dependencies: ["Parley"],
+            path: "Examples/TwoNodes",
+            swiftSettings: settings
+        ),
         // Not tests, but run by `make tsan`, `make soak` and `make interop`.
         .executableTarget(name: "PlantedRace", path: "Tests/PlantedRace"),
         .executableTarget(
