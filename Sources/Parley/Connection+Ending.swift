@@ -93,7 +93,7 @@ extension Connection {
         timers.stream?.stop()
         timer(\.ending).start(after: node.options.closeTimeout) { [self] in
             // What is unwritten is lost: the other side shall see a reset, not an orderly end.
-            closeLink(abortively: writingBytes > 0 || outbound.withLock { !$0.buffer.isEmpty })
+            closeLink(abortively: writingBytes > 0 || outbound.withLock { !$0.isEmpty })
         }
         // What still arrives is dropped: bytes left in the socket would turn the close into a reset, and that
         // could take what was sent with it.
@@ -124,6 +124,7 @@ extension Connection {
             outbound.withLock { outbound in
                 if outbound.life.reason == nil { outbound.life = .closing(error) }
                 outbound.buffer = WireBuffer()
+                outbound.queue = []
                 return [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()]
             }, inbound.withLock { $0.isReading }
         )

@@ -6,6 +6,14 @@ extension Connection: LinkOwner {
         receive { $0.receive(block[...]) }
     }
 
+    func linkWillRead() -> PeerState.LargeFrame? {
+        isLargeFrameAwaited ? inbound.withLock { $0.state.takeLargeFrame() } : nil
+    }
+
+    func linkDidRead(into frame: consuming PeerState.LargeFrame) {
+        receive { [frame] in $0.returnLargeFrame(frame) }
+    }
+
     func linkDidEnd(_ reason: ParleyError) {
         switch ending {
         case .no where reason.code == .endOfStream:
@@ -40,6 +48,7 @@ extension Connection: LinkOwner {
             // Whoever reads raw looks again: there may be bytes, a stream, or the end.
             let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
             let readers = canRead ? inbound.readers.wakeAll() : WaitQueue.Woken()
+            isLargeFrameAwaited = inbound.state.awaitsLargeFrame
             return (readers, inbound.state.finalReason, isStream)
         }
         let spaceLeft = rpcs.isEmpty ? space : inbox.offer(rpcs)

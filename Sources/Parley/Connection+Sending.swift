@@ -13,14 +13,6 @@ extension Connection: Peer {
         }
     }
 
-    /// See ``Peer/openStream(header:)``.
-    public func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
-        try await enqueue(.streamOpening) { (encoder, buffer) throws(ParleyError) in
-            try encoder.encodeStreamOpening(header: header, into: &buffer)
-        }
-        return ConnectionStreamWriter(self)
-    }
-
     /// What a send is made of, since an open stream keeps messages and other streams waiting.
     enum Kind { case raw, message, streamOpening, streamBytes, streamEnd }
 
@@ -31,9 +23,29 @@ extension Connection: Peer {
         _ kind: Kind,
         _ encode: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Void
     ) async throws(ParleyError) {
+        try await enqueue(kind) { outbound throws(ParleyError) in
+            try outbound.encode(encode)
+        }
+    }
+
+    /// The same with a part of a file behind what `encode` appends, if it says so.
+    func enqueue(
+        _ kind: Kind,
+        file: FileRange,
+        _ encode: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Bool
+    ) async throws(ParleyError) {
+        try await enqueue(kind) { outbound throws(ParleyError) in
+            if try outbound.encode(encode) { outbound.append(file) }
+        }
+    }
+
+    private func enqueue(
+        _ kind: Kind,
+        _ append: (inout Outbound) throws(ParleyError) -> Void
+    ) async throws(ParleyError) {
         while true {
             let admission = try outbound.withLock { outbound throws(ParleyError) in
-                try admit(kind, &outbound, encode)
+                try admit(kind, &outbound, append)
             }
             switch admission {
             case .accepted: return
@@ -59,28 +71,24 @@ extension Connection: Peer {
     private func admit(
         _ kind: Kind,
         _ outbound: inout Outbound,
-        _ encode: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Void
+        _ append: (inout Outbound) throws(ParleyError) -> Void
     ) throws(ParleyError) -> Admission {
         if let reason = outbound.life.reason { throw reason }
         if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
         let isTurn = !outbound.isStreamOpen || (kind != .message && kind != .streamOpening)
         let hasRoom = outbound.unwrittenBytes < node.options.sendHighWaterBytes || kind == .streamEnd
         guard isTurn, hasRoom else { return .waits(epoch: outbound.senders.epoch) }
-        let before = outbound.buffer.count
-        try encode(&outbound.encoder, &outbound.buffer)
-        outbound.unwrittenBytes &+= outbound.buffer.count &- before
+        try append(&outbound)
         if kind == .streamOpening { outbound.isStreamOpen = true }
-        if outbound.isFlushRequested || outbound.buffer.isEmpty { return .accepted }
-        outbound.isFlushRequested = true
-        return .acceptedFirst
+        return outbound.requestFlush() ? .acceptedFirst : .accepted
     }
 }
 
 // MARK: - The loop's side
 
 extension Connection: EndOfTurn {
-    /// At most this many buffers in one turn, so that a fast sender leaves room for the other peers.
-    private static let buffersPerTurn = 4
+    /// At most this many writes in one turn, so that a fast sender leaves room for the other peers.
+    private static let writesPerTurn = 4
 
     func turnEnds() { flush() }
 
@@ -88,22 +96,27 @@ extension Connection: EndOfTurn {
     func flush() {
         loop.assertIsCurrent()
         var written = 0
-        for _ in 0..<Self.buffersPerTurn {
+        for _ in 0..<Self.writesPerTurn {
             guard writingBytes == 0, let link else { return }
-            guard let next = nextBuffer(afterWriting: written) else {
+            guard let next = nextOutgoing(afterWriting: written) else {
                 if ending == .flushing { linger() }
                 return
             }
             written = next.count
             do {
-                guard try link.write(next) else {
+                let isWritten =
+                    switch next {
+                    case .bytes(let buffer): try link.write(buffer)
+                    case .file(let range): try link.write(range)
+                    }
+                guard isWritten else {
                     writingBytes = written
                     return
                 }
             } catch {
                 return writeFailed(error)
             }
-            recycle(next)
+            if case .bytes(let buffer) = consume next { recycle(buffer) }
         }
         accountFor(written)
         loop.atEndOfTurn(self)
@@ -116,22 +129,23 @@ extension Connection: EndOfTurn {
         flush()
     }
 
-    /// Takes the filled buffer and leaves the empty one; nil when there is nothing to write.
-    private func nextBuffer(afterWriting written: Int) -> WireBuffer? {
-        var next = spareBuffer
+    /// Takes what is to be written next; nil when there is nothing. A filled buffer leaves an empty one behind.
+    private func nextOutgoing(afterWriting written: Int) -> Outgoing? {
+        var spare = spareBuffer
         spareBuffer = WireBuffer()
-        let (isFilled, woken) = outbound.withLock { outbound in
+        let (next, woken) = outbound.withLock { outbound -> (Outgoing?, WaitQueue.Woken) in
             let woken = outbound.settle(written, lowWater: node.options.sendLowWaterBytes)
+            if !outbound.queue.isEmpty { return (outbound.queue.removeFirst(), woken) }
             guard !outbound.buffer.isEmpty else {
                 outbound.isFlushRequested = false
-                return (false, woken)
+                return (nil, woken)
             }
-            swap(&outbound.buffer, &next)
-            return (true, woken)
+            swap(&outbound.buffer, &spare)
+            return (.bytes(spare), woken)
         }
         woken.resume()
-        if !isFilled { spareBuffer = next }
-        return isFilled ? next : nil
+        if case .bytes = next {} else { spareBuffer = spare }
+        return next
     }
 
     private func recycle(_ buffer: consuming WireBuffer) {
@@ -144,7 +158,46 @@ extension Connection: EndOfTurn {
     }
 }
 
+extension Connection.Outgoing {
+    var count: Int {
+        switch self {
+        case .bytes(let buffer): buffer.count
+        case .file(let range): range.count
+        }
+    }
+}
+
 extension Connection.Outbound {
+    /// Whether nothing accepted is left to hand to the link.
+    var isEmpty: Bool { queue.isEmpty && buffer.isEmpty }
+
+    /// Whether the loop has to be asked for a flush now: there is something to write, and it was not asked yet.
+    mutating func requestFlush() -> Bool {
+        guard !isFlushRequested, !isEmpty else { return false }
+        isFlushRequested = true
+        return true
+    }
+
+    /// Lets `body` append to the buffer, and counts what it appended.
+    mutating func encode<Result>(
+        _ body: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Result
+    ) throws(ParleyError) -> Result {
+        let before = buffer.count
+        let result = try body(&encoder, &buffer)
+        unwrittenBytes &+= buffer.count &- before
+        return result
+    }
+
+    /// Queues a part of a file behind everything else.
+    mutating func append(_ range: FileRange) {
+        if !buffer.isEmpty {
+            queue.append(.bytes(buffer))
+            buffer = WireBuffer()
+        }
+        queue.append(.file(range))
+        unwrittenBytes &+= range.count
+    }
+
     fileprivate mutating func settle(_ written: Int, lowWater: Int) -> WaitQueue.Woken {
         unwrittenBytes &-= written
         // Also when nobody waits yet: a sender may be between its look at the buffer and its wait.
@@ -152,52 +205,3 @@ extension Connection.Outbound {
     }
 }
 
-// MARK: - Streams
-
-/// The writer that ``Connection/openStream(header:)`` returns.
-private final class ConnectionStreamWriter: StreamWriter {
-    private let connection: Connection
-    private let isFinished = Lock(false)
-
-    init(_ connection: Connection) { self.connection = connection }
-
-    deinit { if !isFinished.withLock({ $0 }) { connection.endStreamUnattended() } }
-
-    func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        guard !isFinished.withLock({ $0 }) else {
-            throw ParleyError(.closed, "the stream to \(connection.remoteAddress) is finished")
-        }
-        try await connection.enqueue(.streamBytes) { (encoder, buffer) throws(ParleyError) in
-            encoder.encodeStreamBytes(bytes, into: &buffer)
-        }
-    }
-
-    func finish() async throws(ParleyError) {
-        let isFirst = isFinished.withLock { isFinished in
-            defer { isFinished = true }
-            return !isFinished
-        }
-        if isFirst { try connection.endStream() }
-    }
-}
-
-extension Connection {
-    /// Appends the stream's end, and lets the next message or stream through. Never waits: an end is small.
-    fileprivate func endStream() throws(ParleyError) {
-        let (woken, isFirst) = try outbound.withLock { outbound throws(ParleyError) in
-            outbound.isStreamOpen = false
-            if let reason = outbound.life.reason { throw reason }
-            let before = outbound.buffer.count
-            outbound.encoder.encodeStreamEnd(into: &outbound.buffer)
-            outbound.unwrittenBytes &+= outbound.buffer.count &- before
-            let isFirst = !outbound.isFlushRequested && !outbound.buffer.isEmpty
-            if isFirst { outbound.isFlushRequested = true }
-            return (outbound.senders.wakeAll(), isFirst)
-        }
-        woken.resume()
-        if isFirst { loop.atEndOfTurn(self) }
-    }
-
-    /// The writer was let go: nobody is there to hear that the connection is gone.
-    fileprivate func endStreamUnattended() { try? endStream() }
-}

@@ -30,6 +30,8 @@ public class Connection: @unchecked Sendable {
     var spareBuffer = WireBuffer()
     /// The inbox will call when it has room; until then nothing is read.
     var isWaitingForInbox = false
+    /// A large frame is on its way: the link may read straight into it.
+    var isLargeFrameAwaited = false
     var ending = Ending.no
     var timers = Timers()
 
@@ -47,7 +49,9 @@ public class Connection: @unchecked Sendable {
 
     struct Outbound {
         var encoder: any Decoder
-        /// Accepted, and not yet handed to the link.
+        /// Accepted, and not yet handed to the link: first this, when there are files in between …
+        var queue: [Outgoing] = []
+        /// … then this.
         var buffer = WireBuffer()
         /// Accepted and not yet written, the link's share included.
         var unwrittenBytes = 0
@@ -59,6 +63,12 @@ public class Connection: @unchecked Sendable {
         var writeDeadline: ContinuousClock.Instant?
         var senders = WaitQueue()
         var lifeWaiters = WaitQueue()
+    }
+
+    /// What a link is given to write.
+    enum Outgoing {
+        case bytes(WireBuffer)
+        case file(FileRange)
     }
 
     /// From the handshake to the end.

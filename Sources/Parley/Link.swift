@@ -12,6 +12,9 @@ protocol Link: AnyObject {
     ///   later, and there is no further write before it.
     func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool
 
+    /// The same for a part of a file.
+    func write(_ range: FileRange) throws(ParleyError) -> Bool
+
     /// Tells the other side that nothing more will come. Nothing may be waiting to be written.
     func shutdown()
 
@@ -24,6 +27,10 @@ protocol Link: AnyObject {
 
 /// What a link tells its connection, on the loop's thread.
 protocol LinkOwner: AnyObject {
+    /// Bytes are about to be read: a large frame to read them straight into, if there is one.
+    func linkWillRead() -> PeerState.LargeFrame?
+    /// The frame that was lent, with what was read into it.
+    func linkDidRead(into frame: consuming PeerState.LargeFrame)
     /// Bytes have arrived.
     func linkDidRead(_ block: [UInt8])
     /// Nothing more will arrive: `endOfStream` for an orderly end, or what went wrong.

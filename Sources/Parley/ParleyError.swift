@@ -73,6 +73,10 @@ extension ParleyError {
         public static let permissionDenied = Code(rawValue: -21)
         /// The remote side gave up its stream before the end.
         public static let streamAborted = Code(rawValue: -22)
+        /// There is a file of that name already.
+        public static let fileExists = Code(rawValue: -24)
+        /// There is no such file or folder.
+        public static let fileNotFound = Code(rawValue: -25)
         /// Any other failure that the system reported; see ``ParleyError/systemCode``.
         public static let system = Code(rawValue: -23)
     }
@@ -89,7 +93,7 @@ extension ParleyError.Code: CustomStringConvertible {
         .protocolViolation: "protocolViolation", .truncated: "truncated",
         .handshakeFailed: "handshakeFailed", .peerRefused: "peerRefused",
         .tooManyOpenFiles: "tooManyOpenFiles", .permissionDenied: "permissionDenied",
-        .streamAborted: "streamAborted", .system: "system",
+        .streamAborted: "streamAborted", .fileExists: "fileExists", .fileNotFound: "fileNotFound", .system: "system",
     ]
 
     /// The constant's name, for logs.

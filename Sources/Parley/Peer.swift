@@ -80,10 +80,15 @@ public protocol StreamWriter: AnyObject, Sendable {
     /// Sends bytes of the stream; suspends as ``Peer/send(_:)-(ArraySlice<UInt8>)`` does.
     func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError)
 
-    /// Ends the stream and lets waiting messages through. Idempotent; a writer that is let go finishes by itself.
+    /// Ends the stream and lets waiting messages through. Nothing when it has ended already.
     ///
-    /// The default wire form has no bytes for it: its reader has to know the length.
+    /// The default wire form has no bytes for it: its reader has to know the length. A writer that is let go
+    /// without it aborts the stream, where the wire form can say so.
     func finish() async throws(ParleyError)
+
+    /// Gives the stream up: its reader's next read throws `streamAborted` with this code and reason. Nothing when
+    /// it has ended already. Where the wire form cannot say so, the connection is closed instead.
+    func abort(code: UInt32, reason: String) async
 }
 
 extension Peer {
@@ -109,6 +114,22 @@ extension Peer {
         try await openStream(header: [])
     }
 
+    /// Opens a stream for the length of `body`: finishes it behind `body`, aborts it when `body` throws.
+    public func withStream<Result>(
+        header: ArraySlice<UInt8> = [],
+        _ body: (any StreamWriter) async throws -> Result
+    ) async throws -> Result {
+        let writer = try await openStream(header: header)
+        do {
+            let result = try await body(writer)
+            try await writer.finish()
+            return result
+        } catch {
+            await writer.abort(reason: "\(error)")
+            throw error
+        }
+    }
+
     /// The bytes of the open stream in pieces, as they arrive.
     ///
     /// - Parameters:
@@ -123,6 +144,9 @@ extension Peer {
 extension StreamWriter {
     /// Sends bytes of the stream; see ``write(_:)-(ArraySlice<UInt8>)``.
     public func write(_ bytes: [UInt8]) async throws(ParleyError) { try await write(bytes[...]) }
+
+    /// Gives the stream up with the code 0; see ``abort(code:reason:)``.
+    public func abort(reason: String) async { await abort(code: 0, reason: reason) }
 }
 
 /// The bytes of a peer's stream in pieces; see ``Peer/chunks(byteCount:chunkBytes:)``.

@@ -64,6 +64,12 @@ final class InMemoryLink: Link, @unchecked Sendable {
         return isWritten
     }
 
+    func write(_ range: FileRange) throws(ParleyError) -> Bool {
+        var buffer = WireBuffer()
+        buffer.append(try range.file.read(at: range.offset, count: range.count))
+        return try write(buffer)
+    }
+
     func shutdown() { other?.end(ParleyError(.endOfStream, "the remote side closed the connection")) }
 
     /// What is written is in the other end's pipe already.

@@ -24,6 +24,8 @@ extension ParleyError.Code {
             case UV_ECONNRESET, UV_EPIPE, UV_ECONNABORTED: .connectionReset
             case UV_EMFILE, UV_ENFILE: .tooManyOpenFiles
             case UV_EACCES, UV_EPERM: .permissionDenied
+            case UV_EEXIST: .fileExists
+            case UV_ENOENT: .fileNotFound
             case UV_EINVAL: .invalidArgument
             case UV_EAI_NONAME, UV_EAI_NODATA, UV_EAI_AGAIN, UV_EAI_FAIL, UV_EAI_ADDRFAMILY, UV_EAI_FAMILY:
                 .nameNotResolved

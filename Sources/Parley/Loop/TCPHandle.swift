@@ -19,9 +19,13 @@ final class TCPHandle {
     /// Kept alive by the open socket; let go in the close callback.
     private var owner: (any LinkOwner)?
     private var isReading = false
+    /// What was read past libuv, between its two callbacks.
+    private var directRead: DirectRead?
     private var connectCompletion: ((ParleyError?) -> Void)?
     /// What a `uv_write` is sending; libuv has pointers into it.
     private var writing: WireBuffer?
+    /// What of a file is to follow what is being written.
+    private var writingFile: FileRange?
     private var writeRequest: UnsafeMutablePointer<uv_write_t>?
 
     init(on loop: EventLoop) throws(ParleyError) {
@@ -145,7 +149,7 @@ extension TCPHandle: Link {
         let status = uv_read_start(
             stream,
             { handle, _, buffer in
-                TCPHandle.from(handle!.pointee.data).loop.lendReadSlab(to: buffer!)
+                TCPHandle.from(handle!.pointee.data).prepareRead(buffer!)
             },
             { stream, count, buffer in
                 TCPHandle.from(stream!.pointee.data).didRead(count, buffer!.pointee.base)
@@ -154,18 +158,49 @@ extension TCPHandle: Link {
         if status != 0 { owner?.linkDidEnd(ParleyError(libuv: status, "cannot read")) }
     }
 
+    /// libuv is about to read. A large frame gets what there is before it does, without the way through the slab.
+    private func prepareRead(_ buffer: UnsafeMutablePointer<uv_buf_t>) {
+        directRead = owner?.linkWillRead().map { DirectRead(frame: $0) }
+        if let descriptor { directRead?.read(from: descriptor) }
+        loop.lendReadSlab(to: buffer)
+    }
+
     private func didRead(_ count: Int, _ base: UnsafeMutablePointer<CChar>?) {
+        let direct = directRead
+        directRead = nil
+        if let frame = direct?.frame { owner?.linkDidRead(into: frame) }
         if count > 0, let base {
             owner?.linkDidRead([UInt8](UnsafeRawBufferPointer(start: base, count: count)))
         } else if count < 0 {
             setReading(false)
-            let status = Int32(truncatingIfNeeded: count)
+            let status = direct?.failure ?? Int32(truncatingIfNeeded: count)
             let isOrderly = status == UV_EOF.rawValue
             owner?.linkDidEnd(
                 isOrderly
                     ? ParleyError(.endOfStream, "the remote side closed the connection", systemCode: status)
                     : ParleyError(libuv: status, "the connection failed")
             )
+        }
+    }
+
+    /// A large frame, and what became of reading into it.
+    private struct DirectRead {
+        var frame: PeerState.LargeFrame
+        /// libuv's code; the socket tells a failure only once.
+        var failure: Int32?
+
+        mutating func read(from descriptor: Int32) {
+            let missing = frame.missing
+            var received = 0
+            frame.bytes.append(addingCapacity: missing) { (free: inout OutputSpan<UInt8>) in
+                free.withUnsafeMutableBufferPointer { buffer, count in
+                    received = recv(descriptor, buffer.baseAddress, missing, 0)
+                    count = max(0, received)
+                }
+            }
+            if received < 0, errno != EAGAIN, errno != EWOULDBLOCK, errno != EINTR {
+                failure = uv_translate_sys_error(errno)
+            }
         }
     }
 }
@@ -214,10 +249,38 @@ extension TCPHandle {
     private func didWrite(_ status: Int32) {
         writing = nil
         if uv_is_closing(handle) != 0 { return }
-        owner?.linkDidWrite(
-            status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing")
-        )
+        var failure = status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing")
+        if failure == nil, let rest = writingFile {
+            writingFile = nil
+            do {
+                guard try write(rest) else { return }
+            } catch { failure = error }
+        }
+        owner?.linkDidWrite(failure)
     }
+
+    /// Lets the kernel move bytes from file to socket. When the socket is full, the next piece goes through
+    /// libuv: that its write is done is how we hear that there is room again.
+    func write(_ range: FileRange) throws(ParleyError) -> Bool {
+        loop.assertIsCurrent()
+        var rest = range
+        while rest.count > 0 {
+            if let descriptor, let sent = try rest.file.send(to: descriptor, rest) {
+                rest.removeFirst(sent)
+                continue
+            }
+            var piece = WireBuffer()
+            piece.append(try rest.file.read(at: rest.offset, count: min(rest.count, Self.filePieceBytes)))
+            rest.removeFirst(piece.count)
+            guard try write(piece) else {
+                writingFile = rest
+                return false
+            }
+        }
+        return true
+    }
+
+    private static let filePieceBytes = 64 * 1024
 
     func shutdown() {
         // The descriptor's own call: nothing is queued, so there is nothing for uv_shutdown to wait for.

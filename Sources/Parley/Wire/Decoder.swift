@@ -34,6 +34,10 @@ public protocol Decoder: Sendable {
     /// Appends bytes of the open stream.
     mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer)
 
+    /// Appends what goes before `count` bytes of the open stream that are written some other way, by the kernel
+    /// from a file for example; false when this wire form needs to see the bytes.
+    mutating func encodeStreamBytesHeader(count: Int, into output: inout WireBuffer) -> Bool
+
     /// Appends the end of the open stream.
     mutating func encodeStreamEnd(into output: inout WireBuffer)
 
@@ -94,6 +98,11 @@ extension Decoder {
     /// Appends them as they are.
     public mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer) {
         output.append(bytes)
+    }
+
+    /// Nothing goes before raw bytes; other wire forms need to see them.
+    public mutating func encodeStreamBytesHeader(count: Int, into output: inout WireBuffer) -> Bool {
+        streamForm == .untilClosed
     }
 
     /// Appends nothing.

@@ -30,6 +30,7 @@ public struct DefaultDecoder: Decoder {
     /// what the reference calls a read.
     public mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         if !awaitsPayload {
+            let bytes = input
             switch input.removeFirst() {
             case MessageType.message.rawValue:
                 break
@@ -38,7 +39,8 @@ public struct DefaultDecoder: Decoder {
             case let byte:
                 throw ParleyError(
                     .protocolViolation,
-                    "expected 0x1 (message) or 0x2 (stream) as the default wire form's type byte, got \(hex(byte))"
+                    "expected 0x1 (message) or 0x2 (stream) as the default wire form's type byte, got "
+                        + hex(byte) + WireGuess.sentence(bytes, expected: name)
                 )
             }
             guard !input.isEmpty else {

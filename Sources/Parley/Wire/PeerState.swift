@@ -34,6 +34,8 @@ struct PeerState: Sendable {
     private var queue = ByteQueue()
     /// The beginning of a frame that the decoder wants more of.
     private var partial: ArraySlice<UInt8> = []
+    /// A large frame on its way: it has a buffer of its own, and nothing is in `partial`.
+    private var largeFrame: LargeFrame?
     /// Decoded bytes of a delimited stream that its reader has not taken yet.
     private var decoded: ArraySlice<UInt8> = []
     private var streamOutcome: StreamOutcome?
@@ -46,6 +48,19 @@ struct PeerState: Sendable {
         case ended
         case aborted(ParleyError)
     }
+
+    /// A frame too large to be gathered from slices of reads: what has come of it, in a buffer of its size.
+    struct LargeFrame: Sendable {
+        var bytes: [UInt8]
+        let frameBytes: Int
+
+        var missing: Int { frameBytes - bytes.count }
+    }
+
+    /// Frames that lack at least this much get a buffer of their own, and are read straight into it.
+    static let largeFrameBytes = 64 * 1024
+    /// More than any wire form's length can say; a decoder that asks for more gets its bytes piece by piece.
+    static let maxLargeFrameBytes = 1 << 33
 
     init(decoder: any Decoder) {
         self.decoder = decoder
@@ -67,18 +82,25 @@ struct PeerState: Sendable {
         let limit = isReading ? Self.readAheadBytes : Self.readAheadBytes / 2
         switch phase {
         case .greeting: return queue.count < limit
-        case .messages, .discarding: return queue.isEmpty
+        case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole
         case .stream: return isStreamAskedFor && streamOutcome == nil && queue.count + decoded.count < limit
         }
     }
 
     /// Whether input waits to be decoded: the last ``decode(limit:deliver:)`` stopped at its limit.
-    var hasUndecodedMessages: Bool { (phase == .messages || phase == .discarding) && !queue.isEmpty }
+    var hasUndecodedMessages: Bool {
+        (phase == .messages || phase == .discarding) && (!queue.isEmpty || isLargeFrameWhole)
+    }
+
+    /// Whether a large frame is on its way.
+    var awaitsLargeFrame: Bool { largeFrame != nil && !isLargeFrameWhole }
+
+    private var isLargeFrameWhole: Bool { largeFrame.map { $0.missing <= 0 } ?? false }
 
     /// The reason to end the connection, when its input has ended and all of it is decoded; a reason of its own
     /// when that was in the middle of a frame. Nil while a handshake or a stream may still read.
     var finalReason: ParleyError? {
-        guard let inputEnd, queue.isEmpty else { return nil }
+        guard let inputEnd, queue.isEmpty, !isLargeFrameWhole else { return nil }
         switch phase {
         case .greeting, .stream:
             return nil
@@ -86,7 +108,7 @@ struct PeerState: Sendable {
             return ParleyError(.truncated, "the connection ended inside a stream")
         case .messages:
             guard inputEnd.code == .endOfStream else { return inputEnd }
-            do { try decoder.endOfInput(unread: partial) } catch { return error }
+            do { try decoder.endOfInput(unread: largeFrame?.bytes[...] ?? partial) } catch { return error }
             return inputEnd
         }
     }
@@ -95,6 +117,7 @@ struct PeerState: Sendable {
     mutating func dropInput() {
         queue.removeAll()
         partial = []
+        largeFrame = nil
         decoded = []
     }
 }
@@ -124,8 +147,8 @@ extension PeerState {
             while delivered < limit, !input.isEmpty {
                 let event = try nextEvent(&input)
                 switch (event, phase) {
-                case (.incomplete, _):
-                    partial = input
+                case (.incomplete(let frameBytes), _):
+                    keep(input, frameBytes: frameBytes)
                     input = []
                 case (.message(let payload), .messages):
                     deliver(payload, false)
@@ -151,8 +174,13 @@ extension PeerState {
         isStreamAskedFor = false
     }
 
-    /// The next block, behind what the decoder left of the last one.
+    /// The next block, behind what the decoder left of the last one; nil also while a large frame is not whole.
     private mutating func nextInput() -> ArraySlice<UInt8>? {
+        while largeFrame != nil {
+            if let whole = wholeLargeFrame() { return whole }
+            guard let more = queue.popFirst(upTo: largeFrame?.missing ?? 0) else { return nil }
+            largeFrame?.bytes.append(contentsOf: more)
+        }
         guard let block = queue.popFirst() else { return nil }
         guard !partial.isEmpty else { return block }
         var joined = partial
@@ -160,6 +188,36 @@ extension PeerState {
         joined.append(contentsOf: block)
         return joined
     }
+
+    private mutating func wholeLargeFrame() -> ArraySlice<UInt8>? {
+        guard let frame = largeFrame, frame.missing <= 0 else { return nil }
+        largeFrame = nil
+        return frame.bytes[...]
+    }
+
+    /// Keeps the beginning of a frame. A large one gets its buffer now: the decoder has checked its length, and
+    /// memory that nothing is written to costs nothing.
+    private mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) {
+        guard frameBytes <= Self.maxLargeFrameBytes, frameBytes - input.count >= Self.largeFrameBytes else {
+            partial = input
+            return
+        }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(frameBytes)
+        bytes.append(contentsOf: input)
+        largeFrame = LargeFrame(bytes: bytes, frameBytes: frameBytes)
+    }
+
+    /// Lends the large frame on its way to whoever can read straight into it; nil when there is none, or bytes
+    /// that come before it wait.
+    mutating func takeLargeFrame() -> LargeFrame? {
+        guard queue.isEmpty, awaitsLargeFrame else { return nil }
+        defer { largeFrame = nil }
+        return largeFrame
+    }
+
+    /// Takes back what was lent.
+    mutating func returnLargeFrame(_ frame: consuming LargeFrame) { largeFrame = frame }
 
     private mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         let before = input.count
@@ -228,8 +286,8 @@ extension PeerState {
                             "the remote side aborted the stream (code \(code)): \(reason)"
                         )
                     )
-                case .incomplete:
-                    partial = input
+                case .incomplete(let frameBytes):
+                    keep(input, frameBytes: frameBytes)
                     input = []
                 case .message, .streamOpened: throw misplaced(event)
                 }

@@ -1,0 +1,147 @@
+import CLibUV
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Musl)
+import Musl
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// An open file. Its calls block; whoever makes them chooses a thread where that does no harm.
+final class File: Sendable {
+    let path: String
+    private let descriptor: Int32
+
+    private init(path: String, descriptor: Int32) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    deinit { close(descriptor) }
+
+    /// Opens a regular file for reading.
+    static func reading(_ path: String) throws(ParleyError) -> File {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw .file("open", path) }
+        let file = File(path: path, descriptor: descriptor)
+        guard try file.status().st_mode & S_IFMT == S_IFREG else {
+            throw ParleyError(.invalidArgument, "\(path) is not a regular file")
+        }
+        return file
+    }
+
+    /// Makes a new file for writing, readable by its owner only until it is ``publish(as:)``ed.
+    static func creating(_ path: String) throws(ParleyError) -> File {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .file("create", path) }
+        return File(path: path, descriptor: descriptor)
+    }
+
+    /// How long it is now.
+    func size() throws(ParleyError) -> Int { Int(try status().st_size) }
+
+    private func status() throws(ParleyError) -> stat {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .file("examine", path) }
+        return status
+    }
+
+    /// Reads exactly `count` bytes.
+    func read(at offset: Int, count: Int) throws(ParleyError) -> [UInt8] {
+        var failure: ParleyError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+            while filled < count {
+                let got = pread(
+                    descriptor,
+                    buffer.baseAddress.map { $0 + filled },
+                    count - filled,
+                    off_t(offset + filled)
+                )
+                if got < 0, errno == EINTR { continue }
+                guard got > 0 else {
+                    failure = got < 0 ? .file("read", path) : shrunk
+                    return
+                }
+                filled += got
+            }
+        }
+        if let failure { throw failure }
+        return bytes
+    }
+
+    /// Appends bytes where the last ones ended.
+    func write(_ bytes: ArraySlice<UInt8>) throws(ParleyError) {
+        var rest = bytes
+        while !rest.isEmpty {
+            #if canImport(Glibc)
+            let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            #elseif canImport(Musl)
+            let written = rest.withUnsafeBytes { Musl.write(descriptor, $0.baseAddress, $0.count) }
+            #else
+            let written = rest.withUnsafeBytes { Darwin.write(descriptor, $0.baseAddress, $0.count) }
+            #endif
+            if written < 0, errno == EINTR { continue }
+            guard written > 0 else { throw .file("write", path) }
+            rest.removeFirst(written)
+        }
+    }
+
+    /// Gives a complete file its name, with the usual permissions. Never replaces anything: a link to an existing
+    /// name fails, where a rename would not.
+    func publish(as name: String) throws(ParleyError) {
+        guard fchmod(descriptor, 0o644) == 0, fsync(descriptor) == 0 else { throw .file("complete", path) }
+        guard link(path, name) == 0 else { throw .file("create", name) }
+        unlink(path)
+    }
+
+    /// Takes its name away; for one that was not completed.
+    func discard() { unlink(path) }
+
+    /// Lets the kernel send a part of it to a socket that does not block.
+    ///
+    /// - Returns: how much it sent; nil when it cannot now, or not at all.
+    func send(to socket: Int32, _ range: FileRange) throws(ParleyError) -> Int? {
+        #if os(Linux)
+        var offset = off_t(range.offset)
+        let sent = sendfile(socket, descriptor, &offset, range.count)
+        if sent > 0 { return sent }
+        if sent == 0 { throw shrunk }
+        switch errno {
+        case EAGAIN, EINTR, EINVAL, ENOSYS: return nil
+        default: throw ParleyError(libuv: uv_translate_sys_error(errno), "the connection failed while writing")
+        }
+        #else
+        return nil
+        #endif
+    }
+
+    private var shrunk: ParleyError {
+        ParleyError(.truncated, "\(path) became shorter while it was sent")
+    }
+}
+
+/// A part of an open file.
+struct FileRange {
+    let file: File
+    private(set) var offset: Int
+    private(set) var count: Int
+
+    init(_ file: File, offset: Int, count: Int) {
+        self.file = file
+        self.offset = offset
+        self.count = count
+    }
+
+    mutating func removeFirst(_ bytes: Int) {
+        offset += bytes
+        count -= bytes
+    }
+}
+
+extension ParleyError {
+    /// A system call on a file has just failed.
+    fileprivate static func file(_ verb: String, _ path: String) -> ParleyError {
+        ParleyError(libuv: uv_translate_sys_error(errno), "cannot \(verb) \(path)")
+    }
+}

@@ -1,0 +1,256 @@
+/// What two Parley nodes should speak: frames with a type and a length, so messages keep their boundaries and
+/// streams have an end.
+///
+/// ```
+/// type u8 | length u32, big-endian | payload
+///
+/// 1  message          the message, 0 bytes to maxMessageBytes
+/// 2  stream opening   the application's own header, 0 bytes to maxMessageBytes
+/// 3  stream data      bytes of the open stream, any number
+/// 4  stream end       nothing
+/// 5  stream abort     code u32, big-endian, and a reason in UTF-8, up to 1,024 bytes
+/// ```
+///
+/// One stream at a time, and no message inside it. Lengths are checked before anything is allocated; a small frame is
+/// a slice of the read that brought it, a large one is read into a buffer of its own.
+public struct FramedDecoder: Decoder {
+    enum FrameType: UInt8 {
+        case message = 1
+        case streamOpening = 2
+        case streamData = 3
+        case streamEnd = 4
+        case streamAbort = 5
+    }
+
+    static let headerBytes = 5
+    static let maxReasonBytes = 1_024
+    /// The default limit of a message.
+    public static let defaultMaxMessageBytes = 16 << 20
+
+    private let maxMessageBytes: Int
+
+    // Reading
+    private var isStreamOpen = false
+    /// What is still to come of a data frame.
+    private var dataBytesLeft = 0
+    /// How many bytes of the connection have been decoded, for error messages.
+    private var position: UInt64 = 0
+
+    /// A decoder at the start of a connection.
+    ///
+    /// - Parameter maxMessageBytes: the longest message or stream header, in either direction.
+    public init(maxMessageBytes: Int = defaultMaxMessageBytes) {
+        precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
+        self.maxMessageBytes = maxMessageBytes
+    }
+
+    /// `framed`
+    public var name: String { "framed" }
+
+    /// Streams end with a frame.
+    public var streamForm: StreamForm { .delimited }
+}
+
+extension WireForm {
+    /// Frames with a type and a length: what two Parley nodes should use. See ``FramedDecoder``.
+    public static let framed = WireForm { FramedDecoder() }
+
+    /// The framed wire form with a limit of your own for messages and stream headers.
+    public static func framed(maxMessageBytes: Int) -> WireForm {
+        WireForm { FramedDecoder(maxMessageBytes: maxMessageBytes) }
+    }
+}
+
+// MARK: - Reading
+
+extension FramedDecoder {
+    /// Takes the next frame from the front of `input`; of a data frame, as much as is there.
+    public mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
+        if dataBytesLeft > 0 { return .streamBytes(takeData(&input)) }
+        let type = try checkedType(input)
+        guard input.count >= Self.headerBytes else { return .incomplete(frameBytes: 0) }
+        let length = Self.bigEndian(input.dropFirst())
+        try checkLength(length, of: type, input)
+        if type == .streamData {
+            advance(&input, by: Self.headerBytes)
+            dataBytesLeft = length
+            return .streamBytes(takeData(&input))
+        }
+        guard input.count - Self.headerBytes >= length else {
+            return .incomplete(frameBytes: Self.headerBytes + length)
+        }
+        let payload = input.dropFirst(Self.headerBytes).prefix(length)
+        advance(&input, by: Self.headerBytes + length)
+        return event(type, payload)
+    }
+
+    private mutating func event(_ type: FrameType, _ payload: ArraySlice<UInt8>) -> DecoderEvent {
+        switch type {
+        case .message: return .message(payload)
+        case .streamData: return .streamBytes(payload)
+        case .streamOpening:
+            isStreamOpen = true
+            return .streamOpened(header: payload)
+        case .streamEnd:
+            isStreamOpen = false
+            return .streamEnded
+        case .streamAbort:
+            isStreamOpen = false
+            let reason = String(decoding: payload.dropFirst(4), as: UTF8.self)
+            return .streamAborted(code: UInt32(Self.bigEndian(payload)), reason: reason)
+        }
+    }
+
+    private mutating func takeData(_ input: inout ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        let data = input.prefix(dataBytesLeft)
+        dataBytesLeft -= data.count
+        advance(&input, by: data.count)
+        return data
+    }
+
+    private mutating func advance(_ input: inout ArraySlice<UInt8>, by count: Int) {
+        input.removeFirst(count)
+        position &+= UInt64(count)
+    }
+
+    /// The type of the frame at the front, if it may be there; a wrong one is noticed at its first byte.
+    private func checkedType(_ input: ArraySlice<UInt8>) throws(ParleyError) -> FrameType {
+        guard let byte = input.first else { throw violation("nothing where a frame was expected") }
+        guard let type = FrameType(rawValue: byte) else {
+            let guess = position == 0 ? WireGuess.sentence(input, expected: name) : ""
+            throw violation("unknown frame type \(hex(byte))\(guess)")
+        }
+        switch type {
+        case .message, .streamOpening:
+            guard !isStreamOpen else {
+                throw violation("\(type == .message ? "a message" : "a stream's opening") inside a stream")
+            }
+        case .streamData, .streamEnd, .streamAbort:
+            guard isStreamOpen else {
+                let what = type == .streamData ? "data" : type == .streamEnd ? "end" : "abort"
+                throw violation("a stream's \(what) where no stream is open")
+            }
+        }
+        return type
+    }
+
+    private func checkLength(
+        _ length: Int,
+        of type: FrameType,
+        _ input: ArraySlice<UInt8>
+    ) throws(ParleyError) {
+        let allowed =
+            switch type {
+            case .message, .streamOpening: 0...maxMessageBytes
+            case .streamData: 0...Int(UInt32.max)
+            case .streamEnd: 0...0
+            case .streamAbort: 4...4 + Self.maxReasonBytes
+            }
+        guard allowed.contains(length) else {
+            let guess = position == 0 ? WireGuess.sentence(input, expected: name) : ""
+            throw violation("a \(type) frame of \(length) bytes, allowed are \(allowed)\(guess)")
+        }
+    }
+
+    private func violation(_ what: String) -> ParleyError {
+        ParleyError(.protocolViolation, "\(what), at byte \(position) of the connection")
+    }
+
+    /// The first four of `bytes` as a number.
+    private static func bigEndian(_ bytes: ArraySlice<UInt8>) -> Int {
+        bytes.prefix(4).reduce(0) { $0 << 8 | Int($1) }
+    }
+
+    /// Left-over bytes, a data frame that is not whole, and a stream without its end are cut off.
+    public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
+        guard unread.isEmpty, dataBytesLeft == 0, !isStreamOpen else {
+            let place = isStreamOpen ? "a stream" : "a frame"
+            throw ParleyError(
+                .truncated,
+                "the connection ended inside \(place), \(unread.count) bytes behind byte \(position)"
+            )
+        }
+    }
+}
+
+// MARK: - Writing
+
+extension FramedDecoder {
+    /// Appends a message frame.
+    ///
+    /// - Throws: `messageTooLong` above `maxMessageBytes`.
+    public mutating func encode(
+        message: ArraySlice<UInt8>,
+        into output: inout WireBuffer
+    ) throws(ParleyError) {
+        try append(.message, message, "a message", into: &output)
+    }
+
+    /// Appends a stream's opening.
+    ///
+    /// - Throws: `messageTooLong` for a header above `maxMessageBytes`.
+    public mutating func encodeStreamOpening(
+        header: ArraySlice<UInt8>,
+        into output: inout WireBuffer
+    ) throws(ParleyError) {
+        try append(.streamOpening, header, "a stream header", into: &output)
+    }
+
+    /// Appends data frames.
+    public mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer) {
+        var rest = bytes
+        while !rest.isEmpty {
+            let data = rest.prefix(Int(UInt32.max))
+            rest.removeFirst(data.count)
+            appendHeader(.streamData, data.count, into: &output)
+            output.append(data)
+        }
+    }
+
+    /// Appends a data frame's header.
+    public mutating func encodeStreamBytesHeader(count: Int, into output: inout WireBuffer) -> Bool {
+        guard let length = UInt32(exactly: count) else { return false }
+        appendHeader(.streamData, Int(length), into: &output)
+        return true
+    }
+
+    /// Appends the stream's end.
+    public mutating func encodeStreamEnd(into output: inout WireBuffer) {
+        appendHeader(.streamEnd, 0, into: &output)
+    }
+
+    /// Appends the stream's abort; a reason above 1,024 bytes of UTF-8 is cut.
+    public mutating func encodeStreamAbort(
+        code: UInt32,
+        reason: String,
+        into output: inout WireBuffer
+    ) -> Bool {
+        let text = Array(reason.utf8.prefix(Self.maxReasonBytes))
+        appendHeader(.streamAbort, 4 + text.count, into: &output)
+        output.append(bigEndian: code)
+        output.append(text)
+        return true
+    }
+
+    private func append(
+        _ type: FrameType,
+        _ payload: ArraySlice<UInt8>,
+        _ what: String,
+        into output: inout WireBuffer
+    ) throws(ParleyError) {
+        guard payload.count <= maxMessageBytes else {
+            throw ParleyError(
+                .messageTooLong,
+                "\(what) of \(payload.count) bytes is over the limit of \(maxMessageBytes)"
+            )
+        }
+        appendHeader(type, payload.count, into: &output)
+        output.append(payload)
+    }
+
+    @inline(__always)
+    private func appendHeader(_ type: FrameType, _ length: Int, into output: inout WireBuffer) {
+        output.append(type.rawValue)
+        output.append(bigEndian: UInt32(length))
+    }
+}

@@ -1,0 +1,263 @@
+/// Go's `encoding/gob` for the reference's RPC: `struct { From string; Payload []byte; Stream bool }`.
+///
+/// Reading, it takes what Go's encoder writes for any struct that has at least one of these fields, of these
+/// types: in any order, among others of every kind, which are skipped. The sender may make an encoder for
+/// each message or one for the connection, and may start over with a fresh one at any time. An RPC whose
+/// `Stream` is set opens a stream with `Payload` as its header: behind it everything is raw until the reader
+/// calls ``Peer/closeStream()``. `From` is read and dropped: the sender is known by its address.
+///
+/// Writing, it sends what Go's encoder would for an RPC without `From`. Go's decoders differ in whether they
+/// want the type defined again in each message; say which you have with ``Encoding``. Parley takes both.
+///
+/// Lengths and counts are checked against `maxMessageBytes` and against the bytes that are there, nesting and
+/// type definitions against limits of their own, before anything is allocated; no message is copied.
+///
+/// Source: <https://pkg.go.dev/encoding/gob>, and Go's own encoder where that page is silent.
+public struct GOBDecoder: Decoder {
+    /// How often the type of a message is defined on the wire.
+    public enum Encoding: Sendable {
+        /// In front of each message, as by `gob.NewEncoder(conn).Encode(rpc)`: 50 bytes more for each.
+        ///
+        /// For Go programs that make a decoder for each message, as the reference does. A decoder that lives
+        /// as long as the connection refuses the second message ("gob: duplicate type received").
+        ///
+        /// Such a program has to read through one `io.ByteReader` (a `bufio.Reader`, for example) for all its
+        /// decoders. Given a bare connection, as in the reference, each of them reads ahead and drops what it
+        /// does not use: of messages that arrive together it gets the first, and of a stream not the
+        /// beginning. Let each message, and each stream's opening, wait for an answer there.
+        case selfContained
+        /// Once, in front of the first message.
+        ///
+        /// For Go programs that make one decoder for the connection, as Go's documentation advises. One that
+        /// makes a decoder for each message refuses the second message ("gob: unknown type id or corrupted
+        /// data").
+        case onePerConnection
+    }
+
+    /// How much of a message may be something other than the payload: `From`, and fields that are not ours.
+    static let maxOverheadBytes = 64 * 1024
+
+    private let encoding: Encoding
+    private let limits: GOBLimits
+
+    // Reading
+    private var types = GOBTypes()
+    private var value: GOBValue
+    /// How much the messages of the open value hold in all.
+    private var valueBytes = 0
+    /// Types were defined, and the value they were defined for has not begun.
+    private var awaitsValue = false
+
+    // Writing
+    private var hasSentDefinition = false
+
+    /// A decoder at the start of a connection.
+    ///
+    /// - Parameters:
+    ///   - maxMessageBytes: The most that one payload may hold, in either direction; 16 MiB unless you say.
+    ///   - encoding: How what is sent is encoded; it has no effect on reading.
+    public init(maxMessageBytes: Int = 16 << 20, encoding: Encoding = .selfContained) {
+        precondition(maxMessageBytes >= 0, "maxMessageBytes must not be negative")
+        limits = GOBLimits(
+            messageBytes: maxMessageBytes,
+            valueBytes: min(maxMessageBytes, .max - Self.maxOverheadBytes) + Self.maxOverheadBytes
+        )
+        value = GOBValue(limits: limits)
+        self.encoding = encoding
+    }
+
+    /// `gob`
+    public var name: String { "gob" }
+
+    /// Streams end when the reader closes them.
+    public var streamForm: StreamForm { .untilClosed }
+}
+
+/// What one peer may send.
+struct GOBLimits: Sendable {
+    /// The most bytes of payload.
+    let messageBytes: Int
+    /// The most bytes of a value in all, even when it comes in several messages; and so the most elements.
+    let valueBytes: Int
+}
+
+extension WireForm {
+    /// Go's `encoding/gob`; see ``GOBDecoder``.
+    public static func gob(
+        maxMessageBytes: Int = 16 << 20,
+        encoding: GOBDecoder.Encoding = .selfContained
+    ) -> WireForm {
+        WireForm { GOBDecoder(maxMessageBytes: maxMessageBytes, encoding: encoding) }
+    }
+}
+
+// MARK: - Reading
+
+extension GOBDecoder {
+    /// Takes the next RPC from the front of `input`, and the type definitions before it.
+    ///
+    /// Definitions, and the parts of a value that Go sent in several messages, are used up as they come, so
+    /// that `input` may be empty behind an `incomplete`.
+    ///
+    /// - Throws: `protocolViolation` for bytes that are no gob stream, for a value that is no RPC, and for
+    ///   more of anything than the limits allow.
+    public mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
+        while let (headerBytes, messageBytes) = try GOBReader.frameHeader(input, limit: limits.valueBytes) {
+            guard messageBytes <= input.count - headerBytes else {
+                return .incomplete(frameBytes: headerBytes + messageBytes)
+            }
+            input.removeFirst(headerBytes)
+            let message = input.prefix(messageBytes)
+            input.removeFirst(messageBytes)
+            if let event = try read(message) { return event }
+        }
+        return .incomplete(frameBytes: 0)
+    }
+
+    /// Throws in the middle of a message, and where only definitions or a part of a value have come.
+    public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
+        guard unread.isEmpty else {
+            throw ParleyError(
+                .truncated,
+                "the connection ended inside a gob message, \(unread.count) bytes into it"
+            )
+        }
+        guard !value.isOpen else {
+            throw ParleyError(
+                .truncated,
+                "the connection ended inside a gob value, between two of its messages"
+            )
+        }
+        guard !awaitsValue else {
+            throw ParleyError(.truncated, "the connection ended between a gob type definition and the value")
+        }
+    }
+
+    /// Reads one whole message; nil when it completes no RPC.
+    private mutating func read(_ message: ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent? {
+        var reader = GOBReader(message)
+        if !value.isOpen {
+            switch try reader.announcement() {
+            case .definition(let id):
+                try types.define(id, from: &reader)
+                awaitsValue = true
+                try expectEnd(of: reader, behind: "a type definition")
+                return nil
+            case .value(let id):
+                try value.begin(id, &reader, types)
+                awaitsValue = false
+                valueBytes = 0
+            }
+        }
+        valueBytes += message.count
+        guard valueBytes <= limits.valueBytes else {
+            throw reader.fault("a value of more than \(limits.valueBytes) bytes in several messages")
+        }
+        guard try value.resume(&reader, &types) else { return nil }
+        try expectEnd(of: reader, behind: "a value")
+        let payload = value.takePayload()
+        return value.isStream ? .streamOpened(header: payload) : .message(payload)
+    }
+
+    private func expectEnd(of reader: GOBReader, behind what: String) throws(ParleyError) {
+        guard reader.remaining == 0 else {
+            throw reader.fault("\(reader.remaining) bytes too many behind \(what)")
+        }
+    }
+}
+
+// MARK: - Writing
+
+extension GOBDecoder {
+    /// Appends an RPC with `Payload` set, and the definition of its type where ``Encoding`` wants one.
+    ///
+    /// - Throws: `messageTooLong` over `maxMessageBytes`.
+    public mutating func encode(
+        message: ArraySlice<UInt8>,
+        into output: inout WireBuffer
+    ) throws(ParleyError) {
+        try encode(payload: message, isStream: false, into: &output)
+    }
+
+    /// Appends an RPC with `Payload` (the header) and `Stream` set.
+    ///
+    /// - Throws: `messageTooLong` when the header is over `maxMessageBytes`.
+    public mutating func encodeStreamOpening(
+        header: ArraySlice<UInt8>,
+        into output: inout WireBuffer
+    ) throws(ParleyError) {
+        try encode(payload: header, isStream: true, into: &output)
+    }
+
+    /// A field that has its zero value is left out, and the number of the next one counts on from the last
+    /// sent.
+    private mutating func encode(
+        payload: ArraySlice<UInt8>,
+        isStream: Bool,
+        into output: inout WireBuffer
+    ) throws(ParleyError) {
+        guard payload.count <= limits.messageBytes else {
+            throw ParleyError(
+                .messageTooLong,
+                "a payload of \(payload.count) bytes is over the gob wire form's limit of "
+                    + "\(limits.messageBytes)"
+            )
+        }
+        if encoding == .selfContained || !hasSentDefinition { output.append(Self.definition) }
+        hasSentDefinition = true
+
+        let length = GOBNumber(payload.count)
+        let payloadFieldBytes = payload.isEmpty ? 0 : 1 + length.encodedBytes + payload.count
+        let streamFieldBytes = isStream ? 2 : 0
+        output.append(GOBNumber(Self.typeID.count + payloadFieldBytes + streamFieldBytes + 1))
+        output.append(Self.typeID)
+        if !payload.isEmpty {
+            output.append(0x02)  // from field -1 to 1, Payload: From is not sent
+            output.append(length)
+            output.append(payload)
+        }
+        if isStream {
+            output.append(payload.isEmpty ? 0x03 : 0x01)  // to field 2, Stream
+            output.append(0x01)  // true
+        }
+        output.append(0x00)  // no more fields
+    }
+
+    /// 65, where Go began until its later releases moved to 64. Receivers take any id from 64.
+    private static let typeID: [UInt8] = [0xff, 0x82]
+
+    /// The definition of RPC, as Go's encoder writes it.
+    private static let definition: [UInt8] =
+        [0x31, 0xff, 0x81]  // 49 bytes, which define the type 65
+        + [0x03]  // wireType's field 2, StructT:
+        + [0x01, 0x01, 0x03] + Array("RPC".utf8)  // its CommonType's Name
+        + [0x01] + typeID + [0x00]  // its CommonType's Id, and CommonType's end
+        + [0x01, 0x03]  // its three fields:
+        + [0x01, 0x04] + Array("From".utf8) + [0x01, 0x0c, 0x00]  // 6, string
+        + [0x01, 0x07] + Array("Payload".utf8) + [0x01, 0x0a, 0x00]  // 5, bytes
+        + [0x01, 0x06] + Array("Stream".utf8) + [0x01, 0x02, 0x00]  // 1, bool
+        + [0x00, 0x00]  // StructT's end, and wireType's
+}
+
+/// A number as gob writes it: itself below 128, else the negated count of the big-endian bytes that follow.
+private struct GOBNumber {
+    let value: UInt64
+
+    init(_ value: Int) { self.value = UInt64(value) }
+
+    private var significantBytes: Int { (71 - value.leadingZeroBitCount) / 8 }
+
+    var encodedBytes: Int { value < 0x80 ? 1 : 1 + significantBytes }
+
+    func write(into output: inout WireBuffer) {
+        guard value >= 0x80 else { return output.append(UInt8(value)) }
+        output.append(0 &- UInt8(significantBytes))
+        for shift in stride(from: 8 * (significantBytes - 1), through: 0, by: -8) {
+            output.append(UInt8(truncatingIfNeeded: value >> UInt64(shift)))
+        }
+    }
+}
+
+extension WireBuffer {
+    fileprivate mutating func append(_ number: GOBNumber) { number.write(into: &self) }
+}

@@ -1,0 +1,241 @@
+/// The number by which an encoder refers to a type.
+struct GOBTypeID: RawRepresentable, Hashable, Sendable {
+    let rawValue: Int32
+
+    static let bool = GOBTypeID(rawValue: 1)
+    static let int = GOBTypeID(rawValue: 2)
+    static let uint = GOBTypeID(rawValue: 3)
+    static let float = GOBTypeID(rawValue: 4)
+    static let bytes = GOBTypeID(rawValue: 5)
+    static let string = GOBTypeID(rawValue: 6)
+    static let complex = GOBTypeID(rawValue: 7)
+    static let interface = GOBTypeID(rawValue: 8)
+    /// Smaller ids are gob's own. Go's encoder starts here or, in older releases, at 65.
+    static let firstUserDefined = GOBTypeID(rawValue: 64)
+}
+
+/// A type that the sender defined, reduced to what it takes to walk over its values.
+enum GOBType: Sendable {
+    case array(element: GOBTypeID, count: Int)
+    case slice(element: GOBTypeID)
+    case structure(GOBStructure)
+    case map(key: GOBTypeID, element: GOBTypeID)
+    /// A GobEncoder, BinaryMarshaler or TextMarshaler: bytes that only its own code understands.
+    case opaque
+}
+
+/// A struct type of the sender.
+struct GOBStructure: Sendable {
+    /// The fields of Go's RPC. Go matches fields by name, whatever their order.
+    enum Role: String, CaseIterable, Sendable {
+        case from = "From"
+        case payload = "Payload"
+        case stream = "Stream"
+
+        /// The only type that Go would store into the field.
+        var type: GOBTypeID {
+            switch self {
+            case .from: .string
+            case .payload: .bytes
+            case .stream: .bool
+            }
+        }
+
+        /// What a Go programmer calls that type.
+        var goType: String {
+            switch self {
+            case .from: "string"
+            case .payload: "[]byte"
+            case .stream: "bool"
+            }
+        }
+    }
+
+    struct Field: Sendable {
+        let type: GOBTypeID
+        /// Which of ours it is; nil for one to skip.
+        let role: Role?
+    }
+
+    /// Whether values of this struct can be read as an RPC.
+    enum Match: Sendable {
+        case matches
+        case nothingInCommon
+        /// This field has the name, but not the type.
+        case wrongType(Role)
+    }
+
+    let fields: [Field]
+    /// Settled once, when the type is defined: a message may be a few bytes long and its type thousands of
+    /// fields.
+    let match: Match
+
+    init(fields: [Field]) {
+        self.fields = fields
+        let roles = fields.lazy.compactMap { field in field.role.map { (role: $0, type: field.type) } }
+        if let wrong = roles.first(where: { $0.type != $0.role.type }) {
+            match = .wrongType(wrong.role)
+        } else {
+            match = roles.isEmpty ? .nothingInCommon : .matches
+        }
+    }
+}
+
+/// Every type that the sender has defined on this connection.
+///
+/// A fresh encoder starts its ids over; what it defines takes the place of what had the id before.
+struct GOBTypes: Sendable {
+    /// The most types one connection may define.
+    static let maxTypes = 1_024
+    /// The most struct fields that all of them may have together.
+    static let maxFields = 16_384
+
+    private var types: [GOBTypeID: GOBType] = [:]
+    private var fieldCount = 0
+
+    subscript(id: GOBTypeID) -> GOBType? { types[id] }
+
+    /// Reads the definition of `id`: gob's `wireType`, a struct with one field for each kind of type, one of
+    /// them set.
+    mutating func define(_ id: GOBTypeID, from reader: inout GOBReader) throws(ParleyError) {
+        guard id.rawValue >= GOBTypeID.firstUserDefined.rawValue else {
+            throw reader.fault("the type id \(id.rawValue) is gob's own and cannot be defined")
+        }
+        let replaced = types[id]
+        guard replaced != nil || types.count < Self.maxTypes else {
+            throw reader.fault("more than \(Self.maxTypes) types are defined")
+        }
+        let otherFields = fieldCount - (replaced?.fieldCount ?? 0)
+        let type = try reader.wireType(id, maxFields: Self.maxFields - otherFields)
+        types[id] = type
+        fieldCount = otherFields + type.fieldCount
+    }
+}
+
+extension GOBType {
+    fileprivate var fieldCount: Int {
+        if case .structure(let structure) = self { structure.fields.count } else { 0 }
+    }
+}
+
+// MARK: - Definitions
+
+extension GOBReader {
+    fileprivate mutating func wireType(_ id: GOBTypeID, maxFields: Int) throws(ParleyError) -> GOBType {
+        var type: GOBType?
+        var field = -1
+        while let next = try nextField(after: field, of: 7, in: "wireType") {
+            guard type == nil else { throw fault("the type \(id.rawValue) is defined as two kinds at once") }
+            field = next
+            type =
+                switch field {
+                case 0: try arrayType()
+                case 1: try sliceType()
+                case 2: try structType(maxFields: maxFields)
+                case 3: try mapType()
+                default: try opaqueType()
+                }
+        }
+        guard let type else { throw fault("the type \(id.rawValue) is defined as no kind at all") }
+        return type
+    }
+
+    private mutating func arrayType() throws(ParleyError) -> GOBType {
+        var element = GOBTypeID(rawValue: 0)
+        var count: Int64 = 0
+        var field = -1
+        while let next = try nextField(after: field, of: 3, in: "ArrayType") {
+            field = next
+            switch field {
+            case 0: try skipCommonType()
+            case 1: element = try typeID("the type of an array's elements")
+            default: count = try int("the length of an array type")
+            }
+        }
+        guard let count = Int(exactly: count), count >= 0 else {
+            throw fault("an array type has the length \(count)")
+        }
+        return .array(element: element, count: count)
+    }
+
+    private mutating func sliceType() throws(ParleyError) -> GOBType {
+        var element = GOBTypeID(rawValue: 0)
+        var field = -1
+        while let next = try nextField(after: field, of: 2, in: "SliceType") {
+            field = next
+            switch field {
+            case 0: try skipCommonType()
+            default: element = try typeID("the type of a slice's elements")
+            }
+        }
+        return .slice(element: element)
+    }
+
+    private mutating func mapType() throws(ParleyError) -> GOBType {
+        var key = GOBTypeID(rawValue: 0)
+        var element = GOBTypeID(rawValue: 0)
+        var field = -1
+        while let next = try nextField(after: field, of: 3, in: "MapType") {
+            field = next
+            switch field {
+            case 0: try skipCommonType()
+            case 1: key = try typeID("the type of a map's keys")
+            default: element = try typeID("the type of a map's elements")
+            }
+        }
+        return .map(key: key, element: element)
+    }
+
+    private mutating func opaqueType() throws(ParleyError) -> GOBType {
+        var field = -1
+        while let next = try nextField(after: field, of: 1, in: "gobEncoderType") {
+            field = next
+            try skipCommonType()
+        }
+        return .opaque
+    }
+
+    private mutating func structType(maxFields: Int) throws(ParleyError) -> GOBType {
+        var fields: [GOBStructure.Field] = []
+        var field = -1
+        while let next = try nextField(after: field, of: 2, in: "StructType") {
+            field = next
+            switch field {
+            case 0: try skipCommonType()
+            default:
+                let count = try count("the count of a struct's fields", limit: min(remaining, maxFields))
+                fields.reserveCapacity(count)
+                for _ in 0..<count { fields.append(try fieldType()) }
+            }
+        }
+        return .structure(GOBStructure(fields: fields))
+    }
+
+    private mutating func fieldType() throws(ParleyError) -> GOBStructure.Field {
+        var role: GOBStructure.Role?
+        var type = GOBTypeID(rawValue: 0)
+        var field = -1
+        while let next = try nextField(after: field, of: 2, in: "FieldType") {
+            field = next
+            switch field {
+            case 0:
+                let name = try block("a field's name")
+                role = GOBStructure.Role.allCases.first { name.elementsEqual($0.rawValue.utf8) }
+            default: type = try typeID("a field's type")
+            }
+        }
+        return GOBStructure.Field(type: type, role: role)
+    }
+
+    /// A type's name, which only people read, and its id once more, which Go does not read either.
+    private mutating func skipCommonType() throws(ParleyError) {
+        var field = -1
+        while let next = try nextField(after: field, of: 2, in: "CommonType") {
+            field = next
+            switch field {
+            case 0: _ = try block("a type's name")
+            default: _ = try int("a type's id")
+            }
+        }
+    }
+}

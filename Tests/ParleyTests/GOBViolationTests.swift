@@ -1,0 +1,187 @@
+import Testing
+
+@testable import Parley
+
+@Suite struct GOBViolationTests {
+    @Test func `impossible lengths of messages are refused`() {
+        expectGOBViolation([0xf7], "expected the length of a gob message, got 0xf7")
+        expectGOBViolation([0x00], "a gob message of no bytes")
+        expectGOBViolation(GOBBytes.uint(.max), "is over the limit of 16842752")
+        expectGOBViolation(GOBBytes.uint(16_842_753), "a gob message of 16842753 bytes is over the limit")
+        expectGOBViolation(GOBBytes.uint(65_541), "over the limit of 65540", maxMessageBytes: 4)
+    }
+
+    @Test func `impossible type ids are refused`() {
+        expectGOBViolation(GOBBytes.message([0xff]), "a gob message of 1 bytes ends inside a type id")
+        expectGOBViolation(GOBBytes.message(GOBBytes.int(1 << 31)), "the type id 2147483648 is out of range")
+        expectGOBViolation(GOBBytes.message(GOBBytes.int(.min)), "is out of range")
+        expectGOBViolation(GOBBytes.message([0xf6]), "claims to be a number of 10 bytes")
+        expectGOBViolation(
+            GOBBytes.message(GOBBytes.int(65)),
+            "a value of the type 65, which is not a defined"
+        )
+        expectGOBViolation(GOBBytes.slice(63, of: 2), "the type id 63 is gob's own and cannot be defined")
+    }
+
+    @Test func `a definition defines one kind of type, no more and no less`() {
+        let id = GOBBytes.int(-65)
+        expectGOBViolation(GOBBytes.message(id + [0]), "the type 65 is defined as no kind at all")
+        expectGOBViolation(
+            GOBBytes.message(id + [1, 0, 1, 0, 0]),
+            "the type 65 is defined as two kinds at once"
+        )
+        expectGOBViolation(
+            GOBBytes.message(id + [8]),
+            "field -1 plus 8 is out of range: wireType has 7 fields"
+        )
+        expectGOBViolation(GOBBytes.message(id), "ends inside wireType")
+        expectGOBViolation(GOBBytes.message(id + [1, 0, 0, 7]), "1 bytes too many behind a type definition")
+        expectGOBViolation(GOBBytes.array(65, of: 2, count: -1), "an array type has the length -1")
+        expectGOBViolation(GOBBytes.slice(65, of: 1 << 31), "the type of a slice's elements is 2147483648")
+    }
+
+    @Test func `a struct definition cannot claim more than its bytes hold`() {
+        let fields = GOBBytes.definition(65, kind: 2, [2] + GOBBytes.uint(1 << 60))
+        expectGOBViolation(fields, "the count of a struct's fields is 1152921504606846976")
+        let name = GOBBytes.definition(65, kind: 2, [2, 1, 1] + GOBBytes.uint(.max))
+        expectGOBViolation(name, "a field's name claims 18446744073709551615 bytes, but 2 are left")
+    }
+
+    @Test func `types and fields are limited in number, redefinitions are not`() throws {
+        let ids = 65..<(65 + Int64(GOBTypes.maxTypes))
+        let types = ids.flatMap { GOBBytes.slice($0, of: 2) }
+        var feed = GOBFeed()
+        for _ in 0..<3 { try feed.receive(types[...]) }
+        expectGOBViolation(types + GOBBytes.slice(ids.upperBound, of: 2), "more than 1024 types are defined")
+
+        let half = Array(repeating: (name: "A", type: Int64(2)), count: GOBTypes.maxFields / 2)
+        let both = GOBBytes.structure(65, half) + GOBBytes.structure(66, half)
+        feed = GOBFeed()
+        for _ in 0..<3 { try feed.receive(both[...]) }
+        expectGOBViolation(
+            both + GOBBytes.structure(67, [("A", 2)]),
+            "the count of a struct's fields is 1, more than the 0 that can follow"
+        )
+    }
+
+    @Test func `a value that does not fit its message or its type is refused`() {
+        func value(_ body: [UInt8]) -> [UInt8] { GOBBytes.rpc + GOBBytes.message(GOBBytes.int(65) + body) }
+        expectGOBViolation(value([]), "ends inside a struct")
+        expectGOBViolation(value([3, 1]), "ends inside a struct")
+        expectGOBViolation(value([4]), "field -1 plus 4 is out of range: a struct has 3 fields")
+        expectGOBViolation(value([2, 1, 0x70, 2]), "field 1 plus 2 is out of range")
+        expectGOBViolation(value([1] + GOBBytes.uint(.max)), "claims 18446744073709551615 bytes")
+        expectGOBViolation(value([2, 5, 0x70]), "the field Payload claims 5 bytes, but 1 are left")
+        expectGOBViolation(value([3]), "ends inside the field Stream")
+        expectGOBViolation(value([0, 0]), "1 bytes too many behind a value")
+    }
+
+    @Test func `a payload over the limit is refused, even where its message is not`() throws {
+        let value = GOBBytes.message(GOBBytes.int(65) + [2, 5] + "abcde".utf8 + [0])
+        var feed = GOBFeed(maxMessageBytes: 5)
+        try feed.receive((GOBBytes.rpc + value)[...])
+        expectGOBViolation(
+            GOBBytes.rpc + value,
+            "a payload of 5 bytes is over the limit of 4",
+            maxMessageBytes: 4
+        )
+    }
+
+    @Test func `counts of elements that cannot follow are refused`() {
+        let huge = GOBBytes.uint(1 << 62)
+        expectGOBViolation(
+            GOBBytes.rpc(among: GOBBytes.slice(66, of: 2), type: 66, field: huge),
+            "the length of a slice is 4611686018427387904, more than the 16842752 that can follow"
+        )
+        expectGOBViolation(
+            GOBBytes.rpc(among: GOBBytes.map(66, from: 2, to: 2), type: 66, field: huge),
+            "the length of a map is 4611686018427387904, more than the 8421376 that can follow"
+        )
+        expectGOBViolation(
+            GOBBytes.rpc(among: GOBBytes.array(66, of: 2, count: 1 << 62), type: 66, field: huge),
+            "the length of an array is 4611686018427387904"
+        )
+        expectGOBViolation(
+            GOBBytes.rpc(among: GOBBytes.array(66, of: 2, count: 2), type: 66, field: [3, 0, 0, 0]),
+            "an array has 3 elements, its type has 2"
+        )
+        expectGOBViolation(
+            GOBBytes.rpc(among: GOBBytes.slice(66, of: 2), type: 66, field: [100]),
+            "ends inside a number"
+        )
+    }
+
+    @Test func `a value of a type that was never defined is refused`() {
+        for type: Int64 in [0, -1, 9, 16, 66] {
+            expectGOBViolation(
+                GOBBytes.rpc(type: type, field: [0]),
+                "a value of the type \(type), which is not defined"
+            )
+        }
+        expectGOBViolation(
+            GOBBytes.rpc(among: GOBBytes.definition(66, kind: 1, []), type: 66, field: [1, 0]),
+            "a value of the type 0, which is not defined"
+        )
+    }
+
+    @Test func `malformed interface values are refused`() {
+        expectGOBViolation(
+            GOBBytes.rpc(type: 8, field: GOBBytes.text("int") + GOBBytes.int(2) + [2, 1, 0]),
+            "the mark before an interface value is not zero"
+        )
+        expectGOBViolation(
+            GOBBytes.rpc(type: 8, field: GOBBytes.uint(.max)),
+            "the type name of an interface value claims"
+        )
+        expectGOBViolation(
+            GOBBytes.rpc(type: 8, field: GOBBytes.text("T") + GOBBytes.int(2) + GOBBytes.uint(.max)),
+            "the length of an interface value is 18446744073709551615"
+        )
+    }
+
+    @Test func `values may nest as deep as the limit and no deeper`() throws {
+        let types = GOBBytes.slice(66, of: 66)
+        func nested(_ depth: Int) -> [UInt8] {
+            GOBBytes.rpc(among: types, type: 66, field: Array(repeating: 1, count: depth - 1) + [0])
+        }
+        // The struct around them is the first level.
+        #expect(try GOBFeed.events([nested(GOBValue.maxNesting - 1)]) == [.message([0x70])])
+        expectGOBViolation(nested(GOBValue.maxNesting), "a value nests deeper than 10000 levels")
+    }
+
+    @Test func `a type that contains itself ends where the bytes do`() {
+        let ones: [UInt8] = Array(repeating: 1, count: 100)
+        let definitions: [[UInt8]] = [
+            GOBBytes.slice(66, of: 66), GOBBytes.array(66, of: 66, count: 1),
+            GOBBytes.map(66, from: 66, to: 66),
+            GOBBytes.structure(66, [("Self", 66)]),
+        ]
+        for definition in definitions {
+            let stream = definition + GOBBytes.structure(65, [("Foreign", 66), ("Payload", 5)])
+            expectGOBViolation(stream + GOBBytes.message(GOBBytes.int(65) + ones), "ends inside")
+        }
+    }
+
+    @Test func `values are limited one by one, not all together`() throws {
+        let value = GOBBytes.message(GOBBytes.int(65) + [2, 1, 0x70, 0])
+        var feed = GOBFeed(maxMessageBytes: 1)
+        try feed.receive((GOBBytes.rpc + Array(repeatElement(value, count: 20_000).joined()))[...])
+        #expect(feed.events.count == 20_000)
+    }
+
+    @Test func `a value in many messages may be no longer than one in one`() {
+        // A slice of interfaces, each of which defines its type anew: each ends a message, as Go's own do.
+        let start = GOBBytes.slice(66, of: 8) + GOBBytes.structure(65, [("Foreign", 66), ("Payload", 5)])
+        let definition = GOBBytes.int(-67) + [2, 2] + GOBBytes.int(2) + [0, 0]
+        let name = GOBBytes.text("T")
+        let first = GOBBytes.message(GOBBytes.int(65) + [1] + GOBBytes.uint(60_000) + name + definition)
+        let filler = Array(repeating: UInt8(0), count: 1_000)
+        let element = GOBBytes.int(67) + [0, 0] + GOBBytes.uint(UInt64(filler.count)) + filler
+        let next = GOBBytes.message(element + name + definition)
+        expectGOBViolation(
+            start + first + Array(repeatElement(next, count: 70).joined()),
+            "a value of more than 65536 bytes in several messages",
+            maxMessageBytes: 0
+        )
+    }
+}
