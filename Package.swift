@@ -49,21 +49,22 @@ let package = Package(
         ),
         // Not tests, but run by `make tsan`, `make soak` and `make interop`.
         .executableTarget(name: "PlantedRace", path: "Tests/PlantedRace"),
+        .target(name: "SplittingProxy", path: "Tests/SplittingProxy", swiftSettings: settings),
         .executableTarget(
             name: "ParleySoak",
-            dependencies: ["Parley"],
+            dependencies: ["Parley", "SplittingProxy"],
             path: "Tests/Soak",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "ParleyInterop",
-            dependencies: ["Parley"],
+            dependencies: ["Parley", "SplittingProxy"],
             path: "Tests/Interop/swift",
             swiftSettings: settings
         ),
         .testTarget(
             name: "ParleyTests",
-            dependencies: ["Parley", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Parley", "SplittingProxy", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
     ]

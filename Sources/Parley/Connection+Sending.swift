@@ -204,4 +204,3 @@ extension Connection.Outbound {
         return unwrittenBytes <= lowWater ? senders.wakeAll() : WaitQueue.Woken()
     }
 }
-

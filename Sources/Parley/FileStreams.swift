@@ -25,7 +25,10 @@ extension Peer {
         let file = try File.reading(path)
         let size = try file.size()
         guard (0...size).contains(offset), (0...size - offset).contains(length ?? 0) else {
-            throw ParleyError(.invalidArgument, "\(path) has \(size) bytes: the range asked for is outside it")
+            throw ParleyError(
+                .invalidArgument,
+                "\(path) has \(size) bytes: the range asked for is outside it"
+            )
         }
         let total = length ?? size - offset
         let writer = try await openStream(header: header)

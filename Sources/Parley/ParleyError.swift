@@ -93,7 +93,8 @@ extension ParleyError.Code: CustomStringConvertible {
         .protocolViolation: "protocolViolation", .truncated: "truncated",
         .handshakeFailed: "handshakeFailed", .peerRefused: "peerRefused",
         .tooManyOpenFiles: "tooManyOpenFiles", .permissionDenied: "permissionDenied",
-        .streamAborted: "streamAborted", .fileExists: "fileExists", .fileNotFound: "fileNotFound", .system: "system",
+        .streamAborted: "streamAborted", .fileExists: "fileExists", .fileNotFound: "fileNotFound",
+        .system: "system",
     ]
 
     /// The constant's name, for logs.

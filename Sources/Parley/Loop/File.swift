@@ -1,11 +1,11 @@
 import CLibUV
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Musl)
-import Musl
+    import Musl
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// An open file. Its calls block; whoever makes them chooses a thread where that does no harm.
@@ -75,11 +75,11 @@ final class File: Sendable {
         var rest = bytes
         while !rest.isEmpty {
             #if canImport(Glibc)
-            let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+                let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
             #elseif canImport(Musl)
-            let written = rest.withUnsafeBytes { Musl.write(descriptor, $0.baseAddress, $0.count) }
+                let written = rest.withUnsafeBytes { Musl.write(descriptor, $0.baseAddress, $0.count) }
             #else
-            let written = rest.withUnsafeBytes { Darwin.write(descriptor, $0.baseAddress, $0.count) }
+                let written = rest.withUnsafeBytes { Darwin.write(descriptor, $0.baseAddress, $0.count) }
             #endif
             if written < 0, errno == EINTR { continue }
             guard written > 0 else { throw .file("write", path) }
@@ -103,16 +103,17 @@ final class File: Sendable {
     /// - Returns: how much it sent; nil when it cannot now, or not at all.
     func send(to socket: Int32, _ range: FileRange) throws(ParleyError) -> Int? {
         #if os(Linux)
-        var offset = off_t(range.offset)
-        let sent = sendfile(socket, descriptor, &offset, range.count)
-        if sent > 0 { return sent }
-        if sent == 0 { throw shrunk }
-        switch errno {
-        case EAGAIN, EINTR, EINVAL, ENOSYS: return nil
-        default: throw ParleyError(libuv: uv_translate_sys_error(errno), "the connection failed while writing")
-        }
+            var offset = off_t(range.offset)
+            let sent = sendfile(socket, descriptor, &offset, range.count)
+            if sent > 0 { return sent }
+            if sent == 0 { throw shrunk }
+            switch errno {
+            case EAGAIN, EINTR, EINVAL, ENOSYS: return nil
+            default:
+                throw ParleyError(libuv: uv_translate_sys_error(errno), "the connection failed while writing")
+            }
         #else
-        return nil
+            return nil
         #endif
     }
 

@@ -116,9 +116,21 @@ func eventually(_ condition: () -> Bool) async throws {
 
 /// Bytes that any two calls agree on.
 func patterned(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
-    var state = seed
-    return (0..<count).map { _ in
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(count)
+    var rest = pattern[Int(seed &* 7_919 % UInt64(pattern.count))...]
+    while bytes.count < count {
+        bytes.append(contentsOf: rest.prefix(count - bytes.count))
+        rest = pattern[...]
+    }
+    return bytes
+}
+
+/// Of a prime length, so that no block size repeats in step with it.
+private let pattern: [UInt8] = {
+    var state: UInt64 = 1
+    return (0..<65_521).map { _ in
         state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
         return UInt8(truncatingIfNeeded: state >> 33)
     }
-}
+}()

@@ -1,0 +1,184 @@
+import Testing
+
+@testable import Parley
+
+@Suite struct FramedDecoderTests {
+    /// What is encoded, and the events that have to come out.
+    private func sample() throws -> (bytes: [UInt8], events: [DecoderEvent]) {
+        var encoder = FramedDecoder()
+        var buffer = WireBuffer()
+        var events: [DecoderEvent] = []
+        for size in [0, 1, 5, 300] {
+            try encoder.encode(message: patterned(size)[...], into: &buffer)
+            events.append(.message(patterned(size)[...]))
+        }
+        try encoder.encodeStreamOpening(header: [1, 2, 3], into: &buffer)
+        encoder.encodeStreamBytes(patterned(700)[...], into: &buffer)
+        encoder.encodeStreamBytes([], into: &buffer)
+        encoder.encodeStreamBytes(patterned(10)[...], into: &buffer)
+        encoder.encodeStreamEnd(into: &buffer)
+        events += [.streamOpened(header: [1, 2, 3]), .streamBytes((patterned(700) + patterned(10))[...])]
+        events += [.streamEnded]
+        try encoder.encodeStreamOpening(header: [], into: &buffer)
+        #expect(encoder.encodeStreamAbort(code: 77, reason: "änderung", into: &buffer))
+        events += [.streamOpened(header: []), .streamAborted(code: 77, reason: "änderung")]
+        return (buffer.contiguous, events)
+    }
+
+    /// The events of these chunks, neighbouring stream bytes joined: how they are cut is nobody's business.
+    private func events(_ chunks: [ArraySlice<UInt8>]) throws -> [DecoderEvent] {
+        var decoder = FramedDecoder()
+        var events: [DecoderEvent] = []
+        var input: ArraySlice<UInt8> = []
+        for chunk in chunks {
+            input.append(contentsOf: chunk)
+            decoding: while !input.isEmpty {
+                let event = try decoder.decode(&input)
+                switch (event, events.last) {
+                case (.incomplete, _): break decoding
+                case (.streamBytes(let more), .streamBytes(let bytes)):
+                    events[events.count - 1] = .streamBytes(bytes + more)
+                case (.streamBytes(let bytes), _) where bytes.isEmpty: break
+                default: events.append(event)
+                }
+            }
+        }
+        try decoder.endOfInput(unread: input)
+        return events
+    }
+
+    @Test func `what is encoded comes out again, however it is cut`() throws {
+        let (bytes, expected) = try sample()
+        #expect(try events([bytes[...]]) == expected)
+        #expect(try events(bytes.indices.map { bytes[$0...$0] }) == expected)
+        for seed in 1...200 {
+            var state = UInt64(seed)
+            var chunks: [ArraySlice<UInt8>] = []
+            var start = 0
+            while start < bytes.count {
+                state = state &* 6_364_136_223_846_793_005 &+ 1
+                let end = min(bytes.count, start + 1 + Int(state >> 57))
+                chunks.append(bytes[start..<end])
+                start = end
+            }
+            #expect(try events(chunks) == expected, "seed \(seed)")
+        }
+    }
+
+    @Test func `a message is a slice of the block that brought it`() throws {
+        var input: ArraySlice<UInt8> = [9, 1, 0, 0, 0, 2, 7, 8]
+        input.removeFirst()
+        var decoder = FramedDecoder()
+        guard case .message(let message) = try decoder.decode(&input) else { return #expect(Bool(false)) }
+        #expect(message.startIndex == 6 && Array(message) == [7, 8])
+    }
+
+    @Test func `an incomplete frame says how long it is in all`() throws {
+        var input: ArraySlice<UInt8> = [1, 0, 1, 0, 0, 7]
+        var decoder = FramedDecoder()
+        let event = try decoder.decode(&input)
+        #expect(event == .incomplete(frameBytes: 65_541))
+        #expect(input.count == 6, "and is left where it is")
+    }
+
+    @Test(arguments: [
+        ([0x00], "unknown frame type 0x0"), ([0x06, 1], "unknown frame type 0x6"),
+        ([0x03, 0, 0, 0, 1], "data where no stream is open"),
+        ([0x04, 0, 0, 0, 0], "end where no stream is open"),
+        ([0x05, 0, 0, 0, 4], "abort where no stream is open"),
+        ([0x02, 0, 0, 0, 0, 0x01], "a message inside a stream, at byte 5"),
+        ([0x02, 0, 0, 0, 0, 0x02], "a stream's opening inside a stream, at byte 5"),
+        ([0x02, 0, 0, 0, 0, 0x04, 0, 0, 0, 0, 0x04], "end where no stream is open, at byte 10"),
+        ([0x02, 0, 0, 0, 0, 0x04, 0, 0, 0, 1], "frame of 1 bytes"),
+        ([0x02, 0, 0, 0, 0, 0x05, 0, 0, 0, 3], "frame of 3 bytes"),
+        ([0x01, 0x01, 0, 0, 1], "frame of 16777217 bytes"), ([0x02, 0xff, 0xff, 0xff, 0xff], "4294967295"),
+    ])
+    func `frames that cannot be there are errors that name what and where`(
+        bytes: [UInt8],
+        words: String
+    ) throws {
+        let error = #expect(throws: ParleyError.self) { _ = try events([bytes[...]]) }
+        #expect(error?.code == .protocolViolation)
+        #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("at byte") == true)
+    }
+
+    @Test(
+        arguments: [
+            [0x01], [0x01, 0, 0, 0, 5, 1], [0x02, 0, 0, 0, 0], [0x02, 0, 0, 0, 0, 0x03, 0, 0, 0, 9, 1],
+        ] as [[UInt8]]
+    )
+    func `an end in the middle of a frame or a stream is truncated`(bytes: [UInt8]) {
+        let error = #expect(throws: ParleyError.self) { _ = try events([bytes[...]]) }
+        #expect(error?.code == .truncated)
+    }
+
+    @Test func `the limit holds in both directions`() throws {
+        var small = FramedDecoder(maxMessageBytes: 10)
+        var buffer = WireBuffer()
+        try small.encode(message: patterned(10)[...], into: &buffer)
+        let tooLong = #expect(throws: ParleyError.self) {
+            try small.encode(message: patterned(11)[...], into: &buffer)
+        }
+        #expect(tooLong?.code == .messageTooLong)
+        #expect(throws: ParleyError.self) {
+            try small.encodeStreamOpening(header: patterned(11)[...], into: &buffer)
+        }
+        #expect(buffer.count == 15)
+        var input: ArraySlice<UInt8> = [1, 0, 0, 0, 11]
+        #expect(throws: ParleyError.self) { _ = try small.decode(&input) }
+    }
+
+    @Test(arguments: [
+        ("GET / HTTP/1.1\r\n", "look like HTTP"), ("hello there, you", "look like text"),
+        ("\u{16}\u{03}\u{01}\u{02}", "look like TLS"), ("\u{01}hello", "look like default"),
+        ("SSH-2.0-OpenSSH", "look like SSH"),
+    ])
+    func `the first bytes of something else are said to be it`(bytes: String, words: String) {
+        let error = #expect(throws: ParleyError.self) { _ = try events([Array(bytes.utf8)[...]]) }
+        #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
+        #expect(error?.message.contains("not the framed wire form") == true)
+    }
+
+    @Test func `gob is told from the framed form, and text from the default`() {
+        let gob: [UInt8] = [0x2f, 0xff, 0x81, 0x03, 0x01, 0x01]
+        let framed = #expect(throws: ParleyError.self) { _ = try events([gob[...]]) }
+        #expect(framed?.message.contains("look like gob") == true)
+        var decoder = DefaultDecoder()
+        var input = Array("GET / HTTP/1.1".utf8)[...]
+        let text = #expect(throws: ParleyError.self) { _ = try decoder.decode(&input) }
+        #expect(text?.message.contains("look like HTTP, not the default") == true)
+    }
+
+    @Test func `a large frame gets one buffer of its size, whoever fills it`() throws {
+        let size = 300_000
+        var encoder = FramedDecoder()
+        var buffer = WireBuffer()
+        try encoder.encode(message: patterned(size)[...], into: &buffer)
+        try encoder.encode(message: [1], into: &buffer)
+        let bytes = buffer.contiguous
+        for readsStraight in [true, false] {
+            var state = PeerState(decoder: FramedDecoder())
+            state.finishGreeting()
+            var delivered: [[UInt8]] = []
+            func decode() throws {
+                _ = try state.decode(limit: .max) { (payload, _) in delivered.append(Array(payload)) }
+            }
+            state.receive(bytes[..<1_000])
+            try decode()
+            #expect(state.awaitsLargeFrame)
+            var position = 1_000
+            while readsStraight, var frame = state.takeLargeFrame() {
+                let piece = min(frame.missing, 50_000)
+                frame.bytes += bytes[position..<position + piece]
+                position += piece
+                state.returnLargeFrame(frame)
+                if !state.awaitsLargeFrame { break }
+            }
+            state.receive(bytes[position...])
+            try decode()
+            #expect(delivered == [patterned(size), [1]])
+            #expect(!state.awaitsLargeFrame && !state.hasUndecodedMessages)
+        }
+    }
+}

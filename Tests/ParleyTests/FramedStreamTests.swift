@@ -1,0 +1,283 @@
+import Foundation
+import SplittingProxy
+import Testing
+
+@testable import Parley
+
+/// Messages and streams in the framed wire form, on sockets and in memory alike.
+@Suite(.timeLimit(.minutes(2))) struct FramedStreamTests {
+    /// A server and a connected client that speak frames.
+    private func withFrames(
+        _ kind: Kind,
+        _ body: (_ server: any Transport, _ client: any Transport, _ peer: any Peer) async throws -> Void
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make { $0.decoder = .framed }
+            try await body(server, client, client.dial(server.address))
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `messages of any size cross whole and in order, without pacing`(kind: Kind) async throws {
+        try await withFrames(kind) { server, _, peer in
+            let sizes = [0, 1, 1_028, 65_531, 65_536, 1_000_000, 0, 16 << 20, 3]
+            let sending = Task { for size in sizes { try await peer.send(message: patterned(size)) } }
+            for size in sizes { #expect(try await Array(server.nextRPC().payload) == patterned(size)) }
+            try await sending.value
+            #expect(
+                try await error { try await peer.send(message: [UInt8](repeating: 0, count: 16 << 20 | 1)) }
+                    .code
+                    == .messageTooLong
+            )
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a stream has a header and an end, and messages behind it`(kind: Kind) async throws {
+        try await withFrames(kind) { server, _, peer in
+            let sending = Task {
+                try await peer.send(message: "before")
+                try await peer.withStream(header: Array("photo".utf8)[...]) { writer in
+                    for _ in 0..<50 { try await writer.write(patterned(20_000)) }
+                }
+                try await peer.send(message: "after")
+            }
+            #expect(try await server.nextRPC().text == "before")
+            let stream = try await server.nextRPC()
+            #expect(stream.stream && stream.text == "photo")
+            var received: [UInt8] = []
+            for try await chunk in stream.peer.chunks() { received += chunk }
+            #expect(received == Array((0..<50).map { _ in patterned(20_000) }.joined()))
+            #expect(try await stream.peer.read(upTo: 1) == nil, "the end stays the end")
+            stream.peer.closeStream()
+            #expect(try await server.nextRPC().text == "after")
+            try await sending.value
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `an abort is thrown to the reader with its reason, and the connection goes on`(kind: Kind)
+        async throws
+    {
+        struct DiskFull: Error {}
+        try await withFrames(kind) { server, _, peer in
+            let sending = Task {
+                try await peer.withStream { writer in
+                    try await writer.write(patterned(1_000))
+                    throw DiskFull()
+                }
+            }
+            let stream = try await server.nextRPC()
+            #expect(try await Array(stream.peer.read(exactly: 1_000)) == patterned(1_000))
+            let aborted = try await error { _ = try await stream.peer.read(upTo: 1) }
+            #expect(aborted.code == .streamAborted)
+            #expect(aborted.message.contains("DiskFull"))
+            await #expect(throws: DiskFull.self) { try await sending.value }
+            stream.peer.closeStream()
+            try await peer.send(message: "alive")
+            #expect(try await server.nextRPC().text == "alive")
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `a writer that is let go aborts its stream`(kind: Kind) async throws
+    {
+        try await withFrames(kind) { server, _, peer in
+            do {
+                let writer = try await peer.openStream()
+                try await writer.write([1])
+            }
+            let stream = try await server.nextRPC()
+            #expect(try await stream.peer.read(exactly: 1) == [1])
+            #expect(try await error { _ = try await stream.peer.read(upTo: 1) }.code == .streamAborted)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `closeStream before the end discards the rest, and the connection stays in step`(kind: Kind)
+        async throws
+    {
+        try await withFrames(kind) { server, _, peer in
+            for round in 0..<3 {
+                let sending = Task {
+                    try await peer.withStream { writer in
+                        for _ in 0..<100 { try await writer.write(patterned(50_000)) }
+                    }
+                    try await peer.send(message: "after \(round)")
+                }
+                let stream = try await server.nextRPC()
+                if round > 0 { _ = try await stream.peer.read(exactly: round * 100_000) }
+                stream.peer.closeStream()
+                #expect(try await server.nextRPC().text == "after \(round)")
+                try await sending.value
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a connection that ends inside a stream throws truncated to its reader`(kind: Kind) async throws {
+        try await withFrames(kind) { server, client, peer in
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(100))
+            let stream = try await server.nextRPC()
+            await peer.close()
+            #expect(try await Array(stream.peer.read(exactly: 100)) == patterned(100))
+            #expect(try await error { _ = try await stream.peer.read(upTo: 1) }.code == .truncated)
+            stream.peer.closeStream()
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `files are sent and received as streams`(kind: Kind) async throws {
+        try await withFolder { folder in
+            try await withFrames(kind) { server, _, peer in
+                let content = patterned(5_000_001)
+                try Data(content).write(to: folder.appending(path: "original"))
+                let path = folder.appending(path: "original").path
+                let parts = [(0, nil), (4_000_000, nil), (100, 1_000), (0, 0)] as [(Int, Int?)]
+                let progress = Lock<[Int]>([])
+                let sending = Task {
+                    for (offset, length) in parts {
+                        try await peer.sendStream(
+                            contentsOf: path,
+                            header: [7],
+                            offset: offset,
+                            length: length,
+                            progress: { sent in progress.withLock { $0.append(sent) } }
+                        )
+                    }
+                    try await peer.send(message: "done")
+                }
+                for (index, (offset, length)) in parts.enumerated() {
+                    let stream = try await server.nextRPC()
+                    #expect(stream.payload == [7])
+                    let copy = folder.appending(path: "copy\(index)")
+                    let count = try await stream.peer.receiveStream(into: copy.path)
+                    let expected = content[offset..<(length.map { offset + $0 } ?? content.count)]
+                    #expect(count == expected.count)
+                    #expect(try Array(Data(contentsOf: copy)) == Array(expected))
+                }
+                #expect(try await server.nextRPC().text == "done")
+                try await sending.value
+                #expect(progress.withLock { $0.first } == 1 << 20)
+                #expect(progress.withLock { $0.contains(5_000_001) })
+                #expect(
+                    try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 1 + parts.count
+                )
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a file is sent raw in the default wire form, behind what was sent before`(kind: Kind) async throws {
+        try await withFolder { folder in
+            try await withNodes(kind) { nodes in
+                let server = try await nodes.listening()
+                let peer = try await nodes.make().dial(server.address)
+                let content = patterned(3_000_000)
+                try Data(content).write(to: folder.appending(path: "original"))
+                let path = folder.appending(path: "original").path
+                async let sent = peer.sendStream(contentsOf: path)
+                let stream = try await server.nextRPC()
+                let copy = folder.appending(path: "copy")
+                try await stream.peer.receiveStream(into: copy.path, byteCount: content.count)
+                #expect(try await sent == content.count)
+                #expect(try Array(Data(contentsOf: copy)) == content)
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `file errors name the file, and leave nothing behind`(kind: Kind)
+        async throws
+    {
+        try await withFolder { folder in
+            try await withFrames(kind) { server, _, peer in
+                let missing = folder.appending(path: "missing").path
+                let notFound = try await error { try await peer.sendStream(contentsOf: missing) }
+                #expect(notFound.code == .fileNotFound)
+                #expect(notFound.message.contains(missing))
+                let directory = try await error { try await peer.sendStream(contentsOf: folder.path) }
+                #expect(directory.code == .invalidArgument)
+                let file = folder.appending(path: "file")
+                try Data([1, 2, 3]).write(to: file)
+                let outside = try await error { try await peer.sendStream(contentsOf: file.path, offset: 4) }
+                #expect(outside.code == .invalidArgument)
+
+                try await peer.sendStream(contentsOf: file.path)
+                let exists = try await error {
+                    try await server.nextRPC().peer.receiveStream(into: file.path)
+                }
+                #expect(exists.code == .fileExists)
+                #expect(try Array(Data(contentsOf: file)) == [1, 2, 3])
+
+                let writer = try await peer.openStream()
+                try await writer.write([1])
+                await writer.abort(reason: "changed my mind")
+                let aborted = try await error {
+                    try await server.nextRPC().peer.receiveStream(into: folder.appending(path: "new").path)
+                }
+                #expect(aborted.code == .streamAborted)
+                #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["file"])
+                try await peer.send(message: "in step")
+                #expect(try await server.nextRPC().text == "in step")
+            }
+        }
+    }
+
+    @Test func `through a proxy that moves every boundary, every byte arrives in order`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            for cut in [SplittingProxy.Cut.random(seed: 42), .singleBytes] {
+                let proxy = SplittingProxy(to: try SocketAddress(server.address).port, cut: cut)
+                let peer = try await nodes.make { $0.decoder = .framed }.dial("127.0.0.1:\(proxy.port)")
+                let scale = if case .singleBytes = cut { 20 } else { 2_000 }
+                let sending = Task {
+                    for number in 0..<scale {
+                        try await peer.send(message: patterned(number &* 7_919 % 3_000, seed: UInt64(number)))
+                        guard number % 10 == 0 else { continue }
+                        try await peer.withStream {
+                            try await $0.write(patterned(5_000, seed: UInt64(number)))
+                        }
+                    }
+                }
+                for number in 0..<scale {
+                    let rpc = try await server.nextRPC()
+                    try #require(
+                        Array(rpc.payload) == patterned(number &* 7_919 % 3_000, seed: UInt64(number))
+                    )
+                    guard number % 10 == 0 else { continue }
+                    let stream = try await server.nextRPC()
+                    try #require(stream.stream)
+                    try #require(
+                        await Array(stream.peer.read(exactly: 5_000))
+                            == patterned(5_000, seed: UInt64(number))
+                    )
+                    stream.peer.closeStream()
+                }
+                try await sending.value
+            }
+        }
+    }
+
+    @Test func `two nodes with different wire forms tell each other apart at the first bytes`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let gone = Events<ParleyError>()
+            let framed = try await nodes.listening {
+                $0.decoder = .framed
+                $0.onDisconnect = { gone.add($1) }
+            }
+            let peer = try await nodes.make().dial(framed.address)
+            try await peer.send(message: "hello")
+            let reason = try await gone.next()
+            #expect(reason.code == .protocolViolation)
+            #expect(reason.message.contains("look like default, not the framed wire form"), "\(reason)")
+        }
+    }
+}
+
+/// A folder for one test.
+private func withFolder(_ body: (URL) async throws -> Void) async throws {
+    let folder = FileManager.default.temporaryDirectory.appending(path: "parley-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+    defer { try? FileManager.default.removeItem(at: folder) }
+    try await body(folder)
+}
