@@ -41,8 +41,8 @@ test: deps ## The whole Swift test suite
 	$(SWIFT) test --disable-xctest
 
 interop: deps deps-go ## Parley and a Go node of the reference, both ways
-	cd Tests/Interop/go && go vet ./... && go test ./... && go build -o bin/gonode .
-	$(SWIFT) run -c release ParleyInterop Tests/Interop/go/bin/gonode
+	cd Tests/Interop/go && go vet ./... && go test ./... && go build -o bin/gonode . && go build -o bin/gobpipe ./gobpipe
+	$(SWIFT) run -c release ParleyInterop Tests/Interop/go/bin/gonode Tests/Interop/go/bin/gobpipe
 
 asan: deps ## The suite under AddressSanitizer and LeakSanitizer
 	$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan
@@ -51,8 +51,11 @@ tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted
 	scripts/planted-race.sh
 	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan
 
-soak: deps ## 1 GiB to a slow reader: its memory stays flat
-	$(SWIFT) run -c release ParleySoak
+soak: deps ## A slow reader's memory, a large message's buffer, a million frames through a splitting proxy
+	$(SWIFT) build -c release --product ParleySoak
+	.build/release/ParleySoak slow-reader
+	.build/release/ParleySoak large-message
+	.build/release/ParleySoak frames
 
 lint: deps ## Formatting, warnings, and what the library may link
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples

@@ -1,4 +1,4 @@
-// Runs every case against a Go node of the reference and prints a line for each: `ParleyInterop PATH-OF-GONODE`.
+// Runs every case against Go programs and prints a line for each.
 
 import Foundation
 
@@ -9,8 +9,8 @@ let arguments = CommandLine.arguments.dropFirst()
 if arguments.count == 2, arguments.first == "stream-to" {
     try await streamForEver(to: arguments.last!)
 }
-guard let goNode = arguments.first, arguments.count == 1 else {
-    FileHandle.standardError.write(Data("usage: ParleyInterop PATH-OF-GONODE\n".utf8))
+guard let goNode = arguments.first, let gobpipe = arguments.last, arguments.count == 2 else {
+    FileHandle.standardError.write(Data("usage: ParleyInterop PATH-OF-GONODE PATH-OF-GOBPIPE\n".utf8))
     exit(2)
 }
 
@@ -51,6 +51,9 @@ for goDials in [true, false] {
     }
 }
 results.append(await run("Parley is killed while it streams to Go") { try await parleyDies(goNode) })
+for gobCase in GobCase.all {
+    results.append(await run(gobCase.name) { try await gobCase.run(gobpipe) })
+}
 let failed = results.count { !$0 }
 say("\(results.count - failed) passed, \(failed) failed")
 exit(failed == 0 ? 0 : 1)

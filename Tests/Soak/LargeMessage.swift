@@ -1,0 +1,38 @@
+import Parley
+
+/// One message of 64 MiB: the receiver must need one buffer of its size, and no second one to put it together in.
+enum LargeMessage {
+    private static let messageBytes = 64 << 20
+    private static let limitBytes = messageBytes + (4 << 20)
+    private static let form = WireForm.framed(maxMessageBytes: messageBytes)
+
+    static func send(to address: String) async throws -> Bool {
+        let transport = TCPTransport(TransportOptions(decoder: form))
+        let peer = try await transport.dial(address)
+        try await peer.send(message: "first, to be warm")
+        try await peer.send(message: [UInt8](repeating: 0x5a, count: messageBytes))
+        await transport.close()
+        return true
+    }
+
+    static func receive() async throws -> Bool {
+        let transport = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0", decoder: form))
+        try await transport.listenAndAccept()
+        let sender = try Soak.other("large-message", transport.address)
+        var rpcs = transport.consume().makeAsyncIterator()
+        guard await rpcs.next() != nil else { return false }
+        let idle = memory("VmRSS")
+        guard let message = await rpcs.next() else { return false }
+        let peak = memory("VmHWM")
+        print(
+            "large message: \(mebibytes(message.payload.count)), idle \(mebibytes(idle)), peak \(mebibytes(peak))"
+        )
+        let isWhole = message.payload.count == messageBytes && message.payload.allSatisfy { $0 == 0x5a }
+        sender.waitUntilExit()
+        await transport.close()
+        return Soak.verdict(
+            isWhole && peak - idle < limitBytes,
+            "\(mebibytes(peak - idle)) above idle, the limit is \(mebibytes(limitBytes))"
+        )
+    }
+}

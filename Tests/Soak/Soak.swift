@@ -1,0 +1,52 @@
+// What takes too long, or too much, for the test suite: `make soak`. Each mode prints its figures and fails when they
+// are not what they have to be.
+
+import Foundation
+
+@main struct Soak {
+    static func main() async throws {
+        let arguments = CommandLine.arguments.dropFirst()
+        let isGood =
+            switch (arguments.first, arguments.count) {
+            case ("slow-reader", 1): try await SlowReader.receive()
+            case ("slow-reader", 2): try await SlowReader.send(to: arguments.last!)
+            case ("large-message", 1): try await LargeMessage.receive()
+            case ("large-message", 2): try await LargeMessage.send(to: arguments.last!)
+            case ("frames", 1): try await Frames.run(count: 1_000_000)
+            case ("frames", 2): try await Frames.run(count: Int(arguments.last!) ?? 0)
+            default: usage()
+            }
+        exit(isGood ? 0 : 1)
+    }
+
+    private static func usage() -> Bool {
+        print("usage: ParleySoak slow-reader | large-message | frames [COUNT]")
+        return false
+    }
+
+    /// The same program once more, as the other side.
+    static func other(_ mode: String, _ address: String) throws -> Process {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0])
+        process.arguments = [mode, address]
+        try process.run()
+        return process
+    }
+
+    /// Prints the verdict, and returns it.
+    static func verdict(_ isGood: Bool, _ what: String) -> Bool {
+        print("\(isGood ? "ok" : "FAILED"): \(what)")
+        return isGood
+    }
+}
+
+/// A line of /proc/self/status, in bytes.
+func memory(_ field: String) -> Int {
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix(field + ":") }
+    return (line?.split(separator: " ").dropFirst().first).flatMap { Int($0) }.map { $0 * 1024 } ?? 0
+}
+
+func mebibytes(_ bytes: Int) -> String { String(format: "%.1f MiB", Double(bytes) / Double(1 << 20)) }
+
+func seconds(since start: ContinuousClock.Instant) -> Double { start.duration(to: .now) / .seconds(1) }
