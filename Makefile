@@ -61,7 +61,7 @@ lint: deps ## Formatting, warnings, and what the library may link
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples
 	$(SWIFT) build --scratch-path .build-lint -Xswiftc -warnings-as-errors
 	scripts/check-imports.sh
-	scripts/check-readme.sh
+	scripts/check-examples.sh
 
 format: ## Formats every Swift file in place
 	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples

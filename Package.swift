@@ -40,7 +40,7 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
-        // The example in README.md; scripts/check-readme.sh keeps the two the same.
+        // The example in README.md; scripts/check-examples.sh keeps the two the same.
         .executableTarget(
             name: "TwoNodes",
             dependencies: ["Parley"],
