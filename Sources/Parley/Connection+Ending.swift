@@ -4,8 +4,8 @@ extension Connection {
     /// See ``Peer/close()``.
     public func close() async {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
-        _ = await outbound.wait(in: \.lifeWaiters) { outbound in
-            if case .ended = outbound.life { true } else { false }
+        while !outbound.withLock({ $0.isEnded }) {
+            guard await outbound.wait(in: \.lifeWaiters, unless: { $0.isEnded }) else { return }
         }
     }
 
@@ -32,19 +32,19 @@ extension Connection {
     /// Ends at once, with `reason` for everyone who waits. What was received whole is still delivered.
     /// The first reason wins. Any thread.
     func fail(_ reason: ParleyError) {
-        let woken: [WaitQueue.Woken]? = outbound.withLock { outbound in
-            if case .ended = outbound.life { return nil }
+        let change: (woken: [WaitQueue.Woken], isCutOff: Bool)? = outbound.withLock { outbound in
+            guard !outbound.isEnded else { return nil }
             // An orderly end that gets stuck keeps the reason for which it began.
             outbound.life = .ended(outbound.life.reason ?? reason)
-            return [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()]
+            return ([outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()], outbound.isCutOff)
         }
-        guard let woken else { return }
+        guard let (woken, isCutOff) = change else { return }
         let readers = inbound.withLock { inbound in
             inbound.state.endInput(reason)
             return inbound.readers.wakeAll()
         }
         for waiters in woken + [readers] { waiters.resume() }
-        loop.perform { [self] in closeLink() }
+        loop.perform { [self] in closeLink(abortively: isCutOff) }
     }
 
     /// The greeting went well.
@@ -87,13 +87,14 @@ extension Connection {
     private static let longestLook = Duration.milliseconds(100)
 
     private func beginEnding() {
-        guard ending == .no, link != nil else { return }
+        guard ending == .no || ending == .draining, link != nil else { return }
         ending = .flushing
+        closeDeadline = .now + node.options.closeTimeout
         timers.greeting?.stop()
         timers.stream?.stop()
         timer(\.ending).start(after: node.options.closeTimeout) { [self] in
             // What is unwritten is lost: the other side shall see a reset, not an orderly end.
-            closeLink(abortively: writingBytes > 0 || outbound.withLock { !$0.isEmpty })
+            closeLink(abortively: outbound.withLock { $0.isCutOff })
         }
         // What still arrives is dropped: bytes left in the socket would turn the close into a reset, and that
         // could take what was sent with it.
@@ -106,14 +107,13 @@ extension Connection {
     func linger() {
         ending = .lingering
         link?.shutdown()
-        let deadline = ContinuousClock.now + node.options.closeTimeout
-        waitForAcknowledgement(look: Self.firstLook, until: deadline)
+        waitForAcknowledgement(look: Self.firstLook)
     }
 
-    private func waitForAcknowledgement(look: Duration, until deadline: ContinuousClock.Instant) {
-        guard let link, !link.isAcknowledged, .now < deadline else { return closeLink() }
+    private func waitForAcknowledgement(look: Duration) {
+        guard let link, !link.isAcknowledged, .now < closeDeadline else { return closeLink() }
         timer(\.ending).start(after: look) { [self] in
-            waitForAcknowledgement(look: min(look * 2, Self.longestLook), until: deadline)
+            waitForAcknowledgement(look: min(look * 2, Self.longestLook))
         }
     }
 
@@ -129,7 +129,10 @@ extension Connection {
             }, inbound.withLock { $0.isReading }
         )
         for waiters in woken { waiters.resume() }
-        guard isReading, ending == .no else { return fail(error) }
+        // A file that cannot be read says nothing about the socket: the other side waits for the rest of a frame.
+        guard error.code == .connectionReset, ending == .no, isReading || isWaitingForInbox else {
+            return fail(error)
+        }
         ending = .draining
         timer(\.ending).start(after: node.options.closeTimeout) { [self] in fail(error) }
     }
@@ -157,4 +160,14 @@ extension Connection {
         }.resume()
         node.connectionEnded(self, reason)
     }
+}
+
+extension Connection.Outbound {
+    fileprivate var isEnded: Bool {
+        if case .ended = life { true } else { false }
+    }
+
+    /// Whether closing now loses something that was accepted, or leaves a stream without its end: the other side
+    /// shall see a reset then, not an orderly end.
+    fileprivate var isCutOff: Bool { unwrittenBytes > 0 || openStream != nil }
 }

@@ -7,7 +7,7 @@ extension Connection {
             throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(remoteAddress)")
         }
         while true {
-            let (result, epoch, resumesReading) = try inbound.withLock {
+            let (result, epoch, resumesReading) = try withInbound {
                 inbound throws(ParleyError) in
                 if let closed = inbound.closed { throw closed }
                 try checkDeadline(inbound.readDeadline, "reading")
@@ -33,7 +33,7 @@ extension Connection {
         guard count > 0 else { return [] }
         var collected: ArraySlice<UInt8> = []
         while collected.count < count {
-            guard let bytes = try await read(upTo: count - collected.count) else {
+            guard let bytes = try await read(upTo: count - collected.count, after: collected) else {
                 throw ParleyError(
                     .endOfStream,
                     "\(remoteAddress) ended after \(collected.count) of \(count) bytes"
@@ -44,6 +44,29 @@ extension Connection {
         return collected
     }
 
+    /// Reads more behind `collected`; when the wait for it is given up, those bytes go back to where they came from.
+    private func read(
+        upTo count: Int,
+        after collected: ArraySlice<UInt8>
+    ) async throws(ParleyError) -> ArraySlice<UInt8>? {
+        do { return try await read(upTo: count) } catch {
+            if error.code == .cancelled || error.code == .timedOut {
+                inbound.withLock { $0.state.putBack(collected) }
+            }
+            throw error
+        }
+    }
+
+    /// Looks at the receiving half; a violation of the wire form that comes to light drops the peer.
+    private func withInbound<Result>(
+        _ body: (inout Inbound) throws(ParleyError) -> Result
+    ) throws(ParleyError) -> Result {
+        do { return try inbound.withLock(body) } catch {
+            if inbound.withLock({ $0.state.violation != nil }) { fail(error) }
+            throw error
+        }
+    }
+
     /// See ``Peer/closeStream()``.
     public func closeStream() {
         let wasOpen = inbound.withLock { $0.state.closeStream() }
@@ -52,7 +75,7 @@ extension Connection {
 
     /// Drops the peer when its stream's reader takes too long. The loop's thread only.
     func watchStream() {
-        guard let timeout = node.options.streamIdleTimeout, link != nil else { return }
+        guard let timeout = node.options.streamIdleTimeout, ending != .over else { return }
         let idle: Duration? = inbound.withLock { inbound in
             inbound.state.phase == .stream ? inbound.streamActivity.duration(to: .now) : nil
         }
@@ -97,7 +120,7 @@ extension Connection {
 
     /// Wakes whoever waits when the next deadline passes: they look at the clock themselves.
     private func armDeadline() {
-        guard link != nil else { return }
+        guard ending != .over else { return }
         let deadlines = [inbound.withLock { $0.readDeadline }, outbound.withLock { $0.writeDeadline }]
         let now = ContinuousClock.now
         inbound.withLock { $0.readers.wakeAll() }.resume()

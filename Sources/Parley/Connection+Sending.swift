@@ -3,43 +3,27 @@
 extension Connection: Peer {
     /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``.
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        try await enqueue(.raw) { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
+        try await enqueue(.raw) { (outbound) throws(ParleyError) in
+            try outbound.encode { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
+        }
     }
 
     /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``.
     public func send(message: ArraySlice<UInt8>) async throws(ParleyError) {
-        try await enqueue(.message) { (encoder, buffer) throws(ParleyError) in
-            try encoder.encode(message: message, into: &buffer)
+        try await enqueue(.message) { (outbound) throws(ParleyError) in
+            try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                try encoder.encode(message: message, into: &buffer)
+            }
         }
     }
 
     /// What a send is made of, since an open stream keeps messages and other streams waiting.
-    enum Kind { case raw, message, streamOpening, streamBytes, streamEnd }
+    enum Kind: Equatable { case raw, message, streamOpening, streamBytes(of: UInt64) }
 
-    /// Lets `encode` append to the outbound buffer when it is its turn and there is room.
+    /// Lets `append` add to what is to be written when it is its turn and there is room.
     ///
-    /// `encode` runs under the lock, whole: that is what keeps concurrent sends from interleaving.
+    /// `append` runs under the lock, whole: that is what keeps concurrent sends from interleaving.
     func enqueue(
-        _ kind: Kind,
-        _ encode: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Void
-    ) async throws(ParleyError) {
-        try await enqueue(kind) { outbound throws(ParleyError) in
-            try outbound.encode(encode)
-        }
-    }
-
-    /// The same with a part of a file behind what `encode` appends, if it says so.
-    func enqueue(
-        _ kind: Kind,
-        file: FileRange,
-        _ encode: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Bool
-    ) async throws(ParleyError) {
-        try await enqueue(kind) { outbound throws(ParleyError) in
-            if try outbound.encode(encode) { outbound.append(file) }
-        }
-    }
-
-    private func enqueue(
         _ kind: Kind,
         _ append: (inout Outbound) throws(ParleyError) -> Void
     ) async throws(ParleyError) {
@@ -75,11 +59,18 @@ extension Connection: Peer {
     ) throws(ParleyError) -> Admission {
         if let reason = outbound.life.reason { throw reason }
         if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
-        let isTurn = !outbound.isStreamOpen || (kind != .message && kind != .streamOpening)
-        let hasRoom = outbound.unwrittenBytes < node.options.sendHighWaterBytes || kind == .streamEnd
-        guard isTurn, hasRoom else { return .waits(epoch: outbound.senders.epoch) }
+        if case .streamBytes(let stream) = kind, stream != outbound.openStream {
+            throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
+        }
+        let isTurn = outbound.openStream == nil || (kind != .message && kind != .streamOpening)
+        guard isTurn, outbound.unwrittenBytes < node.options.sendHighWaterBytes else {
+            return .waits(epoch: outbound.senders.epoch)
+        }
         try append(&outbound)
-        if kind == .streamOpening { outbound.isStreamOpen = true }
+        if kind == .streamOpening {
+            outbound.streamCount &+= 1
+            outbound.openStream = outbound.streamCount
+        }
         return outbound.requestFlush() ? .acceptedFirst : .accepted
     }
 }

@@ -33,6 +33,8 @@ public class Connection: @unchecked Sendable {
     /// A large frame is on its way: the link may read straight into it.
     var isLargeFrameAwaited = false
     var ending = Ending.no
+    /// When an orderly end gives up.
+    var closeDeadline = ContinuousClock.now
     var timers = Timers()
 
     struct Inbound {
@@ -56,7 +58,9 @@ public class Connection: @unchecked Sendable {
         /// Accepted and not yet written, the link's share included.
         var unwrittenBytes = 0
         var isFlushRequested = false
-        var isStreamOpen = false
+        /// The number of the stream that a writer has open.
+        var openStream: UInt64?
+        var streamCount: UInt64 = 0
         var life = Life.greeting
         /// What a dial rethrows.
         var greetingFailure: (any Error)?

@@ -8,49 +8,77 @@ public final class Inbox: Sendable {
         /// Taken ones are nil until the array is emptied or compacted.
         var queue: [RPC?] = []
         var head = 0
+        var payloadBytes = 0
         var isFinished = false
         var consumers = WaitQueue()
         var producers: [@Sendable () -> Void] = []
 
         var count: Int { queue.count &- head }
 
+        /// Drops the places of taken RPCs: all at once when it is empty, and otherwise when they are the larger part.
         mutating func removeTaken() {
-            // An idle transport keeps a small array.
-            queue.removeAll(keepingCapacity: queue.capacity <= 4_096)
-            head = 0
+            if head == queue.count {
+                // An idle transport keeps a small array.
+                queue.removeAll(keepingCapacity: queue.capacity <= 4_096)
+                head = 0
+            } else if head >= 1_024, head &* 2 >= queue.count {
+                queue.removeFirst(head)
+                head = 0
+            }
         }
     }
 
     /// How many RPCs it holds before producers have to wait.
     public let capacity: Int
+    /// How many bytes of payload it holds before producers have to wait; the RPC that goes over it is taken whole.
+    public let capacityBytes: Int
     private let state = Lock(State())
 
-    /// An empty inbox; `capacity` is at least 1.
-    public init(capacity: Int) { self.capacity = max(1, capacity) }
+    /// An empty inbox; both limits are at least 1.
+    public init(capacity: Int, capacityBytes: Int = .max) {
+        self.capacity = max(1, capacity)
+        self.capacityBytes = max(1, capacityBytes)
+    }
 
     // MARK: Producing
 
     /// How many more RPCs a producer may offer now.
-    public var space: Int { state.withLock { max(0, capacity - $0.count) } }
+    public var space: Int { state.withLock { space($0) } }
+
+    private func space(_ state: State) -> Int {
+        // After the end offers are dropped, so nobody has to wait.
+        if state.isFinished { return capacity }
+        return state.payloadBytes < capacityBytes ? max(0, capacity - state.count) : 0
+    }
+
+    /// Places in the queue, those of RPCs that are taken included; for tests.
+    var placesHeld: Int { state.withLock { $0.queue.count } }
+
+    private func isHalfFree(_ state: State) -> Bool {
+        state.isFinished || state.count <= capacity / 2 && state.payloadBytes <= capacityBytes / 2
+    }
 
     /// Appends RPCs and wakes consumers. Any thread; never blocks. After ``finish()`` they are dropped.
     ///
     /// - Returns: the space that is left.
     @discardableResult
     public func offer(_ rpcs: [RPC]) -> Int {
-        let (woken, space) = state.withLock { state in
+        let (woken, left) = state.withLock { state -> (WaitQueue.Woken, Int) in
             guard !state.isFinished else { return (WaitQueue.Woken(), capacity) }
-            for rpc in rpcs { state.queue.append(rpc) }
-            return (state.consumers.wake(atMost: rpcs.count), max(0, capacity - state.count))
+            for rpc in rpcs {
+                state.queue.append(rpc)
+                state.payloadBytes &+= rpc.payload.count
+            }
+            return (state.consumers.wake(atMost: rpcs.count), space(state))
         }
         woken.resume()
-        return space
+        return left
     }
 
     /// Calls `action` once, from a consumer's thread or at once, when at least half of the capacity is free.
     public func whenSpace(_ action: @escaping @Sendable () -> Void) {
         let isNow = state.withLock { state in
-            if state.isFinished || state.count <= capacity / 2 { return true }
+            if isHalfFree(state) { return true }
             state.producers.append(action)
             return false
         }
@@ -75,6 +103,7 @@ public final class Inbox: Sendable {
         await take { state in
             guard let rpc = state.queue[state.head].take() else { return nil }
             state.head &+= 1
+            state.payloadBytes &-= rpc.payload.count
             return rpc
         }
     }
@@ -84,6 +113,7 @@ public final class Inbox: Sendable {
         await take { state in
             let batch = state.queue[state.head...].compactMap { $0 }
             state.head = state.queue.count
+            state.payloadBytes = 0
             return batch
         }
     }
@@ -93,10 +123,10 @@ public final class Inbox: Sendable {
             let (taken, isOver, producers) = state.withLock { state in
                 let taken = state.count > 0 ? body(&state) : nil
                 var producers: [@Sendable () -> Void] = []
-                if !state.producers.isEmpty, state.count <= capacity / 2 {
+                if !state.producers.isEmpty, isHalfFree(state) {
                     swap(&producers, &state.producers)
                 }
-                if state.head == state.queue.count { state.removeTaken() }
+                state.removeTaken()
                 return (taken, taken == nil && state.isFinished, producers)
             }
             for producer in producers { producer() }

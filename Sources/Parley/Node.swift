@@ -133,13 +133,12 @@ extension Node {
     /// Takes in a connection whose link is up, and greets it. The loop's thread only.
     func adopt(_ connection: Connection) {
         loop.assertIsCurrent()
-        let isClosing = state.withLock { state in
+        let isOpen = state.withLock { state in
+            guard state.closing == nil else { return false }
             state.connections[ObjectIdentifier(connection)] = Entry(connection: connection)
-            return state.closing != nil
+            return true
         }
-        guard !isClosing else {
-            return connection.fail(ParleyError(.closed, "the transport is closed"))
-        }
+        guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
         let timeout = options.handshakeTimeout
         guard options.handshake != nil || options.onPeer != nil else { return finishGreeting(connection) }
         connection.timer(\.greeting).start(after: timeout) { [self] in
@@ -196,19 +195,22 @@ extension Node {
     /// The connection's link is closed. The loop's thread only, once for each connection.
     func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
         let id = ObjectIdentifier(connection)
-        let (isAnnouncing, greeting, woken) = state.withLock { state in
+        let (entry, woken) = state.withLock { state in
             let entry = state.connections.removeValue(forKey: id)
-            let isAnnouncing = entry?.stage == .announcing
-            if isAnnouncing { state.goneWhileAnnounced[id] = Gone(connection: connection, reason: reason) }
-            let woken = state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken()
-            return (isAnnouncing, entry?.greeting, woken)
+            if entry?.stage == .announcing {
+                state.goneWhileAnnounced[id] = Gone(connection: connection, reason: reason)
+            }
+            return (entry, state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken())
         }
-        greeting?.cancel()
+        // One that came while the node was closing was never let in.
+        guard let entry else { return }
+        entry.greeting?.cancel()
         woken.resume()
         log(.info, "peer disconnected", connection, reason)
-        guard isAnnouncing else { return tellGone(connection, reason) }
+        guard entry.stage == .announcing else { return tellGone(connection, reason) }
         let timeout = Task {
-            try? await Task.sleep(for: options.handshakeTimeout)
+            // The clock traps beyond what it can count.
+            try? await Task.sleep(for: min(options.handshakeTimeout, .seconds(86_400)))
             tellIfGone(connection)
         }
         let isToldAlready = state.withLock { state in

@@ -11,5 +11,6 @@ public final class TCPPeer: Connection, @unchecked Sendable {
             remoteAddress: remote
         )
         handle.setOwner(self)
+        if let keepAlive = node.options.keepAlive { handle.setKeepAlive(keepAlive) }
     }
 }

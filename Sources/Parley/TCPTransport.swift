@@ -17,7 +17,7 @@ public final class TCPTransport: Transport {
 
     /// A node that neither listens nor is connected yet.
     public init(_ options: TransportOptions = TransportOptions()) {
-        inbox = Inbox(capacity: options.inboxCapacity)
+        inbox = Inbox(capacity: options.inboxCapacity, capacityBytes: options.inboxCapacityBytes)
         node = Node(options, inbox: inbox)
     }
 
@@ -51,6 +51,8 @@ extension TCPTransport {
         var failure: ParleyError?
         for address in try await candidates(configured) {
             do { return try await listen(at: address) } catch {
+                // Another address is tried only where this one does not exist, such as IPv6 on a host without it.
+                guard error.code == .addressNotAvailable else { throw error }
                 if failure == nil { failure = error }
             }
         }

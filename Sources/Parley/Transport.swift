@@ -40,6 +40,7 @@ public protocol Transport: AnyObject, Sendable {
     /// Stops listening, writes out what was sent (for at most ``TransportOptions/closeTimeout``), closes every
     /// peer, and returns when no socket or thread is left. Consumers get what had arrived, and then the end.
     ///
+    /// A name that is being looked up is waited for, since the system's resolver cannot be interrupted.
     /// Idempotent, and not cut short by cancellation. Afterwards `dial` and every send throw `closed`.
     func close() async
 }

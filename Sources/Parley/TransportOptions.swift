@@ -1,5 +1,22 @@
 public import Logging
 
+/// TCP keep-alive probes, as in tcp(7): the defaults are those of Go's listener and dialer.
+public struct KeepAlive: Sendable {
+    /// How long a connection is silent before the first probe; whole seconds.
+    public var idle: Duration
+    /// The time between probes; whole seconds.
+    public var interval: Duration
+    /// How many probes go unanswered before the connection is `timedOut`.
+    public var count: Int
+
+    /// 15 seconds of silence, then 9 probes 15 seconds apart.
+    public init(idle: Duration = .seconds(15), interval: Duration = .seconds(15), count: Int = 9) {
+        self.idle = idle
+        self.interval = interval
+        self.count = count
+    }
+}
+
 /// Everything that can be chosen about a transport. Each option has a default that is safe to leave.
 public struct TransportOptions: Sendable {
     /// Where to listen: `host:port` as in Go. `:3000` is every interface, IPv6 and IPv4; port 0 lets the system
@@ -24,6 +41,9 @@ public struct TransportOptions: Sendable {
     /// How many RPCs may wait for a consumer before the peers that send more are not read any further.
     public var inboxCapacity = 1_024
 
+    /// How many bytes of payload may wait for a consumer, alike; one RPC may exceed it.
+    public var inboxCapacityBytes = 64 << 20
+
     /// How long a dial may take from looking up the name to the connection.
     public var dialTimeout: Duration = .seconds(30)
 
@@ -36,11 +56,14 @@ public struct TransportOptions: Sendable {
     /// How long closing may take to write out what was sent.
     public var closeTimeout: Duration = .seconds(5)
 
-    /// From this many unwritten bytes of one peer on, sends to it suspend.
-    public var sendHighWaterBytes = 1 << 20
+    /// How the kernel finds out that a silent peer is gone; nil leaves it to find out when something is sent.
+    public var keepAlive: KeepAlive? = KeepAlive()
 
-    /// At this many unwritten bytes, suspended sends go on.
-    public var sendLowWaterBytes = 1 << 18
+    /// From this many unwritten bytes of one peer on, sends to it suspend; at least 1.
+    public var sendHighWaterBytes = 1 << 20 { didSet { sendHighWaterBytes = max(1, sendHighWaterBytes) } }
+
+    /// At this many unwritten bytes, suspended sends go on; at least 0.
+    public var sendLowWaterBytes = 1 << 18 { didSet { sendLowWaterBytes = max(0, sendLowWaterBytes) } }
 
     /// Where the transport logs; nowhere by default. The library never prints.
     public var logger = Logger(label: "parley") { _ in SwiftLogNoOpLogHandler() }

@@ -3,8 +3,6 @@ import Testing
 @testable import Parley
 
 @Suite(.timeLimit(.minutes(2))) struct InboxTests {
-    private let network = InMemoryNetwork()
-
     private func rpcs(_ values: Range<UInt8>) -> [RPC] { values.map { RPC(peer: NoPeer(), payload: [$0]) } }
 
     @Test func `RPCs come out in order, one by one or all that there are`() async {
@@ -39,6 +37,31 @@ import Testing
         #expect(inbox.space == 2)
         _ = await inbox.nextBatch()
         #expect(called.withLock { $0 } == 1, "once")
+    }
+
+    @Test func `payload bytes are bounded too, and one RPC may exceed them`() async {
+        let inbox = Inbox(capacity: 100, capacityBytes: 10)
+        #expect(inbox.offer([RPC(peer: NoPeer(), payload: patterned(30)[...])]) == 0)
+        #expect(inbox.space == 0)
+        _ = await inbox.next()
+        #expect(inbox.space == 100)
+    }
+
+    @Test func `a finished inbox has room, so that nobody waits for consumers that are gone`() {
+        let inbox = Inbox(capacity: 1)
+        #expect(inbox.offer(rpcs(0..<1)) == 0)
+        inbox.finish()
+        #expect(inbox.space == 1)
+    }
+
+    @Test func `an inbox that never becomes empty does not grow`() async {
+        let inbox = Inbox(capacity: 8)
+        inbox.offer(rpcs(0..<1))
+        for _ in 0..<50_000 {
+            inbox.offer(rpcs(0..<1))
+            _ = await inbox.next()
+        }
+        #expect(inbox.placesHeld < 4_096)
     }
 
     @Test func `many consumers get each RPC exactly once`() async {

@@ -59,7 +59,7 @@ import Testing
             }
             let stranger = try RawSocket(connectingTo: server.address)
             stranger.finish()
-            #expect(try await stranger.read(exactly: 500_000) == patterned(500_000))
+            #expect(same(try await stranger.read(exactly: 500_000), patterned(500_000)))
             #expect(await stranger.read()?.isEmpty == true, "and then the connection is closed")
         }
     }
@@ -160,6 +160,99 @@ import Testing
             #expect(try await server.nextRPC().text == "line")
             stranger.reset()
             for _ in 1..<1_000 { #expect(try await server.nextRPC().text == "line") }
+        }
+    }
+
+    @Test func `a reset behind bytes that nobody has read yet is not taken for the end`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
+            let stranger = try RawSocket(connectingTo: server.address)
+            try stranger.write([0x2])
+            let stream = try await server.nextRPC()
+            // Nobody has asked for a byte: all of this waits in the socket.
+            try stranger.write(patterned(10_000))
+            stranger.reset()
+            var received = 0
+            let thrown = try await error {
+                while let bytes = try await stream.peer.read(upTo: 65_536) { received += bytes.count }
+            }
+            #expect(thrown.code == .connectionReset)
+            #expect(received == 10_000)
+            #expect(try await gone.next().code == .connectionReset)
+        }
+    }
+
+    @Test func `a deadline set while the connection ends holds nothing up`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            let writer = try await peer.openStream()
+            let executor = (client as? TCPTransport)?.executor
+            await Task(executorPreference: executor) {
+                await writer.abort(reason: "x")
+                peer.setReadDeadline(.now + .seconds(3_600))
+            }.value
+            await client.close()
+        }
+    }
+
+    @Test func `aborting a stream that cannot say so resets the connection, and lets no message into it`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let writer = try await peer.openStream()
+            try await writer.write([1, 2, 3])
+            let stream = try await server.nextRPC()
+            #expect(try await stream.peer.read(exactly: 3) == [1, 2, 3])
+            let message = Task { try await peer.send(message: [9, 9, 9]) }
+            await writer.abort(reason: "changed my mind")
+            let sent = await #expect(throws: ParleyError.self) { try await message.value }
+            #expect(sent?.code == .streamAborted)
+            #expect(try await error { _ = try await stream.peer.read(upTo: 9) }.code == .connectionReset)
+        }
+    }
+
+    @Test func `a peer that breaks the wire form inside a stream is dropped`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.onDisconnect = { gone.add($1) }
+            }
+            let stranger = try RawSocket(connectingTo: server.address)
+            try stranger.write([2, 0, 0, 0, 0, 9, 9, 9, 9, 9])
+            let stream = try await server.nextRPC()
+            #expect(try await error { _ = try await stream.peer.read(upTo: 9) }.code == .protocolViolation)
+            #expect(try await gone.next().code == .protocolViolation)
+            stream.peer.closeStream()
+        }
+    }
+
+    @Test func `keep-alive is on, as in Go, and can be chosen`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            for (keepAlive, expected) in [
+                (KeepAlive(), [1, 15, 15, 9]),
+                (KeepAlive(idle: .seconds(2), interval: .milliseconds(10), count: 3), [1, 2, 1, 3]),
+                (nil, [0]),
+            ] as [(KeepAlive?, [Int32])] {
+                let peer = try await nodes.make { $0.keepAlive = keepAlive }.dial(server.address)
+                let handle = try #require((peer as? Connection)?.link as? TCPHandle)
+                let names = [
+                    (SOL_SOCKET, SO_KEEPALIVE), (Int32(IPPROTO_TCP), TCP_KEEPIDLE),
+                    (Int32(IPPROTO_TCP), TCP_KEEPINTVL), (Int32(IPPROTO_TCP), TCP_KEEPCNT),
+                ]
+                for (index, value) in expected.enumerated() {
+                    var found: Int32 = -1
+                    var size = socklen_t(MemoryLayout<Int32>.size)
+                    getsockopt(try #require(handle.descriptor), names[index].0, names[index].1, &found, &size)
+                    #expect(found == value)
+                }
+            }
         }
     }
 

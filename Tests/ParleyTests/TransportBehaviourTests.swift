@@ -375,6 +375,27 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
+    func `a cancelled read of an exact count puts back what it had`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let writer = try await peer.openStream()
+            try await writer.write([1, 2, 3])
+            let stream = try await server.nextRPC().peer
+            #expect(try await stream.read(exactly: 1) == [1])
+            let reading = Task { try await stream.read(exactly: 5) }
+            reading.cancel()
+            let thrown = await #expect(throws: ParleyError.self) { _ = try await reading.value }
+            #expect(thrown?.code == .cancelled)
+            stream.setReadDeadline(.now + .milliseconds(20))
+            #expect(try await error { _ = try await stream.read(exactly: 5) }.code == .timedOut)
+            stream.setReadDeadline(nil)
+            try await writer.write([4, 5])
+            #expect(try await stream.read(exactly: 4) == [2, 3, 4, 5])
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
     func `a cancelled send sends nothing, and the next one goes through`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()

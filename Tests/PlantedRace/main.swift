@@ -1,26 +1,41 @@
-// A data race on purpose: `make tsan` fails unless ThreadSanitizer reports it, so that its silence about the
-// library means something. Swift 5 mode, which lets it compile.
+// A data race on purpose: `make tsan` fails unless ThreadSanitizer reports it, so that its silence about the library
+// means something. Compiled in Swift 5 mode, which lets it.
 
 #if canImport(Glibc)
-    import Glibc
+import Glibc
 #elseif canImport(Darwin)
-    import Darwin
+import Darwin
 #endif
 
-nonisolated(unsafe) var counter = 0
-
-let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { _ in
-    for _ in 0..<100_000 { counter += 1 }
-    return nil
+/// Two of these count without a lock, for long enough to be at it together.
+func count(_ counter: UnsafeMutableRawPointer) {
+    let counter = counter.assumingMemoryBound(to: Int.self)
+    for _ in 0..<5_000_000 { counter.pointee += 1 }
 }
 
+let counter = UnsafeMutablePointer<Int>.allocate(capacity: 1)
+counter.initialize(to: 0)
+
 #if canImport(Darwin)
-    var threads: [pthread_t?] = [nil, nil]
-    for index in threads.indices { pthread_create(&threads[index], nil, { _ in body(nil) }, nil) }
-    for case let thread? in threads { pthread_join(thread, nil) }
+var first: pthread_t?
+var second: pthread_t?
+func wait(_ thread: pthread_t?) { if let thread { pthread_join(thread, nil) } }
+let body: @convention(c) (UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? = {
+    count($0)
+    return nil
+}
 #else
-    var threads: [pthread_t] = [0, 0]
-    for index in threads.indices { pthread_create(&threads[index], nil, body, nil) }
-    for thread in threads { pthread_join(thread, nil) }
+var first = pthread_t()
+var second = pthread_t()
+func wait(_ thread: pthread_t) { pthread_join(thread, nil) }
+let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = {
+    count($0!)
+    return nil
+}
 #endif
-print("counted to \(counter)")
+
+pthread_create(&first, nil, body, counter)
+pthread_create(&second, nil, body, counter)
+wait(first)
+wait(second)
+print("counted to \(counter.pointee)")

@@ -95,6 +95,13 @@ final class InMemoryLink: Link, @unchecked Sendable {
         }
     }
 
+    /// Ends a pipe that was never used from this end.
+    func abandon() {
+        other?.end(ParleyError(.connectionReset, "the remote side reset the connection"))
+        owner = nil
+        other = nil
+    }
+
     /// The other end writes no more. Any thread.
     private func end(_ reason: ParleyError) {
         incoming.withLock { pipe in

@@ -17,7 +17,7 @@ public final class InMemoryTransport: Transport {
 
     /// A node on `network` that neither listens nor is connected yet.
     public init(_ options: TransportOptions = TransportOptions(), network: InMemoryNetwork) {
-        inbox = Inbox(capacity: options.inboxCapacity)
+        inbox = Inbox(capacity: options.inboxCapacity, capacityBytes: options.inboxCapacityBytes)
         node = Node(options, inbox: inbox)
         self.network = network
     }
@@ -94,6 +94,8 @@ public final class InMemoryTransport: Transport {
         )
         let isAccepted = listener.node.loop.execute { listener.node.adopt(accepting) }
         guard isAccepted else {
+            ends.0.abandon()
+            ends.1.abandon()
             throw ParleyError(.connectionRefused, "cannot connect to \(remote): it has just been closed")
         }
         do {
@@ -104,7 +106,7 @@ public final class InMemoryTransport: Transport {
                 return { _ in }
             }
         } catch {
-            ends.0.close(abortively: true)
+            ends.0.abandon()
             throw error
         }
     }

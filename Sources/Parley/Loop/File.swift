@@ -31,9 +31,9 @@ final class File: Sendable {
         return file
     }
 
-    /// Makes a new file for writing, readable by its owner only until it is ``publish(as:)``ed.
+    /// Makes a new file for writing.
     static func creating(_ path: String) throws(ParleyError) -> File {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
         guard descriptor >= 0 else { throw .file("create", path) }
         return File(path: path, descriptor: descriptor)
     }
@@ -87,12 +87,20 @@ final class File: Sendable {
         }
     }
 
-    /// Gives a complete file its name, with the usual permissions. Never replaces anything: a link to an existing
-    /// name fails, where a rename would not.
+    /// Gives a complete file its name. Never replaces anything: a link to an existing name fails, where a rename
+    /// would not. On file systems without links it looks first, and then renames.
     func publish(as name: String) throws(ParleyError) {
-        guard fchmod(descriptor, 0o644) == 0, fsync(descriptor) == 0 else { throw .file("complete", path) }
-        guard link(path, name) == 0 else { throw .file("create", name) }
-        unlink(path)
+        guard fsync(descriptor) == 0 else { throw .file("complete", path) }
+        if link(path, name) == 0 {
+            unlink(path)
+            return
+        }
+        guard errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK else { throw .file("create", name) }
+        var status = stat()
+        guard lstat(name, &status) != 0 else {
+            throw ParleyError(.fileExists, "cannot create \(name): it exists")
+        }
+        guard rename(path, name) == 0 else { throw .file("create", name) }
     }
 
     /// Takes its name away; for one that was not completed.

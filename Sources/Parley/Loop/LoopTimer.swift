@@ -57,6 +57,9 @@ final class LoopTimer {
 }
 
 extension Duration {
+    /// At least one, as the kernel's keep-alive options want it, and at most what they take.
+    var wholeSeconds: Int32 { Int32(clamping: max(1, min(components.seconds, 32_767))) }
+
     /// Rounded up, so that a timer never fires early; negative is zero, and what libuv cannot count is for ever.
     var wholeMilliseconds: UInt64 {
         let (seconds, attoseconds) = components

@@ -118,6 +118,24 @@ extension TCPHandle {
         completion(status == 0 ? nil : ParleyError(libuv: status, "connect"))
     }
 
+    /// Lets the kernel look after a silent connection (tcp(7)); libuv's own call fixes interval and count.
+    func setKeepAlive(_ keepAlive: KeepAlive) {
+        guard let descriptor else { return }
+        func set(_ level: Int32, _ name: Int32, _ value: Int32) {
+            var value = value
+            setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
+        }
+        let tcp = Int32(IPPROTO_TCP)
+        #if canImport(Darwin)
+            set(tcp, TCP_KEEPALIVE, keepAlive.idle.wholeSeconds)
+        #else
+            set(tcp, TCP_KEEPIDLE, keepAlive.idle.wholeSeconds)
+        #endif
+        set(tcp, TCP_KEEPINTVL, keepAlive.interval.wholeSeconds)
+        set(tcp, TCP_KEEPCNT, Int32(clamping: max(1, keepAlive.count)))
+        set(SOL_SOCKET, SO_KEEPALIVE, 1)
+    }
+
     /// The socket's own address; nil when it has none any more.
     var localAddress: SocketAddress? {
         RawSocketAddress { address, size in
@@ -166,14 +184,13 @@ extension TCPHandle: Link {
     }
 
     private func didRead(_ count: Int, _ base: UnsafeMutablePointer<CChar>?) {
-        let direct = directRead
-        directRead = nil
-        if let frame = direct?.frame { owner?.linkDidRead(into: frame) }
+        let failure = directRead?.failure
+        deliverDirectRead()
         if count > 0, let base {
             owner?.linkDidRead([UInt8](UnsafeRawBufferPointer(start: base, count: count)))
         } else if count < 0 {
             setReading(false)
-            let status = direct?.failure ?? Int32(truncatingIfNeeded: count)
+            let status = failure ?? pendingFailure ?? Int32(truncatingIfNeeded: count)
             let isOrderly = status == UV_EOF.rawValue
             owner?.linkDidEnd(
                 isOrderly
@@ -181,6 +198,25 @@ extension TCPHandle: Link {
                     : ParleyError(libuv: status, "the connection failed")
             )
         }
+    }
+
+    /// The failure behind what libuv calls the end: once a hang-up is signalled it reports an end behind the last
+    /// bytes without asking the socket for its error. A reset that came behind the other side's FIN (EPIPE) took nothing.
+    private var pendingFailure: Int32? {
+        guard let descriptor else { return nil }
+        var code: Int32 = 0
+        var size = socklen_t(MemoryLayout<Int32>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0, code != 0, code != EPIPE else {
+            return nil
+        }
+        return uv_translate_sys_error(code)
+    }
+
+    /// Gives a large frame back. In a function of its own: a copy that lives on here would make the next append to
+    /// the frame copy all of it.
+    private func deliverDirectRead() {
+        guard let direct = directRead.take() else { return }
+        owner?.linkDidRead(into: direct.frame)
     }
 
     /// A large frame, and what became of reading into it.

@@ -7,6 +7,11 @@ struct ByteQueue: Sendable {
 
     var isEmpty: Bool { count == 0 }
 
+    /// About how much memory this takes: a peer that sends single bytes must not get more of it than others.
+    var footprint: Int { count &+ (blocks.count &- head) &* Self.blockOverheadBytes }
+
+    private static let blockOverheadBytes = 64
+
     mutating func append(_ block: ArraySlice<UInt8>) {
         guard !block.isEmpty else { return }
         blocks.append(block)

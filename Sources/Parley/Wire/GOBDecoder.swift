@@ -57,10 +57,10 @@ public struct GOBDecoder: Decoder {
     ///   - maxMessageBytes: The most that one payload may hold, in either direction; 16 MiB unless you say.
     ///   - encoding: How what is sent is encoded; it has no effect on reading.
     public init(maxMessageBytes: Int = 16 << 20, encoding: Encoding = .selfContained) {
-        precondition(maxMessageBytes >= 0, "maxMessageBytes must not be negative")
+        precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
         limits = GOBLimits(
             messageBytes: maxMessageBytes,
-            valueBytes: min(maxMessageBytes, .max - Self.maxOverheadBytes) + Self.maxOverheadBytes
+            valueBytes: maxMessageBytes + Self.maxOverheadBytes
         )
         value = GOBValue(limits: limits)
         self.encoding = encoding

@@ -41,6 +41,8 @@ struct PeerState: Sendable {
     private var streamOutcome: StreamOutcome?
     /// Reading starts when a stream's reader asks for the first time, not when the stream opens.
     private var isStreamAskedFor = false
+    /// How the other side broke the wire form; nothing is decoded behind it.
+    private(set) var violation: ParleyError?
     /// Why nothing more will arrive.
     private(set) var inputEnd: ParleyError?
 
@@ -61,6 +63,8 @@ struct PeerState: Sendable {
     static let largeFrameBytes = 64 * 1024
     /// More than any wire form's length can say; a decoder that asks for more gets its bytes piece by piece.
     static let maxLargeFrameBytes = 1 << 33
+    /// How much is kept of a frame whose length its decoder does not know.
+    static let maxUnknownFrameBytes = 16 << 20
 
     init(decoder: any Decoder) {
         self.decoder = decoder
@@ -81,9 +85,10 @@ struct PeerState: Sendable {
         guard inputEnd == nil else { return false }
         let limit = isReading ? Self.readAheadBytes : Self.readAheadBytes / 2
         switch phase {
-        case .greeting: return queue.count < limit
+        case .greeting: return queue.footprint < limit
         case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole
-        case .stream: return isStreamAskedFor && streamOutcome == nil && queue.count + decoded.count < limit
+        case .stream:
+            return isStreamAskedFor && streamOutcome == nil && queue.footprint + decoded.count < limit
         }
     }
 
@@ -142,13 +147,14 @@ extension PeerState {
         limit: Int,
         deliver: (_ payload: ArraySlice<UInt8>, _ stream: Bool) -> Void
     ) throws(ParleyError) -> Int {
+        if let violation { throw violation }
         var delivered = 0
         while delivered < limit, phase == .messages || phase == .discarding, var input = nextInput() {
             while delivered < limit, !input.isEmpty {
                 let event = try nextEvent(&input)
                 switch (event, phase) {
                 case (.incomplete(let frameBytes), _):
-                    keep(input, frameBytes: frameBytes)
+                    try keep(input, frameBytes: frameBytes)
                     input = []
                 case (.message(let payload), .messages):
                     deliver(payload, false)
@@ -197,7 +203,10 @@ extension PeerState {
 
     /// Keeps the beginning of a frame. A large one gets its buffer now: the decoder has checked its length, and
     /// memory that nothing is written to costs nothing.
-    private mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) {
+    private mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) throws(ParleyError) {
+        guard frameBytes > 0 || input.count <= Self.maxUnknownFrameBytes else {
+            throw violated("a \(decoder.name) frame has no end within \(Self.maxUnknownFrameBytes) bytes")
+        }
         guard frameBytes <= Self.maxLargeFrameBytes, frameBytes - input.count >= Self.largeFrameBytes else {
             partial = input
             return
@@ -221,15 +230,24 @@ extension PeerState {
 
     private mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         let before = input.count
-        let event = try decoder.decode(&input)
-        if case .incomplete = event { return event }
-        guard input.count < before else {
-            throw ParleyError(.protocolViolation, "the \(decoder.name) decoder made an event out of no bytes")
+        do {
+            let event = try decoder.decode(&input)
+            if case .incomplete = event { return event }
+            if input.count < before { return event }
+        } catch {
+            violation = error
+            throw error
         }
-        return event
+        throw violated("the \(decoder.name) decoder made an event out of no bytes")
     }
 
-    private func misplaced(_ event: DecoderEvent) -> ParleyError {
+    private mutating func violated(_ what: String) -> ParleyError {
+        let error = ParleyError(.protocolViolation, what)
+        violation = error
+        return error
+    }
+
+    private mutating func misplaced(_ event: DecoderEvent) -> ParleyError {
         let (what, place) =
             switch event {
             case .message: ("a message", "inside a stream")
@@ -239,7 +257,7 @@ extension PeerState {
             case .streamAborted: ("a stream's abort", "outside a stream")
             case .incomplete: ("part of a frame", "where none can be")
             }
-        return ParleyError(.protocolViolation, "the remote side sent \(what) \(place)")
+        return violated("the remote side sent \(what) \(place)")
     }
 }
 
@@ -273,6 +291,7 @@ extension PeerState {
     }
 
     private mutating func readDelimited(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        if let violation { throw violation }
         while decoded.isEmpty, streamOutcome == nil, var input = nextInput() {
             while decoded.isEmpty, streamOutcome == nil, !input.isEmpty {
                 let event = try nextEvent(&input)
@@ -287,7 +306,7 @@ extension PeerState {
                         )
                     )
                 case .incomplete(let frameBytes):
-                    keep(input, frameBytes: frameBytes)
+                    try keep(input, frameBytes: frameBytes)
                     input = []
                 case .message, .streamOpened: throw misplaced(event)
                 }
@@ -305,6 +324,16 @@ extension PeerState {
         case nil:
             guard case .end = try resultAtEnd() else { return .wait }
             throw ParleyError(.truncated, "the connection ended inside a stream")
+        }
+    }
+
+    /// Takes back bytes that ``read(upTo:)`` gave, in front of what is there; drops them when nobody may read them
+    /// any more.
+    mutating func putBack(_ bytes: ArraySlice<UInt8>) {
+        switch phase {
+        case .messages, .discarding: break
+        case .stream where streamForm == .delimited: decoded = bytes + decoded
+        case .greeting, .stream: queue.prepend(bytes)
         }
     }
 
