@@ -3,75 +3,74 @@
 extension Connection: Peer {
     /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``.
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        try await enqueue(.raw) { (outbound) throws(ParleyError) in
-            try outbound.encode { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
-        }
+        while let epoch = try accept(
+            .raw,
+            { (outbound) throws(ParleyError) in
+                try outbound.encode { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
+            }
+        ) { try await waitToSend(since: epoch) }
     }
 
     /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``.
     public func send(message: ArraySlice<UInt8>) async throws(ParleyError) {
-        try await enqueue(.message) { (outbound) throws(ParleyError) in
-            try outbound.encode { (encoder, buffer) throws(ParleyError) in
-                try encoder.encode(message: message, into: &buffer)
+        while let epoch = try accept(
+            .message,
+            { (outbound) throws(ParleyError) in
+                try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                    try encoder.encode(message: message, into: &buffer)
+                }
             }
-        }
+        ) { try await waitToSend(since: epoch) }
     }
 
     /// What a send is made of, since an open stream keeps messages and other streams waiting.
-    enum Kind: Equatable { case raw, message, streamOpening, streamBytes(of: UInt64) }
+    enum Kind { case raw, message, streamOpening, streamBytes(of: UInt64) }
 
-    /// Lets `append` add to what is to be written when it is its turn and there is room.
+    /// Lets `append` add to what is to be written, if it is its turn and there is room. Never suspends: a send that
+    /// does not have to wait is an ordinary call.
     ///
     /// `append` runs under the lock, whole: that is what keeps concurrent sends from interleaving.
-    func enqueue(
-        _ kind: Kind,
-        _ append: (inout Outbound) throws(ParleyError) -> Void
-    ) async throws(ParleyError) {
-        while true {
-            let admission = try outbound.withLock { outbound throws(ParleyError) in
-                try admit(kind, &outbound, append)
-            }
-            switch admission {
-            case .accepted: return
-            case .acceptedFirst:
-                loop.atEndOfTurn(self)
-                return
-            case .waits(let epoch):
-                guard await outbound.wait(in: \.senders, unless: { $0.senders.epoch != epoch }) else {
-                    throw .cancelled("sending to \(remoteAddress)")
-                }
-            }
-        }
-    }
-
-    private enum Admission {
-        case accepted
-        /// The loop has to be asked for a flush.
-        case acceptedFirst
-        case waits(epoch: UInt)
-    }
-
+    ///
+    /// - Returns: nil when it was accepted, otherwise what to pass to ``waitToSend(since:)`` before trying again.
     @inline(__always)
-    private func admit(
+    func accept(
         _ kind: Kind,
-        _ outbound: inout Outbound,
         _ append: (inout Outbound) throws(ParleyError) -> Void
-    ) throws(ParleyError) -> Admission {
-        if let reason = outbound.life.reason { throw reason }
-        if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
-        if case .streamBytes(let stream) = kind, stream != outbound.openStream {
-            throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
+    ) throws(ParleyError) -> UInt? {
+        let (epoch, needsFlush) = try outbound.withLock { outbound throws(ParleyError) -> (UInt?, Bool) in
+            if let reason = outbound.life.reason { throw reason }
+            if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
+            guard try isTurn(kind, outbound), outbound.unwrittenBytes < node.options.sendHighWaterBytes else {
+                return (outbound.senders.epoch, false)
+            }
+            try append(&outbound)
+            if case .streamOpening = kind {
+                outbound.streamCount &+= 1
+                outbound.openStream = outbound.streamCount
+            }
+            return (nil, outbound.requestFlush())
         }
-        let isTurn = outbound.openStream == nil || (kind != .message && kind != .streamOpening)
-        guard isTurn, outbound.unwrittenBytes < node.options.sendHighWaterBytes else {
-            return .waits(epoch: outbound.senders.epoch)
+        if needsFlush { loop.atEndOfTurn(self) }
+        return epoch
+    }
+
+    private func isTurn(_ kind: Kind, _ outbound: borrowing Outbound) throws(ParleyError) -> Bool {
+        switch kind {
+        case .raw: return true
+        case .message, .streamOpening: return outbound.openStream == nil
+        case .streamBytes(let stream):
+            guard stream == outbound.openStream else {
+                throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
+            }
+            return true
         }
-        try append(&outbound)
-        if kind == .streamOpening {
-            outbound.streamCount &+= 1
-            outbound.openStream = outbound.streamCount
+    }
+
+    /// Waits until there is room again, or something else has changed.
+    func waitToSend(since epoch: UInt) async throws(ParleyError) {
+        guard await outbound.wait(in: \.senders, unless: { $0.senders.epoch != epoch }) else {
+            throw .cancelled("sending to \(remoteAddress)")
         }
-        return outbound.requestFlush() ? .acceptedFirst : .accepted
     }
 }
 

@@ -4,12 +4,15 @@ extension Connection {
     /// See ``Peer/openStream(header:)``.
     public func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
         var number: UInt64 = 0
-        try await enqueue(.streamOpening) { (outbound) throws(ParleyError) in
-            try outbound.encode { (encoder, buffer) throws(ParleyError) in
-                try encoder.encodeStreamOpening(header: header, into: &buffer)
+        while let epoch = try accept(
+            .streamOpening,
+            { (outbound) throws(ParleyError) in
+                try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                    try encoder.encodeStreamOpening(header: header, into: &buffer)
+                }
+                number = outbound.streamCount &+ 1
             }
-            number = outbound.streamCount &+ 1
-        }
+        ) { try await waitToSend(since: epoch) }
         return ConnectionStreamWriter(self, stream: number)
     }
 
@@ -58,22 +61,28 @@ final class ConnectionStreamWriter: StreamWriter {
     }
 
     func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        try await connection.enqueue(.streamBytes(of: stream)) { (outbound) throws(ParleyError) in
-            try outbound.encode { (encoder, buffer) throws(ParleyError) in
-                if !bytes.isEmpty { encoder.encodeStreamBytes(bytes, into: &buffer) }
+        while let epoch = try connection.accept(
+            .streamBytes(of: stream),
+            { (outbound) throws(ParleyError) in
+                try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                    if !bytes.isEmpty { encoder.encodeStreamBytes(bytes, into: &buffer) }
+                }
             }
-        }
+        ) { try await connection.waitToSend(since: epoch) }
     }
 
     /// Writes a part of a file: the kernel moves it, unless the wire form has to see the bytes.
     func write(_ range: FileRange) async throws(ParleyError) {
         var isAccepted = false
-        try await connection.enqueue(.streamBytes(of: stream)) { (outbound) throws(ParleyError) in
-            isAccepted = try outbound.encode { (encoder, buffer) throws(ParleyError) in
-                encoder.encodeStreamBytesHeader(count: range.count, into: &buffer)
+        while let epoch = try connection.accept(
+            .streamBytes(of: stream),
+            { (outbound) throws(ParleyError) in
+                isAccepted = try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                    encoder.encodeStreamBytesHeader(count: range.count, into: &buffer)
+                }
+                if isAccepted { outbound.append(range) }
             }
-            if isAccepted { outbound.append(range) }
-        }
+        ) { try await connection.waitToSend(since: epoch) }
         if !isAccepted { try await write(range.file.read(at: range.offset, count: range.count)) }
     }
 
