@@ -67,5 +67,10 @@ let package = Package(
             dependencies: ["Parley", "SplittingProxy", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
+        .testTarget(
+            name: "ParleyCLITests",
+            dependencies: ["Parley", "ParleyCLI"],
+            swiftSettings: settings
+        ),
     ]
 )

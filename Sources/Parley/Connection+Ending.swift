@@ -54,6 +54,7 @@ extension Connection {
         let woken: WaitQueue.Woken? = outbound.withLock { outbound in
             guard case .greeting = outbound.life else { return nil }
             outbound.life = .open
+            outbound.isGreeted = true
             return outbound.lifeWaiters.wakeAll()
         }
         woken?.resume()
@@ -73,6 +74,8 @@ extension Connection {
             throw reason
         }
         try outbound.withLock { outbound in
+            // A peer that was greeted and has gone since is returned all the same: it may have sent something.
+            guard !outbound.isGreeted else { return }
             if let failure = outbound.greetingFailure { throw failure }
             if let reason = outbound.life.reason { throw reason }
         }

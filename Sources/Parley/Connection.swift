@@ -62,6 +62,8 @@ public class Connection: @unchecked Sendable {
         var openStream: UInt64?
         var streamCount: UInt64 = 0
         var life = Life.greeting
+        /// Whether handshake and `onPeer` went well, whatever came later.
+        var isGreeted = false
         /// What a dial rethrows.
         var greetingFailure: (any Error)?
         var writeDeadline: ContinuousClock.Instant?

@@ -27,8 +27,8 @@ public protocol Transport: AnyObject, Sendable {
     /// - Parameter address: `host:port`; see ``SocketAddress``.
     /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `connectionRefused`, `unreachable`,
     ///   `timedOut` (``TransportOptions/dialTimeout``, ``TransportOptions/handshakeTimeout``), `cancelled`,
-    ///   `closed`; whatever the handshake or `onPeer` threw; or, when the other side ends the connection before
-    ///   this returns, the reason (`endOfStream`, `connectionReset`).
+    ///   `closed`; whatever the handshake or `onPeer` threw; or, when the other side ends the connection before it is
+    ///   greeted, the reason (`endOfStream`, `connectionReset`).
     @discardableResult
     func dial(_ address: String) async throws -> any Peer
 

@@ -337,9 +337,14 @@ extension TCPHandle {
             var size = socklen_t(MemoryLayout<Int32>.size)
             return getsockopt(descriptor, SOL_SOCKET, SO_NWRITE, &unsent, &size) != 0 || unsent == 0
         #else
-            // tcp(7): SIOCOUTQ counts what was written and is not acknowledged yet, the FIN included.
+            // tcp(7): SIOCOUTQ counts what was written and is not acknowledged yet, the FIN included. On a socket
+            // that was reset it stays as it was, and nothing will change it.
             var unacknowledged: Int32 = 0
-            return ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) != 0 || unacknowledged == 0
+            guard ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0, unacknowledged > 0 else { return true }
+            var state: UInt8 = 0
+            var size = socklen_t(MemoryLayout<UInt8>.size)
+            let isKnown = getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &state, &size) == 0
+            return isKnown && Int(state) == Int(TCP_CLOSE)
         #endif
     }
 

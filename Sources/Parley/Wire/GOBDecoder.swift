@@ -34,6 +34,9 @@ public struct GOBDecoder: Decoder {
         case onePerConnection
     }
 
+    /// The default limit of a message.
+    public static let defaultMaxMessageBytes = 16 << 20
+
     /// How much of a message may be something other than the payload: `From`, and fields that are not ours.
     static let maxOverheadBytes = 64 * 1024
 
@@ -56,7 +59,7 @@ public struct GOBDecoder: Decoder {
     /// - Parameters:
     ///   - maxMessageBytes: The most that one payload may hold, in either direction; 16 MiB unless you say.
     ///   - encoding: How what is sent is encoded; it has no effect on reading.
-    public init(maxMessageBytes: Int = 16 << 20, encoding: Encoding = .selfContained) {
+    public init(maxMessageBytes: Int = defaultMaxMessageBytes, encoding: Encoding = .selfContained) {
         precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
         limits = GOBLimits(
             messageBytes: maxMessageBytes,
@@ -84,7 +87,7 @@ struct GOBLimits: Sendable {
 extension WireForm {
     /// Go's `encoding/gob`; see ``GOBDecoder``.
     public static func gob(
-        maxMessageBytes: Int = 16 << 20,
+        maxMessageBytes: Int = GOBDecoder.defaultMaxMessageBytes,
         encoding: GOBDecoder.Encoding = .selfContained
     ) -> WireForm {
         WireForm { GOBDecoder(maxMessageBytes: maxMessageBytes, encoding: encoding) }

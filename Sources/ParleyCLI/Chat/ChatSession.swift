@@ -1,0 +1,70 @@
+import Parley
+
+/// What `listen` and `dial` have in common: they show what peers send, and send what is typed.
+struct ChatSession: Sendable {
+    let transport: TCPTransport
+    let options: CommonOptions
+
+    private static let readBytes = 65_536
+
+    /// Shows what arrives, until the transport is closed or the task is cancelled.
+    func show() async {
+        await withDiscardingTaskGroup { group in
+            for await rpc in transport.consume() {
+                if rpc.stream {
+                    Console.line("\(rpc.from) opened a stream")
+                    group.addTask { await readStream(of: rpc.peer) }
+                } else {
+                    Console.line("\(rpc.from)> \(String(printable: rpc.payload))")
+                }
+            }
+        }
+    }
+
+    /// Reads a stream to its end, which without the framed wire form is the end of the connection, and shows how
+    /// much it brought.
+    private func readStream(of peer: any Peer) async {
+        var byteCount = 0
+        let ending: String
+        do {
+            while !Task.isCancelled, let bytes = try await peer.read(upTo: Self.readBytes) {
+                byteCount += bytes.count
+            }
+            ending = Task.isCancelled ? " until now" : ""
+        } catch let error where error.code == .closed || error.code == .cancelled {
+            ending = " until now"
+        } catch {
+            ending = ", then: \(error.message)"
+        }
+        Console.line("\(peer.remoteAddress) sent a stream of \(byteCount) bytes\(ending)")
+        peer.closeStream()
+    }
+
+    /// Sends each line of standard input to all of `peers`; returns at the end of the input.
+    func sendLines(to peers: @escaping @Sendable () -> [any Peer]) async {
+        await StandardInput.forEachLine(maxBytes: options.codec.maxMessageBytes) { line in
+            switch line {
+            case .text(let bytes): await send(bytes, to: peers())
+            case .tooLong(let byteCount):
+                Console.error(
+                    "a line of \(byteCount) bytes was not sent: the \(options.codec) wire form carries at most "
+                        + "\(options.codec.maxMessageBytes)"
+                )
+            }
+        }
+    }
+
+    private func send(_ line: [UInt8], to peers: [any Peer]) async {
+        if peers.isEmpty { Console.error("a line was not sent: nobody is connected") }
+        for peer in peers {
+            do {
+                try await peer.send(message: line)
+            } catch let error where error.code == .invalidArgument || error.code == .messageTooLong {
+                // It is the line's fault, so no other peer can get it either.
+                return Console.error("a line was not sent: \(error.message)")
+            } catch {
+                // This peer is going, and its end is shown by itself.
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+import ArgumentParser
+import Parley
+
+struct ListenCommand: InterruptibleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "listen",
+        abstract: "Wait for peers, and exchange messages with them.",
+        discussion: """
+            Shows what peers send, and sends every line that is typed to all of them. The first line of the output \
+            is "listening on ADDRESS", with the real port. At the end of its input it goes on listening; Ctrl-C \
+            ends it.
+
+            \(ChatHelp.text)
+            """
+    )
+
+    @Argument(help: "Where to listen.")
+    var address = ":3000"
+
+    @OptionGroup var common: CommonOptions
+
+    func work() async throws {
+        var options = common.transportOptions(listenAddress: address)
+        options.onPeer = { peer in Console.line("\(peer.remoteAddress) connected") }
+        options.onDisconnect = { peer, reason in
+            // A peer that this side closed is no news: the session is ending.
+            if reason.code != .closed {
+                Console.line("\(peer.remoteAddress) disconnected: \(reason.message)")
+            }
+        }
+        try await withTransport(options) { transport in
+            try await transport.listenAndAccept()
+            Console.line("listening on \(transport.address)")
+            let session = ChatSession(transport: transport, options: common)
+            await withDiscardingTaskGroup { group in
+                group.addTask { await session.sendLines(to: { transport.peers }) }
+                await session.show()
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import ArgumentParser
+import Dispatch
+import Foundation
+import Synchronization
+
+/// How a signal ends the tool: the first one cancels what it does, so that connections are closed and partial
+/// files removed; the second one ends the process at once.
+enum Interruption {
+    private struct State {
+        var cancel: @Sendable () -> Void = {}
+        var exitCode: Int32?
+    }
+
+    private static let state = Mutex(State())
+
+    /// Runs `body` to its end, in a task that SIGINT and SIGTERM cancel.
+    ///
+    /// - Throws: what `body` throws; after a signal, the exit code 128 + its number, as shells have it.
+    static func run(_ body: @escaping @Sendable () async throws -> Void) async throws {
+        let task = Task { try await body() }
+        state.withLock { $0.cancel = { task.cancel() } }
+        // A write to a closed pipe shall fail, not kill: there may be files to remove.
+        signal(SIGPIPE, SIG_IGN)
+        let sources = [SIGINT, SIGTERM].map(watch)
+        let result = await task.result
+        withExtendedLifetime(sources) {}
+        if let exitCode = state.withLock({ $0.exitCode }) { throw ExitCode(exitCode) }
+        try result.get()
+    }
+
+    /// Nobody reads standard output any more: ends as SIGPIPE would, but in good order.
+    static func standardOutputClosed() { _ = cancelOnce(exitCode: 128 + SIGPIPE) }
+
+    private static func watch(_ number: Int32) -> any DispatchSourceSignal {
+        // The default action would end the process before the source is told.
+        signal(number, SIG_IGN)
+        let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+        source.setEventHandler {
+            if !cancelOnce(exitCode: 128 + number) { _exit(128 + number) }
+        }
+        source.resume()
+        return source
+    }
+
+    /// - Returns: whether this was the first time.
+    private static func cancelOnce(exitCode: Int32) -> Bool {
+        let cancel: (@Sendable () -> Void)? = state.withLock { state in
+            guard state.exitCode == nil else { return nil }
+            state.exitCode = exitCode
+            return state.cancel
+        }
+        cancel?()
+        return cancel != nil
+    }
+}
+
+/// A subcommand that signals end in good order.
+protocol InterruptibleCommand: AsyncParsableCommand, Sendable {
+    /// Does the work; cancelled by SIGINT and SIGTERM.
+    func work() async throws
+}
+
+extension InterruptibleCommand {
+    mutating func run() async throws {
+        let command = self
+        try await Interruption.run { try await command.work() }
+    }
+}

@@ -1,0 +1,53 @@
+import ArgumentParser
+import Foundation
+import Parley
+
+/// The `parley` command: messages and files between peers, from a terminal or a script.
+@main
+struct ParleyTool: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "parley",
+        abstract: "Exchange messages and files with peers over TCP.",
+        discussion: """
+            Addresses are host:port, as in 192.168.1.5:3000, [::1]:3000 or localhost:3000. To listen at :3000 is \
+            to listen on every interface; port 0 lets the system choose one. To dial :3000 is to dial this host.
+
+            Results go to standard output, errors to standard error, one line each. The exit code is 0 when all \
+            went well, 1 when not, 64 for a wrong command line, 130 after Ctrl-C and 143 after SIGTERM.
+            """,
+        version: "0.1.0",
+        subcommands: [ListenCommand.self, DialCommand.self, ReceiveCommand.self, SendCommand.self]
+    )
+
+    static func main() async {
+        do {
+            var command = try await asyncParseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            end(with: error)
+        }
+    }
+
+    /// Ends the process: with help on standard output where that was asked for, or with one line about `error`.
+    private static func end(with error: any Error) -> Never {
+        if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
+        if let sentence = Failure.sentence(of: error) {
+            Console.error(sentence)
+            Foundation.exit(EXIT_FAILURE)
+        }
+        let code = exitCode(for: error)
+        if code.isSuccess { exit(withError: error) }
+        Console.error(usageError(message(for: error)))
+        Foundation.exit(code.rawValue)
+    }
+
+    /// The parser's message in the form of the tool's other errors: one line that does not begin a sentence.
+    private static func usageError(_ message: String) -> String {
+        let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+        return line.prefix(1).lowercased() + line.dropFirst()
+    }
+}

@@ -1,0 +1,59 @@
+import Foundation
+
+/// How far something has come, as text.
+struct Progress: Equatable {
+    // As others claim: a sum of these must not overflow.
+    var doneBytes: Double
+    var totalBytes: Double
+    var seconds: Double
+
+    private static let widestBar = 40
+    private static let narrowestBar = 10
+
+    /// On average since the beginning.
+    private var bytesPerSecond: Double { seconds > 0 ? doneBytes / seconds : 0 }
+
+    /// `20971520 bytes in 0.12 s (174.8 MB/s)`
+    var summary: String {
+        String(format: "%.0f bytes in %.2f s (%@)", doneBytes, seconds, rate)
+    }
+
+    /// `[#######             ]  37%  7.8 MB of 21.0 MB  104.9 MB/s  ETA 0:03`, in less than `columns`.
+    func bar(columns: Int) -> String {
+        let fraction = totalBytes > 0 ? min(1, doneBytes / totalBytes) : 1
+        let percent = String(format: "%3d%%", Int(fraction * 100))
+        let amounts = "\(Self.amount(doneBytes)) of \(Self.amount(totalBytes))"
+        let figures = [percent, amounts, rate, "ETA \(timeLeft)"].joined(separator: "  ")
+        // A line of the full width would wrap on some terminals.
+        let width = min(Self.widestBar, columns - 1 - figures.count - "[] ".count)
+        guard width >= Self.narrowestBar else { return String(figures.prefix(max(0, columns - 1))) }
+        let filled = Int(fraction * Double(width))
+        return "[" + String(repeating: "#", count: filled) + String(repeating: " ", count: width - filled)
+            + "] "
+            + figures
+    }
+
+    private var rate: String { Self.amount(bytesPerSecond) + "/s" }
+
+    private var timeLeft: String {
+        guard bytesPerSecond > 0 else { return "-:--" }
+        let left = max(0, totalBytes - doneBytes) / bytesPerSecond
+        // A day and more is no figure to wait for.
+        guard left < 86_400 else { return "-:--" }
+        let (hours, minutes, seconds) = (Int(left) / 3_600, Int(left) / 60 % 60, Int(left) % 60)
+        return hours > 0
+            ? String(format: "%d:%02d:%02d", hours, minutes, seconds)
+            : String(format: "%d:%02d", minutes, seconds)
+    }
+
+    /// `21.0 MB`
+    private static func amount(_ bytes: Double) -> String {
+        let units = ["B", "kB", "MB", "GB", "TB"]
+        var (value, unit) = (bytes, 0)
+        while value >= 999.95, unit < units.count - 1 {
+            value /= 1_000
+            unit += 1
+        }
+        return String(format: unit == 0 ? "%.0f %@" : "%.1f %@", value, units[unit])
+    }
+}

@@ -1,0 +1,142 @@
+import Foundation
+import Parley
+import Testing
+
+@testable import ParleyCLI
+
+@Suite("listen and dial", .timeLimit(.minutes(5)))
+struct ChatTests {
+    @Test("Lines typed at one end appear at the other")
+    func exchange() async throws {
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let address = try await listener.listeningAddress()
+        let dialer = try ToolProcess("dial", address, codec: .default)
+        #expect(try await dialer.output.next() == "connected to \(address)")
+        _ = try await listener.output.first(endingWith: " connected")
+        try dialer.type("grüße")
+        _ = try await listener.output.first(endingWith: "> grüße")
+        try listener.type("hello")
+        #expect(try await dialer.output.next() == "\(address)> hello")
+
+        try dialer.endInput()
+        #expect(try await dialer.exit() == 0)
+        _ = try await listener.output.first(
+            endingWith: " disconnected: the remote side closed the connection"
+        )
+    }
+
+    @Test("What listen is told goes to every peer")
+    func broadcast() async throws {
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let address = try await listener.listeningAddress()
+        let dialers = try [
+            ToolProcess("dial", address, codec: .default), ToolProcess("dial", address, codec: .default),
+        ]
+        for _ in dialers { _ = try await listener.output.first(endingWith: " connected") }
+        // A peer counts as connected when it is greeted, which is just behind that line: its first message proves it.
+        for dialer in dialers {
+            try dialer.type("here")
+            _ = try await listener.output.first(endingWith: "> here")
+        }
+        try listener.type("all of you")
+        for dialer in dialers { _ = try await dialer.output.first(endingWith: "> all of you") }
+    }
+
+    @Test("Everything typed is sent before dial ends, the last line without its newline too")
+    func endOfInput() async throws {
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        try peer.tool.endInput(after: "last words")
+        #expect(try await peer.nextMessage() == "last words")
+        #expect(try await peer.tool.exit() == 0)
+        #expect(try await peer.tool.errors.rest() == [])
+        await peer.close()
+    }
+
+    @Test("listen goes on without input")
+    func listenWithoutInput() async throws {
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        try listener.endInput()
+        let peer = try await ScriptedPeer.dialing(listener)
+        try await peer.peer.send(message: "still there?")
+        _ = try await listener.output.first(endingWith: "> still there?")
+        await peer.close()
+    }
+
+    @Test("Control characters and bytes that are not text are shown safely")
+    func escapes() async throws {
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let peer = try await ScriptedPeer.dialing(listener)
+        try await peer.peer.send(message: "\u{1B}[2J\r\nok")
+        _ = try await listener.output.first(endingWith: "> \\x1b[2J\\r\\nok")
+        try await peer.peer.send(message: [0x00, 0xFF, 0x41])
+        _ = try await listener.output.first(endingWith: "> \\x00\\xffA")
+        await peer.close()
+    }
+
+    @Test("A line that the wire form cannot carry is an error line, and the session goes on")
+    func impossibleLines() async throws {
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        try peer.tool.type(String(repeating: "x", count: 1_029))
+        #expect(
+            try await peer.tool.errors.next()
+                == "parley: a line of 1029 bytes was not sent: the default wire form carries at most 1028"
+        )
+        try peer.tool.type("")
+        #expect(
+            try await peer.tool.errors.next()
+                == "parley: a line was not sent: the default wire form cannot carry an empty message"
+        )
+        let longest = String(repeating: "y", count: 1_028)
+        try peer.tool.type(longest)
+        #expect(try await peer.nextMessage() == longest)
+        await peer.close()
+    }
+
+    @Test("A line that nobody is there for is an error line")
+    func nobodyThere() async throws {
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        _ = try await listener.listeningAddress()
+        try listener.type("anybody?")
+        #expect(try await listener.errors.next() == "parley: a line was not sent: nobody is connected")
+    }
+
+    @Test("dial ends in order when the peer closes")
+    func peerCloses() async throws {
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        try await peer.peer.send(message: "goodbye")
+        await peer.close()
+        let address = peer.transport.address
+        #expect(
+            try await peer.tool.output.rest() == [
+                "connected to \(address)", "\(address)> goodbye",
+                "\(address) disconnected: the remote side closed the connection",
+            ]
+        )
+        #expect(try await peer.tool.exit() == 0)
+    }
+
+    @Test("dial fails with the reason when the connection does")
+    func peerMisbehaves() async throws {
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        try await peer.peer.send([0x7])
+        let lines = try await peer.tool.errors.rest()
+        #expect(lines.count == 1)
+        #expect(lines.first?.contains("got 0x7") == true)
+        #expect(try await peer.tool.exit() == 1)
+        await peer.close()
+    }
+
+    @Test("A stream is read, and its length is shown")
+    func stream() async throws {
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let peer = try await ScriptedPeer.dialing(listener)
+        let writer = try await peer.peer.openStream()
+        for _ in 0..<40 { try await writer.write([UInt8](repeating: 7, count: 100_000)) }
+        _ = try await listener.output.first(endingWith: " opened a stream")
+        await peer.close()
+        _ = try await listener.output.first(endingWith: " sent a stream of 4000000 bytes")
+        _ = try await listener.output.first(
+            endingWith: " disconnected: the remote side closed the connection"
+        )
+    }
+}

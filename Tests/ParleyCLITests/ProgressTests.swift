@@ -1,0 +1,53 @@
+import Testing
+
+@testable import ParleyCLI
+
+@Suite("Progress as text")
+struct ProgressTests {
+    private let half = Progress(doneBytes: 10_500_000, totalBytes: 21_000_000, seconds: 0.5)
+
+    @Test("A bar has percent, amounts, rate and the time that is left")
+    func bar() {
+        #expect(
+            half.bar(columns: 100)
+                == "[####################                    ]  50%  10.5 MB of 21.0 MB  21.0 MB/s  ETA 0:00"
+        )
+    }
+
+    @Test("It never fills the line, however narrow", arguments: [0, 1, 10, 40, 60, 80, 100, 200])
+    func width(columns: Int) {
+        #expect(half.bar(columns: columns).count < max(1, columns))
+    }
+
+    @Test("Nothing is complete, and nothing done has no end in sight")
+    func edges() {
+        let empty = Progress(doneBytes: 0, totalBytes: 0, seconds: 0).bar(columns: 100)
+        #expect(empty.hasSuffix("] 100%  0 B of 0 B  0 B/s  ETA -:--"))
+        let begun = Progress(doneBytes: 0, totalBytes: 5, seconds: 3).bar(columns: 100)
+        #expect(begun.hasSuffix("]   0%  0 B of 5 B  0 B/s  ETA -:--"))
+    }
+
+    @Test(
+        "The time left is in minutes or hours",
+        arguments: [(60, "1:00"), (61, "1:01"), (3_600, "1:00:00"), (86_399, "23:59:59"), (86_400, "-:--")]
+    )
+    func timeLeft(seconds: Double, text: String) {
+        let progress = Progress(doneBytes: 1_000, totalBytes: 1_000 + seconds * 1_000, seconds: 1)
+        #expect(progress.bar(columns: 100).hasSuffix("ETA \(text)"))
+    }
+
+    @Test("Amounts have units of a thousand")
+    func summary() {
+        #expect(
+            Progress(doneBytes: 999, totalBytes: 999, seconds: 1).summary == "999 bytes in 1.00 s (999 B/s)"
+        )
+        #expect(
+            Progress(doneBytes: 20_971_520, totalBytes: 20_971_520, seconds: 0.12).summary
+                == "20971520 bytes in 0.12 s (174.8 MB/s)"
+        )
+        #expect(
+            Progress(doneBytes: 999_960, totalBytes: 999_960, seconds: 1).summary
+                == "999960 bytes in 1.00 s (1.0 MB/s)"
+        )
+    }
+}

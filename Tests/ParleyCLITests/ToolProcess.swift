@@ -1,0 +1,129 @@
+import Foundation
+
+@testable import ParleyCLI
+
+/// The built `parley` as a process of its own, line by line.
+///
+/// Whatever is awaited has a deadline, so that a fault is a failure and not a test that hangs.
+final class ToolProcess: Sendable {
+    static let deadline = Duration.seconds(60)
+
+    /// Beside the bundle that the tests are in.
+    static let executable: URL = {
+        #if canImport(Darwin)
+            let bundle = Bundle.allBundles.first { $0.bundlePath.hasSuffix(".xctest") }!.bundleURL
+        #else
+            let bundle = URL(filePath: CommandLine.arguments[0])
+        #endif
+        return bundle.deletingLastPathComponent().appending(path: "parley")
+    }()
+
+    let output: Lines
+    let errors: Lines
+    private let input: FileHandle
+    private let processIdentifier: Int32
+    private let exitCode: Task<Int32, Never>
+
+    /// Starts `parley` with `arguments`, and the wire form if one is named.
+    convenience init(_ arguments: String..., codec: Codec? = nil) throws {
+        let form = codec.map { ["--codec", $0.rawValue] } ?? []
+        try self.init(executable: Self.executable, arguments + form)
+    }
+
+    init(executable: URL, _ arguments: [String]) throws {
+        let process = Process()
+        let (input, output, errors) = (Pipe(), Pipe(), Pipe())
+        process.executableURL = executable
+        process.arguments = arguments
+        process.standardInput = input
+        process.standardOutput = output
+        process.standardError = errors
+        let (codes, ended) = AsyncStream.makeStream(of: Int32.self)
+        process.terminationHandler = { process in
+            ended.yield(
+                process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
+            )
+        }
+        try process.run()
+        processIdentifier = process.processIdentifier
+        exitCode = Task { await codes.first { _ in true } ?? .min }
+        self.input = input.fileHandleForWriting
+        self.output = Lines(of: output.fileHandleForReading)
+        self.errors = Lines(of: errors.fileHandleForReading)
+    }
+
+    deinit { kill(processIdentifier, SIGKILL) }
+
+    /// Types a line.
+    func type(_ line: String) throws { try input.write(contentsOf: Data((line + "\n").utf8)) }
+
+    /// The end of standard input, behind `text`.
+    func endInput(after text: String = "") throws {
+        try input.write(contentsOf: Data(text.utf8))
+        try input.close()
+    }
+
+    func signal(_ number: Int32) { kill(processIdentifier, number) }
+
+    /// Waits for the end; a signal that killed it counts as its negative number.
+    func exit() async throws -> Int32 {
+        try await withDeadline(Self.deadline, failingWith: Failure("the tool has not ended")) { [exitCode] in
+            await exitCode.value
+        }
+    }
+
+    /// Reads the address out of the first line of `listen` and `receive`.
+    func listeningAddress() async throws -> String {
+        let line = try await output.next()
+        let title = "listening on "
+        guard let line, line.hasPrefix(title) else {
+            throw Failure("expected \"\(title)...\", got \(line ?? "nothing"); \(try await errors.rest())")
+        }
+        return String(line.dropFirst(title.count))
+    }
+}
+
+/// What a process writes.
+final class Lines: Sendable {
+    private let lines: AsyncStream<String>
+
+    init(of pipe: FileHandle) {
+        let (lines, continuation) = AsyncStream.makeStream(of: String.self)
+        self.lines = lines
+        Thread.detachNewThread {
+            var splitter = LineSplitter(maxBytes: 1 << 20)
+            func forward(_ line: InputLine) {
+                if case .text(let bytes) = line { continuation.yield(String(decoding: bytes, as: UTF8.self)) }
+            }
+            while let block = try? readSome(4_096, from: pipe.fileDescriptor), !block.isEmpty {
+                splitter.feed(block).forEach(forward)
+            }
+            splitter.finish().map(forward)
+            continuation.finish()
+        }
+    }
+
+    /// The next line; nil at the end.
+    func next() async throws -> String? {
+        try await withDeadline(ToolProcess.deadline, failingWith: Failure("no line came")) { [lines] in
+            await lines.first { _ in true }
+        }
+    }
+
+    /// Waits for a line that ends with `suffix`, over others.
+    func first(endingWith suffix: String) async throws -> String {
+        var seen: [String] = []
+        while let line = try await next() {
+            if line.hasSuffix(suffix) { return line }
+            seen.append(line)
+        }
+        throw Failure("no line ended with \"\(suffix)\", only: \(seen)")
+    }
+
+    /// All lines until the end.
+    func rest() async throws -> [String] {
+        var lines: [String] = []
+        while let line = try await next() { lines.append(line) }
+        return lines
+    }
+}

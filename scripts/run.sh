@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# Two processes on this machine exchange messages and a file: run.sh PARLEY [FILE]
+#
+# PARLEY is the built tool; FILE is what to send, the tool itself if there is none. The last line says that what
+# arrived is what was sent. Nothing here sleeps: each step waits for a line that a process prints, or for its end,
+# and gives up after a while.
+set -euo pipefail
+
+tool=${1:?usage: run.sh PARLEY [FILE]}
+file=${2:-$tool}
+line_seconds=30
+file_seconds=600
+
+work=$(mktemp -d)
+
+cleanup() {
+    for process in $(jobs -p); do
+        kill -KILL "$process" 2>/dev/null || true
+        wait "$process" 2>/dev/null || true
+    done
+    rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() {
+    echo "run.sh: $*" >&2
+    exit 1
+}
+
+# The next line of file descriptor $1, within $2 seconds, into $line; false at the end of the output.
+next_line() {
+    local status=0
+    read -r -t "${2:-$line_seconds}" line <&"$1" || status=$?
+    if [ "$status" -gt 128 ]; then fail "nothing came for ${2:-$line_seconds} s"; fi
+    return "$status"
+}
+
+# Reads lines of file descriptor $1 until one ends with $2; shows them behind the name $3.
+expect() {
+    while next_line "$1"; do
+        echo "$3: $line"
+        case $line in *"$2") return ;; esac
+    done
+    fail "$3 ended before it said: $2"
+}
+
+# Waits until process $1 has closed its output, file descriptor $2; its exit code has to be $3.
+expect_exit() {
+    local status=0
+    while next_line "$2" "$file_seconds"; do echo "$4: $line"; done
+    wait "$1" || status=$?
+    [ "$status" -eq "$3" ] || fail "$4 ended with exit code $status instead of $3"
+}
+
+# Messages: one process listens, the other dials it.
+mkfifo "$work/listen.in" "$work/listen.out" "$work/dial.in" "$work/dial.out"
+"$tool" listen 127.0.0.1:0 <"$work/listen.in" >"$work/listen.out" &
+listener=$!
+exec 3>"$work/listen.in" 4<"$work/listen.out"
+next_line 4 || fail "parley listen did not start"
+echo "listen: $line"
+address=${line#listening on }
+
+"$tool" dial "$address" <"$work/dial.in" >"$work/dial.out" &
+dialer=$!
+exec 5>"$work/dial.in" 6<"$work/dial.out"
+expect 6 "connected to $address" dial
+echo "good morning" >&5
+expect 4 "> good morning" listen
+echo "and to you" >&3
+expect 6 "> and to you" dial
+exec 5>&-
+expect_exit "$dialer" 6 0 dial
+kill -TERM "$listener"
+expect_exit "$listener" 4 143 listen
+exec 3>&- 4<&- 6<&-
+
+# A file: one process receives it, the other sends it.
+mkdir "$work/received"
+mkfifo "$work/receive.out" "$work/send.out"
+"$tool" receive --once --listen 127.0.0.1:0 --into "$work/received" >"$work/receive.out" 2>"$work/receive.err" &
+receiver=$!
+exec 4<"$work/receive.out"
+next_line 4 || fail "parley receive did not start: $(cat "$work/receive.err")"
+echo "receive: $line"
+address=${line#listening on }
+
+"$tool" send "$file" --to "$address" >"$work/send.out" &
+sender=$!
+exec 6<"$work/send.out"
+expect_exit "$sender" 6 0 send
+expect_exit "$receiver" 4 0 receive
+
+cmp "$file" "$work/received/$(basename "$file")"
+echo "verified: $(($(wc -c <"$file"))) bytes identical"
