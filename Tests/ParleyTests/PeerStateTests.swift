@@ -100,6 +100,34 @@ import Testing
         #expect(delivered == 1)
     }
 
+    @Test func `nothing is made of what comes behind a violation`() throws {
+        var decoding = greeted(FramedDecoder())
+        decoding.receive([7])
+        decoding.receive([1, 0, 0, 0, 1, 42])
+        let violation = try #require(throws: ParleyError.self) { try decode(&decoding) }
+        #expect(throws: violation) { try decode(&decoding) }
+
+        var reading = greeted(FramedDecoder())
+        reading.receive([2, 0, 0, 0, 0])
+        _ = try decode(&reading)
+        reading.receive([3, 0, 0, 0, 1, 42, 7])
+        reading.receive([4, 0, 0, 0, 0, 1, 0, 0, 0, 1, 42])
+        #expect(try read(&reading, upTo: 9) == .bytes([42]))
+        let thrown = try #require(throws: ParleyError.self) { try read(&reading, upTo: 9) }
+        #expect(throws: thrown) { try read(&reading, upTo: 9) }
+        #expect(close(&reading))
+        #expect(throws: thrown) { try decode(&reading) }
+    }
+
+    @Test func `no reader waits behind a violation for a stream that cannot come`() throws {
+        var state = greeted()
+        state.receive([7])
+        state.receive([2])
+        let violation = try #require(throws: ParleyError.self) { try decode(&state) }
+        state.endInput(violation)
+        #expect(throws: violation) { try read(&state, upTo: 1) }
+    }
+
     @Test func `an orderly end is final only when everything is decoded`() throws {
         let end = ParleyError(.endOfStream, "end")
         var state = greeted()

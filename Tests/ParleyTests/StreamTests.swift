@@ -1,5 +1,6 @@
-import Parley
 import Testing
+
+@testable import Parley
 
 /// Streams in the default wire form, on sockets and in memory alike.
 @Suite(.timeLimit(.minutes(2))) struct StreamTests {
@@ -98,6 +99,24 @@ import Testing
             stream.peer.closeStream()
             try await peer.send(message: "unharmed")
             #expect(try await server.nextRPC().text == "unharmed")
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a violation behind a stream is thrown to whoever waits for the next one`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            // More than is read ahead, and so several blocks: what the first one breaks, the others outlast.
+            let sending = Task { try await peer.send([2, 42] + [UInt8](repeating: 7, count: 400_000)) }
+            let stream = try await server.nextRPC()
+            #expect(try await stream.peer.read(exactly: 1) == [42])
+            let connection = try #require(stream.peer as? Connection)
+            try await eventually { connection.inbound.withLock { !$0.state.wantsInput(isReading: true) } }
+            stream.peer.closeStream()
+            let violation = try await error { _ = try await stream.peer.read(upTo: 1) }
+            #expect(violation.code == .protocolViolation)
+            _ = await sending.result
         }
     }
 

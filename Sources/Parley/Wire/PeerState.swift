@@ -266,6 +266,7 @@ extension PeerState {
 extension PeerState {
     /// At most `limit` bytes, if there are any, for a reader in the handshake or in a stream.
     mutating func read(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        if let violation { throw violation }
         switch phase {
         case .messages, .discarding:
             // A reader waits for the next stream, unless none can come any more.
@@ -291,7 +292,6 @@ extension PeerState {
     }
 
     private mutating func readDelimited(upTo limit: Int) throws(ParleyError) -> ReadResult {
-        if let violation { throw violation }
         while decoded.isEmpty, streamOutcome == nil, var input = nextInput() {
             while decoded.isEmpty, streamOutcome == nil, !input.isEmpty {
                 let event = try nextEvent(&input)
