@@ -128,6 +128,19 @@ import Testing
         #expect(throws: violation) { try read(&state, upTo: 1) }
     }
 
+    @Test func `a reader waits while a whole large frame waits to be decoded`() throws {
+        var state = greeted(FramedDecoder())
+        state.receive([2, 0, 2, 0, 0])
+        _ = try decode(&state)
+        let lent = state.takeLargeFrame()
+        var frame = try #require(lent)
+        frame.bytes += patterned(frame.missing)
+        state.returnLargeFrame(frame)
+        state.endInput(ParleyError(.endOfStream, "end"))
+        #expect(try read(&state, upTo: 1) == .wait, "the frame opens a stream")
+        #expect(try decode(&state).first?.stream == true)
+    }
+
     @Test func `an orderly end is final only when everything is decoded`() throws {
         let end = ParleyError(.endOfStream, "end")
         var state = greeted()

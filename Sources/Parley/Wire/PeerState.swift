@@ -270,7 +270,7 @@ extension PeerState {
         switch phase {
         case .messages, .discarding:
             // A reader waits for the next stream, unless none can come any more.
-            return queue.isEmpty ? try resultAtEnd() : .wait
+            return hasUndecodedMessages ? .wait : try resultAtEnd()
         case .greeting:
             return try readRaw(upTo: limit)
         case .stream:
