@@ -2,9 +2,11 @@
 
 SWIFT ?= swift
 FILE ?=
+# How long each fuzz target runs.
+SECONDS = 60
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help deps build run test interop asan tsan soak lint format ci clean
+.PHONY: help deps build run test interop asan tsan fuzz soak lint format ci clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -51,6 +53,9 @@ tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted
 	scripts/planted-race.sh
 	@# The wire forms are pure values without threads, and slow under this sanitizer.
 	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan --no-parallel --skip "GOB|DecoderTests"
+
+fuzz: ## Each fuzz target for SECONDS (default: 60); what fails is left in Tests/Fuzz/Failures
+	scripts/fuzz.sh $(SECONDS)
 
 soak: deps ## A slow reader's memory, a large message's buffer, a million frames through a splitting proxy
 	$(SWIFT) build -c release --product ParleySoak

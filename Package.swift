@@ -72,5 +72,13 @@ let package = Package(
             dependencies: ["Parley", "ParleyCLI"],
             swiftSettings: settings
         ),
+        // Replays what the fuzzers have found; scripts/fuzz.sh builds the fuzzers from the same files.
+        .testTarget(
+            name: "FuzzReplayTests",
+            dependencies: ["Parley"],
+            path: "Tests/Fuzz",
+            exclude: ["Harness", "Corpus", "Failures"],
+            swiftSettings: settings
+        ),
     ]
 )

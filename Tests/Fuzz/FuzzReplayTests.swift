@@ -1,0 +1,38 @@
+import Foundation
+import Testing
+
+/// Everything of note that a fuzzer has tried: the seeds, and each input that ever failed.
+@Suite(.timeLimit(.minutes(5))) struct FuzzReplayTests {
+    @Test(arguments: FuzzTarget.allCases)
+    func `the seeds, and every input that failed once, hold`(target: FuzzTarget) async throws {
+        let files = try Self.files(of: target)
+        try #require(!files.isEmpty)
+        // In a process of its own: a property that does not hold ends it.
+        let all = await #expect(processExitsWith: .success) { [target] in
+            for file in try Self.files(of: target) { try Self.replay(file, target) }
+        }
+        guard all == nil else { return }
+        for file in files {
+            await #expect(processExitsWith: .success, "\(file)") { [target, file = file as String] in
+                try Self.replay(file, target)
+            }
+        }
+    }
+
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+
+    /// Paths below this folder.
+    private static func files(of target: FuzzTarget) throws -> [String] {
+        try ["Corpus", "Failures"].flatMap { kind in
+            let place = "\(kind)/\(target.rawValue)"
+            return try FileManager.default.contentsOfDirectory(atPath: folder.appending(path: place).path)
+                .filter { !$0.hasPrefix(".") }
+                .sorted()
+                .map { "\(place)/\($0)" }
+        }
+    }
+
+    private static func replay(_ file: String, _ target: FuzzTarget) throws {
+        target.run([UInt8](try Data(contentsOf: folder.appending(path: file))))
+    }
+}

@@ -1,0 +1,21 @@
+// libFuzzer's way in. scripts/fuzz.sh compiles it once for each target, together with the sources of the wire
+// forms themselves, so that libFuzzer sees their branches.
+
+#if FUZZ_DEFAULT_DECODER
+    private let target = FuzzTarget.defaultDecoder
+#elseif FUZZ_FRAMED_DECODER
+    private let target = FuzzTarget.framedDecoder
+#elseif FUZZ_GOB_DECODER
+    private let target = FuzzTarget.gobDecoder
+#elseif FUZZ_PEER_STATE
+    private let target = FuzzTarget.peerState
+#else
+    #error("say which target this is, as scripts/fuzz.sh does")
+#endif
+
+/// See <https://llvm.org/docs/LibFuzzer.html>.
+@_cdecl("LLVMFuzzerTestOneInput")
+public func testOneInput(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
+    target.run([UInt8](UnsafeBufferPointer(start: start, count: count)))
+    return 0
+}

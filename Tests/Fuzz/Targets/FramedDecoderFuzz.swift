@@ -1,0 +1,66 @@
+#if !FUZZ
+    @testable import Parley
+#endif
+
+/// The framed wire form: events do not depend on how the bytes arrive, and what was read can be written.
+func fuzzFramedDecoder(_ input: FuzzInput) {
+    let limits = [FramedDecoder.defaultMaxMessageBytes, 0, 16, 1_000]
+    let limit = limits[Int(input.variant & 3)]
+    let decoder = FramedDecoder(maxMessageBytes: limit)
+    let whole = Transcript(of: input.wire, by: decoder)
+    for case .message(let payload) in whole.entries {
+        require(payload.count <= limit, "a message of \(payload.count) bytes, allowed are \(limit)")
+    }
+    if !input.script.isEmpty {
+        whole.requireEqual(Transcript(of: input.wire, script: input.script, by: decoder), "in pieces")
+    }
+    if input.wire.count <= 128 {
+        whole.requireEqual(Transcript(of: input.wire, script: Reads.byteByByte, by: decoder), "byte by byte")
+    }
+    guard !whole.entries.isEmpty else { return }
+    let written = whole.framed(by: decoder, headersApart: input.variant & 4 != 0)
+    whole.requireSameContent(Transcript(of: written[...], by: decoder))
+}
+
+extension Transcript {
+    /// The same events, written.
+    fileprivate func framed(by decoder: FramedDecoder, headersApart: Bool) -> [UInt8] {
+        var encoder = decoder
+        var buffer = WireBuffer()
+        do {
+            for entry in entries {
+                switch entry {
+                case .message(let payload): try encoder.encode(message: payload, into: &buffer)
+                case .streamOpened(let header): try encoder.encodeStreamOpening(header: header, into: &buffer)
+                case .streamBytes(let range) where headersApart:
+                    // As for bytes that the kernel moves from a file.
+                    require(encoder.encodeStreamBytesHeader(count: range.count, into: &buffer), "no header")
+                    buffer.append(streamBytes[range])
+                case .streamBytes(let range): encoder.encodeStreamBytes(streamBytes[range], into: &buffer)
+                case .streamEnded: encoder.encodeStreamEnd(into: &buffer)
+                case .streamAborted(let code, let reason):
+                    let text = String(decoding: reason, as: UTF8.self)
+                    require(encoder.encodeStreamAbort(code: code, reason: text, into: &buffer), "no abort")
+                }
+            }
+        } catch { fatalError("what was read cannot be written: \(error)") }
+        return buffer.contiguous
+    }
+
+    fileprivate func requireSameContent(_ echo: Transcript) {
+        require(echo.violation == nil, "what was written cannot be read: \(echo.violation as Any)")
+        require(streamBytes == echo.streamBytes && entries.count == echo.entries.count, "the echo differs")
+        for (entry, echo) in zip(entries, echo.entries) {
+            require(Self.isEcho(entry, echo), "\(entry) became \(echo)")
+        }
+    }
+
+    /// Bytes that are no UTF-8 grow when they are read, so that a long reason is cut when it is written again;
+    /// at most one character is lost at the cut.
+    private static func isEcho(_ entry: Entry, _ echo: Entry) -> Bool {
+        guard case .streamAborted(let code, let reason) = entry, reason.count > FramedDecoder.maxReasonBytes,
+            case .streamAborted(code, let cut) = echo
+        else { return entry == echo }
+        return cut.starts(with: reason.prefix(FramedDecoder.maxReasonBytes - 3))
+    }
+}

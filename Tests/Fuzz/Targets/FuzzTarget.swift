@@ -1,0 +1,46 @@
+#if canImport(Glibc)
+    import Glibc
+#else
+    import Darwin
+#endif
+
+/// What is fuzzed. Each has a folder of its name in Corpus and in Failures.
+enum FuzzTarget: String, CaseIterable, Codable, Sendable {
+    case defaultDecoder = "DefaultDecoder"
+    case framedDecoder = "FramedDecoder"
+    case gobDecoder = "GOBDecoder"
+    case peerState = "PeerState"
+
+    /// Checks the target's properties on one input; a property that does not hold ends the process.
+    func run(_ bytes: [UInt8]) {
+        let input = FuzzInput(bytes)
+        switch self {
+        case .defaultDecoder: fuzzDefaultDecoder(input)
+        case .framedDecoder: fuzzFramedDecoder(input)
+        case .gobDecoder: fuzzGOBDecoder(input)
+        case .peerState: fuzzPeerState(input)
+        }
+    }
+}
+
+/// Ends the process when a property does not hold. Not `precondition`, whose message an optimised build drops.
+@inline(__always)
+func require(
+    _ holds: Bool,
+    _ property: @autoclosure () -> String,
+    file: StaticString = #fileID,
+    line: UInt = #line
+) {
+    if !holds { fatalError(property(), file: file, line: line) }
+}
+
+/// `==`, without libFuzzer looking at each byte: that takes longer than everything else.
+func isSame(_ one: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
+    one.withUnsafeBytes { one in
+        other.withUnsafeBytes { other in
+            guard one.count == other.count, let start = one.baseAddress, let otherStart = other.baseAddress
+            else { return one.count == other.count }
+            return memcmp(start, otherStart, one.count) == 0
+        }
+    }
+}

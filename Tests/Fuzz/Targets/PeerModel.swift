@@ -1,0 +1,176 @@
+#if !FUZZ
+    @testable import Parley
+#endif
+
+/// What a `PeerState` has to do, told by a decoder that sees all that has arrived, in one piece.
+///
+/// It takes one event at a time, and only when the state says that it has one: so both are always in the same
+/// place, and every byte that the state hands out can be compared.
+struct PeerModel<Form: Decoder> {
+    typealias Delivery = (payload: ArraySlice<UInt8>, stream: Bool)
+
+    private(set) var phase = PeerState.Phase.greeting
+    private(set) var decoder: Form
+    /// Everything that has arrived.
+    private(set) var arrived: [UInt8] = []
+    /// How much of it is used up.
+    private(set) var position = 0
+    private(set) var inputEnd: ParleyError?
+    private(set) var isDropped = false
+    /// What the decoder threw; it has lost its place.
+    private(set) var violation: ParleyError?
+    /// Bytes of a delimited stream that are decoded and not read.
+    private var streamBytes = 0..<0
+    /// Bytes of a delimited stream that were read and put back.
+    private var putBackBytes: [UInt8] = []
+    /// How a delimited stream came to its end.
+    private(set) var streamEnd: DecoderEvent?
+    /// Where reads ended, for the wire form to which that means something.
+    private var readEnds: [Int] = []
+    private var nextReadEnd = 0
+    private let readsMatter = Form.self == DefaultDecoder.self
+
+    init(_ decoder: Form) { self.decoder = decoder }
+
+    /// How much has arrived that nobody has taken; nothing is left of what was dropped.
+    var waitingBytes: Int {
+        isDropped ? 0 : arrived.count - position + streamBytes.count + putBackBytes.count
+    }
+
+    mutating func receive(_ bytes: ArraySlice<UInt8>) {
+        arrived.append(contentsOf: bytes)
+        if readsMatter { readEnds.append(arrived.count) }
+    }
+
+    mutating func endInput(_ reason: ParleyError) { inputEnd = inputEnd ?? reason }
+
+    mutating func finishGreeting() { if phase == .greeting { phase = .messages } }
+
+    mutating func drop() {
+        isDropped = true
+        forgetStreamBytes()
+    }
+
+    private mutating func forgetStreamBytes() {
+        streamBytes = 0..<0
+        putBackBytes = []
+    }
+
+    mutating func closeStream() -> Bool {
+        guard phase == .stream else { return false }
+        phase = decoder.streamForm == .delimited && streamEnd == nil ? .discarding : .messages
+        forgetStreamBytes()
+        return true
+    }
+}
+
+// MARK: - Events
+
+extension PeerModel {
+    /// The next message or stream opening, if all of it has arrived.
+    mutating func nextDelivery() throws(ParleyError) -> Delivery? {
+        while phase == .messages || phase == .discarding, let event = try nextEvent() {
+            switch (event, phase) {
+            case (.message(let payload), .messages): return (payload, false)
+            case (.streamOpened(let header), .messages):
+                phase = .stream
+                streamEnd = nil
+                return (header, true)
+            case (.streamBytes, .discarding): continue
+            case (.streamEnded, .discarding), (.streamAborted, .discarding): phase = .messages
+            default: fatalError("\(event) where the phase is \(phase)")
+            }
+        }
+        return nil
+    }
+
+    private mutating func nextEvent() throws(ParleyError) -> DecoderEvent? {
+        if let violation { throw violation }
+        while !isDropped, position < arrived.count {
+            let end = endOfRead
+            var unread = arrived[position..<end]
+            let event: DecoderEvent
+            do { event = try decoder.decode(&unread) } catch {
+                violation = error
+                throw error
+            }
+            position = unread.startIndex
+            guard case .incomplete = event else { return event }
+            guard end < arrived.count else { return nil }
+            require(unread.isEmpty, "the decoder left bytes of a read, though the next one was there")
+        }
+        return nil
+    }
+
+    private var endOfRead: Int {
+        mutating get {
+            guard readsMatter else { return arrived.count }
+            while readEnds[nextReadEnd] <= position { nextReadEnd += 1 }
+            return readEnds[nextReadEnd]
+        }
+    }
+
+    /// What the connection's end means to the decoder, when it is given nothing more.
+    func truncation() -> ParleyError? {
+        do { try decoder.endOfInput(unread: arrived[position...]) } catch { return error }
+        return nil
+    }
+}
+
+// MARK: - Raw reads
+
+extension PeerModel {
+    /// Expects that a reader got the next bytes that are its own.
+    mutating func read(_ bytes: ArraySlice<UInt8>) throws(ParleyError) {
+        if phase == .stream, decoder.streamForm == .delimited { return try readDelimited(bytes) }
+        require(bytes.count <= waitingBytes, "\(bytes.count) bytes read, but only \(waitingBytes) have come")
+        let expected = arrived[position..<position + bytes.count]
+        require(isSame(bytes, expected), "\(bytes) read, expected \(expected)")
+        position += bytes.count
+    }
+
+    private mutating func readDelimited(_ bytes: ArraySlice<UInt8>) throws(ParleyError) {
+        let again = putBackBytes.prefix(bytes.count)
+        require(isSame(bytes.prefix(again.count), again), "\(bytes) read, expected \(again) once more")
+        putBackBytes.removeFirst(again.count)
+        var unmatched = bytes.dropFirst(again.count)
+        while !unmatched.isEmpty {
+            require(try hasStreamBytes(), "\(unmatched) read, but no more bytes have come")
+            let expected = arrived[streamBytes.prefix(unmatched.count)]
+            let part = unmatched.prefix(expected.count)
+            require(isSame(part, expected), "\(part) read, expected \(expected)")
+            unmatched.removeFirst(expected.count)
+            streamBytes.removeFirst(expected.count)
+        }
+    }
+
+    /// What was just read comes again, as long as somebody may read it.
+    mutating func putBack(_ bytes: ArraySlice<UInt8>) {
+        guard phase == .greeting || phase == .stream, !bytes.isEmpty else { return }
+        guard phase == .greeting || decoder.streamForm != .delimited else {
+            return putBackBytes.insert(contentsOf: bytes, at: 0)
+        }
+        let end = position
+        position -= bytes.count
+        guard readsMatter else { return }
+        // It is one read now, whatever it was before.
+        let others = readEnds.filter { $0 <= position || $0 > end }
+        nextReadEnd = others.firstIndex { $0 > position } ?? others.count
+        readEnds = others
+        readEnds.insert(end, at: nextReadEnd)
+    }
+
+    /// Whether a reader of a delimited stream can have bytes; false at its end, too.
+    mutating func hasStreamBytes() throws(ParleyError) -> Bool {
+        guard putBackBytes.isEmpty else { return true }
+        while streamBytes.isEmpty, streamEnd == nil {
+            switch try nextEvent() {
+            case nil: return false
+            case .streamBytes(let bytes): streamBytes = bytes.indices
+            case .streamEnded: streamEnd = .streamEnded
+            case let event?: streamEnd = event
+            }
+        }
+        return !streamBytes.isEmpty
+    }
+}

@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Runs each fuzz target for SECONDS and says how many inputs it has tried. An input that fails is left in
+# Tests/Fuzz/Failures, where `make test` replays it. What libFuzzer learns on the way is kept in .build-fuzz.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-}
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || { echo "usage: scripts/fuzz.sh SECONDS" >&2; exit 2; }
+build=.build-fuzz
+# A crash that Swift's backtracer handles does not reach libFuzzer.
+export SWIFT_BACKTRACE=enable=no
+
+# The wire forms, and the few files with the names that they mention.
+sources=(Sources/Parley/Wire/*.swift Sources/Parley/{ParleyError,RPC,Peer,SocketAddress}.swift)
+
+# compile TARGET FLAG
+compile() {
+    swiftc -O -wmo -num-threads 1 -parse-as-library -module-name ParleyFuzz \
+        -swift-version 6 -enable-upcoming-feature NonisolatedNonsendingByDefault \
+        -enable-upcoming-feature ExistentialAny \
+        -sanitize=fuzzer -use-ld=lld -D FUZZ -D "$2" -import-objc-header Tests/Fuzz/Harness/heap.h \
+        "${sources[@]}" Tests/Fuzz/Harness/Entry.swift Tests/Fuzz/Targets/*.swift \
+        "$build/heap.o" -o "$build/$1"
+}
+
+# enlarge TARGET: inputs just below 1 MiB, which libFuzzer would take days to arrive at.
+enlarge() {
+    local folder=$build/large/$1 seed name
+    rm -rf "$folder" && mkdir -p "$folder"
+    for seed in "Tests/Fuzz/Corpus/$1"/*; do
+        name=$folder/$(basename "$seed")
+        # Behind the two bytes that say how it is used, the same over and over.
+        tail -c +3 "$seed" > "$name.part"
+        [ -s "$name.part" ] || continue
+        while [ "$(wc -c < "$name.part")" -lt 500000 ]; do
+            cat "$name.part" "$name.part" > "$name.twice" && mv "$name.twice" "$name.part"
+        done
+        head -c 2 "$seed" > "$name" && head -c 1048000 "$name.part" >> "$name" && rm "$name.part"
+    done
+}
+
+# run TARGET SECONDS MAX_LENGTH OPTION... : adds to `executions`, or says what failed and exits.
+run() {
+    local target=$1 log=$build/$1.log failures=Tests/Fuzz/Failures/$1 failure
+    touch "$build/started"
+    if ! "$build/$target" -timeout=1 -rss_limit_mb=256 -max_total_time="$2" -max_len="$3" \
+        -artifact_prefix="$failures/" -print_final_stats=1 "${@:4}" > "$log" 2>&1; then
+        grep -aE "Fatal error|ERROR: libFuzzer" "$log" >&2 || tail -n 20 "$log" >&2
+        failure=$(find "$failures" -type f -newer "$build/started" ! -name .gitkeep | head -n 1)
+        echo "$target: failed; the whole report is in $log" >&2
+        echo "replay it with: SWIFT_BACKTRACE=enable=no $build/$target ${failure:-FILE}" >&2
+        exit 1
+    fi
+    executions=$((executions + $(sed -n 's/^stat::number_of_executed_units: //p' "$log")))
+}
+
+mkdir -p "$build"
+clang -O2 -c Tests/Fuzz/Harness/heap.c -o "$build/heap.o"
+total=0
+for each in DefaultDecoder:FUZZ_DEFAULT_DECODER FramedDecoder:FUZZ_FRAMED_DECODER \
+    GOBDecoder:FUZZ_GOB_DECODER PeerState:FUZZ_PEER_STATE; do
+    target=${each%%:*}
+    found=$build/corpus/$target
+    mkdir -p "$found" "Tests/Fuzz/Failures/$target"
+    compile "$target" "${each##*:}"
+    enlarge "$target"
+    executions=0
+    started=$(date +%s)
+    # A tenth of the time goes to large inputs.
+    run "$target" $((seconds - seconds / 10)) 4096 \
+        "$found" "Tests/Fuzz/Corpus/$target" "Tests/Fuzz/Failures/$target"
+    run "$target" $((seconds / 10 + 1)) 1048575 -len_control=0 "$build/large/$target"
+    echo "$target: $executions executions in $(($(date +%s) - started)) s, no failure"
+    total=$((total + executions))
+done
+echo "all targets: $total executions, no failure"
