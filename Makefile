@@ -59,10 +59,11 @@ tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted
 fuzz: ## Each fuzz target for SECONDS (default: 60); what fails is left in Tests/Fuzz/Failures
 	scripts/fuzz.sh $(SECONDS)
 
-soak: deps ## A slow reader's memory, a large message's buffer, a million frames through a splitting proxy
+soak: deps ## A slow reader's memory, a large message's buffer, too few descriptors, a million frames
 	$(SWIFT) build -c release --product ParleySoak
 	.build/release/ParleySoak slow-reader
 	.build/release/ParleySoak large-message
+	.build/release/ParleySoak descriptors
 	.build/release/ParleySoak frames
 
 lint: deps ## Formatting, warnings, and what the library may link

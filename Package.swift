@@ -52,7 +52,7 @@ let package = Package(
         .target(name: "SplittingProxy", path: "Tests/SplittingProxy", swiftSettings: settings),
         .executableTarget(
             name: "ParleySoak",
-            dependencies: ["Parley", "SplittingProxy"],
+            dependencies: ["Parley", "SplittingProxy", .product(name: "Logging", package: "swift-log")],
             path: "Tests/Soak",
             swiftSettings: settings
         ),
@@ -69,7 +69,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ParleyCLITests",
-            dependencies: ["Parley", "ParleyCLI"],
+            dependencies: ["Parley", "ParleyCLI", "ParleySoak"],
             swiftSettings: settings
         ),
         // Replays what the fuzzers have found; scripts/fuzz.sh builds the fuzzers from the same files.

@@ -2,9 +2,9 @@
 // means something. Compiled in Swift 5 mode, which lets it.
 
 #if canImport(Glibc)
-import Glibc
+    import Glibc
 #elseif canImport(Darwin)
-import Darwin
+    import Darwin
 #endif
 
 /// Two of these count without a lock, for long enough to be at it together.
@@ -17,21 +17,21 @@ let counter = UnsafeMutablePointer<Int>.allocate(capacity: 1)
 counter.initialize(to: 0)
 
 #if canImport(Darwin)
-var first: pthread_t?
-var second: pthread_t?
-func wait(_ thread: pthread_t?) { if let thread { pthread_join(thread, nil) } }
-let body: @convention(c) (UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? = {
-    count($0)
-    return nil
-}
+    var first: pthread_t?
+    var second: pthread_t?
+    func wait(_ thread: pthread_t?) { if let thread { pthread_join(thread, nil) } }
+    let body: @convention(c) (UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? = {
+        count($0)
+        return nil
+    }
 #else
-var first = pthread_t()
-var second = pthread_t()
-func wait(_ thread: pthread_t) { pthread_join(thread, nil) }
-let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = {
-    count($0!)
-    return nil
-}
+    var first = pthread_t()
+    var second = pthread_t()
+    func wait(_ thread: pthread_t) { pthread_join(thread, nil) }
+    let body: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = {
+        count($0!)
+        return nil
+    }
 #endif
 
 pthread_create(&first, nil, body, counter)

@@ -12,6 +12,8 @@ import Foundation
             case ("slow-reader", 2): try await SlowReader.send(to: arguments.last!)
             case ("large-message", 1): try await LargeMessage.receive()
             case ("large-message", 2): try await LargeMessage.send(to: arguments.last!)
+            case ("descriptors", 1): try await Descriptors.receive()
+            case ("descriptors", 2): try await Descriptors.send(to: arguments.last!)
             case ("frames", 1): try await Frames.run(count: 1_000_000)
             case ("frames", 2): try await Frames.run(count: Int(arguments.last!) ?? 0)
             default: usage()
@@ -20,7 +22,7 @@ import Foundation
     }
 
     private static func usage() -> Bool {
-        print("usage: ParleySoak slow-reader | large-message | frames [COUNT]")
+        print("usage: ParleySoak slow-reader | large-message | descriptors | frames [COUNT]")
         return false
     }
 

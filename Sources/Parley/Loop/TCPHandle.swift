@@ -340,7 +340,9 @@ extension TCPHandle {
             // tcp(7): SIOCOUTQ counts what was written and is not acknowledged yet, the FIN included. On a socket
             // that was reset it stays as it was, and nothing will change it.
             var unacknowledged: Int32 = 0
-            guard ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0, unacknowledged > 0 else { return true }
+            guard ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0, unacknowledged > 0 else {
+                return true
+            }
             var state: UInt8 = 0
             var size = socklen_t(MemoryLayout<UInt8>.size)
             let isKnown = getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &state, &size) == 0
