@@ -304,6 +304,15 @@ import Testing
         }
     }
 
+    @Test func `an address that no route leads to is unreachable`() async throws {
+        try await withNodes(.tcp) { nodes in
+            // The kernel refuses to connect to the broadcast address before anything is sent.
+            let failure = try await error { try await nodes.make().dial("255.255.255.255:9") }
+            #expect(failure.code == .unreachable)
+            #expect(failure.message.contains("255.255.255.255:9"))
+        }
+    }
+
     @Test func `a dial that nobody answers times out, or is cancelled, or closed`() async throws {
         try await withNodes(.tcp) { nodes in
             let hole = try BlackHole()

@@ -214,6 +214,42 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
+    func `an onPeer that never returns is timed out, and onDisconnect comes all the same`(kind: Kind)
+        async throws
+    {
+        try await withNodes(kind) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening()
+            let (never, end) = AsyncStream<Void>.makeStream()
+            let stuck = nodes.make {
+                $0.handshakeTimeout = .milliseconds(50)
+                // Deaf to cancellation too.
+                $0.onPeer = { _ in await Task { for await _ in never {} }.value }
+                $0.onDisconnect = { gone.add($1) }
+            }
+            #expect(try await error { try await stuck.dial(server.address) }.code == .timedOut)
+            #expect(try await gone.next().code == .timedOut)
+            #expect(stuck.peers.isEmpty)
+            end.finish()
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a cancelled openStream leaves the one that is open alone`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let writer = try await peer.openStream()
+            let waiting = Task { _ = try await peer.openStream() }
+            waiting.cancel()
+            let thrown = await #expect(throws: ParleyError.self) { try await waiting.value }
+            #expect(thrown?.code == .cancelled)
+            try await writer.write([1, 2, 3])
+            #expect(try await server.nextRPC().peer.read(exactly: 3) == [1, 2, 3])
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
     func `onPeer comes before the first RPC, and onDisconnect once after both`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let events = Events<String>()

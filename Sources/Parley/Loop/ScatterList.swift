@@ -1,0 +1,45 @@
+import CLibUV
+
+extension WireBuffer {
+    /// Lends the pieces to `body` as libuv's scatter list.
+    func withBuffers(_ body: (UnsafeMutableBufferPointer<uv_buf_t>) -> Void) {
+        func lend(_ bytes: UnsafeRawBufferPointer) -> uv_buf_t {
+            // libuv declares the base mutable and does not write to it.
+            uv_buf_t(
+                base: UnsafeMutableRawPointer(mutating: bytes.baseAddress!).assumingMemoryBound(
+                    to: CChar.self
+                ),
+                len: bytes.count
+            )
+        }
+        if segments.isEmpty {
+            tail.withUnsafeBytes { bytes in
+                var buffer = lend(bytes)
+                withUnsafeMutablePointer(to: &buffer) {
+                    body(UnsafeMutableBufferPointer(start: $0, count: 1))
+                }
+            }
+            return
+        }
+        var buffers = segments.map { $0.withUnsafeBytes(lend) }
+        if !tail.isEmpty { buffers.append(tail.withUnsafeBytes(lend)) }
+        buffers.withUnsafeMutableBufferPointer { body($0) }
+    }
+}
+
+extension UnsafeMutableBufferPointer where Element == uv_buf_t {
+    /// What is left of the scatter list when its first `count` bytes are gone.
+    func dropBytes(_ count: Int) -> SubSequence {
+        var rest = self[...]
+        var count = count
+        while let first = rest.first, count >= first.len {
+            count -= first.len
+            rest.removeFirst()
+        }
+        if count > 0, !rest.isEmpty {
+            let first = rest[rest.startIndex]
+            self[rest.startIndex] = uv_buf_t(base: first.base + count, len: first.len - count)
+        }
+        return rest
+    }
+}
