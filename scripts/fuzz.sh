@@ -9,8 +9,8 @@ build=.build-fuzz
 # A crash that Swift's backtracer handles does not reach libFuzzer.
 export SWIFT_BACKTRACE=enable=no
 
-# The wire forms, and the few files with the names that they mention.
-sources=(Sources/Parley/Wire/*.swift Sources/Parley/{ParleyError,RPC,Peer,SocketAddress}.swift)
+# The wire forms, and the error that they throw.
+sources=(Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift)
 
 # compile TARGET FLAG
 compile() {

@@ -1,11 +1,3 @@
-/// The first byte of every frame in the reference's wire form.
-public enum MessageType: UInt8, Sendable {
-    /// A message follows.
-    case message = 0x1
-    /// Raw stream bytes follow, until the receiver calls ``Peer/closeStream()``.
-    case stream = 0x2
-}
-
 /// One thing that a peer sent: a whole message, or the news that a stream begins.
 ///
 /// RPCs of one peer arrive in the order in which it sent them.

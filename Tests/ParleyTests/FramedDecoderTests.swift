@@ -65,6 +65,21 @@ import Testing
         }
     }
 
+    @Test func `a long reason is cut between characters`() throws {
+        var encoder = FramedDecoder()
+        var buffer = WireBuffer()
+        try encoder.encodeStreamOpening(header: [], into: &buffer)
+        #expect(
+            encoder.encodeStreamAbort(
+                code: 1,
+                reason: "x" + String(repeating: "ä", count: 600),
+                into: &buffer
+            )
+        )
+        let decoded = try events([buffer.contiguous[...]])
+        #expect(decoded.last == .streamAborted(code: 1, reason: "x" + String(repeating: "ä", count: 511)))
+    }
+
     @Test func `a message is a slice of the block that brought it`() throws {
         var input: ArraySlice<UInt8> = [9, 1, 0, 0, 0, 2, 7, 8]
         input.removeFirst()

@@ -225,11 +225,18 @@ extension FramedDecoder {
         reason: String,
         into output: inout WireBuffer
     ) -> Bool {
-        let text = Array(reason.utf8.prefix(Self.maxReasonBytes))
+        let text = Self.utf8(reason, maxBytes: Self.maxReasonBytes)
         appendHeader(.streamAbort, 4 + text.count, into: &output)
         output.append(bigEndian: code)
         output.append(text)
         return true
+    }
+
+    /// As many whole characters as fit.
+    private static func utf8(_ text: String, maxBytes: Int) -> [UInt8] {
+        var bytes = Array(text.utf8.prefix(maxBytes))
+        while !bytes.isEmpty, String(validating: bytes, as: UTF8.self) == nil { bytes.removeLast() }
+        return bytes
     }
 
     private func append(
