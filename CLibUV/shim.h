@@ -8,7 +8,6 @@
 
 static inline uv_handle_t *clibuv_tcp_as_handle(uv_tcp_t *tcp) { return (uv_handle_t *)tcp; }
 static inline uv_stream_t *clibuv_tcp_as_stream(uv_tcp_t *tcp) { return (uv_stream_t *)tcp; }
-static inline uv_handle_t *clibuv_stream_as_handle(uv_stream_t *stream) { return (uv_handle_t *)stream; }
 static inline uv_handle_t *clibuv_async_as_handle(uv_async_t *async) { return (uv_handle_t *)async; }
 static inline uv_handle_t *clibuv_timer_as_handle(uv_timer_t *timer) { return (uv_handle_t *)timer; }
 static inline uv_handle_t *clibuv_prepare_as_handle(uv_prepare_t *prepare) { return (uv_handle_t *)prepare; }

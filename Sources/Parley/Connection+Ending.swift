@@ -18,7 +18,7 @@ extension Connection {
             guard outbound.life.reason == nil else { return nil }
             if case .greeting = outbound.life { outbound.greetingFailure = greetingFailure }
             outbound.life = .closing(reason)
-            return [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()]
+            return outbound.wakeEverybody()
         }
         guard let woken else { return }
         let readers = inbound.withLock { inbound in
@@ -36,7 +36,7 @@ extension Connection {
             guard !outbound.isEnded else { return nil }
             // An orderly end that gets stuck keeps the reason for which it began.
             outbound.life = .ended(outbound.life.reason ?? reason)
-            return ([outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()], outbound.isCutOff)
+            return (outbound.wakeEverybody(), outbound.isCutOff)
         }
         guard let (woken, isCutOff) = change else { return }
         let readers = inbound.withLock { inbound in
@@ -128,7 +128,7 @@ extension Connection {
                 if outbound.life.reason == nil { outbound.life = .closing(error) }
                 outbound.buffer = WireBuffer()
                 outbound.queue = []
-                return [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()]
+                return outbound.wakeEverybody()
             }, inbound.withLock { $0.isReading }
         )
         for waiters in woken { waiters.resume() }
@@ -154,7 +154,7 @@ extension Connection {
         let (reason, woken) = outbound.withLock { outbound in
             let reason = outbound.life.reason ?? ParleyError(.closed, "the connection is closed")
             outbound.life = .ended(reason)
-            return (reason, [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()])
+            return (reason, outbound.wakeEverybody())
         }
         for waiters in woken { waiters.resume() }
         inbound.withLock { inbound in
@@ -168,6 +168,11 @@ extension Connection {
 extension Connection.Outbound {
     fileprivate var isEnded: Bool {
         if case .ended = life { true } else { false }
+    }
+
+    /// Takes out all who wait: to send, or for the connection to change.
+    fileprivate mutating func wakeEverybody() -> [WaitQueue.Woken] {
+        [senders.wakeAll(), lifeWaiters.wakeAll()]
     }
 
     /// Whether closing now loses something that was accepted, or leaves a stream without its end: the other side
