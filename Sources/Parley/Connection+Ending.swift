@@ -73,6 +73,25 @@ extension Connection {
             fail(reason)
             throw reason
         }
+        try throwGreetingFailure()
+    }
+
+    /// Calls `completion` once, on the loop's thread, when the greeting has ended.
+    func whenGreeted(_ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
+        let finish: @Sendable () -> Void = { [self] in
+            loop.execute { [self] in
+                completion(Result { try throwGreetingFailure() }.map { self })
+            }
+        }
+        let isUnderWay = outbound.notify(
+            in: \.lifeWaiters,
+            unless: { if case .greeting = $0.life { false } else { true } },
+            finish
+        )
+        if !isUnderWay { finish() }
+    }
+
+    private func throwGreetingFailure() throws {
         try outbound.withLock { outbound in
             // A peer that was greeted and has gone since is returned all the same: it may have sent something.
             guard !outbound.isGreeted else { return }
@@ -166,7 +185,7 @@ extension Connection {
 }
 
 extension Connection.Outbound {
-    fileprivate var isEnded: Bool {
+    var isEnded: Bool {
         if case .ended = life { true } else { false }
     }
 

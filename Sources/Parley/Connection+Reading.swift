@@ -7,16 +7,7 @@ extension Connection {
             throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(remoteAddress)")
         }
         while true {
-            let (result, epoch, resumesReading) = try withInbound {
-                inbound throws(ParleyError) in
-                if let closed = inbound.closed { throw closed }
-                try checkDeadline(inbound.readDeadline, "reading")
-                let result = try inbound.state.read(upTo: count)
-                if case .bytes = result { inbound.streamActivity = .now }
-                let resumesReading = !inbound.isReading && inbound.state.wantsInput(isReading: false)
-                return (result, inbound.readers.epoch, resumesReading)
-            }
-            if resumesReading { loop.perform { [self] in settleReading() } }
+            let (result, epoch) = try tryRead(upTo: count)
             switch result {
             case .bytes(let bytes): return bytes
             case .end: return nil
@@ -26,6 +17,21 @@ extension Connection {
                 throw .cancelled("reading from \(remoteAddress)")
             }
         }
+    }
+
+    /// Reads what there is now; the number says since when a wait for more has to count.
+    func tryRead(upTo count: Int) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt) {
+        let (result, epoch, resumesReading) = try withInbound {
+            inbound throws(ParleyError) in
+            if let closed = inbound.closed { throw closed }
+            try checkDeadline(inbound.readDeadline, "reading")
+            let result = try inbound.state.read(upTo: count)
+            if case .bytes = result { inbound.streamActivity = .now }
+            let resumesReading = !inbound.isReading && inbound.state.wantsInput(isReading: false)
+            return (result, inbound.readers.epoch, resumesReading)
+        }
+        if resumesReading { loop.perform { [self] in settleReading() } }
+        return (result, epoch)
     }
 
     /// See ``Peer/read(exactly:)``.
@@ -70,7 +76,8 @@ extension Connection {
     /// See ``Peer/closeStream()``.
     public func closeStream() {
         let wasOpen = inbound.withLock { $0.state.closeStream() }
-        if wasOpen { loop.perform { [self] in receive() } }
+        // Never at once: a callback that closes the stream it is told of would nest as deep as streams have arrived.
+        if wasOpen { loop.execute { [self] in receive() } }
     }
 
     /// Drops the peer when its stream's reader takes too long. The loop's thread only.

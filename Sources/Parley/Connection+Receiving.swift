@@ -30,8 +30,7 @@ extension Connection: LinkOwner {
     /// Changes the state by `input`, delivers what can be decoded of it, and decides whether to read on.
     func receive(_ input: (inout PeerState) -> Void = { _ in }) {
         loop.assertIsCurrent()
-        guard let inbox = node.inbox else { return }
-        let space = inbox.space
+        guard let space = node.space else { return }
         var rpcs = node.takeScratch()
         var failure: ParleyError?
         let (readers, finalReason, isStream) = inbound.withLock { inbound in
@@ -51,7 +50,7 @@ extension Connection: LinkOwner {
             isLargeFrameAwaited = inbound.state.awaitsLargeFrame
             return (readers, inbound.state.finalReason, isStream)
         }
-        let spaceLeft = rpcs.isEmpty ? space : inbox.offer(rpcs)
+        let spaceLeft = rpcs.isEmpty ? space : node.deliver(rpcs)
         let isFilling = spaceLeft == 0 && !rpcs.isEmpty
         node.returnScratch(rpcs)
         readers.resume()

@@ -3,24 +3,28 @@
 extension Connection: Peer {
     /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``.
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        while let epoch = try accept(
-            .raw,
-            { (outbound) throws(ParleyError) in
-                try outbound.encode { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
-            }
-        ) { try await waitToSend(since: epoch) }
+        while let epoch = try trySend(bytes) { try await waitToSend(since: epoch) }
     }
 
     /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``.
     public func send(message: ArraySlice<UInt8>) async throws(ParleyError) {
-        while let epoch = try accept(
-            .message,
-            { (outbound) throws(ParleyError) in
-                try outbound.encode { (encoder, buffer) throws(ParleyError) in
-                    try encoder.encode(message: message, into: &buffer)
-                }
+        while let epoch = try trySend(message: message) { try await waitToSend(since: epoch) }
+    }
+
+    /// Sends raw bytes if that is possible now; otherwise returns what to pass to ``waitToSend(since:)``.
+    func trySend(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> UInt? {
+        try accept(.raw) { (outbound) throws(ParleyError) in
+            try outbound.encode { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
+        }
+    }
+
+    /// The same for a message.
+    func trySend(message: ArraySlice<UInt8>) throws(ParleyError) -> UInt? {
+        try accept(.message) { (outbound) throws(ParleyError) in
+            try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                try encoder.encode(message: message, into: &buffer)
             }
-        ) { try await waitToSend(since: epoch) }
+        }
     }
 
     /// What a send is made of, since an open stream keeps messages and other streams waiting.

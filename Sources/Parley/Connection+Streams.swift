@@ -3,17 +3,32 @@
 extension Connection {
     /// See ``Peer/openStream(header:)``.
     public func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
-        var number: UInt64 = 0
-        while let epoch = try accept(
-            .streamOpening,
-            { (outbound) throws(ParleyError) in
-                try outbound.encode { (encoder, buffer) throws(ParleyError) in
-                    try encoder.encodeStreamOpening(header: header, into: &buffer)
-                }
-                number = outbound.streamCount &+ 1
+        while true {
+            switch try tryOpenStream(header: header) {
+            case .opened(let writer): return writer
+            case .wait(let epoch): try await waitToSend(since: epoch)
             }
-        ) { try await waitToSend(since: epoch) }
-        return ConnectionStreamWriter(self, stream: number)
+        }
+    }
+
+    /// What came of trying to open a stream.
+    enum StreamOpening {
+        case opened(ConnectionStreamWriter)
+        /// Pass this to ``waitToSend(since:)``, and try again.
+        case wait(UInt)
+    }
+
+    /// Opens a stream if that is possible now.
+    func tryOpenStream(header: ArraySlice<UInt8>) throws(ParleyError) -> StreamOpening {
+        var number: UInt64 = 0
+        let epoch = try accept(.streamOpening) { (outbound) throws(ParleyError) in
+            try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                try encoder.encodeStreamOpening(header: header, into: &buffer)
+            }
+            number = outbound.streamCount &+ 1
+        }
+        if let epoch { return .wait(epoch) }
+        return .opened(ConnectionStreamWriter(self, stream: number))
     }
 
     /// Ends a stream with what `encode` appends, and lets the next message or stream through. Never waits: an end is
@@ -42,8 +57,8 @@ extension Connection {
 }
 
 /// The writer that ``Connection/openStream(header:)`` returns.
-final class ConnectionStreamWriter: StreamWriter {
-    private let connection: Connection
+package final class ConnectionStreamWriter: StreamWriter {
+    let connection: Connection
     /// Which of the connection's streams it writes.
     private let stream: UInt64
 
@@ -60,15 +75,17 @@ final class ConnectionStreamWriter: StreamWriter {
         }
     }
 
-    func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        while let epoch = try connection.accept(
-            .streamBytes(of: stream),
-            { (outbound) throws(ParleyError) in
-                try outbound.encode { (encoder, buffer) throws(ParleyError) in
-                    if !bytes.isEmpty { encoder.encodeStreamBytes(bytes, into: &buffer) }
-                }
+    package func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
+        while let epoch = try tryWrite(bytes) { try await connection.waitToSend(since: epoch) }
+    }
+
+    /// Writes if that is possible now; otherwise returns what to pass to ``Connection/waitToSend(since:)``.
+    func tryWrite(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> UInt? {
+        try connection.accept(.streamBytes(of: stream)) { (outbound) throws(ParleyError) in
+            try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                if !bytes.isEmpty { encoder.encodeStreamBytes(bytes, into: &buffer) }
             }
-        ) { try await connection.waitToSend(since: epoch) }
+        }
     }
 
     /// Writes a part of a file: the kernel moves it, unless the wire form has to see the bytes.
@@ -86,14 +103,19 @@ final class ConnectionStreamWriter: StreamWriter {
         if !isAccepted { try await write(range.file.read(at: range.offset, count: range.count)) }
     }
 
-    func finish() async throws(ParleyError) {
+    package func finish() async throws(ParleyError) { try finishNow() }
+
+    /// Never waits: an end is small.
+    package func finishNow() throws(ParleyError) {
         _ = try connection.endStream(stream) { (encoder, buffer) in
             encoder.encodeStreamEnd(into: &buffer)
             return true
         }
     }
 
-    func abort(code: UInt32, reason: String) async {
+    package func abort(code: UInt32, reason: String) async { abortNow(code: code, reason: reason) }
+
+    package func abortNow(code: UInt32, reason: String) {
         let isSaid = try? connection.endStream(stream) { (encoder, buffer) in
             encoder.encodeStreamAbort(code: code, reason: reason, into: &buffer)
         }

@@ -16,7 +16,11 @@ public class Connection: @unchecked Sendable {
     /// See ``Peer/remoteAddress``.
     public let remoteAddress: SocketAddress
 
-    let node: Node
+    /// What it is known by in its node: unique there for ever, and never zero once the node has taken it in. Set
+    /// before anybody else knows the connection.
+    package internal(set) var number: UInt64 = 0
+
+    package let node: Node
     let inbound: Lock<Inbound>
     let outbound: Lock<Outbound>
 

@@ -12,8 +12,18 @@ public final class Inbox: Sendable {
         var isFinished = false
         var consumers = WaitQueue()
         var producers: [@Sendable () -> Void] = []
+        /// Raised while a consumer would not have to wait.
+        var signal: PollableSignal?
+        var isSignalled = false
 
         var count: Int { queue.count &- head }
+
+        /// Keeps the signal in step. Its calls do not block, and only under the lock they come in the right order.
+        mutating func settleSignal() {
+            guard let signal, isSignalled != (count > 0 || isFinished) else { return }
+            isSignalled.toggle()
+            if isSignalled { signal.raise() } else { signal.lower() }
+        }
 
         /// Drops the places of taken RPCs: all at once when it is empty, and otherwise when they are the larger part.
         mutating func removeTaken() {
@@ -69,6 +79,7 @@ public final class Inbox: Sendable {
                 state.queue.append(rpc)
                 state.payloadBytes &+= rpc.payload.count
             }
+            state.settleSignal()
             return (state.consumers.wake(atMost: rpcs.count), space(state))
         }
         woken.resume()
@@ -89,6 +100,7 @@ public final class Inbox: Sendable {
     public func finish() {
         let (woken, producers) = state.withLock { state in
             state.isFinished = true
+            state.settleSignal()
             defer { state.producers = [] }
             return (state.consumers.wakeAll(), state.producers)
         }
@@ -118,23 +130,72 @@ public final class Inbox: Sendable {
         }
     }
 
+    /// Up to `limit` RPCs, at least one; blocks the thread until there is one.
+    ///
+    /// - Returns: nil when the inbox is finished and empty.
+    /// - Throws: `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread, `timedOut`.
+    package func next(atMost limit: Int, _ patience: Patience) throws(ParleyError) -> [RPC]? {
+        while true {
+            let (taken, isOver) = tryTake { state in
+                let end = min(state.queue.count, state.head &+ max(1, limit))
+                var rpcs: [RPC] = []
+                rpcs.reserveCapacity(end &- state.head)
+                while state.head < end, let rpc = state.queue[state.head].take() {
+                    state.head &+= 1
+                    state.payloadBytes &-= rpc.payload.count
+                    rpcs.append(rpc)
+                }
+                return rpcs
+            }
+            if taken != nil || isOver { return taken }
+            guard case .until(let deadline) = patience else {
+                throw ParleyError(.wouldBlock, "no message has arrived yet")
+            }
+            guard !EventLoop.isCurrentThreadALoop else {
+                throw ParleyError(.wouldDeadlock, "waiting for a message would block an event loop's thread")
+            }
+            guard state.block(in: \.consumers, until: deadline, unless: { $0.count > 0 || $0.isFinished })
+            else {
+                throw ParleyError(.timedOut, "no message arrived in time")
+            }
+        }
+    }
+
+    /// A descriptor that is readable while there is something to consume, or the end; made with the first call.
+    package func pollableDescriptor() throws(ParleyError) -> Int32 {
+        try state.withLock { state throws(ParleyError) in
+            if let signal = state.signal { return signal.descriptor }
+            let signal = try PollableSignal()
+            state.signal = signal
+            state.settleSignal()
+            return signal.descriptor
+        }
+    }
+
     private func take<Taken>(_ body: (inout State) -> Taken?) async -> Taken? {
         while true {
-            let (taken, isOver, producers) = state.withLock { state in
-                let taken = state.count > 0 ? body(&state) : nil
-                var producers: [@Sendable () -> Void] = []
-                if !state.producers.isEmpty, isHalfFree(state) {
-                    swap(&producers, &state.producers)
-                }
-                state.removeTaken()
-                return (taken, taken == nil && state.isFinished, producers)
-            }
-            for producer in producers { producer() }
+            let (taken, isOver) = tryTake(body)
             if taken != nil || isOver { return taken }
             guard await state.wait(in: \.consumers, unless: { $0.count > 0 || $0.isFinished }) else {
                 return nil
             }
         }
+    }
+
+    /// Takes what there is now; tells whether nothing more can come.
+    private func tryTake<Taken>(_ body: (inout State) -> Taken?) -> (taken: Taken?, isOver: Bool) {
+        let (taken, isOver, producers) = state.withLock { state in
+            let taken = state.count > 0 ? body(&state) : nil
+            var producers: [@Sendable () -> Void] = []
+            if !state.producers.isEmpty, isHalfFree(state) {
+                swap(&producers, &state.producers)
+            }
+            state.removeTaken()
+            state.settleSignal()
+            return (taken, taken == nil && state.isFinished, producers)
+        }
+        for producer in producers { producer() }
+        return (taken, isOver)
     }
 }
 

@@ -3,9 +3,10 @@ import Logging
 /// What every transport of this library shares: the connections, their greeting and their end, and the inbox.
 ///
 /// A transport brings links (sockets, or pipes in memory) with ``adopt(_:)``; the node does the rest.
-final class Node: @unchecked Sendable {
-    let options: TransportOptions
-    let loop = EventLoop()
+package final class Node: @unchecked Sendable {
+    package let options: TransportOptions
+    package let loop = EventLoop()
+    let observer: (any LoopObserver)?
     /// Nil once everything is closed: RPCs that nobody consumed lead back here through their peers. The transport
     /// keeps it for its consumers. The loop's thread only.
     private(set) var inbox: Inbox?
@@ -15,9 +16,9 @@ final class Node: @unchecked Sendable {
     private var scratch: [RPC] = []
 
     private struct State {
-        var connections: [ObjectIdentifier: Entry] = [:]
+        var connections = SlotTable<Entry>()
         /// Gone while `onPeer` was running: `onDisconnect` comes after it.
-        var goneWhileAnnounced: [ObjectIdentifier: Gone] = [:]
+        var goneWhileAnnounced: [UInt64: Gone] = [:]
         var closing: Task<Void, Never>?
         var isEmpty = WaitQueue()
         var listening = Listening.no
@@ -50,16 +51,24 @@ final class Node: @unchecked Sendable {
         case announcing
         case greeted
         case refused
+        /// The observer is hearing of its end.
+        case gone
     }
 
-    init(_ options: TransportOptions, inbox: Inbox) {
+    init(_ options: TransportOptions, inbox: Inbox, observer: (any LoopObserver)? = nil) {
         self.options = options
         self.inbox = inbox
+        self.observer = observer
     }
 
     /// The peers that are greeted and connected.
     var peers: [any Peer] {
-        state.withLock { $0.connections.values.filter { $0.stage == .greeted }.map(\.connection) }
+        state.withLock { $0.connections.elements.filter { $0.stage == .greeted }.map(\.connection) }
+    }
+
+    /// The connection under `number`, from the handshake until its end was told.
+    package func connection(_ number: UInt64) -> Connection? {
+        state.withLock { $0.connections[number]?.connection }
     }
 
     /// Throws once ``close()`` was called.
@@ -68,6 +77,18 @@ final class Node: @unchecked Sendable {
             throw ParleyError(.closed, "the transport is closed")
         }
     }
+
+    /// How many RPCs may be delivered now; nil when nobody takes them any more. The loop's thread only.
+    var space: Int? { takesRPCs ? .max : inbox?.space }
+
+    /// Hands RPCs to whoever takes them; returns the space that is left. The loop's thread only.
+    func deliver(_ rpcs: [RPC]) -> Int {
+        guard let observer, takesRPCs else { return inbox?.offer(rpcs) ?? 0 }
+        observer.didReceive(rpcs)
+        return .max
+    }
+
+    private var takesRPCs: Bool { observer?.takesRPCs == true }
 
     func takeScratch() -> [RPC] {
         var taken: [RPC] = []
@@ -135,21 +156,21 @@ extension Node {
         loop.assertIsCurrent()
         let isOpen = state.withLock { state in
             guard state.closing == nil else { return false }
-            state.connections[ObjectIdentifier(connection)] = Entry(connection: connection)
+            connection.number = state.connections.insert(Entry(connection: connection))
             return true
         }
         guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
         let timeout = options.handshakeTimeout
-        guard options.handshake != nil || options.onPeer != nil else { return finishGreeting(connection) }
+        guard options.handshake != nil || options.onPeer != nil else { return announce(connection) }
         connection.timer(\.greeting).start(after: timeout) { [self] in
             connection.fail(
                 ParleyError(.timedOut, "greeting \(connection.remoteAddress) took longer than \(timeout)")
             )
-            state.withLock { $0.connections[ObjectIdentifier(connection)]?.greeting }?.cancel()
+            state.withLock { $0.connections[connection.number]?.greeting }?.cancel()
         }
         connection.settleReading()
         let greeting = Task { await greet(connection) }
-        state.withLock { $0.connections[ObjectIdentifier(connection)]?.greeting = greeting }
+        state.withLock { $0.connections[connection.number]?.greeting = greeting }
     }
 
     private func greet(_ connection: Connection) async {
@@ -163,8 +184,8 @@ extension Node {
             )
         }
         let isThere = state.withLock { state in
-            state.connections[ObjectIdentifier(connection)]?.stage = .announcing
-            return state.connections[ObjectIdentifier(connection)] != nil
+            if options.onPeer != nil { state.connections[connection.number]?.stage = .announcing }
+            return state.connections[connection.number] != nil
         }
         guard isThere else { return }
         do {
@@ -173,15 +194,31 @@ extension Node {
             let what = "onPeer refused \(connection.remoteAddress): \(error)"
             connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
         }
-        finishGreeting(connection)
+        if observer == nil {
+            finishGreeting(connection)
+        } else {
+            loop.execute { [self] in announce(connection) }
+        }
         tellIfGone(connection)
+    }
+
+    /// Lets the observer refuse it, and opens it. The loop's thread, where there is an observer.
+    private func announce(_ connection: Connection) {
+        if observer != nil, self.connection(connection.number) == nil { return }
+        do {
+            try observer?.peerDidConnect(connection)
+        } catch {
+            let what = "\(connection.remoteAddress) was refused: \(error)"
+            connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
+        }
+        finishGreeting(connection)
     }
 
     private func finishGreeting(_ connection: Connection) {
         let isOpen = connection.open()
         state.withLock { state in
-            state.connections[ObjectIdentifier(connection)]?.stage = isOpen ? .greeted : .refused
-            state.connections[ObjectIdentifier(connection)]?.greeting = nil
+            state.connections[connection.number]?.stage = isOpen ? .greeted : .refused
+            state.connections[connection.number]?.greeting = nil
         }
         guard isOpen else { return }
         log(.info, "peer connected", connection)
@@ -194,11 +231,12 @@ extension Node {
 extension Node {
     /// The connection's link is closed. The loop's thread only, once for each connection.
     func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
-        let id = ObjectIdentifier(connection)
+        let number = connection.number
+        tellObserver(connection, reason)
         let (entry, woken) = state.withLock { state in
-            let entry = state.connections.removeValue(forKey: id)
+            let entry = state.connections.remove(number)
             if entry?.stage == .announcing {
-                state.goneWhileAnnounced[id] = Gone(connection: connection, reason: reason)
+                state.goneWhileAnnounced[number] = Gone(connection: connection, reason: reason)
             }
             return (entry, state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken())
         }
@@ -214,14 +252,24 @@ extension Node {
             tellIfGone(connection)
         }
         let isToldAlready = state.withLock { state in
-            state.goneWhileAnnounced[id]?.timeout = timeout
-            return state.goneWhileAnnounced[id] == nil
+            state.goneWhileAnnounced[number]?.timeout = timeout
+            return state.goneWhileAnnounced[number] == nil
         }
         if isToldAlready { timeout.cancel() }
     }
 
+    private func tellObserver(_ connection: Connection, _ reason: ParleyError) {
+        guard let observer else { return }
+        let isKnown = state.withLock { state in
+            let stage = state.connections[connection.number]?.stage
+            if stage != .announcing { state.connections[connection.number]?.stage = .gone }
+            return stage != nil
+        }
+        if isKnown { observer.peerDidDisconnect(connection, reason) }
+    }
+
     private func tellIfGone(_ connection: Connection) {
-        let gone = state.withLock { $0.goneWhileAnnounced.removeValue(forKey: ObjectIdentifier(connection)) }
+        let gone = state.withLock { $0.goneWhileAnnounced.removeValue(forKey: connection.number) }
         guard let gone else { return }
         gone.timeout?.cancel()
         tellGone(gone.connection, gone.reason)
@@ -265,7 +313,7 @@ extension Node {
 
     private func closeEverything() async {
         let (stops, connections) = state.withLock {
-            ($0.stops.values, $0.connections.values.map(\.connection))
+            ($0.stops.values, $0.connections.elements.map(\.connection))
         }
         loop.execute { for stop in stops { stop() } }
         let reason = ParleyError(.closed, "the transport was closed")

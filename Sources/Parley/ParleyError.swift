@@ -79,6 +79,12 @@ extension ParleyError {
         public static let fileNotFound = Code(rawValue: -25)
         /// Any other failure that the system reported; see ``ParleyError/systemCode``.
         public static let system = Code(rawValue: -23)
+        /// C only: no peer has this number any more.
+        public static let noSuchPeer = Code(rawValue: -64)
+        /// C only: a call that would block, on the thread whose work it would wait for.
+        public static let wouldDeadlock = Code(rawValue: -65)
+        /// C only: a call that may not wait, and would have to.
+        public static let wouldBlock = Code(rawValue: -66)
     }
 }
 
@@ -94,7 +100,8 @@ extension ParleyError.Code: CustomStringConvertible {
         .handshakeFailed: "handshakeFailed", .peerRefused: "peerRefused",
         .tooManyOpenFiles: "tooManyOpenFiles", .permissionDenied: "permissionDenied",
         .streamAborted: "streamAborted", .fileExists: "fileExists", .fileNotFound: "fileNotFound",
-        .system: "system",
+        .system: "system", .noSuchPeer: "noSuchPeer", .wouldDeadlock: "wouldDeadlock",
+        .wouldBlock: "wouldBlock",
     ]
 
     /// The constant's name, for logs.

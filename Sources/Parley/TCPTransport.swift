@@ -12,13 +12,18 @@
 ///
 /// Source: `TCPTransport` of the reference.
 public final class TCPTransport: Transport {
-    private let inbox: Inbox
-    private let node: Node
+    package let inbox: Inbox
+    package let node: Node
 
     /// A node that neither listens nor is connected yet.
-    public init(_ options: TransportOptions = TransportOptions()) {
+    public convenience init(_ options: TransportOptions = TransportOptions()) {
+        self.init(options, observer: nil)
+    }
+
+    /// The same, with somebody who hears of everything on the loop's thread.
+    package init(_ options: TransportOptions, observer: (any LoopObserver)?) {
         inbox = Inbox(capacity: options.inboxCapacity, capacityBytes: options.inboxCapacityBytes)
-        node = Node(options, inbox: inbox)
+        node = Node(options, inbox: inbox, observer: observer)
     }
 
     /// See ``Transport/address``.
@@ -133,22 +138,68 @@ extension TCPTransport {
     }
 
     private func connect(to target: SocketAddress) async throws(ParleyError) -> TCPPeer {
-        try await node.loop.wait { [node] (loop, finish: @escaping (Result<TCPPeer, ParleyError>) -> Void) in
-            let dialing = Dialing()
-            let dialer = Dialer(to: target, timeout: node.options.dialTimeout, on: loop) { result in
-                node.unregister(dialing)
-                finish(result.flatMap { handle in node.adopt(handle, dialed: target) })
-            }
-            let isOpen = node.register(dialing) {
-                dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
-            }
-            if isOpen {
-                dialer.start()
-            } else {
-                dialer.cancel(ParleyError(.closed, "the transport is closed"))
-            }
-            return { dialer.cancel($0) }
+        try await node.loop.wait { [self] (_, finish: @escaping (Result<TCPPeer, ParleyError>) -> Void) in
+            startDialing(target, finish: finish)
         }
+    }
+
+    /// Connects to `target` and begins to greet it. The loop's thread only, and `finish` is called there.
+    private func startDialing(
+        _ target: SocketAddress,
+        finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
+    ) -> EventLoop.Cancel {
+        let dialing = Dialing()
+        let dialer = Dialer(to: target, timeout: node.options.dialTimeout, on: node.loop) { [node] result in
+            node.unregister(dialing)
+            finish(result.flatMap { handle in node.adopt(handle, dialed: target) })
+        }
+        let isOpen = node.register(dialing) {
+            dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
+        }
+        if isOpen {
+            dialer.start()
+        } else {
+            dialer.cancel(ParleyError(.closed, "the transport is closed"))
+        }
+        return { dialer.cancel($0) }
+    }
+
+    /// See ``dial(_:)``, without a task: `completion` is called exactly once, on the loop's thread.
+    ///
+    /// - Returns: how to give up; `completion` is still called, with the reason that is passed. Any thread.
+    /// - Throws: `invalidAddress`, or `closed`; `completion` is not called then.
+    package func dial(
+        _ address: String,
+        completion: @escaping @Sendable (Result<Connection, any Error>) -> Void
+    ) throws(ParleyError) -> @Sendable (ParleyError) -> Void {
+        let target = try node.dialTarget(address)
+        try node.loop.start()
+        let attempt = DialAttempt()
+        let isRunning = node.loop.execute { [self] in
+            let cancel = startDialing(target) { result in
+                switch result {
+                case .success(let peer):
+                    attempt.cancel = { peer.fail($0) }
+                    peer.whenGreeted { result in
+                        attempt.cancel = nil
+                        completion(result)
+                    }
+                case .failure(let error):
+                    attempt.cancel = nil
+                    attempt.isOver = true
+                    completion(.failure(error))
+                }
+            }
+            if attempt.cancel == nil, !attempt.isOver { attempt.cancel = cancel }
+        }
+        guard isRunning else { throw ParleyError(.closed, "the transport is closed") }
+        return { [loop = node.loop] reason in loop.execute { attempt.cancel?(reason) } }
+    }
+
+    /// The loop's thread only.
+    private final class DialAttempt: @unchecked Sendable {
+        var cancel: EventLoop.Cancel?
+        var isOver = false
     }
 
     /// What a dial is known by while it lasts.

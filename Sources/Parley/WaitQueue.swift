@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Tasks that wait for a condition on some locked state: a condition variable for async code.
+/// Tasks, threads and functions that wait for a condition on some locked state: a condition variable for async code.
 ///
 /// A wake-up carries no data. Whoever wakes looks at the state again, so a cancellation that races with a wake-up
 /// can lose neither bytes nor messages. Each waiter is woken or cancelled, exactly once: both take it out of the
@@ -14,7 +14,22 @@ struct WaitQueue {
 
     fileprivate struct Waiter {
         let ticket: UInt64
-        let continuation: UnsafeContinuation<Bool, Never>
+        let waker: Waker
+    }
+
+    /// Who waits.
+    fileprivate enum Waker {
+        case task(UnsafeContinuation<Bool, Never>)
+        case thread(ThreadParker)
+        case function(@Sendable () -> Void)
+
+        func wake() {
+            switch self {
+            case .task(let continuation): continuation.resume(returning: true)
+            case .thread(let parker): parker.tell()
+            case .function(let function): function()
+            }
+        }
     }
 
     /// Waiters that have left the queue: resume them when the lock is open again.
@@ -23,8 +38,8 @@ struct WaitQueue {
         fileprivate var others: [Waiter] = []
 
         func resume() {
-            first?.continuation.resume(returning: true)
-            for waiter in others { waiter.continuation.resume(returning: true) }
+            first?.waker.wake()
+            for waiter in others { waiter.waker.wake() }
         }
     }
 
@@ -79,14 +94,50 @@ extension Lock {
                     // The cancellation handler may have run before there was anything to take out.
                     if Task.isCancelled { return false }
                     if isReady(&state) { return true }
-                    state[keyPath: queue].enqueue(.init(ticket: ticket, continuation: continuation))
+                    state[keyPath: queue].enqueue(.init(ticket: ticket, waker: .task(continuation)))
                     return nil
                 }
                 if let immediately { continuation.resume(returning: immediately) }
             }
         } onCancel: {
             let waiter = withLock { $0[keyPath: queue].remove(ticket) }
-            waiter?.continuation.resume(returning: false)
+            if case .task(let continuation)? = waiter?.waker { continuation.resume(returning: false) }
+        }
+    }
+
+    /// Blocks the thread until somebody takes it out of `queue`, unless `isReady` holds already.
+    ///
+    /// - Returns: false when `deadline` passed first; nil is never.
+    func block(
+        in queue: WritableKeyPath<State, WaitQueue>,
+        until deadline: ContinuousClock.Instant?,
+        unless isReady: (inout State) -> Bool
+    ) -> Bool {
+        let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
+        let parker: ThreadParker? = withLock { state in
+            if isReady(&state) { return nil }
+            let parker = ThreadParker()
+            state[keyPath: queue].enqueue(.init(ticket: ticket, waker: .thread(parker)))
+            return parker
+        }
+        guard let parker, !parker.wait(until: deadline) else { return true }
+        // Whoever has taken it out meanwhile meant this thread: that counts as in time.
+        return withLock { $0[keyPath: queue].remove(ticket) } == nil
+    }
+
+    /// Calls `function` once, from the thread that takes it out of `queue`; not at all when `isReady` holds already.
+    ///
+    /// - Returns: false when `isReady` holds.
+    func notify(
+        in queue: WritableKeyPath<State, WaitQueue>,
+        unless isReady: (inout State) -> Bool,
+        _ function: @escaping @Sendable () -> Void
+    ) -> Bool {
+        let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
+        return withLock { state in
+            if isReady(&state) { return false }
+            state[keyPath: queue].enqueue(.init(ticket: ticket, waker: .function(function)))
+            return true
         }
     }
 }

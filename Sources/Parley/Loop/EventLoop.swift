@@ -64,6 +64,9 @@ package final class EventLoop: @unchecked Sendable {
     /// Whether the caller is on the loop's thread.
     package var isCurrent: Bool { threadID.load(ordering: .relaxed) == currentThreadID() }
 
+    /// Whether the caller is on the thread of some event loop: one that must never block.
+    package static var isCurrentThreadALoop: Bool { pthread_getspecific(loopThreadKey) != nil }
+
     /// Traps when called elsewhere: everything that libuv owns is this thread's alone.
     @inline(__always)
     func assertIsCurrent() { assert(isCurrent, "called off the event loop's thread") }
@@ -174,6 +177,7 @@ extension EventLoop {
 
     private func run() {
         threadID.store(currentThreadID(), ordering: .relaxed)
+        pthread_setspecific(loopThreadKey, Unmanaged.passUnretained(self).toOpaque())
         blockSIGPIPE()
         uv_run(handles.loop, UV_RUN_DEFAULT)
         let status = uv_loop_close(handles.loop)
@@ -253,6 +257,13 @@ protocol EndOfTurn: AnyObject, Sendable {
     /// On the loop's thread, once for each request.
     func turnEnds()
 }
+
+/// Set on the threads of event loops.
+private let loopThreadKey: pthread_key_t = {
+    var key = pthread_key_t()
+    precondition(pthread_key_create(&key, nil) == 0, "no thread-specific key is left")
+    return key
+}()
 
 private func currentThreadID() -> UInt {
     #if canImport(Darwin)

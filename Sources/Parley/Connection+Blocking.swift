@@ -1,0 +1,128 @@
+// Sends and reads that block a thread instead of suspending a task: for callers that are not Swift's.
+
+/// How long a blocking call may take.
+package enum Patience: Sendable {
+    /// It may not wait at all.
+    case none
+    /// Until then; nil is for ever.
+    case until(ContinuousClock.Instant?)
+}
+
+extension Connection {
+    /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``; blocks while too much is unwritten.
+    ///
+    /// - Throws: as there, and `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread,
+    ///   `timedOut` when patience ends. Nothing was accepted then.
+    package func send(_ bytes: ArraySlice<UInt8>, _ patience: Patience) throws(ParleyError) {
+        while let epoch = try trySend(bytes) { try blockToSend(since: epoch, patience) }
+    }
+
+    /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``; throws as ``send(_:_:)`` does.
+    package func send(message: ArraySlice<UInt8>, _ patience: Patience) throws(ParleyError) {
+        while let epoch = try trySend(message: message) { try blockToSend(since: epoch, patience) }
+    }
+
+    /// See ``Peer/openStream(header:)``; throws as ``send(_:_:)`` does.
+    package func openStream(
+        header: ArraySlice<UInt8>,
+        _ patience: Patience
+    ) throws(ParleyError) -> ConnectionStreamWriter {
+        while true {
+            switch try tryOpenStream(header: header) {
+            case .opened(let writer): return writer
+            case .wait(let epoch): try blockToSend(since: epoch, patience)
+            }
+        }
+    }
+
+    /// See ``Peer/read(upTo:)``; throws as ``send(_:_:)`` does, and then nothing was read.
+    package func read(upTo count: Int, _ patience: Patience) throws(ParleyError) -> ArraySlice<UInt8>? {
+        while true {
+            let (result, epoch) = try tryRead(upTo: count)
+            switch result {
+            case .bytes(let bytes): return bytes
+            case .end: return nil
+            case .wait: break
+            }
+            let deadline = try waiting(patience, "reading from")
+            guard inbound.block(in: \.readers, until: deadline, unless: { $0.readers.epoch != epoch }) else {
+                throw ParleyError(.timedOut, "nothing could be read from \(remoteAddress) in time")
+            }
+        }
+    }
+
+    /// Puts back what ``read(upTo:_:)`` returned, in front of what is there.
+    package func putBack(_ bytes: ArraySlice<UInt8>) { inbound.withLock { $0.state.putBack(bytes) } }
+
+    /// Closes and waits until it is closed; false when patience ended first.
+    package func close(_ patience: Patience) throws(ParleyError) {
+        close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
+        while !outbound.withLock({ $0.isEnded }) {
+            let deadline = try waiting(patience, "closing the connection to")
+            guard outbound.block(in: \.lifeWaiters, until: deadline, unless: { $0.isEnded }) else {
+                throw ParleyError(.timedOut, "the connection to \(remoteAddress) did not close in time")
+            }
+        }
+    }
+
+    fileprivate func blockToSend(since epoch: UInt, _ patience: Patience) throws(ParleyError) {
+        let deadline = try waiting(patience, "sending to")
+        guard outbound.block(in: \.senders, until: deadline, unless: { $0.senders.epoch != epoch }) else {
+            throw ParleyError(.timedOut, "nothing more could be sent to \(remoteAddress) in time")
+        }
+    }
+
+    /// The deadline of a wait, if there may be one.
+    private func waiting(_ patience: Patience, _ what: String) throws(ParleyError) -> ContinuousClock.Instant?
+    {
+        guard case .until(let deadline) = patience else {
+            throw ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
+        }
+        guard !EventLoop.isCurrentThreadALoop else {
+            throw ParleyError(.wouldDeadlock, "\(what) \(remoteAddress) would block an event loop's thread")
+        }
+        return deadline
+    }
+}
+
+extension ConnectionStreamWriter {
+    /// See ``StreamWriter/write(_:)-(ArraySlice<UInt8>)``; throws as ``Connection/send(_:_:)`` does.
+    package func write(_ bytes: ArraySlice<UInt8>, _ patience: Patience) throws(ParleyError) {
+        while let epoch = try tryWrite(bytes) { try connection.blockToSend(since: epoch, patience) }
+    }
+}
+
+// MARK: - Being told instead
+
+extension Connection {
+    /// Calls `function` once, on the loop's thread, when a read may get something: bytes, an end, or an error. It may
+    /// come for nothing; read again then. For the one reader of this peer, like every read.
+    package func whenReadable(_ function: @escaping @Sendable () -> Void) {
+        var waitsSince: UInt?
+        do throws(ParleyError) {
+            let (result, epoch) = try tryRead(upTo: 1)
+            switch result {
+            case .bytes(let bytes): putBack(bytes)
+            case .end: break
+            case .wait: waitsSince = epoch
+            }
+        } catch {}  // The next read throws it again.
+        let waits = waitsSince.map { epoch in
+            inbound.notify(in: \.readers, unless: { $0.readers.epoch != epoch }) { [loop] in
+                loop.execute(function)
+            }
+        }
+        if waits != true { loop.execute(function) }
+    }
+
+    /// Calls `function` once, on the loop's thread, when a send need not wait, or would fail.
+    package func whenWritable(_ function: @escaping @Sendable () -> Void) {
+        let highWater = node.options.sendHighWaterBytes
+        let waits = outbound.notify(
+            in: \.senders,
+            unless: { $0.life.reason != nil || $0.openStream == nil && $0.unwrittenBytes < highWater },
+            { [loop] in loop.execute(function) }
+        )
+        if !waits { loop.execute(function) }
+    }
+}

@@ -1,0 +1,16 @@
+/// Hears of everything at once, on the loop's thread: what the C library's callbacks are made of.
+///
+/// Nothing here may block, or wait for this transport's thread.
+package protocol LoopObserver: AnyObject, Sendable {
+    /// Whether RPCs go to ``didReceive(_:)`` rather than into the inbox. Does not change.
+    var takesRPCs: Bool { get }
+
+    /// A peer is greeted; nothing of it was delivered yet. Throwing refuses it.
+    func peerDidConnect(_ peer: Connection) throws
+
+    /// The counterpart of ``TransportOptions/onDisconnect``. The peer's number is good until this returns.
+    func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError)
+
+    /// What one read brought, in order.
+    func didReceive(_ rpcs: [RPC])
+}

@@ -1,0 +1,56 @@
+/// Elements under numbers that are never mistaken for each other: a number whose element is gone finds nothing, also when
+/// its place is taken again.
+///
+/// A number is a place (the lower half, from 1) and a generation; looking one up is an index and a comparison.
+struct SlotTable<Element> {
+    private struct Slot {
+        var generation: UInt32 = 0
+        var element: Element?
+    }
+
+    private var slots: [Slot] = []
+    private var free: [UInt32] = []
+
+    /// How many elements there are.
+    var count: Int { slots.count - free.count }
+    var isEmpty: Bool { count == 0 }
+
+    /// Every element, in no particular order.
+    var elements: some Sequence<Element> { slots.lazy.compactMap(\.element) }
+
+    /// Takes an element in; returns its number, which is never zero.
+    mutating func insert(_ element: Element) -> UInt64 {
+        if let place = free.popLast() {
+            slots[Int(place)].element = element
+            return Self.number(place, slots[Int(place)].generation)
+        }
+        slots.append(Slot(element: element))
+        return Self.number(UInt32(slots.count - 1), 0)
+    }
+
+    /// The element under `number`; setting it changes one that is there, and does nothing otherwise.
+    subscript(number: UInt64) -> Element? {
+        get { place(of: number).flatMap { slots[$0].element } }
+        set { if let place = place(of: number), newValue != nil { slots[place].element = newValue } }
+    }
+
+    /// Takes an element out; its number is dead from then on.
+    mutating func remove(_ number: UInt64) -> Element? {
+        guard let place = place(of: number) else { return nil }
+        slots[place].generation &+= 1
+        free.append(UInt32(place))
+        return slots[place].element.take()
+    }
+
+    private static func number(_ place: UInt32, _ generation: UInt32) -> UInt64 {
+        UInt64(generation) << 32 | UInt64(place) + 1
+    }
+
+    private func place(of number: UInt64) -> Int? {
+        let place = Int(UInt32(truncatingIfNeeded: number)) - 1
+        guard slots.indices.contains(place), slots[place].element != nil,
+            slots[place].generation == UInt32(truncatingIfNeeded: number >> 32)
+        else { return nil }
+        return place
+    }
+}
