@@ -13,6 +13,8 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Parley", targets: ["Parley"]),
+        // The C library; `make lib` builds it so that nothing of Swift has to be on the machine that runs it.
+        .library(name: "parley-shared", type: .dynamic, targets: ["ParleyABI"]),
         .executable(name: "parley", targets: ["ParleyCLI"]),
     ],
     dependencies: [
@@ -29,6 +31,12 @@ let package = Package(
         .target(
             name: "Parley",
             dependencies: ["CLibUV", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .systemLibrary(name: "CParley"),
+        .target(
+            name: "ParleyABI",
+            dependencies: ["CParley", "Parley", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
         .executableTarget(

@@ -71,6 +71,8 @@ public class Connection: @unchecked Sendable {
         /// What a dial rethrows.
         var greetingFailure: (any Error)?
         var writeDeadline: ContinuousClock.Instant?
+        /// What the application keeps with this peer.
+        var tag: UInt = 0
         var senders = WaitQueue()
         var lifeWaiters = WaitQueue()
     }
@@ -134,6 +136,12 @@ public class Connection: @unchecked Sendable {
     }
 
     var loop: EventLoop { node.loop }
+
+    /// A word that the application keeps with this peer. Any thread.
+    package var tag: UInt {
+        get { outbound.withLock { $0.tag } }
+        set { outbound.withLock { $0.tag = newValue } }
+    }
 
     /// The timer at `path`, made now if there is none. The loop's thread only.
     func timer(_ path: WritableKeyPath<Timers, LoopTimer?>) -> LoopTimer {

@@ -6,7 +6,9 @@ import Logging
 package final class Node: @unchecked Sendable {
     package let options: TransportOptions
     package let loop = EventLoop()
-    let observer: (any LoopObserver)?
+    /// Nil once everything is closed, since it usually owns the transport. The loop's thread only.
+    private var observer: (any LoopObserver)?
+    private let isObserved: Bool
     /// Nil once everything is closed: RPCs that nobody consumed lead back here through their peers. The transport
     /// keeps it for its consumers. The loop's thread only.
     private(set) var inbox: Inbox?
@@ -59,10 +61,11 @@ package final class Node: @unchecked Sendable {
         self.options = options
         self.inbox = inbox
         self.observer = observer
+        isObserved = observer != nil
     }
 
     /// The peers that are greeted and connected.
-    var peers: [any Peer] {
+    package var connections: [Connection] {
         state.withLock { $0.connections.elements.filter { $0.stage == .greeted }.map(\.connection) }
     }
 
@@ -194,17 +197,17 @@ extension Node {
             let what = "onPeer refused \(connection.remoteAddress): \(error)"
             connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
         }
-        if observer == nil {
-            finishGreeting(connection)
-        } else {
+        if isObserved {
             loop.execute { [self] in announce(connection) }
+        } else {
+            finishGreeting(connection)
         }
         tellIfGone(connection)
     }
 
     /// Lets the observer refuse it, and opens it. The loop's thread, where there is an observer.
     private func announce(_ connection: Connection) {
-        if observer != nil, self.connection(connection.number) == nil { return }
+        if isObserved, self.connection(connection.number) == nil { return }
         do {
             try observer?.peerDidConnect(connection)
         } catch {
@@ -323,6 +326,7 @@ extension Node {
         inbox?.finish()
         await loop.stop()
         inbox = nil
+        observer = nil
     }
 }
 

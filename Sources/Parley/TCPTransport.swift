@@ -30,7 +30,7 @@ public final class TCPTransport: Transport {
     public var address: String { node.address }
 
     /// See ``Transport/peers``.
-    public var peers: [any Peer] { node.peers }
+    public var peers: [any Peer] { node.connections }
 
     /// Runs Swift tasks on the transport's own thread: `Task(executorPreference: transport.executor)`. A consumer
     /// there gets RPCs and sends answers without a change of threads; in return it must never block.

@@ -26,7 +26,7 @@ public final class InMemoryTransport: Transport {
     public var address: String { node.address }
 
     /// See ``Transport/peers``.
-    public var peers: [any Peer] { node.peers }
+    public var peers: [any Peer] { node.connections }
 
     /// Runs Swift tasks on the transport's own thread; see ``TCPTransport/executor``.
     public var executor: any TaskExecutor { node.loop }

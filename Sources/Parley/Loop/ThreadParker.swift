@@ -3,12 +3,12 @@ import CLibUV
 /// A thread that waits to be told something, once: what a blocking call is made of.
 ///
 /// Source: <https://docs.libuv.org/en/v1.x/threading.html>; libuv's condition variables count monotonic time.
-final class ThreadParker: @unchecked Sendable {
+package final class ThreadParker: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<uv_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<uv_cond_t>.allocate(capacity: 1)
     private var isTold = false
 
-    init() {
+    package init() {
         let isReady = uv_mutex_init(mutex) == 0 && uv_cond_init(condition) == 0
         precondition(isReady, "out of memory for a condition variable")
     }
@@ -21,7 +21,7 @@ final class ThreadParker: @unchecked Sendable {
     }
 
     /// Lets the thread go on, whether it waits already or not. Any thread.
-    func tell() {
+    package func tell() {
         uv_mutex_lock(mutex)
         isTold = true
         uv_cond_signal(condition)
@@ -29,7 +29,7 @@ final class ThreadParker: @unchecked Sendable {
     }
 
     /// Waits for ``tell()``; false when `deadline` passes first. Nil is never.
-    func wait(until deadline: ContinuousClock.Instant?) -> Bool {
+    package func wait(until deadline: ContinuousClock.Instant?) -> Bool {
         uv_mutex_lock(mutex)
         defer { uv_mutex_unlock(mutex) }
         while !isTold {

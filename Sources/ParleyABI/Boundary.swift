@@ -1,0 +1,157 @@
+import CParley
+import Parley
+
+// The conventions of the boundary, each named once.
+//
+// - A handle is a retained object: `parley_transport *` is a ``ForeignNode``, `parley_stream *` a ``ForeignStream``,
+//   an RPC's `owner` the ``RPCBatch`` it came with.
+// - A peer is a number; whoever uses it looks it up, and the connection lives as long as the call.
+// - Errors are thrown inside and become codes in `status`; see LastError.swift.
+// - Pointers that C passes in are read during the call only.
+//
+// Nothing here decides what Parley does: every function says in C's terms what a function of Parley does.
+
+/// C's pointers, functions and numbers, on their way through closures that Swift may run on any thread: parley.h says
+/// on which threads they are used.
+struct Foreign<Value>: @unchecked Sendable {
+    let value: Value
+    init(_ value: Value) { self.value = value }
+}
+
+/// A failure that a callback reported by its code.
+struct ForeignFailure: Error, CustomStringConvertible {
+    let code: Int32
+    var description: String { "the callback returned \(code) (\(String(cString: parley_err_name(code)!)))" }
+}
+
+// MARK: - Handles
+
+/// The object behind a handle; it stays the handle's.
+func object<Object: AnyObject>(_ handle: OpaquePointer?, _ type: Object.Type) throws(ParleyError) -> Object {
+    guard let handle else { throw ParleyError(.invalidArgument, "a NULL where a \(type) belongs") }
+    return Unmanaged<Object>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
+}
+
+/// The handle of an object, not retained.
+func handle(_ object: some AnyObject) -> OpaquePointer {
+    OpaquePointer(Unmanaged.passUnretained(object).toOpaque())
+}
+
+/// A handle that keeps its object until it is given back.
+func retainedHandle(_ object: some AnyObject) -> OpaquePointer {
+    OpaquePointer(Unmanaged.passRetained(object).toOpaque())
+}
+
+/// The transport's object.
+func node(_ transport: OpaquePointer?) throws(ParleyError) -> ForeignNode {
+    try object(transport, ForeignNode.self)
+}
+
+/// The peer with that number.
+func connection(_ transport: OpaquePointer?, _ peer: parley_peer) throws(ParleyError) -> Connection {
+    guard let connection = try node(transport).transport.node.connection(peer) else {
+        throw ParleyError(.noSuchPeer, "peer \(peer) is gone")
+    }
+    return connection
+}
+
+// MARK: - Arguments
+
+/// Bytes that C lends, copied.
+func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> ArraySlice<UInt8> {
+    guard length > 0 else { return [] }
+    guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(length) bytes") }
+    return [UInt8](UnsafeRawBufferPointer(start: pointer, count: length))[...]
+}
+
+/// A text that C lends, copied.
+func text(_ pointer: UnsafePointer<CChar>?, _ what: String) throws(ParleyError) -> String {
+    guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(what)") }
+    return String(cString: pointer)
+}
+
+/// Where a result goes.
+func place<Value>(_ pointer: UnsafeMutablePointer<Value>?) throws(ParleyError) -> UnsafeMutablePointer<Value>
+{
+    guard let pointer else { throw ParleyError(.invalidArgument, "NULL where a result belongs") }
+    return pointer
+}
+
+extension Patience {
+    /// A timeout as every blocking function takes it.
+    init(milliseconds: Int32) throws(ParleyError) {
+        self =
+            switch milliseconds {
+            case PARLEY_FOREVER: .until(nil)
+            case 0: .none
+            case 1...: .until(.now + .milliseconds(Int64(milliseconds)))
+            default: throw ParleyError(.invalidArgument, "a timeout of \(milliseconds) ms")
+            }
+    }
+}
+
+// MARK: - Results
+
+/// Fills a buffer as snprintf(3) does.
+func fill(_ buffer: UnsafeMutablePointer<CChar>?, _ size: Int, with text: String) -> Int32 {
+    var text = text
+    return text.withUTF8 { utf8 in
+        if let buffer, size > 0 {
+            let count = min(utf8.count, size - 1)
+            UnsafeMutableRawPointer(buffer).copyMemory(
+                from: UnsafeRawPointer(utf8.baseAddress!),
+                byteCount: count
+            )
+            buffer[count] = 0
+        }
+        return Int32(clamping: utf8.count)
+    }
+}
+
+extension ArraySlice<UInt8> {
+    /// Where the bytes are, for as long as somebody holds the slice: the storage of an array does not move. Nil when
+    /// there are none.
+    var foreignPointer: UnsafePointer<UInt8>? {
+        isEmpty ? nil : withUnsafeBufferPointer(\.baseAddress)
+    }
+}
+
+// MARK: - Waiting
+
+/// Refuses to block where nobody may.
+func checkMayBlock(_ what: String) throws(ParleyError) {
+    guard !EventLoop.isCurrentThreadALoop else {
+        throw ParleyError(.wouldDeadlock, "\(what) would block an event loop's thread")
+    }
+}
+
+/// Something that one thread waits for and another one brings.
+final class Outcome<Success: Sendable>: Sendable {
+    private let result = Lock<Result<Success, any Error>?>(nil)
+    private let parker = ThreadParker()
+
+    func finish(_ outcome: Result<Success, any Error>) {
+        result.withLock { $0 = outcome }
+        parker.tell()
+    }
+
+    /// Blocks; false when `deadline` passes first.
+    func wait(until deadline: ContinuousClock.Instant? = nil) -> Bool { parker.wait(until: deadline) }
+
+    /// What ``wait(until:)`` waited for.
+    func get() throws -> Success { try result.withLock { $0! }.get() }
+}
+
+/// Blocks the thread until an asynchronous function is done.
+func blocking<Success: Sendable>(
+    _ what: String,
+    _ body: @escaping @Sendable () async throws -> Success
+) throws -> Success {
+    try checkMayBlock(what)
+    let outcome = Outcome<Success>()
+    Task.detached {
+        do { outcome.finish(.success(try await body())) } catch { outcome.finish(.failure(error)) }
+    }
+    _ = outcome.wait()
+    return try outcome.get()
+}

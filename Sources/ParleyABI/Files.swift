@@ -1,0 +1,79 @@
+import CParley
+import Parley
+
+// Files as streams. parley.h says what each function does.
+
+/// The program's progress function, if it has one.
+private func reporting(
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?
+) -> @Sendable (Int) -> Void {
+    let call = Foreign((progress, argument))
+    return { bytes in call.value.0?(UInt64(bytes), call.value.1) }
+}
+
+/// A length as these functions take it; nil is all there is.
+private func length(_ length: UInt64) throws(ParleyError) -> Int? {
+    if length == UInt64.max { return nil }
+    guard let length = Int(exactly: length) else {
+        throw ParleyError(.invalidArgument, "a length of \(length) bytes")
+    }
+    return length
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_send_file(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ path: UnsafePointer<CChar>?,
+    _ header: UnsafeRawPointer?,
+    _ header_length: Int,
+    _ offset: UInt64,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int64 {
+    counted {
+        let connection = try connection(transport, peer)
+        let path = try text(path, "a path")
+        let header = try bytes(header, header_length)
+        guard let offset = Int(exactly: offset) else {
+            throw ParleyError(.invalidArgument, "an offset of \(offset) bytes")
+        }
+        let length = try length(byte_count)
+        let report = reporting(progress, argument)
+        return try blocking("sending \(path)") {
+            Int64(
+                try await connection.sendStream(
+                    contentsOf: path,
+                    header: header,
+                    offset: offset,
+                    length: length,
+                    progress: report
+                )
+            )
+        }
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_receive_file(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ path: UnsafePointer<CChar>?,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int64 {
+    counted {
+        let connection = try connection(transport, peer)
+        let path = try text(path, "a path")
+        let length = try length(byte_count)
+        let report = reporting(progress, argument)
+        return try blocking("receiving \(path)") {
+            Int64(try await connection.receiveStream(into: path, byteCount: length, progress: report))
+        }
+    }
+}

@@ -1,0 +1,130 @@
+import CParley
+import Parley
+
+/// What a `parley_transport *` points to: a transport, and the callbacks of its program.
+///
+/// `@unchecked Sendable`: the callbacks never change; parley.h says on which threads they are called.
+final class ForeignNode: @unchecked Sendable {
+    /// Set once, right behind the init: the transport knows this object as its observer.
+    private(set) var transport: TCPTransport!
+    let workers = Workers()
+    private let callbacks: Callbacks
+    private let log: ForeignLog?
+
+    /// The functions of `parley_options` that are called back, and what they are handed.
+    struct Callbacks {
+        let userdata: UnsafeMutableRawPointer?
+        let destroyUserdata: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
+        let onPeer: (@convention(c) (OpaquePointer?, parley_peer, UnsafeMutableRawPointer?) -> Int32)?
+        let onDisconnect:
+            (
+                @convention(c) (
+                    OpaquePointer?, parley_peer, Int32, UnsafePointer<CChar>?, UnsafeMutableRawPointer?
+                ) -> Void
+            )?
+        let onRPCs:
+            (
+                @convention(c) (OpaquePointer?, UnsafePointer<parley_rpc>?, Int, UnsafeMutableRawPointer?) ->
+                    Void
+            )?
+    }
+
+    init(_ foreign: parley_options) throws(ParleyError) {
+        callbacks = Callbacks(
+            userdata: foreign.userdata,
+            destroyUserdata: foreign.destroy_userdata,
+            onPeer: foreign.on_peer,
+            onDisconnect: foreign.on_disconnect,
+            onRPCs: foreign.on_rpcs
+        )
+        log = ForeignLog(foreign)
+        var options = try TransportOptions(foreign)
+        if let log { options.logger = log.makeLogger() }
+        if let handshake = foreign.handshake {
+            let call = Foreign((handshake, foreign.userdata))
+            options.handshake = { [unowned self] peer in try await greet(peer, call) }
+        }
+        transport = TCPTransport(options, observer: self)
+    }
+
+    /// A worker thread runs the handshake: it may block on what it reads and sends.
+    private func greet(
+        _ peer: any Peer,
+        _ call: Foreign<
+            (
+                @convention(c) (OpaquePointer?, parley_peer, UnsafeMutableRawPointer?) -> Int32,
+                UnsafeMutableRawPointer?
+            )
+        >
+    ) async throws {
+        guard let connection = peer as? Connection else { return }
+        let result = await withUnsafeContinuation { continuation in
+            let isRunning = workers.run { [self] in
+                let (handshake, userdata) = call.value
+                continuation.resume(returning: handshake(handle(self), connection.number, userdata))
+            }
+            if !isRunning { continuation.resume(returning: PARLEY_EMFILE.rawValue) }
+        }
+        if result < 0 { throw ForeignFailure(code: result) }
+    }
+
+    /// Closes everything; afterwards no callback is called any more.
+    func close() throws {
+        guard !workers.isCurrent else {
+            throw ParleyError(
+                .wouldDeadlock,
+                "closing the transport would wait for the handshake that calls it"
+            )
+        }
+        try blocking("closing the transport") { [self] in await transport.close() }
+        workers.waitUntilIdle()
+    }
+
+    /// Behind ``close()``: the program's data goes.
+    func letGo() {
+        log?.silence()
+        callbacks.destroyUserdata?(callbacks.userdata)
+    }
+}
+
+// MARK: - What happens on the loop
+
+extension ForeignNode: LoopObserver {
+    var takesRPCs: Bool { callbacks.onRPCs != nil }
+
+    func peerDidConnect(_ peer: Connection) throws {
+        guard let onPeer = callbacks.onPeer else { return }
+        let result = onPeer(handle(self), peer.number, callbacks.userdata)
+        if result < 0 { throw ForeignFailure(code: result) }
+    }
+
+    func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError) {
+        guard let onDisconnect = callbacks.onDisconnect else { return }
+        reason.message.withCString { message in
+            onDisconnect(handle(self), peer.number, reason.code.rawValue, message, callbacks.userdata)
+        }
+    }
+
+    func didReceive(_ rpcs: [RPC]) {
+        guard let onRPCs = callbacks.onRPCs else { return }
+        withUnsafeTemporaryAllocation(of: parley_rpc.self, capacity: rpcs.count) { foreign in
+            for (index, rpc) in rpcs.enumerated() {
+                foreign.initializeElement(at: index, to: parley_rpc(rpc, owner: nil))
+            }
+            onRPCs(handle(self), foreign.baseAddress, rpcs.count, callbacks.userdata)
+        }
+    }
+}
+
+extension parley_rpc {
+    /// An RPC in C's terms: its bytes are good as long as somebody holds `rpc`.
+    init(_ rpc: RPC, owner: UnsafeMutableRawPointer?) {
+        self.init(
+            peer: (rpc.peer as? Connection)?.number ?? 0,
+            payload: rpc.payload.foreignPointer,
+            length: rpc.payload.count,
+            stream: rpc.stream,
+            owner: owner
+        )
+    }
+}

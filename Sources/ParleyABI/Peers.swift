@@ -1,0 +1,164 @@
+import CParley
+import Parley
+
+// Dialing, and what there is to know and to change about a peer. parley.h says what each function does.
+
+/// See parley.h.
+@c @implementation
+public func parley_dial(
+    _ transport: OpaquePointer?,
+    _ address: UnsafePointer<CChar>?,
+    _ timeout_ms: Int32,
+    _ peer: UnsafeMutablePointer<parley_peer>?
+) -> Int32 {
+    status {
+        let node = try node(transport)
+        let peer = try place(peer)
+        peer.pointee = 0
+        let address = try text(address, "an address")
+        try checkMayBlock("dialing \(address)")
+        guard case .until(let deadline) = try Patience(milliseconds: timeout_ms) else {
+            throw ParleyError(.wouldBlock, "dialing \(address) would have to wait")
+        }
+        let outcome = Outcome<UInt64>()
+        let cancel = try node.transport.dial(address) { outcome.finish($0.map(\.number)) }
+        if !outcome.wait(until: deadline) {
+            cancel(ParleyError(.timedOut, "dialing \(address) took longer than \(timeout_ms) ms"))
+            _ = outcome.wait()
+        }
+        peer.pointee = try outcome.get()
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_dial_async(
+    _ transport: OpaquePointer?,
+    _ address: UnsafePointer<CChar>?,
+    _ done: (@convention(c) (OpaquePointer?, parley_peer, Int32, UnsafeMutableRawPointer?) -> Void)?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    status {
+        let node = try node(transport)
+        guard let done else { throw ParleyError(.invalidArgument, "NULL for a function") }
+        let call = Foreign((done, argument))
+        _ = try node.transport.dial(try text(address, "an address")) { result in
+            let (done, argument) = call.value
+            switch result {
+            case .success(let connection): done(handle(node), connection.number, PARLEY_OK.rawValue, argument)
+            case .failure(let error): done(handle(node), 0, record(error), argument)
+            }
+        }
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peers(
+    _ transport: OpaquePointer?,
+    _ peers: UnsafeMutablePointer<parley_peer>?,
+    _ capacity: Int
+) -> Int {
+    guard let connections = try? node(transport).transport.node.connections else { return 0 }
+    if let peers {
+        for (index, connection) in connections.prefix(max(0, capacity)).enumerated() {
+            peers[index] = connection.number
+        }
+    }
+    return connections.count
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_remote_address(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ buffer: UnsafeMutablePointer<CChar>?,
+    _ size: Int
+) -> Int32 {
+    counted { fill(buffer, size, with: try connection(transport, peer).remoteAddress.description) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_local_address(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ buffer: UnsafeMutablePointer<CChar>?,
+    _ size: Int
+) -> Int32 {
+    counted { fill(buffer, size, with: try connection(transport, peer).localAddress.description) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_is_outbound(_ transport: OpaquePointer?, _ peer: parley_peer) -> Int32 {
+    counted { try connection(transport, peer).isOutbound ? 1 : 0 }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_set_userdata(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ userdata: UnsafeMutableRawPointer?
+) -> Int32 {
+    status { try connection(transport, peer).tag = UInt(bitPattern: userdata) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_userdata(_ transport: OpaquePointer?, _ peer: parley_peer) -> UnsafeMutableRawPointer?
+{
+    (try? connection(transport, peer)).flatMap { UnsafeMutableRawPointer(bitPattern: $0.tag) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, _ timeout_ms: Int32) -> Int32
+{
+    status {
+        let connection = try connection(transport, peer)
+        let patience = try Patience(milliseconds: timeout_ms)
+        if case .until = patience { try checkMayBlock("closing peer \(peer)") }
+        try connection.close(patience)
+    }
+}
+
+// MARK: - Deadlines
+
+private func deadline(_ from_now_ms: Int32) throws(ParleyError) -> ContinuousClock.Instant? {
+    switch from_now_ms {
+    case PARLEY_FOREVER: nil
+    case 0...: .now + .milliseconds(Int64(from_now_ms))
+    default: throw ParleyError(.invalidArgument, "a deadline of \(from_now_ms) ms")
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_set_deadline(_ transport: OpaquePointer?, _ peer: parley_peer, _ from_now_ms: Int32)
+    -> Int32
+{
+    status { try connection(transport, peer).setDeadline(try deadline(from_now_ms)) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_set_read_deadline(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ from_now_ms: Int32
+) -> Int32 {
+    status { try connection(transport, peer).setReadDeadline(try deadline(from_now_ms)) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_set_write_deadline(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ from_now_ms: Int32
+) -> Int32 {
+    status { try connection(transport, peer).setWriteDeadline(try deadline(from_now_ms)) }
+}

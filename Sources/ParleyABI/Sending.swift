@@ -1,0 +1,92 @@
+import CParley
+import Parley
+
+// Messages and raw bytes on their way out. parley.h says what each function does.
+
+/// See parley.h.
+@c @implementation
+public func parley_send_message(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ message: UnsafeRawPointer?,
+    _ length: Int,
+    _ timeout_ms: Int32
+) -> Int32 {
+    status {
+        let connection = try connection(transport, peer)
+        try connection.send(message: try bytes(message, length), try Patience(milliseconds: timeout_ms))
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_send(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ data: UnsafeRawPointer?,
+    _ length: Int,
+    _ timeout_ms: Int32
+) -> Int32 {
+    status {
+        let connection = try connection(transport, peer)
+        try connection.send(try bytes(data, length), try Patience(milliseconds: timeout_ms))
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_write(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ data: UnsafeRawPointer?,
+    _ length: Int,
+    _ timeout_ms: Int32
+) -> Int32 { parley_send(transport, peer, data, length, timeout_ms) }
+
+/// See parley.h.
+@c @implementation
+public func parley_broadcast(
+    _ transport: OpaquePointer?,
+    _ message: UnsafeRawPointer?,
+    _ length: Int
+) -> Int32 {
+    counted {
+        let connections = try node(transport).transport.node.connections
+        let message = try bytes(message, length)
+        var accepted: Int32 = 0
+        for connection in connections where (try? connection.send(message: message, .none)) != nil {
+            accepted += 1
+        }
+        return accepted
+    }
+}
+
+/// A function of the program's that is told about one peer.
+public typealias PeerFunction = @convention(c) (OpaquePointer?, parley_peer, UnsafeMutableRawPointer?) -> Void
+
+/// How to call it once, on the loop's thread.
+func calling(
+    _ function: PeerFunction?,
+    _ argument: UnsafeMutableRawPointer?,
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer
+) throws(ParleyError) -> @Sendable () -> Void {
+    guard let function else { throw ParleyError(.invalidArgument, "NULL for a function") }
+    let node = try node(transport)
+    let call = Foreign((function, argument))
+    return { call.value.0(handle(node), peer, call.value.1) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_when_writable(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ function: PeerFunction?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    status {
+        let connection = try connection(transport, peer)
+        connection.whenWritable(try calling(function, argument, transport, peer))
+    }
+}

@@ -1,0 +1,150 @@
+import CParley
+import Parley
+
+// Streams, and raw reads. parley.h says what each function does.
+
+/// What a `parley_stream *` points to.
+final class ForeignStream {
+    let writer: ConnectionStreamWriter
+    init(_ writer: ConnectionStreamWriter) { self.writer = writer }
+
+    /// Takes the handle back.
+    static func take(_ stream: OpaquePointer) -> ForeignStream {
+        Unmanaged<ForeignStream>.fromOpaque(UnsafeRawPointer(stream)).takeRetainedValue()
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_stream_open(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ header: UnsafeRawPointer?,
+    _ length: Int,
+    _ timeout_ms: Int32,
+    _ out: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+    status {
+        let out = try place(out)
+        out.pointee = nil
+        let connection = try connection(transport, peer)
+        let writer = try connection.openStream(
+            header: try bytes(header, length),
+            try Patience(milliseconds: timeout_ms)
+        )
+        out.pointee = retainedHandle(ForeignStream(writer))
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_stream_write(
+    _ stream: OpaquePointer?,
+    _ data: UnsafeRawPointer?,
+    _ length: Int,
+    _ timeout_ms: Int32
+) -> Int32 {
+    status {
+        let stream = try object(stream, ForeignStream.self)
+        try stream.writer.write(try bytes(data, length), try Patience(milliseconds: timeout_ms))
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_stream_finish(_ stream: OpaquePointer?) -> Int32 {
+    guard let stream else { return PARLEY_OK.rawValue }
+    let writer = ForeignStream.take(stream).writer
+    return status { try writer.finishNow() }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_stream_abort(_ stream: OpaquePointer?, _ code: UInt32, _ reason: UnsafePointer<CChar>?) {
+    guard let stream else { return }
+    let writer = ForeignStream.take(stream).writer
+    writer.abortNow(code: code, reason: reason.map { String(cString: $0) } ?? "")
+}
+
+// MARK: - Reading
+
+/// Copies what was read to where C wants it.
+private func copy(_ bytes: ArraySlice<UInt8>, to buffer: UnsafeMutableRawPointer) {
+    bytes.withUnsafeBytes { buffer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_read(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ buffer: UnsafeMutableRawPointer?,
+    _ size: Int,
+    _ timeout_ms: Int32
+) -> Int64 {
+    counted {
+        let connection = try connection(transport, peer)
+        guard size > 0, let buffer else { throw ParleyError(.invalidArgument, "a read of \(size) bytes") }
+        let read = try connection.read(upTo: size, try Patience(milliseconds: timeout_ms))
+        guard let read else { return 0 }
+        copy(read, to: buffer)
+        return Int64(read.count)
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_read_exactly(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ buffer: UnsafeMutableRawPointer?,
+    _ size: Int,
+    _ timeout_ms: Int32
+) -> Int32 {
+    status {
+        let connection = try connection(transport, peer)
+        guard size >= 0 else { throw ParleyError(.invalidArgument, "a read above SSIZE_MAX") }
+        guard size > 0 else { return }
+        guard let buffer else { throw ParleyError(.invalidArgument, "NULL for \(size) bytes") }
+        let patience = try Patience(milliseconds: timeout_ms)
+        var filled = 0
+        do throws(ParleyError) {
+            while filled < size {
+                guard let read = try connection.read(upTo: size - filled, patience) else {
+                    throw ParleyError(
+                        .endOfStream,
+                        "\(connection.remoteAddress) ended after \(filled) of \(size) bytes"
+                    )
+                }
+                copy(read, to: buffer + filled)
+                filled += read.count
+            }
+        } catch {
+            // What only came too late shall be there for the next read.
+            if [.wouldBlock, .wouldDeadlock, .timedOut].contains(error.code) {
+                connection.putBack(try bytes(buffer, filled))
+            }
+            throw error
+        }
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_when_readable(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ function: PeerFunction?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    status {
+        let connection = try connection(transport, peer)
+        connection.whenReadable(try calling(function, argument, transport, peer))
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_close_stream(_ transport: OpaquePointer?, _ peer: parley_peer) -> Int32 {
+    status { try connection(transport, peer).closeStream() }
+}

@@ -1,0 +1,77 @@
+import CParley
+import Parley
+
+// A transport's life. parley.h says what each function does.
+
+/// See parley.h.
+@c @implementation
+public func parley_create(
+    _ options: UnsafePointer<parley_options>?,
+    _ out: UnsafeMutablePointer<OpaquePointer?>?
+) -> Int32 {
+    status {
+        let foreign = try parley_options(options)
+        do {
+            let out = try place(out)
+            out.pointee = retainedHandle(try ForeignNode(foreign))
+        } catch {
+            foreign.destroy_userdata?(foreign.userdata)
+            throw error
+        }
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_listen(_ transport: OpaquePointer?) -> Int32 {
+    status {
+        let node = try node(transport)
+        try blocking("listening") { try await node.transport.listenAndAccept() }
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_address(
+    _ transport: OpaquePointer?,
+    _ buffer: UnsafeMutablePointer<CChar>?,
+    _ size: Int
+) -> Int32 {
+    counted { fill(buffer, size, with: try node(transport).transport.address) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_close(_ transport: OpaquePointer?) -> Int32 {
+    status { try node(transport).close() }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_free(_ transport: OpaquePointer?) -> Int32 {
+    guard let transport else { return PARLEY_OK.rawValue }
+    return status {
+        let node = try node(transport)
+        try node.close()
+        node.letGo()
+        Unmanaged<ForeignNode>.fromOpaque(UnsafeRawPointer(transport)).release()
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_post(
+    _ transport: OpaquePointer?,
+    _ function: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    status {
+        let node = try node(transport)
+        guard let function else { throw ParleyError(.invalidArgument, "NULL for a function") }
+        let call = Foreign((function, argument))
+        try node.transport.node.loop.start()
+        guard node.transport.node.loop.execute({ call.value.0(call.value.1) }) else {
+            throw ParleyError(.closed, "the transport is closed")
+        }
+    }
+}
