@@ -173,6 +173,7 @@ extension Connection {
         let (reason, woken) = outbound.withLock { outbound in
             let reason = outbound.life.reason ?? ParleyError(.closed, "the connection is closed")
             outbound.life = .ended(reason)
+            outbound.endedAt = .now
             return (reason, outbound.wakeEverybody())
         }
         for waiters in woken { waiters.resume() }

@@ -3,15 +3,20 @@
 extension Connection: LinkOwner {
     func linkDidRead(_ block: [UInt8]) {
         guard ending == .no || ending == .draining else { return }
-        receive { $0.receive(block[...]) }
+        receive(bytes: block.count) { $0.receive(block[...]) }
     }
 
     func linkWillRead() -> PeerState.LargeFrame? {
-        isLargeFrameAwaited ? inbound.withLock { $0.state.takeLargeFrame() } : nil
+        guard isLargeFrameAwaited, let frame = inbound.withLock({ $0.state.takeLargeFrame() }) else {
+            return nil
+        }
+        lentFrameBytes = frame.bytes.count
+        return frame
     }
 
     func linkDidRead(into frame: consuming PeerState.LargeFrame) {
-        receive { [frame] in $0.returnLargeFrame(frame) }
+        let bytes = frame.bytes.count &- lentFrameBytes
+        receive(bytes: bytes) { [frame] in $0.returnLargeFrame(frame) }
     }
 
     func linkDidEnd(_ reason: ParleyError) {
@@ -28,7 +33,7 @@ extension Connection: LinkOwner {
     }
 
     /// Changes the state by `input`, delivers what can be decoded of it, and decides whether to read on.
-    func receive(_ input: (inout PeerState) -> Void = { _ in }) {
+    func receive(bytes: Int = 0, _ input: (inout PeerState) -> Void = { _ in }) {
         loop.assertIsCurrent()
         guard let space = node.space else { return }
         var rpcs = node.takeScratch()
@@ -44,6 +49,12 @@ extension Connection: LinkOwner {
             } catch { failure = error }
             let isStream = inbound.state.phase == .stream && phase != .stream
             if isStream { inbound.streamActivity = .now }
+            if bytes > 0 {
+                inbound.counters.bytes &+= UInt64(bytes)
+                inbound.lastArrival = loop.milliseconds
+            }
+            inbound.counters.messages &+= UInt64(rpcs.count &- (isStream ? 1 : 0))
+            if isStream { inbound.counters.streams &+= 1 }
             // Whoever reads raw looks again: there may be bytes, a stream, or the end.
             let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
             let readers = canRead ? inbound.readers.wakeAll() : WaitQueue.Woken()
@@ -64,10 +75,15 @@ extension Connection: LinkOwner {
     func settleReading(isFillingInbox: Bool = false) {
         loop.assertIsCurrent()
         let isLive = ending == .no || ending == .draining
+        let isInboxFull = isFillingInbox || node.inbox?.space == 0
         let (wants, isBlocked) = inbound.withLock { inbound in
             let isBlocked = isFillingInbox || inbound.state.hasUndecodedMessages
             let wants = inbound.state.wantsInput(isReading: inbound.isReading)
             if isLive { inbound.isReading = wants && !isBlocked && !isWaitingForInbox }
+            if isBlocked, isInboxFull, !isWaitingForInbox {
+                inbound.isPausedForInbox = true
+                inbound.counters.pauses &+= 1
+            }
             return (inbound.isReading, isBlocked)
         }
         if isLive { link?.setReading(wants) }
@@ -76,6 +92,7 @@ extension Connection: LinkOwner {
         node.inbox?.whenSpace { [self] in
             loop.execute { [self] in
                 isWaitingForInbox = false
+                inbound.withLock { $0.isPausedForInbox = false }
                 receive()
             }
         }

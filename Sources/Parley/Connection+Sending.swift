@@ -45,12 +45,16 @@ extension Connection: Peer {
             if let reason = outbound.life.reason { throw reason }
             if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
             guard try isTurn(kind, outbound), outbound.unwrittenBytes < node.options.sendHighWaterBytes else {
+                outbound.counters.waits &+= 1
                 return (outbound.senders.epoch, false)
             }
             try append(&outbound)
-            if case .streamOpening = kind {
-                outbound.streamCount &+= 1
-                outbound.openStream = outbound.streamCount
+            switch kind {
+            case .message: outbound.counters.messages &+= 1
+            case .streamOpening:
+                outbound.counters.streams &+= 1
+                outbound.openStream = outbound.counters.streams
+            case .raw, .streamBytes: break
             }
             return (nil, outbound.requestFlush())
         }
@@ -194,6 +198,7 @@ extension Connection.Outbound {
 
     fileprivate mutating func settle(_ written: Int, lowWater: Int) -> WaitQueue.Woken {
         unwrittenBytes &-= written
+        counters.bytes &+= UInt64(written)
         // Also when nobody waits yet: a sender may be between its look at the buffer and its wait.
         return unwrittenBytes <= lowWater ? senders.wakeAll() : WaitQueue.Woken()
     }

@@ -25,7 +25,7 @@ extension Connection {
             try outbound.encode { (encoder, buffer) throws(ParleyError) in
                 try encoder.encodeStreamOpening(header: header, into: &buffer)
             }
-            number = outbound.streamCount &+ 1
+            number = outbound.counters.streams &+ 1
         }
         if let epoch { return .wait(epoch) }
         return .opened(ConnectionStreamWriter(self, stream: number))

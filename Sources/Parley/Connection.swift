@@ -21,6 +21,7 @@ public class Connection: @unchecked Sendable {
     package internal(set) var number: UInt64 = 0
 
     package let node: Node
+    let began = ContinuousClock.now
     let inbound: Lock<Inbound>
     let outbound: Lock<Outbound>
 
@@ -34,6 +35,8 @@ public class Connection: @unchecked Sendable {
     var spareBuffer = WireBuffer()
     /// The inbox will call when it has room; until then nothing is read.
     var isWaitingForInbox = false
+    /// How much of a large frame was there when it was lent to the link.
+    var lentFrameBytes = 0
     /// A large frame is on its way: the link may read straight into it.
     var isLargeFrameAwaited = false
     var ending = Ending.no
@@ -49,6 +52,11 @@ public class Connection: @unchecked Sendable {
         var streamActivity = ContinuousClock.now
         /// What the link was last told.
         var isReading = false
+        /// The inbox has no room: nothing is read until it calls.
+        var isPausedForInbox = false
+        var counters = ReceiveCounters()
+        /// When bytes last came, by ``EventLoop/milliseconds``.
+        var lastArrival: UInt64
         /// This side has closed: reads throw this, whatever is left to read.
         var closed: ParleyError?
     }
@@ -64,7 +72,6 @@ public class Connection: @unchecked Sendable {
         var isFlushRequested = false
         /// The number of the stream that a writer has open.
         var openStream: UInt64?
-        var streamCount: UInt64 = 0
         var life = Life.greeting
         /// Whether handshake and `onPeer` went well, whatever came later.
         var isGreeted = false
@@ -73,6 +80,8 @@ public class Connection: @unchecked Sendable {
         var writeDeadline: ContinuousClock.Instant?
         /// What the application keeps with this peer.
         var tag: UInt = 0
+        var counters = SendCounters()
+        var endedAt: ContinuousClock.Instant?
         var senders = WaitQueue()
         var lifeWaiters = WaitQueue()
     }
@@ -131,7 +140,12 @@ public class Connection: @unchecked Sendable {
         self.isOutbound = isOutbound
         self.localAddress = localAddress
         self.remoteAddress = remoteAddress
-        inbound = Lock(Inbound(state: PeerState(decoder: node.options.decoder.makeDecoder())))
+        inbound = Lock(
+            Inbound(
+                state: PeerState(decoder: node.options.decoder.makeDecoder()),
+                lastArrival: EventLoop.millisecondsAnywhere
+            )
+        )
         outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))
     }
 

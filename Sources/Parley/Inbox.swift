@@ -61,6 +61,9 @@ public final class Inbox: Sendable {
         return state.payloadBytes < capacityBytes ? max(0, capacity - state.count) : 0
     }
 
+    /// How many RPCs, and bytes of payload, wait for a consumer.
+    var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }
+
     /// Places in the queue, those of RPCs that are taken included; for tests.
     var placesHeld: Int { state.withLock { $0.queue.count } }
 

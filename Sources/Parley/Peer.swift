@@ -14,6 +14,9 @@ public protocol Peer: AnyObject, Sendable {
     /// The other side's address; an IPv4 address on a dual-stack socket shows as IPv4.
     var remoteAddress: SocketAddress { get }
 
+    /// What this connection has done and holds, now. Cheap, and still there when it has ended.
+    var statistics: PeerStatistics { get }
+
     // MARK: Sending
 
     /// Sends raw bytes, in order behind everything sent before.
@@ -92,6 +95,9 @@ public protocol StreamWriter: AnyObject, Sendable {
 }
 
 extension Peer {
+    /// Nothing: a peer of your own may count or not.
+    public var statistics: PeerStatistics { PeerStatistics() }
+
     /// The same as ``send(_:)-(ArraySlice<UInt8>)``, under the name it has in Go's `net.Conn`.
     public func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) { try await send(bytes) }
 

@@ -32,6 +32,9 @@ public final class TCPTransport: Transport {
     /// See ``Transport/peers``.
     public var peers: [any Peer] { node.connections }
 
+    /// See ``Transport/statistics``.
+    public var statistics: TransportStatistics { node.statistics(of: inbox) }
+
     /// Runs Swift tasks on the transport's own thread: `Task(executorPreference: transport.executor)`. A consumer
     /// there gets RPCs and sends answers without a change of threads; in return it must never block.
     public var executor: any TaskExecutor { node.loop }
@@ -148,9 +151,14 @@ extension TCPTransport {
         _ target: SocketAddress,
         finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
     ) -> EventLoop.Cancel {
+        do { try node.beginDial(to: target) } catch {
+            finish(.failure(error))
+            return { _ in }
+        }
         let dialing = Dialing()
         let dialer = Dialer(to: target, timeout: node.options.dialTimeout, on: node.loop) { [node] result in
             node.unregister(dialing)
+            if case .failure(let error) = result { node.dialFailed(error) }
             finish(result.flatMap { handle in node.adopt(handle, dialed: target) })
         }
         let isOpen = node.register(dialing) {
@@ -212,7 +220,9 @@ extension Node {
     {
         guard let peer = TCPPeer(node: self, handle: handle, isOutbound: true) else {
             handle.close(abortively: false)
-            return .failure(ParleyError(.connectionReset, "\(target) closed the connection at once"))
+            let error = ParleyError(.connectionReset, "\(target) closed the connection at once")
+            dialFailed(error)
+            return .failure(error)
         }
         adopt(peer)
         return .success(peer)

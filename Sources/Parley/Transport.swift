@@ -13,6 +13,9 @@ public protocol Transport: AnyObject, Sendable {
     /// The peers that are greeted and connected now, in no particular order.
     var peers: [any Peer] { get }
 
+    /// What this transport has done and holds, now: a snapshot that asks each peer once, without any I/O.
+    var statistics: TransportStatistics { get }
+
     /// Starts to listen; returns as soon as others can connect.
     ///
     /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `addressInUse`, `addressNotAvailable`,
@@ -43,4 +46,9 @@ public protocol Transport: AnyObject, Sendable {
     /// A name that is being looked up is waited for, since the system's resolver cannot be interrupted.
     /// Idempotent, and not cut short by cancellation. Afterwards `dial` and every send throw `closed`.
     func close() async
+}
+
+extension Transport {
+    /// Nothing: a transport of your own may count or not.
+    public var statistics: TransportStatistics { TransportStatistics() }
 }

@@ -28,6 +28,9 @@ public final class InMemoryTransport: Transport {
     /// See ``Transport/peers``.
     public var peers: [any Peer] { node.connections }
 
+    /// See ``Transport/statistics``.
+    public var statistics: TransportStatistics { node.statistics(of: inbox) }
+
     /// Runs Swift tasks on the transport's own thread; see ``TCPTransport/executor``.
     public var executor: any TaskExecutor { node.loop }
 
@@ -50,19 +53,28 @@ public final class InMemoryTransport: Transport {
     @discardableResult
     public func dial(_ address: String) async throws -> any Peer {
         let target = try node.dialTarget(address)
+        try node.beginDial(to: target)
+        let peer: InMemoryPeer
+        do { peer = try await connect(to: target) } catch {
+            node.dialFailed(error)
+            throw error
+        }
+        try await peer.waitUntilGreeted()
+        return peer
+    }
+
+    private func connect(to target: SocketAddress) async throws(ParleyError) -> InMemoryPeer {
         guard Self.hosts.contains(target.host) else {
             throw ParleyError(.unreachable, "cannot connect to \(target): it is not in memory")
         }
         guard let listener = network.listener(port: target.port) else {
             throw ParleyError(.connectionRefused, "cannot connect to \(target): nobody listens there")
         }
-        let peer = try await connect(
+        return try await connect(
             to: listener,
             from: SocketAddress(host: "127.0.0.1", port: network.ephemeralPort()),
             at: SocketAddress(host: "127.0.0.1", port: target.port)
         )
-        try await peer.waitUntilGreeted()
-        return peer
     }
 
     /// See ``Transport/consume()``.

@@ -71,6 +71,13 @@ package final class EventLoop: @unchecked Sendable {
     @inline(__always)
     func assertIsCurrent() { assert(isCurrent, "called off the event loop's thread") }
 
+    /// The time at which this turn began, in milliseconds since some moment in the past: a look at it costs nothing.
+    /// The loop's thread only.
+    var milliseconds: UInt64 { uv_now(handles.loop) }
+
+    /// The same clock, read now, on any thread.
+    static var millisecondsAnywhere: UInt64 { uv_hrtime() / 1_000_000 }
+
     func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
         buffer.pointee = uv_buf_t(
             base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),

@@ -97,6 +97,11 @@ struct PeerState: Sendable {
         (phase == .messages || phase == .discarding) && (!queue.isEmpty || isLargeFrameWhole)
     }
 
+    /// How many bytes are kept that nobody has got yet.
+    var bufferedBytes: Int {
+        queue.count &+ partial.count &+ decoded.count &+ (largeFrame?.bytes.count ?? 0)
+    }
+
     /// Whether a large frame is on its way.
     var awaitsLargeFrame: Bool { largeFrame != nil && !isLargeFrameWhole }
 

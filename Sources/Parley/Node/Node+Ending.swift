@@ -1,0 +1,103 @@
+// How one connection ends, and how everything does.
+
+extension Node {
+    /// The connection's link is closed. The loop's thread only, once for each connection.
+    func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
+        let number = connection.number
+        tellObserver(connection, reason)
+        let wasGreeted = connection.outbound.withLock { $0.isGreeted }
+        let traffic = connection.statistics.traffic
+        let (entry, woken) = state.withLock { state in
+            let entry = state.connections.remove(number)
+            if let entry { state.counters.count(end: entry.stage, wasGreeted: wasGreeted, reason, traffic) }
+            if entry?.stage == .announcing {
+                state.goneWhileAnnounced[number] = Gone(connection: connection, reason: reason)
+            }
+            return (entry, state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken())
+        }
+        // One that came while the node was closing was never let in.
+        guard let entry else { return }
+        entry.greeting?.cancel()
+        woken.resume()
+        log(.info, "peer disconnected", connection, reason)
+        guard entry.stage == .announcing else { return tellGone(connection, reason) }
+        let timeout = Task {
+            // The clock traps beyond what it can count.
+            try? await Task.sleep(for: min(options.handshakeTimeout, .seconds(86_400)))
+            tellIfGone(connection)
+        }
+        let isToldAlready = state.withLock { state in
+            state.goneWhileAnnounced[number]?.timeout = timeout
+            return state.goneWhileAnnounced[number] == nil
+        }
+        if isToldAlready { timeout.cancel() }
+    }
+
+    private func tellObserver(_ connection: Connection, _ reason: ParleyError) {
+        guard let observer else { return }
+        let isKnown = state.withLock { state in
+            let stage = state.connections[connection.number]?.stage
+            if stage != .announcing { state.connections[connection.number]?.stage = .gone }
+            return stage != nil
+        }
+        if isKnown { observer.peerDidDisconnect(connection, reason) }
+    }
+
+    func tellIfGone(_ connection: Connection) {
+        let gone = state.withLock { $0.goneWhileAnnounced.removeValue(forKey: connection.number) }
+        guard let gone else { return }
+        gone.timeout?.cancel()
+        tellGone(gone.connection, gone.reason)
+    }
+
+    private func tellGone(_ connection: Connection, _ reason: ParleyError) {
+        guard let onDisconnect = options.onDisconnect else { return }
+        Task { await onDisconnect(connection, reason) }
+    }
+}
+
+// MARK: - Closing
+
+extension Node {
+    /// Remembers how to stop something that is not a connection yet, or never becomes one.
+    ///
+    /// - Returns: false when the node is closing, and nothing new may begin.
+    func register(_ object: AnyObject, stop: @escaping @Sendable () -> Void) -> Bool {
+        state.withLock { state in
+            guard state.closing == nil else { return false }
+            state.stops[ObjectIdentifier(object)] = stop
+            return true
+        }
+    }
+
+    func unregister(_ object: AnyObject) {
+        state.withLock { _ = $0.stops.removeValue(forKey: ObjectIdentifier(object)) }
+    }
+
+    /// Closes everything; whoever calls again waits for the same end.
+    func close() async {
+        let closing = state.withLock { state in
+            if let closing = state.closing { return closing }
+            // In a task of its own: cancelling a caller must not cut it short.
+            let closing = Task { await closeEverything() }
+            state.closing = closing
+            return closing
+        }
+        await closing.value
+    }
+
+    private func closeEverything() async {
+        let (stops, connections) = state.withLock {
+            ($0.stops.values, $0.connections.elements.map(\.connection))
+        }
+        loop.execute { for stop in stops { stop() } }
+        let reason = ParleyError(.closed, "the transport was closed")
+        for connection in connections { connection.close(because: reason) }
+        // Behind the stops on the loop's thread: a connection they have just let in is adopted by now, and ended.
+        _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
+        inbox?.finish()
+        await loop.stop()
+        inbox = nil
+        observer = nil
+    }
+}

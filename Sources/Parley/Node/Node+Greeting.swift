@@ -1,0 +1,79 @@
+// From a link that is up to a greeted peer.
+
+extension Node {
+    /// Takes in a connection whose link is up, and greets it. The loop's thread only.
+    func adopt(_ connection: Connection) {
+        loop.assertIsCurrent()
+        let isOpen = state.withLock { state in
+            if connection.isOutbound { state.dialing -= 1 }
+            guard state.closing == nil else { return false }
+            connection.number = state.connections.insert(Entry(connection: connection))
+            if connection.isOutbound { state.counters.dialed &+= 1 } else { state.counters.accepted &+= 1 }
+            return true
+        }
+        guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
+        let timeout = options.handshakeTimeout
+        guard options.handshake != nil || options.onPeer != nil else { return announce(connection) }
+        connection.timer(\.greeting).start(after: timeout) { [self] in
+            connection.fail(
+                ParleyError(.timedOut, "greeting \(connection.remoteAddress) took longer than \(timeout)")
+            )
+            state.withLock { $0.connections[connection.number]?.greeting }?.cancel()
+        }
+        connection.settleReading()
+        let greeting = Task { await greet(connection) }
+        state.withLock { $0.connections[connection.number]?.greeting = greeting }
+    }
+
+    private func greet(_ connection: Connection) async {
+        do {
+            try await options.handshake?(connection)
+        } catch {
+            let what = "the handshake with \(connection.remoteAddress) failed: \(error)"
+            return connection.close(
+                because: ParleyError(.handshakeFailed, what),
+                greetingFailure: error
+            )
+        }
+        let isThere = state.withLock { state in
+            if options.onPeer != nil { state.connections[connection.number]?.stage = .announcing }
+            return state.connections[connection.number] != nil
+        }
+        guard isThere else { return }
+        do {
+            try await options.onPeer?(connection)
+        } catch {
+            let what = "onPeer refused \(connection.remoteAddress): \(error)"
+            connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
+        }
+        if isObserved {
+            loop.execute { [self] in announce(connection) }
+        } else {
+            finishGreeting(connection)
+        }
+        tellIfGone(connection)
+    }
+
+    /// Lets the observer refuse it, and opens it. The loop's thread, where there is an observer.
+    private func announce(_ connection: Connection) {
+        if isObserved, self.connection(connection.number) == nil { return }
+        do {
+            try observer?.peerDidConnect(connection)
+        } catch {
+            let what = "\(connection.remoteAddress) was refused: \(error)"
+            connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
+        }
+        finishGreeting(connection)
+    }
+
+    private func finishGreeting(_ connection: Connection) {
+        let isOpen = connection.open()
+        state.withLock { state in
+            state.connections[connection.number]?.stage = isOpen ? .greeted : .refused
+            state.connections[connection.number]?.greeting = nil
+        }
+        guard isOpen else { return }
+        log(.info, "peer connected", connection)
+        loop.perform { connection.finishGreeting() }
+    }
+}

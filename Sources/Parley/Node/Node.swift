@@ -1,0 +1,154 @@
+/// What every transport of this library shares: the connections, their greeting and their end, and the inbox.
+///
+/// A transport brings links (sockets, or pipes in memory) with ``adopt(_:)``; the node does the rest.
+package final class Node: @unchecked Sendable {
+    package let options: TransportOptions
+    package let loop = EventLoop()
+    /// Nil once everything is closed, since it usually owns the transport. The loop's thread only.
+    var observer: (any LoopObserver)?
+    let isObserved: Bool
+    /// Nil once everything is closed: RPCs that nobody consumed lead back here through their peers. The transport
+    /// keeps it for its consumers. The loop's thread only.
+    var inbox: Inbox?
+
+    let state = Lock(State())
+    let began = ContinuousClock.now
+    /// Emptied array of RPCs, lent to whoever decodes. The loop's thread only.
+    private var scratch: [RPC] = []
+
+    struct State {
+        var connections = SlotTable<Entry>()
+        /// Gone while `onPeer` was running: `onDisconnect` comes after it.
+        var goneWhileAnnounced: [UInt64: Gone] = [:]
+        var closing: Task<Void, Never>?
+        var isEmpty = WaitQueue()
+        var listening = Listening.no
+        /// How a listener or a dial is stopped; called on the loop's thread.
+        var stops: [ObjectIdentifier: @Sendable () -> Void] = [:]
+        /// Dials that have no connection yet.
+        var dialing = 0
+        var counters = NodeCounters()
+    }
+
+    enum Listening {
+        case no
+        case starting
+        case at(String)
+    }
+
+    struct Entry {
+        let connection: Connection
+        var stage = Stage.handshaking
+        var greeting: Task<Void, Never>?
+    }
+
+    struct Gone {
+        let connection: Connection
+        let reason: ParleyError
+        /// Tells without waiting any longer for an `onPeer` that does not return.
+        var timeout: Task<Void, Never>?
+    }
+
+    enum Stage {
+        case handshaking
+        /// `onPeer` is running.
+        case announcing
+        case greeted
+        case refused
+        /// The observer is hearing of its end.
+        case gone
+    }
+
+    init(_ options: TransportOptions, inbox: Inbox, observer: (any LoopObserver)? = nil) {
+        self.options = options
+        self.inbox = inbox
+        self.observer = observer
+        isObserved = observer != nil
+    }
+
+    /// The peers that are greeted and connected.
+    package var connections: [Connection] {
+        state.withLock { $0.connections.elements.filter { $0.stage == .greeted }.map(\.connection) }
+    }
+
+    /// The connection under `number`, from the handshake until its end was told.
+    package func connection(_ number: UInt64) -> Connection? {
+        state.withLock { $0.connections[number]?.connection }
+    }
+
+    /// Throws once ``close()`` was called.
+    func checkOpen() throws(ParleyError) {
+        guard state.withLock({ $0.closing == nil }) else {
+            throw ParleyError(.closed, "the transport is closed")
+        }
+    }
+
+    /// How many RPCs may be delivered now; nil when nobody takes them any more. The loop's thread only.
+    var space: Int? { takesRPCs ? .max : inbox?.space }
+
+    /// Hands RPCs to whoever takes them; returns the space that is left. The loop's thread only.
+    func deliver(_ rpcs: [RPC]) -> Int {
+        guard let observer, takesRPCs else { return inbox?.offer(rpcs) ?? 0 }
+        observer.didReceive(rpcs)
+        return .max
+    }
+
+    private var takesRPCs: Bool { observer?.takesRPCs == true }
+
+    func takeScratch() -> [RPC] {
+        var taken: [RPC] = []
+        swap(&taken, &scratch)
+        return taken
+    }
+
+    func returnScratch(_ rpcs: consuming [RPC]) {
+        rpcs.removeAll(keepingCapacity: rpcs.capacity <= 4_096)
+        scratch = rpcs
+    }
+}
+
+// MARK: - Addresses
+
+extension Node {
+    /// The configured listening address; with its real port once there is a listener.
+    var address: String {
+        state.withLock { if case .at(let address) = $0.listening { address } else { options.listenAddress } }
+    }
+
+    /// Listens, once: `bind` gets the configured address and returns the real port.
+    func listen(
+        _ bind: (SocketAddress) async throws(ParleyError) -> UInt16
+    ) async throws(ParleyError) {
+        let configured = try SocketAddress(options.listenAddress)
+        try checkOpen()
+        let isFirst = state.withLock { state in
+            guard case .no = state.listening else { return false }
+            state.listening = .starting
+            return true
+        }
+        guard isFirst else {
+            throw ParleyError(.alreadyListening, "the transport is listening on \(address) already")
+        }
+        do {
+            let bound = SocketAddress(host: configured.host, port: try await bind(configured)).description
+            state.withLock { $0.listening = .at(bound) }
+            options.logger.info("listening", metadata: ["address": "\(bound)"])
+        } catch {
+            state.withLock { $0.listening = .no }
+            throw error
+        }
+    }
+
+    /// Where a dial goes.
+    func dialTarget(_ address: String) throws(ParleyError) -> SocketAddress {
+        let target = try SocketAddress(address)
+        guard target.port != 0 else {
+            throw ParleyError(
+                .invalidAddress,
+                "address \"\(address)\" has port 0, which nobody can listen on"
+            )
+        }
+        try checkOpen()
+        return target
+    }
+}

@@ -1,0 +1,122 @@
+import Testing
+
+@testable import Parley
+
+/// What a transport and its peers say about themselves.
+@Suite(.timeLimit(.minutes(2))) struct StatisticsTests {
+    @Test(arguments: Kind.allCases)
+    func `bytes, messages and streams are counted each way, on both sides`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make { $0.decoder = .framed }
+            let peer = try await client.dial(server.address)
+            for _ in 0..<10 { try await peer.send(message: patterned(100)) }
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(1_000))
+            try await writer.finish()
+            for _ in 0..<10 { _ = try await server.nextRPC() }
+            let opening = try await server.nextRPC()
+            #expect(opening.stream)
+            #expect(try await opening.peer.read(exactly: 1_000).count == 1_000)
+            opening.peer.closeStream()
+            // Ten frames, an opening, data and an end.
+            let bytes: UInt64 = 10 * 105 + 5 + 1_005 + 5
+            try await eventually { opening.peer.statistics.traffic.bytesReceived == bytes }
+            try await eventually { peer.statistics.traffic.bytesSent == bytes }
+            let (sent, received) = (peer.statistics, opening.peer.statistics)
+            #expect(sent.traffic.messagesSent == 10 && sent.traffic.streamsSent == 1)
+            #expect(received.traffic.messagesReceived == 10 && received.traffic.streamsReceived == 1)
+            #expect(sent.traffic.messagesReceived == 0 && received.traffic.messagesSent == 0)
+            try await eventually { opening.peer.statistics.unreadBytes == 0 }
+            #expect(sent.unsentBytes == 0)
+            #expect(sent.uptime > .zero && received.silence < .seconds(30))
+            #expect(server.statistics.traffic == received.traffic)
+            #expect(client.statistics.traffic == sent.traffic)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a large message read straight into its buffer is counted once`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            try await peer.send(message: patterned(3 << 20))
+            let rpc = try await server.nextRPC()
+            #expect(rpc.payload.count == 3 << 20)
+            #expect(rpc.peer.statistics.traffic.bytesReceived == 3 << 20 + 5)
+            #expect(rpc.peer.statistics.traffic.messagesReceived == 1)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `peers are counted by direction, and what they did is kept when they are gone`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make { $0.decoder = .framed }
+            let peer = try await client.dial(server.address)
+            try await peer.send(message: "hello")
+            _ = try await server.nextRPC()
+            try await eventually { server.statistics.inboundPeers == 1 }
+            #expect(client.statistics.outboundPeers == 1 && client.statistics.peers == 1)
+            #expect(server.statistics.outboundPeers == 0 && server.statistics.ungreeted == 0)
+            #expect(server.statistics.accepted == 1 && client.statistics.dialed == 1)
+            await peer.close()
+            try await eventually { server.statistics.peers == 0 && client.statistics.peers == 0 }
+            #expect(server.statistics.traffic.messagesReceived == 1)
+            #expect(server.statistics.traffic.bytesReceived == 10)
+            #expect(client.statistics.traffic.bytesSent == 10)
+            #expect(server.statistics.disconnects == [.endOfStream: 1])
+            #expect(client.statistics.disconnects == [.closed: 1])
+            #expect(server.statistics.uptime > .zero)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `handshakes that fail and peers that are refused are counted apart`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            struct No: Error {}
+            let strict = try await nodes.listening { $0.handshake = { _ in throw No() } }
+            let choosy = try await nodes.listening { $0.onPeer = { _ in throw No() } }
+            let client = nodes.make()
+            _ = try await client.dial(strict.address)
+            _ = try await client.dial(choosy.address)
+            try await eventually { strict.statistics.handshakesFailed == 1 }
+            try await eventually { choosy.statistics.peersRefused == 1 }
+            #expect(strict.statistics.peersRefused == 0 && choosy.statistics.handshakesFailed == 0)
+            #expect(strict.statistics.disconnects == [.handshakeFailed: 1])
+            #expect(choosy.statistics.disconnects == [.peerRefused: 1])
+            await #expect(throws: ParleyError.self) { try await client.dial("127.0.0.1:1") }
+            #expect(client.statistics.dialsFailed == 1)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a full inbox and a full send buffer show`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 4
+            }
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.sendHighWaterBytes = 1 << 16
+                $0.sendLowWaterBytes = 1 << 14
+            }
+            let peer = try await client.dial(server.address)
+            let flood = Task { while true { try await peer.send(message: patterned(10_000)) } }
+            try await eventually { server.statistics.pausedPeers == 1 }
+            try await eventually { peer.statistics.traffic.sendWaits > 0 }
+            #expect(server.statistics.inboxRPCs == 4 && server.statistics.inboxBytes == 40_000)
+            #expect(server.statistics.traffic.readPauses > 0)
+            try await eventually { peer.statistics.unsentBytes >= 1 << 14 }
+            try await eventually { client.statistics.unsentBytes >= 1 << 14 }
+            flood.cancel()
+            _ = await flood.result
+            let rpc = try await server.nextRPC()
+            #expect(rpc.peer.statistics.isReadingPaused)
+            for _ in 0..<3 { _ = try await server.nextRPC() }
+        }
+    }
+}
