@@ -36,16 +36,14 @@ extension Connection: LinkOwner {
     func receive(bytes: Int = 0, _ input: (inout PeerState) -> Void = { _ in }) {
         loop.assertIsCurrent()
         guard let space = node.space else { return }
-        var rpcs = node.takeScratch()
+        var decoded = node.takeScratch()
         var failure: ParleyError?
         let (readers, finalReason, isStream) = inbound.withLock { inbound in
             input(&inbound.state)
             if inbound.closed != nil { inbound.state.dropInput() }
             let phase = inbound.state.phase
             do throws(ParleyError) {
-                _ = try inbound.state.decode(limit: space) { payload, stream in
-                    rpcs.append(RPC(peer: self, payload: payload, stream: stream))
-                }
+                try inbound.state.decode(limit: space, into: &decoded)
             } catch { failure = error }
             let isStream = inbound.state.phase == .stream && phase != .stream
             if isStream { inbound.streamActivity = .now }
@@ -53,7 +51,7 @@ extension Connection: LinkOwner {
                 inbound.counters.bytes &+= UInt64(bytes)
                 inbound.lastArrival = loop.milliseconds
             }
-            inbound.counters.messages &+= UInt64(rpcs.count &- (isStream ? 1 : 0))
+            inbound.counters.messages &+= UInt64(decoded.count &- (isStream ? 1 : 0))
             if isStream { inbound.counters.streams &+= 1 }
             // Whoever reads raw looks again: there may be bytes, a stream, or the end.
             let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
@@ -61,9 +59,9 @@ extension Connection: LinkOwner {
             isLargeFrameAwaited = inbound.state.awaitsLargeFrame
             return (readers, inbound.state.finalReason, isStream)
         }
-        let spaceLeft = rpcs.isEmpty ? space : node.deliver(rpcs)
-        let isFilling = spaceLeft == 0 && !rpcs.isEmpty
-        node.returnScratch(rpcs)
+        let spaceLeft = decoded.isEmpty ? space : node.deliver(decoded, from: self)
+        let isFilling = spaceLeft == 0 && !decoded.isEmpty
+        node.returnScratch(decoded)
         readers.resume()
         if isStream { watchStream() }
         if let failure { return fail(failure) }

@@ -6,8 +6,10 @@
 public final class Inbox: Sendable {
     private struct State {
         /// Taken ones are nil until the array is emptied or compacted.
-        var queue: [RPC?] = []
+        var queue: [RPCBatch.Delivery?] = []
         var head = 0
+        /// RPCs that wait.
+        var count = 0
         var payloadBytes = 0
         var isFinished = false
         var consumers = WaitQueue()
@@ -16,7 +18,46 @@ public final class Inbox: Sendable {
         var signal: PollableSignal?
         var isSignalled = false
 
-        var count: Int { queue.count &- head }
+        mutating func append(_ delivery: RPCBatch.Delivery) {
+            count &+= delivery.run.count
+            payloadBytes &+= delivery.run.payloadBytes
+            queue.append(delivery)
+        }
+
+        /// The oldest RPC; there is one.
+        mutating func removeFirst() -> RPC {
+            let rpc = queue[head]!.rpc(at: queue[head]!.lower)
+            queue[head]!.lower &+= 1
+            if queue[head]!.lower == queue[head]!.upper {
+                queue[head] = nil
+                head &+= 1
+                removeTaken()
+            }
+            count &-= 1
+            payloadBytes &-= rpc.payload.count
+            return rpc
+        }
+
+        /// The oldest RPCs, at most `limit` of them.
+        mutating func removeFirst(atMost limit: Int) -> RPCBatch {
+            var taken: [RPCBatch.Delivery] = []
+            var left = limit
+            while left > 0, head < queue.count, var delivery = queue[head] {
+                if delivery.count <= left {
+                    queue[head] = nil
+                    head &+= 1
+                } else {
+                    delivery.upper = delivery.lower &+ left
+                    queue[head]!.lower &+= left
+                }
+                left &-= delivery.count
+                payloadBytes &-= delivery.payloadBytes
+                taken.append(delivery)
+            }
+            count &-= limit &- left
+            removeTaken()
+            return RPCBatch(taken)
+        }
 
         /// Keeps the signal in step. Its calls do not block, and only under the lock they come in the right order.
         mutating func settleSignal() {
@@ -25,13 +66,14 @@ public final class Inbox: Sendable {
             if isSignalled { signal.raise() } else { signal.lower() }
         }
 
-        /// Drops the places of taken RPCs: all at once when it is empty, and otherwise when they are the larger part.
-        mutating func removeTaken() {
+        /// Drops the places of what was taken: all at once when it is empty, and otherwise when they are the larger
+        /// part.
+        private mutating func removeTaken() {
             if head == queue.count {
                 // An idle transport keeps a small array.
-                queue.removeAll(keepingCapacity: queue.capacity <= 4_096)
+                queue.removeAll(keepingCapacity: queue.capacity <= 1_024)
                 head = 0
-            } else if head >= 1_024, head &* 2 >= queue.count {
+            } else if head >= 64, head &* 2 >= queue.count {
                 queue.removeFirst(head)
                 head = 0
             }
@@ -76,14 +118,27 @@ public final class Inbox: Sendable {
     /// - Returns: the space that is left.
     @discardableResult
     public func offer(_ rpcs: [RPC]) -> Int {
+        offer(count: rpcs.count) { state in
+            for rpc in rpcs {
+                state.append(.init(rpc.peer, MessageRun(rpc.payload, isStream: rpc.stream)))
+            }
+        }
+    }
+
+    /// The same for what one peer has sent.
+    func offer(_ decoded: borrowing DecodedRuns, from peer: any Peer) -> Int {
+        let runs = decoded.runs
+        return offer(count: decoded.count) { state in
+            for run in runs { state.append(.init(peer, run)) }
+        }
+    }
+
+    private func offer(count: Int, _ append: (inout State) -> Void) -> Int {
         let (woken, left) = state.withLock { state -> (WaitQueue.Woken, Int) in
             guard !state.isFinished else { return (WaitQueue.Woken(), capacity) }
-            for rpc in rpcs {
-                state.queue.append(rpc)
-                state.payloadBytes &+= rpc.payload.count
-            }
+            append(&state)
             state.settleSignal()
-            return (state.consumers.wake(atMost: rpcs.count), space(state))
+            return (state.consumers.wake(atMost: count), space(state))
         }
         woken.resume()
         return left
@@ -115,41 +170,21 @@ public final class Inbox: Sendable {
 
     /// The oldest RPC; waits for one. Nil when the inbox is finished and empty, or the task is cancelled.
     func next() async -> RPC? {
-        await take { state in
-            guard let rpc = state.queue[state.head].take() else { return nil }
-            state.head &+= 1
-            state.payloadBytes &-= rpc.payload.count
-            return rpc
-        }
+        // Most calls find something: those shall cost no more than a call.
+        if let rpc = tryTake({ $0.removeFirst() }).taken { return rpc }
+        return await take { $0.removeFirst() }
     }
 
     /// Everything there is, at least one RPC; waits for one. Nil as for ``next()``.
-    func nextBatch() async -> [RPC]? {
-        await take { state in
-            let batch = state.queue[state.head...].compactMap { $0 }
-            state.head = state.queue.count
-            state.payloadBytes = 0
-            return batch
-        }
-    }
+    func nextBatch() async -> RPCBatch? { await take { $0.removeFirst(atMost: .max) } }
 
     /// Up to `limit` RPCs, at least one; blocks the thread until there is one.
     ///
     /// - Returns: nil when the inbox is finished and empty.
     /// - Throws: `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread, `timedOut`.
-    package func next(atMost limit: Int, _ patience: Patience) throws(ParleyError) -> [RPC]? {
+    package func next(atMost limit: Int, _ patience: Patience) throws(ParleyError) -> RPCBatch? {
         while true {
-            let (taken, isOver) = tryTake { state in
-                let end = min(state.queue.count, state.head &+ max(1, limit))
-                var rpcs: [RPC] = []
-                rpcs.reserveCapacity(end &- state.head)
-                while state.head < end, let rpc = state.queue[state.head].take() {
-                    state.head &+= 1
-                    state.payloadBytes &-= rpc.payload.count
-                    rpcs.append(rpc)
-                }
-                return rpcs
-            }
+            let (taken, isOver) = tryTake { $0.removeFirst(atMost: max(1, limit)) }
             if taken != nil || isOver { return taken }
             guard case .until(let deadline) = patience else {
                 throw ParleyError(.wouldBlock, "no message has arrived yet")
@@ -157,7 +192,8 @@ public final class Inbox: Sendable {
             guard !EventLoop.isCurrentThreadALoop else {
                 throw ParleyError(.wouldDeadlock, "waiting for a message would block an event loop's thread")
             }
-            guard state.block(in: \.consumers, until: deadline, unless: { $0.count > 0 || $0.isFinished })
+            guard
+                state.block(in: \.consumers, until: deadline, unless: { $0.count > 0 || $0.isFinished })
             else {
                 throw ParleyError(.timedOut, "no message arrived in time")
             }
@@ -175,7 +211,7 @@ public final class Inbox: Sendable {
         }
     }
 
-    private func take<Taken>(_ body: (inout State) -> Taken?) async -> Taken? {
+    private func take<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
         while true {
             let (taken, isOver) = tryTake(body)
             if taken != nil || isOver { return taken }
@@ -186,70 +222,18 @@ public final class Inbox: Sendable {
     }
 
     /// Takes what there is now; tells whether nothing more can come.
-    private func tryTake<Taken>(_ body: (inout State) -> Taken?) -> (taken: Taken?, isOver: Bool) {
+    @inline(__always)
+    private func tryTake<Taken>(_ body: (inout State) -> Taken) -> (taken: Taken?, isOver: Bool) {
         let (taken, isOver, producers) = state.withLock { state in
             let taken = state.count > 0 ? body(&state) : nil
             var producers: [@Sendable () -> Void] = []
             if !state.producers.isEmpty, isHalfFree(state) {
                 swap(&producers, &state.producers)
             }
-            state.removeTaken()
             state.settleSignal()
             return (taken, taken == nil && state.isFinished, producers)
         }
         for producer in producers { producer() }
         return (taken, isOver)
-    }
-}
-
-/// What a transport's peers send, one RPC at a time: `for await rpc in transport.consume()`.
-///
-/// Any number of tasks may iterate, each RPC goes to one of them. The sequence ends when the transport is closed
-/// and everything that had arrived is consumed, or when the task is cancelled.
-public struct RPCSequence: AsyncSequence, Sendable {
-    let inbox: Inbox
-
-    /// The RPCs of an inbox; for transports of your own.
-    public init(_ inbox: Inbox) { self.inbox = inbox }
-
-    /// The same RPCs in arrays of what has arrived since the last one: for consumers that would rather pay once
-    /// for many messages.
-    public var batches: RPCBatches { RPCBatches(inbox: inbox) }
-
-    /// An iterator; iterators of one sequence share its RPCs.
-    public func makeAsyncIterator() -> Iterator { Iterator(inbox: inbox) }
-
-    /// Takes RPCs out of the inbox.
-    public struct Iterator: AsyncIteratorProtocol {
-        let inbox: Inbox
-
-        /// Waits for the next RPC; nil at the end or when the task is cancelled.
-        public mutating func next() async -> RPC? { await inbox.next() }
-
-        /// Waits for the next RPC; nil at the end or when the task is cancelled.
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RPC? {
-            await inbox.next()
-        }
-    }
-}
-
-/// What a transport's peers send, in non-empty arrays; see ``RPCSequence/batches``.
-public struct RPCBatches: AsyncSequence, Sendable {
-    let inbox: Inbox
-
-    /// An iterator; iterators of one sequence share its RPCs.
-    public func makeAsyncIterator() -> Iterator { Iterator(inbox: inbox) }
-
-    /// Takes everything that is there out of the inbox.
-    public struct Iterator: AsyncIteratorProtocol {
-        let inbox: Inbox
-
-        /// Waits until something has arrived; nil at the end or when the task is cancelled.
-        public mutating func next() async -> [RPC]? { await inbox.nextBatch() }
-
-        /// Waits until something has arrived; nil at the end or when the task is cancelled.
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> [RPC]? {
-            await inbox.nextBatch()
-        }
     }
 }

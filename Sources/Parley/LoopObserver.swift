@@ -2,7 +2,7 @@
 ///
 /// Nothing here may block, or wait for this transport's thread.
 package protocol LoopObserver: AnyObject, Sendable {
-    /// Whether RPCs go to ``didReceive(_:)`` rather than into the inbox. Does not change.
+    /// Whether RPCs go to ``didReceive(_:from:)`` rather than into the inbox. Does not change.
     var takesRPCs: Bool { get }
 
     /// A peer is greeted; nothing of it was delivered yet. Throwing refuses it.
@@ -12,5 +12,5 @@ package protocol LoopObserver: AnyObject, Sendable {
     func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError)
 
     /// What one read brought, in order.
-    func didReceive(_ rpcs: [RPC])
+    func didReceive(_ runs: [MessageRun], from peer: Connection)
 }

@@ -4,7 +4,7 @@ import Parley
 // The conventions of the boundary, each named once.
 //
 // - A handle is a retained object: `parley_transport *` is a ``ForeignNode``, `parley_stream *` a ``ForeignStream``,
-//   an RPC's `owner` the ``RPCBatch`` it came with.
+//   an RPC's `owner` the ``ConsumedRPCs`` it came with.
 // - A peer is a number; whoever uses it looks it up, and the connection lives as long as the call.
 // - Errors are thrown inside and become codes in `status`; see LastError.swift.
 // - Pointers that C passes in are read during the call only.
@@ -105,14 +105,6 @@ func fill(_ buffer: UnsafeMutablePointer<CChar>?, _ size: Int, with text: String
             buffer[count] = 0
         }
         return Int32(clamping: utf8.count)
-    }
-}
-
-extension ArraySlice<UInt8> {
-    /// Where the bytes are, for as long as somebody holds the slice: the storage of an array does not move. Nil when
-    /// there are none.
-    var foreignPointer: UnsafePointer<UInt8>? {
-        isEmpty ? nil : withUnsafeBufferPointer(\.baseAddress)
     }
 }
 

@@ -105,26 +105,41 @@ extension ForeignNode: LoopObserver {
         }
     }
 
-    func didReceive(_ rpcs: [RPC]) {
+    func didReceive(_ runs: [MessageRun], from peer: Connection) {
         guard let onRPCs = callbacks.onRPCs else { return }
-        withUnsafeTemporaryAllocation(of: parley_rpc.self, capacity: rpcs.count) { foreign in
-            for (index, rpc) in rpcs.enumerated() {
-                foreign.initializeElement(at: index, to: parley_rpc(rpc, owner: nil))
+        for run in runs {
+            withUnsafeTemporaryAllocation(of: parley_rpc.self, capacity: run.count) { rpcs in
+                run.fill(rpcs, peer: peer.number, owner: { nil })
+                onRPCs(handle(self), rpcs.baseAddress, rpcs.count, callbacks.userdata)
             }
-            onRPCs(handle(self), foreign.baseAddress, rpcs.count, callbacks.userdata)
         }
     }
 }
 
-extension parley_rpc {
-    /// An RPC in C's terms: its bytes are good as long as somebody holds `rpc`.
-    init(_ rpc: RPC, owner: UnsafeMutableRawPointer?) {
-        self.init(
-            peer: (rpc.peer as? Connection)?.number ?? 0,
-            payload: rpc.payload.foreignPointer,
-            length: rpc.payload.count,
-            stream: rpc.stream,
-            owner: owner
-        )
+extension MessageRun {
+    /// Writes messages in C's terms to `rpcs`, from the one at `lower` on: the bytes are good as long as somebody holds
+    /// the block.
+    func fill(
+        _ rpcs: UnsafeMutableBufferPointer<parley_rpc>,
+        from lower: Int = 0,
+        peer: parley_peer,
+        owner: () -> UnsafeMutableRawPointer?
+    ) {
+        block.withUnsafeBufferPointer { bytes in
+            for index in rpcs.indices {
+                let bounds = bounds(at: lower + index)
+                let offset = bounds.lowerBound - block.startIndex
+                rpcs.initializeElement(
+                    at: index,
+                    to: parley_rpc(
+                        peer: peer,
+                        payload: bounds.isEmpty ? nil : bytes.baseAddress! + offset,
+                        length: bounds.count,
+                        stream: isStream,
+                        owner: owner()
+                    )
+                )
+            }
+        }
     }
 }

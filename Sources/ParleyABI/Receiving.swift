@@ -5,9 +5,30 @@ import Parley
 
 /// What the owners of RPCs that were consumed together refer to: it holds their bytes and their peers, and is retained
 /// once for each.
-final class RPCBatch {
-    let rpcs: [RPC]
-    init(_ rpcs: [RPC]) { self.rpcs = rpcs }
+final class ConsumedRPCs {
+    private let batch: RPCBatch
+    init(_ batch: RPCBatch) { self.batch = batch }
+
+    /// Writes them in C's terms, each with an owner to be released.
+    func fill(_ rpcs: UnsafeMutablePointer<parley_rpc>) {
+        var next = rpcs
+        for delivery in batch.deliveries {
+            delivery.run.fill(
+                UnsafeMutableBufferPointer(start: next, count: delivery.count),
+                from: delivery.lower,
+                peer: number(delivery.peer),
+                owner: { Unmanaged.passRetained(self).toOpaque() }
+            )
+            next += delivery.count
+        }
+    }
+
+    /// The peer with that number, which has sent one of them.
+    func peer(_ number: parley_peer) -> (any Peer)? {
+        batch.deliveries.first { self.number($0.peer) == number }?.peer
+    }
+
+    private func number(_ peer: any Peer) -> parley_peer { (peer as? Connection)?.number ?? 0 }
 }
 
 /// Takes up to `capacity` RPCs into `out`.
@@ -28,10 +49,7 @@ private func consume(
     guard let rpcs = try node.transport.inbox.next(atMost: capacity, patience) else {
         throw ParleyError(.closed, "the transport is closed, and everything was consumed")
     }
-    let batch = RPCBatch(rpcs)
-    for (index, rpc) in rpcs.enumerated() {
-        out[index] = parley_rpc(rpc, owner: Unmanaged.passRetained(batch).toOpaque())
-    }
+    ConsumedRPCs(rpcs).fill(out)
     return rpcs.count
 }
 
@@ -68,7 +86,7 @@ public func parley_try_consume(_ transport: OpaquePointer?, _ rpc: UnsafeMutable
 public func parley_rpc_release(_ rpc: UnsafeMutablePointer<parley_rpc>?) {
     guard let rpc, let owner = rpc.pointee.owner else { return }
     rpc.pointee = parley_rpc()
-    Unmanaged<RPCBatch>.fromOpaque(owner).release()
+    Unmanaged<ConsumedRPCs>.fromOpaque(owner).release()
 }
 
 /// See parley.h.
@@ -82,8 +100,7 @@ public func parley_rpc_from(
         guard let rpc, let owner = rpc.pointee.owner else {
             throw ParleyError(.invalidArgument, "an RPC that was not consumed, or is released")
         }
-        let batch = Unmanaged<RPCBatch>.fromOpaque(owner).takeUnretainedValue()
-        let peer = batch.rpcs.lazy.map(\.peer).first { ($0 as? Connection)?.number == rpc.pointee.peer }
+        let peer = Unmanaged<ConsumedRPCs>.fromOpaque(owner).takeUnretainedValue().peer(rpc.pointee.peer)
         return fill(buffer, size, with: peer?.remoteAddress.description ?? "")
     }
 }

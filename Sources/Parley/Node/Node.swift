@@ -13,8 +13,8 @@ package final class Node: @unchecked Sendable {
 
     let state = Lock(State())
     let began = ContinuousClock.now
-    /// Emptied array of RPCs, lent to whoever decodes. The loop's thread only.
-    private var scratch: [RPC] = []
+    /// Emptied, lent to whoever decodes. The loop's thread only.
+    private var scratch = DecodedRuns()
 
     struct State {
         var connections = SlotTable<Entry>()
@@ -87,23 +87,23 @@ package final class Node: @unchecked Sendable {
     var space: Int? { takesRPCs ? .max : inbox?.space }
 
     /// Hands RPCs to whoever takes them; returns the space that is left. The loop's thread only.
-    func deliver(_ rpcs: [RPC]) -> Int {
-        guard let observer, takesRPCs else { return inbox?.offer(rpcs) ?? 0 }
-        observer.didReceive(rpcs)
+    func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Int {
+        guard let observer, takesRPCs else { return inbox?.offer(decoded, from: connection) ?? 0 }
+        observer.didReceive(decoded.runs, from: connection)
         return .max
     }
 
     private var takesRPCs: Bool { observer?.takesRPCs == true }
 
-    func takeScratch() -> [RPC] {
-        var taken: [RPC] = []
+    func takeScratch() -> DecodedRuns {
+        var taken = DecodedRuns()
         swap(&taken, &scratch)
         return taken
     }
 
-    func returnScratch(_ rpcs: consuming [RPC]) {
-        rpcs.removeAll(keepingCapacity: rpcs.capacity <= 4_096)
-        scratch = rpcs
+    func returnScratch(_ decoded: consuming DecodedRuns) {
+        decoded.removeAll()
+        scratch = decoded
     }
 }
 

@@ -19,6 +19,17 @@ public protocol Decoder: Sendable {
     /// - Throws: ``ParleyError`` with the code `protocolViolation`; the peer is then dropped with it as the reason.
     mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent
 
+    /// Takes whole messages from the front of `input`, at most `limit`, and appends where they lie to `bounds`, as
+    /// indices of `input`; stops, without an error, at whatever is not a whole message.
+    ///
+    /// A shortcut that wire forms of many small messages can take: what it leaves goes to ``decode(_:)``, so it may
+    /// as well do nothing, and does unless you say otherwise.
+    mutating func decodeMessages(
+        _ input: inout ArraySlice<UInt8>,
+        limit: Int,
+        into bounds: inout [Range<Int>]
+    )
+
     /// The connection has ended with `unread` left over; throw when that is in the middle of a frame.
     func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError)
 
@@ -74,6 +85,13 @@ public enum DecoderEvent: Sendable, Equatable {
 }
 
 extension Decoder {
+    /// Takes nothing.
+    public mutating func decodeMessages(
+        _ input: inout ArraySlice<UInt8>,
+        limit: Int,
+        into bounds: inout [Range<Int>]
+    ) {}
+
     /// No streams.
     public var streamForm: StreamForm { .none }
 

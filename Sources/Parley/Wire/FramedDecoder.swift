@@ -27,12 +27,14 @@ public struct FramedDecoder: Decoder {
     /// The default limit of a message.
     public static let defaultMaxMessageBytes = 16 << 20
 
-    private let maxMessageBytes: Int
+    // Small enough to lie inside an `any Decoder`: a larger value would be an object of its own for each direction.
+
+    private let maxMessageBytes: UInt32
 
     // Reading
     private var isStreamOpen = false
     /// What is still to come of a data frame.
-    private var dataBytesLeft = 0
+    private var dataBytesLeft: UInt32 = 0
     /// How many bytes of the connection have been decoded, for error messages.
     private var position: UInt64 = 0
 
@@ -41,7 +43,7 @@ public struct FramedDecoder: Decoder {
     /// - Parameter maxMessageBytes: the longest message or stream header, in either direction.
     public init(maxMessageBytes: Int = defaultMaxMessageBytes) {
         precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
-        self.maxMessageBytes = maxMessageBytes
+        self.maxMessageBytes = UInt32(maxMessageBytes)
     }
 
     /// `framed`
@@ -73,7 +75,7 @@ extension FramedDecoder {
         try checkLength(length, of: type, input)
         if type == .streamData {
             advance(&input, by: Self.headerBytes)
-            dataBytesLeft = length
+            dataBytesLeft = UInt32(length)
             return .streamBytes(takeData(&input))
         }
         guard input.count - Self.headerBytes >= length else {
@@ -82,6 +84,36 @@ extension FramedDecoder {
         let payload = input.dropFirst(Self.headerBytes).prefix(length)
         advance(&input, by: Self.headerBytes + length)
         return event(type, payload)
+    }
+
+    /// Takes the whole message frames at the front of `input`.
+    public mutating func decodeMessages(
+        _ input: inout ArraySlice<UInt8>,
+        limit: Int,
+        into bounds: inout [Range<Int>]
+    ) {
+        guard !isStreamOpen, limit > 0 else { return }
+        let start = input.startIndex
+        var used = 0
+        var left = limit
+        do {
+            let bytes = input.span
+            // A frame that is not whole, no message, or too long is left for `decode`, which says what is wrong with it.
+            while left > 0, bytes.count &- used >= Self.headerBytes,
+                bytes[used] == FrameType.message.rawValue
+            {
+                let length = Int(
+                    UInt32(bytes[used &+ 1]) << 24 | UInt32(bytes[used &+ 2]) << 16
+                        | UInt32(bytes[used &+ 3]) << 8 | UInt32(bytes[used &+ 4])
+                )
+                let payload = used &+ Self.headerBytes
+                guard length <= Int(maxMessageBytes), bytes.count &- payload >= length else { break }
+                bounds.append(start &+ payload..<start &+ payload &+ length)
+                used = payload &+ length
+                left &-= 1
+            }
+        }
+        if used > 0 { advance(&input, by: used) }
     }
 
     private mutating func event(_ type: FrameType, _ payload: ArraySlice<UInt8>) -> DecoderEvent {
@@ -102,8 +134,8 @@ extension FramedDecoder {
     }
 
     private mutating func takeData(_ input: inout ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        let data = input.prefix(dataBytesLeft)
-        dataBytesLeft -= data.count
+        let data = input.prefix(Int(dataBytesLeft))
+        dataBytesLeft -= UInt32(data.count)
         advance(&input, by: data.count)
         return data
     }
@@ -141,7 +173,7 @@ extension FramedDecoder {
     ) throws(ParleyError) {
         let allowed =
             switch type {
-            case .message, .streamOpening: 0...maxMessageBytes
+            case .message, .streamOpening: 0...Int(maxMessageBytes)
             case .streamData: 0...Int(UInt32.max)
             case .streamEnd: 0...0
             case .streamAbort: 4...4 + Self.maxReasonBytes
@@ -245,7 +277,7 @@ extension FramedDecoder {
         _ what: String,
         into output: inout WireBuffer
     ) throws(ParleyError) {
-        guard payload.count <= maxMessageBytes else {
+        guard payload.count <= Int(maxMessageBytes) else {
             throw ParleyError(
                 .messageTooLong,
                 "\(what) of \(payload.count) bytes is over the limit of \(maxMessageBytes)"

@@ -34,6 +34,8 @@ struct PeerState: Sendable {
     private var queue = ByteQueue()
     /// The beginning of a frame that the decoder wants more of.
     private var partial: ArraySlice<UInt8> = []
+    /// How long that frame is in all; zero when its decoder does not know yet.
+    private var partialFrameBytes = 0
     /// A large frame on its way: it has a buffer of its own, and nothing is in `partial`.
     private var largeFrame: LargeFrame?
     /// Decoded bytes of a delimited stream that its reader has not taken yet.
@@ -144,30 +146,27 @@ extension PeerState {
 // MARK: - Messages
 
 extension PeerState {
-    /// Decodes up to `limit` messages and stream openings and gives them to `deliver`; returns how many.
+    /// Decodes up to `limit` messages and stream openings, and appends them to `output`.
     ///
     /// Stops behind a stream's opening, and in every other phase but `messages`. In `discarding` it drops stream
     /// bytes until the end of the stream, and goes on with messages.
-    mutating func decode(
-        limit: Int,
-        deliver: (_ payload: ArraySlice<UInt8>, _ stream: Bool) -> Void
-    ) throws(ParleyError) -> Int {
+    mutating func decode(limit: Int, into output: inout DecodedRuns) throws(ParleyError) {
         if let violation { throw violation }
-        var delivered = 0
-        while delivered < limit, phase == .messages || phase == .discarding, var input = nextInput() {
-            while delivered < limit, !input.isEmpty {
+        let end = output.count.addingReportingOverflow(limit)
+        let limit = end.overflow ? .max : end.partialValue
+        while output.count < limit, phase == .messages || phase == .discarding, var input = nextInput() {
+            while output.count < limit, !input.isEmpty {
+                if try decodeMessages(&input, limit: limit, into: &output) { continue }
                 let event = try nextEvent(&input)
                 switch (event, phase) {
                 case (.incomplete(let frameBytes), _):
                     try keep(input, frameBytes: frameBytes)
                     input = []
                 case (.message(let payload), .messages):
-                    deliver(payload, false)
-                    delivered &+= 1
+                    output.append(payload, isStream: false)
                 case (.streamOpened(let header), .messages):
                     openStream()
-                    deliver(header, true)
-                    delivered &+= 1
+                    output.append(header, isStream: true)
                 case (.streamBytes, .discarding): break
                 case (.streamEnded, .discarding), (.streamAborted, .discarding): phase = .messages
                 default: throw misplaced(event)
@@ -176,7 +175,39 @@ extension PeerState {
             }
             queue.prepend(input)
         }
-        return delivered
+    }
+
+    /// Lets the decoder take all whole messages at once that are at the front of `input`, if it can do that.
+    ///
+    /// - Returns: whether there were any.
+    private mutating func decodeMessages(
+        _ input: inout ArraySlice<UInt8>,
+        limit: Int,
+        into output: inout DecodedRuns
+    ) throws(ParleyError) -> Bool {
+        guard phase == .messages else { return false }
+        let block = input
+        decoder.decodeMessages(&input, limit: limit &- output.count, into: &output.found)
+        guard !output.found.isEmpty else { return false }
+        guard output.appendFound(in: block), input.count < block.count else {
+            throw violated("the \(decoder.name) decoder found messages outside its input")
+        }
+        return true
+    }
+
+    /// The same as ``decode(limit:into:)``, one message after the other; returns how many there were.
+    mutating func decode(
+        limit: Int,
+        deliver: (_ payload: ArraySlice<UInt8>, _ stream: Bool) -> Void
+    ) throws(ParleyError) -> Int {
+        var output = DecodedRuns()
+        defer {
+            for run in output.runs {
+                for index in 0..<run.count { deliver(run[index], run.isStream) }
+            }
+        }
+        try decode(limit: limit, into: &output)
+        return output.count
     }
 
     private mutating func openStream() {
@@ -192,11 +223,15 @@ extension PeerState {
             guard let more = queue.popFirst(upTo: largeFrame?.missing ?? 0) else { return nil }
             largeFrame?.bytes.append(contentsOf: more)
         }
-        guard let block = queue.popFirst() else { return nil }
-        guard !partial.isEmpty else { return block }
+        guard !partial.isEmpty else { return queue.popFirst() }
+        // What completes the frame and no more, so that the rest of the block stays where it is. Where the length is
+        // not known, as much as there is already: each byte is then copied a few times at most.
+        let missing =
+            partialFrameBytes > partial.count ? partialFrameBytes &- partial.count : max(64, partial.count)
+        guard let more = queue.popFirst(upTo: missing) else { return nil }
         var joined = partial
         partial = []
-        joined.append(contentsOf: block)
+        joined.append(contentsOf: more)
         return joined
     }
 
@@ -214,6 +249,7 @@ extension PeerState {
         }
         guard frameBytes <= Self.maxLargeFrameBytes, frameBytes - input.count >= Self.largeFrameBytes else {
             partial = input
+            partialFrameBytes = frameBytes
             return
         }
         var bytes: [UInt8] = []

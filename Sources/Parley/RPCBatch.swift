@@ -1,0 +1,115 @@
+/// RPCs that have arrived and wait for a consumer, in order: a collection that is cheaper to walk than an array of them.
+///
+/// Messages that arrived together share their memory here; an ``RPC`` is made for each as you come to it.
+public struct RPCBatch: Sendable {
+    /// What one peer sent in one go, or a part of it.
+    @usableFromInline
+    package struct Delivery: Sendable {
+        @usableFromInline package let peer: any Peer
+        @usableFromInline package let run: MessageRun
+        /// The messages that are still to be taken.
+        @usableFromInline package var lower: Int
+        @usableFromInline package var upper: Int
+
+        init(_ peer: any Peer, _ run: MessageRun) {
+            self.peer = peer
+            self.run = run
+            lower = 0
+            upper = run.count
+        }
+
+        @inlinable
+        package var count: Int { upper &- lower }
+
+        /// The message at `index` of the run.
+        @inlinable
+        func rpc(at index: Int) -> RPC { RPC(peer: peer, payload: run[index], stream: run.isStream) }
+
+        /// How many bytes the messages still to be taken have.
+        var payloadBytes: Int {
+            if count == run.count { return run.payloadBytes }
+            return (lower..<upper).reduce(0) { $0 &+ run.bounds(at: $1).count }
+        }
+    }
+
+    @usableFromInline package let deliveries: [Delivery]
+    /// How many RPCs there are.
+    public let count: Int
+
+    init(_ deliveries: [Delivery]) {
+        self.deliveries = deliveries
+        count = deliveries.reduce(0) { $0 &+ $1.count }
+    }
+}
+
+extension RPCBatch: Collection {
+    /// A place in a batch.
+    public struct Index: Comparable, Sendable {
+        @usableFromInline let delivery: Int
+        @usableFromInline let message: Int
+
+        @inlinable
+        init(_ delivery: Int, _ message: Int) {
+            self.delivery = delivery
+            self.message = message
+        }
+
+        /// Whether one place is before another.
+        @inlinable
+        public static func < (one: Index, other: Index) -> Bool {
+            (one.delivery, one.message) < (other.delivery, other.message)
+        }
+    }
+
+    /// The oldest RPC's place.
+    @inlinable
+    public var startIndex: Index { Index(0, deliveries.first?.lower ?? 0) }
+
+    /// Behind the newest RPC.
+    @inlinable
+    public var endIndex: Index { Index(deliveries.count, 0) }
+
+    /// The place behind `index`.
+    @inlinable
+    public func index(after index: Index) -> Index {
+        if index.message &+ 1 < deliveries[index.delivery].upper {
+            return Index(index.delivery, index.message &+ 1)
+        }
+        let next = index.delivery &+ 1
+        return Index(next, next < deliveries.count ? deliveries[next].lower : 0)
+    }
+
+    /// One RPC.
+    @inlinable
+    public subscript(index: Index) -> RPC { deliveries[index.delivery].rpc(at: index.message) }
+
+    /// Walks through the RPCs.
+    @inlinable
+    public func makeIterator() -> Iterator { Iterator(self) }
+
+    /// Makes one RPC after the other.
+    public struct Iterator: IteratorProtocol {
+        @usableFromInline let deliveries: [Delivery]
+        @usableFromInline var delivery = 0
+        @usableFromInline var message: Int
+
+        @inlinable
+        init(_ batch: RPCBatch) {
+            deliveries = batch.deliveries
+            message = batch.deliveries.first?.lower ?? 0
+        }
+
+        /// The next RPC; nil at the end.
+        @inlinable
+        public mutating func next() -> RPC? {
+            guard delivery < deliveries.count else { return nil }
+            let rpc = deliveries[delivery].rpc(at: message)
+            message &+= 1
+            if message == deliveries[delivery].upper {
+                delivery &+= 1
+                message = delivery < deliveries.count ? deliveries[delivery].lower : 0
+            }
+            return rpc
+        }
+    }
+}

@@ -1,0 +1,51 @@
+/// What a transport's peers send, one RPC at a time: `for await rpc in transport.consume()`.
+///
+/// Any number of tasks may iterate, each RPC goes to one of them. The sequence ends when the transport is closed
+/// and everything that had arrived is consumed, or when the task is cancelled.
+public struct RPCSequence: AsyncSequence, Sendable {
+    let inbox: Inbox
+
+    /// The RPCs of an inbox; for transports of your own.
+    public init(_ inbox: Inbox) { self.inbox = inbox }
+
+    /// The same RPCs in batches of what has arrived since the last one: for consumers that would rather pay once
+    /// for many messages.
+    public var batches: RPCBatches { RPCBatches(inbox: inbox) }
+
+    /// An iterator; iterators of one sequence share its RPCs.
+    public func makeAsyncIterator() -> Iterator { Iterator(inbox: inbox) }
+
+    /// Takes RPCs out of the inbox.
+    public struct Iterator: AsyncIteratorProtocol {
+        let inbox: Inbox
+
+        /// Waits for the next RPC; nil at the end or when the task is cancelled.
+        public mutating func next() async -> RPC? { await inbox.next() }
+
+        /// Waits for the next RPC; nil at the end or when the task is cancelled.
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RPC? {
+            await inbox.next()
+        }
+    }
+}
+
+/// What a transport's peers send, in batches that are never empty; see ``RPCSequence/batches``.
+public struct RPCBatches: AsyncSequence, Sendable {
+    let inbox: Inbox
+
+    /// An iterator; iterators of one sequence share its RPCs.
+    public func makeAsyncIterator() -> Iterator { Iterator(inbox: inbox) }
+
+    /// Takes everything that is there out of the inbox.
+    public struct Iterator: AsyncIteratorProtocol {
+        let inbox: Inbox
+
+        /// Waits until something has arrived; nil at the end or when the task is cancelled.
+        public mutating func next() async -> RPCBatch? { await inbox.nextBatch() }
+
+        /// Waits until something has arrived; nil at the end or when the task is cancelled.
+        public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RPCBatch? {
+            await inbox.nextBatch()
+        }
+    }
+}
