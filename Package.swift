@@ -57,22 +57,22 @@ let package = Package(
         ),
         // Not tests, but run by `make tsan`, `make soak` and `make interop`.
         .executableTarget(name: "PlantedRace", path: "Tests/PlantedRace"),
-        .target(name: "SplittingProxy", path: "Tests/SplittingProxy", swiftSettings: settings),
+        .target(name: "FaultProxy", path: "Tests/FaultProxy", swiftSettings: settings),
         .executableTarget(
             name: "ParleySoak",
-            dependencies: ["Parley", "SplittingProxy", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Parley", "FaultProxy", .product(name: "Logging", package: "swift-log")],
             path: "Tests/Soak",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "ParleyInterop",
-            dependencies: ["Parley", "SplittingProxy"],
+            dependencies: ["Parley", "FaultProxy"],
             path: "Tests/Interop/swift",
             swiftSettings: settings
         ),
         .testTarget(
             name: "ParleyTests",
-            dependencies: ["Parley", "SplittingProxy", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Parley", "FaultProxy", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
         .testTarget(

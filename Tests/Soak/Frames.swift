@@ -1,5 +1,5 @@
+import FaultProxy
 import Parley
-import SplittingProxy
 
 /// Framed messages of random sizes from 0 to 64 KiB, with a stream now and then, through a proxy that splits and merges
 /// segments at random: every byte has to arrive, in order.
@@ -29,7 +29,7 @@ enum Frames {
     static func run(count: Int) async throws -> Bool {
         let server = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed))
         try await server.listenAndAccept()
-        let proxy = SplittingProxy(to: try SocketAddress(server.address).port, cut: .random(seed: 20_240_607))
+        let proxy = FaultProxy(to: try SocketAddress(server.address).port, .splitting(seed: 20_240_607))
         let client = TCPTransport(TransportOptions(decoder: .framed))
         let peer = try await client.dial("127.0.0.1:\(proxy.port)")
         let started = ContinuousClock.now
