@@ -55,12 +55,22 @@ let package = Package(
             path: "Examples/TwoNodes",
             swiftSettings: settings
         ),
-        // Not tests, but run by `make tsan`, `make soak` and `make interop`.
+        // Not tests, but run by targets of the Makefile.
         .executableTarget(name: "PlantedRace", path: "Tests/PlantedRace"),
         .target(name: "FaultProxy", path: "Tests/FaultProxy", swiftSettings: settings),
+        .systemLibrary(name: "CMalloc", path: "Tests/CMalloc"),
+        .target(name: "Gauges", dependencies: ["CMalloc"], path: "Tests/Gauges", swiftSettings: settings),
+        .executableTarget(
+            name: "ParleyChaos",
+            dependencies: ["Parley", "FaultProxy", "Gauges"],
+            path: "Tests/Chaos",
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "ParleySoak",
-            dependencies: ["Parley", "FaultProxy", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Parley", "FaultProxy", "Gauges", .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Tests/Soak",
             swiftSettings: settings
         ),
