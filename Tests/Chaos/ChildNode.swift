@@ -13,8 +13,7 @@ final class ChildNode: Sendable {
     private let state = Lock(State())
 
     private struct State {
-        var process: Process?
-        var input: Pipe?
+        var process: ChildProcess?
         var failures: [String] = []
         var streams = Ledger.Totals()
         var peakBytes = 0
@@ -38,48 +37,23 @@ final class ChildNode: Sendable {
     ///
     /// - Returns: the port that its node listens on.
     func start() async throws -> UInt16 {
-        let process = Process()
-        let (input, output) = (Pipe(), Pipe())
-        process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0])
-        process.arguments = ["node", "--index", "\(index)", "--seed", "\(seed)", "--ledger", ledgerPath]
-        process.arguments! += [
-            "--doors", doors.map { "\($0.clean)/\($0.corrupting)" }.joined(separator: ","),
-        ]
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-        state.withLock { state in
-            state.process = process
-            state.input = input
+        let (ports, port) = AsyncStream<UInt16>.makeStream()
+        var arguments = ["node", "--index", "\(index)", "--seed", "\(seed)", "--ledger", ledgerPath]
+        arguments += ["--doors", doors.map { "\($0.clean)/\($0.corrupting)" }.joined(separator: ",")]
+        let process = try ChildProcess(arguments: arguments) { [self] line in
+            if line.hasPrefix("listening "), let number = UInt16(line.dropFirst(10)) { port.yield(number) }
+            note(line)
         }
-        return try await withCheckedThrowingContinuation { continuation in
-            Thread.detachNewThread { [self] in
-                var started: CheckedContinuation<UInt16, any Error>? = continuation
-                read(output.fileHandleForReading) { line in
-                    guard line.hasPrefix("listening "), let port = UInt16(line.dropFirst(10)) else { return }
-                    started?.resume(returning: port)
-                    started = nil
-                }
-                started?.resume(throwing: Silent())
-                try? output.fileHandleForReading.close()
-            }
+        state.withLock { $0.process = process }
+        Task {
+            _ = await process.end()
+            port.finish()
         }
+        for await port in ports { return port }
+        throw Silent()
     }
 
     private struct Silent: Error {}
-
-    private func read(_ output: FileHandle, _ heard: (String) -> Void) {
-        var rest = ""
-        while case let data = output.availableData, !data.isEmpty {
-            rest += String(decoding: data, as: UTF8.self)
-            while let end = rest.firstIndex(of: "\n") {
-                let line = String(rest[..<end])
-                rest = String(rest[rest.index(after: end)...])
-                heard(line)
-                note(line)
-            }
-        }
-    }
 
     private func note(_ line: String) {
         let words = line.split(separator: " ")
@@ -101,37 +75,23 @@ final class ChildNode: Sendable {
     /// Looks at the memory of the process.
     func look() {
         state.withLock { state in
-            guard let process = state.process, let gauges = ProcessGauges(of: process.processIdentifier)
-            else { return }
+            guard let id = state.process?.id, let gauges = ProcessGauges(of: id) else { return }
             state.peakBytes = max(state.peakBytes, gauges.peakBytes)
         }
     }
 
     /// Sends a signal to the process.
-    func signal(_ signal: Int32) {
-        if let process = state.withLock({ $0.process }) { kill(process.processIdentifier, signal) }
-    }
+    func signal(_ signal: Int32) { state.withLock { $0.process }?.signal(signal) }
 
-    /// Closes its standard input, and waits for its end.
+    /// Asks it to end, and waits until it has.
     ///
     /// - Parameter killed: whether it may have been killed.
     func end(killed: Bool) async {
-        let (process, input) = state.withLock { state in
-            defer { (state.process, state.input) = (nil, nil) }
-            return (state.process, state.input)
-        }
-        try? input?.fileHandleForWriting.close()
+        let process = state.withLock { $0.process.take() }
         guard let process else { return }
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                process.waitUntilExit()
-                continuation.resume()
-            }
-        }
-        let isExpected = process.terminationReason == .exit ? process.terminationStatus == 0 : killed
-        guard !isExpected else { return }
-        let end =
-            "ended with \(process.terminationReason == .exit ? "status" : "signal") \(process.terminationStatus)"
+        process.closeInput()
+        let end = await process.end()
+        guard end != .exited(0), !(killed && end == .signalled(SIGKILL)) else { return }
         state.withLock { $0.failures.append("node \(index): \(end)") }
     }
 
@@ -149,12 +109,7 @@ final class ChildNode: Sendable {
             seed: arguments.number("seed", UInt64(0))
         )
         say("listening \(try await node.start())")
-        await withCheckedContinuation { continuation in
-            Thread.detachNewThread {
-                while !FileHandle.standardInput.availableData.isEmpty {}
-                continuation.resume()
-            }
-        }
+        await untilInputEnds()
         node.drain()
         await node.stop()
         let totals = ledger.totals

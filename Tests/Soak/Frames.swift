@@ -1,4 +1,5 @@
 import FaultProxy
+import Gauges
 import Parley
 
 /// Framed messages of random sizes from 0 to 64 KiB, with a stream now and then, through a proxy that splits and merges
@@ -38,7 +39,7 @@ enum Frames {
         try await sending.value
         await client.close()
         await server.close()
-        print("frames: \(received) messages, \(mebibytes(bytes)) in \(seconds(since: started)) s")
+        say("frames: \(received) messages, \(mebibytes(bytes)) in \(seconds(since: started)) s")
         return Soak.verdict(received == count, "\(received) of \(count) messages whole and in order")
     }
 
