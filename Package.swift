@@ -58,12 +58,18 @@ let package = Package(
         // Not tests, but run by targets of the Makefile.
         .executableTarget(name: "PlantedRace", path: "Tests/PlantedRace"),
         .target(name: "FaultProxy", path: "Tests/FaultProxy", swiftSettings: settings),
-        .systemLibrary(name: "CMalloc", path: "Tests/CMalloc"),
-        .target(name: "Gauges", dependencies: ["CMalloc"], path: "Tests/Gauges", swiftSettings: settings),
+        .systemLibrary(name: "CLinux", path: "Tests/CLinux"),
+        .target(name: "Gauges", dependencies: ["CLinux"], path: "Tests/Gauges", swiftSettings: settings),
         .executableTarget(
             name: "ParleyChaos",
             dependencies: ["Parley", "FaultProxy", "Gauges"],
             path: "Tests/Chaos",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "ParleyHostile",
+            dependencies: ["Parley", "CLinux", "FaultProxy", "Gauges"],
+            path: "Tests/Hostile",
             swiftSettings: settings
         ),
         .executableTarget(

@@ -123,13 +123,13 @@ final class ChaosRun: Sendable {
         }
     }
 
-    /// SIGKILL, or SIGSTOP and SIGCONT after a while.
+    /// SIGKILL, then SIGSTOP and SIGCONT after a while, and so on.
     private func disturbChildren(until deadline: ContinuousClock.Instant) async throws {
         var random = SeededGenerator(seed: seed, 4)
         while try await pause(&random, until: deadline) {
             guard let child = children.randomElement(using: &random) else { return }
             child.look()
-            if random.oneIn(3) {
+            if disturbances.kills > disturbances.stops {
                 child.signal(SIGSTOP)
                 counts.withLock { $0.stops += 1 }
                 try await Task.sleep(for: .milliseconds(Int.random(in: 200...2_000, using: &random)))

@@ -1,4 +1,4 @@
-import CMalloc
+import CLinux
 import Foundation
 
 #if canImport(Glibc)
