@@ -55,24 +55,40 @@ let package = Package(
             path: "Examples/TwoNodes",
             swiftSettings: settings
         ),
-        // Not tests, but run by `make tsan`, `make soak` and `make interop`.
+        // Not tests, but run by targets of the Makefile.
         .executableTarget(name: "PlantedRace", path: "Tests/PlantedRace"),
-        .target(name: "SplittingProxy", path: "Tests/SplittingProxy", swiftSettings: settings),
+        .target(name: "FaultProxy", path: "Tests/FaultProxy", swiftSettings: settings),
+        .systemLibrary(name: "CLinux", path: "Tests/CLinux"),
+        .target(name: "Gauges", dependencies: ["CLinux"], path: "Tests/Gauges", swiftSettings: settings),
+        .executableTarget(
+            name: "ParleyChaos",
+            dependencies: ["Parley", "FaultProxy", "Gauges"],
+            path: "Tests/Chaos",
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "ParleyHostile",
+            dependencies: ["Parley", "CLinux", "FaultProxy", "Gauges"],
+            path: "Tests/Hostile",
+            swiftSettings: settings
+        ),
         .executableTarget(
             name: "ParleySoak",
-            dependencies: ["Parley", "SplittingProxy", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Parley", "FaultProxy", "Gauges", .product(name: "Logging", package: "swift-log"),
+            ],
             path: "Tests/Soak",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "ParleyInterop",
-            dependencies: ["Parley", "SplittingProxy"],
+            dependencies: ["Parley", "FaultProxy"],
             path: "Tests/Interop/swift",
             swiftSettings: settings
         ),
         .testTarget(
             name: "ParleyTests",
-            dependencies: ["Parley", "SplittingProxy", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["Parley", "FaultProxy", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
         .testTarget(

@@ -33,9 +33,13 @@ extension Connection: LinkOwner {
     }
 
     /// Changes the state by `input`, delivers what can be decoded of it, and decides whether to read on.
-    func receive(bytes: Int = 0, _ input: (inout PeerState) -> Void = { _ in }) {
+    func receive(
+        bytes: Int = 0,
+        isCalledByInbox: Bool = false,
+        _ input: (inout PeerState) -> Void = { _ in }
+    ) {
         loop.assertIsCurrent()
-        guard let space = node.space else { return }
+        guard let space = node.space(isCalled: isCalledByInbox) else { return }
         var decoded = node.takeScratch()
         var failure: ParleyError?
         let (readers, finalReason, isStream) = inbound.withLock { inbound in
@@ -91,7 +95,7 @@ extension Connection: LinkOwner {
             loop.execute { [self] in
                 isWaitingForInbox = false
                 inbound.withLock { $0.isPausedForInbox = false }
-                receive()
+                receive(isCalledByInbox: true)
             }
         }
     }

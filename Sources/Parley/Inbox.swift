@@ -14,6 +14,8 @@ public final class Inbox: Sendable {
         var isFinished = false
         var consumers = WaitQueue()
         var producers: [@Sendable () -> Void] = []
+        /// Producers that were called because there is room, and have not had their turn yet.
+        var turns = 0
         /// Raised while a consumer would not have to wait.
         var signal: PollableSignal?
         var isSignalled = false
@@ -103,6 +105,19 @@ public final class Inbox: Sendable {
         return state.payloadBytes < capacityBytes ? max(0, capacity - state.count) : 0
     }
 
+    /// The share of a producer in the space: those that were called together divide it, so that one with much to
+    /// offer does not keep the others waiting.
+    ///
+    /// - Parameter isCalled: whether ``whenSpace(_:)`` has called it, which makes this its turn.
+    func share(isCalled: Bool) -> Int {
+        state.withLock { state in
+            let space = space(state)
+            let share = space / max(1, isCalled ? state.turns : state.turns &+ 1)
+            if isCalled { state.turns = max(0, state.turns &- 1) }
+            return min(space, max(1, share))
+        }
+    }
+
     /// How many RPCs, and bytes of payload, wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }
 
@@ -147,7 +162,10 @@ public final class Inbox: Sendable {
     /// Calls `action` once, from a consumer's thread or at once, when at least half of the capacity is free.
     public func whenSpace(_ action: @escaping @Sendable () -> Void) {
         let isNow = state.withLock { state in
-            if isHalfFree(state) { return true }
+            if isHalfFree(state) {
+                state.turns &+= 1
+                return true
+            }
             state.producers.append(action)
             return false
         }
@@ -229,6 +247,7 @@ public final class Inbox: Sendable {
             var producers: [@Sendable () -> Void] = []
             if !state.producers.isEmpty, isHalfFree(state) {
                 swap(&producers, &state.producers)
+                state.turns &+= producers.count
             }
             state.settleSignal()
             return (taken, taken == nil && state.isFinished, producers)

@@ -1,5 +1,5 @@
+import FaultProxy
 import Foundation
-import SplittingProxy
 import Testing
 
 @testable import Parley
@@ -251,10 +251,9 @@ import Testing
     @Test func `through a proxy that moves every boundary, every byte arrives in order`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
-            for cut in [SplittingProxy.Cut.random(seed: 42), .singleBytes] {
-                let proxy = SplittingProxy(to: try SocketAddress(server.address).port, cut: cut)
+            for (plan, scale) in [(FaultPlan.splitting(seed: 42), 2_000), (.singleBytes, 20)] {
+                let proxy = FaultProxy(to: try SocketAddress(server.address).port, plan)
                 let peer = try await nodes.make { $0.decoder = .framed }.dial("127.0.0.1:\(proxy.port)")
-                let scale = if case .singleBytes = cut { 20 } else { 2_000 }
                 let sending = Task {
                     for number in 0..<scale {
                         try await peer.send(message: patterned(number &* 7_919 % 3_000, seed: UInt64(number)))

@@ -39,6 +39,20 @@ import Testing
         #expect(called.withLock { $0 } == 1, "once")
     }
 
+    @Test func `producers that are called together divide the space`() async {
+        let inbox = Inbox(capacity: 16)
+        inbox.offer(rpcs(0..<16))
+        #expect(inbox.share(isCalled: false) == 0)
+        for _ in 0..<3 { inbox.whenSpace {} }
+        for _ in 0..<8 { _ = await inbox.next() }
+        #expect(inbox.share(isCalled: false) == 2, "the three, and this one")
+        #expect(inbox.share(isCalled: true) == 2)
+        #expect(inbox.share(isCalled: true) == 4, "two are left")
+        inbox.offer(rpcs(0..<7))
+        #expect(inbox.share(isCalled: true) == 1)
+        #expect(inbox.share(isCalled: false) == 1)
+    }
+
     @Test func `payload bytes are bounded too, and one RPC may exceed them`() async {
         let inbox = Inbox(capacity: 100, capacityBytes: 10)
         #expect(inbox.offer([RPC(peer: NoPeer(), payload: patterned(30)[...])]) == 0)

@@ -1,4 +1,5 @@
 import Foundation
+import Gauges
 import Logging
 import Parley
 
@@ -47,7 +48,7 @@ enum Descriptors {
         }
         sender.waitUntilExit()
         await transport.close()
-        print("descriptors: \(connections) connections, \(limit) descriptors, \(pauses.count) pauses")
+        say("descriptors: \(connections) connections, \(limit) descriptors, \(pauses.count) pauses")
         return Soak.verdict(
             seen.count == connections && sender.terminationStatus == 0 && pauses.count < 1_000,
             "\(seen.count) of \(connections) connections were served"

@@ -1,5 +1,6 @@
+import FaultProxy
+import Gauges
 import Parley
-import SplittingProxy
 
 /// Framed messages of random sizes from 0 to 64 KiB, with a stream now and then, through a proxy that splits and merges
 /// segments at random: every byte has to arrive, in order.
@@ -29,7 +30,7 @@ enum Frames {
     static func run(count: Int) async throws -> Bool {
         let server = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed))
         try await server.listenAndAccept()
-        let proxy = SplittingProxy(to: try SocketAddress(server.address).port, cut: .random(seed: 20_240_607))
+        let proxy = FaultProxy(to: try SocketAddress(server.address).port, .splitting(seed: 20_240_607))
         let client = TCPTransport(TransportOptions(decoder: .framed))
         let peer = try await client.dial("127.0.0.1:\(proxy.port)")
         let started = ContinuousClock.now
@@ -38,7 +39,7 @@ enum Frames {
         try await sending.value
         await client.close()
         await server.close()
-        print("frames: \(received) messages, \(mebibytes(bytes)) in \(seconds(since: started)) s")
+        say("frames: \(received) messages, \(mebibytes(bytes)) in \(seconds(since: started)) s")
         return Soak.verdict(received == count, "\(received) of \(count) messages whole and in order")
     }
 

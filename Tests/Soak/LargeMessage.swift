@@ -1,3 +1,4 @@
+import Gauges
 import Parley
 
 /// One message of 64 MiB: the receiver must need one buffer of its size, and no second one to put it together in.
@@ -21,10 +22,10 @@ enum LargeMessage {
         let sender = try Soak.other("large-message", transport.address)
         var rpcs = transport.consume().makeAsyncIterator()
         guard await rpcs.next() != nil else { return false }
-        let idle = memory("VmRSS")
+        let idle = ProcessGauges()!.residentBytes
         guard let message = await rpcs.next() else { return false }
-        let peak = memory("VmHWM")
-        print(
+        let peak = ProcessGauges()!.peakBytes
+        say(
             "large message: \(mebibytes(message.payload.count)), idle \(mebibytes(idle)), peak \(mebibytes(peak))"
         )
         let isWhole = message.payload.count == messageBytes && message.payload.allSatisfy { $0 == 0x5a }

@@ -1,3 +1,4 @@
+import Gauges
 import Parley
 
 /// 1 GiB to a receiver that reads slowly, each in a process of its own: the receiver's memory must not rise, since
@@ -25,14 +26,14 @@ enum SlowReader {
         let sender = try Soak.other("slow-reader", transport.address)
         var rpcs = transport.consume().makeAsyncIterator()
         guard let stream = await rpcs.next() else { return false }
-        let idle = memory("VmRSS")
+        let idle = ProcessGauges()!.residentBytes
         let started = ContinuousClock.now
         for try await _ in stream.peer.chunks(byteCount: totalBytes, chunkBytes: chunkBytes) {
             try await Task.sleep(for: pause)
         }
-        let peak = memory("VmHWM")
-        print("slow reader: \(mebibytes(totalBytes)) in \(seconds(since: started)) s")
-        print("idle \(mebibytes(idle)), peak \(mebibytes(peak))")
+        let peak = ProcessGauges()!.peakBytes
+        say("slow reader: \(mebibytes(totalBytes)) in \(seconds(since: started)) s")
+        say("idle \(mebibytes(idle)), peak \(mebibytes(peak))")
         stream.peer.closeStream()
         sender.waitUntilExit()
         await transport.close()

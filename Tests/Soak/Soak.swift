@@ -2,6 +2,7 @@
 // are not what they have to be.
 
 import Foundation
+import Gauges
 
 @main struct Soak {
     static func main() async throws {
@@ -15,6 +16,7 @@ import Foundation
             case ("descriptors", 1): try await Descriptors.receive()
             case ("descriptors", 2): try await Descriptors.send(to: arguments.last!)
             case ("frames", 1): try await Frames.run(count: 1_000_000)
+            case ("churn", _): try await Churn.run(Arguments())
             case ("frames", 2): try await Frames.run(count: Int(arguments.last!) ?? 0)
             default: usage()
             }
@@ -22,7 +24,9 @@ import Foundation
     }
 
     private static func usage() -> Bool {
-        print("usage: ParleySoak slow-reader | large-message | descriptors | frames [COUNT]")
+        print(
+            "usage: ParleySoak slow-reader | large-message | descriptors | frames [COUNT]\n       ParleySoak churn [--seconds N] [--peers N] [--tolerance MIB]"
+        )
         return false
     }
 
@@ -37,18 +41,8 @@ import Foundation
 
     /// Prints the verdict, and returns it.
     static func verdict(_ isGood: Bool, _ what: String) -> Bool {
-        print("\(isGood ? "ok" : "FAILED"): \(what)")
+        var verdict = Verdict()
+        verdict.check(isGood, what)
         return isGood
     }
 }
-
-/// A line of /proc/self/status, in bytes.
-func memory(_ field: String) -> Int {
-    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
-    let line = status.split(separator: "\n").first { $0.hasPrefix(field + ":") }
-    return (line?.split(separator: " ").dropFirst().first).flatMap { Int($0) }.map { $0 * 1024 } ?? 0
-}
-
-func mebibytes(_ bytes: Int) -> String { String(format: "%.1f MiB", Double(bytes) / Double(1 << 20)) }
-
-func seconds(since start: ContinuousClock.Instant) -> Double { start.duration(to: .now) / .seconds(1) }

@@ -217,13 +217,16 @@ extension EventLoop {
         spareSubmissions = arrived
     }
 
+    /// How long jobs and flushes may go on before sockets are looked at again, in nanoseconds.
+    private static let longestEndOfTurn: UInt64 = 100_000
+
     /// The last thing before the loop looks for I/O again.
     fileprivate func finishTurn() {
-        // A task that always has more to do must not keep sockets waiting: what is left after some rounds gets
-        // a turn that does not block.
-        var rounds = 0
-        while !(local.isEmpty && endOfTurn.isEmpty), rounds < 16 {
-            rounds &+= 1
+        // A task that always has more to do must not keep sockets waiting: what is left after a while gets a turn
+        // that does not block.
+        var end: UInt64 = 0
+        while !(local.isEmpty && endOfTurn.isEmpty), end == 0 || uv_hrtime() < end {
+            if end == 0 { end = uv_hrtime() &+ Self.longestEndOfTurn }
             if !local.isEmpty {
                 var jobs = spareSubmissions
                 swap(&local, &jobs)

@@ -83,8 +83,12 @@ package final class Node: @unchecked Sendable {
         }
     }
 
-    /// How many RPCs may be delivered now; nil when nobody takes them any more. The loop's thread only.
-    var space: Int? { takesRPCs ? .max : inbox?.space }
+    /// How many RPCs one connection may deliver now; nil when nobody takes them any more. The loop's thread only.
+    ///
+    /// - Parameter isCalled: whether the connection has waited for the inbox, and it is its turn.
+    func space(isCalled: Bool) -> Int? {
+        takesRPCs ? .max : inbox?.share(isCalled: isCalled)
+    }
 
     /// Hands RPCs to whoever takes them; returns the space that is left. The loop's thread only.
     func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Int {

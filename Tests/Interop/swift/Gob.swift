@@ -1,6 +1,6 @@
+import FaultProxy
 import Foundation
 import Parley
-import SplittingProxy
 
 #if canImport(Glibc)
     import Glibc
@@ -10,11 +10,13 @@ import SplittingProxy
 struct GobCase {
     let encoding: GOBDecoder.Encoding
     let arguments: [String]
-    let cut: SplittingProxy.Cut?
+    let cut: FaultPlan?
     let count: Int
 
     var name: String {
-        let cutName = cut.map { if case .singleBytes = $0 { "byte by byte" } else { "split and merged" } }
+        let cutName = cut.map {
+            if case .singleBytes = $0.pieces { "byte by byte" } else { "split and merged" }
+        }
         return "gob: \(count) random values there and back, Parley \(encoding), Go "
             + (arguments.isEmpty ? "with one decoder and encoder" : arguments.joined(separator: " "))
             + (cutName.map { ", \($0)" } ?? "")
@@ -25,10 +27,10 @@ struct GobCase {
         GobCase(
             encoding: .onePerConnection,
             arguments: ["-per-message"],
-            cut: .random(seed: 3),
+            cut: .splitting(seed: 3),
             count: 10_000
         ),
-        GobCase(encoding: .selfContained, arguments: ["-fresh"], cut: .random(seed: 5), count: 10_000),
+        GobCase(encoding: .selfContained, arguments: ["-fresh"], cut: .splitting(seed: 5), count: 10_000),
         GobCase(
             encoding: .selfContained,
             arguments: ["-fresh", "-per-message", "-from", "somebody"],
@@ -50,7 +52,7 @@ struct GobCase {
         )
         try await node.listenAndAccept()
         let port = try SocketAddress(node.address).port
-        let proxy = cut.map { SplittingProxy(to: port, cut: $0) }
+        let proxy = cut.map { FaultProxy(to: port, $0) }
         let go = try launch(gobpipe, connectedTo: proxy?.port ?? port)
         defer { kill(go.processIdentifier, SIGKILL) }
         // The Go program says nothing by itself: the list of peers tells that it is there.

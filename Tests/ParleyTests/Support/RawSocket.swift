@@ -14,7 +14,7 @@ final class RawSocket: Sendable {
     private let descriptor: Int32
     private let isOpen = Lock(true)
 
-    private init(_ descriptor: Int32) {
+    fileprivate init(_ descriptor: Int32) {
         self.descriptor = descriptor
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
@@ -136,6 +136,19 @@ final class RawListener: Sendable {
     }
 
     var address: String { "127.0.0.1:\(port)" }
+
+    /// The next connection.
+    func accept() async throws -> RawSocket {
+        let accepted = await offPool { [descriptor] in
+            #if canImport(Glibc)
+                Glibc.accept(descriptor, nil, nil)
+            #else
+                Darwin.accept(descriptor, nil, nil)
+            #endif
+        }
+        guard accepted >= 0 else { throw POSIXFailure(call: "accept", code: errno) }
+        return RawSocket(accepted)
+    }
 
     deinit {
         #if canImport(Glibc)

@@ -1,0 +1,125 @@
+// `make chaos`: nodes that talk through proxies which disturb them, and are killed and restarted meanwhile. At the end
+// both sides' accounts are compared: nothing that a receiver's application acknowledged may be missing, double, or
+// out of its order, no stream may pass for whole that is not, and the process has to hold as little as before.
+
+import FaultProxy
+import Foundation
+import Gauges
+
+@main struct Chaos {
+    private static let nodesHere = 16
+    private static let nodesElsewhere = 4
+
+    static func main() async throws {
+        let arguments = Arguments()
+        guard arguments.role != "node" else { try await ChildNode.run(arguments) }
+        raiseDescriptorLimit()
+        let seconds = arguments.number("seconds", 120.0)
+        let seed = arguments.number("seed", UInt64.random(in: 0..<1_000_000_000))
+        say("chaos: \(nodesHere) nodes here, \(nodesElsewhere) elsewhere, \(seconds) s; seed \(seed)")
+        let folder = FileManager.default.temporaryDirectory.appending(path: "parley-chaos-\(getpid())").path
+        // What the runtime, Foundation and the heap need once is there before the first measurement.
+        _ = try await run(seconds: 1, seed: seed, folder)
+        let before = await settled()
+        var verdict = try await run(seconds: seconds, seed: seed, folder)
+        let after = await settled(to: before)
+        say(
+            "memory: heap \(mebibytes(before.heapBytes)) before, \(mebibytes(after.heapBytes)) after; "
+                + "resident \(mebibytes(before.gauges.residentBytes)) before, "
+                + "\(mebibytes(after.gauges.residentBytes)) after, \(mebibytes(after.gauges.peakBytes)) at most"
+        )
+        verdict.check(
+            after.gauges.descriptors == before.gauges.descriptors,
+            "\(before.gauges.descriptors) descriptors before, \(after.gauges.descriptors) after"
+        )
+        verdict.check(
+            after.gauges.threads <= before.gauges.threads + poolThreads,
+            "\(before.gauges.threads) threads before, \(after.gauges.threads) after"
+        )
+        if after.gauges.descriptors != before.gauges.descriptors {
+            for (number, target) in openDescriptors().sorted(by: { $0.key < $1.key }) {
+                say("  \(number): \(target)")
+            }
+        }
+        let rise = after.heapBytes - before.heapBytes
+        verdict.check(rise < heapToleranceBytes, "the heap holds \(mebibytes(rise)) more than before")
+        if !verdict.isGood { say("repeat it with: make chaos SECONDS=\(Int(seconds)) SEED=\(seed)") }
+        verdict.exit("chaos")
+    }
+
+    /// The runtime's own pool has sometimes one more and sometimes one less.
+    private static let poolThreads = 4
+    /// What the runtime keeps for itself may rise a little.
+    private static let heapToleranceBytes = 2 << 20
+
+    private static func run(seconds: Double, seed: UInt64, _ folder: String) async throws -> Verdict {
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let run = ChaosRun(nodesHere: nodesHere, nodesElsewhere: nodesElsewhere, seed: seed, folder: folder)
+        try await run.run(seconds: seconds)
+        return seconds > 1 ? judge(run) : Verdict()
+    }
+
+    private static func judge(_ run: ChaosRun) -> Verdict {
+        var verdict = Verdict()
+        let here = run.ledger.totals
+        for child in run.children { run.ledger.replay(child.ledgerPath) }
+        run.ledger.settle()
+        let totals = run.ledger.totals
+        let (faults, disturbances) = (run.faults, run.disturbances)
+        let kinds = Fault.Kind.allCases
+        say("faults injected: " + kinds.map { "\($0) \(faults[$0] ?? 0)" }.joined(separator: ", "))
+        say(
+            "nodes: \(disturbances.restarts) closed and restarted, \(disturbances.kills) killed and restarted, "
+                + "\(disturbances.stops) stopped for a while; \(here.connections) connections here"
+        )
+        let reasons = here.reasons.sorted { $0.value > $1.value }
+        say("ends: " + reasons.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
+        say(
+            "messages checked: \(totals.messages), of which \(totals.acknowledged) acknowledged to their senders; "
+                + "bytes checked: \(totals.bytes); corruptions noticed: \(here.corruptionsNoticed)"
+        )
+        let ended = run.children.map(\.streams) + [here]
+        let opened = ended.reduce(0) { $0 + $1.streamsOpened }
+        let whole = ended.reduce(0) { $0 + $1.streamsWhole }
+        let broken = ended.reduce(0) { $0 + $1.streamsBroken }
+        let abandoned = ended.reduce(0) { $0 + $1.streamsAbandoned }
+        say("streams: \(opened) opened, \(whole) whole, \(broken) reported broken, \(abandoned) closed early")
+        let childPeak = run.children.map(\.peakBytes).max() ?? 0
+        say("peak of a process elsewhere: \(mebibytes(childPeak))")
+
+        let failures = totals.failures + run.children.flatMap(\.failures)
+        for failure in failures.prefix(20) { say("  \(failure)") }
+        verdict.check(
+            failures.isEmpty && totals.acknowledged > 0,
+            "every acknowledged message was delivered once and in order (\(failures.count) failures)"
+        )
+        verdict.check(
+            opened == whole + broken + abandoned && whole > 0,
+            "every stream was whole or reported broken"
+        )
+        verdict.check(kinds.allSatisfy { faults[$0] ?? 0 > 0 }, "every kind of fault was injected")
+        verdict.check(disturbances.kills > 0 && disturbances.restarts > 0, "nodes were killed and restarted")
+        return verdict
+    }
+
+    private struct Holdings {
+        var gauges: ProcessGauges
+        var heapBytes: Int
+    }
+
+    /// What the process holds when what has ended has had the time to let go.
+    private static func settled(to before: Holdings? = nil) async -> Holdings {
+        let deadline = ContinuousClock.now + .seconds(before == nil ? 2 : 10)
+        while true {
+            let now = Holdings(gauges: ProcessGauges()!, heapBytes: ProcessGauges.heapBytes)
+            let isBack =
+                before.map {
+                    now.gauges.descriptors <= $0.gauges.descriptors && now.gauges.threads <= $0.gauges.threads
+                        && now.heapBytes - $0.heapBytes < heapToleranceBytes
+                } ?? false
+            if isBack || ContinuousClock.now > deadline { return now }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+    }
+}

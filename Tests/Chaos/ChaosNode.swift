@@ -1,0 +1,203 @@
+import FaultProxy
+import Parley
+
+/// A node of the run: it keeps a few connections to others through their proxies, and talks on all it has.
+final class ChaosNode: Sendable {
+    /// The two doors of a node: one of them corrupts.
+    struct Doors: Sendable {
+        let clean: UInt16
+        let corrupting: UInt16
+    }
+
+    private let index: Int
+    private let doors: [Doors]
+    private let corrupting: Set<UInt16>
+    private let ledger: Ledger
+    private let seed: UInt64
+    private let state = Lock(State())
+
+    private struct State {
+        var transport: TCPTransport?
+        var tasks: [Task<Void, Never>] = []
+        var isDraining = false
+        /// Every connection from its handshake to its onDisconnect; a conversation once both know its name.
+        var connections: [ObjectIdentifier: Conversation?] = [:]
+        /// Had their onDisconnect before their handshake began to run: the other side was quick.
+        var goneEarly: [ObjectIdentifier: any Peer] = [:]
+        var made = 0
+    }
+
+    private static let dials = 3
+
+    init(_ index: Int, _ doors: [Doors], _ ledger: Ledger, seed: UInt64) {
+        self.index = index
+        self.doors = doors
+        corrupting = Set(doors.map(\.corrupting))
+        self.ledger = ledger
+        self.seed = seed
+    }
+
+    /// Listens, and begins to dial.
+    ///
+    /// - Returns: the port.
+    func start() async throws -> UInt16 {
+        let transport = TCPTransport(options())
+        try await transport.listenAndAccept()
+        state.withLock { state in
+            state.transport = transport
+            state.tasks = [Task { await consume(transport) }, Task { await watch() }]
+            state.tasks += (0..<Self.dials).map { slot in Task { await keepDialing(transport, slot) } }
+        }
+        return try SocketAddress(transport.address).port
+    }
+
+    /// Starts again after ``stop()``.
+    func restart() async throws -> UInt16 {
+        state.withLock { $0.isDraining = false }
+        return try await start()
+    }
+
+    private func options() -> TransportOptions {
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+        options.handshake = { [self] in try await greet($0) }
+        options.onPeer = { [self] peer in
+            state.withLock { $0.connections[ObjectIdentifier(peer)] ?? nil }?.start()
+        }
+        options.onDisconnect = { [self] in ended($0, $1) }
+        options.handshakeTimeout = .seconds(3)
+        options.dialTimeout = .seconds(3)
+        options.streamIdleTimeout = .seconds(5)
+        options.closeTimeout = .milliseconds(500)
+        // Small, so that the run fills them.
+        options.sendHighWaterBytes = 128 << 10
+        options.sendLowWaterBytes = 32 << 10
+        options.inboxCapacity = 64
+        return options
+    }
+
+    /// Says no more, and lets what is under way arrive.
+    func drain() {
+        let conversations = state.withLock { state in
+            state.isDraining = true
+            return state.connections.values.compactMap { $0 }
+        }
+        for conversation in conversations { conversation.drain() }
+    }
+
+    var isSettled: Bool {
+        state.withLock { $0.connections.values.compactMap { $0 } }.allSatisfy(\.isSettled)
+    }
+
+    /// Closes the node. Afterwards nothing of it is left, and every connection has had its onDisconnect.
+    func stop() async {
+        let (transport, tasks) = state.withLock { state in
+            state.isDraining = true
+            return (state.transport, state.tasks)
+        }
+        for task in tasks { task.cancel() }
+        await transport?.close()
+        for task in tasks { await task.value }
+        let deadline = ContinuousClock.now + .seconds(10)
+        while state.withLock({ !$0.connections.isEmpty || !$0.goneEarly.isEmpty }) {
+            guard ContinuousClock.now < deadline else {
+                let (never, twice) = state.withLock { ($0.connections.count, $0.goneEarly.count) }
+                ledger.fail("node \(index): \(never) connections had no onDisconnect, \(twice) had two")
+                break
+            }
+            try? await Task.sleep(for: .milliseconds(2))
+        }
+        state.withLock { state in
+            state.transport = nil
+            state.tasks = []
+            state.connections = [:]
+            state.goneEarly = [:]
+        }
+    }
+}
+
+// MARK: - Connections
+
+extension ChaosNode {
+    /// The dialer names the connection, the other side repeats the name.
+    private func greet(_ peer: any Peer) async throws {
+        let key = ObjectIdentifier(peer)
+        ledger.count { $0.connections += 1 }
+        let isThere = state.withLock { state in
+            guard state.goneEarly.removeValue(forKey: key) == nil else { return false }
+            state.connections[key] = .some(nil)
+            return true
+        }
+        guard isThere else { throw Misunderstanding() }
+        let id: ConnectionID
+        if peer.isOutbound {
+            id = ConnectionID(throughCorruption: corrupting.contains(peer.remoteAddress.port))
+            try await peer.send(Envelope(.hello, id.half(ofDialer: true)).encoded())
+            let welcome = Envelope(try await peer.read(exactly: Envelope.bytes))
+            guard welcome == Envelope(.welcome, id.half(ofDialer: false)) else {
+                if !id.isCorruptible { ledger.fail("a welcome has arrived changed") }
+                throw Misunderstanding()
+            }
+        } else {
+            guard let hello = Envelope(try await peer.read(exactly: Envelope.bytes)), hello.kind == .hello
+            else {
+                // Only its sender knows whether it came through corruption.
+                throw Misunderstanding()
+            }
+            id = ConnectionID(half: hello.half)
+            try await peer.send(Envelope(.welcome, id.half(ofDialer: false)).encoded())
+        }
+        state.withLock { state in
+            guard state.connections[key] != nil else { return }
+            state.made += 1
+            let conversation = Conversation(peer, id, ledger, seed: seed &+ UInt64(state.made))
+            state.connections[key] = .some(conversation)
+        }
+    }
+
+    private struct Misunderstanding: Error {}
+
+    private func ended(_ peer: any Peer, _ reason: ParleyError) {
+        let entry = state.withLock { $0.connections.removeValue(forKey: ObjectIdentifier(peer)) }
+        guard let entry else { return state.withLock { $0.goneEarly[ObjectIdentifier(peer)] = peer } }
+        entry?.end()
+        ledger.count { $0.reasons[reason.code, default: 0] += 1 }
+        guard reason.code == .protocolViolation else { return }
+        if let id = entry?.id, !id.isCorruptible {
+            ledger.fail("node \(index): \(reason), on a connection that nobody corrupts")
+        } else {
+            ledger.count { $0.corruptionsNoticed += 1 }
+        }
+    }
+
+    private func consume(_ transport: TCPTransport) async {
+        for await rpc in transport.consume() {
+            // A peer may be gone by the time its last messages are consumed: they are not acknowledged then.
+            let conversation = state.withLock { $0.connections[ObjectIdentifier(rpc.peer)] ?? nil }
+            conversation?.receive(rpc)
+        }
+    }
+
+    /// Dials another node whenever the last one it dialed is gone.
+    private func keepDialing(_ transport: TCPTransport, _ slot: Int) async {
+        var random = SeededGenerator(seed: seed, index, slot)
+        while !Task.isCancelled, !state.withLock({ $0.isDraining }) {
+            var other = Int.random(in: 0..<(doors.count - 1), using: &random)
+            if other >= index { other += 1 }
+            let port = random.oneIn(3) ? doors[other].corrupting : doors[other].clean
+            if let peer = try? await transport.dial("127.0.0.1:\(port)") {
+                while state.withLock({ $0.connections[ObjectIdentifier(peer)] != nil }), !Task.isCancelled {
+                    try? await Task.sleep(for: .milliseconds(20))
+                }
+            }
+            try? await Task.sleep(for: .milliseconds(Int.random(in: 10...300, using: &random)))
+        }
+    }
+
+    private func watch() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(1))
+            let conversations = state.withLock { $0.connections.values.compactMap { $0 } }
+            for conversation in conversations { conversation.watch() }
+        }
+    }
+}

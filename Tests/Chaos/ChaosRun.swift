@@ -1,0 +1,145 @@
+import FaultProxy
+import Foundation
+import Gauges
+import Parley
+
+/// One run: nodes in this process and in others, a clean and a corrupting proxy in front of each, and somebody who
+/// kills and restarts them.
+final class ChaosRun: Sendable {
+    private let nodesHere: Int
+    private let seed: UInt64
+    private let folder: String
+    private let proxies: [(clean: FaultProxy, corrupting: FaultProxy)]
+    private let doors: [ChaosNode.Doors]
+    let children: [ChildNode]
+    /// What this process's nodes have seen.
+    let ledger = Ledger()
+    private let counts = Lock(Counts())
+
+    struct Counts {
+        var restarts = 0
+        var kills = 0
+        var stops = 0
+    }
+
+    init(nodesHere: Int, nodesElsewhere: Int, seed: UInt64, folder: String) {
+        self.nodesHere = nodesHere
+        self.seed = seed
+        self.folder = folder
+        proxies = (0..<(nodesHere + nodesElsewhere)).map { index in
+            let number = UInt64(index)
+            return (
+                FaultProxy(to: 1, Self.plan(seed: seed &+ number << 1, corrupts: false)),
+                FaultProxy(to: 1, Self.plan(seed: seed &+ number << 1 &+ 1, corrupts: true))
+            )
+        }
+        let doors = proxies.map { ChaosNode.Doors(clean: $0.clean.port, corrupting: $0.corrupting.port) }
+        self.doors = doors
+        children = (nodesHere..<(nodesHere + nodesElsewhere)).map { index in
+            ChildNode(index, doors, seed: seed &+ UInt64(index) << 20, folder: folder)
+        }
+    }
+
+    /// Faults at random bytes, and for every fifth connection one in its first bytes, where the handshake is.
+    private static func plan(seed: UInt64, corrupts: Bool) -> FaultPlan {
+        var plan = FaultPlan(seed: seed, pieces: .random)
+        plan.meanBytes = [
+            .split: 50_000, .merge: 200_000, .delay: 500_000, .stall: 8_000_000, .cut: 5_000_000,
+            .reset: 5_000_000, .vanish: 20_000_000,
+        ]
+        if corrupts { plan.meanBytes[.corrupt] = 2_000_000 }
+        var random = SeededGenerator(seed: seed, 2)
+        for connection in stride(from: 4, to: 1_000, by: 5) {
+            let early: [Fault] = [.split, .delay(.milliseconds(50)), .cut, .reset]
+            plan.chosen.append(
+                FaultPlan.Chosen(
+                    early.randomElement(using: &random)!,
+                    at: Int.random(in: 0..<60, using: &random),
+                    Direction.allCases.randomElement(using: &random)!,
+                    ofConnection: connection
+                )
+            )
+        }
+        return plan
+    }
+
+    /// Faults by kind, of all proxies.
+    var faults: [Fault.Kind: Int] {
+        proxies.flatMap { [$0.clean.faults, $0.corrupting.faults] }.reduce(into: [:]) { sum, faults in
+            sum.merge(faults, uniquingKeysWith: +)
+        }
+    }
+
+    var disturbances: Counts { counts.withLock { $0 } }
+
+    /// Starts everything, disturbs it for so long, and ends everything. What was seen is in the ledgers then.
+    func run(seconds: Double) async throws {
+        let nodes = (0..<nodesHere).map { ChaosNode($0, doors, ledger, seed: seed &+ UInt64($0) << 20) }
+        for (index, node) in nodes.enumerated() { direct(index, to: try await node.start()) }
+        for child in children { direct(child.index, to: try await child.start()) }
+        let deadline = ContinuousClock.now + .seconds(seconds)
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { [self] in try await restartNodes(nodes, until: deadline) }
+            group.addTask { [self] in try await disturbChildren(until: deadline) }
+            try await group.waitForAll()
+        }
+        for node in nodes { node.drain() }
+        let patience = ContinuousClock.now + .seconds(3)
+        while ContinuousClock.now < patience, !nodes.allSatisfy(\.isSettled) {
+            try await Task.sleep(for: .milliseconds(10))
+        }
+        await withTaskGroup(of: Void.self) { group in
+            for child in children {
+                child.look()
+                group.addTask { await child.end(killed: false) }
+            }
+            for node in nodes { group.addTask { await node.stop() } }
+        }
+        for pair in proxies {
+            pair.clean.close()
+            pair.corrupting.close()
+        }
+    }
+
+    private func direct(_ index: Int, to port: UInt16) {
+        proxies[index].clean.setTarget(port)
+        proxies[index].corrupting.setTarget(port)
+    }
+
+    private func pause(_ random: inout SeededGenerator, until deadline: ContinuousClock.Instant) async throws
+        -> Bool
+    {
+        try await Task.sleep(for: .milliseconds(Int.random(in: 500...2_500, using: &random)))
+        return ContinuousClock.now < deadline
+    }
+
+    private func restartNodes(_ nodes: [ChaosNode], until deadline: ContinuousClock.Instant) async throws {
+        var random = SeededGenerator(seed: seed, 3)
+        while try await pause(&random, until: deadline) {
+            let index = Int.random(in: 0..<nodes.count, using: &random)
+            await nodes[index].stop()
+            direct(index, to: try await nodes[index].restart())
+            counts.withLock { $0.restarts += 1 }
+        }
+    }
+
+    /// SIGKILL, then SIGSTOP and SIGCONT after a while, and so on.
+    private func disturbChildren(until deadline: ContinuousClock.Instant) async throws {
+        var random = SeededGenerator(seed: seed, 4)
+        while try await pause(&random, until: deadline) {
+            guard let child = children.randomElement(using: &random) else { return }
+            child.look()
+            if disturbances.kills > disturbances.stops {
+                child.signal(SIGSTOP)
+                counts.withLock { $0.stops += 1 }
+                try await Task.sleep(for: .milliseconds(Int.random(in: 200...2_000, using: &random)))
+                child.signal(SIGCONT)
+            } else {
+                child.signal(SIGKILL)
+                await child.end(killed: true)
+                counts.withLock { $0.kills += 1 }
+                direct(child.index, to: try await child.start())
+            }
+        }
+    }
+}

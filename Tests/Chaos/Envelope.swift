@@ -1,0 +1,96 @@
+/// What the nodes of a run say to each other: every field is covered by a checksum, since some of the proxies corrupt,
+/// and every payload is a part of ``Content``, so that it can be compared byte by byte.
+struct Envelope: Equatable {
+    enum Kind: UInt8 {
+        /// The dialer's first bytes, and the answer to them.
+        case hello = 1, welcome
+        case data, acknowledgement
+        /// A stream's header; that a stream was whole.
+        case stream, streamAcknowledgement
+    }
+
+    static let bytes = 40
+
+    var kind: Kind
+    /// Which half of which connection; see ``ConnectionID``.
+    var half: UInt64
+    /// Counts messages, or streams, from 1.
+    var number: UInt64 = 0
+    /// Where in ``Content`` the payload begins.
+    var offset: UInt64 = 0
+    /// How many bytes of payload there are.
+    var length: UInt64 = 0
+
+    /// What is sent: the fields, their checksum, the payload of a message.
+    func encoded(payload: ArraySlice<UInt8> = []) -> [UInt8] {
+        var output: [UInt8] = []
+        output.reserveCapacity(Self.bytes + payload.count)
+        output.append(kind.rawValue)
+        output.append(contentsOf: [0, 0, 0])
+        for field in [half, number, offset, length] {
+            for shift in stride(from: 56, through: 0, by: -8) {
+                output.append(UInt8(truncatingIfNeeded: field >> shift))
+            }
+        }
+        let sum = checksum(output[...])
+        for shift in stride(from: 24, through: 0, by: -8) {
+            output.append(UInt8(truncatingIfNeeded: sum >> shift))
+        }
+        output.append(contentsOf: payload)
+        return output
+    }
+
+    /// Nil when the bytes are not what somebody has sent.
+    init?(_ bytes: ArraySlice<UInt8>) {
+        guard bytes.count >= Self.bytes else { return nil }
+        let fields = bytes.prefix(Self.bytes)
+        func number(_ index: Int, _ count: Int) -> UInt64 {
+            fields.dropFirst(index).prefix(count).reduce(0) { $0 << 8 | UInt64($1) }
+        }
+        guard number(36, 4) == UInt64(checksum(fields.dropLast(4))), let kind = Kind(rawValue: fields.first!)
+        else {
+            return nil
+        }
+        self.kind = kind
+        half = number(4, 8)
+        self.number = number(12, 8)
+        offset = number(20, 8)
+        length = number(28, 8)
+    }
+
+    init(_ kind: Kind, _ half: UInt64, number: UInt64 = 0, offset: UInt64 = 0, length: UInt64 = 0) {
+        self.kind = kind
+        self.half = half
+        self.number = number
+        self.offset = offset
+        self.length = length
+    }
+}
+
+/// CRC-32 (IEEE 802.3).
+private func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+    ~bytes.reduce(~0) { $0 >> 8 ^ checksumTable[Int(UInt8(truncatingIfNeeded: $0) ^ $1)] }
+}
+
+private let checksumTable: [UInt32] = (0..<256).map { index in
+    (0..<8).reduce(UInt32(index)) { sum, _ in sum & 1 == 1 ? sum >> 1 ^ 0xEDB8_8320 : sum >> 1 }
+}
+
+/// A connection's name, which its dialer makes. No two have the same, whoever made them and however often it was
+/// restarted meanwhile.
+struct ConnectionID: Hashable {
+    /// The two lowest bits are free.
+    private let bits: UInt64
+
+    init(throughCorruption: Bool) {
+        bits = UInt64.random(in: 0 ... .max) << 2 | (throughCorruption ? 1 : 0)
+    }
+
+    init(half: UInt64) { bits = half & ~2 }
+
+    /// Whether the proxy that the connection goes through corrupts bytes.
+    var isCorruptible: Bool { bits & 1 == 1 }
+
+    /// What the dialer sends, or what it receives.
+    func half(ofDialer: Bool) -> UInt64 { bits | (ofDialer ? 0 : 2) }
+}

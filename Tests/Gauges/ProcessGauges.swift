@@ -1,0 +1,90 @@
+import CLinux
+import Foundation
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// What this process holds, or another one: read from /proc, so Linux only; elsewhere everything is 0.
+public struct ProcessGauges: Sendable {
+    /// Resident memory, in bytes.
+    public var residentBytes: Int
+    /// The most that has ever been resident, in bytes.
+    public var peakBytes: Int
+    // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+    public var threads: Int
+    /// Open descriptors.
+    public var descriptors: Int
+
+    /// Reads them now; nil when there is no such process.
+    public init?(of process: Int32 = getpid()) {
+        let folder = "/proc/\(process)"
+        guard let status = try? String(contentsOfFile: "\(folder)/status", encoding: .utf8) else {
+            return nil
+        }
+        func number(_ field: String) -> Int {
+            let line = status.split(separator: "\n").first { $0.hasPrefix(field + ":") }
+            let words = line?.split(whereSeparator: { $0 == " " || $0 == "\t" })
+            return (words?.dropFirst().first).flatMap { Int($0) } ?? 0
+        }
+        residentBytes = number("VmRSS") * 1024
+        peakBytes = number("VmHWM") * 1024
+        threads = number("Threads")
+        let entries = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/fd")) ?? []
+        // Of this process, one is the folder that is being read.
+        descriptors = max(0, entries.count - (process == getpid() ? 1 : 0))
+    }
+
+    /// Bytes that the heap has given out, once what it can spare is back with the system: unlike the resident
+    /// memory, not a matter of how the heap is cut up.
+    public static var heapBytes: Int {
+        #if canImport(Glibc)
+            malloc_trim(0)
+            let info = mallinfo2()
+            return Int(info.uordblks + info.hblkhd)
+        #else
+            return 0
+        #endif
+    }
+}
+
+/// What the descriptors of this process are open on: `socket:[4711]`, `pipe:[4712]`, a path.
+public func openDescriptors() -> [Int: String] {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
+    return names.reduce(into: [:]) { open, name in
+        // The folder that was read is closed by now.
+        guard
+            let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)"),
+            let number = Int(name)
+        else { return }
+        open[number] = target
+    }
+}
+
+/// `12.3 MiB`
+public func mebibytes(_ bytes: Int) -> String { String(format: "%.1f MiB", Double(bytes) / Double(1 << 20)) }
+
+/// How long ago that was, in seconds.
+public func seconds(since start: ContinuousClock.Instant) -> Double { start.duration(to: .now) / .seconds(1) }
+
+/// Prints a line at once, also into a pipe.
+public func say(_ line: String) {
+    FileHandle.standardOutput.write(Data((line + "\n").utf8))
+}
+
+/// Lets the process open as many descriptors as the system allows it.
+///
+/// - Returns: how many that are.
+@discardableResult
+public func raiseDescriptorLimit() -> Int {
+    var limits = rlimit()
+    #if canImport(Glibc)
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+        let resource = RLIMIT_NOFILE
+    #endif
+    getrlimit(resource, &limits)
+    limits.rlim_cur = limits.rlim_max
+    setrlimit(resource, &limits)
+    return Int(clamping: limits.rlim_cur)
+}

@@ -1,0 +1,64 @@
+import Foundation
+
+/// Times, and what their distribution looks like.
+public struct Samples: Sendable {
+    private var values: [Double] = []
+
+    /// None yet.
+    public init() {}
+
+    /// Adds one.
+    public mutating func add(_ duration: Duration) { values.append(duration / .microseconds(1)) }
+
+    /// How many there are.
+    public var count: Int { values.count }
+
+    /// The value that this share of all does not exceed, in microseconds; 0 when there is none.
+    public func percentile(_ share: Double) -> Double {
+        guard !values.isEmpty else { return 0 }
+        let rank = Int((share * Double(values.count)).rounded(.up)) - 1
+        return values.sorted()[max(0, min(values.count - 1, rank))]
+    }
+
+    /// `p50 21 us, p99 60 us, p99.9 93 us, max 120 us (1000 samples)`
+    public var summary: String {
+        let figures = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999), ("max", 1)].map { name, share in
+            "\(name) \(String(format: "%.0f", percentile(share))) us"
+        }
+        return figures.joined(separator: ", ") + " (\(count) samples)"
+    }
+}
+
+/// A value over time, and the straight line that fits it best.
+public struct Trend: Sendable {
+    private var points: [(seconds: Double, value: Double)] = []
+
+    /// No point yet.
+    public init() {}
+
+    /// Adds a point.
+    public mutating func add(_ value: Int, at seconds: Double) { points.append((seconds, Double(value))) }
+
+    /// How many points there are.
+    public var count: Int { points.count }
+
+    /// The mean of all values.
+    public var mean: Double { points.isEmpty ? 0 : points.reduce(0) { $0 + $1.value } / Double(points.count) }
+
+    /// By how much the value rises in a second (least squares); 0 with fewer than two points.
+    public var slope: Double {
+        guard points.count > 1 else { return 0 }
+        let center = points.reduce(0) { $0 + $1.seconds } / Double(points.count)
+        let (products, squares) = points.reduce((0.0, 0.0)) { sums, point in
+            let distance = point.seconds - center
+            return (sums.0 + distance * (point.value - mean), sums.1 + distance * distance)
+        }
+        return squares > 0 ? products / squares : 0
+    }
+
+    /// By how much the line rises from the first point to the last.
+    public var rise: Double {
+        guard let first = points.first, let last = points.last else { return 0 }
+        return slope * (last.seconds - first.seconds)
+    }
+}

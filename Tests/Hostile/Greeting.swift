@@ -1,0 +1,14 @@
+import Parley
+
+/// The server's handshake: a peer says these bytes, and the server says them back.
+enum Greeting {
+    static let bytes: [UInt8] = Array("parley hostile 1".utf8)
+
+    struct NotOurs: Error {}
+
+    static func handshake(_ peer: any Peer) async throws {
+        if peer.isOutbound { try await peer.send(bytes) }
+        guard try await peer.read(exactly: bytes.count) == bytes[...] else { throw NotOurs() }
+        if !peer.isOutbound { try await peer.send(bytes) }
+    }
+}

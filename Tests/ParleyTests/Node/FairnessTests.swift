@@ -1,0 +1,33 @@
+import Testing
+
+@testable import Parley
+
+/// What one peer does must not cost another one its turn.
+@Suite(.timeLimit(.minutes(2))) struct FairnessTests {
+    @Test(arguments: Kind.allCases)
+    func `those who fill the inbox are served in turn, and one with little is not behind one with much`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let capacity = 16
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = capacity
+            }
+            let flooders = 3
+            for number in 0..<flooders {
+                let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+                for _ in 0..<2_000 { try await peer.send(message: "flood") }
+                try await eventually { server.peers.filter(\.statistics.isReadingPaused).count == number + 1 }
+            }
+            let quiet = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            try await quiet.send(message: "quiet")
+            try await eventually { server.peers.filter(\.statistics.isReadingPaused).count == flooders + 1 }
+
+            var before = 0
+            while try await server.nextRPC().text != "quiet" { before += 1 }
+            // What is there already, and what the others get of the space when it is their turn.
+            #expect(before <= 3 * capacity, "one of the flooders was served \(before) times before it")
+        }
+    }
+}

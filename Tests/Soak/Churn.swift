@@ -1,0 +1,174 @@
+import FaultProxy
+import Foundation
+import Gauges
+import Parley
+
+/// A thousand peers that come, talk and go, for as long as one likes: memory, descriptors and libuv handles have to
+/// stay level, and every message has to come back as it was sent.
+enum Churn {
+    /// So many nodes hold the dialed ends.
+    private static let clients = 8
+    /// So much of the run is left for everything to find its level.
+    private static let warmUp = 0.25
+
+    static func run(_ arguments: Arguments) async throws -> Bool {
+        let (seconds, peers) = (arguments.number("seconds", 600.0), arguments.number("peers", 1_000))
+        raiseDescriptorLimit()
+        // What the runtime needs once is there before the first measurement.
+        _ = try await run(seconds: 0.5, peers: 2)
+        let start = ProcessGauges()!
+        let (trends, totals) = try await run(seconds: seconds, peers: peers)
+        var verdict = Verdict()
+        report(trends, totals)
+        judge(trends, totals, start, arguments, &verdict)
+        return verdict.isGood
+    }
+
+    private static func run(seconds: Double, peers: Int) async throws -> (Trends, Totals) {
+        let totals = Totals()
+        let server = TCPTransport(options())
+        try await server.listenAndAccept()
+        let serving = Task { await serve(server) }
+        let guests = (0..<clients).map { _ in Guests(TCPTransport(options()), server.address, totals) }
+        let end = ContinuousClock.now + .seconds(seconds)
+        let living = (0..<peers).map { number in
+            Task { await guests[number % clients].live(number, until: end) }
+        }
+        let trends = try await sample([server] + guests.map(\.transport), totals, seconds: seconds)
+        for life in living { await life.value }
+        for guest in guests { await guest.close() }
+        await server.close()
+        await serving.value
+        return (trends, totals)
+    }
+
+    private static func options() -> TransportOptions {
+        TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+    }
+
+    /// Sends messages back, and for a stream how many bytes it had. Some peers it shows the door.
+    private static func serve(_ server: TCPTransport) async {
+        var random = SeededGenerator(seed: 99)
+        for await rpc in server.consume() {
+            if rpc.stream {
+                Task { try await answer(rpc.peer) }
+            } else if random.oneIn(200) {
+                Task { await rpc.peer.close() }
+            } else {
+                // A peer that has left meanwhile misses nothing.
+                try? await rpc.peer.send(message: rpc.payload)
+            }
+        }
+    }
+
+    private static func answer(_ peer: any Peer) async throws {
+        var count = 0
+        for try await chunk in peer.chunks() { count += chunk.count }
+        peer.closeStream()
+        try await peer.send(message: "\(count)")
+    }
+
+    // MARK: - What it measures
+
+    final class Totals: Sendable {
+        struct Counts {
+            var connections = 0
+            var current = 0
+            var messages = 0
+            var bytes = 0
+            var streams = 0
+            var failures: [String] = []
+        }
+        private let counts = Lock(Counts())
+        var now: Counts { counts.withLock { $0 } }
+        func count(_ change: (inout Counts) -> Void) { counts.withLock { change(&$0) } }
+    }
+
+    private struct Trends {
+        var resident = Trend()
+        var descriptors = Trend()
+        var handles = Trend()
+        var peers = Trend()
+    }
+
+    private static func sample(
+        _ transports: [TCPTransport],
+        _ totals: Totals,
+        seconds length: Double
+    ) async throws -> Trends {
+        var trends = Trends()
+        let started = ContinuousClock.now
+        let pause = Duration.seconds(min(1, max(0.1, length / 100)))
+        let loops = transports.compactMap { $0.executor as? EventLoop }
+        var nextLine = 30.0
+        while case let elapsed = seconds(since: started), elapsed < length * 0.98 {
+            if elapsed > length * warmUp, let gauges = ProcessGauges() {
+                trends.resident.add(gauges.residentBytes, at: elapsed)
+                trends.descriptors.add(gauges.descriptors, at: elapsed)
+                var handles = 0
+                for loop in loops { handles += await loop.countHandles() }
+                trends.handles.add(handles, at: elapsed)
+                trends.peers.add(totals.now.current, at: elapsed)
+            }
+            if elapsed > nextLine, let gauges = ProcessGauges() {
+                let now = totals.now
+                say(
+                    "churn: \(Int(elapsed)) s, \(now.current) peers, \(now.connections) connections, "
+                        + "\(mebibytes(gauges.residentBytes)), \(gauges.descriptors) descriptors"
+                )
+                nextLine += 30
+            }
+            try await Task.sleep(for: pause)
+        }
+        return trends
+    }
+
+    private static func report(_ trends: Trends, _ totals: Totals) {
+        let counts = totals.now
+        say(
+            "churn: \(counts.connections) connections, \(counts.messages) messages and \(counts.streams) streams "
+                + "checked, \(counts.bytes) bytes checked, \(Int(trends.peers.mean)) peers at a time"
+        )
+        let slope = { (value: Double) in String(format: "%+.2f", value) }
+        say(
+            "resident \(mebibytes(Int(trends.resident.mean))) on average, slope "
+                + "\(slope(trends.resident.slope / 1_024)) KiB/s; peak \(mebibytes(ProcessGauges()!.peakBytes))"
+        )
+        say(
+            "descriptors \(Int(trends.descriptors.mean)) on average, slope \(slope(trends.descriptors.slope)) per s; "
+                + "handles \(Int(trends.handles.mean)), slope \(slope(trends.handles.slope)) per s"
+        )
+    }
+
+    private static func judge(
+        _ trends: Trends,
+        _ totals: Totals,
+        _ start: ProcessGauges,
+        _ arguments: Arguments,
+        _ verdict: inout Verdict
+    ) {
+        let counts = totals.now
+        for failure in counts.failures.prefix(10) { say("  \(failure)") }
+        verdict.check(
+            counts.failures.isEmpty && counts.messages > 0 && counts.streams > 0,
+            "every message and stream came back whole"
+        )
+        // A sanitizer keeps what was freed for a while, on purpose.
+        let tolerance = Double(arguments.number("tolerance", 8) << 20)
+        verdict.check(
+            trends.resident.rise < max(tolerance, trends.resident.mean * 0.05),
+            "resident memory rose by \(mebibytes(Int(trends.resident.rise)))"
+        )
+        for (name, trend) in [("descriptors", trends.descriptors), ("handles", trends.handles)] {
+            verdict.check(
+                trend.rise < trend.mean * 0.05,
+                "\(name) rose by \(Int(trend.rise)) of \(Int(trend.mean))"
+            )
+        }
+        let end = ProcessGauges()!
+        verdict.check(
+            end.descriptors <= start.descriptors,
+            "\(start.descriptors) descriptors before, \(end.descriptors) after"
+        )
+    }
+}
