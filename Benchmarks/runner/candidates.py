@@ -9,7 +9,7 @@ BIN = os.path.join(ROOT, ".build", "bin")
 RELEASE = os.path.join(ROOT, ".build", "release")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     name: str
     title: str
