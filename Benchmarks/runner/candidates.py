@@ -44,6 +44,10 @@ def _release(name):
     return os.path.join(RELEASE, name)
 
 
+def _c(door):
+    return {**_all(door, *_FILES), "bulk-serve": "", "bulk": ""}
+
+
 _FILES = ("file-serve", "file")
 _SWIFT = _release("parley-swift")
 # zeromq and nng have a type of socket for each job.
@@ -69,6 +73,8 @@ CANDIDATES = [
     Candidate("nio-async", "SwiftNIO, NIOAsyncChannel", "peer", _release("nio-async"), _all("", *_FILES)),
     Candidate("zeromq", "ZeroMQ", "peer", _bin("zeromq"), _SOCKETS, wire="own"),
     Candidate("nng", "nng", "peer", _bin("nng"), _SOCKETS, wire="own"),
+    Candidate("parley-c-callback", "Parley, C callback", "parley", _bin("parley-c"), _c("callback")),
+    Candidate("parley-c-consume", "Parley, C blocking consume", "parley", _bin("parley-c"), _c("consume")),
     Candidate("parley-task", "Parley, for await", "parley", _SWIFT, _all("task")),
     Candidate("parley-batches", "Parley, batches", "parley", _SWIFT, {
         "serve": "batches", "ping": "batches", "serve-many": "batches", "flood": "task",

@@ -342,7 +342,7 @@ _SENDERS = (
 )
 _STREAMS = (
     "c-raw", "c-uv", "go-reference", "go-bufio", "nio-handler", "nio-async", "zeromq", "nng", "parley-raw-stream",
-    "parley-stream",
+    "parley-stream", "parley-c-consume",
 )
 _CONNECTORS = (
     "c-raw", "c-uv", "go-reference", "go-bufio", "nio-handler", "nio-async", "zeromq", "nng", "parley-c-callback",
