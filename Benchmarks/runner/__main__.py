@@ -37,11 +37,7 @@ def main():
     if options.what == "goals":
         print(goals.text(results_of.load_all(MEASURED)))
         return
-    if options.congestion and not options.inside:
-        # Nothing of this machine is changed: the choice is made in a network namespace that ends with us.
-        os.execvp("unshare", ["unshare", "--net", sys.executable, *sys.argv, "--inside"])
-    if options.inside:
-        machine.use_congestion_control(options.congestion)
+    machine.enter_namespace(options.congestion)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         quick() if options.what == "quick" else whole(options)
@@ -59,8 +55,10 @@ def _options():
     parser.add_argument("--candidates", default="", help="names; all by default")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each window")
-    parser.add_argument("--congestion", default="", help="a congestion control for the run, in a namespace of its own")
-    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--congestion", default="reno",
+        help="congestion control of the run, in a network namespace of its own; `system` leaves this machine's",
+    )
     return parser.parse_args()
 
 

@@ -64,11 +64,14 @@ CANDIDATES = [
     Candidate("c-uv-thread", "C on libuv, from a thread", "c", _bin("c-uv"), {"flood": "thread", "serve": ""}),
     Candidate("c-uv-spin", "C on libuv, spinning", "c", _bin("c-uv"), {"serve": "spin", "ping": "spin"}),
     Candidate("go-reference", "Go, the reference", "peer", _bin("go-reference"), _all("", *_FILES), wire="reference"),
+    Candidate("go-bufio", "Go, the reference with bufio", "peer", _bin("go-reference"), {
+        role: "bufio" for role in ("serve", "ping", "flood", "serve-many")
+    }),
     Candidate(
-        "go-bufio", "Go, bufio and a channel", "peer", _bin("go-bufio"),
+        "go-channel", "Go, bufio and a channel", "peer", _bin("go-frames"),
         {**_all(), "serve": "channel", "serve-many": "channel"},
     ),
-    Candidate("go-inline", "Go, bufio, no channel", "peer", _bin("go-bufio"), _all()),
+    Candidate("go-inline", "Go, bufio alone", "peer", _bin("go-frames"), _all()),
     Candidate("nio-handler", "SwiftNIO, handlers", "peer", _release("nio-handler"), _all()),
     Candidate("nio-async", "SwiftNIO, NIOAsyncChannel", "peer", _release("nio-async"), _all("", *_FILES)),
     Candidate("zeromq", "ZeroMQ", "peer", _bin("zeromq"), _SOCKETS, wire="own"),

@@ -69,7 +69,7 @@ GOALS = [
     Goal("one way 64 B: C blocking consume, to C on libuv", over("oneway", CONSUME, "c-uv"), 0.15),
     Goal("one way 64 B: for await, to ZeroMQ", over("oneway", TASK, "zeromq"), 2),
     Goal("one way 64 B: batches, to ZeroMQ", over("oneway", BATCHES, "zeromq"), 5),
-    Goal("one way 64 B: batches, to Go with bufio and a channel", over("oneway", BATCHES, "go-bufio"), 8),
+    Goal("one way 64 B: batches, to Go with bufio", over("oneway", BATCHES, "go-bufio"), 8),
     Goal("one way 64 B: sending, ordinary task, to ZeroMQ", over("send", TASK, "zeromq"), 2),
     Goal("bulk, 256 KiB: raw stream, to C on libuv", over("bulk-256k", "parley-raw-stream", "c-uv"), 0.95),
     Goal("bulk, 256 KiB: framed stream, to C on libuv", over("bulk-256k", "parley-stream", "c-uv"), 0.9),

@@ -317,8 +317,8 @@ def allocations(candidate, settings):
 
 # --- The list ----------------------------------------------------------------------------------------------------
 
-_PEERS = ("go-reference", "go-bufio", "go-inline", "nio-handler", "nio-async", "zeromq", "nng")
-_FRAMED_PEERS = ("go-bufio", "go-inline", "nio-handler", "nio-async")
+_PEERS = ("go-reference", "go-bufio", "go-channel", "go-inline", "nio-handler", "nio-async", "zeromq", "nng")
+_FRAMED_PEERS = ("go-bufio", "go-channel", "go-inline", "nio-handler", "nio-async")
 _DOORS = ("parley-c-callback", "parley-c-consume", "parley-loop", "parley-batches", "parley-task")
 
 _RATE = (Figure("rate", "messages/s", "/s"),)
@@ -337,15 +337,15 @@ _MEMORY = tuple(
 
 _RECEIVERS = ("c-raw", "c-uv") + _FRAMED_PEERS + ("zeromq", "nng") + _DOORS
 _SENDERS = (
-    "c-raw", "c-raw-each", "c-uv", "c-uv-thread", "go-reference", "go-bufio", "nio-handler", "nio-async", "zeromq",
-    "nng", "parley-c-callback", "parley-c-consume", "parley-loop", "parley-task",
+    "c-raw", "c-raw-each", "c-uv", "c-uv-thread", "go-reference", "go-bufio", "go-inline", "nio-handler", "nio-async",
+    "zeromq", "nng", "parley-c-callback", "parley-c-consume", "parley-loop", "parley-task",
 )
 _STREAMS = (
-    "c-raw", "c-uv", "go-reference", "go-bufio", "nio-handler", "nio-async", "zeromq", "nng", "parley-raw-stream",
+    "c-raw", "c-uv", "go-reference", "go-inline", "nio-handler", "nio-async", "zeromq", "nng", "parley-raw-stream",
     "parley-stream", "parley-c-consume",
 )
 _CONNECTORS = (
-    "c-raw", "c-uv", "go-reference", "go-bufio", "nio-handler", "nio-async", "zeromq", "nng", "parley-c-callback",
+    "c-raw", "c-uv", "go-reference", "go-inline", "nio-handler", "nio-async", "zeromq", "nng", "parley-c-callback",
     "parley-task",
 )
 _MANY = ("c-raw", "c-uv", "go-reference") + _FRAMED_PEERS + _DOORS
@@ -366,7 +366,7 @@ WORKLOADS = [
              _TWO_CORES)
     for name, title, size in (("64k", "64 KiB", 64 << 10), ("256k", "256 KiB", 256 << 10), ("1m", "1 MiB", 1 << 20))
 ] + [
-    Workload("file", "c", "File to file, 1 GiB", ("c-raw", "c-uv", "go-bufio", "nio-handler", "parley-stream"),
+    Workload("file", "c", "File to file, 1 GiB", ("c-raw", "c-uv", "go-inline", "nio-handler", "parley-stream"),
              (Figure("rate", "GB/s", "GB/s"),), files, _TWO_CORES),
     Workload("connect", "d", "Connect, greet, close, one by one", _CONNECTORS,
              (Figure("rate", "connections/s", "/s"),), connect(1, 0, 0), _ONE_CORE),
@@ -401,7 +401,7 @@ def chosen(words):
         return WORKLOADS
     found = [
         workload for workload in WORKLOADS
-        if any(workload.letter == word or workload.name.startswith(word) for word in words)
+        if any(workload.letter == word or len(word) > 1 and workload.name.startswith(word) for word in words)
     ]
     if not found:
         raise SystemExit("no such workload; there are: " + ", ".join(workload.name for workload in WORKLOADS))

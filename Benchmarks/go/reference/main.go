@@ -1,8 +1,11 @@
 // Command reference is the package that Parley descends from, as the interop tests have it, used as its users do:
-// one loop over Consume, and Send for each message with its type byte in front.
+// one loop over Consume, and Send for each message with its type byte in front. Its door "bufio" puts a decoder of
+// frames with a buffer into the same package.
 package main
 
 import (
+	"bufio"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"log"
@@ -40,11 +43,53 @@ func main() {
 	}
 }
 
+// framed reads frames through a buffer for each connection.
+type framed struct{ readers sync.Map }
+
+const header = 5
+
+func (f *framed) Decode(conn io.Reader, rpc *p2p.RPC) error {
+	in, ok := f.readers.Load(conn)
+	if !ok {
+		in, _ = f.readers.LoadOrStore(conn, bufio.NewReaderSize(conn, 64<<10))
+	}
+	var head [header]byte
+	if _, err := io.ReadFull(in.(*bufio.Reader), head[:]); err != nil {
+		f.readers.Delete(conn)
+		return err
+	}
+	length := binary.BigEndian.Uint32(head[1:])
+	if length > 64<<10 {
+		return fmt.Errorf("a frame of %d bytes", length)
+	}
+	rpc.Payload = make([]byte, length)
+	_, err := io.ReadFull(in.(*bufio.Reader), rpc.Payload)
+	return err
+}
+
+func decoder(o *bench.Options) p2p.Decoder {
+	if o.Door == "bufio" {
+		return &framed{}
+	}
+	return p2p.DefaultDecoder{}
+}
+
+// encoded is a payload with what goes before it.
+func encoded(o *bench.Options, payload []byte) []byte {
+	if o.Door != "bufio" {
+		return append([]byte{p2p.IncomingMessage}, payload...)
+	}
+	m := make([]byte, header, header+len(payload))
+	m[0] = p2p.IncomingMessage
+	binary.BigEndian.PutUint32(m[1:], uint32(len(payload)))
+	return append(m, payload...)
+}
+
 func transport(o *bench.Options, onPeer func(p2p.Peer) error, onStream func(p2p.Peer)) *p2p.TCPTransport {
 	return p2p.NewTCPTransport(p2p.TCPTransportOpts{
 		ListenAddr:    o.ListenAddress(),
 		HandshakeFunc: p2p.NOPHandshakeFunc,
-		Decoder:       p2p.DefaultDecoder{},
+		Decoder:       decoder(o),
 		OnPeer:        onPeer,
 		OnStream:      onStream,
 	})
@@ -65,12 +110,10 @@ func dial(o *bench.Options, t *p2p.TCPTransport, peers <-chan p2p.Peer) p2p.Peer
 	return peer
 }
 
-// message has the type byte and the payload.
 func message(o *bench.Options, purpose byte) []byte {
-	m := make([]byte, 1+o.Bytes)
-	m[0] = p2p.IncomingMessage
-	m[1] = purpose
-	return m
+	payload := make([]byte, o.Bytes)
+	payload[0] = purpose
+	return encoded(o, payload)
 }
 
 func serve(o *bench.Options) {
@@ -86,7 +129,7 @@ func serve(o *bench.Options) {
 			continue
 		}
 		if peer, ok := peers.Load(rpc.From); ok {
-			_ = peer.(p2p.Peer).Send(append([]byte{p2p.IncomingMessage}, rpc.Payload...))
+			_ = peer.(p2p.Peer).Send(encoded(o, rpc.Payload))
 		}
 	}
 }
@@ -115,8 +158,16 @@ func flood(o *bench.Options) {
 	t, peers := newClient(o)
 	peer := dial(o, t, peers)
 	m := message(o, 'S')
+	send := peer.Send
+	if o.Door == "bufio" {
+		out := bufio.NewWriterSize(peer, 64<<10)
+		send = func(m []byte) error {
+			_, err := out.Write(m)
+			return err
+		}
+	}
 	for {
-		bench.Check(peer.Send(m))
+		bench.Check(send(m))
 		bench.Add(1, uint64(len(m)))
 	}
 }

@@ -1,6 +1,6 @@
-// Command bufio is Go with frames and buffers: a goroutine for each connection, which reads through a bufio.Reader.
-// Its server has two doors: "channel" hands each message to one consumer over a channel, as the reference does;
-// the other handles it where it was read, which is the most that Go can do.
+// Command frames is Go by itself, without the reference: a goroutine for each connection, which reads frames through a
+// bufio.Reader. Its server has two doors: "channel" hands each message to one consumer over a channel; the other handles
+// it where it was read and keeps nothing, which is the most that Go can do.
 package main
 
 import (
