@@ -53,7 +53,7 @@ bench-quick: bench-build ## Lines of WORKLOAD CANDIDATE RATIO for round trips an
 	@python3 Benchmarks/runner quick --congestion $(CC)
 
 bench-build: deps
-	@$(MAKE) --no-print-directory -C Benchmarks SWIFT="$(SWIFT)"
+	@$(MAKE) --no-print-directory -C Benchmarks SWIFT="$(SWIFT)" >&2
 
 bench-deps: deps ## Installs what the other candidates need: Go, ZeroMQ, nng; and perf
 	@if command -v apt-get >/dev/null; then \

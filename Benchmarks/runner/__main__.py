@@ -76,7 +76,7 @@ def _candidates(names):
             found.append(BY_NAME[name])
         elif name not in _skipped:
             _skipped.add(name)
-            print(f"skipped: {BY_NAME[name].title} is not built")
+            print(f"skipped: {BY_NAME[name].title} is not built", file=sys.stderr)
     return found
 
 
@@ -94,9 +94,13 @@ def whole(options):
     for workload in chosen(_words(options.workloads)):
         names = [name for name in workload.candidates if not wanted or name in wanted or name == YARDSTICK]
         result = run(workload, _candidates(names), settings, where)
-        results_of.save(result, MEASURED)
-        docs.draw(result, MEASURED)
+        if not wanted:
+            # A part of the candidates is for the eye only: it would stand in the pages as if it were all.
+            results_of.save(result, MEASURED)
+            docs.draw(result, MEASURED)
         print(tables.text(result) + "\n", flush=True)
+    if wanted:
+        return
     print(f"JSON and charts: {os.path.relpath(MEASURED)}; `make bench-docs` puts them into the pages")
     print("Goals, from all that is measured there:\n" + goals.text(results_of.load_all(MEASURED)))
 

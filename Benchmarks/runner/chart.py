@@ -3,7 +3,7 @@
 import math
 from xml.sax.saxutils import escape
 
-from tables import heading, number
+from tables import heading, number, rounds
 
 COLOURS = {"parley": "#d9480f", "c": "#495057", "peer": "#74a9cf"}
 KINDS = (("parley", "Parley"), ("c", "C, the yardsticks"), ("peer", "what else there is"))
@@ -29,7 +29,7 @@ def _bars(result):
     ]
     bars.sort(key=lambda bar: bar[1]["median"], reverse=figure["more_is_better"])
     height = TOP + ROW * max(1, len(bars)) + 52
-    body = _head(result, f"{heading(figure)}, {'more' if figure['more_is_better'] else 'less'} is better")
+    body = _head(result, f"{heading(figure)}, {'more' if figure['more_is_better'] else 'less'} is better (in brackets: to C on libuv)")
     if not bars:
         return _page(height, body)
     scale, ticks, note = _scale([bar["max"] for _, bar in bars], [bar["median"] for _, bar in bars])
@@ -148,7 +148,7 @@ def _head(result, subtitle):
     machine = result["machine"]
     body = [
         _text(20, 28, result["title"], "start", 18, "#212529", "600"),
-        _text(20, 48, f"{subtitle}; {result['pinning']}; medians of {result['settings']['rounds']} rounds",
+        _text(20, 48, f"{subtitle}; {result['pinning']}; {rounds(result)}",
               "start", 12, "#495057"),
         _text(WIDTH - 16, 28, f"{machine['commit']}, {machine['congestion_control']}", "end", 11, "#868e96"),
     ]

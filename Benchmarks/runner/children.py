@@ -3,6 +3,7 @@
 import os
 import selectors
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -83,7 +84,7 @@ class Child:
         try:
             self.process.wait(3)
         except subprocess.TimeoutExpired:
-            print(f"warning: {self.name} did not end by itself")
+            print(f"warning: {self.name} did not end by itself", file=sys.stderr)
             self.process.kill()
             self.process.wait()
         _running.discard(self)

@@ -80,7 +80,8 @@ def warn_about_load():
         print(
             f"warning: {used:.0%} of the cores are busy with something else"
             + (f", {stolen:.0%} are taken by the host" if stolen > 0.02 else "")
-            + ": the figures will be off"
+            + ": the figures will be off",
+            file=sys.stderr,
         )
     return round(used, 3)
 
@@ -106,4 +107,4 @@ def enter_namespace(congestion):
     if possible:
         os.environ[_INSIDE] = congestion
         os.execvp("unshare", unshare + [sys.executable, *sys.argv])
-    print(f"warning: no network namespace can be made here: measured with {_first_line(_CONGESTION)} as it is")
+    print(f"warning: no network namespace can be made here: measured with {_first_line(_CONGESTION)} as it is", file=sys.stderr)

@@ -26,6 +26,11 @@ def heading(figure):
     return figure["title"] + (f", {unit}" if unit not in ("", "x", "/s", "GB/s") else "")
 
 
+def rounds(result):
+    count = result["settings"]["rounds"]
+    return "one round" if count == 1 else f"medians of {count} rounds"
+
+
 def rows(result):
     """The head, and a row for each candidate."""
     figures = result["figures"]
@@ -56,7 +61,7 @@ def rows(result):
 def text(result):
     head, body = rows(result)
     widths = [max(len(row[i]) for row in [head] + body) for i in range(len(head))]
-    lines = [f"{result['title']} ({result['pinning']}; medians of {result['settings']['rounds']} rounds)"]
+    lines = [f"{result['title']} ({result['pinning']}; {rounds(result)})"]
     for row in [head] + body:
         lines.append(
             "  " + row[0].ljust(widths[0]) + "".join("  " + cell.rjust(w) for cell, w in zip(row[1:], widths[1:]))
