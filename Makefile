@@ -95,16 +95,16 @@ soak: deps ## A slow reader's memory, a large message's buffer, too few descript
 	.build/release/ParleySoak frames
 
 lint: deps ## Formatting, warnings, and what the library may link
-	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources
 	$(SWIFT) build --scratch-path .build-lint -Xswiftc -warnings-as-errors
 	scripts/check-imports.sh
 	scripts/check-examples.sh
 
 format: ## Formats every Swift file in place
-	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples
+	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources
 
 ci: ## What continuous integration runs
 	bash .ci/run
 
 clean: ## Removes everything that was built
-	rm -rf .build .build-* Tests/Interop/go/bin
+	rm -rf .build .build-* Benchmarks/.build Tests/Interop/go/bin

@@ -13,7 +13,8 @@ import results as results_of
 import tables
 from candidates import BY_NAME, CANDIDATES, YARDSTICK
 from children import ROOT, Failed, end_all
-from workloads import Settings, chosen
+from suite import chosen
+from workloads import Settings
 
 MEASURED = os.path.join(ROOT, ".build", "results")
 

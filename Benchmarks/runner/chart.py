@@ -57,7 +57,7 @@ def _bars(result):
         )
         label = number(bar["median"], figure["unit"])
         if bar["to_yardstick"] is not None and candidate["name"] != result["yardstick"]:
-            label += f"  ({bar['to_yardstick']:.2f} x)"
+            label += f"  ({number(bar['to_yardstick'], 'x')} x)"
         body.append(_text(max(end, high) + 8, y + 15, label, "start", 12, "#495057"))
     return _page(height, body)
 

@@ -6,7 +6,7 @@ def number(value, unit):
     if value is None:
         return "-"
     if unit == "x":
-        return f"{value:.2f}"
+        return f"{value:.2f}" if value < 10 else _three_digits(value)
     for limit, divisor, suffix in ((1e6, 1e6, " M"), (1e4, 1e3, " k")):
         if abs(value) >= limit:
             return _three_digits(value / divisor) + suffix

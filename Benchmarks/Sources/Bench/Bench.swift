@@ -1,17 +1,20 @@
 public import CBench
 
-
 /// What a benchmark program was asked to do, and how it counts; see `bench.h`.
 public struct Bench: Sendable {
     /// `serve`, `ping`, `flood` and so on.
     public let role: String
+    /// Where to listen, 0 for a free one, or where to dial.
     public let port: Int
     /// Payload of a message.
     public let bytes: Int
     /// Bytes of one write of a bulk stream.
     public let chunk: Int
+    /// How many connections, for roles that have many.
     public let peers: Int
+    /// Which of its ways in a candidate is to use.
     public let door: String
+    /// The file to send, or the folder to receive into.
     public let path: String
     private let listensToAll: Bool
     private let hosts: Int

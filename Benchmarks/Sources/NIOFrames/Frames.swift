@@ -2,16 +2,15 @@ import Bench
 public import NIOCore
 public import NIOPosix
 
-#if canImport(Glibc)
-    import Glibc
-#endif
-
 /// `type u8 | length u32 | payload`, the way SwiftNIO has decoders written.
 public struct FrameDecoder: NIOSingleStepByteToMessageDecoder {
+    /// The payload.
     public typealias InboundOut = ByteBuffer
 
+    /// At the start of a connection.
     public init() {}
 
+    /// The next payload, if all of it is there.
     public mutating func decode(buffer: inout ByteBuffer) throws -> ByteBuffer? {
         guard
             let length = buffer.getInteger(at: buffer.readerIndex + 1, as: UInt32.self),
@@ -21,6 +20,7 @@ public struct FrameDecoder: NIOSingleStepByteToMessageDecoder {
         return buffer.readSlice(length: Int(length))
     }
 
+    /// What is left when the connection ends is no frame.
     public mutating func decodeLast(buffer: inout ByteBuffer, seenEOF: Bool) throws -> ByteBuffer? {
         try decode(buffer: &buffer)
     }
@@ -63,6 +63,6 @@ extension Bench {
         AdaptiveRecvByteBufferAllocator(minimum: 65_536, initial: 1 << 20, maximum: 1 << 20)
     }
 
-    /// Reads of messages: NIO's own default begins at 2 KiB and ends at 64 KiB.
+    /// Says that the program has begun, with the port of its listener.
     public static func ready(_ channel: any Channel) { ready(port: channel.localAddress!.port!) }
 }

@@ -34,7 +34,9 @@ struct Main {
         _ handlers: @escaping @Sendable () -> [any ChannelHandler]
     ) async throws {
         var bootstrap = bench.serverBootstrap.childChannelInitializer { channel in
-            channel.eventLoop.makeCompletedFuture { try channel.pipeline.syncOperations.addHandlers(handlers()) }
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandlers(handlers())
+            }
         }
         if let allocator {
             bootstrap = bootstrap.childChannelOption(.recvAllocator, value: allocator)

@@ -102,7 +102,9 @@ final class FileSender: ChannelInboundHandler {
             let file = try NIOFileHandle(_deprecatedPath: path)
             let region = try FileRegion(fileHandle: file)
             context.write(
-                wrapOutboundOut(.byteBuffer(ByteBuffer(integer: UInt64(region.readableBytes), endianness: .little))),
+                wrapOutboundOut(
+                    .byteBuffer(ByteBuffer(integer: UInt64(region.readableBytes), endianness: .little))
+                ),
                 promise: nil
             )
             let written = context.eventLoop.makePromise(of: Void.self)
