@@ -40,6 +40,8 @@ def main():
         return
     machine.enter_namespace(options.congestion)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell that starts something in the background lets it ignore Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         quick() if options.what == "quick" else whole(options)
     except KeyboardInterrupt:

@@ -48,6 +48,16 @@ def plain(workload, mine, key=None):
     return lambda results: median(results.get(workload), mine, key)
 
 
+def for_each_core(workload, mine, theirs):
+    ratio = over(workload, mine, theirs)
+
+    def figure(results):
+        value = ratio(results)
+        return value and value / results[workload]["machine"]["cores"]
+
+    return figure
+
+
 LOOP, TASK, BATCHES = "parley-loop", "parley-task", "parley-batches"
 CALLBACK, CONSUME = "parley-c-callback", "parley-c-consume"
 
@@ -84,6 +94,8 @@ GOALS = [
     Goal("growth: cost of a round trip at 10,000 idle to that at 1", plain("growth-pingpong", LOOP, "cost"), None, 1.1),
     Goal("growth: cost of a message one way at 10,000 idle to that at 1", plain("growth-oneway", TASK, "cost"),
          None, 1.1),
+    Goal("growth: a loop on each core, to one loop, for each core", for_each_core("growth-busy", "parley-loops", LOOP),
+         0.8),
     Goal("fairness: p99 of the quiet peer beside a flood to that without", plain("fairness", TASK, "factor"), None, 5),
     Goal("fairness: the same, task on the loop", plain("fairness", LOOP, "factor"), None, 5),
     Goal("allocations of a message, receiving: for await", plain("allocations", TASK, "receive"), None, 0.05),

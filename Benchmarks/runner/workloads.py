@@ -7,11 +7,12 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from candidates import LOAD, BIN
+from candidates import BIN, LOAD
 from children import Child, Failed, end_all, measure, syscalls_per_second
 
 MANY_HOSTS = 32
 MOST_OPEN = 5_000
+BUSY_PEERS = 16
 
 
 @dataclass(frozen=True)
@@ -282,6 +283,15 @@ def active(candidate, settings):
     client = load(candidate, "active", 1, server.ready(), peers=1_000)
     client.ready(30)
     (window,) = measure([client], settings.seconds, settings.warmup)
+    return {"rate": window.rate}
+
+
+@ended
+def busy(candidate, settings):
+    """On all cores: one who spreads peers over several threads or loops can show it. The load costs little."""
+    server = start(candidate, "serve-many", None)
+    load(candidate, "flood", None, server.ready(), door="load", peers=BUSY_PEERS).ready()
+    (window,) = measure([server], settings.seconds, settings.warmup)
     return {"rate": window.rate}
 
 
