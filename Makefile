@@ -6,7 +6,7 @@ FILE ?=
 SECONDS = 60
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help deps build run test interop asan tsan fuzz soak lint format ci clean
+.PHONY: help deps build run test interop asan tsan fuzz soak bench bench-quick bench-build bench-deps bench-docs lint format ci clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,34 @@ build: deps ## The library and the tool, optimised
 
 run: build ## Two nodes on loopback talk and send FILE (default: the tool itself)
 	scripts/run.sh .build/release/parley $(FILE)
+
+# --- Measuring ----------------------------------------------------------------------------------------
+
+# Which workloads (names or letters), how often, and how long each window is.
+W =
+ROUNDS = 5
+WINDOW = 1
+# The congestion control of the run; `system` leaves this machine's.
+CC = reno
+
+bench: bench-build ## Parley beside its peers; W=pingpong for one workload, ROUNDS=5, WINDOW=1 (s), CC=reno
+	python3 Benchmarks/runner --workloads "$(W)" --rounds $(ROUNDS) --seconds $(WINDOW) --congestion $(CC)
+
+bench-quick: bench-build ## Lines of WORKLOAD CANDIDATE RATIO for round trips and one way, in under 50 s
+	@python3 Benchmarks/runner quick --congestion $(CC)
+
+bench-build: deps
+	@$(MAKE) --no-print-directory -C Benchmarks SWIFT="$(SWIFT)" >&2
+
+bench-deps: deps ## Installs what the other candidates need: Go, ZeroMQ, nng; and perf
+	@if command -v apt-get >/dev/null; then \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq golang-go libzmq3-dev libnng-dev iproute2 util-linux \
+	  && { $(SUDO) apt-get install -y -qq linux-perf || $(SUDO) apt-get install -y -qq strace; }; \
+	elif command -v brew >/dev/null; then brew install go zeromq nng; \
+	else echo "please install Go, ZeroMQ and nng with their headers" >&2; exit 1; fi
+
+bench-docs: ## Puts what `make bench` has measured into the pages: tables and charts, between markers
+	python3 Benchmarks/runner docs
 
 # --- Proving ------------------------------------------------------------------------------------------
 
@@ -67,16 +95,16 @@ soak: deps ## A slow reader's memory, a large message's buffer, too few descript
 	.build/release/ParleySoak frames
 
 lint: deps ## Formatting, warnings, and what the library may link
-	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples
+	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources
 	$(SWIFT) build --scratch-path .build-lint -Xswiftc -warnings-as-errors
 	scripts/check-imports.sh
 	scripts/check-examples.sh
 
 format: ## Formats every Swift file in place
-	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples
+	$(SWIFT) format --in-place --recursive Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources
 
 ci: ## What continuous integration runs
 	bash .ci/run
 
 clean: ## Removes everything that was built
-	rm -rf .build .build-* Tests/Interop/go/bin
+	rm -rf .build .build-* Benchmarks/.build Tests/Interop/go/bin

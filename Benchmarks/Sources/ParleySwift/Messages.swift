@@ -1,0 +1,68 @@
+import Bench
+import Parley
+
+func serve(_ bench: Bench) async throws {
+    let transport = TCPTransport(bench.options())
+    try await transport.begin()
+    if bench.door == "batches" {
+        for await batch in transport.consume().batches {
+            var bytes = 0
+            for rpc in batch {
+                bytes &+= rpc.payload.count
+                if rpc.payload.first == Bench.Purpose.echo.rawValue {
+                    try? await rpc.peer.send(message: rpc.payload)
+                }
+            }
+            Bench.add(batch.count, bytes: bytes)
+        }
+    } else {
+        try await bench.run(on: transport) {
+            for await rpc in transport.consume() {
+                Bench.add(1, bytes: rpc.payload.count)
+                if rpc.payload.first == Bench.Purpose.echo.rawValue {
+                    try? await rpc.peer.send(message: rpc.payload)
+                }
+            }
+        }
+    }
+}
+
+func ping(_ bench: Bench) async throws {
+    let transport = TCPTransport(bench.options())
+    let peer = try await transport.dial(bench.dialAddress())
+    let message = bench.message(.echo)[...]
+    Bench.ready()
+    try await bench.run(on: transport) {
+        if bench.door == "batches" {
+            var answers = transport.consume().batches.makeAsyncIterator()
+            while true {
+                let begun = Bench.now
+                try await peer.send(message: message)
+                guard await answers.next() != nil else { break }
+                Bench.roundTrip(since: begun)
+            }
+        } else {
+            var answers = transport.consume().makeAsyncIterator()
+            while true {
+                let begun = Bench.now
+                try await peer.send(message: message)
+                guard await answers.next() != nil else { break }
+                Bench.roundTrip(since: begun)
+            }
+        }
+    }
+    Bench.fail("the server is gone")
+}
+
+func flood(_ bench: Bench) async throws {
+    let transport = TCPTransport(bench.options())
+    let peer = try await transport.dial(bench.dialAddress())
+    let message = bench.message(.sink)[...]
+    Bench.ready()
+    try await bench.run(on: transport) {
+        while true {
+            try await peer.send(message: message)
+            Bench.add(1, bytes: message.count)
+        }
+    }
+}

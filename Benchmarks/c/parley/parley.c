@@ -1,0 +1,267 @@
+/*
+ * Parley from C. Its doors: `callback` (on_rpcs, on the loop's thread) and `consume` (parley_consume_batch, which blocks,
+ * on the program's own thread). What it sends from a callback leaves with the turn; from a thread each send is a call.
+ */
+#include "bench.h"
+#include "frames.h"
+
+#include <parley.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BATCH = 256, SENDS_PER_TURN = 1024 };
+
+static const struct bench_options *options;
+static parley_transport *transport;
+static parley_peer server;
+static uint8_t *message;
+static uint64_t begun;
+
+static void check(int64_t status, const char *what) {
+    if (status < 0) {
+        fprintf(stderr, "%s: %s (%s)\n", what, parley_last_error(), parley_strerror((int)status));
+        _exit(1);
+    }
+}
+
+static void make(void (*on_rpcs)(parley_transport *, const parley_rpc *, size_t, void *),
+                 int (*handshake)(parley_transport *, parley_peer, void *)) {
+    static char address[32];
+    parley_options made = PARLEY_OPTIONS_INIT;
+    snprintf(address, sizeof address, "%s:%d", options->hosts > 1 ? "0.0.0.0" : options->host, options->port);
+    made.listen_address = address;
+    made.codec = PARLEY_CODEC_FRAMED;
+    made.on_rpcs = on_rpcs;
+    made.handshake = handshake;
+    check(parley_create(&made, &transport), "create");
+    message = malloc(options->bytes + 1);
+    memset(message, 'x', options->bytes);
+}
+
+static void listen_and_say_so(void) {
+    char address[64];
+    check(parley_listen(transport), "listen");
+    parley_address(transport, address, sizeof address);
+    bench_ready(atoi(strrchr(address, ':') + 1));
+}
+
+static void dial(void) {
+    char address[32];
+    snprintf(address, sizeof address, "%s:%d", options->host, options->port);
+    check(parley_dial(transport, address, 10000, &server), "dial");
+}
+
+static void sleep_for_ever(void) {
+    for (;;) pause();
+}
+
+/* --- The server ---------------------------------------------------------------------------------------------- */
+
+static bool wants_echo(const parley_rpc *rpc) { return rpc->length > 0 && rpc->payload[0] == FRAME_ECHO; }
+
+static void serve_rpcs(parley_transport *at, const parley_rpc *rpcs, size_t count, void *unused) {
+    (void)unused;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += rpcs[i].length;
+        /* One that does not take its answers loses them, and is not waited for. */
+        if (wants_echo(&rpcs[i])) parley_send_message(at, rpcs[i].peer, rpcs[i].payload, rpcs[i].length, 0);
+    }
+    bench_add(count, bytes);
+}
+
+static void consume_for_ever(void) {
+    parley_rpc rpcs[BATCH];
+    for (;;) {
+        int count = parley_consume_batch(transport, rpcs, BATCH, PARLEY_FOREVER);
+        check(count, "consume");
+        uint64_t bytes = 0;
+        for (int i = 0; i < count; i++) {
+            bytes += rpcs[i].length;
+            if (wants_echo(&rpcs[i]))
+                parley_send_message(transport, rpcs[i].peer, rpcs[i].payload, rpcs[i].length, PARLEY_FOREVER);
+            parley_rpc_release(&rpcs[i]);
+        }
+        bench_add((uint64_t)count, bytes);
+    }
+}
+
+static void serve(bool with_callback) {
+    make(with_callback ? serve_rpcs : NULL, NULL);
+    listen_and_say_so();
+    if (with_callback) sleep_for_ever();
+    consume_for_ever();
+}
+
+/* --- Round trips --------------------------------------------------------------------------------------------- */
+
+static void send_and_note(void *unused) {
+    (void)unused;
+    begun = bench_now();
+    check(parley_send_message(transport, server, message, options->bytes, 0), "send");
+}
+
+static void answered(parley_transport *at, const parley_rpc *rpcs, size_t count, void *unused) {
+    (void)at, (void)rpcs, (void)count;
+    bench_round_trip(bench_now() - begun);
+    send_and_note(unused);
+}
+
+static void ping(bool with_callback) {
+    make(with_callback ? answered : NULL, NULL);
+    message[0] = FRAME_ECHO;
+    dial();
+    bench_ready(0);
+    if (with_callback) {
+        check(parley_post(transport, send_and_note, NULL), "post");
+        sleep_for_ever();
+    }
+    for (;;) {
+        parley_rpc answer;
+        begun = bench_now();
+        check(parley_send_message(transport, server, message, options->bytes, PARLEY_FOREVER), "send");
+        check(parley_consume(transport, &answer, PARLEY_FOREVER), "consume");
+        parley_rpc_release(&answer);
+        bench_round_trip(bench_now() - begun);
+    }
+}
+
+/* --- One way ------------------------------------------------------------------------------------------------- */
+
+static void send_some(void *unused);
+
+static void writable(parley_transport *at, parley_peer peer, void *unused) {
+    (void)at, (void)peer;
+    send_some(unused);
+}
+
+/* As much as is accepted, and then again when there is room; now and then the loop has its turn. */
+static void send_some(void *unused) {
+    int status = PARLEY_OK;
+    unsigned sent = 0;
+    while (sent < SENDS_PER_TURN && (status = parley_send_message(transport, server, message, options->bytes, 0)) == 0)
+        sent++;
+    bench_add(sent, sent * options->bytes);
+    if (status == PARLEY_EAGAIN) {
+        check(parley_when_writable(transport, server, writable, NULL), "when_writable");
+    } else {
+        check(status, "send");
+        check(parley_post(transport, send_some, unused), "post");
+    }
+}
+
+static void flood(bool with_callback) {
+    make(NULL, NULL);
+    message[0] = FRAME_SINK;
+    dial();
+    bench_ready(0);
+    if (with_callback) {
+        check(parley_post(transport, send_some, NULL), "post");
+        sleep_for_ever();
+    }
+    for (;;) {
+        check(parley_send_message(transport, server, message, options->bytes, PARLEY_FOREVER), "send");
+        bench_add(1, options->bytes);
+    }
+}
+
+/* --- Streams and files --------------------------------------------------------------------------------------- */
+
+static parley_peer next_stream(void) {
+    for (;;) {
+        parley_rpc rpc;
+        check(parley_consume(transport, &rpc, PARLEY_FOREVER), "consume");
+        parley_peer peer = rpc.peer;
+        bool is_stream = rpc.stream;
+        parley_rpc_release(&rpc);
+        if (is_stream) return peer;
+    }
+}
+
+static void bulk_serve(void) {
+    enum { READ_BYTES = 1 << 20 };
+    uint8_t *buffer = malloc(READ_BYTES);
+    make(NULL, NULL);
+    listen_and_say_so();
+    parley_peer peer = next_stream();
+    for (;;) {
+        int64_t got = parley_read(transport, peer, buffer, READ_BYTES, PARLEY_FOREVER);
+        if (got <= 0) sleep_for_ever();
+        bench_add(1, (uint64_t)got);
+    }
+}
+
+static void bulk(void) {
+    uint8_t *chunk = calloc(1, options->chunk);
+    parley_stream *stream;
+    make(NULL, NULL);
+    dial();
+    bench_ready(0);
+    check(parley_stream_open(transport, server, NULL, 0, PARLEY_FOREVER, &stream), "open");
+    for (;;) {
+        check(parley_stream_write(stream, chunk, options->chunk, PARLEY_FOREVER), "write");
+        bench_add(1, options->chunk);
+    }
+}
+
+/* --- Connecting ---------------------------------------------------------------------------------------------- */
+
+static int answer_greeting(parley_transport *at, parley_peer peer, void *unused) {
+    (void)unused;
+    char greeting[GREETING_BYTES];
+    int status = parley_read_exactly(at, peer, greeting, sizeof greeting, PARLEY_FOREVER);
+    if (status != PARLEY_OK) return status;
+    bench_add_shared(1, sizeof greeting);
+    return parley_send(at, peer, greeting, sizeof greeting, PARLEY_FOREVER);
+}
+
+static int say_greeting(parley_transport *at, parley_peer peer, void *unused) {
+    (void)unused;
+    char greeting[GREETING_BYTES] = "greeting";
+    int status = parley_send(at, peer, greeting, sizeof greeting, PARLEY_FOREVER);
+    if (status != PARLEY_OK) return status;
+    return parley_read_exactly(at, peer, greeting, sizeof greeting, PARLEY_FOREVER);
+}
+
+static void *greet_in_turn(void *first) {
+    for (unsigned n = (unsigned)(uintptr_t)first;; n += options->peers) {
+        char host[16], address[32];
+        parley_peer peer;
+        bench_host(options, n, host);
+        snprintf(address, sizeof address, "%s:%d", host, options->port);
+        check(parley_dial(transport, address, 10000, &peer), "dial");
+        parley_peer_close(transport, peer, PARLEY_FOREVER);
+        bench_add_shared(1, GREETING_BYTES);
+    }
+    return NULL;
+}
+
+static void greet(void) {
+    make(NULL, say_greeting);
+    bench_ready(0);
+    for (unsigned i = 1; i < options->peers; i++) {
+        pthread_t thread;
+        pthread_create(&thread, NULL, greet_in_turn, (void *)(uintptr_t)i);
+    }
+    greet_in_turn((void *)0);
+}
+
+int main(int argc, char **argv) {
+    options = bench_start(argc, argv);
+    const char *role = options->role;
+    bool with_callback = strcmp(options->door, "callback") == 0;
+    if (strcmp(role, "serve") == 0) serve(with_callback);
+    else if (strcmp(role, "ping") == 0) ping(with_callback);
+    else if (strcmp(role, "flood") == 0) flood(with_callback);
+    else if (strcmp(role, "bulk-serve") == 0) bulk_serve();
+    else if (strcmp(role, "bulk") == 0) bulk();
+    else if (strcmp(role, "greet-serve") == 0) {
+        make(NULL, answer_greeting);
+        listen_and_say_so();
+        sleep_for_ever();
+    } else if (strcmp(role, "greet") == 0) greet();
+    bench_fail("no such role", 0);
+}

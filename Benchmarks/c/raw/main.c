@@ -1,0 +1,20 @@
+#include "raw.h"
+
+#include <string.h>
+
+int main(int argc, char **argv) {
+    const struct bench_options *options = bench_start(argc, argv);
+    const struct {
+        const char *role;
+        void (*run)(const struct bench_options *);
+    } roles[] = {
+        {"serve", strcmp(options->door, "epoll") == 0 ? serve_with_epoll : serve_with_threads},
+        {"ping", ping}, {"flood", flood}, {"open", open_many}, {"active", keep_many_busy},
+        {"bulk-serve", bulk_serve}, {"bulk", bulk},
+        {"file-serve", file_serve}, {"file", file_send},
+        {"greet-serve", greet_serve}, {"greet", greet},
+    };
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(options->role, roles[i].role) == 0) roles[i].run(options);
+    bench_fail("no such role", 0);
+}

@@ -1,0 +1,97 @@
+"""Who is measured. A candidate is a program and, for each role, the door it goes through."""
+
+import os
+from dataclasses import dataclass, field
+
+from children import ROOT
+
+BIN = os.path.join(ROOT, ".build", "bin")
+RELEASE = os.path.join(ROOT, ".build", "release")
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    name: str
+    title: str
+    #: c (the yardsticks), peer (what one would take otherwise), parley
+    kind: str
+    program: str
+    #: Role to door; a role that is not here is one it does not have.
+    doors: dict = field(default_factory=dict)
+    #: frames: talks to every other candidate with frames; reference: a type byte alone; own: only to itself
+    wire: str = "frames"
+
+    @property
+    def is_built(self):
+        return os.access(self.program, os.X_OK)
+
+    def can(self, *roles):
+        return all(role in self.doors for role in roles)
+
+
+def _all(door="", *but):
+    roles = [
+        "serve", "ping", "flood", "bulk-serve", "bulk", "file-serve", "file", "greet-serve", "greet", "serve-many",
+    ]
+    return {role: door for role in roles if role not in but}
+
+
+def _bin(name):
+    return os.path.join(BIN, name)
+
+
+def _release(name):
+    return os.path.join(RELEASE, name)
+
+
+def _c(door):
+    return {**_all(door, *_FILES), "bulk-serve": "", "bulk": ""}
+
+
+_FILES = ("file-serve", "file")
+_SWIFT = _release("parley-swift")
+# zeromq and nng have a type of socket for each job.
+_SOCKETS = {
+    "serve": "", "echo": "echo", "ping": "", "flood": "", "bulk-serve": "", "bulk": "", "greet-serve": "",
+    "greet": "", "serve-many": "", "open": "",
+}
+
+CANDIDATES = [
+    Candidate("c-raw", "C, sockets", "c", _bin("c-raw"), {**_all(), "serve-many": "epoll"}),
+    Candidate("c-raw-each", "C, sockets, a write each", "c", _bin("c-raw"), {"flood": "each", "serve": ""}),
+    Candidate("c-raw-spin", "C, sockets, spinning", "c", _bin("c-raw"), {"serve": "spin", "ping": "spin"}),
+    Candidate("c-uv", "C on libuv", "c", _bin("c-uv"), _all()),
+    Candidate("c-uv-thread", "C on libuv, from a thread", "c", _bin("c-uv"), {"flood": "thread", "serve": ""}),
+    Candidate("c-uv-spin", "C on libuv, spinning", "c", _bin("c-uv"), {"serve": "spin", "ping": "spin"}),
+    Candidate("go-reference", "Go, the reference", "peer", _bin("go-reference"), _all("", *_FILES), wire="reference"),
+    Candidate("go-bufio", "Go, the reference with bufio", "peer", _bin("go-reference"), {
+        role: "bufio" for role in ("serve", "ping", "flood", "serve-many")
+    }),
+    Candidate(
+        "go-channel", "Go, bufio and a channel", "peer", _bin("go-frames"),
+        {**_all(), "serve": "channel", "serve-many": "channel"},
+    ),
+    Candidate("go-inline", "Go, bufio alone", "peer", _bin("go-frames"), _all()),
+    Candidate("nio-handler", "SwiftNIO, handlers", "peer", _release("nio-handler"), _all()),
+    Candidate("nio-async", "SwiftNIO, NIOAsyncChannel", "peer", _release("nio-async"), _all("", *_FILES)),
+    Candidate("zeromq", "ZeroMQ", "peer", _bin("zeromq"), _SOCKETS, wire="own"),
+    Candidate("nng", "nng", "peer", _bin("nng"), _SOCKETS, wire="own"),
+    Candidate("parley-c-callback", "Parley, C callback", "parley", _bin("parley-c"), _c("callback")),
+    Candidate("parley-c-consume", "Parley, C blocking consume", "parley", _bin("parley-c"), _c("consume")),
+    Candidate("parley-task", "Parley, for await", "parley", _SWIFT, _all("task")),
+    Candidate("parley-batches", "Parley, batches", "parley", _SWIFT, {
+        "serve": "batches", "ping": "batches", "serve-many": "batches", "flood": "task",
+    }),
+    Candidate("parley-loop", "Parley, task on the loop", "parley", _SWIFT, {
+        "serve": "loop", "ping": "loop", "serve-many": "loop", "flood": "loop",
+    }),
+    Candidate("parley-stream", "Parley, framed stream", "parley", _SWIFT, _all("framed")),
+    Candidate("parley-raw-stream", "Parley, raw stream", "parley", _SWIFT, _all("raw")),
+]
+
+BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
+
+#: What gives load to receivers and takes it from senders, the same for all that speak frames.
+LOAD = BY_NAME["c-raw"]
+#: What every ratio is to.
+YARDSTICK = "c-uv"

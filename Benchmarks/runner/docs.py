@@ -1,0 +1,63 @@
+"""Puts what was measured into the pages that show it, between markers; no figure is typed.
+
+    <!-- bench:table pingpong -->  a table        <!-- bench:goals -->    goals and whether they are met
+    <!-- bench:chart pingpong -->  its chart      <!-- bench:machine -->  where the figures come from
+    ...
+    <!-- bench:end -->
+"""
+
+import os
+import re
+
+import chart
+import goals
+import machine
+import results as results_of
+import tables
+from children import ROOT
+
+PUBLISHED = os.path.join(ROOT, "Results")
+PAGES = [os.path.join(ROOT, "README.md"), os.path.join(os.path.dirname(ROOT), "README.md")]
+_BLOCK = re.compile(r"(<!-- bench:(table|chart|goals|machine)(?: ([\w-]+))? -->\n).*?(<!-- bench:end -->)", re.S)
+
+
+def publish(folder):
+    """Copies results into the repository, draws their charts, and writes the pages anew."""
+    measured = results_of.load_all(folder)
+    for result in measured.values():
+        results_of.save(result, PUBLISHED)
+        draw(result, PUBLISHED)
+    write_pages()
+    return len(measured)
+
+
+def draw(result, folder):
+    with open(os.path.join(folder, result["workload"] + ".svg"), "w") as file:
+        file.write(chart.svg(result))
+
+
+def write_pages():
+    published = results_of.load_all(PUBLISHED)
+    for page in PAGES:
+        with open(page) as file:
+            before = file.read()
+        after = _BLOCK.sub(lambda match: _block(match, published, page), before)
+        if after != before:
+            with open(page, "w") as file:
+                file.write(after)
+
+
+def _block(match, published, page):
+    kind, name = match[2], match[3]
+    if kind == "goals":
+        content = goals.markdown(published)
+    elif kind == "machine":
+        content = "\n".join(sorted({f"- {machine.sentence(result['machine'])}" for result in published.values()}))
+    elif name not in published:
+        content = f"{name} has not been measured yet: `make bench W={name}`, then `make bench-docs`."
+    elif kind == "table":
+        content = tables.markdown(published[name])
+    else:
+        path = os.path.relpath(os.path.join(PUBLISHED, name + ".svg"), os.path.dirname(page))
+        content = f"![{published[name]['title']}]({path})"
+    return match[1] + content + "\n" + match[4]

@@ -1,0 +1,127 @@
+"""What Parley wants to reach, and whether it does: ratios within one run, of medians."""
+
+from dataclasses import dataclass
+from typing import Callable
+
+from results import median
+
+
+@dataclass(frozen=True)
+class Goal:
+    text: str
+    #: From all results to the figure, None where something was not measured.
+    figure: Callable
+    at_least: float = None
+    at_most: float = None
+
+    def verdict(self, results):
+        value = self.figure(results)
+        if value is None:
+            return None, "not measured"
+        if self.at_least is not None:
+            return value, "met" if value >= self.at_least else "not met"
+        return value, "met" if value <= self.at_most else "not met"
+
+    @property
+    def limit(self):
+        return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
+
+
+def over(workload, mine, theirs, key=None, others_workload=None):
+    """One candidate's figure in terms of another's: the median of the rounds' ratios where they ran side by side."""
+
+    def figure(results):
+        ours, other = results.get(workload), results.get(others_workload or workload)
+        if ours is other and ours and theirs in (ours["yardstick"], ours["best_peer"]):
+            field = "to_yardstick" if theirs == ours["yardstick"] else "to_best_peer"
+            used = key or ours["figures"][0]["key"]
+            for candidate in ours["candidates"]:
+                if candidate["name"] == mine and used in candidate["figures"]:
+                    return candidate["figures"][used][field]
+        mine_is, theirs_is = median(ours, mine, key), median(other, theirs, key)
+        return mine_is / theirs_is if mine_is is not None and theirs_is else None
+
+    return figure
+
+
+def plain(workload, mine, key=None):
+    return lambda results: median(results.get(workload), mine, key)
+
+
+def for_each_core(workload, mine, theirs):
+    ratio = over(workload, mine, theirs)
+
+    def figure(results):
+        value = ratio(results)
+        return value and value / results[workload]["machine"]["cores"]
+
+    return figure
+
+
+LOOP, TASK, BATCHES = "parley-loop", "parley-task", "parley-batches"
+CALLBACK, CONSUME = "parley-c-callback", "parley-c-consume"
+
+GOALS = [
+    Goal("ping-pong, one core: task on the loop, to C on libuv", over("pingpong", LOOP, "c-uv"), 0.93),
+    Goal("ping-pong, one core: C callback, to C on libuv", over("pingpong", CALLBACK, "c-uv"), 0.97),
+    Goal("ping-pong, one core: task on the loop, to Go", over("pingpong", LOOP, "go-reference"), 2.1),
+    Goal("ping-pong, one core: C callback, to Go", over("pingpong", CALLBACK, "go-reference"), 2.1),
+    Goal("ping-pong, one core: task on the loop, to NIO handlers", over("pingpong", LOOP, "nio-handler"), 1.7),
+    Goal("ping-pong, one core: C callback, to NIO handlers", over("pingpong", CALLBACK, "nio-handler"), 1.7),
+    Goal("ping-pong, one core: ordinary task, to Go", over("pingpong", TASK, "go-reference"), 1.0),
+    Goal("ping-pong, across cores, busyPoll: task on the loop, to C on libuv spinning",
+         over("pingpong-cross", "parley-loop-spin", "c-uv-spin"), 0.9),
+    Goal("ping-pong, across cores, busyPoll: task on the loop, to Go",
+         over("pingpong-cross", "parley-loop-spin", "go-reference"), 7),
+    Goal("one way 64 B: C callback, to C on libuv", over("oneway", CALLBACK, "c-uv"), 0.4),
+    Goal("one way 64 B: batches, to C on libuv", over("oneway", BATCHES, "c-uv"), 0.35),
+    Goal("one way 64 B: for await, to C on libuv", over("oneway", TASK, "c-uv"), 0.15),
+    Goal("one way 64 B: C blocking consume, to C on libuv", over("oneway", CONSUME, "c-uv"), 0.15),
+    Goal("one way 64 B: for await, to ZeroMQ", over("oneway", TASK, "zeromq"), 2),
+    Goal("one way 64 B: batches, to ZeroMQ", over("oneway", BATCHES, "zeromq"), 5),
+    Goal("one way 64 B: batches, to Go with bufio", over("oneway", BATCHES, "go-bufio"), 8),
+    Goal("one way 64 B: sending, ordinary task, to ZeroMQ", over("send", TASK, "zeromq"), 2),
+    Goal("bulk, 256 KiB: raw stream, to C on libuv", over("bulk-256k", "parley-raw-stream", "c-uv"), 0.95),
+    Goal("bulk, 256 KiB: framed stream, to C on libuv", over("bulk-256k", "parley-stream", "c-uv"), 0.9),
+    Goal("connect-greet-close, one by one, to C on libuv", over("connect", TASK, "c-uv"), 0.9),
+    Goal("connect-greet-close, 64 at once, to C on libuv", over("connect-64", TASK, "c-uv"), 0.9),
+    Goal("connect-greet-close, one by one, to Go", over("connect", TASK, "go-reference"), 1.3),
+    Goal("connect-greet-close, 64 at once, to Go", over("connect-64", TASK, "go-reference"), 1.3),
+    Goal("memory of an idle peer at 10,000, KiB", plain("memory", TASK, "idle10000"), None, 1.2),
+    Goal("CPU of a million messages, both ends: C callback, s", plain("cost", CALLBACK, "cpu"), None, 0.08),
+    Goal("CPU of a million messages, both ends: for await, s", plain("cost", TASK, "cpu"), None, 0.25),
+    Goal("CPU of a million messages, for await, to Go", over("cost", TASK, "go-reference", "cpu"), None, 0.2),
+    Goal("growth: cost of a round trip at 10,000 idle to that at 1", plain("growth-pingpong", LOOP, "cost"), None, 1.1),
+    Goal("growth: cost of a message one way at 10,000 idle to that at 1", plain("growth-oneway", TASK, "cost"),
+         None, 1.1),
+    Goal("growth: a loop on each core, to one loop, for each core", for_each_core("growth-busy", "parley-loops", LOOP),
+         0.8),
+    Goal("fairness: p99 of the quiet peer beside a flood to that without", plain("fairness", TASK, "factor"), None, 5),
+    Goal("fairness: the same, task on the loop", plain("fairness", LOOP, "factor"), None, 5),
+    Goal("allocations of a message, receiving: for await", plain("allocations", TASK, "receive"), None, 0.05),
+    Goal("allocations of a message, receiving: batches", plain("allocations", BATCHES, "receive"), None, 0.05),
+    Goal("allocations of a message, receiving: C callback", plain("allocations", CALLBACK, "receive"), None, 0.05),
+    Goal("allocations of a message, sending", plain("allocations", TASK, "send"), None, 0.0005),
+]
+
+
+def lines(results):
+    """Goal, figure and verdict of all that this run can say something about."""
+    table = []
+    for goal in GOALS:
+        value, verdict = goal.verdict(results)
+        table.append((goal.text, goal.limit, "-" if value is None else f"{value:.3g}", verdict))
+    return table
+
+
+def text(results):
+    width = max(len(goal.text) for goal in GOALS)
+    return "\n".join(
+        f"  {what.ljust(width)}  {limit:>8}  {figure:>8}  {verdict}" for what, limit, figure, verdict in lines(results)
+    )
+
+
+def markdown(results):
+    rows = ["| goal | wanted | measured | |", "|---|---:|---:|---|"]
+    rows += [f"| {what} | {limit} | {figure} | {verdict} |" for what, limit, figure, verdict in lines(results)]
+    return "\n".join(rows)

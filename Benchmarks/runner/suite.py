@@ -1,0 +1,103 @@
+"""The list: every workload, who runs it, and what a table shows of it.
+
+A name that is not among the candidates is passed over: `parley-loop-spin` and `parley-c-spin` (busyPoll) and
+`parley-loops` (a loop for each core) have their places here already, and need a line in candidates.py.
+"""
+
+from workloads import (
+    IDLE, Figure, Workload, active, allocations, bulk, busy, connect, cost, fairness, files, growth, memory, ping_pong,
+    receive, send,
+)
+
+_PEERS = ("go-reference", "go-bufio", "go-channel", "go-inline", "nio-handler", "nio-async", "zeromq", "nng")
+_FRAMED_PEERS = ("go-bufio", "go-channel", "go-inline", "nio-handler", "nio-async")
+_DOORS = ("parley-c-callback", "parley-c-consume", "parley-loop", "parley-batches", "parley-task")
+
+_RATE = (Figure("rate", "messages/s", "/s"),)
+_TRIPS = (
+    Figure("rate", "round trips/s", "/s"), Figure("p50", "p50", "us", False), Figure("p99", "p99", "us", False),
+    Figure("p999", "p99.9", "us", False),
+)
+_GROWTH = tuple(Figure(f"with{n}", f"{n:,} idle", "/s") for n in IDLE) + (
+    Figure("cost", "cost at 10,000 to that at 1", "x", False),
+)
+_MEMORY = tuple(
+    Figure(f"{state}{n}", f"{n:,} {word}", "KiB", False)
+    for n in (10_000, 5_000)
+    for state, word in (("idle", "idle"), ("used", "after a message"))
+)
+
+_RECEIVERS = ("c-raw", "c-uv") + _FRAMED_PEERS + ("zeromq", "nng") + _DOORS
+_SENDERS = (
+    "c-raw", "c-raw-each", "c-uv", "c-uv-thread", "go-reference", "go-bufio", "go-inline", "nio-handler", "nio-async",
+    "zeromq", "nng", "parley-c-callback", "parley-c-consume", "parley-loop", "parley-task",
+)
+_STREAMS = (
+    "c-raw", "c-uv", "go-reference", "go-inline", "nio-handler", "nio-async", "zeromq", "nng", "parley-raw-stream",
+    "parley-stream", "parley-c-consume",
+)
+_CONNECTORS = (
+    "c-raw", "c-uv", "go-reference", "go-inline", "nio-handler", "nio-async", "zeromq", "nng", "parley-c-callback",
+    "parley-task",
+)
+_MANY = ("c-raw", "c-uv", "go-reference") + _FRAMED_PEERS + _DOORS
+_RECEIVERS_OF_MANY = tuple(name for name in _MANY if name != "go-reference") + ("parley-loops",)
+_ONE_CORE, _TWO_CORES = "both ends on one core", "each end on a core of its own"
+
+WORKLOADS = [
+    Workload("pingpong", "a", "Ping-pong, 64 B, one core", ("c-raw", "c-uv") + _PEERS + _DOORS, _TRIPS,
+             ping_pong(0, 0), _ONE_CORE),
+    Workload("pingpong-cross", "a", "Ping-pong, 64 B, across cores",
+             ("c-raw", "c-uv", "c-raw-spin", "c-uv-spin") + _PEERS + _DOORS + ("parley-loop-spin", "parley-c-spin"),
+             _TRIPS, ping_pong(0, 1), _TWO_CORES),
+    Workload("oneway", "b", "One way, 64 B, receiving", _RECEIVERS, _RATE, receive(64), _TWO_CORES),
+    Workload("oneway-1k", "b", "One way, 1 KiB, receiving", _RECEIVERS, _RATE, receive(1024), _TWO_CORES),
+    Workload("send", "b", "One way, 64 B, sending", _SENDERS, _RATE, send(64), _TWO_CORES),
+    Workload("send-1k", "b", "One way, 1 KiB, sending", _SENDERS, _RATE, send(1024), _TWO_CORES),
+] + [
+    Workload(f"bulk-{name}", "c", f"Stream, {title} writes", _STREAMS, (Figure("rate", "GB/s", "GB/s"),), bulk(size),
+             _TWO_CORES)
+    for name, title, size in (("64k", "64 KiB", 64 << 10), ("256k", "256 KiB", 256 << 10), ("1m", "1 MiB", 1 << 20))
+] + [
+    Workload("file", "c", "File to file, 1 GiB", ("c-raw", "c-uv", "go-inline", "nio-handler", "parley-stream"),
+             (Figure("rate", "GB/s", "GB/s"),), files, _TWO_CORES),
+    Workload("connect", "d", "Connect, greet, close, one by one", _CONNECTORS,
+             (Figure("rate", "connections/s", "/s"),), connect(1, 0, 0), _ONE_CORE),
+    Workload("connect-64", "d", "Connect, greet, close, 64 at once", _CONNECTORS,
+             (Figure("rate", "connections/s", "/s"),), connect(64, 0, 1), _TWO_CORES),
+    Workload("memory", "e", "Memory of a peer", ("c-raw", "c-uv") + _PEERS[:-1] + _DOORS, _MEMORY, memory,
+             _TWO_CORES),
+    Workload("cost", "f", "A million messages, 64 B", ("c-raw", "c-raw-each", "c-uv") + _PEERS + _DOORS, (
+        Figure("cpu", "CPU, both ends", "s", False), Figure("cpu_receive", "receiving", "s", False),
+        Figure("cpu_send", "sending", "s", False), Figure("calls_receive", "calls receiving", "", False),
+        Figure("calls_send", "calls sending", "", False)), cost, _TWO_CORES),
+    Workload("growth-pingpong", "g", "Ping-pong beside idle peers", _MANY, _GROWTH, growth("ping", 0), _ONE_CORE),
+    Workload("growth-oneway", "g", "One way beside idle peers",
+             _RECEIVERS_OF_MANY[:-1], _GROWTH, growth("flood", 1), _TWO_CORES),
+    Workload("growth-active", "g", "1,000 peers in ping-pong at once", _MANY,
+             (Figure("rate", "round trips/s", "/s"),), active, _TWO_CORES),
+    Workload("growth-busy", "g", "16 peers one way at once, 64 B", _RECEIVERS_OF_MANY, _RATE, busy,
+             "both ends on all cores"),
+    Workload("fairness", "h", "A quiet peer beside one that floods",
+             _RECEIVERS_OF_MANY[:-1], (
+                 Figure("factor", "p99 with to without", "x", False), Figure("alone", "p99 alone", "us", False),
+                 Figure("flooded", "p99 beside the flood", "us", False),
+                 Figure("rate", "its round trips/s then", "/s")), fairness, _TWO_CORES),
+    Workload("allocations", "i", "Allocations of a message, 64 B",
+             ("c-raw", "c-uv") + _PEERS + _DOORS,
+             (Figure("receive", "receiving", "", False), Figure("send", "sending", "", False)), allocations,
+             _TWO_CORES),
+]
+
+
+def chosen(words):
+    """Workloads by name, by the beginning of a name, or by letter; all for none."""
+    if not words:
+        return WORKLOADS
+    found = [
+        workload for workload in WORKLOADS
+        if any(workload.letter == word or len(word) > 1 and workload.name.startswith(word) for word in words)
+    ]
+    if not found:
+        raise SystemExit("no such workload; there are: " + ", ".join(workload.name for workload in WORKLOADS))
+    return found
