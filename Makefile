@@ -37,6 +37,9 @@ build: deps ## The library and the tool, optimised
 run: build ## Two nodes on loopback talk and send FILE (default: the tool itself)
 	scripts/run.sh .build/release/parley $(FILE)
 
+# The C library: lib, install, and what belongs to it.
+include library.mk
+
 # --- Measuring ----------------------------------------------------------------------------------------
 
 # Which workloads (names or letters), how often, and how long each window is.

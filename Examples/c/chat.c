@@ -1,0 +1,104 @@
+/*
+ * A chat among equals: every line that is typed goes to all peers, and what they type is shown.
+ *
+ *     chat :3000                             waits for others
+ *     chat :3001 localhost:3000              dials somebody who does; more addresses may follow
+ *
+ * It receives in a callback on the loop's thread, the shortest way from the network to your code. The price is that
+ * the callback must not block: here it prints, and that is all.
+ */
+#include <parley.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *program;
+
+static void fail(const char *what, const char *why) {
+    fprintf(stderr, "%s: %s: %s\n", program, what, why);
+    exit(EXIT_FAILURE);
+}
+
+/* What a stranger sends may hold control characters, and they would reach your terminal. */
+static void show(const uint8_t *text, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        putchar(text[i] >= ' ' && text[i] != 0x7f ? text[i] : '?');
+}
+
+/* The pointer that belongs to each peer holds its address, so that no message has to ask for it. */
+static int on_peer(parley_transport *node, parley_peer peer, void *userdata) {
+    (void)userdata;
+    char address[64];
+    parley_peer_remote_address(node, peer, address, sizeof address);
+    char *name = strdup(address);
+    if (name == NULL) return -1001; /* a code of one's own refuses the peer */
+    parley_peer_set_userdata(node, peer, name);
+    printf("%s is here\n", name);
+    return PARLEY_OK;
+}
+
+static void on_disconnect(
+    parley_transport *node, parley_peer peer, int reason, const char *message, void *userdata) {
+    (void)reason, (void)userdata;
+    char *name = parley_peer_userdata(node, peer);
+    if (name == NULL) return; /* it was never greeted */
+    printf("%s is gone: %s\n", name, message);
+    free(name);
+}
+
+static void on_rpcs(parley_transport *node, const parley_rpc *rpcs, size_t count, void *userdata) {
+    (void)userdata;
+    for (size_t i = 0; i < count; i++) {
+        if (rpcs[i].stream) {
+            parley_close_stream(node, rpcs[i].peer); /* this program has no use for one */
+            continue;
+        }
+        printf("%s> ", (const char *)parley_peer_userdata(node, rpcs[i].peer));
+        show(rpcs[i].payload, rpcs[i].length);
+        putchar('\n');
+    }
+}
+
+int main(int argc, char **argv) {
+    program = argv[0];
+    if (argc < 2) {
+        fprintf(stderr, "usage: %s LISTEN-ADDRESS [PEER-ADDRESS ...]\n", program);
+        return 64;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+
+    parley_options options = PARLEY_OPTIONS_INIT;
+    options.listen_address = argv[1];
+    options.codec = PARLEY_CODEC_FRAMED;
+    options.on_peer = on_peer;
+    options.on_disconnect = on_disconnect;
+    options.on_rpcs = on_rpcs;
+
+    parley_transport *node;
+    if (parley_create(&options, &node) < 0 || parley_listen(node) < 0) fail(argv[1], parley_last_error());
+    char address[64];
+    parley_address(node, address, sizeof address);
+    printf("listening on %s\n", address);
+
+    for (int i = 2; i < argc; i++) {
+        parley_peer peer;
+        if (parley_dial(node, argv[i], PARLEY_FOREVER, &peer) < 0) fail(argv[i], parley_last_error());
+    }
+
+    char *line = NULL;
+    size_t capacity = 0;
+    ssize_t length;
+    while ((length = getline(&line, &capacity, stdin)) > 0) {
+        if (line[length - 1] == '\n') length--;
+        int sent = parley_broadcast(node, line, (size_t)length);
+        if (sent < 0) fail("cannot send", parley_last_error());
+        if (sent == 0) fprintf(stderr, "%s: nobody has taken that\n", program);
+    }
+    free(line);
+    if (ferror(stdin)) fail("standard input", strerror(errno));
+
+    parley_free(node); /* writes out what was sent, and says goodbye */
+    return EXIT_SUCCESS;
+}

@@ -1,0 +1,47 @@
+/* Two nodes on this machine: one listens, the other one dials it, and each says hello. */
+#include <parley.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void check(int result) {
+    if (result >= 0) return;
+    fprintf(stderr, "%s\n", parley_last_error());
+    exit(EXIT_FAILURE);
+}
+
+/* The next message that a node gets, whoever sent it. */
+static parley_peer hear(parley_transport *node, const char *name) {
+    parley_rpc rpc;
+    check(parley_consume(node, &rpc, PARLEY_FOREVER));
+    parley_peer sender = rpc.peer;
+    printf("%s hears: %.*s\n", name, (int)rpc.length, (const char *)rpc.payload);
+    parley_rpc_release(&rpc);
+    return sender;
+}
+
+int main(void) {
+    parley_options options = PARLEY_OPTIONS_INIT;
+    options.listen_address = "127.0.0.1:0"; /* any free port */
+    options.codec = PARLEY_CODEC_FRAMED;    /* the wire form; both ends have to choose the same */
+
+    parley_transport *server, *client;
+    check(parley_create(&options, &server));
+    check(parley_create(&options, &client));
+
+    char address[64];
+    check(parley_listen(server));
+    check(parley_address(server, address, sizeof address));
+
+    parley_peer peer;
+    check(parley_dial(client, address, PARLEY_FOREVER, &peer));
+    check(parley_send_message(client, peer, "hello", 5, PARLEY_FOREVER));
+
+    /* Answers go to the peer that a message came from. */
+    peer = hear(server, "the server");
+    check(parley_send_message(server, peer, "hello yourself", 14, PARLEY_FOREVER));
+    hear(client, "the client");
+
+    parley_free(client);
+    parley_free(server);
+}

@@ -1,0 +1,92 @@
+# The C library: what `make lib` leaves in .build-lib/lib is what `make install` copies.
+
+CC ?= cc
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+# Debian and its relatives may want LIBDIR=/usr/lib/x86_64-linux-gnu.
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DESTDIR ?=
+INSTALL ?= install
+
+HEADER := Sources/CParley/include/parley.h
+# The header's macros are the one place where the version stands.
+VERSION := $(shell awk '/^\#define PARLEY_VERSION_(MAJOR|MINOR|PATCH) / { printf "%s%s", dot, $$3; dot = "." }' $(HEADER))
+SONAME := libparley.so.$(firstword $(subst ., ,$(VERSION)))
+LIB := .build-lib/lib
+
+.PHONY: deps-c deps-man lib size abi abi-update install uninstall examples consumers man
+
+deps-c: deps
+	@for tool in $(firstword $(CC)) ld objcopy; do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "a C compiler is missing: installing build-essential with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq build-essential; \
+	else echo "please install a C compiler and binutils" >&2; exit 1; fi
+
+deps-man:
+	@if command -v mandoc >/dev/null && command -v groff >/dev/null; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "mandoc or groff not found: installing both with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mandoc groff; \
+	else echo "please install mandoc and groff" >&2; exit 1; fi
+
+# --- Building and installing ---------------------------------------------------------------------------
+
+lib: deps-c $(LIB)/libparley.a $(LIB)/parley.pc size ## The C library, shared and static, without anything of Swift to install
+
+# Files, so that `sudo make install` after `make lib` compiles nothing and needs no Swift.
+$(LIB)/libparley.a: scripts/library.sh Package.swift $(shell find Sources CLibUV -type f)
+	SWIFT="$(SWIFT)" scripts/library.sh $(VERSION) $(LIB)
+
+# pkg-config's file names folders under the prefix by it, so that the whole tree can be moved.
+pc = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' \
+  -e 's|@libdir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+  -e 's|@includedir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' Sources/CParley/parley.pc.in
+
+$(LIB)/parley.pc: Sources/CParley/parley.pc.in $(LIB)/libparley.a
+	@$(pc) > $@
+
+size: $(LIB)/libparley.a ## How large the stripped library is
+	@printf '%s bytes  %s\n' "$$(wc -c < $(LIB)/libparley.so.$(VERSION))" libparley.so.$(VERSION) \
+	  "$$(wc -c < $(LIB)/parley)" "parley, the tool"
+
+install: $(LIB)/libparley.a ## Header, libraries, parley.pc, man pages and tool, into DESTDIR and PREFIX (/usr/local)
+	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" \
+	  "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man3"
+	$(INSTALL) -m 755 $(LIB)/parley "$(DESTDIR)$(BINDIR)"
+	$(INSTALL) -m 644 $(HEADER) "$(DESTDIR)$(INCLUDEDIR)"
+	$(INSTALL) -m 755 $(LIB)/libparley.so.$(VERSION) "$(DESTDIR)$(LIBDIR)"
+	ln -sf libparley.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/$(SONAME)"
+	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libparley.so"
+	$(INSTALL) -m 644 $(LIB)/libparley.a "$(DESTDIR)$(LIBDIR)"
+	@$(pc) > "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc" && chmod 644 "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc"
+	$(INSTALL) -m 644 man/parley.1 "$(DESTDIR)$(MANDIR)/man1"
+	$(INSTALL) -m 644 man/parley.3 "$(DESTDIR)$(MANDIR)/man3"
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+
+uninstall: ## Removes what `make install` with the same variables has installed
+	rm -f "$(DESTDIR)$(BINDIR)/parley" "$(DESTDIR)$(INCLUDEDIR)/parley.h" \
+	  "$(DESTDIR)$(LIBDIR)"/libparley.so "$(DESTDIR)$(LIBDIR)"/$(SONAME) "$(DESTDIR)$(LIBDIR)"/$(SONAME).* \
+	  "$(DESTDIR)$(LIBDIR)/libparley.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc" \
+	  "$(DESTDIR)$(MANDIR)/man1/parley.1" "$(DESTDIR)$(MANDIR)/man3/parley.3"
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
+
+# --- Proving -------------------------------------------------------------------------------------------
+
+abi: $(LIB)/libparley.a ## Fails when the library's symbols, prototypes or layouts are not what parley.abi says
+	scripts/abi.sh check $(LIB)/libparley.so
+
+abi-update: $(LIB)/libparley.a ## Writes Sources/CParley/parley.abi anew, after a change that was meant
+	scripts/abi.sh update $(LIB)/libparley.so
+
+examples: deps-c lib ## The programs in Examples/c, built against a staged install and run without anything of Swift
+	CC="$(CC)" scripts/c-examples.sh
+
+consumers: deps ## Packages that depend on Parley by path and by URL
+	scripts/consumers.sh
+
+man: deps-man ## Checks the man pages: their form, and that they leave out no function and no option
+	scripts/check-man.sh

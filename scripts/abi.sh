@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# The binary interface of the C library, written down: what the library exports, the functions' types, and the layout
+# of every public struct and enum.
+#
+#     abi.sh check LIBRARY     fails when it is not what Sources/CParley/parley.abi says
+#     abi.sh update LIBRARY    writes that file anew
+#
+# Names of parameters are left out, since a program does not see them once it is compiled.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mode=${1:?usage: abi.sh check|update LIBRARY}
+library=${2:?usage: abi.sh check|update LIBRARY}
+header=Sources/CParley/include/parley.h
+list=Sources/CParley/parley.abi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Every declaration of the header itself, not of what it includes, one a line: `text;`, without attributes.
+"${CC:-cc}" -std=c11 -E "$header" | awk '
+    /^# [0-9]+ / { own = $3 ~ /parley\.h"$/; next }
+    own { text = text " " $0 }
+    END {
+        gsub(/__attribute__ *\(\([^()]*\)\)/, "", text)
+        gsub(/[ \t]+/, " ", text)
+        for (i = 1; i <= length(text); i++) {
+            character = substr(text, i, 1)
+            depth += (character == "{") - (character == "}")
+            declaration = declaration character
+            if (character == ";" && depth == 0) { print declaration; declaration = "" }
+        }
+    }' | sed 's/^ //' > "$work/declarations"
+
+# A parameter is a type and, if it has one, a name: the last word, behind a word or a star.
+nameless() { sed -E ':again s/([A-Za-z0-9_] |\*)[a-z_][a-z_0-9]*([,)])/\1\2/; t again; s/ +([,)])/\1/g; s/\( /(/g'; }
+
+grep -vE '^typedef (struct|enum) [a-z_]+ \{' "$work/declarations" \
+    | sed -E 's/^typedef (.*)\(\*([a-z_]+)\)/typedef \2: \1(*)/' | nameless | LC_ALL=C sort > "$work/types"
+
+# A program that prints where each field lies and what each constant is.
+{
+    echo '#include <stdio.h>'
+    echo '#include "parley.h"'
+    echo 'int main(void) {'
+    grep -E '^typedef (struct|enum) [a-z_]+ \{' "$work/declarations" | awk '
+        {
+            name = $3
+            is_struct = $2 == "struct"
+            body = $0
+            sub(/^[^{]*\{ */, "", body)
+            sub(/ *\}[^}]*$/, "", body)
+            printf "printf(\"%s %s: %%zu bytes\\n\", sizeof(%s));\n", $2, name, name
+            count = split(body, members, is_struct ? ";" : ",")
+            for (i = 1; i <= count; i++) {
+                member = members[i]
+                gsub(/^ +| +$/, "", member)
+                if (member == "") continue
+                if (is_struct) {
+                    field = member
+                    if (match(member, /\(\*[a-z_0-9]+\)/)) field = substr(member, RSTART + 2, RLENGTH - 3)
+                    else sub(/.*[ *]/, "", field)
+                    type = member
+                    sub("[*]" field "\\)", "*)", type)
+                    if (type == member) sub("[ ]?" field "$", "", type)
+                    printf "printf(\"    %s.%s at %%zu, %%zu bytes: %s\\n\", ", name, field, type
+                    printf "offsetof(%s, %s), sizeof(((%s *)0)->%s));\n", name, field, name, field
+                } else {
+                    sub(/ *=.*/, "", member)
+                    printf "printf(\"    %s = %%d\\n\", (int)%s);\n", member, member
+                }
+            }
+        }'
+    sed -n 's/^#define \(PARLEY_[A-Z_]*\) (.*/\1/p' "$header" | grep -v '^PARLEY_VERSION' | while read -r macro; do
+        echo "printf(\"$macro = %lld\\n\", (long long)$macro);"
+    done
+    echo '}'
+} > "$work/layout.c"
+"${CC:-cc}" -std=c11 -I "$(dirname "$header")" -o "$work/layout" "$work/layout.c"
+
+nm -D --defined-only --extern-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | LC_ALL=C sort > "$work/symbols"
+
+# What the header declares has to be what the library exports, whatever the list says.
+sed -nE 's/^[^(]*[ *](parley_[a-z_]+)\(.*/\1/p' "$work/types" | LC_ALL=C sort > "$work/declared"
+if ! diff "$work/declared" "$work/symbols" > "$work/difference"; then
+    sed -n 's/^< /declared in parley.h, not exported: /p; s/^> /exported, not declared in parley.h: /p' \
+        "$work/difference" >&2
+    exit 1
+fi
+
+{
+    echo "# The binary interface of $(readelf -d "$library" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p'), for machines"
+    echo "# with 64-bit pointers. Written by \`make abi-update\`; \`make abi\` compares."
+    printf '\n[exported]\n'
+    cat "$work/symbols"
+    printf '\n[types]\n'
+    cat "$work/types"
+    printf '\n[layout]\n'
+    "$work/layout" | sed -E 's/^( +[^ ]+ at .*)$/\1;/' | nameless | sed 's/;$//'
+} > "$work/abi"
+
+if [ "$mode" = update ]; then
+    cp "$work/abi" "$list"
+    echo "$list: $(wc -l < "$work/symbols") functions"
+elif diff -u --label "$list" --label "$library" "$list" "$work/abi" >&2; then
+    echo "the binary interface is what $list says: $(wc -l < "$work/symbols") functions"
+else
+    echo "the binary interface has changed. If that is meant: make abi-update, and a new soname unless all it does" >&2
+    echo "is to add functions, or fields at the end of a struct that has a size." >&2
+    exit 1
+fi
