@@ -109,17 +109,19 @@ extension Connection {
 
     /// See ``Peer/setReadDeadline(_:)``.
     public func setReadDeadline(_ deadline: ContinuousClock.Instant?) {
+        let deadline = deadline.map { Moment($0) }
         inbound.withLock { $0.readDeadline = deadline }
         loop.perform { [self] in armDeadline() }
     }
 
     /// See ``Peer/setWriteDeadline(_:)``.
     public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {
+        let deadline = deadline.map { Moment($0) }
         outbound.withLock { $0.writeDeadline = deadline }
         loop.perform { [self] in armDeadline() }
     }
 
-    func checkDeadline(_ deadline: ContinuousClock.Instant?, _ what: String) throws(ParleyError) {
+    func checkDeadline(_ deadline: Moment?, _ what: String) throws(ParleyError) {
         if let deadline, deadline <= .now {
             throw ParleyError(.timedOut, "the deadline for \(what) (\(remoteAddress)) has passed")
         }
@@ -129,7 +131,7 @@ extension Connection {
     private func armDeadline() {
         guard ending != .over else { return }
         let deadlines = [inbound.withLock { $0.readDeadline }, outbound.withLock { $0.writeDeadline }]
-        let now = ContinuousClock.now
+        let now = Moment.now
         inbound.withLock { $0.readers.wakeAll() }.resume()
         outbound.withLock { $0.senders.wakeAll() }.resume()
         guard let next = deadlines.compactMap({ $0 }).filter({ $0 > now }).min() else {

@@ -21,7 +21,7 @@ public class Connection: @unchecked Sendable {
     package internal(set) var number: UInt64 = 0
 
     package let node: Node
-    let began = ContinuousClock.now
+    let began = Moment.now
     let inbound: Lock<Inbound>
     let outbound: Lock<Outbound>
 
@@ -41,15 +41,15 @@ public class Connection: @unchecked Sendable {
     var isLargeFrameAwaited = false
     var ending = Ending.no
     /// When an orderly end gives up.
-    var closeDeadline = ContinuousClock.now
+    var closeDeadline = Moment.now
     var timers = Timers()
 
     struct Inbound {
         var state: PeerState
         var readers = WaitQueue()
-        var readDeadline: ContinuousClock.Instant?
+        var readDeadline: Moment?
         /// When a stream's reader last got bytes, or the stream began.
-        var streamActivity = ContinuousClock.now
+        var streamActivity = Moment.now
         /// What the link was last told.
         var isReading = false
         /// The inbox has no room: nothing is read until it calls.
@@ -77,11 +77,11 @@ public class Connection: @unchecked Sendable {
         var isGreeted = false
         /// What a dial rethrows.
         var greetingFailure: (any Error)?
-        var writeDeadline: ContinuousClock.Instant?
+        var writeDeadline: Moment?
         /// What the application keeps with this peer.
         var tag: UInt = 0
         var counters = SendCounters()
-        var endedAt: ContinuousClock.Instant?
+        var endedAt: Moment?
         var senders = WaitQueue()
         var lifeWaiters = WaitQueue()
     }

@@ -12,7 +12,7 @@ package final class Node: @unchecked Sendable {
     var inbox: Inbox?
 
     let state = Lock(State())
-    let began = ContinuousClock.now
+    let began = Moment.now
     /// Emptied, lent to whoever decodes. The loop's thread only.
     private var scratch = DecodedRuns()
 
