@@ -52,10 +52,11 @@ def describe():
     }
 
 
-def sentence(machine):
+def sentence(machine, when=True):
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
-        f"congestion control {machine['congestion_control']}, commit {machine['commit']}, {machine['date']}"
+        f"congestion control {machine['congestion_control']}, commit {machine['commit']}"
+        + (f", {machine['date']}" if when else "")
     )
 
 
