@@ -40,7 +40,10 @@ def _processor():
 
 def describe():
     commit = _said_by("git", "rev-parse", "--short=12", "HEAD") or "unknown"
-    changed = _said_by("git", "status", "--porcelain", "--", "..")
+    changed = _said_by(
+        "git", "status", "--porcelain", "--", "../Sources", "../CLibUV", "../Package.swift", "Sources", "c", "go",
+        "runner", "Makefile", "Package.swift",
+    )
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
