@@ -42,15 +42,16 @@ include library.mk
 
 # --- Measuring ----------------------------------------------------------------------------------------
 
-# Which workloads (names or letters), how often, and how long each window is.
+# Which workloads (names or letters), which candidates, how often, and how long each window is.
 W =
+ONLY =
 ROUNDS = 5
 WINDOW = 1
 # The congestion control of the run; `system` leaves this machine's.
 CC = reno
 
 bench: bench-build ## Parley beside its peers; W=pingpong for one workload, ROUNDS=5, WINDOW=1 (s), CC=reno
-	python3 Benchmarks/runner --workloads "$(W)" --rounds $(ROUNDS) --seconds $(WINDOW) --congestion $(CC)
+	python3 Benchmarks/runner --workloads "$(W)" --candidates "$(ONLY)" --rounds $(ROUNDS) --seconds $(WINDOW) --congestion $(CC)
 
 bench-quick: bench-build ## Lines of WORKLOAD CANDIDATE RATIO for round trips and one way, in under 50 s
 	@python3 Benchmarks/runner quick --congestion $(CC)

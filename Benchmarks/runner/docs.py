@@ -1,7 +1,8 @@
 """Puts what was measured into the pages that show it, between markers; no figure is typed.
 
     <!-- bench:table pingpong -->  a table        <!-- bench:goals -->    goals and whether they are met
-    <!-- bench:chart pingpong -->  its chart      <!-- bench:machine -->  where the figures come from
+    <!-- bench:chart pingpong -->  its chart      <!-- bench:behind -->   those that are not
+    <!-- bench:machine -->  where the figures come from
     ...
     <!-- bench:end -->
 """
@@ -18,7 +19,7 @@ from children import ROOT
 
 PUBLISHED = os.path.join(ROOT, "Results")
 PAGES = [os.path.join(ROOT, "README.md"), os.path.join(os.path.dirname(ROOT), "README.md")]
-_BLOCK = re.compile(r"(<!-- bench:(table|chart|goals|machine)(?: ([\w-]+))? -->\n).*?(<!-- bench:end -->)", re.S)
+_BLOCK = re.compile(r"(<!-- bench:(table|chart|goals|behind|machine)(?: ([\w-]+))? -->\n).*?(<!-- bench:end -->)", re.S)
 
 
 def publish(folder):
@@ -51,8 +52,10 @@ def _block(match, published, page):
     kind, name = match[2], match[3]
     if kind == "goals":
         content = goals.markdown(published)
+    elif kind == "behind":
+        content = goals.markdown(published, only=("not met",))
     elif kind == "machine":
-        content = "\n".join(sorted({f"- {machine.sentence(result['machine'])}" for result in published.values()}))
+        content = _machines(published)
     elif name not in published:
         content = f"{name} has not been measured yet: `make bench W={name}`, then `make bench-docs`."
     elif kind == "table":
@@ -60,4 +63,17 @@ def _block(match, published, page):
     else:
         path = os.path.relpath(os.path.join(PUBLISHED, name + ".svg"), os.path.dirname(page))
         content = f"![{published[name]['title']}]({path})"
+    content = content or "Not measured yet: `make bench`, then `make bench-docs`."
     return match[1] + content + "\n" + match[4]
+
+
+def _machines(published):
+    """Where each workload was measured: one line, unless they come from several runs."""
+    runs = {}
+    for result in published.values():
+        runs.setdefault(machine.sentence(result["machine"], when=False), []).append(result)
+    return "\n".join(
+        f"- {where}, {results[0]['machine']['date'][:10]}"
+        + (": " + ", ".join(result["workload"] for result in results) if len(runs) > 1 else "")
+        for where, results in runs.items()
+    )

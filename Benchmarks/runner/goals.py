@@ -121,7 +121,10 @@ def text(results):
     )
 
 
-def markdown(results):
-    rows = ["| goal | wanted | measured | |", "|---|---:|---:|---|"]
-    rows += [f"| {what} | {limit} | {figure} | {verdict} |" for what, limit, figure, verdict in lines(results)]
-    return "\n".join(rows)
+def markdown(results, only=("met", "not met")):
+    """What was measured of it, or a part: the goals that are not met."""
+    rows = [row for row in lines(results) if row[3] in only]
+    if not rows:
+        return "Nothing." if any(row[3] != "not measured" for row in lines(results)) else ""
+    head = ["| goal | wanted | measured | |", "|---|---:|---:|---|"]
+    return "\n".join(head + [f"| {what} | {limit} | {figure} | {verdict} |" for what, limit, figure, verdict in rows])

@@ -40,7 +40,10 @@ def _processor():
 
 def describe():
     commit = _said_by("git", "rev-parse", "--short=12", "HEAD") or "unknown"
-    changed = _said_by("git", "status", "--porcelain", "--", "..")
+    changed = _said_by(
+        "git", "status", "--porcelain", "--", "../Sources", "../CLibUV", "../Package.swift", "Sources", "c", "go",
+        "runner", "Makefile", "Package.swift",
+    )
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
@@ -52,10 +55,11 @@ def describe():
     }
 
 
-def sentence(machine):
+def sentence(machine, when=True):
     return (
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}, "
-        f"congestion control {machine['congestion_control']}, commit {machine['commit']}, {machine['date']}"
+        f"congestion control {machine['congestion_control']}, commit {machine['commit']}"
+        + (f", {machine['date']}" if when else "")
     )
 
 
