@@ -93,7 +93,7 @@ let package = Package(
         ),
         .testTarget(
             name: "ParleyCLITests",
-            dependencies: ["Parley", "ParleyCLI", "ParleySoak"],
+            dependencies: ["Parley", "ParleyCLI", "ParleySoak", "CLinux"],
             swiftSettings: settings
         ),
         // Replays what the fuzzers have found; scripts/fuzz.sh builds the fuzzers from the same files.

@@ -22,6 +22,11 @@ extension Connection {
         while let epoch = try trySend(message: message) { try blockToSend(since: epoch, patience) }
     }
 
+    /// The same for bytes that are only lent.
+    package func send(message: Span<UInt8>, _ patience: Patience) throws(ParleyError) {
+        while let epoch = try trySend(message: message) { try blockToSend(since: epoch, patience) }
+    }
+
     /// See ``Peer/openStream(header:)``; throws as ``send(_:_:)`` does.
     package func openStream(
         header: ArraySlice<UInt8>,

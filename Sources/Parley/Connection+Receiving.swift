@@ -1,9 +1,33 @@
 // From the link's bytes to RPCs in the inbox. Everything here happens on the loop's thread.
 
 extension Connection: LinkOwner {
-    func linkDidRead(_ block: [UInt8]) {
+    func linkDidRead(_ bytes: Span<UInt8>) {
         guard ending == .no || ending == .draining else { return }
+        let used = node.takesRPCs ? deliverInPlace(bytes) : 0
+        guard used < bytes.count else { return }
+        let block = bytes.extracting(used...).copied
         receive(bytes: block.count) { $0.receive(block[...]) }
+    }
+
+    /// Delivers the whole messages at the front of what was read, without a copy: for an observer, who takes them now.
+    ///
+    /// - Returns: how many bytes that were.
+    private func deliverInPlace(_ bytes: Span<UInt8>) -> Int {
+        var decoded = node.takeScratch()
+        do throws(ParleyError) {
+            let used = try inbound.withLock { inbound throws(ParleyError) in
+                guard inbound.closed == nil else { return 0 }
+                let used = try inbound.state.decodeInPlace(bytes, into: &decoded.found)
+                inbound.count(bytes: used, messages: decoded.found.count, at: loop.milliseconds)
+                return used
+            }
+            if used > 0 { node.observer?.didReceive(bytes, decoded.found, from: self) }
+            node.returnScratch(decoded)
+            return used
+        } catch {
+            fail(error)
+            return bytes.count
+        }
     }
 
     func linkWillRead() -> PeerState.LargeFrame? {
@@ -51,11 +75,11 @@ extension Connection: LinkOwner {
             } catch { failure = error }
             let isStream = inbound.state.phase == .stream && phase != .stream
             if isStream { inbound.streamActivity = .now }
-            if bytes > 0 {
-                inbound.counters.bytes &+= UInt64(bytes)
-                inbound.lastArrival = loop.milliseconds
-            }
-            inbound.counters.messages &+= UInt64(decoded.count &- (isStream ? 1 : 0))
+            inbound.count(
+                bytes: bytes,
+                messages: decoded.count &- (isStream ? 1 : 0),
+                at: loop.milliseconds
+            )
             if isStream { inbound.counters.streams &+= 1 }
             // Whoever reads raw looks again: there may be bytes, a stream, or the end.
             let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
@@ -105,5 +129,13 @@ extension Connection: LinkOwner {
         timers.greeting?.close()
         timers.greeting = nil
         receive { $0.finishGreeting() }
+    }
+}
+
+extension Connection.Inbound {
+    fileprivate mutating func count(bytes: Int, messages: Int, at now: UInt64) {
+        counters.bytes &+= UInt64(bytes)
+        counters.messages &+= UInt64(messages)
+        if bytes > 0 { lastArrival = now }
     }
 }

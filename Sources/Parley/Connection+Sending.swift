@@ -27,6 +27,15 @@ extension Connection: Peer {
         }
     }
 
+    /// The same for bytes that are only lent.
+    func trySend(message: Span<UInt8>) throws(ParleyError) -> UInt? {
+        try accept(.message) { (outbound) throws(ParleyError) in
+            try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                try encoder.encode(message: message, into: &buffer)
+            }
+        }
+    }
+
     /// What a send is made of, since an open stream keeps messages and other streams waiting.
     enum Kind { case raw, message, streamOpening, streamBytes(of: UInt64) }
 

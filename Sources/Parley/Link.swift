@@ -31,8 +31,8 @@ protocol LinkOwner: AnyObject {
     func linkWillRead() -> PeerState.LargeFrame?
     /// The frame that was lent, with what was read into it.
     func linkDidRead(into frame: consuming PeerState.LargeFrame)
-    /// Bytes have arrived.
-    func linkDidRead(_ block: [UInt8])
+    /// Bytes have arrived; they are lent for the call.
+    func linkDidRead(_ bytes: Span<UInt8>)
     /// Nothing more will arrive: `endOfStream` for an orderly end, or what went wrong.
     func linkDidEnd(_ reason: ParleyError)
     /// The write that was waiting is done, or has failed.

@@ -2,7 +2,7 @@
 ///
 /// Nothing here may block, or wait for this transport's thread.
 package protocol LoopObserver: AnyObject, Sendable {
-    /// Whether RPCs go to ``didReceive(_:from:)`` rather than into the inbox. Does not change.
+    /// Whether RPCs go to ``didReceive(_:from:)`` and its sibling rather than into the inbox. Does not change.
     var takesRPCs: Bool { get }
 
     /// A peer is greeted; nothing of it was delivered yet. Throwing refuses it.
@@ -13,4 +13,7 @@ package protocol LoopObserver: AnyObject, Sendable {
 
     /// What one read brought, in order.
     func didReceive(_ runs: [MessageRun], from peer: Connection)
+
+    /// The same for messages that lie in `bytes`, which are lent for the call.
+    func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection)
 }

@@ -34,6 +34,12 @@ struct SlotTable<Element> {
         set { if let place = place(of: number), newValue != nil { slots[place].element = newValue } }
     }
 
+    /// Looks at the element under `number` where it lies, without copying it.
+    func look<Result>(_ number: UInt64, _ body: (borrowing Element) -> Result) -> Result? {
+        guard let place = place(of: number) else { return nil }
+        return slots[place].element.map(body)
+    }
+
     /// Takes an element out; its number is dead from then on.
     mutating func remove(_ number: UInt64) -> Element? {
         guard let place = place(of: number) else { return nil }

@@ -106,40 +106,45 @@ extension ForeignNode: LoopObserver {
     }
 
     func didReceive(_ runs: [MessageRun], from peer: Connection) {
-        guard let onRPCs = callbacks.onRPCs else { return }
         for run in runs {
-            withUnsafeTemporaryAllocation(of: parley_rpc.self, capacity: run.count) { rpcs in
-                run.fill(rpcs, peer: peer.number, owner: { nil })
+            let messages = (0..<run.count).map { run.bounds(at: $0) }
+            call(run.block.span, messages, from: peer, isStream: run.isStream)
+        }
+    }
+
+    func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection) {
+        call(bytes, messages, from: peer, isStream: false)
+    }
+
+    private func call(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection, isStream: Bool) {
+        guard let onRPCs = callbacks.onRPCs else { return }
+        bytes.withUnsafeBufferPointer { bytes in
+            withUnsafeTemporaryAllocation(of: parley_rpc.self, capacity: messages.count) { rpcs in
+                for index in messages.indices {
+                    let rpc = parley_rpc(bytes, messages[index], peer.number, isStream: isStream, owner: nil)
+                    rpcs.initializeElement(at: index, to: rpc)
+                }
                 onRPCs(handle(self), rpcs.baseAddress, rpcs.count, callbacks.userdata)
             }
         }
     }
 }
 
-extension MessageRun {
-    /// Writes messages in C's terms to `rpcs`, from the one at `lower` on: the bytes are good as long as somebody holds
-    /// the block.
-    func fill(
-        _ rpcs: UnsafeMutableBufferPointer<parley_rpc>,
-        from lower: Int = 0,
-        peer: parley_peer,
-        owner: () -> UnsafeMutableRawPointer?
+extension parley_rpc {
+    /// A message that lies in `bytes`, in C's terms.
+    init(
+        _ bytes: UnsafeBufferPointer<UInt8>,
+        _ message: Range<Int>,
+        _ peer: parley_peer,
+        isStream: Bool,
+        owner: UnsafeMutableRawPointer?
     ) {
-        block.withUnsafeBufferPointer { bytes in
-            for index in rpcs.indices {
-                let bounds = bounds(at: lower + index)
-                let offset = bounds.lowerBound - block.startIndex
-                rpcs.initializeElement(
-                    at: index,
-                    to: parley_rpc(
-                        peer: peer,
-                        payload: bounds.isEmpty ? nil : bytes.baseAddress! + offset,
-                        length: bounds.count,
-                        stream: isStream,
-                        owner: owner()
-                    )
-                )
-            }
-        }
+        self.init(
+            peer: peer,
+            payload: message.isEmpty ? nil : bytes.baseAddress! + message.lowerBound,
+            length: message.count,
+            stream: isStream,
+            owner: owner
+        )
     }
 }

@@ -9,17 +9,24 @@ final class ConsumedRPCs {
     private let batch: RPCBatch
     init(_ batch: RPCBatch) { self.batch = batch }
 
-    /// Writes them in C's terms, each with an owner to be released.
+    /// Writes them in C's terms, each with an owner to be released. The bytes are good as long as there is one: the
+    /// storage of an array does not move.
     func fill(_ rpcs: UnsafeMutablePointer<parley_rpc>) {
         var next = rpcs
         for delivery in batch.deliveries {
-            delivery.run.fill(
-                UnsafeMutableBufferPointer(start: next, count: delivery.count),
-                from: delivery.lower,
-                peer: number(delivery.peer),
-                owner: { Unmanaged.passRetained(self).toOpaque() }
-            )
-            next += delivery.count
+            let (run, peer) = (delivery.run, number(delivery.peer))
+            run.block.withUnsafeBufferPointer { bytes in
+                for index in delivery.lower..<delivery.upper {
+                    next.pointee = parley_rpc(
+                        bytes,
+                        run.bounds(at: index),
+                        peer,
+                        isStream: run.isStream,
+                        owner: Unmanaged.passRetained(self).toOpaque()
+                    )
+                    next += 1
+                }
+            }
         }
     }
 

@@ -14,7 +14,14 @@ public func parley_send_message(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        try connection.send(message: try bytes(message, length), try Patience(milliseconds: timeout_ms))
+        let patience = try Patience(milliseconds: timeout_ms)
+        // Small ones are encoded from where they are; a large one is copied once, and kept as it is until it is written.
+        if let message, (1..<WireBuffer.keptSliceBytes).contains(length) {
+            let bytes = UnsafeRawBufferPointer(start: message, count: length).bindMemory(to: UInt8.self)
+            try connection.send(message: bytes.span, patience)
+        } else {
+            try connection.send(message: try bytes(message, length), patience)
+        }
     }
 }
 

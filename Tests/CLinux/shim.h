@@ -1,8 +1,11 @@
-// What Swift's own module of the C library leaves out: mallinfo2, malloc_trim, epoll and sched_setaffinity.
+// What Swift's own module of the C library leaves out: mallinfo2, malloc_trim, epoll, sched_setaffinity, and
+// what <spawn.h> shows only to those who define _GNU_SOURCE.
 #if defined(__linux__)
 #include <malloc.h>
+#include <spawn.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 // sched.h shows it only to those who define _GNU_SOURCE before anything else.
 int sched_setaffinity(int pid, size_t size, const void *cores);
+int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
 #endif

@@ -20,9 +20,7 @@ final class ToolProcess: Sendable {
 
     let output: Lines
     let errors: Lines
-    private let input: FileHandle
-    private let processIdentifier: Int32
-    private let exitCode: Task<Int32, Never>
+    private let process: SpawnedProcess
 
     /// Starts `parley` with `arguments`, and the wire form if one is named.
     convenience init(_ arguments: String..., codec: Codec? = nil) throws {
@@ -31,44 +29,28 @@ final class ToolProcess: Sendable {
     }
 
     init(executable: URL, _ arguments: [String]) throws {
-        let process = Process()
-        let (input, output, errors) = (Pipe(), Pipe(), Pipe())
-        process.executableURL = executable
-        process.arguments = arguments
-        process.standardInput = input
-        process.standardOutput = output
-        process.standardError = errors
-        let (codes, ended) = AsyncStream.makeStream(of: Int32.self)
-        process.terminationHandler = { process in
-            ended.yield(
-                process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
-            )
-        }
-        try process.run()
-        processIdentifier = process.processIdentifier
-        exitCode = Task { await codes.first { _ in true } ?? .min }
-        self.input = input.fileHandleForWriting
-        self.output = Lines(of: output.fileHandleForReading)
-        self.errors = Lines(of: errors.fileHandleForReading)
+        process = try SpawnedProcess(executable: executable.path, arguments)
+        output = Lines(of: process.output)
+        errors = Lines(of: process.errors)
     }
 
-    deinit { kill(processIdentifier, SIGKILL) }
+    deinit { process.signal(SIGKILL) }
 
     /// Types a line.
-    func type(_ line: String) throws { try input.write(contentsOf: Data((line + "\n").utf8)) }
+    func type(_ line: String) throws { try process.input.write(contentsOf: Data((line + "\n").utf8)) }
 
     /// The end of standard input, behind `text`.
     func endInput(after text: String = "") throws {
-        try input.write(contentsOf: Data(text.utf8))
-        try input.close()
+        try process.input.write(contentsOf: Data(text.utf8))
+        try process.input.close()
     }
 
-    func signal(_ number: Int32) { kill(processIdentifier, number) }
+    func signal(_ number: Int32) { process.signal(number) }
 
     /// Waits for the end; a signal that killed it counts as its negative number.
     func exit() async throws -> Int32 {
-        try await withDeadline(Self.deadline, failingWith: Failure("the tool has not ended")) { [exitCode] in
-            await exitCode.value
+        try await withDeadline(Self.deadline, failingWith: Failure("the tool has not ended")) { [process] in
+            await process.exitCode.value
         }
     }
 

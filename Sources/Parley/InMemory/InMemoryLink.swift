@@ -124,7 +124,7 @@ final class InMemoryLink: Link, @unchecked Sendable {
                 return (block, block == nil ? pipe.end : nil, hasRoomAgain)
             }
             if hasRoomAgain, let other { other.loop.execute { other.wrote() } }
-            if let block { owner?.linkDidRead(Array(block)) }
+            if let block { owner?.linkDidRead(block.span) }
             if let end {
                 isReading = false
                 owner?.linkDidEnd(end)

@@ -187,7 +187,9 @@ extension TCPHandle: Link {
         let failure = directRead?.failure
         deliverDirectRead()
         if count > 0, let base {
-            owner?.linkDidRead([UInt8](UnsafeRawBufferPointer(start: base, count: count)))
+            base.withMemoryRebound(to: UInt8.self, capacity: count) { base in
+                owner?.linkDidRead(UnsafeBufferPointer(start: base, count: count).span)
+            }
         } else if count < 0 {
             setReading(false)
             let status = failure ?? pendingFailure ?? Int32(truncatingIfNeeded: count)

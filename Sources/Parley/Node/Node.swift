@@ -73,7 +73,7 @@ package final class Node: @unchecked Sendable {
 
     /// The connection under `number`, from the handshake until its end was told.
     package func connection(_ number: UInt64) -> Connection? {
-        state.withLock { $0.connections[number]?.connection }
+        state.withLock { $0.connections.look(number, \.connection) }
     }
 
     /// Throws once ``close()`` was called.
@@ -97,7 +97,7 @@ package final class Node: @unchecked Sendable {
         return .max
     }
 
-    private var takesRPCs: Bool { observer?.takesRPCs == true }
+    var takesRPCs: Bool { observer?.takesRPCs == true }
 
     func takeScratch() -> DecodedRuns {
         var taken = DecodedRuns()

@@ -19,16 +19,14 @@ public protocol Decoder: Sendable {
     /// - Throws: ``ParleyError`` with the code `protocolViolation`; the peer is then dropped with it as the reason.
     mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent
 
-    /// Takes whole messages from the front of `input`, at most `limit`, and appends where they lie to `bounds`, as
-    /// indices of `input`; stops, without an error, at whatever is not a whole message.
+    /// Finds whole messages at the front of `input`, at most `limit`, and appends where they lie in it to `bounds`;
+    /// stops, without an error, at whatever is not a whole message.
     ///
     /// A shortcut that wire forms of many small messages can take: what it leaves goes to ``decode(_:)``, so it may
     /// as well do nothing, and does unless you say otherwise.
-    mutating func decodeMessages(
-        _ input: inout ArraySlice<UInt8>,
-        limit: Int,
-        into bounds: inout [Range<Int>]
-    )
+    ///
+    /// - Returns: how many bytes of the input are used up.
+    mutating func decodeMessages(_ input: Span<UInt8>, limit: Int, into bounds: inout [Range<Int>]) -> Int
 
     /// The connection has ended with `unread` left over; throw when that is in the middle of a frame.
     func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError)
@@ -37,6 +35,9 @@ public protocol Decoder: Sendable {
     ///
     /// - Throws: ``ParleyError`` when this wire form cannot carry it; then nothing may have been appended.
     mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
+
+    /// The same for bytes that are only lent; by way of a copy unless you say otherwise.
+    mutating func encode(message: Span<UInt8>, into output: inout WireBuffer) throws(ParleyError)
 
     /// Appends the opening of a stream. `header` is the application's own, and may be empty.
     mutating func encodeStreamOpening(header: ArraySlice<UInt8>, into output: inout WireBuffer)
@@ -85,12 +86,12 @@ public enum DecoderEvent: Sendable, Equatable {
 }
 
 extension Decoder {
-    /// Takes nothing.
+    /// Finds nothing.
     public mutating func decodeMessages(
-        _ input: inout ArraySlice<UInt8>,
+        _ input: Span<UInt8>,
         limit: Int,
         into bounds: inout [Range<Int>]
-    ) {}
+    ) -> Int { 0 }
 
     /// No streams.
     public var streamForm: StreamForm { .none }
@@ -103,6 +104,11 @@ extension Decoder {
                 "the connection ended inside a \(name) frame, \(unread.count) bytes into it"
             )
         }
+    }
+
+    /// Copies the message.
+    public mutating func encode(message: Span<UInt8>, into output: inout WireBuffer) throws(ParleyError) {
+        try encode(message: message.copied[...], into: &output)
     }
 
     /// Throws: this wire form has no streams.

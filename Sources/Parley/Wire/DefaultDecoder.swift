@@ -70,6 +70,11 @@ public struct DefaultDecoder: Decoder {
     ///   cannot express (the next message would be taken for its payload).
     public mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
     {
+        try encode(message: message.span, into: &output)
+    }
+
+    /// Appends type byte and payload; throws as for a slice.
+    public mutating func encode(message: Span<UInt8>, into output: inout WireBuffer) throws(ParleyError) {
         guard message.count <= Self.maxMessageBytes else {
             throw ParleyError(
                 .messageTooLong,

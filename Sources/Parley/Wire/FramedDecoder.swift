@@ -86,34 +86,29 @@ extension FramedDecoder {
         return event(type, payload)
     }
 
-    /// Takes the whole message frames at the front of `input`.
+    /// Finds the whole message frames at the front of `input`.
     public mutating func decodeMessages(
-        _ input: inout ArraySlice<UInt8>,
+        _ input: Span<UInt8>,
         limit: Int,
         into bounds: inout [Range<Int>]
-    ) {
-        guard !isStreamOpen, limit > 0 else { return }
-        let start = input.startIndex
+    ) -> Int {
+        guard !isStreamOpen else { return 0 }
         var used = 0
         var left = limit
-        do {
-            let bytes = input.span
-            // A frame that is not whole, no message, or too long is left for `decode`, which says what is wrong with it.
-            while left > 0, bytes.count &- used >= Self.headerBytes,
-                bytes[used] == FrameType.message.rawValue
-            {
-                let length = Int(
-                    UInt32(bytes[used &+ 1]) << 24 | UInt32(bytes[used &+ 2]) << 16
-                        | UInt32(bytes[used &+ 3]) << 8 | UInt32(bytes[used &+ 4])
-                )
-                let payload = used &+ Self.headerBytes
-                guard length <= Int(maxMessageBytes), bytes.count &- payload >= length else { break }
-                bounds.append(start &+ payload..<start &+ payload &+ length)
-                used = payload &+ length
-                left &-= 1
-            }
+        // A frame that is not whole, no message, or too long is left for `decode`, which says what is wrong with it.
+        while left > 0, input.count &- used >= Self.headerBytes, input[used] == FrameType.message.rawValue {
+            let length = Int(
+                UInt32(input[used &+ 1]) << 24 | UInt32(input[used &+ 2]) << 16
+                    | UInt32(input[used &+ 3]) << 8 | UInt32(input[used &+ 4])
+            )
+            let payload = used &+ Self.headerBytes
+            guard length <= Int(maxMessageBytes), input.count &- payload >= length else { break }
+            bounds.append(payload..<payload &+ length)
+            used = payload &+ length
+            left &-= 1
         }
-        if used > 0 { advance(&input, by: used) }
+        position &+= UInt64(used)
+        return used
     }
 
     private mutating func event(_ type: FrameType, _ payload: ArraySlice<UInt8>) -> DecoderEvent {
@@ -218,6 +213,15 @@ extension FramedDecoder {
         try append(.message, message, "a message", into: &output)
     }
 
+    /// Appends a message frame.
+    ///
+    /// - Throws: `messageTooLong` above `maxMessageBytes`.
+    public mutating func encode(message: Span<UInt8>, into output: inout WireBuffer) throws(ParleyError) {
+        try checkLength(message.count, "a message")
+        appendHeader(.message, message.count, into: &output)
+        output.append(message)
+    }
+
     /// Appends a stream's opening.
     ///
     /// - Throws: `messageTooLong` for a header above `maxMessageBytes`.
@@ -277,14 +281,18 @@ extension FramedDecoder {
         _ what: String,
         into output: inout WireBuffer
     ) throws(ParleyError) {
-        guard payload.count <= Int(maxMessageBytes) else {
-            throw ParleyError(
-                .messageTooLong,
-                "\(what) of \(payload.count) bytes is over the limit of \(maxMessageBytes)"
-            )
-        }
+        try checkLength(payload.count, what)
         appendHeader(type, payload.count, into: &output)
         output.append(payload)
+    }
+
+    private func checkLength(_ length: Int, _ what: String) throws(ParleyError) {
+        guard length <= Int(maxMessageBytes) else {
+            throw ParleyError(
+                .messageTooLong,
+                "\(what) of \(length) bytes is over the limit of \(maxMessageBytes)"
+            )
+        }
     }
 
     @inline(__always)

@@ -4,7 +4,9 @@
 @usableFromInline
 package struct MessageRun: Sendable {
     @usableFromInline package let block: ArraySlice<UInt8>
-    /// Where the first message lies, as indices of the block: a single one, as in a conversation, needs no list.
+    /// Where the block begins among its array's indices.
+    @usableFromInline let base: Int
+    /// Where the first message lies, counted from there: a single one, as in a conversation, needs no list.
     @usableFromInline let first: Range<Int>
     @usableFromInline let others: [Range<Int>]
     /// The bytes of all messages.
@@ -15,40 +17,50 @@ package struct MessageRun: Sendable {
     /// One message, or one stream's opening.
     init(_ payload: ArraySlice<UInt8>, isStream: Bool) {
         block = payload
-        first = payload.indices
+        base = payload.startIndex
+        first = 0..<payload.count
         others = []
         payloadBytes = payload.count
         self.isStream = isStream
     }
 
-    /// Messages in one block; nil when there are none, or they are not inside the block.
-    init?(_ bounds: borrowing [Range<Int>], in block: ArraySlice<UInt8>) {
-        var bytes = 0
-        for index in bounds.indices {
-            guard bounds[index].lowerBound >= block.startIndex, bounds[index].upperBound <= block.endIndex
-            else {
-                return nil
-            }
-            bytes &+= bounds[index].count
+    /// Messages in one block, of which `found` says how they lie; nil when there are none, or they are outside it.
+    init?(_ found: borrowing [Range<Int>], in block: ArraySlice<UInt8>) {
+        guard let first = found.first, let bytes = Self.payloadBytes(found, in: block.count) else {
+            return nil
         }
-        guard let first = bounds.first else { return nil }
         self.block = block
+        base = block.startIndex
         self.first = first
-        others = bounds.count == 1 ? [] : Array(bounds[1...])
+        others = found.count == 1 ? [] : Array(found[1...])
         payloadBytes = bytes
         isStream = false
+    }
+
+    /// How many bytes the messages have that a decoder found in `count` bytes; nil when some are outside.
+    static func payloadBytes(_ found: borrowing [Range<Int>], in count: Int) -> Int? {
+        var bytes = 0
+        for index in found.indices {
+            guard found[index].lowerBound >= 0, found[index].upperBound <= count else { return nil }
+            bytes &+= found[index].count
+        }
+        return bytes
     }
 
     /// How many messages there are.
     @inlinable
     package var count: Int { others.count &+ 1 }
 
+    /// Where a message lies, counted from the block's beginning.
     @inlinable
     package func bounds(at index: Int) -> Range<Int> { index == 0 ? first : others[index &- 1] }
 
     /// One of the messages.
     @inlinable
-    package subscript(index: Int) -> ArraySlice<UInt8> { block[bounds(at: index)] }
+    package subscript(index: Int) -> ArraySlice<UInt8> {
+        let bounds = bounds(at: index)
+        return block[base &+ bounds.lowerBound..<base &+ bounds.upperBound]
+    }
 }
 
 /// What a decoding brought, in order; with space that the next one uses again.
@@ -76,6 +88,7 @@ struct DecodedRuns: Sendable {
     }
 
     mutating func removeAll() {
+        found.removeAll(keepingCapacity: found.capacity <= 16_384)
         runs.removeAll(keepingCapacity: runs.capacity <= 4_096)
         count = 0
     }

@@ -186,13 +186,33 @@ extension PeerState {
         into output: inout DecodedRuns
     ) throws(ParleyError) -> Bool {
         guard phase == .messages else { return false }
-        let block = input
-        decoder.decodeMessages(&input, limit: limit &- output.count, into: &output.found)
+        let used = decoder.decodeMessages(input.span, limit: limit &- output.count, into: &output.found)
         guard !output.found.isEmpty else { return false }
-        guard output.appendFound(in: block), input.count < block.count else {
-            throw violated("the \(decoder.name) decoder found messages outside its input")
-        }
+        guard (1...input.count).contains(used), output.appendFound(in: input) else { throw foundOutside() }
+        input.removeFirst(used)
         return true
+    }
+
+    /// Finds whole messages at the front of bytes that are only lent, when nothing is waiting before them.
+    ///
+    /// - Returns: how many bytes are used up; the rest is for ``receive(_:)``.
+    mutating func decodeInPlace(
+        _ input: Span<UInt8>,
+        into found: inout [Range<Int>]
+    ) throws(ParleyError) -> Int {
+        guard phase == .messages, queue.isEmpty, partial.isEmpty, largeFrame == nil, inputEnd == nil,
+            violation == nil
+        else { return 0 }
+        let used = decoder.decodeMessages(input, limit: .max, into: &found)
+        guard !found.isEmpty else { return 0 }
+        guard (1...input.count).contains(used), MessageRun.payloadBytes(found, in: input.count) != nil else {
+            throw foundOutside()
+        }
+        return used
+    }
+
+    private mutating func foundOutside() -> ParleyError {
+        violated("the \(decoder.name) decoder found messages outside its input")
     }
 
     /// The same as ``decode(limit:into:)``, one message after the other; returns how many there were.

@@ -4,7 +4,7 @@
 public struct WireBuffer: Sendable {
     /// Slices of at least this many bytes are kept rather than copied: below it a copy costs less than a
     /// segment of its own in the write.
-    static let keptSliceBytes = 32 * 1024
+    package static let keptSliceBytes = 32 * 1024
 
     /// What lies before `tail`, in order.
     private(set) var segments: [ArraySlice<UInt8>] = []
@@ -42,6 +42,12 @@ public struct WireBuffer: Sendable {
         count &+= bytes.count
     }
 
+    /// Appends a copy of bytes that are only lent.
+    public mutating func append(_ bytes: Span<UInt8>) {
+        bytes.bytes.withUnsafeBytes { tail.append(contentsOf: $0) }
+        count &+= bytes.count
+    }
+
     /// Appends bytes in their order.
     public mutating func append(_ bytes: [UInt8]) { append(bytes[...]) }
 
@@ -69,4 +75,9 @@ public struct WireBuffer: Sendable {
         segments.append(tail[...])
         tail = []
     }
+}
+
+extension Span<UInt8> {
+    /// The bytes as an array of their own.
+    var copied: [UInt8] { bytes.withUnsafeBytes { [UInt8]($0) } }
 }
