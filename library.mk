@@ -84,6 +84,7 @@ abi-update: $(LIB)/libparley.a ## Writes Sources/CParley/parley.abi anew, after 
 
 examples: deps-c lib ## The programs in Examples/c, built against a staged install and run without anything of Swift
 	CC="$(CC)" scripts/c-examples.sh
+	CC="$(CC)" scripts/without-swift.sh
 
 consumers: deps ## Packages that depend on Parley by path and by URL
 	scripts/consumers.sh
