@@ -89,5 +89,5 @@ examples: deps-c lib ## The programs in Examples/c, built against a staged insta
 consumers: deps ## Packages that depend on Parley by path and by URL
 	scripts/consumers.sh
 
-man: deps-man ## Checks the man pages: their form, and that they leave out no function and no option
-	scripts/check-man.sh
+man: deps-man $(LIB)/libparley.a ## Checks the man pages: their form, and that they leave out no function and no option
+	scripts/check-man.sh $(LIB)/parley
