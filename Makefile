@@ -48,13 +48,13 @@ ONLY =
 ROUNDS = 5
 WINDOW = 1
 # The congestion control of the run; `system` leaves this machine's.
-CC = reno
+CONGESTION = reno
 
-bench: bench-build ## Parley beside its peers; W=pingpong for one workload, ROUNDS=5, WINDOW=1 (s), CC=reno
-	python3 Benchmarks/runner --workloads "$(W)" --candidates "$(ONLY)" --rounds $(ROUNDS) --seconds $(WINDOW) --congestion $(CC)
+bench: bench-build ## Parley beside its peers; W=pingpong for one workload, ROUNDS=5, WINDOW=1 (s), CONGESTION=reno
+	python3 Benchmarks/runner --workloads "$(W)" --candidates "$(ONLY)" --rounds $(ROUNDS) --seconds $(WINDOW) --congestion $(CONGESTION)
 
 bench-quick: bench-build ## Lines of WORKLOAD CANDIDATE RATIO for round trips and one way, in under 50 s
-	@python3 Benchmarks/runner quick --congestion $(CC)
+	@python3 Benchmarks/runner quick --congestion $(CONGESTION)
 
 bench-build: deps
 	@$(MAKE) --no-print-directory -C Benchmarks SWIFT="$(SWIFT)" >&2

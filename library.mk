@@ -84,9 +84,10 @@ abi-update: $(LIB)/libparley.a ## Writes Sources/CParley/parley.abi anew, after 
 
 examples: deps-c lib ## The programs in Examples/c, built against a staged install and run without anything of Swift
 	CC="$(CC)" scripts/c-examples.sh
+	CC="$(CC)" scripts/without-swift.sh
 
 consumers: deps ## Packages that depend on Parley by path and by URL
 	scripts/consumers.sh
 
-man: deps-man ## Checks the man pages: their form, and that they leave out no function and no option
-	scripts/check-man.sh
+man: deps-man $(LIB)/libparley.a ## Checks the man pages: their form, and that they leave out no function and no option
+	scripts/check-man.sh $(LIB)/parley

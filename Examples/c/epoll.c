@@ -67,7 +67,8 @@ static bool read_chunk(parley_transport *node) {
     ssize_t count = read(STDIN_FILENO, chunk, sizeof chunk);
     if (count < 0) fail("standard input");
     if (count == 0) return false;
-    unsent = (size_t)count;
+    unsent = (size_t)count - (chunk[count - 1] == '\n'); /* a line's end is where the message ends */
+    if (unsent == 0) return true;
     watch(STDIN_FILENO, EPOLL_CTL_DEL);
     send_chunk(node);
     return true;

@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# Proves that nothing of Swift has to be on the machine that runs a C program with Parley: installs into a folder,
+# builds Examples/c/hello.c with the flags that pkg-config prints and no others, and runs it, linked in each of the
+# documented ways, without this shell's environment and in a root folder that holds the libraries it names and nothing
+# else. At the end it uninstalls, and nothing may be left.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+read -ra compiler <<< "${CC:-cc}"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+prefix=$work/usr/local
+
+fail() { echo "without-swift.sh: $*" >&2; exit 1; }
+make() { command make --no-print-directory -s PREFIX=/usr/local DESTDIR="$work" "$@"; }
+# Where it is installed for good, the prefix in parley.pc is the right one, and there is nothing to define.
+flags() { PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-variable=prefix="$prefix" "$@" parley; }
+bare() { env -i PATH=/usr/bin:/bin LD_LIBRARY_PATH="$prefix/lib" "$@"; }
+
+make install
+
+# --- As the manual says ----------------------------------------------------------------------------------
+
+# Word splitting is what `cc $(pkg-config …)` is about.
+# shellcheck disable=SC2046
+{
+    "${compiler[@]}" Examples/c/hello.c -o "$work/shared" $(flags --cflags --libs)
+    "${compiler[@]}" Examples/c/hello.c -o "$work/archive" \
+        -Wl,--as-needed -l:libparley.a $(flags --static --cflags --libs)
+}
+if readelf -d "$work/archive" | grep -q libparley; then fail "linked with the archive, it needs libparley.so"; fi
+# A C++ program brings inline functions of the C++ library, and the archive has its own.
+cat > "$work/groups.cpp" <<'END'
+#include <map>
+#include <parley.h>
+#include <string>
+#include <vector>
+int main() {
+    std::map<std::string, std::vector<std::string>> names{{"a", {"b", std::string(100, 'c')}}};
+    parley_transport *node;
+    if (parley_create(nullptr, &node) < 0 || parley_listen(node) < 0) return 1;
+    names[parley_version_string()].push_back("d");
+    return parley_free(node) == PARLEY_OK && names.size() == 2 ? 0 : 1;
+}
+END
+# shellcheck disable=SC2046
+"${CXX:-c++}" -std=c++17 -O0 "$work/groups.cpp" -o "$work/groups" \
+    -Wl,--as-needed -l:libparley.a $(flags --static --cflags --libs)
+bare "$work/groups" || fail "a C++ program with the archive failed"
+
+# --- On a machine without Swift --------------------------------------------------------------------------
+
+PATH=$PATH:/usr/sbin:/sbin
+if [ "$(id -u)" = 0 ] && unshare --mount true 2>/dev/null; then
+    isolate=(unshare --mount)
+elif unshare --map-root-user --mount true 2>/dev/null; then
+    isolate=(unshare --map-root-user --mount)
+else
+    isolate=()
+    echo "this user may not change its root folder: only the environment is taken away"
+fi
+
+# bottled PROGRAM ARGUMENT...: in a root folder with what ldd lists, and /proc, which libdispatch reads.
+bottled() {
+    local root library
+    root=$(mktemp -d "$work/root.XXXXXX")
+    mkdir "$root/proc"
+    for library in $(bare ldd "$1" | grep -oE '/[^ ]+'); do
+        install -D "$library" "$root$library"
+    done
+    cp "$1" "$root/program"
+    # shellcheck disable=SC2016
+    "${isolate[@]}" sh -c 'mount --rbind /proc "$0/proc" && exec "$@"' "$root" \
+        env -i LD_LIBRARY_PATH="$prefix/lib" "$(command -v chroot)" "$root" /program "${@:2}"
+}
+
+# run NAME EXPECTED PROGRAM ARGUMENT...
+run() {
+    local libraries
+    libraries=$(bare ldd "$3")
+    if grep -iE 'swift|not found' <<< "$libraries" >&2; then fail "$1 needs what users do not have"; fi
+    [ "$(bare "${@:3}")" = "$2" ] || fail "$1 did not say: $2"
+    if [ "${#isolate[@]}" != 0 ]; then
+        [ "$(bottled "${@:3}")" = "$2" ] || fail "$1 did not say, in a root folder of its own: $2"
+    fi
+    printf '%s runs with nothing but: %s\n' "$1" \
+        "$(awk '!/vdso/ { sub(".*/", "", $1); print $1 }' <<< "$libraries" | LC_ALL=C sort | xargs)"
+}
+said=$'the server hears: hello\nthe client hears: hello yourself'
+version=$(sed -n 's/^Version: //p' "$prefix/lib/pkgconfig/parley.pc")
+run "a C program" "$said" "$work/shared"
+run "a C program with the archive" "$said" "$work/archive"
+run "the tool" "$version" "$prefix/bin/parley" --version
+
+make uninstall
+left=$(find "$work/usr" ! -type d)
+[ -z "$left" ] || fail "make uninstall has left: $left"
