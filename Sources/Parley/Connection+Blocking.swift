@@ -54,9 +54,12 @@ extension Connection {
     /// Puts back what ``read(upTo:_:)`` returned, in front of what is there.
     package func putBack(_ bytes: ArraySlice<UInt8>) { inbound.withLock { $0.state.putBack(bytes) } }
 
-    /// Closes and waits until it is closed; false when patience ended first.
+    /// Begins to close, and waits until it is closed if it may wait.
+    ///
+    /// - Throws: `timedOut` when patience ends first, `wouldDeadlock` on an event loop's thread.
     package func close(_ patience: Patience) throws(ParleyError) {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
+        if case .none = patience { return }
         while !outbound.withLock({ $0.isEnded }) {
             let deadline = try waiting(patience, "closing the connection to")
             guard outbound.block(in: \.lifeWaiters, until: deadline, unless: { $0.isEnded }) else {
