@@ -123,7 +123,11 @@ extension Connection {
         let highWater = node.options.sendHighWaterBytes
         let waits = outbound.notify(
             in: \.senders,
-            unless: { $0.life.reason != nil || $0.openStream == nil && $0.unwrittenBytes < highWater },
+            // The open stream's own writer is not kept waiting by it.
+            unless: {
+                $0.life.reason != nil
+                    || $0.unwrittenBytes < highWater && ($0.openStream == nil || !$0.awaitsTurn)
+            },
             { [loop] in loop.execute(function) }
         )
         if !waits { loop.execute(function) }
