@@ -59,7 +59,8 @@ func connection(_ transport: OpaquePointer?, _ peer: parley_peer) throws(ParleyE
 
 /// Bytes that C lends, copied.
 func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> ArraySlice<UInt8> {
-    guard length > 0 else { return [] }
+    guard length != 0 else { return [] }
+    guard length > 0 else { throw ParleyError(.invalidArgument, "a length above SSIZE_MAX") }
     guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(length) bytes") }
     return [UInt8](UnsafeRawBufferPointer(start: pointer, count: length))[...]
 }
