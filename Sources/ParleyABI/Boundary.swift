@@ -142,9 +142,9 @@ func blocking<Success: Sendable>(
 ) throws -> Success {
     try checkMayBlock(what)
     let outcome = Outcome<Success>()
-    Task.detached {
-        do { outcome.finish(.success(try await body())) } catch { outcome.finish(.failure(error)) }
-    }
+    // A task lets go of what `body` holds before it has a result: whoever goes on here finds it released.
+    let task = Task.detached { try await body() }
+    Task.detached { outcome.finish(await task.result) }
     _ = outcome.wait()
     return try outcome.get()
 }
