@@ -140,7 +140,7 @@ static void may_not_block(void *argument) {
     seat *it = (seat *)argument;
     parley_peer other;
     parley_rpc rpc;
-    parley_stream *stream = NULL;
+    parley_stream *stream = NULL, *second = NULL;
     uint8_t byte;
     CHECK_CODE(parley_listen(it->node), PARLEY_EDEADLK);
     CHECK_CODE(parley_dial(it->node, "127.0.0.1:9", PARLEY_FOREVER, &other), PARLEY_EDEADLK);
@@ -164,7 +164,9 @@ static void may_not_block(void *argument) {
     /* An unfinished stream is in the way of messages and other streams. */
     CHECK_CODE(parley_send_message(it->node, it->peer, "c", 1, 5), PARLEY_EDEADLK);
     CHECK_CODE(parley_send_message(it->node, it->peer, "c", 1, 0), PARLEY_EAGAIN);
-    CHECK_CODE(parley_stream_open(it->node, it->peer, NULL, 0, 5, &stream), PARLEY_EDEADLK);
+    CHECK_CODE(parley_stream_open(it->node, it->peer, NULL, 0, 5, &second), PARLEY_EDEADLK);
+    CHECK(second == NULL);
+    CHECK_OK(parley_stream_finish(stream));
     event_add(&it->done, 1);
 }
 
@@ -220,35 +222,35 @@ static void may_consume_here(void) {
 
 /* ---- Posting ---- */
 
-typedef struct sequence {
+typedef struct row {
     int next;
     event run;
-} sequence;
+} row;
 
 typedef struct step {
-    sequence *sequence;
+    row *in;
     int number;
 } step;
 
 static void take_step(void *argument) {
     step *it = (step *)argument;
-    CHECK_INT(it->sequence->next, it->number);
-    it->sequence->next += 1;
-    event_add(&it->sequence->run, 1);
+    CHECK_INT(it->in->next, it->number);
+    it->in->next += 1;
+    event_add(&it->in->run, 1);
 }
 
 static void posted_in_order(void) {
     enum { count = 1000 };
-    sequence sequence = {0, EVENT_INIT};
+    row row = {0, EVENT_INIT};
     step steps[count];
     parley_transport *node = create(NULL);
     int index;
     for (index = 0; index < count; index++) {
-        steps[index].sequence = &sequence;
+        steps[index].in = &row;
         steps[index].number = index;
         CHECK_OK(parley_post(node, take_step, &steps[index]));
     }
-    CHECK_REACHES(&sequence.run, count);
+    CHECK_REACHES(&row.run, count);
     CHECK_CODE(parley_post(node, NULL, NULL), PARLEY_EINVAL);
     CHECK_OK(parley_free(node));
 }

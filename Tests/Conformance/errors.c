@@ -122,6 +122,7 @@ static void messages(void) {
     FAILS(parley_consume(pair.server, &rpc, 10), PARLEY_ETIMEDOUT);
     CHECK_OK(parley_post(pair.client, in_callback, &pair));
     await_peers(pair.client, 0);
+    await_callbacks(pair.client);
     FAILS(parley_send_message(pair.client, pair.to_server, "x", 1, PARLEY_FOREVER), PARLEY_ENOPEER);
     CHECK_OK(parley_close(pair.client));
     FAILS(parley_consume(pair.client, &rpc, PARLEY_FOREVER), PARLEY_ECLOSED);

@@ -4,7 +4,7 @@
 #include <fcntl.h>
 
 typedef struct receiver {
-    pair pair;
+    pair nodes;
     const char *path;
     uint64_t length;
     int64_t result;
@@ -21,13 +21,13 @@ static void progressed(uint64_t bytes, void *argument) {
 static void *receive(void *argument) {
     receiver *it = (receiver *)argument;
     it->result = parley_receive_file(
-        it->pair.server, it->pair.to_client, it->path, it->length, progressed, &it->last_progress);
+        it->nodes.server, it->nodes.to_client, it->path, it->length, progressed, &it->last_progress);
     snprintf(it->error, sizeof it->error, "%s", it->result < 0 ? parley_last_error() : "");
     return NULL;
 }
 
 static pthread_t start_receiving(receiver *it, pair pair, const char *path, uint64_t length) {
-    it->pair = pair;
+    it->nodes = pair;
     it->path = path;
     it->length = length;
     it->result = 0;

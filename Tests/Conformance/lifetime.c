@@ -310,7 +310,8 @@ static void dead_peer(void) {
     CHECK_REACHES(&of_client.disconnects, 1);
     CHECK_CODE(of_client.reason, PARLEY_ECLOSED);
     CHECK_CODE(of_server.reason, PARLEY_EOF);
-    await_peers(pair.server, 0);
+    await_callbacks(pair.server);
+    await_callbacks(pair.client);
     knows_nobody(pair.client, pair.to_server);
     knows_nobody(pair.server, PARLEY_NO_PEER);
     knows_nobody(pair.server, UINT64_MAX);
