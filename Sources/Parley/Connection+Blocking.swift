@@ -100,7 +100,9 @@ extension ConnectionStreamWriter {
 extension Connection {
     /// Calls `function` once, on the loop's thread, when a read may get something: bytes, an end, or an error. It may
     /// come for nothing; read again then. For the one reader of this peer, like every read.
-    package func whenReadable(_ function: @escaping @Sendable () -> Void) {
+    ///
+    /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
+    package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
         var waitsSince: UInt?
         do throws(ParleyError) {
             let (result, epoch) = try tryRead(upTo: 1)
@@ -115,11 +117,13 @@ extension Connection {
                 loop.execute(function)
             }
         }
-        if waits != true { loop.execute(function) }
+        if waits != true { try call(function) }
     }
 
     /// Calls `function` once, on the loop's thread, when a send need not wait, or would fail.
-    package func whenWritable(_ function: @escaping @Sendable () -> Void) {
+    ///
+    /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
+    package func whenWritable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
         let highWater = node.options.sendHighWaterBytes
         let waits = outbound.notify(
             in: \.senders,
@@ -130,6 +134,10 @@ extension Connection {
             },
             { [loop] in loop.execute(function) }
         )
-        if !waits { loop.execute(function) }
+        if !waits { try call(function) }
+    }
+
+    private func call(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
+        guard loop.execute(function) else { throw ParleyError(.noSuchPeer, "\(remoteAddress) is gone") }
     }
 }
