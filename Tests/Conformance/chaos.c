@@ -117,7 +117,7 @@ static void promise(int code) {
 }
 
 static void do_something(parley_transport *node, const char *address, uint32_t *random) {
-    static const uint8_t bytes[40000];
+    static uint8_t bytes[40000];
     uint8_t buffer[5000];
     char text[64];
     parley_rpc rpcs[8];
