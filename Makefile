@@ -2,11 +2,12 @@
 
 SWIFT ?= swift
 FILE ?=
+NAME ?=
 # How long each fuzz target runs.
 SECONDS = 60
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help deps build run test interop asan tsan fuzz soak bench bench-quick bench-build bench-deps bench-docs lint format ci clean
+.PHONY: help deps build run test interop conformance asan tsan fuzz soak bench bench-quick bench-build bench-deps bench-docs lint format ci clean
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +22,15 @@ deps: ## Installs libuv and pkg-config when they are missing
 	elif command -v brew >/dev/null; then \
 	  echo "libuv not found: installing libuv and pkg-config with brew"; brew install libuv pkg-config; \
 	else echo "please install libuv's headers and pkg-config" >&2; exit 1; fi
+
+# Compilers and checkers for the programs in C.
+deps-conformance: deps-c deps-go
+	@for tool in gcc g++ clang valgrind; do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "gcc, g++, clang or valgrind not found: installing them with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq gcc g++ clang valgrind; \
+	else echo "please install gcc, g++, clang and valgrind" >&2; exit 1; fi
 
 deps-go:
 	@if command -v go >/dev/null; then :; \
@@ -77,6 +87,10 @@ test: deps ## The whole Swift test suite
 interop: deps deps-go ## Parley and a Go node of the reference, both ways
 	cd Tests/Interop/go && go vet ./... && go test ./... && go build -o bin/gonode . && go build -o bin/gobpipe ./gobpipe
 	$(SWIFT) run -c release ParleyInterop Tests/Interop/go/bin/gonode Tests/Interop/go/bin/gobpipe
+
+conformance: deps-conformance lib ## Programs in C against a staged install: gcc, clang, g++, valgrind, ASan; NAME=echo for one
+	cd Tests/Interop/go && go build -o bin/gonode .
+	@NAME="$(NAME)" scripts/conformance.sh
 
 asan: deps ## The suite under AddressSanitizer and LeakSanitizer
 	@# Foundation's Process, which starts the tool in its tests, reads past a directory entry.

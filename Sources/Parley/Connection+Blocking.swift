@@ -59,9 +59,12 @@ extension Connection {
     /// Puts back what ``read(upTo:_:)`` returned, in front of what is there.
     package func putBack(_ bytes: ArraySlice<UInt8>) { inbound.withLock { $0.state.putBack(bytes) } }
 
-    /// Closes and waits until it is closed; false when patience ended first.
+    /// Begins to close, and waits until it is closed if it may wait.
+    ///
+    /// - Throws: `timedOut` when patience ends first, `wouldDeadlock` on an event loop's thread.
     package func close(_ patience: Patience) throws(ParleyError) {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
+        if case .none = patience { return }
         while !outbound.withLock({ $0.isEnded }) {
             let deadline = try waiting(patience, "closing the connection to")
             guard outbound.block(in: \.lifeWaiters, until: deadline, unless: { $0.isEnded }) else {
@@ -102,7 +105,9 @@ extension ConnectionStreamWriter {
 extension Connection {
     /// Calls `function` once, on the loop's thread, when a read may get something: bytes, an end, or an error. It may
     /// come for nothing; read again then. For the one reader of this peer, like every read.
-    package func whenReadable(_ function: @escaping @Sendable () -> Void) {
+    ///
+    /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
+    package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
         var waitsSince: UInt?
         do throws(ParleyError) {
             let (result, epoch) = try tryRead(upTo: 1)
@@ -117,17 +122,27 @@ extension Connection {
                 loop.execute(function)
             }
         }
-        if waits != true { loop.execute(function) }
+        if waits != true { try call(function) }
     }
 
     /// Calls `function` once, on the loop's thread, when a send need not wait, or would fail.
-    package func whenWritable(_ function: @escaping @Sendable () -> Void) {
+    ///
+    /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
+    package func whenWritable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
         let highWater = node.options.sendHighWaterBytes
         let waits = outbound.notify(
             in: \.senders,
-            unless: { $0.life.reason != nil || $0.openStream == nil && $0.unwrittenBytes < highWater },
+            // The open stream's own writer is not kept waiting by it.
+            unless: {
+                $0.life.reason != nil
+                    || $0.unwrittenBytes < highWater && ($0.openStream == nil || !$0.awaitsTurn)
+            },
             { [loop] in loop.execute(function) }
         )
-        if !waits { loop.execute(function) }
+        if !waits { try call(function) }
+    }
+
+    private func call(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
+        guard loop.execute(function) else { throw ParleyError(.noSuchPeer, "\(remoteAddress) is gone") }
     }
 }

@@ -53,7 +53,9 @@ extension Connection: Peer {
         let (epoch, needsFlush) = try outbound.withLock { outbound throws(ParleyError) -> (UInt?, Bool) in
             if let reason = outbound.life.reason { throw reason }
             if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
-            guard try isTurn(kind, outbound), outbound.unwrittenBytes < node.options.sendHighWaterBytes else {
+            let isTurn = try isTurn(kind, outbound)
+            guard isTurn, outbound.unwrittenBytes < node.options.sendHighWaterBytes else {
+                outbound.awaitsTurn = !isTurn
                 outbound.counters.waits &+= 1
                 return (outbound.senders.epoch, false)
             }

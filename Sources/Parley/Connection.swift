@@ -82,6 +82,8 @@ public class Connection: @unchecked Sendable {
         var tag: UInt = 0
         var counters = SendCounters()
         var endedAt: Moment?
+        /// The send that was refused last waits for the end of the open stream, not for room.
+        var awaitsTurn = false
         var senders = WaitQueue()
         var lifeWaiters = WaitQueue()
     }

@@ -59,7 +59,8 @@ func connection(_ transport: OpaquePointer?, _ peer: parley_peer) throws(ParleyE
 
 /// Bytes that C lends, copied.
 func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> ArraySlice<UInt8> {
-    guard length > 0 else { return [] }
+    guard length != 0 else { return [] }
+    guard length > 0 else { throw ParleyError(.invalidArgument, "a length above SSIZE_MAX") }
     guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(length) bytes") }
     return [UInt8](UnsafeRawBufferPointer(start: pointer, count: length))[...]
 }
@@ -141,9 +142,9 @@ func blocking<Success: Sendable>(
 ) throws -> Success {
     try checkMayBlock(what)
     let outcome = Outcome<Success>()
-    Task.detached {
-        do { outcome.finish(.success(try await body())) } catch { outcome.finish(.failure(error)) }
-    }
+    // A task lets go of what `body` holds before it has a result: whoever goes on here finds it released.
+    let task = Task.detached { try await body() }
+    Task.detached { outcome.finish(await task.result) }
     _ = outcome.wait()
     return try outcome.get()
 }

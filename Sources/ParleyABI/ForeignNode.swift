@@ -29,7 +29,7 @@ final class ForeignNode: @unchecked Sendable {
             )?
     }
 
-    init(_ foreign: parley_options) throws(ParleyError) {
+    init(_ foreign: parley_options, _ options: TransportOptions) {
         callbacks = Callbacks(
             userdata: foreign.userdata,
             destroyUserdata: foreign.destroy_userdata,
@@ -38,11 +38,15 @@ final class ForeignNode: @unchecked Sendable {
             onRPCs: foreign.on_rpcs
         )
         log = ForeignLog(foreign)
-        var options = try TransportOptions(foreign)
+        var options = options
         if let log { options.logger = log.makeLogger() }
         if let handshake = foreign.handshake {
             let call = Foreign((handshake, foreign.userdata))
-            options.handshake = { [unowned self] peer in try await greet(peer, call) }
+            // Weak: a connection that came at the very end is greeted when there is nobody left to do it.
+            options.handshake = { [weak self] peer in
+                guard let self else { throw ParleyError(.closed, "the transport is closed") }
+                try await greet(peer, call)
+            }
         }
         transport = TCPTransport(options, observer: self)
     }
@@ -58,14 +62,23 @@ final class ForeignNode: @unchecked Sendable {
         >
     ) async throws {
         guard let connection = peer as? Connection else { return }
-        let result = await withUnsafeContinuation { continuation in
-            let isRunning = workers.run { [self] in
-                let (handshake, userdata) = call.value
-                continuation.resume(returning: handshake(handle(self), connection.number, userdata))
-            }
-            if !isRunning { continuation.resume(returning: PARLEY_EMFILE.rawValue) }
+        let result: Result<Int32, ParleyError> = await withUnsafeContinuation { continuation in
+            do throws(ParleyError) {
+                try workers.run { [self] in
+                    // It may have had to wait for a thread, and its end may have been told meanwhile.
+                    guard transport.node.isHandshaking(connection.number) else {
+                        return continuation.resume(
+                            returning: .failure(ParleyError(.closed, "\(connection) is gone"))
+                        )
+                    }
+                    let (handshake, userdata) = call.value
+                    let code = handshake(handle(self), connection.number, userdata)
+                    continuation.resume(returning: .success(code))
+                }
+            } catch { continuation.resume(returning: .failure(error)) }
         }
-        if result < 0 { throw ForeignFailure(code: result) }
+        let code = try result.get()
+        if code < 0 { throw ForeignFailure(code: code) }
     }
 
     /// Closes everything; afterwards no callback is called any more.
@@ -77,7 +90,7 @@ final class ForeignNode: @unchecked Sendable {
             )
         }
         try blocking("closing the transport") { [self] in await transport.close() }
-        workers.waitUntilIdle()
+        workers.stop()
     }
 
     /// Behind ``close()``: the program's data goes.

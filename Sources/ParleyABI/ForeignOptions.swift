@@ -44,6 +44,9 @@ extension TransportOptions {
         }
         if let timeout = try timeout(foreign.close_timeout_ms, "close_timeout_ms") { closeTimeout = timeout }
         keepAlive = try KeepAlive(foreign)
+        guard foreign.log_level.rawValue <= PARLEY_LOG_CRITICAL.rawValue else {
+            throw ParleyError(.invalidArgument, "there is no log level \(foreign.log_level.rawValue)")
+        }
     }
 
     private mutating func set(

@@ -16,10 +16,10 @@ public func parley_dial(
         let peer = try place(peer)
         peer.pointee = 0
         let address = try text(address, "an address")
-        try checkMayBlock("dialing \(address)")
         guard case .until(let deadline) = try Patience(milliseconds: timeout_ms) else {
             throw ParleyError(.wouldBlock, "dialing \(address) would have to wait")
         }
+        try checkMayBlock("dialing \(address)")
         let outcome = Outcome<UInt64>()
         let cancel = try node.transport.dial(address) { outcome.finish($0.map(\.number)) }
         if !outcome.wait(until: deadline) {

@@ -52,7 +52,6 @@ private func consume(
     }
     guard capacity > 0 else { throw ParleyError(.invalidArgument, "room for \(capacity) RPCs") }
     let patience = try Patience(milliseconds: timeout_ms)
-    if case .until = patience { try checkMayBlock("waiting for a message") }
     guard let rpcs = try node.transport.inbox.next(atMost: capacity, patience) else {
         throw ParleyError(.closed, "the transport is closed, and everything was consumed")
     }

@@ -94,6 +94,6 @@ public func parley_when_writable(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        connection.whenWritable(try calling(function, argument, transport, peer))
+        try connection.whenWritable(try calling(function, argument, transport, peer))
     }
 }

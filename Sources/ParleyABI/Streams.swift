@@ -139,7 +139,7 @@ public func parley_when_readable(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        connection.whenReadable(try calling(function, argument, transport, peer))
+        try connection.whenReadable(try calling(function, argument, transport, peer))
     }
 }
 

@@ -12,8 +12,10 @@ public func parley_create(
     status {
         let foreign = try parley_options(options)
         do {
+            // Whatever fails behind this, the decoder's data has an owner who gives it back.
+            let options = try TransportOptions(foreign)
             let out = try place(out)
-            out.pointee = retainedHandle(try ForeignNode(foreign))
+            out.pointee = retainedHandle(ForeignNode(foreign, options))
         } catch {
             foreign.destroy_userdata?(foreign.userdata)
             throw error

@@ -14,6 +14,7 @@ final class Workers: Sendable {
     private struct State {
         var waiting: [@Sendable () -> Void] = []
         var threads = 0
+        var isStopped = false
         var idleParkers: [ThreadParker] = []
     }
 
@@ -21,27 +22,25 @@ final class Workers: Sendable {
 
     private let state = Lock(State())
 
-    /// Runs `work` on a thread where blocking does no harm; false when the system has no thread left.
-    func run(_ work: @escaping @Sendable () -> Void) -> Bool {
-        let needsThread = state.withLock { state in
+    /// Runs `work` on a thread where blocking does no harm.
+    ///
+    /// - Throws: `tooManyOpenFiles` when the system has no thread left, `closed` behind ``stop()``.
+    func run(_ work: @escaping @Sendable () -> Void) throws(ParleyError) {
+        try state.withLock { state throws(ParleyError) in
+            guard !state.isStopped else { throw ParleyError(.closed, "the transport is closed") }
+            if state.threads < Self.maxThreads, startThread() { state.threads += 1 }
+            // Without a new one, those there are come to it.
+            guard state.threads > 0 else {
+                throw ParleyError(.tooManyOpenFiles, "the system has no thread left for a handshake")
+            }
             state.waiting.append(work)
-            guard state.threads < Self.maxThreads else { return false }
-            state.threads += 1
-            return true
-        }
-        guard needsThread, !startThread() else { return true }
-        return state.withLock { state in
-            state.threads -= 1
-            // Other threads will come to it, if there are any.
-            if state.threads > 0 { return true }
-            state.waiting.removeAll()
-            return false
         }
     }
 
-    /// Blocks until nothing runs and nothing waits.
-    func waitUntilIdle() {
+    /// Refuses more work, and blocks until nothing runs and nothing waits. Idempotent.
+    func stop() {
         let parker: ThreadParker? = state.withLock { state in
+            state.isStopped = true
             guard state.threads > 0 else { return nil }
             let parker = ThreadParker()
             state.idleParkers.append(parker)

@@ -213,6 +213,15 @@ static inline parley_peer await_peers(parley_transport *transport, size_t count)
     return count ? peers[count - 1] : PARLEY_NO_PEER;
 }
 
+static inline void passed_by(void *argument) { event_add((event *)argument, 1); }
+
+/* Waits until the callback that the loop is in, if any, has returned: a number is good until then. */
+static inline void await_callbacks(parley_transport *node) {
+    event passed = EVENT_INIT;
+    CHECK_OK(parley_post(node, passed_by, &passed));
+    CHECK_REACHES(&passed, 1);
+}
+
 /* Two nodes that are connected, and what each calls the other. */
 typedef struct pair {
     parley_transport *server, *client;

@@ -41,6 +41,8 @@ package final class EventLoop: @unchecked Sendable {
 
     private let handles: Handles
     private var isStopping = false
+    /// Nothing is taken in any more, also from the loop's own thread.
+    private var isShut = false
     private var local: [Submission] = []
     private var endOfTurn: [any EndOfTurn] = []
     /// Emptied arrays whose space the next ones use.
@@ -122,6 +124,7 @@ extension EventLoop {
 
     func submit(_ submission: Submission) -> Bool {
         if isCurrent {
+            guard !isShut else { return false }
             local.append(submission)
             return true
         }
@@ -257,6 +260,10 @@ extension EventLoop {
     /// Refuses further submissions, runs those that made it, and closes the loop's own handles.
     private func shutDoor() {
         door.withLock { $0.phase = .stopping }
+        isShut = true
+        var last: [Submission] = []
+        swap(&local, &last)
+        run(&last)
         wokenUp()
         handles.close()
     }

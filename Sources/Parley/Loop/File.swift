@@ -22,7 +22,8 @@ final class File: Sendable {
 
     /// Opens a regular file for reading.
     static func reading(_ path: String) throws(ParleyError) -> File {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        // Without O_NONBLOCK opening a fifo would wait for a writer. To a regular file it means nothing.
+        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .file("open", path) }
         let file = File(path: path, descriptor: descriptor)
         guard try file.status().st_mode & S_IFMT == S_IFREG else {

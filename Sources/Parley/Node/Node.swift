@@ -76,6 +76,11 @@ package final class Node: @unchecked Sendable {
         state.withLock { $0.connections.look(number, \.connection) }
     }
 
+    /// Whether the handshake with that connection is still of use.
+    package func isHandshaking(_ number: UInt64) -> Bool {
+        state.withLock { $0.connections[number]?.stage == .handshaking }
+    }
+
     /// Throws once ``close()`` was called.
     func checkOpen() throws(ParleyError) {
         guard state.withLock({ $0.closing == nil }) else {

@@ -1,0 +1,195 @@
+/* Nobody grows without bound: sends wait above the high water mark, and peers are held back while the inbox is full. */
+#include "check.h"
+
+static uint8_t piece[16384];
+
+typedef struct waiting {
+    parley_transport *node;
+    parley_peer peer;
+    event writable, done;
+    int code;
+} waiting;
+
+static void writable(parley_transport *transport, parley_peer peer, void *argument) {
+    (void)transport;
+    (void)peer;
+    event_add(&((waiting *)argument)->writable, 1);
+}
+
+static void *send_one(void *argument) {
+    waiting *it = (waiting *)argument;
+    it->code = parley_send_message(it->node, it->peer, piece, sizeof piece, PARLEY_FOREVER);
+    event_add(&it->done, 1);
+    return NULL;
+}
+
+/* Sends until nothing more is taken; how many there were. */
+static int send_until_full(parley_transport *node, parley_peer peer) {
+    int code, sent = 0, stuck = 0;
+    while (stuck < 20) {
+        code = parley_send_message(node, peer, piece, sizeof piece, 0);
+        if (code == PARLEY_OK) {
+            sent += 1;
+            stuck = 0;
+        } else {
+            /* The kernel's buffers may take some more. */
+            CHECK_CODE(code, PARLEY_EAGAIN);
+            stuck += 1;
+            sleep_ms(5);
+        }
+    }
+    return sent;
+}
+
+static void above_high_water(void) {
+    parley_options options = loopback();
+    waiting it = {NULL, PARLEY_NO_PEER, EVENT_INIT, EVENT_INIT, 0};
+    pthread_t sender;
+    parley_stream *stream = NULL;
+    parley_rpc rpc;
+    pair pair;
+    int sent, received, index;
+    double begun;
+    options.send_high_water_bytes = 100000;
+    options.send_low_water_bytes = 20000;
+    options.inbox_capacity = 8;
+    pair = connected(&options, &options);
+    it.node = pair.client;
+    it.peer = pair.to_server;
+    sent = send_until_full(pair.client, pair.to_server);
+    CHECK(sent > 8);
+    begun = now_ms();
+    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "x", 1, 50), PARLEY_ETIMEDOUT);
+    CHECK(now_ms() - begun >= 50);
+    CHECK_CODE(parley_send(pair.client, pair.to_server, "x", 1, 0), PARLEY_EAGAIN);
+    CHECK_CODE(parley_stream_open(pair.client, pair.to_server, NULL, 0, 20, &stream), PARLEY_ETIMEDOUT);
+    CHECK_INT(parley_broadcast(pair.client, "x", 1), 0);
+    /* A deadline ends a send that waits for ever. */
+    sender = start_thread(send_one, &it);
+    CHECK_OK(parley_set_write_deadline(pair.client, pair.to_server, 50));
+    join(sender);
+    CHECK_CODE(it.code, PARLEY_ETIMEDOUT);
+    CHECK_OK(parley_set_write_deadline(pair.client, pair.to_server, PARLEY_FOREVER));
+
+    CHECK_OK(parley_when_writable(pair.client, pair.to_server, writable, &it));
+    sender = start_thread(send_one, &it);
+    /* The inbox holds what it may, and no more. */
+    for (received = 0; received < sent; received++) {
+        CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+        CHECK_INT(rpc.length, sizeof piece);
+        parley_rpc_release(&rpc);
+    }
+    CHECK_REACHES(&it.writable, 1);
+    join(sender);
+    CHECK_OK(it.code);
+    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    parley_rpc_release(&rpc);
+    /* What was refused was not accepted in part. */
+    CHECK_CODE(parley_consume(pair.server, &rpc, 20), PARLEY_ETIMEDOUT);
+    /* Once: whatever comes later. */
+    CHECK_INT(event_count(&it.writable), 1);
+
+    /* Somebody waits to send, and the other side goes. */
+    for (index = 0; index < 2; index++) send_until_full(pair.client, pair.to_server);
+    sender = start_thread(send_one, &it);
+    CHECK_OK(parley_when_writable(pair.client, pair.to_server, writable, &it));
+    CHECK_OK(parley_free(pair.server));
+    join(sender);
+    CHECK(it.code == PARLEY_EOF || it.code == PARLEY_ECONNRESET || it.code == PARLEY_ENOPEER);
+    CHECK_REACHES(&it.writable, 2);
+    CHECK_OK(parley_free(pair.client));
+}
+
+/* How many RPCs, or bytes of them, are taken in while nobody consumes. */
+static void inbox(size_t capacity, size_t capacity_bytes) {
+    parley_options server = loopback(), client = loopback();
+    parley_rpc rpcs[64];
+    pair pair;
+    int sent, received = 0, count;
+    server.inbox_capacity = capacity;
+    server.inbox_capacity_bytes = capacity_bytes;
+    client.send_high_water_bytes = 16384;
+    pair = connected(&server, &client);
+    sent = send_until_full(pair.client, pair.to_server);
+    CHECK(sent > 64);
+    count = parley_consume_batch(pair.server, rpcs, 64, PATIENCE_MS);
+    CHECK(count >= 1);
+    if (capacity) CHECK(count <= (int)capacity);
+    /* One may exceed it. */
+    if (capacity_bytes) CHECK((size_t)count * sizeof piece <= capacity_bytes + sizeof piece);
+    for (;;) {
+        int index;
+        for (index = 0; index < count; index++) parley_rpc_release(&rpcs[index]);
+        received += count;
+        if (received == sent) break;
+        count = parley_consume_batch(pair.server, rpcs, 64, PATIENCE_MS);
+        CHECK(count > 0);
+    }
+    CHECK_CODE(parley_consume_batch(pair.server, rpcs, 64, 0), PARLEY_EAGAIN);
+    free_pair(pair);
+}
+
+/* A peer that is held back does not hold back the others' ends, nor closing. */
+static void closing_while_full(void) {
+    parley_options options = loopback();
+    pair pair;
+    double begun;
+    options.inbox_capacity = 2;
+    options.close_timeout_ms = 200;
+    pair = connected(&options, &options);
+    send_until_full(pair.client, pair.to_server);
+    begun = now_ms();
+    CHECK_OK(parley_free(pair.client)); /* cannot write everything out: close_timeout_ms ends it */
+    CHECK(now_ms() - begun < 10000);
+    CHECK_OK(parley_free(pair.server));
+}
+
+/* A stream's reader that takes nothing holds its sender back. */
+static void slow_stream_reader(void) {
+    parley_options options = loopback();
+    parley_stream *stream;
+    parley_rpc rpc;
+    pair pair;
+    uint64_t sent = 0, read = 0;
+    int stuck = 0;
+    options.send_high_water_bytes = 50000;
+    pair = connected(&options, &options);
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, 0, &stream));
+    while (stuck < 10) {
+        int code = parley_stream_write(stream, piece, sizeof piece, 5);
+        if (code == PARLEY_OK) {
+            sent += sizeof piece;
+            stuck = 0;
+        } else {
+            CHECK_CODE(code, PARLEY_ETIMEDOUT);
+            stuck += 1;
+        }
+    }
+    CHECK_OK(parley_stream_finish(stream)); /* never waits */
+    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    parley_rpc_release(&rpc);
+    for (;;) {
+        static uint8_t buffer[100000];
+        int64_t count = parley_read(pair.server, pair.to_client, buffer, sizeof buffer, PATIENCE_MS);
+        CHECK(count >= 0);
+        if (count == 0) break;
+        read += (uint64_t)count;
+    }
+    CHECK_INT(read, sent);
+    free_pair(pair);
+}
+
+int main(void) {
+    begin(60);
+    trying("above the high water mark");
+    above_high_water();
+    trying("an inbox of 16 RPCs");
+    inbox(16, 0);
+    trying("an inbox of 100,000 bytes");
+    inbox(0, 100000);
+    trying("closing while everything is full");
+    closing_while_full();
+    trying("a slow reader of a stream");
+    slow_stream_reader();
+    return 0;
+}

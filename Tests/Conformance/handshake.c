@@ -1,0 +1,314 @@
+/* The handshake: on a worker thread, where it may block on reads and sends, on both sides at once. */
+#include "check.h"
+
+typedef struct script {
+    const char *says, *expects;
+    int refuses_with;
+    event begun, ended, disconnects;
+    event *gate; /* waits for it before it returns */
+    int reason;
+    char message[256];
+} script;
+
+static const script no_script = {NULL, NULL, 0, EVENT_INIT, EVENT_INIT, EVENT_INIT, NULL, 0, ""};
+
+static int greet(parley_transport *transport, parley_peer peer, void *userdata) {
+    script *it = (script *)userdata;
+    char heard[64];
+    parley_peer peers[64];
+    size_t index, count;
+    int code = PARLEY_OK;
+    event_add(&it->begun, 1);
+    /* The peer can be used, but is not one of the greeted. */
+    for (index = 0, count = parley_peers(transport, peers, 64); index < count; index++) CHECK(peers[index] != peer);
+    CHECK(parley_peer_remote_address(transport, peer, heard, sizeof heard) > 0);
+    if (it->says != NULL) code = parley_send(transport, peer, it->says, strlen(it->says), PARLEY_FOREVER);
+    if (code == PARLEY_OK && it->expects != NULL) {
+        code = parley_read_exactly(transport, peer, heard, strlen(it->expects), PARLEY_FOREVER);
+        if (code == PARLEY_OK && memcmp(heard, it->expects, strlen(it->expects)) != 0) code = it->refuses_with;
+    } else if (code == PARLEY_OK) {
+        code = it->refuses_with;
+    }
+    if (it->gate != NULL) CHECK(event_reaches(it->gate, 1, PATIENCE_MS));
+    event_add(&it->ended, 1);
+    return code;
+}
+
+static void gone(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    script *it = (script *)userdata;
+    (void)transport;
+    (void)peer;
+    it->reason = reason;
+    snprintf(it->message, sizeof it->message, "%s", message);
+    event_add(&it->disconnects, 1);
+}
+
+static parley_options following(script *script) {
+    parley_options options = loopback();
+    options.userdata = script;
+    options.handshake = greet;
+    options.on_disconnect = gone;
+    return options;
+}
+
+/* Both say who they are and read who the other one is; what comes behind is for the decoder. */
+static void both_sides(void) {
+    script of_server = no_script, of_client = no_script;
+    parley_options server = following(&of_server), client = following(&of_client);
+    pair pair;
+    parley_rpc rpc;
+    of_server.says = of_client.expects = "I am the server";
+    of_client.says = of_server.expects = "I am the client";
+    pair = connected(&server, &client);
+    CHECK_INT(event_count(&of_server.ended), 1);
+    CHECK_INT(event_count(&of_client.ended), 1);
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "a message", 9, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK(rpc.length == 9 && memcmp(rpc.payload, "a message", 9) == 0);
+    parley_rpc_release(&rpc);
+    free_pair(pair);
+    CHECK_INT(event_count(&of_server.disconnects), 1);
+    CHECK_INT(event_count(&of_client.disconnects), 1);
+}
+
+/* Greeting, message and the end of the connection in one segment: nothing is lost, nothing is taken twice. */
+static void all_in_one_segment(void) {
+    script of_server = no_script;
+    parley_options options = following(&of_server);
+    parley_transport *node;
+    parley_rpc rpc;
+    int socket_fd;
+    of_server.expects = "hello";
+    options.codec = PARLEY_CODEC_FRAMED;
+    node = listening(&options);
+    socket_fd = raw_dial(node);
+    raw_send(socket_fd, "hello\1\0\0\0\3abc\1\0\0\0\0", 18);
+    close(socket_fd);
+    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK(rpc.length == 3 && memcmp(rpc.payload, "abc", 3) == 0);
+    parley_rpc_release(&rpc);
+    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_INT(rpc.length, 0);
+    parley_rpc_release(&rpc);
+    CHECK_REACHES(&of_server.disconnects, 1);
+    CHECK_CODE(of_server.reason, PARLEY_EOF);
+    CHECK_OK(parley_free(node));
+}
+
+/* A code of the program's own reaches its dialer, and on_disconnect says that the handshake failed. */
+static void refusals(void) {
+    const int codes[] = {-1001, -4711, INT_MIN, PARLEY_EACCES};
+    size_t index;
+    for (index = 0; index < 4; index++) {
+        script of_client = no_script;
+        parley_options server = loopback(), client = following(&of_client);
+        parley_transport *listener = listening(&server), *dialer;
+        parley_peer peer = 77;
+        char address[64];
+        of_client.refuses_with = codes[index];
+        dialer = create(&client);
+        parley_address(listener, address, sizeof address);
+        CHECK_CODE(parley_dial(dialer, address, PATIENCE_MS, &peer), codes[index]);
+        CHECK(peer == PARLEY_NO_PEER);
+        CHECK_REACHES(&of_client.disconnects, 1);
+        CHECK_CODE(of_client.reason, PARLEY_EHANDSHAKE);
+        CHECK_OK(parley_free(dialer));
+        CHECK_OK(parley_free(listener));
+        CHECK_INT(event_count(&of_client.disconnects), 1);
+    }
+}
+
+/* The acceptor refuses: the dialer, whose own handshake waits for an answer, sees the connection end. */
+static void refused_by_the_other_side(void) {
+    script of_server = no_script, of_client = no_script;
+    parley_options server = following(&of_server), client = following(&of_client);
+    parley_transport *listener, *dialer;
+    parley_peer peer;
+    char address[64];
+    of_server.expects = "password";
+    of_server.refuses_with = -1001;
+    of_client.says = "letmein!";
+    of_client.expects = "welcome";
+    listener = listening(&server);
+    dialer = create(&client);
+    parley_address(listener, address, sizeof address);
+    CHECK_CODE(parley_dial(dialer, address, PATIENCE_MS, &peer), PARLEY_EOF);
+    CHECK_REACHES(&of_server.disconnects, 1);
+    CHECK_CODE(of_server.reason, PARLEY_EHANDSHAKE);
+    CHECK_CONTAINS(of_server.message, "-1001");
+    CHECK_INT(parley_peers(listener, NULL, 0), 0);
+    CHECK_OK(parley_free(dialer));
+    CHECK_OK(parley_free(listener));
+}
+
+/* Nobody answers: the transport's limit ends it, or the dial's own. */
+static void timeouts(void) {
+    script of_server = no_script, of_client = no_script;
+    parley_options server = following(&of_server), client = following(&of_client);
+    parley_transport *listener, *dialer;
+    parley_peer peer;
+    char address[64];
+    double begun;
+    int socket_fd;
+    of_server.expects = "never comes";
+    of_client.expects = "never comes";
+    server.handshake_timeout_ms = 100;
+    listener = listening(&server);
+    parley_address(listener, address, sizeof address);
+    socket_fd = raw_dial(listener);
+    CHECK_REACHES(&of_server.disconnects, 1);
+    CHECK_CODE(of_server.reason, PARLEY_ETIMEDOUT);
+    CHECK_REACHES(&of_server.ended, 1);
+    close(socket_fd);
+    CHECK_OK(parley_free(listener));
+
+    server = loopback();
+    listener = listening(&server);
+    parley_address(listener, address, sizeof address);
+    client.handshake_timeout_ms = PARLEY_FOREVER;
+    dialer = create(&client);
+    begun = now_ms();
+    CHECK_CODE(parley_dial(dialer, address, 150, &peer), PARLEY_ETIMEDOUT);
+    CHECK(now_ms() - begun >= 150);
+    CHECK_REACHES(&of_client.ended, 1);
+    CHECK_OK(parley_free(dialer));
+    CHECK_OK(parley_free(listener));
+}
+
+/* A handshake that takes its time does not keep other peers waiting, nor the loop. */
+static void many_at_once(void) {
+    enum { peers = 40 };
+    script of_server = no_script, of_client = no_script;
+    parley_options server = following(&of_server), client = following(&of_client);
+    parley_transport *listener, *dialer;
+    event gate = EVENT_INIT;
+    parley_peer peer;
+    int index, sockets[peers];
+    of_server.gate = &gate;
+    listener = listening(&server);
+    for (index = 0; index < peers; index++) sockets[index] = raw_dial(listener);
+    CHECK_REACHES(&of_server.begun, peers);
+    CHECK_INT(event_count(&of_server.ended), 0);
+    dialer = create(&client);
+    event_add(&gate, 1);
+    peer = dial(dialer, listener);
+    CHECK(peer != PARLEY_NO_PEER);
+    await_peers(listener, peers + 1);
+    for (index = 0; index < peers; index++) close(sockets[index]);
+    CHECK_OK(parley_free(dialer));
+    await_peers(listener, 0);
+    CHECK_OK(parley_free(listener));
+    CHECK_INT(event_count(&of_server.disconnects), peers + 1);
+}
+
+/* A handshake never begins, for a peer whose end was told. */
+static struct {
+    event called;
+    parley_peer gone[512];
+    int gone_count;
+    pthread_mutex_t lock;
+    event gate;
+} late = {EVENT_INIT, {0}, 0, PTHREAD_MUTEX_INITIALIZER, EVENT_INIT};
+
+static int begin_late(parley_transport *transport, parley_peer peer, void *userdata) {
+    int index;
+    (void)transport;
+    (void)userdata;
+    pthread_mutex_lock(&late.lock);
+    for (index = 0; index < late.gone_count; index++) CHECK(late.gone[index] != peer);
+    pthread_mutex_unlock(&late.lock);
+    event_add(&late.called, 1);
+    CHECK_REACHES(&late.gate, 1);
+    return PARLEY_OK;
+}
+
+static void gone_early(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    (void)transport;
+    (void)reason;
+    (void)message;
+    (void)userdata;
+    pthread_mutex_lock(&late.lock);
+    CHECK(late.gone_count < 512);
+    late.gone[late.gone_count++] = peer;
+    pthread_mutex_unlock(&late.lock);
+}
+
+static int gone_so_far(void) {
+    int count;
+    pthread_mutex_lock(&late.lock);
+    count = late.gone_count;
+    pthread_mutex_unlock(&late.lock);
+    return count;
+}
+
+static void more_than_there_are_workers(void) {
+    enum { peers = 100 };
+    parley_options options = loopback();
+    parley_transport *node;
+    int index, sockets[peers];
+    double end;
+    options.handshake = begin_late;
+    options.on_disconnect = gone_early;
+    options.handshake_timeout_ms = 300;
+    node = listening(&options);
+    for (index = 0; index < peers; index++) sockets[index] = raw_dial(node);
+    /* All of them time out, those whose handshake hangs and those that still wait for a thread. */
+    for (end = now_ms() + PATIENCE_MS; gone_so_far() < peers;) {
+        CHECK(now_ms() < end);
+        sleep_ms(5);
+    }
+    event_add(&late.gate, 1);
+    CHECK_OK(parley_free(node));
+    for (index = 0; index < peers; index++) close(sockets[index]);
+    CHECK(event_count(&late.called) < peers);
+}
+
+/* The peer goes while its handshake works on something else; that hears of it with the next call. */
+static int goes_away(parley_transport *transport, parley_peer peer, void *userdata) {
+    event *gate = (event *)userdata;
+    uint8_t byte;
+    int code;
+    event_add(gate, 1);
+    CHECK_REACHES(gate, 2);
+    /* The first read may still find the end itself. */
+    code = parley_read_exactly(transport, peer, &byte, 1, PARLEY_FOREVER);
+    CHECK(code == PARLEY_EOF || code == PARLEY_ECONNRESET || code == PARLEY_ENOPEER);
+    event_add(gate, 10);
+    return code;
+}
+
+static void peer_goes_meanwhile(void) {
+    event gate = EVENT_INIT;
+    parley_options options = loopback();
+    parley_transport *node;
+    int socket_fd;
+    options.handshake = goes_away;
+    options.userdata = &gate;
+    node = listening(&options);
+    socket_fd = raw_dial(node);
+    CHECK_REACHES(&gate, 1);
+    raw_reset(socket_fd);
+    event_add(&gate, 1);
+    CHECK_REACHES(&gate, 12);
+    CHECK_OK(parley_free(node));
+}
+
+int main(void) {
+    begin(60);
+    trying("both sides");
+    both_sides();
+    all_in_one_segment();
+    trying("refusals");
+    refusals();
+    refused_by_the_other_side();
+    trying("timeouts");
+    timeouts();
+    trying("many at once");
+    many_at_once();
+    trying("more than there are workers");
+    more_than_there_are_workers();
+    trying("the peer goes meanwhile");
+    peer_goes_meanwhile();
+    return 0;
+}

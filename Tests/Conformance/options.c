@@ -1,0 +1,195 @@
+/* Options: what is refused, what an older program's struct means, and that defaults work as they are. */
+#include "check.h"
+
+#include <stddef.h>
+
+static event destroyed = EVENT_INIT;
+
+static void destroy(void *userdata) {
+    CHECK(userdata == &destroyed);
+    event_add(&destroyed, 1);
+}
+
+static void refuses(parley_options options, const char *name) {
+    parley_transport *node = NULL;
+    long before = event_count(&destroyed);
+    options.userdata = &destroyed;
+    options.destroy_userdata = destroy;
+    CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), name);
+    CHECK(node == NULL);
+    /* Once, also where nothing came of it. */
+    CHECK_INT(event_count(&destroyed), before + 1);
+}
+
+static void bad_values(void) {
+    const parley_options good = PARLEY_OPTIONS_INIT;
+    parley_options options;
+    options = good, options.codec = (parley_codec)4, refuses(options, "codec");
+    options = good, options.codec = (parley_codec)-1, refuses(options, "codec");
+    options = good, options.log_level = (parley_log_level)7, refuses(options, "log level");
+    options = good, options.codec = PARLEY_CODEC_FRAMED, options.max_message_bytes = (size_t)UINT32_MAX + 1;
+    refuses(options, "max_message_bytes");
+    options = good, options.inbox_capacity = SIZE_MAX, refuses(options, "inbox_capacity");
+    options = good, options.inbox_capacity_bytes = SIZE_MAX, refuses(options, "inbox_capacity_bytes");
+    options = good, options.send_high_water_bytes = SIZE_MAX, refuses(options, "send_high_water_bytes");
+    options = good, options.send_low_water_bytes = SIZE_MAX, refuses(options, "send_low_water_bytes");
+    options = good, options.dial_timeout_ms = -2, refuses(options, "dial_timeout_ms");
+    options = good, options.handshake_timeout_ms = INT_MIN, refuses(options, "handshake_timeout_ms");
+    options = good, options.stream_idle_timeout_ms = -2, refuses(options, "stream_idle_timeout_ms");
+    options = good, options.close_timeout_ms = -2, refuses(options, "close_timeout_ms");
+    options = good, options.keepalive_idle_s = -2, refuses(options, "keep");
+    options = good, options.keepalive_interval_s = -1, refuses(options, "keep");
+    options = good, options.keepalive_count = -1, refuses(options, "keep");
+    /* Nowhere to put the result. */
+    options = good, options.userdata = &destroyed, options.destroy_userdata = destroy;
+    CHECK_CODE(parley_create(&options, NULL), PARLEY_EINVAL);
+    CHECK_CODE(parley_create(NULL, NULL), PARLEY_EINVAL);
+    /* A size of 0 is a struct that was not initialised: nothing in it is believed. */
+    long before = event_count(&destroyed);
+    parley_transport *node = NULL;
+    options.size = 0;
+    CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "PARLEY_OPTIONS_INIT");
+    CHECK_INT(event_count(&destroyed), before);
+}
+
+/* Everything at the most that it may be. */
+static void extremes(void) {
+    parley_options options = loopback();
+    options.max_message_bytes = UINT32_MAX;
+    options.inbox_capacity = PTRDIFF_MAX;
+    options.inbox_capacity_bytes = PTRDIFF_MAX;
+    options.send_high_water_bytes = PTRDIFF_MAX;
+    options.send_low_water_bytes = PTRDIFF_MAX;
+    options.dial_timeout_ms = options.handshake_timeout_ms = INT_MAX;
+    options.stream_idle_timeout_ms = options.close_timeout_ms = PARLEY_FOREVER;
+    options.keepalive_idle_s = 32767;
+    options.keepalive_interval_s = 32767;
+    options.keepalive_count = 127;
+    free_pair(connected(&options, &options));
+
+    /* And at the least. */
+    options = loopback();
+    options.max_message_bytes = options.inbox_capacity = options.inbox_capacity_bytes = 1;
+    options.send_high_water_bytes = options.send_low_water_bytes = 1;
+    options.dial_timeout_ms = PARLEY_FOREVER;
+    options.handshake_timeout_ms = PARLEY_FOREVER;
+    options.keepalive_idle_s = -1;
+    pair pair = connected(&options, &options);
+    parley_rpc rpc;
+    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "ab", 2, PATIENCE_MS), PARLEY_EMSGSIZE);
+    for (int index = 0; index < 10; index++) {
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, "a", 1, PATIENCE_MS));
+        if (index % 2) continue;
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, "", 0, PATIENCE_MS));
+    }
+    for (int index = 0; index < 15; index++) {
+        CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+        parley_rpc_release(&rpc);
+    }
+    free_pair(pair);
+}
+
+/* A program that was built against a header with fewer fields; what lies behind its struct is not read. */
+static void older_struct(void) {
+    const size_t sizes[] = {sizeof(size_t), offsetof(parley_options, codec), offsetof(parley_options, userdata),
+                            offsetof(parley_options, inbox_capacity), offsetof(parley_options, keepalive_count)};
+    for (size_t index = 0; index < 5; index++) {
+        parley_options options;
+        parley_transport *node = NULL;
+        char address[64];
+        /* Exactly so large, so that a read beyond it is found. */
+        void *old = malloc(sizes[index]);
+        memset(&options, 0xff, sizeof options);
+        options.size = sizes[index];
+        if (sizes[index] > offsetof(parley_options, listen_address)) {
+            const parley_options init = PARLEY_OPTIONS_INIT;
+            memcpy(&options, &init, sizes[index]);
+            options.size = sizes[index];
+            options.listen_address = "127.0.0.1:0";
+        }
+        memcpy(old, &options, sizes[index]);
+        CHECK_OK(parley_create((const parley_options *)old, &node));
+        free(old);
+        CHECK(parley_address(node, address, sizeof address) > 0);
+        CHECK(strcmp(address, index == 0 ? ":0" : "127.0.0.1:0") == 0);
+        CHECK_OK(parley_listen(node));
+        CHECK_OK(parley_free(node));
+    }
+}
+
+/* A program that was built against a header with more fields. */
+static void newer_struct(void) {
+    struct {
+        parley_options known;
+        char unknown[64];
+    } options;
+    const parley_options init = PARLEY_OPTIONS_INIT;
+    parley_transport *node = NULL;
+    memset(&options, 0, sizeof options);
+    options.known = init;
+    options.known.size = sizeof options;
+    CHECK_OK(parley_create(&options.known, &node));
+    CHECK_OK(parley_free(node));
+}
+
+/* The struct and its texts are copied. */
+static void copied(void) {
+    parley_transport *node;
+    char text[] = "127.0.0.1:0", address[64];
+    parley_options options = loopback();
+    options.listen_address = text;
+    node = create(&options);
+    memset(text, 'x', sizeof text);
+    memset(&options, 0xee, sizeof options);
+    CHECK_OK(parley_listen(node));
+    CHECK_CONTAINS((parley_address(node, address, sizeof address), address), "127.0.0.1:");
+    CHECK_OK(parley_free(node));
+}
+
+static void defaults(void) {
+    parley_transport *server = create(NULL), *client = create(NULL);
+    char address[64], dialed[80];
+    parley_peer peer;
+    parley_rpc rpc;
+    CHECK_INT(parley_address(server, address, sizeof address), 2);
+    CHECK(strcmp(address, ":0") == 0);
+    CHECK_OK(parley_listen(server));
+    CHECK(parley_address(server, address, sizeof address) > 2);
+    CHECK(address[0] == ':' && atoi(address + 1) > 0);
+    /* ":port" means this host, IPv6 or IPv4. */
+    CHECK_OK(parley_dial(client, address, PATIENCE_MS, &peer));
+    snprintf(dialed, sizeof dialed, "127.0.0.1%s", address);
+    CHECK_OK(parley_dial(client, dialed, PATIENCE_MS, &peer));
+    CHECK_OK(parley_send_message(client, peer, "x", 1, PATIENCE_MS));
+    CHECK_OK(parley_consume(server, &rpc, PATIENCE_MS));
+    parley_rpc_release(&rpc);
+    CHECK_OK(parley_free(client));
+    CHECK_OK(parley_free(server));
+}
+
+static void versions(void) {
+    char text[32];
+    CHECK_INT(parley_version(), PARLEY_VERSION);
+    snprintf(text, sizeof text, "%d.%d.%d", PARLEY_VERSION_MAJOR, PARLEY_VERSION_MINOR, PARLEY_VERSION_PATCH);
+    CHECK(strcmp(parley_version_string(), text) == 0);
+}
+
+int main(void) {
+    begin(60);
+    trying("versions");
+    versions();
+    trying("bad values");
+    bad_values();
+    trying("extremes");
+    extremes();
+    trying("older and newer structs");
+    older_struct();
+    newer_struct();
+    trying("copied");
+    copied();
+    trying("defaults");
+    defaults();
+    return 0;
+}

@@ -1,0 +1,373 @@
+/* Streams in each wire form: headers, ends, aborts, readers that stop early, deadlines, and who waits for whom. */
+#include "check.h"
+
+static parley_stream *open_stream(pair pair, const char *header) {
+    parley_stream *stream = NULL;
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, header, strlen(header), PATIENCE_MS, &stream));
+    CHECK(stream != NULL);
+    return stream;
+}
+
+static void expect(pair pair, const char *text, bool stream) {
+    parley_rpc rpc;
+    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_INT(rpc.length, strlen(text));
+    CHECK(rpc.length == 0 || memcmp(rpc.payload, text, rpc.length) == 0);
+    CHECK(rpc.stream == stream);
+    parley_rpc_release(&rpc);
+}
+
+typedef struct writing {
+    parley_stream *stream;
+    uint64_t total;
+} writing;
+
+static void *write_content(void *argument) {
+    writing *it = (writing *)argument;
+    uint8_t piece[70001];
+    uint64_t sent = 0;
+    while (sent < it->total) {
+        size_t length = it->total - sent < sizeof piece ? (size_t)(it->total - sent) : sizeof piece;
+        fill_content(piece, length, sent);
+        CHECK_OK(parley_stream_write(it->stream, piece, length, PARLEY_FOREVER));
+        sent += length;
+    }
+    CHECK_OK(parley_stream_finish(it->stream));
+    return NULL;
+}
+
+static void read_content(pair pair, uint64_t total, bool to_the_end) {
+    uint8_t piece[65537];
+    uint64_t read = 0;
+    while (read < total) {
+        size_t want = total - read < sizeof piece ? (size_t)(total - read) : sizeof piece;
+        int64_t count = parley_read(pair.server, pair.to_client, piece, want, PATIENCE_MS);
+        if (count <= 0) CHECK_CODE((int)count, 1);
+        CHECK(is_content(piece, (size_t)count, read));
+        read += (uint64_t)count;
+    }
+    if (to_the_end) CHECK_INT(parley_read(pair.server, pair.to_client, piece, sizeof piece, PATIENCE_MS), 0);
+}
+
+/* Streams between messages, of many lengths: whole, and everything in step behind them. */
+static void between_messages(parley_codec codec) {
+    const size_t lengths[] = {0, 1, 1000, 65536, 262144, 262145, 1 << 20, 24 << 20};
+    parley_options options = loopback();
+    bool delimited = codec == PARLEY_CODEC_FRAMED;
+    const char *header = codec == PARLEY_CODEC_DEFAULT ? "" : "name=value";
+    pair pair;
+    size_t index;
+    options.codec = codec;
+    pair = connected(&options, &options);
+    for (index = 0; index < scaled(8, 7); index++) {
+        writing it;
+        pthread_t writer;
+        it.stream = open_stream(pair, header);
+        it.total = lengths[index];
+        writer = start_thread(write_content, &it);
+        expect(pair, header, true);
+        read_content(pair, it.total, delimited);
+        CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+        join(writer);
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, "message", 7, PATIENCE_MS));
+        expect(pair, "message", false);
+    }
+    if (codec == PARLEY_CODEC_DEFAULT) {
+        parley_stream *stream = NULL;
+        CHECK_CODE(parley_stream_open(pair.client, pair.to_server, "h", 1, 0, &stream), PARLEY_ENOTSUP);
+        CHECK(stream == NULL);
+    }
+    free_pair(pair);
+}
+
+/* ---- Ends before the end ---- */
+
+static void reader_stops_early(pair pair) {
+    writing it;
+    pthread_t writer;
+    it.stream = open_stream(pair, "long");
+    it.total = scaled(16 << 20, 2 << 20);
+    writer = start_thread(write_content, &it);
+    expect(pair, "long", true);
+    read_content(pair, 100, false);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    join(writer);
+    /* One that nobody read at all. */
+    it.stream = open_stream(pair, "unread");
+    writer = start_thread(write_content, &it);
+    expect(pair, "unread", true);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    join(writer);
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, PATIENCE_MS));
+    expect(pair, "in step", false);
+}
+
+static void aborts(pair pair) {
+    char reason[3000];
+    uint8_t byte;
+    parley_stream *stream;
+    stream = open_stream(pair, "");
+    CHECK_OK(parley_stream_write(stream, "x", 1, PATIENCE_MS));
+    parley_stream_abort(stream, 42, "changed my mind");
+    expect(pair, "", true);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), 1);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), PARLEY_EABORTED);
+    CHECK_CONTAINS(parley_last_error(), "changed my mind");
+    CHECK_CONTAINS(parley_last_error(), "42");
+    CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, &byte, 1, 0), PARLEY_EABORTED);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+
+    /* No reason, and one that is too long. */
+    parley_stream_abort(open_stream(pair, ""), UINT32_MAX, NULL);
+    expect(pair, "", true);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), PARLEY_EABORTED);
+    CHECK_CONTAINS(parley_last_error(), "4294967295");
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    memset(reason, 'r', sizeof reason - 1);
+    reason[sizeof reason - 1] = 0;
+    parley_stream_abort(open_stream(pair, ""), 0, reason);
+    expect(pair, "", true);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), PARLEY_EABORTED);
+    reason[1024] = 0;
+    CHECK_CONTAINS(parley_last_error(), reason);
+    reason[1024] = 'r';
+    reason[1025] = 0;
+    CHECK(strstr(parley_last_error(), reason) == NULL);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+
+    /* One whose reader has closed it already. */
+    stream = open_stream(pair, "");
+    expect(pair, "", true);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    parley_stream_abort(stream, 1, "late");
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, PATIENCE_MS));
+    expect(pair, "in step", false);
+
+    CHECK_OK(parley_stream_finish(NULL));
+    parley_stream_abort(NULL, 0, NULL);
+}
+
+/* ---- Who waits for whom ---- */
+
+static void *send_behind(void *argument) {
+    pair *it = (pair *)argument;
+    CHECK_OK(parley_send_message(it->client, it->to_server, "waited", 6, PATIENCE_MS));
+    return NULL;
+}
+
+static void *stream_behind(void *argument) {
+    pair *it = (pair *)argument;
+    parley_stream_finish(open_stream(*it, "second"));
+    return NULL;
+}
+
+static void one_at_a_time(pair pair) {
+    parley_stream *stream = open_stream(pair, "first"), *second = NULL;
+    pthread_t threads[2];
+    parley_rpc rpc;
+    bool message_came = false;
+    int index;
+    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "x", 1, 0), PARLEY_EAGAIN);
+    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "x", 1, 30), PARLEY_ETIMEDOUT);
+    CHECK_CODE(parley_stream_open(pair.client, pair.to_server, NULL, 0, 0, &second), PARLEY_EAGAIN);
+    CHECK(second == NULL);
+    CHECK_INT(parley_broadcast(pair.client, "x", 1), 0);
+    threads[0] = start_thread(send_behind, &pair);
+    threads[1] = start_thread(stream_behind, &pair);
+    /* The other direction is free. */
+    CHECK_OK(parley_send_message(pair.server, pair.to_client, "meanwhile", 9, 0));
+    CHECK_OK(parley_consume(pair.client, &rpc, PATIENCE_MS));
+    CHECK_INT(rpc.length, 9);
+    parley_rpc_release(&rpc);
+    CHECK_OK(parley_stream_write(stream, "bytes", 5, PATIENCE_MS));
+    CHECK_OK(parley_stream_finish(stream));
+    for (index = 0; index < 2; index++) join(threads[index]);
+    expect(pair, "first", true);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    /* In whichever order the two came. */
+    for (index = 0; index < 2; index++) {
+        CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+        if (!rpc.stream) message_came = true;
+        else CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+        parley_rpc_release(&rpc);
+    }
+    CHECK(message_came);
+}
+
+/* A reader that is there before the stream waits for it. */
+static void *read_first(void *argument) {
+    pair *it = (pair *)argument;
+    uint8_t bytes[3];
+    CHECK_OK(parley_read_exactly(it->server, it->to_client, bytes, 3, PATIENCE_MS));
+    CHECK(memcmp(bytes, "abc", 3) == 0);
+    return NULL;
+}
+
+static void reader_before_stream(pair pair) {
+    pthread_t reader = start_thread(read_first, &pair);
+    parley_stream *stream;
+    sleep_ms(10); /* most likely it waits then; it has to work either way */
+    stream = open_stream(pair, "");
+    CHECK_OK(parley_stream_write(stream, "abc", 3, PATIENCE_MS));
+    CHECK_OK(parley_stream_finish(stream));
+    join(reader);
+    expect(pair, "", true);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    /* Without a stream closing one is nothing. */
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+}
+
+/* ---- Time ---- */
+
+static void *set_deadline_soon(void *argument) {
+    pair *it = (pair *)argument;
+    sleep_ms(20);
+    CHECK_OK(parley_set_read_deadline(it->server, it->to_client, 30));
+    return NULL;
+}
+
+static void deadlines(pair pair) {
+    uint8_t bytes[8];
+    parley_stream *stream = open_stream(pair, "");
+    pthread_t setter;
+    double begun = now_ms();
+    expect(pair, "", true);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, 0), PARLEY_EAGAIN);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, 40), PARLEY_ETIMEDOUT);
+    CHECK(now_ms() - begun >= 40);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, -2), PARLEY_EINVAL);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 0, 0), PARLEY_EINVAL);
+    CHECK_INT(parley_read(pair.server, pair.to_client, NULL, 8, 0), PARLEY_EINVAL);
+
+    /* What came too late is not lost. */
+    CHECK_OK(parley_stream_write(stream, "1234", 4, PATIENCE_MS));
+    CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, bytes, 8, 100), PARLEY_ETIMEDOUT);
+    CHECK_OK(parley_stream_write(stream, "5678", 4, PATIENCE_MS));
+    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 8, PATIENCE_MS));
+    CHECK(memcmp(bytes, "12345678", 8) == 0);
+
+    /* A deadline holds for those that wait already, and until it is taken away. */
+    setter = start_thread(set_deadline_soon, &pair);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PARLEY_FOREVER), PARLEY_ETIMEDOUT);
+    join(setter);
+    CHECK_OK(parley_stream_write(stream, "9", 1, PATIENCE_MS));
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PARLEY_FOREVER), PARLEY_ETIMEDOUT);
+    CHECK_OK(parley_set_read_deadline(pair.server, pair.to_client, PARLEY_FOREVER));
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PATIENCE_MS), 1);
+    CHECK(bytes[0] == '9');
+    CHECK_OK(parley_set_write_deadline(pair.client, pair.to_server, 0));
+    CHECK_CODE(parley_stream_write(stream, "x", 1, PARLEY_FOREVER), PARLEY_ETIMEDOUT);
+    CHECK_OK(parley_set_deadline(pair.client, pair.to_server, PARLEY_FOREVER));
+    CHECK_CODE(parley_set_deadline(pair.client, pair.to_server, -2), PARLEY_EINVAL);
+
+    /* Fewer bytes than asked for: those are lost, says the header. */
+    CHECK_OK(parley_stream_write(stream, "ab", 2, PATIENCE_MS));
+    CHECK_OK(parley_stream_finish(stream));
+    CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, bytes, 3, PATIENCE_MS), PARLEY_EOF);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PATIENCE_MS), 0);
+    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, NULL, 0, 0));
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+}
+
+static void gone(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    (void)transport;
+    (void)peer;
+    (void)message;
+    event_add((event *)userdata, -reason);
+}
+
+/* A stream that nobody reads takes its peer with it, after a while. */
+static void idle(void) {
+    event reasons = EVENT_INIT;
+    parley_options server = loopback(), client = loopback();
+    parley_stream *stream;
+    pair pair;
+    server.stream_idle_timeout_ms = 100;
+    server.userdata = &reasons;
+    server.on_disconnect = gone;
+    pair = connected(&server, &client);
+    stream = open_stream(pair, "");
+    expect(pair, "", true);
+    CHECK_REACHES(&reasons, -PARLEY_ETIMEDOUT);
+    CHECK_INT(event_count(&reasons), -PARLEY_ETIMEDOUT);
+    await_peers(pair.client, 0);
+    CHECK(parley_stream_write(stream, "x", 1, PATIENCE_MS) < 0);
+    CHECK(parley_stream_finish(stream) < 0);
+    free_pair(pair);
+}
+
+/* The connection ends inside a stream. */
+static void cut_off(parley_codec codec) {
+    event reasons = EVENT_INIT;
+    parley_options options = loopback();
+    parley_transport *node;
+    parley_rpc rpc;
+    uint8_t bytes[16];
+    int socket_fd;
+    options.codec = codec;
+    options.userdata = &reasons;
+    options.on_disconnect = gone;
+    node = listening(&options);
+    socket_fd = raw_dial(node);
+    if (codec == PARLEY_CODEC_FRAMED) raw_send(socket_fd, "\2\0\0\0\0\3\0\0\0\3abc", 13);
+    else raw_send(socket_fd, "\2abc", 4);
+    close(socket_fd);
+    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK(rpc.stream);
+    CHECK_OK(parley_read_exactly(node, rpc.peer, bytes, 3, PATIENCE_MS));
+    CHECK(memcmp(bytes, "abc", 3) == 0);
+    /* A raw stream ends with its connection; a delimited one should have said so first. */
+    if (codec == PARLEY_CODEC_FRAMED) CHECK_INT(parley_read(node, rpc.peer, bytes, 1, PATIENCE_MS), PARLEY_ETRUNCATED);
+    else CHECK_INT(parley_read(node, rpc.peer, bytes, 1, PATIENCE_MS), 0);
+    CHECK_OK(parley_close_stream(node, rpc.peer));
+    parley_rpc_release(&rpc);
+    CHECK_REACHES(&reasons, 1);
+    CHECK_INT(event_count(&reasons), codec == PARLEY_CODEC_FRAMED ? -PARLEY_ETRUNCATED : -PARLEY_EOF);
+    CHECK_OK(parley_free(node));
+}
+
+/* A peer whose stream is open goes: its writer learns of it, and the handle is given back all the same. */
+static void writer_without_reader(void) {
+    parley_options options = loopback();
+    pair pair = connected(&options, &options);
+    parley_stream *stream = open_stream(pair, "");
+    static uint8_t piece[100000];
+    int code;
+    CHECK_OK(parley_peer_close(pair.server, pair.to_client, PATIENCE_MS));
+    while ((code = parley_stream_write(stream, piece, sizeof piece, PATIENCE_MS)) == PARLEY_OK) {}
+    CHECK(code == PARLEY_EOF || code == PARLEY_ECONNRESET);
+    CHECK_CODE(parley_stream_finish(stream), code);
+    free_pair(pair);
+}
+
+int main(void) {
+    parley_options options = loopback();
+    pair pair;
+    begin(90);
+    trying("between messages: framed");
+    between_messages(PARLEY_CODEC_FRAMED);
+    trying("between messages: default");
+    between_messages(PARLEY_CODEC_DEFAULT);
+    trying("between messages: gob");
+    between_messages(PARLEY_CODEC_GOB);
+    pair = connected(&options, &options);
+    trying("a reader stops early");
+    reader_stops_early(pair);
+    trying("aborts");
+    aborts(pair);
+    trying("one at a time");
+    one_at_a_time(pair);
+    trying("a reader before the stream");
+    reader_before_stream(pair);
+    trying("deadlines");
+    deadlines(pair);
+    free_pair(pair);
+    trying("idle");
+    idle();
+    trying("cut off");
+    cut_off(PARLEY_CODEC_FRAMED);
+    cut_off(PARLEY_CODEC_DEFAULT);
+    trying("a writer without a reader");
+    writer_without_reader();
+    return 0;
+}
