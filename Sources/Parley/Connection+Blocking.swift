@@ -117,10 +117,9 @@ extension Connection {
 
     /// Calls `function` once, on the loop's thread, when a send need not wait, or would fail.
     package func whenWritable(_ function: @escaping @Sendable () -> Void) {
-        let highWater = node.options.sendHighWaterBytes
         let waits = outbound.notify(
             in: \.senders,
-            unless: { $0.life.reason != nil || $0.openStream == nil && $0.unwrittenBytes < highWater },
+            unless: { $0.life.reason != nil || $0.openStream == nil && hasRoom(&$0) },
             { [loop] in loop.execute(function) }
         )
         if !waits { loop.execute(function) }

@@ -170,13 +170,17 @@ extension Connection {
 
     func linkDidClose() {
         link = nil
-        let (reason, woken) = outbound.withLock { outbound in
+        let (reason, woken, uncovered) = outbound.withLock { outbound in
             let reason = outbound.life.reason ?? ParleyError(.closed, "the connection is closed")
             outbound.life = .ended(reason)
             outbound.endedAt = .now
-            return (reason, outbound.wakeEverybody())
+            return (reason, outbound.wakeEverybody(), outbound.uncoverAll())
         }
         for waiters in woken { waiters.resume() }
+        node.sendBudget.forget(self)
+        node.sendBudget.giveBack(uncovered)
+        node.bufferedBytes &-= bufferedBytes
+        bufferedBytes = 0
         inbound.withLock { inbound in
             inbound.state.endInput(reason)
             return inbound.readers.wakeAll()

@@ -78,7 +78,7 @@ extension Connection: LinkOwner {
         loop.assertIsCurrent()
         let isLive = ending == .no || ending == .draining
         let isInboxFull = isFillingInbox || node.inbox?.space == 0
-        let (wants, isBlocked) = inbound.withLock { inbound in
+        let (wants, isBlocked, buffered) = inbound.withLock { inbound in
             let isBlocked = isFillingInbox || inbound.state.hasUndecodedMessages
             let wants = inbound.state.wantsInput(isReading: inbound.isReading)
             if isLive { inbound.isReading = wants && !isBlocked && !isWaitingForInbox }
@@ -86,8 +86,9 @@ extension Connection: LinkOwner {
                 inbound.isPausedForInbox = true
                 inbound.counters.pauses &+= 1
             }
-            return (inbound.isReading, isBlocked)
+            return (inbound.isReading, isBlocked, inbound.state.bufferedBytes)
         }
+        guard isWithinReceiveBuffer(buffered) else { return }
         if isLive { link?.setReading(wants) }
         guard isBlocked, !isWaitingForInbox else { return }
         isWaitingForInbox = true

@@ -20,11 +20,19 @@ extension Connection: Peer {
 
     /// The same for a message.
     func trySend(message: ArraySlice<UInt8>) throws(ParleyError) -> UInt? {
-        try accept(.message) { (outbound) throws(ParleyError) in
+        guard message.count <= node.bounds.maxMessageBytes else { throw tooLong(message) }
+        return try accept(.message) { (outbound) throws(ParleyError) in
             try outbound.encode { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
             }
         }
+    }
+
+    private func tooLong(_ message: ArraySlice<UInt8>) -> ParleyError {
+        ParleyError(
+            .messageTooLong,
+            "a message of \(message.count) bytes is over the limit of \(node.bounds.maxMessageBytes)"
+        )
     }
 
     /// What a send is made of, since an open stream keeps messages and other streams waiting.
@@ -44,11 +52,12 @@ extension Connection: Peer {
         let (epoch, needsFlush) = try outbound.withLock { outbound throws(ParleyError) -> (UInt?, Bool) in
             if let reason = outbound.life.reason { throw reason }
             if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
-            guard try isTurn(kind, outbound), outbound.unwrittenBytes < node.options.sendHighWaterBytes else {
+            guard try isTurn(kind, outbound), hasRoom(&outbound) else {
                 outbound.counters.waits &+= 1
                 return (outbound.senders.epoch, false)
             }
             try append(&outbound)
+            if outbound.unwrittenBytes > outbound.coveredBytes { chargeRest(&outbound) }
             switch kind {
             case .message: outbound.counters.messages &+= 1
             case .streamOpening:
@@ -131,17 +140,17 @@ extension Connection: EndOfTurn {
     private func nextOutgoing(afterWriting written: Int) -> Outgoing? {
         var spare = spareBuffer
         spareBuffer = WireBuffer()
-        let (next, woken) = outbound.withLock { outbound -> (Outgoing?, WaitQueue.Woken) in
-            let woken = outbound.settle(written, lowWater: node.options.sendLowWaterBytes)
-            if !outbound.queue.isEmpty { return (outbound.queue.removeFirst(), woken) }
+        let (next, settled) = outbound.withLock { outbound -> (Outgoing?, Outbound.Settled) in
+            let settled = outbound.settle(written, lowWater: node.options.sendLowWaterBytes)
+            if !outbound.queue.isEmpty { return (outbound.queue.removeFirst(), settled) }
             guard !outbound.buffer.isEmpty else {
                 outbound.isFlushRequested = false
-                return (nil, woken)
+                return (nil, settled)
             }
             swap(&outbound.buffer, &spare)
-            return (.bytes(spare), woken)
+            return (.bytes(spare), settled)
         }
-        woken.resume()
+        resume(settled)
         if case .bytes = next {} else { spareBuffer = spare }
         return next
     }
@@ -152,7 +161,12 @@ extension Connection: EndOfTurn {
     }
 
     private func accountFor(_ written: Int) {
-        outbound.withLock { $0.settle(written, lowWater: node.options.sendLowWaterBytes) }.resume()
+        resume(outbound.withLock { $0.settle(written, lowWater: node.options.sendLowWaterBytes) })
+    }
+
+    private func resume(_ settled: Outbound.Settled) {
+        settled.woken.resume()
+        node.sendBudget.giveBack(settled.uncoveredBytes)
     }
 }
 
@@ -196,10 +210,18 @@ extension Connection.Outbound {
         unwrittenBytes &+= range.count
     }
 
-    fileprivate mutating func settle(_ written: Int, lowWater: Int) -> WaitQueue.Woken {
+    /// What follows from a write, once the lock is open again.
+    fileprivate struct Settled {
+        var woken = WaitQueue.Woken()
+        /// Part of the node's budget that is not needed any more.
+        var uncoveredBytes = 0
+    }
+
+    fileprivate mutating func settle(_ written: Int, lowWater: Int) -> Settled {
         unwrittenBytes &-= written
         counters.bytes &+= UInt64(written)
         // Also when nobody waits yet: a sender may be between its look at the buffer and its wait.
-        return unwrittenBytes <= lowWater ? senders.wakeAll() : WaitQueue.Woken()
+        guard unwrittenBytes <= lowWater else { return Settled() }
+        return Settled(woken: senders.wakeAll(), uncoveredBytes: uncover())
     }
 }

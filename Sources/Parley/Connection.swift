@@ -35,6 +35,8 @@ public class Connection: @unchecked Sendable {
     var spareBuffer = WireBuffer()
     /// The inbox will call when it has room; until then nothing is read.
     var isWaitingForInbox = false
+    /// What this connection last contributed to ``Node/bufferedBytes``.
+    var bufferedBytes = 0
     /// How much of a large frame was there when it was lent to the link.
     var lentFrameBytes = 0
     /// A large frame is on its way: the link may read straight into it.
@@ -69,6 +71,8 @@ public class Connection: @unchecked Sendable {
         var buffer = WireBuffer()
         /// Accepted and not yet written, the link's share included.
         var unwrittenBytes = 0
+        /// What may be unwritten without asking for more of the node's budget: what was taken of it, and what is free.
+        var coveredBytes = SendBudget.freeBytes
         var isFlushRequested = false
         /// The number of the stream that a writer has open.
         var openStream: UInt64?
@@ -142,7 +146,7 @@ public class Connection: @unchecked Sendable {
         self.remoteAddress = remoteAddress
         inbound = Lock(
             Inbound(
-                state: PeerState(decoder: node.options.decoder.makeDecoder()),
+                state: PeerState(decoder: node.options.decoder.makeDecoder(), bounds: node.bounds),
                 lastArrival: EventLoop.millisecondsAnywhere
             )
         )

@@ -38,6 +38,12 @@ public struct TransportOptions: Sendable {
     /// wrong. When `onPeer` is still running, it waits for it.
     public var onDisconnect: (@Sendable (any Peer, ParleyError) async -> Void)?
 
+    /// Who may connect at all; nil is everyone. See ``Gate``.
+    public var gate: Gate?
+
+    /// How many peers there may be, and how much memory they may take; see ``Limits``.
+    public var limits = Limits()
+
     /// How many RPCs may wait for a consumer before the peers that send more are not read any further.
     public var inboxCapacity = 1_024
 

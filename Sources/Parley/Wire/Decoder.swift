@@ -137,10 +137,24 @@ extension Decoder {
 /// The choice of a wire form: both ends of a connection must make the same one.
 public struct WireForm: Sendable {
     let makeDecoder: @Sendable () -> any Decoder
+    /// The longest message, or stream header, that is taken or sent.
+    let maxMessageBytes: Int
+    /// Whether its decoder finds no longer ones.
+    let checksLengths: Bool
 
-    /// A wire form of your own; `makeDecoder` is called twice for each connection (one value reads, one writes),
-    /// on any thread.
-    public init(_ makeDecoder: @escaping @Sendable () -> any Decoder) {
+    /// A wire form of your own.
+    ///
+    /// - Parameters:
+    ///   - maxMessageBytes: the longest message or stream header. A frame that is longer by more than 64 KiB is refused
+    ///     as soon as its length is known.
+    ///   - makeDecoder: called twice for each connection (one value reads, one writes), on any thread.
+    public init(maxMessageBytes: Int = 16 << 20, _ makeDecoder: @escaping @Sendable () -> any Decoder) {
+        self.init(maxMessageBytes: maxMessageBytes, checksLengths: false, makeDecoder)
+    }
+
+    init(maxMessageBytes: Int, checksLengths: Bool, _ makeDecoder: @escaping @Sendable () -> any Decoder) {
+        self.maxMessageBytes = max(0, maxMessageBytes)
+        self.checksLengths = checksLengths
         self.makeDecoder = makeDecoder
     }
 

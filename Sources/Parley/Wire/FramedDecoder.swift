@@ -55,11 +55,11 @@ public struct FramedDecoder: Decoder {
 
 extension WireForm {
     /// Frames with a type and a length: what two Parley nodes should use. See ``FramedDecoder``.
-    public static let framed = WireForm { FramedDecoder() }
+    public static let framed = framed(maxMessageBytes: FramedDecoder.defaultMaxMessageBytes)
 
     /// The framed wire form with a limit of your own for messages and stream headers.
     public static func framed(maxMessageBytes: Int) -> WireForm {
-        WireForm { FramedDecoder(maxMessageBytes: maxMessageBytes) }
+        WireForm(maxMessageBytes: maxMessageBytes, checksLengths: true) { FramedDecoder(maxMessageBytes: maxMessageBytes) }
     }
 }
 

@@ -24,12 +24,24 @@ struct PeerState: Sendable {
         case wait
     }
 
-    /// How much is taken from the socket ahead of a reader.
+    /// How much is taken from the socket ahead of a reader, unless it is said otherwise.
     static let readAheadBytes = 256 * 1024
+
+    /// What one connection may make this side keep.
+    struct Bounds: Sendable {
+        var maxMessageBytes = Int.max
+        /// Whether messages that the decoder found may still be too long: some wire forms see to it themselves.
+        var isChecked = true
+        var readAheadBytes = PeerState.readAheadBytes
+
+        /// What a wire form may put around a message.
+        static let frameOverheadBytes = 64 * 1024
+    }
 
     private(set) var phase = Phase.greeting
     private var decoder: any Decoder
     private let streamForm: StreamForm
+    private let bounds: Bounds
     /// What arrived and nobody has claimed; no block before `partial`.
     private var queue = ByteQueue()
     /// The beginning of a frame that the decoder wants more of.
@@ -68,8 +80,9 @@ struct PeerState: Sendable {
     /// How much is kept of a frame whose length its decoder does not know.
     static let maxUnknownFrameBytes = 16 << 20
 
-    init(decoder: any Decoder) {
+    init(decoder: any Decoder, bounds: Bounds = Bounds()) {
         self.decoder = decoder
+        self.bounds = bounds
         streamForm = decoder.streamForm
     }
 
@@ -85,7 +98,7 @@ struct PeerState: Sendable {
     /// stopped reading, not before it is half empty.
     func wantsInput(isReading: Bool) -> Bool {
         guard inputEnd == nil else { return false }
-        let limit = isReading ? Self.readAheadBytes : Self.readAheadBytes / 2
+        let limit = isReading ? bounds.readAheadBytes : bounds.readAheadBytes / 2
         switch phase {
         case .greeting: return queue.footprint < limit
         case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole
@@ -163,8 +176,10 @@ extension PeerState {
                     try keep(input, frameBytes: frameBytes)
                     input = []
                 case (.message(let payload), .messages):
+                    try checkLength(payload.count)
                     output.append(payload, isStream: false)
                 case (.streamOpened(let header), .messages):
+                    try checkLength(header.count)
                     openStream()
                     output.append(header, isStream: true)
                 case (.streamBytes, .discarding): break
@@ -189,9 +204,12 @@ extension PeerState {
         let block = input
         decoder.decodeMessages(&input, limit: limit &- output.count, into: &output.found)
         guard !output.found.isEmpty else { return false }
+        let tooLong = bounds.isChecked ? output.found.first { $0.count > bounds.maxMessageBytes } : nil
+        if let tooLong { output.found.removeAll { $0.lowerBound >= tooLong.lowerBound } }
         guard output.appendFound(in: block), input.count < block.count else {
             throw violated("the \(decoder.name) decoder found messages outside its input")
         }
+        if let tooLong { try checkLength(tooLong.count) }
         return true
     }
 
@@ -208,6 +226,16 @@ extension PeerState {
         }
         try decode(limit: limit, into: &output)
         return output.count
+    }
+
+    private mutating func checkLength(_ count: Int) throws(ParleyError) {
+        guard count > bounds.maxMessageBytes else { return }
+        let error = ParleyError(
+            .messageTooLong,
+            "the remote side sent \(count) bytes at once, allowed are \(bounds.maxMessageBytes)"
+        )
+        violation = error
+        throw error
     }
 
     private mutating func openStream() {
@@ -244,6 +272,7 @@ extension PeerState {
     /// Keeps the beginning of a frame. A large one gets its buffer now: the decoder has checked its length, and
     /// memory that nothing is written to costs nothing.
     private mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) throws(ParleyError) {
+        try checkLength(max(frameBytes, input.count) &- Bounds.frameOverheadBytes)
         guard frameBytes > 0 || input.count <= Self.maxUnknownFrameBytes else {
             throw violated("a \(decoder.name) frame has no end within \(Self.maxUnknownFrameBytes) bytes")
         }
