@@ -42,6 +42,7 @@ extension Connection: LinkOwner {
         guard let space = node.space(isCalled: isCalledByInbox) else { return }
         var decoded = node.takeScratch()
         var failure: ParleyError?
+        var hasHeartbeats = false
         let (readers, finalReason, isStream) = inbound.withLock { inbound in
             input(&inbound.state)
             if inbound.closed != nil { inbound.state.dropInput() }
@@ -54,7 +55,9 @@ extension Connection: LinkOwner {
             if bytes > 0 {
                 inbound.counters.bytes &+= UInt64(bytes)
                 inbound.lastArrival = loop.milliseconds
+                if !inbound.state.isOnlyHeartbeats(bytes) { inbound.lastActivity = inbound.lastArrival }
             }
+            hasHeartbeats = inbound.state.hasHeartbeats
             inbound.counters.messages &+= UInt64(decoded.count &- (isStream ? 1 : 0))
             if isStream { inbound.counters.streams &+= 1 }
             // Whoever reads raw looks again: there may be bytes, a stream, or the end.
@@ -68,6 +71,7 @@ extension Connection: LinkOwner {
         node.returnScratch(decoded)
         readers.resume()
         if isStream { watchStream() }
+        if hasHeartbeats { handleHeartbeats() }
         if let failure { return fail(failure) }
         if let finalReason { return close(because: finalReason) }
         settleReading(isFillingInbox: isFilling)
@@ -89,7 +93,10 @@ extension Connection: LinkOwner {
             return (inbound.isReading, isBlocked, inbound.state.bufferedBytes)
         }
         guard isWithinReceiveBuffer(buffered) else { return }
-        if isLive { link?.setReading(wants) }
+        if isLive {
+            link?.setReading(wants)
+            if !wants { watchPaused() }
+        }
         guard isBlocked, !isWaitingForInbox else { return }
         isWaitingForInbox = true
         node.inbox?.whenSpace { [self] in
@@ -105,6 +112,7 @@ extension Connection: LinkOwner {
     func finishGreeting() {
         timers.greeting?.close()
         timers.greeting = nil
+        beginWatching()
         receive { $0.finishGreeting() }
     }
 }

@@ -84,10 +84,39 @@ extension Connection: Peer {
     }
 
     /// Waits until there is room again, or something else has changed.
+    ///
+    /// - Throws: `timedOut` when there has been no room for ``Timeouts/write``; `cancelled`.
     func waitToSend(since epoch: UInt) async throws(ParleyError) {
+        let began = watchCrowd()
         guard await outbound.wait(in: \.senders, unless: { $0.senders.epoch != epoch }) else {
             throw .cancelled("sending to \(remoteAddress)")
         }
+        if let began { try checkCrowd(since: began) }
+    }
+
+    /// Notes that there is no room, if that is why a sender waits; returns when that was, if it is to give up some time.
+    private func watchCrowd() -> UInt64? {
+        guard let timeout = node.options.timeouts.write?.inMilliseconds else { return nil }
+        let now = EventLoop.millisecondsAnywhere
+        let isNews: Bool? = outbound.withLock { outbound in
+            guard outbound.life.reason == nil, !hasRoom(&outbound) else { return nil }
+            defer { outbound.crowdedSince = outbound.crowdedSince ?? now }
+            return outbound.crowdedSince == nil
+        }
+        guard let isNews else { return nil }
+        if isNews { loop.perform { [self] in node.look(at: self, by: now &+ timeout) } }
+        return now
+    }
+
+    private func checkCrowd(since began: UInt64) throws(ParleyError) {
+        guard let timeout = node.options.timeouts.write else { return }
+        let now = EventLoop.millisecondsAnywhere
+        let isTooLong = outbound.withLock { outbound in
+            guard outbound.life.reason == nil, let since = outbound.crowdedSince else { return false }
+            return now &- max(began, since) >= timeout.inMilliseconds
+        }
+        guard isTooLong else { return }
+        throw ParleyError(.timedOut, "there was no room to send to \(remoteAddress) for \(timeout)")
     }
 }
 
@@ -116,6 +145,7 @@ extension Connection: EndOfTurn {
                     case .bytes(let buffer): try link.write(buffer)
                     case .file(let range): try link.write(range)
                     }
+                noteWrite(written)
                 guard isWritten else {
                     writingBytes = written
                     return
@@ -222,6 +252,7 @@ extension Connection.Outbound {
         counters.bytes &+= UInt64(written)
         // Also when nobody waits yet: a sender may be between its look at the buffer and its wait.
         guard unwrittenBytes <= lowWater else { return Settled() }
+        crowdedSince = nil
         return Settled(woken: senders.wakeAll(), uncoveredBytes: uncover())
     }
 }

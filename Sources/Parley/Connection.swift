@@ -35,6 +35,8 @@ public class Connection: @unchecked Sendable {
     var spareBuffer = WireBuffer()
     /// The inbox will call when it has room; until then nothing is read.
     var isWaitingForInbox = false
+    /// What the timers look back on.
+    var watch = Watch()
     /// What this connection last contributed to ``Node/bufferedBytes``.
     var bufferedBytes = 0
     /// How much of a large frame was there when it was lent to the link.
@@ -56,9 +58,12 @@ public class Connection: @unchecked Sendable {
         var isReading = false
         /// The inbox has no room: nothing is read until it calls.
         var isPausedForInbox = false
+        var heartbeats = HeartbeatRecord()
         var counters = ReceiveCounters()
         /// When bytes last came, by ``EventLoop/milliseconds``.
         var lastArrival: UInt64
+        /// The same, but for heartbeats.
+        var lastActivity: UInt64
         /// This side has closed: reads throw this, whatever is left to read.
         var closed: ParleyError?
     }
@@ -84,6 +89,8 @@ public class Connection: @unchecked Sendable {
         var writeDeadline: ContinuousClock.Instant?
         /// What the application keeps with this peer.
         var tag: UInt = 0
+        /// Since when there has been no room for a sender, by ``EventLoop/milliseconds``.
+        var crowdedSince: UInt64?
         var counters = SendCounters()
         var endedAt: ContinuousClock.Instant?
         var senders = WaitQueue()
@@ -147,7 +154,8 @@ public class Connection: @unchecked Sendable {
         inbound = Lock(
             Inbound(
                 state: PeerState(decoder: node.options.decoder.makeDecoder(), bounds: node.bounds),
-                lastArrival: EventLoop.millisecondsAnywhere
+                lastArrival: EventLoop.millisecondsAnywhere,
+                lastActivity: EventLoop.millisecondsAnywhere
             )
         )
         outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))

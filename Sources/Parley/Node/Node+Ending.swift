@@ -103,6 +103,7 @@ extension Node {
         // Behind the stops on the loop's thread: a connection they have just let in is adopted by now, and ended.
         _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
         inbox?.finish()
+        loop.execute { [self] in stopLooking() }
         await loop.stop()
         inbox = nil
         observer = nil

@@ -18,6 +18,11 @@ package final class Node: @unchecked Sendable {
     let began = ContinuousClock.now
     /// Emptied, lent to whoever decodes. The loop's thread only.
     private var scratch = DecodedRuns()
+    /// When connections are to be looked at, and the timer for it. The loop's thread only.
+    var looks = LookQueue()
+    var lookTimer: LoopTimer?
+    var looksArmedFor = UInt64.max
+    var isLooking = false
     /// What all connections have received and left unread. The loop's thread only.
     var bufferedBytes = 0
     /// The loop's thread only.

@@ -86,6 +86,36 @@ struct PeerState: Sendable {
         streamForm = decoder.streamForm
     }
 
+    /// Pings and pongs that were found and not dealt with yet. Only the last of each matters.
+    struct Heartbeats: Sendable {
+        var ping: UInt64?
+        var pong: UInt64?
+        /// What they took of the input.
+        var bytes = 0
+
+        mutating func note(_ event: DecoderEvent, bytes: Int) {
+            switch event {
+            case .ping(let token): ping = token
+            case .pong(let token): pong = token
+            default: return
+            }
+            self.bytes &+= bytes
+        }
+    }
+
+    /// What there is for ``takeHeartbeats()``.
+    private var heartbeats = Heartbeats()
+
+    var hasHeartbeats: Bool { heartbeats.bytes > 0 }
+
+    /// Whether what has arrived last, so many bytes, was nothing else.
+    func isOnlyHeartbeats(_ bytes: Int) -> Bool { heartbeats.bytes >= bytes }
+
+    mutating func takeHeartbeats() -> Heartbeats {
+        defer { heartbeats = Heartbeats() }
+        return heartbeats
+    }
+
     /// Takes in what one read of the socket brought.
     mutating func receive(_ block: ArraySlice<UInt8>) { queue.append(block) }
 
@@ -182,7 +212,7 @@ extension PeerState {
                     try checkLength(header.count)
                     openStream()
                     output.append(header, isStream: true)
-                case (.streamBytes, .discarding): break
+                case (.ping, _), (.pong, _), (.streamBytes, .discarding): break
                 case (.streamEnded, .discarding), (.streamAborted, .discarding): phase = .messages
                 default: throw misplaced(event)
                 }
@@ -205,7 +235,10 @@ extension PeerState {
         decoder.decodeMessages(&input, limit: limit &- output.count, into: &output.found)
         guard !output.found.isEmpty else { return false }
         let tooLong = bounds.isChecked ? output.found.first { $0.count > bounds.maxMessageBytes } : nil
-        if let tooLong { output.found.removeAll { $0.lowerBound >= tooLong.lowerBound } }
+        if let tooLong {
+            output.found.removeAll { $0.lowerBound >= tooLong.lowerBound }
+            if output.found.isEmpty { try checkLength(tooLong.count) }
+        }
         guard output.appendFound(in: block), input.count < block.count else {
             throw violated("the \(decoder.name) decoder found messages outside its input")
         }
@@ -303,7 +336,10 @@ extension PeerState {
         do {
             let event = try decoder.decode(&input)
             if case .incomplete = event { return event }
-            if input.count < before { return event }
+            if input.count < before {
+                heartbeats.note(event, bytes: before &- input.count)
+                return event
+            }
         } catch {
             violation = error
             throw error
@@ -325,6 +361,7 @@ extension PeerState {
             case .streamBytes: ("stream bytes", "outside a stream")
             case .streamEnded: ("a stream's end", "outside a stream")
             case .streamAborted: ("a stream's abort", "outside a stream")
+            case .ping, .pong: ("a heartbeat", "where none can be")
             case .incomplete: ("part of a frame", "where none can be")
             }
         return violated("the remote side sent \(what) \(place)")
@@ -378,6 +415,7 @@ extension PeerState {
                 case .incomplete(let frameBytes):
                     try keep(input, frameBytes: frameBytes)
                     input = []
+                case .ping, .pong: break
                 case .message, .streamOpened: throw misplaced(event)
                 }
             }
