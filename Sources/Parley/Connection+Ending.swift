@@ -9,6 +9,16 @@ extension Connection {
         }
     }
 
+    /// See ``Peer/untilClosed()``.
+    public func untilClosed() async throws(ParleyError) -> ParleyError {
+        while true {
+            if let reason = outbound.withLock({ $0.isEnded ? $0.life.reason : nil }) { return reason }
+            guard await outbound.wait(in: \.lifeWaiters, unless: { $0.isEnded }) else {
+                throw .cancelled("waiting for the end of \(remoteAddress)")
+            }
+        }
+    }
+
     /// Begins an orderly end: no more sends, no more deliveries; what was sent is written out.
     /// The first reason wins. Any thread.
     ///

@@ -93,13 +93,15 @@ extension ParleyError {
         public static let heartbeatLost = Code(rawValue: -32)
         /// ``Limits/receiveBufferBytes`` is reached.
         public static let receiveBufferFull = Code(rawValue: -33)
+        /// Another connection with the same node is kept instead; see ``DuplicateRule``.
+        public static let duplicate = Code(rawValue: -34)
         /// Any other failure that the system reported; see ``ParleyError/systemCode``.
         public static let system = Code(rawValue: -23)
         /// C only: no peer has this number any more.
         public static let noSuchPeer = Code(rawValue: -64)
         /// C only: a call that would block, on the thread whose work it would wait for.
         public static let wouldDeadlock = Code(rawValue: -65)
-        /// C only: a call that may not wait, and would have to.
+        /// A call that may not wait, and would have to: see ``Transport/broadcast(message:)-(ArraySlice<UInt8>)``.
         public static let wouldBlock = Code(rawValue: -66)
     }
 }
@@ -118,7 +120,8 @@ extension ParleyError.Code: CustomStringConvertible {
         .streamAborted: "streamAborted", .fileExists: "fileExists", .fileNotFound: "fileNotFound",
         .system: "system", .tooManyPeers: "tooManyPeers", .tooManyFromAddress: "tooManyFromAddress",
         .notAllowed: "notAllowed", .banned: "banned", .idle: "idle", .writeStalled: "writeStalled",
-        .heartbeatLost: "heartbeatLost", .receiveBufferFull: "receiveBufferFull", .noSuchPeer: "noSuchPeer",
+        .heartbeatLost: "heartbeatLost", .duplicate: "duplicate", .receiveBufferFull: "receiveBufferFull",
+        .noSuchPeer: "noSuchPeer",
         .wouldDeadlock: "wouldDeadlock",
         .wouldBlock: "wouldBlock",
     ]

@@ -38,6 +38,9 @@ public struct TransportOptions: Sendable {
     /// wrong. When `onPeer` is still running, it waits for it.
     public var onDisconnect: (@Sendable (any Peer, ParleyError) async -> Void)?
 
+    /// Which of two connections with the same node stays; nil keeps them all. See ``DuplicateRule``.
+    public var duplicates: DuplicateRule?
+
     /// Who may connect at all; nil is everyone. See ``Gate``.
     public var gate: Gate?
 

@@ -32,7 +32,8 @@ extension Node {
             state.counters.acceptPauses[pause, default: 0] &+= 1
             return true
         }
-        if isNews {
+        // That has a line of its own.
+        if isNews, pause != .descriptors {
             logThrottled(.warning, .acceptingPaused, key: pause.rawValue, ["limit": "\(pause.rawValue)"])
         }
     }

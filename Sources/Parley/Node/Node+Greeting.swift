@@ -67,6 +67,7 @@ extension Node {
     }
 
     private func finishGreeting(_ connection: Connection) {
+        settleDuplicates(of: connection)
         let isOpen = connection.open()
         let hasRoom = state.withLock { state in
             if isOpen, !connection.isOutbound { state.admission.greeted() }

@@ -40,6 +40,8 @@ package final class Node: @unchecked Sendable {
         /// How a listener or a dial is stopped; called on the loop's thread.
         var stops: [ObjectIdentifier: @Sendable () -> Void] = [:]
         var admission: Admission
+        /// The connection that stands for a node; see ``DuplicateRule``.
+        var identities: [String: UInt64] = [:]
         /// Why the listener leaves connections in the backlog.
         var acceptPause: AcceptPause?
         var counters = NodeCounters()
@@ -54,6 +56,7 @@ package final class Node: @unchecked Sendable {
     struct Entry {
         let connection: Connection
         var stage = Stage.handshaking
+        var identity: String?
         var greeting: Task<Void, Never>?
     }
 
@@ -99,6 +102,9 @@ package final class Node: @unchecked Sendable {
     package func connection(_ number: UInt64) -> Connection? {
         state.withLock { $0.connections[number]?.connection }
     }
+
+    /// Whether ``close()`` was called.
+    var isClosing: Bool { state.withLock { $0.closing != nil } }
 
     /// Throws once ``close()`` was called.
     func checkOpen() throws(ParleyError) {
