@@ -129,14 +129,10 @@ extension Connection {
     ///
     /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
     package func whenWritable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
-        let highWater = node.options.sendHighWaterBytes
         let waits = outbound.notify(
             in: \.senders,
             // The open stream's own writer is not kept waiting by it.
-            unless: {
-                $0.life.reason != nil
-                    || $0.unwrittenBytes < highWater && ($0.openStream == nil || !$0.awaitsTurn)
-            },
+            unless: { $0.life.reason != nil || hasRoom(&$0) && ($0.openStream == nil || !$0.awaitsTurn) },
             { [loop] in loop.execute(function) }
         )
         if !waits { try call(function) }

@@ -9,6 +9,16 @@ extension Connection {
         }
     }
 
+    /// See ``Peer/untilClosed()``.
+    public func untilClosed() async throws(ParleyError) -> ParleyError {
+        while true {
+            if let reason = outbound.withLock({ $0.isEnded ? $0.life.reason : nil }) { return reason }
+            guard await outbound.wait(in: \.lifeWaiters, unless: { $0.isEnded }) else {
+                throw .cancelled("waiting for the end of \(remoteAddress)")
+            }
+        }
+    }
+
     /// Begins an orderly end: no more sends, no more deliveries; what was sent is written out.
     /// The first reason wins. Any thread.
     ///
@@ -170,13 +180,17 @@ extension Connection {
 
     func linkDidClose() {
         link = nil
-        let (reason, woken) = outbound.withLock { outbound in
+        let (reason, woken, uncovered) = outbound.withLock { outbound in
             let reason = outbound.life.reason ?? ParleyError(.closed, "the connection is closed")
             outbound.life = .ended(reason)
             outbound.endedAt = .now
-            return (reason, outbound.wakeEverybody())
+            return (reason, outbound.wakeEverybody(), outbound.uncoverAll())
         }
         for waiters in woken { waiters.resume() }
+        node.sendBudget.forget(self)
+        node.sendBudget.giveBack(uncovered)
+        node.bufferedBytes &-= bufferedBytes
+        bufferedBytes = 0
         inbound.withLock { inbound in
             inbound.state.endInput(reason)
             return inbound.readers.wakeAll()

@@ -21,6 +21,7 @@ extension Connection {
 
     /// Reads what there is now; the number says since when a wait for more has to count.
     func tryRead(upTo count: Int) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt) {
+        var hasHeartbeats = false
         let (result, epoch, resumesReading) = try withInbound {
             inbound throws(ParleyError) in
             if let closed = inbound.closed { throw closed }
@@ -28,8 +29,10 @@ extension Connection {
             let result = try inbound.state.read(upTo: count)
             if case .bytes = result { inbound.streamActivity = .now }
             let resumesReading = !inbound.isReading && inbound.state.wantsInput(isReading: false)
+            hasHeartbeats = inbound.state.hasHeartbeats
             return (result, inbound.readers.epoch, resumesReading)
         }
+        if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
         if resumesReading { loop.perform { [self] in settleReading() } }
         return (result, epoch)
     }

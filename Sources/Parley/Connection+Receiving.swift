@@ -66,6 +66,7 @@ extension Connection: LinkOwner {
         guard let space = node.space(isCalled: isCalledByInbox) else { return }
         var decoded = node.takeScratch()
         var failure: ParleyError?
+        var hasHeartbeats = false
         let (readers, finalReason, isStream) = inbound.withLock { inbound in
             input(&inbound.state)
             if inbound.closed != nil { inbound.state.dropInput() }
@@ -80,6 +81,7 @@ extension Connection: LinkOwner {
                 messages: decoded.count &- (isStream ? 1 : 0),
                 at: loop.milliseconds
             )
+            hasHeartbeats = inbound.state.hasHeartbeats
             if isStream { inbound.counters.streams &+= 1 }
             // Whoever reads raw looks again: there may be bytes, a stream, or the end.
             let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
@@ -92,6 +94,7 @@ extension Connection: LinkOwner {
         node.returnScratch(decoded)
         readers.resume()
         if isStream { watchStream() }
+        if hasHeartbeats { handleHeartbeats() }
         if let failure { return fail(failure) }
         if let finalReason { return close(because: finalReason) }
         settleReading(isFillingInbox: isFilling)
@@ -102,7 +105,7 @@ extension Connection: LinkOwner {
         loop.assertIsCurrent()
         let isLive = ending == .no || ending == .draining
         let isInboxFull = isFillingInbox || node.inbox?.space == 0
-        let (wants, isBlocked) = inbound.withLock { inbound in
+        let (wants, isBlocked, buffered) = inbound.withLock { inbound in
             let isBlocked = isFillingInbox || inbound.state.hasUndecodedMessages
             let wants = inbound.state.wantsInput(isReading: inbound.isReading)
             if isLive { inbound.isReading = wants && !isBlocked && !isWaitingForInbox }
@@ -110,9 +113,13 @@ extension Connection: LinkOwner {
                 inbound.isPausedForInbox = true
                 inbound.counters.pauses &+= 1
             }
-            return (inbound.isReading, isBlocked)
+            return (inbound.isReading, isBlocked, inbound.state.bufferedBytes)
         }
-        if isLive { link?.setReading(wants) }
+        guard isWithinReceiveBuffer(buffered) else { return }
+        if isLive {
+            link?.setReading(wants)
+            if !wants { watchPaused() }
+        }
         guard isBlocked, !isWaitingForInbox else { return }
         isWaitingForInbox = true
         node.inbox?.whenSpace { [self] in
@@ -128,6 +135,7 @@ extension Connection: LinkOwner {
     func finishGreeting() {
         timers.greeting?.close()
         timers.greeting = nil
+        beginWatching()
         receive { $0.finishGreeting() }
     }
 }
@@ -136,6 +144,8 @@ extension Connection.Inbound {
     fileprivate mutating func count(bytes: Int, messages: Int, at now: UInt64) {
         counters.bytes &+= UInt64(bytes)
         counters.messages &+= UInt64(messages)
-        if bytes > 0 { lastArrival = now }
+        guard bytes > 0 else { return }
+        lastArrival = now
+        if !state.isOnlyHeartbeats(bytes) { lastActivity = now }
     }
 }

@@ -20,7 +20,8 @@ extension Connection: Peer {
 
     /// The same for a message.
     func trySend(message: ArraySlice<UInt8>) throws(ParleyError) -> UInt? {
-        try accept(.message) { (outbound) throws(ParleyError) in
+        guard message.count <= node.bounds.maxMessageBytes else { throw tooLong(message.count) }
+        return try accept(.message) { (outbound) throws(ParleyError) in
             try outbound.encode { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
             }
@@ -29,11 +30,19 @@ extension Connection: Peer {
 
     /// The same for bytes that are only lent.
     func trySend(message: Span<UInt8>) throws(ParleyError) -> UInt? {
-        try accept(.message) { (outbound) throws(ParleyError) in
+        guard message.count <= node.bounds.maxMessageBytes else { throw tooLong(message.count) }
+        return try accept(.message) { (outbound) throws(ParleyError) in
             try outbound.encode { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
             }
         }
+    }
+
+    private func tooLong(_ count: Int) -> ParleyError {
+        ParleyError(
+            .messageTooLong,
+            "a message of \(count) bytes is over the limit of \(node.bounds.maxMessageBytes)"
+        )
     }
 
     /// What a send is made of, since an open stream keeps messages and other streams waiting.
@@ -54,12 +63,13 @@ extension Connection: Peer {
             if let reason = outbound.life.reason { throw reason }
             if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
             let isTurn = try isTurn(kind, outbound)
-            guard isTurn, outbound.unwrittenBytes < node.options.sendHighWaterBytes else {
+            guard isTurn, hasRoom(&outbound) else {
                 outbound.awaitsTurn = !isTurn
                 outbound.counters.waits &+= 1
                 return (outbound.senders.epoch, false)
             }
             try append(&outbound)
+            if outbound.unwrittenBytes > outbound.coveredBytes { chargeRest(&outbound) }
             switch kind {
             case .message: outbound.counters.messages &+= 1
             case .streamOpening:
@@ -86,10 +96,39 @@ extension Connection: Peer {
     }
 
     /// Waits until there is room again, or something else has changed.
+    ///
+    /// - Throws: `timedOut` when there has been no room for ``Timeouts/write``; `cancelled`.
     func waitToSend(since epoch: UInt) async throws(ParleyError) {
+        let began = watchCrowd()
         guard await outbound.wait(in: \.senders, unless: { $0.senders.epoch != epoch }) else {
             throw .cancelled("sending to \(remoteAddress)")
         }
+        if let began { try checkCrowd(since: began) }
+    }
+
+    /// Notes that there is no room, if that is why a sender waits; returns when that was, if it is to give up some time.
+    private func watchCrowd() -> UInt64? {
+        guard let timeout = node.options.timeouts.write?.inMilliseconds else { return nil }
+        let now = EventLoop.millisecondsAnywhere
+        let isNews: Bool? = outbound.withLock { outbound in
+            guard outbound.life.reason == nil, !hasRoom(&outbound) else { return nil }
+            defer { outbound.crowdedSince = outbound.crowdedSince ?? now }
+            return outbound.crowdedSince == nil
+        }
+        guard let isNews else { return nil }
+        if isNews { loop.perform { [self] in node.look(at: self, by: now &+ timeout) } }
+        return now
+    }
+
+    private func checkCrowd(since began: UInt64) throws(ParleyError) {
+        guard let timeout = node.options.timeouts.write else { return }
+        let now = EventLoop.millisecondsAnywhere
+        let isTooLong = outbound.withLock { outbound in
+            guard outbound.life.reason == nil, let since = outbound.crowdedSince else { return false }
+            return now &- max(began, since) >= timeout.inMilliseconds
+        }
+        guard isTooLong else { return }
+        throw ParleyError(.timedOut, "there was no room to send to \(remoteAddress) for \(timeout)")
     }
 }
 
@@ -118,6 +157,7 @@ extension Connection: EndOfTurn {
                     case .bytes(let buffer): try link.write(buffer)
                     case .file(let range): try link.write(range)
                     }
+                noteWrite(written)
                 guard isWritten else {
                     writingBytes = written
                     return
@@ -142,17 +182,17 @@ extension Connection: EndOfTurn {
     private func nextOutgoing(afterWriting written: Int) -> Outgoing? {
         var spare = spareBuffer
         spareBuffer = WireBuffer()
-        let (next, woken) = outbound.withLock { outbound -> (Outgoing?, WaitQueue.Woken) in
-            let woken = outbound.settle(written, lowWater: node.options.sendLowWaterBytes)
-            if !outbound.queue.isEmpty { return (outbound.queue.removeFirst(), woken) }
+        let (next, settled) = outbound.withLock { outbound -> (Outgoing?, Outbound.Settled) in
+            let settled = outbound.settle(written, lowWater: node.options.sendLowWaterBytes)
+            if !outbound.queue.isEmpty { return (outbound.queue.removeFirst(), settled) }
             guard !outbound.buffer.isEmpty else {
                 outbound.isFlushRequested = false
-                return (nil, woken)
+                return (nil, settled)
             }
             swap(&outbound.buffer, &spare)
-            return (.bytes(spare), woken)
+            return (.bytes(spare), settled)
         }
-        woken.resume()
+        resume(settled)
         if case .bytes = next {} else { spareBuffer = spare }
         return next
     }
@@ -163,7 +203,12 @@ extension Connection: EndOfTurn {
     }
 
     private func accountFor(_ written: Int) {
-        outbound.withLock { $0.settle(written, lowWater: node.options.sendLowWaterBytes) }.resume()
+        resume(outbound.withLock { $0.settle(written, lowWater: node.options.sendLowWaterBytes) })
+    }
+
+    private func resume(_ settled: Outbound.Settled) {
+        settled.woken.resume()
+        node.sendBudget.giveBack(settled.uncoveredBytes)
     }
 }
 
@@ -207,10 +252,19 @@ extension Connection.Outbound {
         unwrittenBytes &+= range.count
     }
 
-    fileprivate mutating func settle(_ written: Int, lowWater: Int) -> WaitQueue.Woken {
+    /// What follows from a write, once the lock is open again.
+    fileprivate struct Settled {
+        var woken = WaitQueue.Woken()
+        /// Part of the node's budget that is not needed any more.
+        var uncoveredBytes = 0
+    }
+
+    fileprivate mutating func settle(_ written: Int, lowWater: Int) -> Settled {
         unwrittenBytes &-= written
         counters.bytes &+= UInt64(written)
         // Also when nobody waits yet: a sender may be between its look at the buffer and its wait.
-        return unwrittenBytes <= lowWater ? senders.wakeAll() : WaitQueue.Woken()
+        guard unwrittenBytes <= lowWater else { return Settled() }
+        crowdedSince = nil
+        return Settled(woken: senders.wakeAll(), uncoveredBytes: uncover())
     }
 }

@@ -35,6 +35,10 @@ public class Connection: @unchecked Sendable {
     var spareBuffer = WireBuffer()
     /// The inbox will call when it has room; until then nothing is read.
     var isWaitingForInbox = false
+    /// What the timers look back on.
+    var watch = Watch()
+    /// What this connection last contributed to ``Node/bufferedBytes``.
+    var bufferedBytes = 0
     /// How much of a large frame was there when it was lent to the link.
     var lentFrameBytes = 0
     /// A large frame is on its way: the link may read straight into it.
@@ -54,9 +58,12 @@ public class Connection: @unchecked Sendable {
         var isReading = false
         /// The inbox has no room: nothing is read until it calls.
         var isPausedForInbox = false
+        var heartbeats = HeartbeatRecord()
         var counters = ReceiveCounters()
         /// When bytes last came, by ``EventLoop/milliseconds``.
         var lastArrival: UInt64
+        /// The same, but for heartbeats.
+        var lastActivity: UInt64
         /// This side has closed: reads throw this, whatever is left to read.
         var closed: ParleyError?
     }
@@ -69,6 +76,8 @@ public class Connection: @unchecked Sendable {
         var buffer = WireBuffer()
         /// Accepted and not yet written, the link's share included.
         var unwrittenBytes = 0
+        /// What may be unwritten without asking for more of the node's budget: what was taken of it, and what is free.
+        var coveredBytes = SendBudget.freeBytes
         var isFlushRequested = false
         /// The number of the stream that a writer has open.
         var openStream: UInt64?
@@ -80,6 +89,8 @@ public class Connection: @unchecked Sendable {
         var writeDeadline: Moment?
         /// What the application keeps with this peer.
         var tag: UInt = 0
+        /// Since when there has been no room for a sender, by ``EventLoop/milliseconds``.
+        var crowdedSince: UInt64?
         var counters = SendCounters()
         var endedAt: Moment?
         /// The send that was refused last waits for the end of the open stream, not for room.
@@ -144,8 +155,9 @@ public class Connection: @unchecked Sendable {
         self.remoteAddress = remoteAddress
         inbound = Lock(
             Inbound(
-                state: PeerState(decoder: node.options.decoder.makeDecoder()),
-                lastArrival: EventLoop.millisecondsAnywhere
+                state: PeerState(decoder: node.options.decoder.makeDecoder(), bounds: node.bounds),
+                lastArrival: EventLoop.millisecondsAnywhere,
+                lastActivity: EventLoop.millisecondsAnywhere
             )
         )
         outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))

@@ -22,7 +22,7 @@ extension Peer {
         length: Int? = nil,
         progress: (Int) -> Void = { _ in }
     ) async throws(ParleyError) -> Int {
-        let file = try File.reading(path)
+        let file = try opening { () throws(ParleyError) in try File.reading(path) }
         let size = try file.size()
         guard (0...size).contains(offset), (0...size - offset).contains(length ?? 0) else {
             throw ParleyError(
@@ -73,7 +73,7 @@ extension Peer {
     ) async throws(ParleyError) -> Int {
         defer { closeStream() }
         let suffix = String(UInt64.random(in: .min ... .max), radix: 36)
-        let file = try File.creating("\(path).parley-\(suffix)")
+        let file = try opening { () throws(ParleyError) in try File.creating("\(path).parley-\(suffix)") }
         do {
             var chunks = chunks(byteCount: byteCount, chunkBytes: 256 * 1024).makeAsyncIterator()
             var written = 0
@@ -93,3 +93,15 @@ extension Peer {
 
 /// How much of a file is queued at once: what progress and aborts are measured in.
 private let filePieceBytes = 1 << 20
+
+extension Peer {
+    /// Opens a file; the node hears of it when there is no descriptor for it.
+    private func opening(_ open: () throws(ParleyError) -> File) throws(ParleyError) -> File {
+        do { return try open() } catch {
+            if error.code == .tooManyOpenFiles {
+                (self as? Connection)?.node.reportShortage(error, during: "file")
+            }
+            throw error
+        }
+    }
+}

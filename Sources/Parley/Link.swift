@@ -18,6 +18,18 @@ protocol Link: AnyObject {
     /// Tells the other side that nothing more will come. Nothing may be waiting to be written.
     func shutdown()
 
+    /// How much of what was written the other side's kernel does not have yet.
+    var unacknowledgedBytes: Int { get }
+
+    /// Whether something has arrived that was not reported, because nothing is read.
+    var hasUnreadBytes: Bool { get }
+
+    /// Whether the connection has failed or was reset, which a link that is not read does not report.
+    var isDead: Bool { get }
+
+    /// Why it is dead.
+    var causeOfDeath: ParleyError { get }
+
     /// Whether the other side's kernel has everything that was written, the shutdown included.
     var isAcknowledged: Bool { get }
 

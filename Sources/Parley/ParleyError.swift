@@ -77,13 +77,31 @@ extension ParleyError {
         public static let fileExists = Code(rawValue: -24)
         /// There is no such file or folder.
         public static let fileNotFound = Code(rawValue: -25)
+        /// ``Limits/maxPeers`` or ``Limits/maxOutboundPeers`` is reached.
+        public static let tooManyPeers = Code(rawValue: -26)
+        /// As many connections as the limits allow come from this address, or its network.
+        public static let tooManyFromAddress = Code(rawValue: -27)
+        /// ``TransportOptions/gate`` does not let this address in.
+        public static let notAllowed = Code(rawValue: -28)
+        /// The address is banned for a while; see ``Peer/ban(for:)``.
+        public static let banned = Code(rawValue: -29)
+        /// Nothing came and nothing went for ``Timeouts/idle``.
+        public static let idle = Code(rawValue: -30)
+        /// Nothing of what was sent could be delivered for ``Timeouts/writeStall``.
+        public static let writeStalled = Code(rawValue: -31)
+        /// Heartbeats were not answered.
+        public static let heartbeatLost = Code(rawValue: -32)
+        /// ``Limits/receiveBufferBytes`` is reached.
+        public static let receiveBufferFull = Code(rawValue: -33)
+        /// Another connection with the same node is kept instead; see ``DuplicateRule``.
+        public static let duplicate = Code(rawValue: -34)
         /// Any other failure that the system reported; see ``ParleyError/systemCode``.
         public static let system = Code(rawValue: -23)
         /// C only: no peer has this number any more.
         public static let noSuchPeer = Code(rawValue: -64)
         /// C only: a call that would block, on the thread whose work it would wait for.
         public static let wouldDeadlock = Code(rawValue: -65)
-        /// C only: a call that may not wait, and would have to.
+        /// A call that may not wait, and would have to: see ``Transport/broadcast(message:)-(ArraySlice<UInt8>)``.
         public static let wouldBlock = Code(rawValue: -66)
     }
 }
@@ -100,7 +118,11 @@ extension ParleyError.Code: CustomStringConvertible {
         .handshakeFailed: "handshakeFailed", .peerRefused: "peerRefused",
         .tooManyOpenFiles: "tooManyOpenFiles", .permissionDenied: "permissionDenied",
         .streamAborted: "streamAborted", .fileExists: "fileExists", .fileNotFound: "fileNotFound",
-        .system: "system", .noSuchPeer: "noSuchPeer", .wouldDeadlock: "wouldDeadlock",
+        .system: "system", .tooManyPeers: "tooManyPeers", .tooManyFromAddress: "tooManyFromAddress",
+        .notAllowed: "notAllowed", .banned: "banned", .idle: "idle", .writeStalled: "writeStalled",
+        .heartbeatLost: "heartbeatLost", .duplicate: "duplicate", .receiveBufferFull: "receiveBufferFull",
+        .noSuchPeer: "noSuchPeer",
+        .wouldDeadlock: "wouldDeadlock",
         .wouldBlock: "wouldBlock",
     ]
 

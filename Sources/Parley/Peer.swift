@@ -68,6 +68,16 @@ public protocol Peer: AnyObject, Sendable {
     /// returns when it is closed, or when the task is cancelled. Idempotent.
     func close() async
 
+    /// Waits until the connection is closed, whoever closes it, and says why it ended: the reason that
+    /// ``TransportOptions/onDisconnect`` gets.
+    ///
+    /// - Throws: ``ParleyError`` `cancelled`.
+    func untilClosed() async throws(ParleyError) -> ParleyError
+
+    /// Ends the connection at once with the reason `banned`, and all others with the same address, and lets none be
+    /// made from or to it for `duration`. See ``TCPTransport/ban(_:for:)``.
+    func ban(for duration: Duration)
+
     /// Both deadlines at once.
     func setDeadline(_ deadline: ContinuousClock.Instant?)
 
@@ -95,6 +105,14 @@ public protocol StreamWriter: AnyObject, Sendable {
 }
 
 extension Peer {
+    /// Throws `unsupported`: a peer of your own says how it ends.
+    public func untilClosed() async throws(ParleyError) -> ParleyError {
+        throw ParleyError(.unsupported, "the peer does not say when it ends")
+    }
+
+    /// Closes the connection: a peer of your own has nobody to shut it out.
+    public func ban(for duration: Duration) { Task { await close() } }
+
     /// Nothing: a peer of your own may count or not.
     public var statistics: PeerStatistics { PeerStatistics() }
 

@@ -92,9 +92,19 @@ extension TCPTransport {
     private func listen(at address: RawSocketAddress) async throws(ParleyError) -> UInt16 {
         try await node.loop.wait { [self] (loop, finish: @escaping (Result<UInt16, ParleyError>) -> Void) in
             do throws(ParleyError) {
-                let listener = try Listener(on: loop, address: address) { [self] event in handle(event) }
-                guard node.register(listener, stop: { listener.stop() }) else {
+                let listener = try Listener(
+                    on: loop,
+                    address: address,
+                    permit: { [node] in node.acceptPermit() },
+                    deliver: { [self] event in handle(event) }
+                )
+                let stop: @Sendable () -> Void = { [node] in
+                    node.resumeAccepting = nil
                     listener.stop()
+                }
+                node.resumeAccepting = { listener.resume() }
+                guard node.register(listener, stop: stop) else {
+                    stop()
                     throw ParleyError(.closed, "the transport is closed")
                 }
                 finish(.success(listener.address.port))
@@ -105,18 +115,26 @@ extension TCPTransport {
 
     private func handle(_ event: Listener.Event) {
         switch event {
-        case .accepted(let descriptor):
+        case .accepted(let descriptor, let remote):
+            guard node.admit(remote?.ip, remote.map(SocketAddress.init) ?? SocketAddress(host: "", port: 0))
+            else { return Listener.refuse(descriptor) }
             do {
                 try adopt(descriptor)
             } catch {
-                node.options.logger.warning("accept failed", metadata: ["error": "\(error)"])
+                node.withdraw(remote?.ip)
+                acceptFailed(error)
             }
-        case .backingOff(let error, let delay):
-            node.options.logger.error(
-                "accept failed, backing off",
-                metadata: ["error": "\(error)", "retryIn": "\(delay)"]
-            )
+        case .backingOff(let error, _):
+            node.beginAcceptPause(.descriptors)
+            acceptFailed(error)
+        case .resumed:
+            node.acceptPauseIsOver()
         }
+    }
+
+    private func acceptFailed(_ error: ParleyError) {
+        if error.code == .tooManyOpenFiles { return node.reportShortage(error, during: "accept") }
+        node.logThrottled(.warning, .acceptFailed, key: "", ["error": "\(error)"])
     }
 
     private func adopt(_ descriptor: Int32) throws(ParleyError) {
@@ -156,7 +174,12 @@ extension TCPTransport {
             return { _ in }
         }
         let dialing = Dialing()
-        let dialer = Dialer(to: target, timeout: node.options.dialTimeout, on: node.loop) { [node] result in
+        let dialer = Dialer(
+            to: target,
+            timeout: node.options.dialTimeout,
+            on: node.loop,
+            refusal: { [node] in node.refusal(dialing: $0) }
+        ) { [node] result in
             node.unregister(dialing)
             if case .failure(let error) = result { node.dialFailed(error) }
             finish(result.flatMap { handle in node.adopt(handle, dialed: target) })

@@ -38,23 +38,23 @@ public struct TransportOptions: Sendable {
     /// wrong. When `onPeer` is still running, it waits for it.
     public var onDisconnect: (@Sendable (any Peer, ParleyError) async -> Void)?
 
+    /// Which of two connections with the same node stays; nil keeps them all. See ``DuplicateRule``.
+    public var duplicates: DuplicateRule?
+
+    /// Who may connect at all; nil is everyone. See ``Gate``.
+    public var gate: Gate?
+
+    /// How many peers there may be, and how much memory they may take; see ``Limits``.
+    public var limits = Limits()
+
     /// How many RPCs may wait for a consumer before the peers that send more are not read any further.
     public var inboxCapacity = 1_024
 
     /// How many bytes of payload may wait for a consumer, alike; one RPC may exceed it.
     public var inboxCapacityBytes = 64 << 20
 
-    /// How long a dial may take from looking up the name to the connection.
-    public var dialTimeout: Duration = .seconds(30)
-
-    /// How long the handshake and `onPeer` may take together.
-    public var handshakeTimeout: Duration = .seconds(10)
-
-    /// How long an open stream may go without a byte being read; the peer is then dropped. Nil is for ever.
-    public var streamIdleTimeout: Duration? = .seconds(60)
-
-    /// How long closing may take to write out what was sent.
-    public var closeTimeout: Duration = .seconds(5)
+    /// How long things may take; see ``Timeouts``.
+    public var timeouts = Timeouts()
 
     /// How the kernel finds out that a silent peer is gone; nil leaves it to find out when something is sent.
     public var keepAlive: KeepAlive? = KeepAlive()
@@ -77,5 +77,38 @@ public struct TransportOptions: Sendable {
         self.listenAddress = listenAddress
         self.decoder = decoder
         self.onPeer = onPeer
+    }
+}
+
+/// The same as in ``TransportOptions/timeouts``.
+extension TransportOptions {
+    /// How long a dial may take from looking up the name to the connection: ``Timeouts/dial``.
+    public var dialTimeout: Duration {
+        get { timeouts.dial }
+        set { timeouts.dial = newValue }
+    }
+
+    /// How long the handshake and `onPeer` may take together: ``Timeouts/handshake``.
+    public var handshakeTimeout: Duration {
+        get { timeouts.handshake }
+        set { timeouts.handshake = newValue }
+    }
+
+    /// How long an open stream may go without a byte being read; the peer is then dropped: ``Timeouts/streamIdle``.
+    public var streamIdleTimeout: Duration? {
+        get { timeouts.streamIdle }
+        set { timeouts.streamIdle = newValue }
+    }
+
+    /// How long a send may wait for room before it throws `timedOut`: ``Timeouts/write``.
+    public var writeTimeout: Duration? {
+        get { timeouts.write }
+        set { timeouts.write = newValue }
+    }
+
+    /// How long closing may take to write out what was sent: ``Timeouts/close``.
+    public var closeTimeout: Duration {
+        get { timeouts.close }
+        set { timeouts.close = newValue }
     }
 }

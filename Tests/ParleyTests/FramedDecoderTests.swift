@@ -97,7 +97,7 @@ import Testing
     }
 
     @Test(arguments: [
-        ([0x00], "unknown frame type 0x0"), ([0x06, 1], "unknown frame type 0x6"),
+        ([0x00], "unknown frame type 0x0"), ([0x08, 1], "unknown frame type 0x8"),
         ([0x03, 0, 0, 0, 1], "data where no stream is open"),
         ([0x04, 0, 0, 0, 0], "end where no stream is open"),
         ([0x05, 0, 0, 0, 4], "abort where no stream is open"),

@@ -27,9 +27,9 @@ enum Descriptors {
     }
 
     static func receive() async throws -> Bool {
-        let pauses = Counter()
+        let lines = Lines()
         var options = TransportOptions(listenAddress: "127.0.0.1:0")
-        options.logger = Logger(label: "descriptors") { _ in pauses }
+        options.logger = Logger(label: "descriptors") { _ in lines }
         let transport = TCPTransport(options)
         try await transport.listenAndAccept()
         let sender = try Soak.other("descriptors", transport.address)
@@ -39,7 +39,9 @@ enum Descriptors {
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
 
         // Nobody is let go before the listener has had to pause.
-        while pauses.count == 0 { try await Task.sleep(for: .milliseconds(1)) }
+        var pauses: UInt64 { transport.statistics.acceptPauses[.descriptors, default: 0] }
+        while pauses == 0 { try await Task.sleep(for: .milliseconds(1)) }
+        let isToldElsewhere = await shortages(of: transport)
         var seen: Set<String> = []
         for await rpc in transport.consume() {
             seen.insert(String(decoding: rpc.payload, as: UTF8.self))
@@ -47,27 +49,51 @@ enum Descriptors {
             if seen.count == connections { break }
         }
         sender.waitUntilExit()
+        let statistics = transport.statistics
         await transport.close()
-        say("descriptors: \(connections) connections, \(limit) descriptors, \(pauses.count) pauses")
+        say("descriptors: \(connections) connections, \(limit) descriptors, \(pauses) pauses")
+        say("descriptors: log lines \(lines.byOperation)")
+        let isLoggedOnce =
+            lines.byOperation == ["accept": 1, "dial": 1, "file": 1] && statistics.shortages == 3
         return Soak.verdict(
-            seen.count == connections && sender.terminationStatus == 0 && pauses.count < 1_000,
+            seen.count == connections && sender.terminationStatus == 0 && pauses < 1_000 && isToldElsewhere
+                && isLoggedOnce,
             "\(seen.count) of \(connections) connections were served"
         )
     }
 
-    /// Counts the lines in which the listener says that it backs off.
-    private struct Counter: LogHandler {
+    /// Whether a dial, a look-up and a file say that there is no descriptor for them.
+    private static func shortages(of transport: TCPTransport) async -> Bool {
+        func isShort(_ what: String, _ body: () async throws -> Void) async -> Bool {
+            do {
+                try await body()
+                say("descriptors: \(what) found a descriptor")
+            } catch let error as ParleyError {
+                if error.code == .tooManyOpenFiles { return true }
+                say("descriptors: \(what) failed otherwise: \(error)")
+            } catch { say("descriptors: \(what) failed otherwise: \(error)") }
+            return false
+        }
+        let dial = await isShort("a dial") { _ = try await transport.dial(transport.address) }
+        let name = await isShort("a look-up") { _ = try await transport.dial("localhost:1") }
+        guard let peer = transport.peers.first else { return false }
+        let file = await isShort("a file") { _ = try await peer.sendStream(contentsOf: "/etc/passwd") }
+        return dial && name && file
+    }
+
+    /// Counts the lines that say that descriptors are short, by what was being done.
+    private struct Lines: LogHandler {
         private final class Box: @unchecked Sendable {
             private let lock = NSLock()
-            private var value = 0
-            func increment() { lock.withLock { value += 1 } }
-            var current: Int { lock.withLock { value } }
+            private var counts: [String: Int] = [:]
+            func count(_ operation: String) { lock.withLock { counts[operation, default: 0] += 1 } }
+            var current: [String: Int] { lock.withLock { counts } }
         }
 
         private let box = Box()
         var metadata: Logger.Metadata = [:]
         var logLevel = Logger.Level.error
-        var count: Int { box.current }
+        var byOperation: [String: Int] { box.current }
 
         subscript(metadataKey key: String) -> Logger.Metadata.Value? {
             get { metadata[key] }
@@ -75,7 +101,8 @@ enum Descriptors {
         }
 
         func log(event: LogEvent) {
-            if event.message.description == "accept failed, backing off" { box.increment() }
+            guard event.message.description == "descriptors exhausted" else { return }
+            box.count(event.metadata?["operation"]?.description ?? "?")
         }
     }
 }

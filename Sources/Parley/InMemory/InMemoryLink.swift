@@ -72,6 +72,16 @@ final class InMemoryLink: Link, @unchecked Sendable {
 
     func shutdown() { other?.end(ParleyError(.endOfStream, "the remote side closed the connection")) }
 
+    var unacknowledgedBytes: Int { other?.incoming.withLock { $0.blocks.count } ?? 0 }
+
+    var hasUnreadBytes: Bool { incoming.withLock { !$0.blocks.isEmpty } }
+
+    var isDead: Bool { incoming.withLock { $0.end?.code == .connectionReset } }
+
+    var causeOfDeath: ParleyError {
+        incoming.withLock { $0.end } ?? ParleyError(.closed, "the pipe is closed")
+    }
+
     /// What is written is in the other end's pipe already.
     var isAcknowledged: Bool { true }
 

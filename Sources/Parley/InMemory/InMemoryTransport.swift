@@ -12,13 +12,15 @@ public final class InMemoryTransport: Transport {
     private static let hosts: Set = ["", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"]
 
     private let inbox: Inbox
-    private let node: Node
+    let node: Node
+    private let backlog: InMemoryBacklog
     private let network: InMemoryNetwork
 
     /// A node on `network` that neither listens nor is connected yet.
     public init(_ options: TransportOptions = TransportOptions(), network: InMemoryNetwork) {
         inbox = Inbox(capacity: options.inboxCapacity, capacityBytes: options.inboxCapacityBytes)
         node = Node(options, inbox: inbox)
+        backlog = InMemoryBacklog(of: node)
         self.network = network
     }
 
@@ -41,7 +43,11 @@ public final class InMemoryTransport: Transport {
                 throw ParleyError(.addressNotAvailable, "cannot listen on \(configured): it is not in memory")
             }
             let port = try network.bind(self, port: configured.port)
-            guard node.register(self, stop: { [network] in network.unbind(port: port) }) else {
+            let stop: @Sendable () -> Void = { [network, backlog] in
+                network.unbind(port: port)
+                backlog.abandon()
+            }
+            guard node.register(self, stop: stop) else {
                 network.unbind(port: port)
                 throw ParleyError(.closed, "the transport is closed")
             }
@@ -67,6 +73,9 @@ public final class InMemoryTransport: Transport {
         guard Self.hosts.contains(target.host) else {
             throw ParleyError(.unreachable, "cannot connect to \(target): it is not in memory")
         }
+        if let refusal = node.refusal(dialing: SocketAddress(host: "127.0.0.1", port: target.port)) {
+            throw refusal
+        }
         guard let listener = network.listener(port: target.port) else {
             throw ParleyError(.connectionRefused, "cannot connect to \(target): nobody listens there")
         }
@@ -90,13 +99,6 @@ public final class InMemoryTransport: Transport {
     ) async throws(ParleyError) -> InMemoryPeer {
         let ends = (InMemoryLink(on: node.loop), InMemoryLink(on: listener.node.loop))
         InMemoryLink.join(ends.0, ends.1)
-        let accepting = InMemoryPeer(
-            node: listener.node,
-            link: ends.1,
-            isOutbound: false,
-            localAddress: remote,
-            remoteAddress: local
-        )
         let dialing = InMemoryPeer(
             node: node,
             link: ends.0,
@@ -104,7 +106,7 @@ public final class InMemoryTransport: Transport {
             localAddress: local,
             remoteAddress: remote
         )
-        let isAccepted = listener.node.loop.execute { listener.node.adopt(accepting) }
+        let isAccepted = listener.node.loop.execute { listener.backlog.add(ends.1, from: local, at: remote) }
         guard isAccepted else {
             ends.0.abandon()
             ends.1.abandon()

@@ -10,6 +10,8 @@ final class Dialer: @unchecked Sendable {
     private let loop: EventLoop
     private let target: SocketAddress
     private let timeout: Duration
+    /// Why an address may not be dialed; nil when it may.
+    private let refusal: (SocketAddress) -> ParleyError?
     private var finish: ((Result<TCPHandle, ParleyError>) -> Void)?
     private var resolver: Resolver?
     private var waiting: [RawSocketAddress] = []
@@ -22,11 +24,13 @@ final class Dialer: @unchecked Sendable {
         to target: SocketAddress,
         timeout: Duration,
         on loop: EventLoop,
+        refusal: @escaping (SocketAddress) -> ParleyError? = { _ in nil },
         finish: @escaping (Result<TCPHandle, ParleyError>) -> Void
     ) {
         self.target = target
         self.timeout = timeout
         self.loop = loop
+        self.refusal = refusal
         self.finish = finish
     }
 
@@ -83,6 +87,10 @@ final class Dialer: @unchecked Sendable {
             return
         }
         let address = waiting.removeFirst()
+        if let refusal = refusal(SocketAddress(address)) {
+            failures.append(refusal)
+            return attemptNext()
+        }
         do {
             let handle = try TCPHandle(on: loop)
             attempts.append(handle)

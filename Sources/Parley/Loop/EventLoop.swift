@@ -80,6 +80,9 @@ package final class EventLoop: @unchecked Sendable {
     /// The same clock, read now, on any thread.
     static var millisecondsAnywhere: UInt64 { uv_hrtime() / 1_000_000 }
 
+    /// The same in nanoseconds.
+    static var nanosecondsAnywhere: UInt64 { uv_hrtime() }
+
     func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
         buffer.pointee = uv_buf_t(
             base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),

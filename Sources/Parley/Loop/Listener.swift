@@ -16,10 +16,12 @@ import CLibUV
 final class Listener: @unchecked Sendable {
     /// What happens on it.
     enum Event {
-        /// A connection; whoever gets it owns the descriptor.
-        case accepted(Int32)
+        /// A connection, and where it comes from; whoever gets it owns the descriptor.
+        case accepted(Int32, RawSocketAddress?)
         /// accept(2) failed and will be tried again after the delay.
         case backingOff(ParleyError, Duration)
+        /// A delay, of that kind or as the permit said, is over.
+        case resumed
     }
 
     /// No more than this in one turn, so that a flood of connections leaves room for the peers there are.
@@ -33,6 +35,8 @@ final class Listener: @unchecked Sendable {
     private let poll: UnsafeMutablePointer<uv_poll_t>
     private let retry: LoopTimer
     private var backOff = shortestBackOff
+    /// Asked before each accept(2): connections that there is no room for wait in the backlog, and cost no descriptor.
+    private let permit: () -> Node.AcceptPermit
     private var deliver: ((Event) -> Void)?
     /// The real address, with the port that the system chose if it was asked to.
     let address: SocketAddress
@@ -41,10 +45,12 @@ final class Listener: @unchecked Sendable {
     init(
         on loop: EventLoop,
         address: RawSocketAddress,
+        permit: @escaping () -> Node.AcceptPermit,
         deliver: @escaping (Event) -> Void
     ) throws(ParleyError) {
         loop.assertIsCurrent()
         self.loop = loop
+        self.permit = permit
         descriptor = try Self.openSocket(at: address)
         guard
             let bound = RawSocketAddress(filledBy: { [descriptor] in getsockname(descriptor, $0, &$1) == 0 })
@@ -91,10 +97,18 @@ final class Listener: @unchecked Sendable {
     private func acceptAll() {
         for _ in 0..<Self.acceptsPerTurn {
             guard let deliver else { return }
-            let accepted = acceptNonBlocking(descriptor)
+            switch permit() {
+            case .now: break
+            case .after(let delay): return pause(for: delay)
+            case .whenThereIsRoom:
+                uv_poll_stop(poll)
+                return
+            }
+            var remote: RawSocketAddress?
+            let accepted = acceptNonBlocking(descriptor, &remote)
             if accepted >= 0 {
                 backOff = Self.shortestBackOff
-                deliver(.accepted(accepted))
+                deliver(.accepted(accepted, remote))
                 continue
             }
             switch errno {
@@ -108,11 +122,31 @@ final class Listener: @unchecked Sendable {
     }
 
     private func pause(because error: ParleyError) {
-        uv_poll_stop(poll)
         let delay = backOff
         backOff = min(backOff * 2, Self.longestBackOff)
-        retry.start(after: delay) { [unowned self] in watch() }
+        pause(for: delay)
         deliver?(.backingOff(error, delay))
+    }
+
+    private func pause(for delay: Duration) {
+        uv_poll_stop(poll)
+        retry.start(after: delay) { [unowned self] in
+            deliver?(.resumed)
+            resume()
+        }
+    }
+
+    /// Looks at the backlog again, after a permit that said to wait until there is room.
+    func resume() {
+        loop.assertIsCurrent()
+        if uv_is_closing(clibuv_poll_as_handle(poll)) == 0 { watch() }
+    }
+
+    /// Turns a connection away with a reset: that leaves nothing behind, neither here nor in the kernel.
+    static func refuse(_ descriptor: Int32) {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
+        close(descriptor)
     }
 }
 
@@ -155,8 +189,12 @@ private func setNonBlockingAndCloseOnExec(_ descriptor: Int32) {
 }
 
 /// accept4(2) would save these calls, but Swift's view of glibc does not have it.
-private func acceptNonBlocking(_ listener: Int32) -> Int32 {
-    let descriptor = accept(listener, nil, nil)
+private func acceptNonBlocking(_ listener: Int32, _ remote: inout RawSocketAddress?) -> Int32 {
+    var descriptor: Int32 = -1
+    remote = RawSocketAddress { address, size in
+        descriptor = accept(listener, address, &size)
+        return descriptor >= 0
+    }
     if descriptor >= 0 { setNonBlockingAndCloseOnExec(descriptor) }
     return descriptor
 }

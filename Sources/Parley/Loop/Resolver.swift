@@ -57,6 +57,14 @@ final class Resolver {
         uv_cancel(clibuv_getaddrinfo_as_req(request))
     }
 
+    /// libuv's code when there is no descriptor to be had now.
+    private static var descriptorShortage: Int32? {
+        let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
+        if descriptor >= 0 { close(descriptor) }
+        guard descriptor < 0, errno == EMFILE || errno == ENFILE else { return nil }
+        return uv_translate_sys_error(errno)
+    }
+
     private func finished(_ status: Int32, _ results: UnsafeMutablePointer<addrinfo>?) {
         defer { uv_freeaddrinfo(results) }
         guard let completion else { return }
@@ -74,7 +82,9 @@ final class Resolver {
         } else if status == 0 {
             completion(.failure(ParleyError(.nameNotResolved, "\"\(name.host)\" has no TCP address")))
         } else {
-            completion(.failure(ParleyError(libuv: status, "cannot resolve \"\(name.host)\"")))
+            // The C library does not always say that it had no descriptor to ask with.
+            let cause = Self.descriptorShortage ?? status
+            completion(.failure(ParleyError(libuv: cause, "cannot resolve \"\(name.host)\"")))
         }
     }
 }

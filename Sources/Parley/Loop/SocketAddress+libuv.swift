@@ -60,6 +60,45 @@ package struct RawSocketAddress: @unchecked Sendable {
         self.storage = storage
     }
 
+    /// An address as bits; nil only if the system does not know its own format.
+    init?(_ ip: IPAddress) {
+        self.init(numericHost: ip.isIPv4 ? "0.0.0.0" : "::", port: 0)
+        withUnsafeMutablePointer(to: &storage) { storage in
+            if ip.isIPv4 {
+                storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                    $0.pointee.sin_addr.s_addr = UInt32(truncatingIfNeeded: ip.low).bigEndian
+                }
+            } else {
+                storage.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    withUnsafeMutableBytes(of: &$0.pointee.sin6_addr) { bytes in
+                        bytes.storeBytes(of: ip.high.bigEndian, as: UInt64.self)
+                        bytes.storeBytes(of: ip.low.bigEndian, toByteOffset: 8, as: UInt64.self)
+                    }
+                }
+            }
+        }
+    }
+
+    /// The address as bits, without port and zone.
+    var ip: IPAddress {
+        withSockaddr { address, _ in
+            if isIPv6 {
+                address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    withUnsafeBytes(of: $0.pointee.sin6_addr) { bytes in
+                        IPAddress(
+                            high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+                            low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
+                        )
+                    }
+                }
+            } else {
+                address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                    IPAddress(v4: UInt32(bigEndian: $0.pointee.sin_addr.s_addr))
+                }
+            }
+        }
+    }
+
     private mutating func setPort(_ port: UInt16) {
         withUnsafeMutablePointer(to: &storage) { [isIPv6] storage in
             if isIPv6 {

@@ -52,7 +52,7 @@ final class TCPHandle {
         Unmanaged<TCPHandle>.fromOpaque(data).takeUnretainedValue()
     }
 
-    private var stream: UnsafeMutablePointer<uv_stream_t> { clibuv_tcp_as_stream(tcp) }
+    var stream: UnsafeMutablePointer<uv_stream_t> { clibuv_tcp_as_stream(tcp) }
     private var handle: UnsafeMutablePointer<uv_handle_t> { clibuv_tcp_as_handle(tcp) }
 }
 
@@ -204,7 +204,7 @@ extension TCPHandle: Link {
 
     /// The failure behind what libuv calls the end: once a hang-up is signalled it reports an end behind the last
     /// bytes without asking the socket for its error. A reset that came behind the other side's FIN (EPIPE) took nothing.
-    private var pendingFailure: Int32? {
+    var pendingFailure: Int32? {
         guard let descriptor else { return nil }
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
@@ -329,26 +329,6 @@ extension TCPHandle {
             _ = Musl.shutdown(descriptor, SHUT_WR)
         #else
             _ = Glibc.shutdown(descriptor, Int32(SHUT_WR))
-        #endif
-    }
-
-    var isAcknowledged: Bool {
-        guard let descriptor else { return true }
-        #if canImport(Darwin)
-            var unsent: Int32 = 0
-            var size = socklen_t(MemoryLayout<Int32>.size)
-            return getsockopt(descriptor, SOL_SOCKET, SO_NWRITE, &unsent, &size) != 0 || unsent == 0
-        #else
-            // tcp(7): SIOCOUTQ counts what was written and is not acknowledged yet, the FIN included. On a socket
-            // that was reset it stays as it was, and nothing will change it.
-            var unacknowledged: Int32 = 0
-            guard ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0, unacknowledged > 0 else {
-                return true
-            }
-            var state: UInt8 = 0
-            var size = socklen_t(MemoryLayout<UInt8>.size)
-            let isKnown = getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &state, &size) == 0
-            return isKnown && Int(state) == Int(TCP_CLOSE)
         #endif
     }
 

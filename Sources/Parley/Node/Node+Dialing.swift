@@ -2,15 +2,36 @@
 
 extension Node {
     /// A dial begins; ``adopt(_:)`` or ``dialFailed(_:)`` ends it.
+    ///
+    /// - Throws: `tooManyPeers`, before anything is spent on it.
     func beginDial(to target: SocketAddress) throws(ParleyError) {
-        state.withLock { $0.dialing += 1 }
+        let refusal = state.withLock { state in
+            let refusal = state.admission.beginDial()
+            if refusal != nil { state.counters.dialsFailed &+= 1 }
+            return refusal
+        }
+        if let refusal {
+            throw ParleyError(refusal.code, "cannot dial \(target): \(refusal.message)")
+        }
     }
 
     /// A dial has ended without a connection.
     func dialFailed(_ error: ParleyError) {
-        state.withLock { state in
-            state.dialing -= 1
+        let hasRoom = state.withLock { state in
+            state.admission.dialFailed()
             state.counters.dialsFailed &+= 1
+            return state.endAcceptPause()
         }
+        if hasRoom { acceptAgain() }
+        if error.code == .tooManyOpenFiles { reportShortage(error, during: "dial") }
+    }
+
+    /// Why a dial may not go to this address: the gate, or a ban. The loop's thread only.
+    func refusal(dialing address: SocketAddress) -> ParleyError? {
+        if let gate = options.gate, !gate.allows(address, true) {
+            return ParleyError(.notAllowed, "the gate does not let this node dial \(address)")
+        }
+        guard let ip = address.ip, state.withLock({ $0.admission.bans.contains(ip) }) else { return nil }
+        return ParleyError(.banned, "\(address) is banned")
     }
 }

@@ -7,19 +7,27 @@ extension Node {
         tellObserver(connection, reason)
         let wasGreeted = connection.outbound.withLock { $0.isGreeted }
         let traffic = connection.statistics.traffic
-        let (entry, woken) = state.withLock { state in
+        let (entry, woken, hasRoom) = state.withLock { state in
+            if connection.isOutbound {
+                state.admission.leaveOutbound()
+            } else {
+                state.admission.leave(connection.remoteAddress.ip, wasGreeted: wasGreeted)
+            }
             let entry = state.connections.remove(number)
+            if let entry { state.forgetIdentity(of: entry) }
             if let entry { state.counters.count(end: entry.stage, wasGreeted: wasGreeted, reason, traffic) }
             if entry?.stage == .announcing {
                 state.goneWhileAnnounced[number] = Gone(connection: connection, reason: reason)
             }
-            return (entry, state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken())
+            let woken = state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken()
+            return (entry, woken, state.endAcceptPause())
         }
+        if hasRoom { acceptAgain() }
         // One that came while the node was closing was never let in.
         guard let entry else { return }
         entry.greeting?.cancel()
         woken.resume()
-        log(.info, "peer disconnected", connection, reason)
+        log(.info, .peerDisconnected, connection, reason)
         guard entry.stage == .announcing else { return tellGone(connection, reason) }
         let timeout = Task {
             // The clock traps beyond what it can count.
@@ -96,6 +104,7 @@ extension Node {
         // Behind the stops on the loop's thread: a connection they have just let in is adopted by now, and ended.
         _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
         inbox?.finish()
+        loop.execute { [self] in stopLooking() }
         await loop.stop()
         inbox = nil
         observer = nil

@@ -5,7 +5,7 @@ extension Node {
     func adopt(_ connection: Connection) {
         loop.assertIsCurrent()
         let isOpen = state.withLock { state in
-            if connection.isOutbound { state.dialing -= 1 }
+            if connection.isOutbound { state.admission.dialed() }
             guard state.closing == nil else { return false }
             connection.number = state.connections.insert(Entry(connection: connection))
             if connection.isOutbound { state.counters.dialed &+= 1 } else { state.counters.accepted &+= 1 }
@@ -67,13 +67,17 @@ extension Node {
     }
 
     private func finishGreeting(_ connection: Connection) {
+        settleDuplicates(of: connection)
         let isOpen = connection.open()
-        state.withLock { state in
+        let hasRoom = state.withLock { state in
+            if isOpen, !connection.isOutbound { state.admission.greeted() }
             state.connections[connection.number]?.stage = isOpen ? .greeted : .refused
             state.connections[connection.number]?.greeting = nil
+            return state.endAcceptPause()
         }
+        if hasRoom { acceptAgain() }
         guard isOpen else { return }
-        log(.info, "peer connected", connection)
+        log(.info, .peerConnected, connection)
         loop.perform { connection.finishGreeting() }
     }
 }

@@ -1,18 +1,145 @@
 import Logging
 
+/// What the library logs: the message of a line, always in the same words, with everything that varies as metadata.
+enum LogLine: String {
+    /// `address`
+    case listening
+    /// `peer`, `outbound`
+    case peerConnected = "peer connected"
+    /// `peer`, `outbound`, `reason`
+    case peerDisconnected = "peer disconnected"
+    /// `peer`, `reason`, `suppressed`
+    case connectionRefused = "connection refused"
+    /// `limit`, `suppressed`
+    case acceptingPaused = "accepting paused"
+    /// `operation`, `error`, `suppressed`
+    case descriptorsExhausted = "descriptors exhausted"
+    /// `error`, `suppressed`
+    case acceptFailed = "accept failed"
+    /// `address`, `seconds`
+    case banned
+    /// `address`, `error`, `retryIn`
+    case reconnecting
+}
+
 extension Node {
+    func log(_ level: Logger.Level, _ event: LogLine, _ metadata: @autoclosure () -> Logger.Metadata) {
+        guard options.logger.logLevel <= level else { return }
+        options.logger.log(level: level, "\(event.rawValue)", metadata: metadata())
+    }
+
     /// One line for an event of a peer, with its address as metadata.
     func log(
         _ level: Logger.Level,
-        _ event: Logger.Message,
+        _ event: LogLine,
         _ connection: Connection,
         _ reason: ParleyError? = nil
     ) {
+        var metadata: Logger.Metadata {
+            var metadata: Logger.Metadata = [
+                "peer": "\(connection.remoteAddress)", "outbound": "\(connection.isOutbound)",
+            ]
+            if let reason { metadata["reason"] = "\(reason)" }
+            return metadata
+        }
+        log(level, event, metadata)
+    }
+
+    /// The same for what strangers can cause in any number: a few lines, and then one now and then that says how many
+    /// there were in between.
+    func logThrottled(
+        _ level: Logger.Level,
+        _ event: LogLine,
+        key: String,
+        isBurst: Bool = false,
+        _ metadata: @autoclosure () -> Logger.Metadata
+    ) {
         guard options.logger.logLevel <= level else { return }
-        var metadata: Logger.Metadata = [
-            "peer": "\(connection.remoteAddress)", "outbound": "\(connection.isOutbound)",
-        ]
-        if let reason { metadata["reason"] = "\(reason)" }
-        options.logger.log(level: level, event, metadata: metadata)
+        let now = EventLoop.millisecondsAnywhere
+        let suppressed = logThrottle.withLock { throttle in
+            let key = "\(event.rawValue) \(key)"
+            return isBurst ? throttle.permitBurst(key, at: now) : throttle.permit(key, at: now)
+        }
+        guard let suppressed else { return }
+        var metadata = metadata()
+        if suppressed > 0 { metadata["suppressed"] = "\(suppressed)" }
+        options.logger.log(level: level, "\(event.rawValue)", metadata: metadata)
+    }
+
+    /// Descriptors, or memory, have run out while `operation` was done: counted and logged once for each burst. Any thread.
+    func reportShortage(_ error: ParleyError, during operation: String) {
+        let now = EventLoop.millisecondsAnywhere
+        let isNew = logThrottle.withLock { $0.beginsBurst(operation, at: now) }
+        if isNew { count { $0.shortages &+= 1 } }
+        logThrottled(
+            .error,
+            .descriptorsExhausted,
+            key: operation,
+            isBurst: true,
+            ["operation": "\(operation)", "error": "\(error)"]
+        )
+    }
+}
+
+/// Holds back log lines that come too often; a value without a clock, under a lock. Times are in milliseconds.
+struct LogThrottle {
+    private struct Entry {
+        var tokens = LogThrottle.lines
+        var filledAt: UInt64
+        var lastLine: UInt64?
+        var lastEvent: UInt64?
+        var suppressed = 0
+    }
+
+    /// This many lines at once …
+    private static let lines = 10.0
+    /// … and then one in this time.
+    private static let millisecondsPerLine = 1_000.0
+    /// A burst is over when nothing has happened for so long,
+    private static let quiet: UInt64 = 10_000
+    /// and while it lasts there is a line in this time.
+    private static let reminder: UInt64 = 60_000
+
+    /// The keys are the library's own: there are few of them.
+    private var entries: [String: Entry] = [:]
+    private var bursts: [String: UInt64] = [:]
+
+    /// How many lines were held back since the last; nil when this one is to be held back.
+    mutating func permit(_ key: String, at now: UInt64) -> Int? {
+        var entry = entries[key] ?? Entry(filledAt: now)
+        defer { entries[key] = entry }
+        entry.tokens = min(
+            Self.lines,
+            entry.tokens + Double(now &- entry.filledAt) / Self.millisecondsPerLine
+        )
+        entry.filledAt = now
+        guard entry.tokens >= 1 else {
+            entry.suppressed += 1
+            return nil
+        }
+        entry.tokens -= 1
+        defer { entry.suppressed = 0 }
+        return entry.suppressed
+    }
+
+    /// The same for one line a burst.
+    mutating func permitBurst(_ key: String, at now: UInt64) -> Int? {
+        var entry = entries[key] ?? Entry(filledAt: now)
+        defer { entries[key] = entry }
+        let isNew = entry.lastEvent.map { now &- $0 > Self.quiet } ?? true
+        entry.lastEvent = now
+        guard isNew || entry.lastLine.map({ now &- $0 > Self.reminder }) ?? true else {
+            entry.suppressed += 1
+            return nil
+        }
+        entry.lastLine = now
+        defer { entry.suppressed = 0 }
+        return entry.suppressed
+    }
+
+    /// Whether this is the first of a burst.
+    mutating func beginsBurst(_ key: String, at now: UInt64) -> Bool {
+        defer { bursts[key] = now }
+        return bursts[key].map { now &- $0 > Self.quiet } ?? true
     }
 }

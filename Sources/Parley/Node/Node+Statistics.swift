@@ -3,7 +3,8 @@ extension Node {
         var statistics = TransportStatistics()
         let connections = state.withLock { state in
             state.counters.report(to: &statistics)
-            statistics.dialing = state.dialing
+            statistics.dialing = state.admission.dialing
+            statistics.acceptPause = state.acceptPause
             for entry in state.connections.elements {
                 switch (entry.stage, entry.connection.isOutbound) {
                 case (.greeted, false): statistics.inboundPeers += 1

@@ -11,10 +11,24 @@ package final class Node: @unchecked Sendable {
     /// keeps it for its consumers. The loop's thread only.
     var inbox: Inbox?
 
-    let state = Lock(State())
+    let state: Lock<State>
+    let bounds: PeerState.Bounds
+    let sendBudget: SendBudget
+    let logThrottle = Lock(LogThrottle())
     let began = Moment.now
     /// Emptied, lent to whoever decodes. The loop's thread only.
     private var scratch = DecodedRuns()
+    /// When connections are to be looked at, and the timer for it. The loop's thread only.
+    var looks = LookQueue()
+    var lookTimer: LoopTimer?
+    var looksArmedFor = UInt64.max
+    var isLooking = false
+    /// What all connections have received and left unread. The loop's thread only.
+    var bufferedBytes = 0
+    /// The loop's thread only.
+    var acceptBudget: AcceptBudget
+    /// Makes the listener look again. The loop's thread only.
+    var resumeAccepting: (() -> Void)?
 
     struct State {
         var connections = SlotTable<Entry>()
@@ -25,8 +39,11 @@ package final class Node: @unchecked Sendable {
         var listening = Listening.no
         /// How a listener or a dial is stopped; called on the loop's thread.
         var stops: [ObjectIdentifier: @Sendable () -> Void] = [:]
-        /// Dials that have no connection yet.
-        var dialing = 0
+        var admission: Admission
+        /// The connection that stands for a node; see ``DuplicateRule``.
+        var identities: [String: UInt64] = [:]
+        /// Why the listener leaves connections in the backlog.
+        var acceptPause: AcceptPause?
         var counters = NodeCounters()
     }
 
@@ -39,6 +56,7 @@ package final class Node: @unchecked Sendable {
     struct Entry {
         let connection: Connection
         var stage = Stage.handshaking
+        var identity: String?
         var greeting: Task<Void, Never>?
     }
 
@@ -64,6 +82,15 @@ package final class Node: @unchecked Sendable {
         self.inbox = inbox
         self.observer = observer
         isObserved = observer != nil
+        let limits = options.limits
+        state = Lock(State(admission: Admission(limits)))
+        bounds = PeerState.Bounds(
+            maxMessageBytes: min(limits.maxMessageBytes ?? .max, options.decoder.maxMessageBytes),
+            isChecked: limits.maxMessageBytes != nil || !options.decoder.checksLengths,
+            readAheadBytes: max(1, limits.readAheadBytes)
+        )
+        sendBudget = SendBudget(bytes: limits.sendBufferBytes)
+        acceptBudget = AcceptBudget(perSecond: limits.acceptsPerSecond)
     }
 
     /// The peers that are greeted and connected.
@@ -80,6 +107,9 @@ package final class Node: @unchecked Sendable {
     package func isHandshaking(_ number: UInt64) -> Bool {
         state.withLock { $0.connections[number]?.stage == .handshaking }
     }
+
+    /// Whether ``close()`` was called.
+    var isClosing: Bool { state.withLock { $0.closing != nil } }
 
     /// Throws once ``close()`` was called.
     func checkOpen() throws(ParleyError) {
@@ -141,7 +171,7 @@ extension Node {
         do {
             let bound = SocketAddress(host: configured.host, port: try await bind(configured)).description
             state.withLock { $0.listening = .at(bound) }
-            options.logger.info("listening", metadata: ["address": "\(bound)"])
+            log(.info, .listening, ["address": "\(bound)"])
         } catch {
             state.withLock { $0.listening = .no }
             throw error

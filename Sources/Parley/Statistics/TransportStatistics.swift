@@ -27,8 +27,8 @@ public struct TransportStatistics: Sendable, Hashable {
     public var unsentBytes = 0
     /// Bytes of all peers that have arrived and are neither decoded nor read.
     public var unreadBytes = 0
-    /// Whether connections wait in the backlog, because a limit is reached or descriptors are short.
-    public var isAcceptingPaused = false
+    /// Why connections wait in the backlog now; nil when they are accepted.
+    public var acceptPause: AcceptPause?
 
     // MARK: Since the beginning
 
@@ -44,8 +44,8 @@ public struct TransportStatistics: Sendable, Hashable {
     public var handshakesFailed: UInt64 = 0
     /// Connections whose `onPeer` threw.
     public var peersRefused: UInt64 = 0
-    /// How often accepting has paused.
-    public var acceptPauses: UInt64 = 0
+    /// How often accepting has paused, by reason.
+    public var acceptPauses: [AcceptPause: UInt64] = [:]
     /// How often descriptors or memory have run out, one for each burst of failures.
     public var shortages: UInt64 = 0
     /// Connections that were turned away before the handshake, by reason.
@@ -66,7 +66,7 @@ struct NodeCounters {
     var dialsFailed: UInt64 = 0
     var handshakesFailed: UInt64 = 0
     var peersRefused: UInt64 = 0
-    var acceptPauses: UInt64 = 0
+    var acceptPauses: [AcceptPause: UInt64] = [:]
     var shortages: UInt64 = 0
     var refusals: [ParleyError.Code: UInt64] = [:]
     var disconnects: [ParleyError.Code: UInt64] = [:]

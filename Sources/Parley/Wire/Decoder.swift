@@ -55,6 +55,13 @@ public protocol Decoder: Sendable {
 
     /// Appends that the open stream ends early; false when this wire form cannot say so.
     mutating func encodeStreamAbort(code: UInt32, reason: String, into output: inout WireBuffer) -> Bool
+
+    /// Appends a question whether the other side is there, between any two frames; false when this wire form has none,
+    /// and there are no heartbeats then. The other side's decoder returns ``DecoderEvent/ping(_:)``.
+    mutating func encodePing(_ token: UInt64, into output: inout WireBuffer) -> Bool
+
+    /// Appends the answer to a ping, with its token.
+    mutating func encodePong(_ token: UInt64, into output: inout WireBuffer)
 }
 
 /// How a wire form ends a stream.
@@ -80,6 +87,10 @@ public enum DecoderEvent: Sendable, Equatable {
     case streamEnded
     /// The sender gave up the open stream (``StreamForm/delimited`` only).
     case streamAborted(code: UInt32, reason: String)
+    /// The other side asks whether this one is there; it is answered at once, also inside a stream.
+    case ping(UInt64)
+    /// The other side answers a ping.
+    case pong(UInt64)
     /// Nothing whole yet. `frameBytes` is how long the frame at the front of the input is in all, when known, so
     /// that one buffer of that size can be made ready; otherwise zero.
     case incomplete(frameBytes: Int)
@@ -138,15 +149,35 @@ extension Decoder {
         reason: String,
         into output: inout WireBuffer
     ) -> Bool { false }
+
+    /// There are no heartbeats.
+    public mutating func encodePing(_ token: UInt64, into output: inout WireBuffer) -> Bool { false }
+
+    /// Appends nothing.
+    public mutating func encodePong(_ token: UInt64, into output: inout WireBuffer) {}
 }
 
 /// The choice of a wire form: both ends of a connection must make the same one.
 public struct WireForm: Sendable {
     let makeDecoder: @Sendable () -> any Decoder
+    /// The longest message, or stream header, that is taken or sent.
+    let maxMessageBytes: Int
+    /// Whether its decoder finds no longer ones.
+    let checksLengths: Bool
 
-    /// A wire form of your own; `makeDecoder` is called twice for each connection (one value reads, one writes),
-    /// on any thread.
-    public init(_ makeDecoder: @escaping @Sendable () -> any Decoder) {
+    /// A wire form of your own.
+    ///
+    /// - Parameters:
+    ///   - maxMessageBytes: the longest message or stream header. A frame that is longer by more than 64 KiB is refused
+    ///     as soon as its length is known.
+    ///   - makeDecoder: called twice for each connection (one value reads, one writes), on any thread.
+    public init(maxMessageBytes: Int = 16 << 20, _ makeDecoder: @escaping @Sendable () -> any Decoder) {
+        self.init(maxMessageBytes: maxMessageBytes, checksLengths: false, makeDecoder)
+    }
+
+    init(maxMessageBytes: Int, checksLengths: Bool, _ makeDecoder: @escaping @Sendable () -> any Decoder) {
+        self.maxMessageBytes = max(0, maxMessageBytes)
+        self.checksLengths = checksLengths
         self.makeDecoder = makeDecoder
     }
 

@@ -9,9 +9,11 @@
 /// 3  stream data      bytes of the open stream, any number
 /// 4  stream end       nothing
 /// 5  stream abort     code u32, big-endian, and a reason in UTF-8, up to 1,024 bytes
+/// 6  ping             a token of 8 bytes
+/// 7  pong             the token of the ping it answers
 /// ```
 ///
-/// One stream at a time, and no message inside it. Lengths are checked before anything is allocated; a small frame is
+/// One stream at a time, and no message inside it; ping and pong may come between any two frames. Lengths are checked before anything is allocated; a small frame is
 /// a slice of the read that brought it, a large one is read into a buffer of its own.
 public struct FramedDecoder: Decoder {
     enum FrameType: UInt8 {
@@ -20,9 +22,12 @@ public struct FramedDecoder: Decoder {
         case streamData = 3
         case streamEnd = 4
         case streamAbort = 5
+        case ping = 6
+        case pong = 7
     }
 
     static let headerBytes = 5
+    static let tokenBytes = 8
     static let maxReasonBytes = 1_024
     /// The default limit of a message.
     public static let defaultMaxMessageBytes = 16 << 20
@@ -55,11 +60,11 @@ public struct FramedDecoder: Decoder {
 
 extension WireForm {
     /// Frames with a type and a length: what two Parley nodes should use. See ``FramedDecoder``.
-    public static let framed = WireForm { FramedDecoder() }
+    public static let framed = framed(maxMessageBytes: FramedDecoder.defaultMaxMessageBytes)
 
     /// The framed wire form with a limit of your own for messages and stream headers.
     public static func framed(maxMessageBytes: Int) -> WireForm {
-        WireForm { FramedDecoder(maxMessageBytes: maxMessageBytes) }
+        WireForm(maxMessageBytes: maxMessageBytes, checksLengths: true) { FramedDecoder(maxMessageBytes: maxMessageBytes) }
     }
 }
 
@@ -125,6 +130,8 @@ extension FramedDecoder {
             isStreamOpen = false
             let reason = String(decoding: payload.dropFirst(4), as: UTF8.self)
             return .streamAborted(code: UInt32(Self.bigEndian(payload)), reason: reason)
+        case .ping: return .ping(Self.token(payload))
+        case .pong: return .pong(Self.token(payload))
         }
     }
 
@@ -152,6 +159,7 @@ extension FramedDecoder {
             guard !isStreamOpen else {
                 throw violation("\(type == .message ? "a message" : "a stream's opening") inside a stream")
             }
+        case .ping, .pong: break
         case .streamData, .streamEnd, .streamAbort:
             guard isStreamOpen else {
                 let what = type == .streamData ? "data" : type == .streamEnd ? "end" : "abort"
@@ -172,6 +180,7 @@ extension FramedDecoder {
             case .streamData: 0...Int(UInt32.max)
             case .streamEnd: 0...0
             case .streamAbort: 4...4 + Self.maxReasonBytes
+            case .ping, .pong: Self.tokenBytes...Self.tokenBytes
             }
         guard allowed.contains(length) else {
             let guess = position == 0 ? WireGuess.sentence(input, expected: name) : ""
@@ -181,6 +190,10 @@ extension FramedDecoder {
 
     private func violation(_ what: String) -> ParleyError {
         ParleyError(.protocolViolation, "\(what), at byte \(position) of the connection")
+    }
+
+    private static func token(_ bytes: ArraySlice<UInt8>) -> UInt64 {
+        bytes.reduce(0) { $0 << 8 | UInt64($1) }
     }
 
     /// The first four of `bytes` as a number.
@@ -266,6 +279,23 @@ extension FramedDecoder {
         output.append(bigEndian: code)
         output.append(text)
         return true
+    }
+
+    /// Appends a ping frame.
+    public mutating func encodePing(_ token: UInt64, into output: inout WireBuffer) -> Bool {
+        append(.ping, token, into: &output)
+        return true
+    }
+
+    /// Appends a pong frame.
+    public mutating func encodePong(_ token: UInt64, into output: inout WireBuffer) {
+        append(.pong, token, into: &output)
+    }
+
+    private func append(_ type: FrameType, _ token: UInt64, into output: inout WireBuffer) {
+        appendHeader(type, Self.tokenBytes, into: &output)
+        output.append(bigEndian: UInt32(token >> 32))
+        output.append(bigEndian: UInt32(truncatingIfNeeded: token))
     }
 
     /// As many whole characters as fit.

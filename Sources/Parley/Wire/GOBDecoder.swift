@@ -90,7 +90,9 @@ extension WireForm {
         maxMessageBytes: Int = GOBDecoder.defaultMaxMessageBytes,
         encoding: GOBDecoder.Encoding = .selfContained
     ) -> WireForm {
-        WireForm { GOBDecoder(maxMessageBytes: maxMessageBytes, encoding: encoding) }
+        WireForm(maxMessageBytes: maxMessageBytes) {
+            GOBDecoder(maxMessageBytes: maxMessageBytes, encoding: encoding)
+        }
     }
 }
 

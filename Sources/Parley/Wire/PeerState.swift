@@ -24,12 +24,24 @@ struct PeerState: Sendable {
         case wait
     }
 
-    /// How much is taken from the socket ahead of a reader.
+    /// How much is taken from the socket ahead of a reader, unless it is said otherwise.
     static let readAheadBytes = 256 * 1024
+
+    /// What one connection may make this side keep.
+    struct Bounds: Sendable {
+        var maxMessageBytes = Int.max
+        /// Whether messages that the decoder found may still be too long: some wire forms see to it themselves.
+        var isChecked = true
+        var readAheadBytes = PeerState.readAheadBytes
+
+        /// What a wire form may put around a message.
+        static let frameOverheadBytes = 64 * 1024
+    }
 
     private(set) var phase = Phase.greeting
     private var decoder: any Decoder
     private let streamForm: StreamForm
+    private let bounds: Bounds
     /// What arrived and nobody has claimed; no block before `partial`.
     private var queue = ByteQueue()
     /// The beginning of a frame that the decoder wants more of.
@@ -68,9 +80,40 @@ struct PeerState: Sendable {
     /// How much is kept of a frame whose length its decoder does not know.
     static let maxUnknownFrameBytes = 16 << 20
 
-    init(decoder: any Decoder) {
+    init(decoder: any Decoder, bounds: Bounds = Bounds()) {
         self.decoder = decoder
+        self.bounds = bounds
         streamForm = decoder.streamForm
+    }
+
+    /// Pings and pongs that were found and not dealt with yet. Only the last of each matters.
+    struct Heartbeats: Sendable {
+        var ping: UInt64?
+        var pong: UInt64?
+        /// What they took of the input.
+        var bytes = 0
+
+        mutating func note(_ event: DecoderEvent, bytes: Int) {
+            switch event {
+            case .ping(let token): ping = token
+            case .pong(let token): pong = token
+            default: return
+            }
+            self.bytes &+= bytes
+        }
+    }
+
+    /// What there is for ``takeHeartbeats()``.
+    private var heartbeats = Heartbeats()
+
+    var hasHeartbeats: Bool { heartbeats.bytes > 0 }
+
+    /// Whether what has arrived last, so many bytes, was nothing else.
+    func isOnlyHeartbeats(_ bytes: Int) -> Bool { heartbeats.bytes >= bytes }
+
+    mutating func takeHeartbeats() -> Heartbeats {
+        defer { heartbeats = Heartbeats() }
+        return heartbeats
     }
 
     /// Takes in what one read of the socket brought.
@@ -85,7 +128,7 @@ struct PeerState: Sendable {
     /// stopped reading, not before it is half empty.
     func wantsInput(isReading: Bool) -> Bool {
         guard inputEnd == nil else { return false }
-        let limit = isReading ? Self.readAheadBytes : Self.readAheadBytes / 2
+        let limit = isReading ? bounds.readAheadBytes : bounds.readAheadBytes / 2
         switch phase {
         case .greeting: return queue.footprint < limit
         case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole
@@ -163,11 +206,13 @@ extension PeerState {
                     try keep(input, frameBytes: frameBytes)
                     input = []
                 case (.message(let payload), .messages):
+                    try checkLength(payload.count)
                     output.append(payload, isStream: false)
                 case (.streamOpened(let header), .messages):
+                    try checkLength(header.count)
                     openStream()
                     output.append(header, isStream: true)
-                case (.streamBytes, .discarding): break
+                case (.ping, _), (.pong, _), (.streamBytes, .discarding): break
                 case (.streamEnded, .discarding), (.streamAborted, .discarding): phase = .messages
                 default: throw misplaced(event)
                 }
@@ -188,8 +233,14 @@ extension PeerState {
         guard phase == .messages else { return false }
         let used = decoder.decodeMessages(input.span, limit: limit &- output.count, into: &output.found)
         guard !output.found.isEmpty else { return false }
+        let tooLong = bounds.isChecked ? output.found.first { $0.count > bounds.maxMessageBytes } : nil
+        if let tooLong {
+            output.found.removeAll { $0.lowerBound >= tooLong.lowerBound }
+            if output.found.isEmpty { try checkLength(tooLong.count) }
+        }
         guard (1...input.count).contains(used), output.appendFound(in: input) else { throw foundOutside() }
         input.removeFirst(used)
+        if let tooLong { try checkLength(tooLong.count) }
         return true
     }
 
@@ -201,7 +252,7 @@ extension PeerState {
         into found: inout [Range<Int>]
     ) throws(ParleyError) -> Int {
         guard phase == .messages, queue.isEmpty, partial.isEmpty, largeFrame == nil, inputEnd == nil,
-            violation == nil
+            violation == nil, !bounds.isChecked
         else { return 0 }
         let used = decoder.decodeMessages(input, limit: .max, into: &found)
         guard !found.isEmpty else { return 0 }
@@ -228,6 +279,16 @@ extension PeerState {
         }
         try decode(limit: limit, into: &output)
         return output.count
+    }
+
+    private mutating func checkLength(_ count: Int) throws(ParleyError) {
+        guard count > bounds.maxMessageBytes else { return }
+        let error = ParleyError(
+            .messageTooLong,
+            "the remote side sent \(count) bytes at once, allowed are \(bounds.maxMessageBytes)"
+        )
+        violation = error
+        throw error
     }
 
     private mutating func openStream() {
@@ -264,6 +325,7 @@ extension PeerState {
     /// Keeps the beginning of a frame. A large one gets its buffer now: the decoder has checked its length, and
     /// memory that nothing is written to costs nothing.
     private mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) throws(ParleyError) {
+        try checkLength(max(frameBytes, input.count) &- Bounds.frameOverheadBytes)
         guard frameBytes > 0 || input.count <= Self.maxUnknownFrameBytes else {
             throw violated("a \(decoder.name) frame has no end within \(Self.maxUnknownFrameBytes) bytes")
         }
@@ -294,7 +356,10 @@ extension PeerState {
         do {
             let event = try decoder.decode(&input)
             if case .incomplete = event { return event }
-            if input.count < before { return event }
+            if input.count < before {
+                heartbeats.note(event, bytes: before &- input.count)
+                return event
+            }
         } catch {
             violation = error
             throw error
@@ -316,6 +381,7 @@ extension PeerState {
             case .streamBytes: ("stream bytes", "outside a stream")
             case .streamEnded: ("a stream's end", "outside a stream")
             case .streamAborted: ("a stream's abort", "outside a stream")
+            case .ping, .pong: ("a heartbeat", "where none can be")
             case .incomplete: ("part of a frame", "where none can be")
             }
         return violated("the remote side sent \(what) \(place)")
@@ -369,6 +435,7 @@ extension PeerState {
                 case .incomplete(let frameBytes):
                     try keep(input, frameBytes: frameBytes)
                     input = []
+                case .ping, .pong: break
                 case .message, .streamOpened: throw misplaced(event)
                 }
             }

@@ -38,6 +38,8 @@ extension Transcript {
                     require(encoder.encodeStreamBytesHeader(count: range.count, into: &buffer), "no header")
                     buffer.append(streamBytes[range])
                 case .streamBytes(let range): encoder.encodeStreamBytes(streamBytes[range], into: &buffer)
+                case .ping(let token): require(encoder.encodePing(token, into: &buffer), "no ping")
+                case .pong(let token): encoder.encodePong(token, into: &buffer)
                 case .streamEnded: encoder.encodeStreamEnd(into: &buffer)
                 case .streamAborted(let code, let reason):
                     let text = String(decoding: reason, as: UTF8.self)

@@ -95,7 +95,11 @@ extension PeerModel {
                 throw error
             }
             position = unread.startIndex
-            guard case .incomplete = event else { return event }
+            switch event {
+            case .ping, .pong: continue
+            case .incomplete: break
+            default: return event
+            }
             guard end < arrived.count else { return nil }
             require(unread.isEmpty, "the decoder left bytes of a read, though the next one was there")
         }

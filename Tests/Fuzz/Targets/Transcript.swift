@@ -11,6 +11,8 @@ struct Transcript {
         case streamBytes(Range<Int>)
         case streamEnded
         case streamAborted(code: UInt32, reason: [UInt8])
+        case ping(UInt64)
+        case pong(UInt64)
     }
 
     private(set) var entries: [Entry] = []
@@ -88,6 +90,8 @@ struct Transcript {
         case .streamEnded: entries.append(.streamEnded)
         case .streamAborted(let code, let reason):
             entries.append(.streamAborted(code: code, reason: Array(reason.utf8)))
+        case .ping(let token): entries.append(.ping(token))
+        case .pong(let token): entries.append(.pong(token))
         case .incomplete: break
         }
     }

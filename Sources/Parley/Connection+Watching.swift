@@ -1,0 +1,153 @@
+// Time-outs that look back: one entry in the node's timer queue for each connection that has something to wait for, and
+// nothing for each message. They ask the kernel too, so they work while nothing is read. The loop's thread only.
+
+extension Connection {
+    /// Times are ``EventLoop/milliseconds``.
+    struct Watch {
+        /// When this connection is looked at next.
+        var nextLook = UInt64.max
+        /// When something other than heartbeats was last written.
+        var lastWrite: UInt64 = 0
+        /// What the link was given in all, and how much of that the other side had when there was last more of it.
+        var handedBytes = 0
+        var acknowledgedBytes = 0
+        var acknowledgedAt: UInt64 = 0
+        /// Whether something may be unacknowledged.
+        var isWriteWatched = false
+        /// Bytes of heartbeats among what is to be written.
+        var heartbeatBytes = 0
+        var nextHeartbeat = UInt64.max
+        /// When the link was found dead while nothing was read from it.
+        var deadSince: UInt64?
+    }
+
+    /// How often a connection that is not read is looked at, and the shortest time between two looks.
+    private static let pausedLook: UInt64 = 1_000
+    private static let shortestLook: UInt64 = 10
+
+    /// The greeting is over: what is watched of an open peer begins.
+    func beginWatching() {
+        let now = loop.milliseconds
+        watch.lastWrite = now
+        if let idle = node.options.timeouts.idle { node.look(at: self, by: now &+ idle.inMilliseconds) }
+        if let heartbeat = node.options.timeouts.heartbeat {
+            watch.nextHeartbeat = now &+ heartbeat.intervalMilliseconds
+            node.look(at: self, by: watch.nextHeartbeat)
+        }
+    }
+
+    /// Looks back at what has happened, and drops the peer when that was not enough.
+    ///
+    /// - Returns: when to look again; `.max` when there is nothing to wait for.
+    func look(at now: UInt64) -> UInt64 {
+        var next = UInt64.max
+        for look in [lookForRoom, lookForDeath, lookForAcknowledgements, lookForHeartbeats, lookForActivity] {
+            guard ending == .no || ending == .draining, link != nil else { return .max }
+            next = min(next, look(now))
+        }
+        return max(next, now &+ 1)
+    }
+
+    // MARK: Idle
+
+    private func lookForActivity(_ now: UInt64) -> UInt64 {
+        guard let idle = node.options.timeouts.idle?.inMilliseconds, isOpen else { return .max }
+        var last = max(watch.lastWrite, inbound.withLock { $0.lastActivity })
+        // Bytes that nobody has read yet are no silence.
+        if link?.hasUnreadBytes == true, !isReadingNow { last = now }
+        if now &- min(now, last) < idle { return last &+ idle }
+        fail(
+            ParleyError(.idle, "nothing came from \(remoteAddress), and nothing went there, for \(idle) ms")
+        )
+        return .max
+    }
+
+    private var isOpen: Bool { outbound.withLock { $0.isGreeted } }
+    private var isReadingNow: Bool { inbound.withLock { $0.isReading } }
+
+    // MARK: Writes
+
+    /// Something was handed to the link.
+    func noteWrite(_ count: Int) {
+        let now = loop.milliseconds
+        if count > watch.heartbeatBytes { watch.lastWrite = now }
+        watch.heartbeatBytes = 0
+        if !watch.isWriteWatched, node.options.timeouts.writeStall != nil {
+            watch.isWriteWatched = true
+            watch.acknowledgedBytes = watch.handedBytes
+            watch.acknowledgedAt = now
+            node.look(at: self, by: now &+ stallLook)
+        }
+        watch.handedBytes &+= count
+    }
+
+    private var stallLook: UInt64 {
+        max(Self.shortestLook, (node.options.timeouts.writeStall?.inMilliseconds ?? 0) / 4)
+    }
+
+    private func lookForAcknowledgements(_ now: UInt64) -> UInt64 {
+        guard watch.isWriteWatched, let link, let stall = node.options.timeouts.writeStall else {
+            return .max
+        }
+        let left = link.unacknowledgedBytes
+        guard left > 0 else {
+            watch.isWriteWatched = false
+            return .max
+        }
+        let acknowledged = watch.handedBytes &- left
+        if acknowledged > watch.acknowledgedBytes {
+            watch.acknowledgedBytes = acknowledged
+            watch.acknowledgedAt = now
+        }
+        guard now &- watch.acknowledgedAt >= stall.inMilliseconds else { return now &+ stallLook }
+        fail(
+            ParleyError(
+                .writeStalled,
+                "\(remoteAddress) took nothing of \(left) bytes that were sent to it for \(stall)"
+            )
+        )
+        return .max
+    }
+
+    /// Wakes senders that have found no room for too long: they look at the clock themselves.
+    private func lookForRoom(_ now: UInt64) -> UInt64 {
+        guard let timeout = node.options.timeouts.write?.inMilliseconds else { return .max }
+        let (since, woken): (UInt64?, WaitQueue.Woken) = outbound.withLock { outbound in
+            guard let since = outbound.crowdedSince else { return (nil, WaitQueue.Woken()) }
+            return (since, now &- min(now, since) >= timeout ? outbound.senders.wakeAll() : WaitQueue.Woken())
+        }
+        woken.resume()
+        guard let since else { return .max }
+        let due = since &+ timeout
+        return due > now ? due : now &+ max(Self.shortestLook, timeout / 4)
+    }
+
+    // MARK: Death while nothing is read
+
+    /// Reading has stopped: libuv does not watch the socket now.
+    func watchPaused() { node.look(at: self, by: loop.milliseconds &+ Self.pausedLook) }
+
+    private func lookForDeath(_ now: UInt64) -> UInt64 {
+        guard !isReadingNow, let link else {
+            watch.deadSince = nil
+            return .max
+        }
+        guard link.isDead else { return now &+ Self.pausedLook }
+        // What has arrived before may still be read, if somebody makes room for it in time.
+        let since = watch.deadSince ?? now
+        watch.deadSince = since
+        let grace = node.options.timeouts.close.inMilliseconds
+        if now &- since < grace { return since &+ grace }
+        fail(link.causeOfDeath)
+        return .max
+    }
+}
+
+extension Duration {
+    /// For adding to a time; what is for ever is some centuries.
+    var inMilliseconds: UInt64 { min(wholeMilliseconds, 1 << 44) }
+}
+
+extension Heartbeat {
+    var intervalMilliseconds: UInt64 { max(10, interval.inMilliseconds) }
+}

@@ -1,0 +1,127 @@
+/// Why the listener leaves connections in the backlog.
+public enum AcceptPause: String, Sendable, Hashable, CaseIterable {
+    /// ``Limits/maxPeers`` is reached.
+    case maxPeers
+    /// ``Limits/maxInboundPeers`` is reached.
+    case maxInboundPeers
+    /// ``Limits/maxHandshakes`` is reached.
+    case maxHandshakes
+    /// ``Limits/acceptsPerSecond`` is used up.
+    case acceptsPerSecond
+    /// The process or the system has no descriptors left.
+    case descriptors
+}
+
+/// Counts connections against the limits; a value without clock or sockets, under the node's lock.
+struct Admission {
+    private let limits: Limits
+    private(set) var inbound = 0
+    private(set) var outbound = 0
+    /// Dials that have no connection yet.
+    private(set) var dialing = 0
+    /// Inbound ones that are not greeted yet.
+    private(set) var handshakes = 0
+    private var byAddress: [AddressRange: Int] = [:]
+    var bans = Bans()
+
+    init(_ limits: Limits) { self.limits = limits }
+
+    private var total: Int { inbound + outbound + dialing }
+
+    // MARK: Others connect
+
+    /// The limit that keeps further connections in the backlog.
+    var pause: AcceptPause? {
+        if total >= limits.maxPeers { return .maxPeers }
+        if inbound >= limits.maxInboundPeers { return .maxInboundPeers }
+        return handshakes >= limits.maxHandshakes ? .maxHandshakes : nil
+    }
+
+    /// Counts a connection from `address`, unless it must be turned away.
+    mutating func admit(_ address: IPAddress?) -> ParleyError.Code? {
+        guard let address else {
+            countInbound()
+            return nil
+        }
+        if bans.contains(address) { return .banned }
+        for (range, limit) in ranges(of: address) where byAddress[range, default: 0] >= limit {
+            return .tooManyFromAddress
+        }
+        for (range, _) in ranges(of: address) { byAddress[range, default: 0] += 1 }
+        countInbound()
+        return nil
+    }
+
+    private mutating func countInbound() {
+        inbound += 1
+        handshakes += 1
+    }
+
+    mutating func greeted() { handshakes -= 1 }
+
+    /// An admitted connection is gone.
+    mutating func leave(_ address: IPAddress?, wasGreeted: Bool) {
+        inbound -= 1
+        if !wasGreeted { handshakes -= 1 }
+        guard let address else { return }
+        for (range, _) in ranges(of: address) {
+            let left = byAddress[range, default: 1] - 1
+            byAddress[range] = left > 0 ? left : nil
+        }
+    }
+
+    private func ranges(of address: IPAddress) -> [(range: AddressRange, limit: Int)] {
+        if address.isLoopback, limits.exemptsLoopback { return [] }
+        if address.isIPv4 { return [(AddressRange(address, length: 128), limits.maxPeersPerIPv4)] }
+        return [
+            (AddressRange(address, length: 56), limits.maxPeersPerIPv6Customer),
+            (AddressRange(address, length: 48), limits.maxPeersPerIPv6Site),
+        ]
+    }
+
+    // MARK: This node connects
+
+    mutating func beginDial() -> ParleyError? {
+        if outbound + dialing >= limits.maxOutboundPeers {
+            return ParleyError(.tooManyPeers, "maxOutboundPeers (\(limits.maxOutboundPeers)) is reached")
+        }
+        if total >= limits.maxPeers {
+            return ParleyError(.tooManyPeers, "maxPeers (\(limits.maxPeers)) is reached")
+        }
+        dialing += 1
+        return nil
+    }
+
+    mutating func dialFailed() { dialing -= 1 }
+
+    mutating func dialed() {
+        dialing -= 1
+        outbound += 1
+    }
+
+    mutating func leaveOutbound() { outbound -= 1 }
+}
+
+/// How many accepts there may be now: a bucket that fills with time and holds one second's worth.
+struct AcceptBudget {
+    private let perSecond: Int
+    private var tokens: Double
+    private var filledAt: UInt64?
+
+    init(perSecond: Int) {
+        self.perSecond = max(1, perSecond)
+        tokens = Double(self.perSecond)
+    }
+
+    mutating func take() { tokens -= 1 }
+
+    /// How long to wait for the next; nil when there is one. `now` is in milliseconds.
+    mutating func wait(at now: UInt64) -> Duration? {
+        if let filledAt, now > filledAt {
+            tokens = min(Double(perSecond), tokens + Double(now - filledAt) * Double(perSecond) / 1_000)
+        }
+        filledAt = now
+        guard tokens < 1 else { return nil }
+        return .milliseconds(max(1, Int(((1 - tokens) * 1_000 / Double(perSecond)).rounded(.up))))
+    }
+}

@@ -1,0 +1,39 @@
+/// A numeric address as bits, for counting and comparing. IPv4 is kept as mapped into IPv6 (RFC 4291, 2.5.5.2), so an
+/// address is the same whichever kind of socket it came through.
+struct IPAddress: Hashable, Sendable {
+    let high: UInt64
+    let low: UInt64
+
+    init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    init(v4 bits: UInt32) { self.init(high: 0, low: 0xffff_0000_0000 | UInt64(bits)) }
+
+    /// Reads a numeric host; a zone (`%eth0`) says nothing about who it is, and is dropped. Nil for names.
+    init?(_ host: some StringProtocol) {
+        let bare = host.prefix { $0 != "%" }
+        guard let address = RawSocketAddress(numericHost: String(bare), port: 0)?.ip else { return nil }
+        self = address
+    }
+
+    var isIPv4: Bool { high == 0 && low >> 32 == 0xffff }
+
+    /// 127.0.0.0/8 and ::1.
+    var isLoopback: Bool { isIPv4 ? low >> 24 & 0xff == 127 : high == 0 && low == 1 }
+
+    /// The first `length` of its 128 bits.
+    func prefix(_ length: Int) -> IPAddress {
+        IPAddress(high: high & Self.mask(length), low: low & Self.mask(length - 64))
+    }
+
+    private static func mask(_ length: Int) -> UInt64 {
+        length <= 0 ? 0 : length >= 64 ? .max : ~(.max >> UInt64(length))
+    }
+}
+
+extension SocketAddress {
+    /// The host as bits; nil for a name.
+    var ip: IPAddress? { IPAddress(host) }
+}

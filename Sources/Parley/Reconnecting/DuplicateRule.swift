@@ -1,0 +1,83 @@
+/// What to do when two nodes have two connections, because both have dialed or one has dialed twice.
+///
+/// Addresses do not say who a node is: your handshake has to find out. What it found is asked for when the handshake and
+/// `onPeer` are done.
+public struct DuplicateRule: Sendable {
+    /// Which of two connections stays.
+    public enum Verdict: Sendable {
+        /// The one that was there.
+        case keepExisting
+        /// The one that has just been greeted.
+        case keepNew
+        /// Both: this node does not mind.
+        case keepBoth
+    }
+
+    let identify: @Sendable (any Peer) -> String?
+    let settle: @Sendable (_ existing: any Peer, _ new: any Peer) -> Verdict
+
+    /// A rule of your own. The loser is closed with the reason `duplicate`; a dial that loses throws it.
+    ///
+    /// - Parameters:
+    ///   - identify: who this greeted peer is; nil when that is not known, and there is nothing to settle then.
+    ///   - settle: decides between two connections with the same node. Both sides have to come to the same end.
+    ///
+    /// Both are called on any thread, and must not block.
+    public init(
+        identify: @escaping @Sendable (any Peer) -> String?,
+        settle: @escaping @Sendable (_ existing: any Peer, _ new: any Peer) -> Verdict
+    ) {
+        self.identify = identify
+        self.settle = settle
+    }
+
+    /// The connection that the node with the smaller identity has dialed stays; of two that the same node has dialed,
+    /// the newer. Both sides decide alike.
+    ///
+    /// - Parameters:
+    ///   - identity: this node's own.
+    ///   - identify: as for ``init(identify:settle:)``.
+    public static func smallerDials(
+        identity: String,
+        identify: @escaping @Sendable (any Peer) -> String?
+    ) -> DuplicateRule {
+        DuplicateRule(identify: identify) { existing, new in
+            guard existing.isOutbound != new.isOutbound else { return .keepNew }
+            let isOursToDial = identity < (identify(new) ?? "")
+            return new.isOutbound == isOursToDial ? .keepNew : .keepExisting
+        }
+    }
+}
+
+extension Node {
+    /// Settles which of two connections with one node stays, if there are two. Any thread.
+    func settleDuplicates(of connection: Connection) {
+        guard let rule = options.duplicates, case .greeting = connection.outbound.withLock({ $0.life }),
+            let identity = rule.identify(connection)
+        else { return }
+        let existing: Connection? = state.withLock { state in
+            guard state.connections[connection.number] != nil else { return nil }
+            state.connections[connection.number]?.identity = identity
+            let known = state.identities[identity].flatMap { state.connections[$0]?.connection }
+            if known == nil { state.identities[identity] = connection.number }
+            return known
+        }
+        guard let existing, existing !== connection else { return }
+        let reason = ParleyError(.duplicate, "there is another connection with node \(identity)")
+        switch rule.settle(existing, connection) {
+        case .keepBoth: break
+        case .keepExisting: connection.close(because: reason, greetingFailure: reason)
+        case .keepNew:
+            state.withLock { $0.identities[identity] = connection.number }
+            existing.close(because: reason)
+        }
+    }
+}
+
+extension Node.State {
+    /// A connection is gone, and does not stand for its node any more.
+    mutating func forgetIdentity(of entry: Node.Entry) {
+        guard let identity = entry.identity, identities[identity] == entry.connection.number else { return }
+        identities[identity] = nil
+    }
+}

@@ -1,0 +1,93 @@
+import Testing
+
+@testable import Parley
+
+/// One message to all, and many who want to be heard at once: nobody is held up by those who are slow.
+@Suite(.timeLimit(.minutes(2))) struct BroadcastTests {
+    @Test(arguments: Kind.allCases)
+    func `a full inbox pauses those who fill it, and they resume in turn`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 8
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            var floods: [Task<Void, any Error>] = []
+            for _ in 0..<4 {
+                let peer = try await client.dial(server.address)
+                floods.append(Task { while true { try await peer.send(message: "x") } })
+            }
+            let quiet = try await client.dial(server.address)
+            try await eventually { server.statistics.pausedPeers == 4 }
+            #expect(server.statistics.inboundPeers == 5)
+            var counts: [String: Int] = [:]
+            for _ in 0..<4_000 { counts[try await server.nextRPC().from, default: 0] += 1 }
+            // A peer that always has more than fits must not keep the others out.
+            #expect(counts.count == 4 && counts.values.allSatisfy { $0 >= 200 }, "\(counts)")
+            try await quiet.send(message: "me too")
+            var isHeard = false
+            for _ in 0..<4_000 where !isHeard { isHeard = try await server.nextRPC().text == "me too" }
+            #expect(isHeard)
+            for flood in floods { flood.cancel() }
+            for flood in floods { _ = await flood.result }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a broadcast waits for nobody, and names who did not get it`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.sendHighWaterBytes = 100_000
+            }
+            let good = nodes.make { $0.decoder = .framed }
+            let deaf = nodes.make {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            for client in [good, deaf] {
+                let peer = try await client.dial(server.address)
+                try await peer.send(message: "hello")
+            }
+            let streaming = nodes.make { $0.decoder = .framed }
+            try await streaming.dial(server.address).send(message: "stream")
+            var writer: (any StreamWriter)?
+            for _ in 0..<3 {
+                let rpc = try await server.nextRPC()
+                if rpc.text == "stream" { writer = try await rpc.peer.openStream() }
+            }
+            // One peer has a stream open, and one stops reading sooner or later.
+            var last = Broadcast()
+            var received = 0
+            repeat {
+                last = server.broadcast(message: patterned(50_000))
+                let stuck = last.failures.filter { $0.error.code == .wouldBlock }
+                #expect(stuck.count == last.failures.count && last.accepted + stuck.count == 3)
+                try await eventually { good.statistics.traffic.messagesReceived > received }
+                _ = try await good.nextRPC()
+                received += 1
+            } while last.failures.count < 2
+            #expect(last.accepted == 1)
+            try await writer?.finish()
+            #expect(server.broadcast(message: "after").accepted == 2)
+            let tooLong = server.broadcast(message: patterned(17 << 20)).failures
+            #expect(tooLong.count == 3 && tooLong.allSatisfy { $0.error.code == .messageTooLong })
+        }
+    }
+
+    @Test func `a shortage is counted and logged once for each burst and operation`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let log = Log()
+            let transport = try #require(nodes.make { $0.logger = log.logger } as? TCPTransport)
+            let error = ParleyError(.tooManyOpenFiles, "no descriptors")
+            for _ in 0..<100 {
+                transport.node.reportShortage(error, during: "accept")
+                transport.node.reportShortage(error, during: "file")
+            }
+            #expect(transport.statistics.shortages == 2)
+            let lines = log.lines("descriptors exhausted")
+            #expect(lines.map { $0.metadata["operation"]?.description } == ["accept", "file"])
+            #expect(lines.allSatisfy { $0.level == .error })
+        }
+    }
+}

@@ -1,0 +1,160 @@
+import Testing
+
+@testable import Parley
+
+/// Each limit on peers: reached, counted, named, and lifted again.
+@Suite(.timeLimit(.minutes(2))) struct LimitTests {
+    @Test(arguments: Kind.allCases, [AcceptPause.maxPeers, .maxInboundPeers])
+    func `beyond the limit connections wait in the backlog, and come in when somebody leaves`(
+        kind: Kind,
+        limit: AcceptPause
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let log = Log()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.logger = log.logger
+                if limit == .maxPeers { $0.limits.maxPeers = 2 } else { $0.limits.maxInboundPeers = 2 }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let first = try await client.dial(server.address)
+            let second = try await client.dial(server.address)
+            try await eventually { server.statistics.inboundPeers == 2 }
+            // The system has made this connection; the node has not taken it.
+            let third = try await client.dial(server.address)
+            try await third.send(message: "third")
+            try await eventually { server.statistics.acceptPause == limit }
+            #expect(server.statistics.inboundPeers == 2 && server.statistics.accepted == 2)
+            #expect(server.statistics.acceptPauses[limit] == 1)
+            #expect(log.lines("accepting paused").first?.metadata["limit"] == "\(limit.rawValue)")
+            await first.close()
+            #expect(try await server.nextRPC().text == "third")
+            try await eventually { server.statistics.inboundPeers == 2 && server.statistics.accepted == 3 }
+            await second.close()
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `handshakes in flight are limited, and connections wait meanwhile`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.limits.maxHandshakes = 1
+                $0.handshake = { peer in _ = try await peer.read(exactly: 1) }
+            }
+            let client = nodes.make()
+            let first = try await client.dial(server.address)
+            let second = try await client.dial(server.address)
+            try await second.send([1])
+            try await eventually { server.statistics.acceptPause == .maxHandshakes }
+            #expect(server.statistics.ungreeted == 1 && server.statistics.inboundPeers == 0)
+            try await first.send([1])
+            try await eventually { server.statistics.inboundPeers == 2 && server.statistics.ungreeted == 0 }
+            #expect(server.statistics.acceptPause == nil)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a handshake that never ends makes room when its time is over`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.limits.maxHandshakes = 1
+                $0.handshakeTimeout = .seconds(2)
+                $0.handshake = { peer in _ = try await peer.read(exactly: 1) }
+            }
+            let client = nodes.make()
+            _ = try await client.dial(server.address)
+            let second = try await client.dial(server.address)
+            try await second.send([1])
+            try await eventually { server.statistics.inboundPeers == 1 }
+            #expect(server.statistics.handshakesFailed == 1)
+            #expect(server.statistics.disconnects == [.timedOut: 1])
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `more dials than maxOutboundPeers or maxPeers throw, until one has ended`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            for change: @Sendable (inout Limits) -> Void in [
+                { $0.maxOutboundPeers = 1 }, { $0.maxPeers = 1 },
+            ] {
+                let client = nodes.make { change(&$0.limits) }
+                let peer = try await client.dial(server.address)
+                let refused = try await error { _ = try await client.dial(server.address) }
+                #expect(refused.code == .tooManyPeers)
+                #expect(refused.message.contains("Peers (1) is reached"))
+                #expect(client.statistics.dialsFailed == 1)
+                await peer.close()
+                try await eventually { client.statistics.peers == 0 }
+                _ = try await client.dial(server.address)
+                // A dial that fails gives its place back.
+                let other = nodes.make { change(&$0.limits) }
+                await #expect(throws: ParleyError.self) { try await other.dial("127.0.0.1:1") }
+                _ = try await other.dial(server.address)
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `one address gets so many connections and no more`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let log = Log()
+            let server = try await nodes.listening {
+                $0.limits.exemptsLoopback = false
+                $0.limits.maxPeersPerIPv4 = 2
+                $0.logger = log.logger
+            }
+            let client = nodes.make()
+            let first = try await client.dial(server.address)
+            _ = try await client.dial(server.address)
+            try await eventually { server.statistics.inboundPeers == 2 }
+            try await expectReset(dialing: server.address, from: nodes)
+            try await eventually { server.statistics.refusals == [.tooManyFromAddress: 1] }
+            let line = try #require(log.lines("connection refused").first)
+            #expect(line.metadata["reason"] == "tooManyFromAddress")
+            #expect(line.metadata["peer"]?.description.hasPrefix("127.0.0.1:") == true)
+            #expect(server.statistics.accepted == 2)
+            await first.close()
+            try await eventually { server.statistics.inboundPeers == 1 }
+            _ = try await client.dial(server.address)
+            try await eventually { server.statistics.inboundPeers == 2 }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `connections beyond the accept rate wait, and all come in`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.limits.exemptsLoopback = false
+                $0.limits.maxPeersPerIPv4 = 100
+                $0.limits.acceptsPerSecond = 1
+            }
+            let client = nodes.make()
+            let began = ContinuousClock.now
+            for _ in 0..<3 { _ = try await client.dial(server.address) }
+            try await eventually { server.statistics.inboundPeers == 3 }
+            // One at once, and then one in a second.
+            #expect(began.duration(to: .now) >= .milliseconds(1_500))
+            #expect(server.statistics.acceptPauses[.acceptsPerSecond, default: 0] >= 1)
+            #expect(server.statistics.refusals.isEmpty)
+            try await eventually { server.statistics.acceptPause == nil }
+        }
+    }
+
+    @Test func `closing with connections in the backlog ends them`() async throws {
+        try await withNodes(.memory) { nodes in
+            let server = try await nodes.listening { $0.limits.maxPeers = 1 }
+            let ends = Events<ParleyError>()
+            let client = nodes.make { $0.onDisconnect = { _, reason in ends.add(reason) } }
+            _ = try await client.dial(server.address)
+            _ = try await client.dial(server.address)
+            try await eventually { server.statistics.acceptPause == .maxPeers }
+            await server.close()
+            #expect(
+                Set([try await ends.next().code, try await ends.next().code]) == [
+                    .endOfStream, .connectionReset,
+                ]
+            )
+        }
+    }
+}

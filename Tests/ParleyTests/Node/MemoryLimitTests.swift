@@ -1,0 +1,151 @@
+import Testing
+
+@testable import Parley
+
+/// What peers may make a node keep in memory.
+@Suite(.timeLimit(.minutes(2))) struct MemoryLimitTests {
+    @Test(arguments: Kind.allCases)
+    func `a message over the limit is not sent, and one that comes ends its peer`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.limits.maxMessageBytes = 1_000
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            let modest = try await nodes.make {
+                $0.decoder = .framed
+                $0.limits.maxMessageBytes = 1_000
+            }.dial(server.address)
+            #expect(
+                try await error { try await modest.send(message: patterned(1_001)) }.code == .messageTooLong
+            )
+            try await modest.send(message: patterned(1_000))
+            #expect(try await server.nextRPC().payload.count == 1_000)
+            let immodest = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            try await immodest.send(message: patterned(1_001))
+            let reason = try await ends.next()
+            #expect(reason.code == .messageTooLong && reason.message.contains("1001"))
+            #expect(server.statistics.disconnects == [.messageTooLong: 1])
+        }
+    }
+
+    @Test func `a long frame of any wire form is refused when its length is known, not when it is there`() {
+        struct Announcing: Decoder {
+            let name = "announcing"
+            mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
+                .incomplete(frameBytes: 1 << 30)
+            }
+            mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) {}
+        }
+        var state = PeerState(
+            decoder: Announcing(),
+            bounds: .init(maxMessageBytes: WireForm { Announcing() }.maxMessageBytes)
+        )
+        state.finishGreeting()
+        state.receive([0])
+        let error = #expect(throws: ParleyError.self) { _ = try state.decode(limit: 10) { _, _ in } }
+        #expect(error?.code == .messageTooLong)
+        #expect(state.bufferedBytes == 0)
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a stream is read ahead no further than the option says`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.limits.readAheadBytes = 32 << 10
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            let writing = Task {
+                try await peer.withStream { try await $0.write(patterned(4 << 20)) }
+            }
+            let opening = try await server.nextRPC()
+            _ = try await opening.peer.read(upTo: 1)
+            try await eventually { opening.peer.statistics.unreadBytes > 0 }
+            for _ in 0..<100 {
+                // One read of the socket may go beyond it.
+                #expect(opening.peer.statistics.unreadBytes <= (32 + 64) << 10)
+                _ = try await opening.peer.read(upTo: 1_000)
+            }
+            opening.peer.closeStream()
+            try await writing.value
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `what all peers leave unread is bounded, and whoever goes beyond it is dropped`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.limits.receiveBufferBytes = 1 << 20
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let good = try await client.dial(server.address)
+            // The beginnings of two large frames: neither is over a limit of its own.
+            for _ in 0..<2 {
+                let peer = try await client.dial(server.address)
+                try await peer.send([1, 0, 0x20, 0, 0] + patterned(700 << 10))
+            }
+            #expect(try await ends.next().code == .receiveBufferFull)
+            try await good.send(message: "still here")
+            #expect(try await server.nextRPC().text == "still here")
+            try await eventually { server.statistics.unreadBytes <= 1 << 20 }
+            #expect(server.statistics.disconnects == [.receiveBufferFull: 1])
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `peers that do not read share the send buffer, and leave the others their part`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.limits.sendBufferBytes = 256 << 10
+                // No budget ever ends these: what is in the way is the transport's limit, not the peer's.
+                $0.sendHighWaterBytes = 64 << 20
+            }
+            // They never consume: their inboxes fill, and they stop reading.
+            let deaf = nodes.make {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            var stuck: [Task<Void, any Error>] = []
+            for _ in 0..<3 {
+                let peer = try await deaf.dial(server.address)
+                try await peer.send(message: "hello")
+                let rpc = try await server.nextRPC()
+                stuck.append(Task { while true { try await rpc.peer.send(message: patterned(20_000)) } })
+            }
+            let node = try #require(server.itsNode)
+            try await eventually { node.sendBudget.freeBytes < SendBudget.chunkBytes }
+            #expect(server.statistics.unsentBytes < 256 << 10 + 4 * (16 + 20) << 10)
+            // A good peer has its first 16 KiB.
+            let good = nodes.make { $0.decoder = .framed }
+            let peer = try await good.dial(server.address)
+            try await peer.send(message: "hello")
+            let rpc = try await server.nextRPC()
+            for number in 0..<100 {
+                try await rpc.peer.send(message: "\(number)")
+                #expect(try await good.nextRPC().text == "\(number)")
+            }
+            for task in stuck { task.cancel() }
+            await deaf.close()
+            for task in stuck { _ = await task.result }
+            try await eventually { node.sendBudget.freeBytes == 256 << 10 }
+            // And the budget is there for whoever comes next.
+            let writing = Task { try await rpc.peer.send(message: patterned(1 << 20)) }
+            #expect(try await good.nextRPC().payload.count == 1 << 20)
+            try await writing.value
+        }
+    }
+}
+
+extension Transport {
+    fileprivate var itsNode: Node? { (self as? TCPTransport)?.node ?? (self as? InMemoryTransport)?.node }
+}

@@ -1,0 +1,131 @@
+import Testing
+
+@testable import Parley
+
+/// Connections that are made again, and those there are two of.
+@Suite(.timeLimit(.minutes(2))) struct ReconnectionTests {
+    private static let quick = Backoff(initial: .milliseconds(10), longest: .milliseconds(50))
+
+    @Test func `waits double up to the longest, and any shorter one is as likely`() {
+        let backoff = Backoff()
+        let ceilings = (1...12).map { backoff.ceiling(failures: $0) }
+        #expect(ceilings == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].map { .seconds($0) })
+        #expect(backoff.ceiling(failures: .max) == .seconds(300))
+        let delays = (0..<1_000).map { _ in backoff.delay(failures: 4) }
+        #expect(delays.allSatisfy { (.zero ... .seconds(8)).contains($0) })
+        #expect(delays.contains { $0 < .seconds(2) } && delays.contains { $0 > .seconds(6) })
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `it waits for the other side to come, and survives its restarts`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            // A port where nobody listens yet.
+            let first = try await nodes.listening()
+            let address = first.address
+            await first.close()
+            let announced = Events<String>()
+            let client = nodes.make { $0.onPeer = { announced.add($0.remoteAddress.description) } }
+            let reconnection = try client.keepConnected(to: address, backoff: Self.quick)
+            try await eventually { reconnection.failures >= 2 }
+            #expect(reconnection.peer == nil && reconnection.lastError?.code == .connectionRefused)
+            for count in 1...3 {
+                let server = try await nodes.listening { $0.listenAddress = address }
+                #expect(try await announced.next() == address)
+                try await eventually { reconnection.peer != nil }
+                #expect(reconnection.connections == count)
+                try await reconnection.peer?.send(message: "hello")
+                #expect(try await server.nextRPC().text == "hello")
+                await server.close()
+            }
+            #expect(!reconnection.isOver)
+            reconnection.cancel()
+            try await eventually { reconnection.isOver }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `it ends when it is cancelled, and when the transport is closed`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            let slow = Backoff(initial: .seconds(300), longest: .seconds(300))
+            let cancelled = try client.keepConnected(to: server.address, backoff: slow)
+            try await eventually { cancelled.peer != nil }
+            let peer = try #require(cancelled.peer)
+            cancelled.cancel()
+            try await eventually { cancelled.isOver }
+            // The connection stays, and is not made again.
+            try await peer.send(message: "still here")
+            #expect(try await server.nextRPC().text == "still here")
+            let waiting = try client.keepConnected(to: "127.0.0.1:1", backoff: slow)
+            let connected = try client.keepConnected(to: server.address, backoff: slow)
+            try await eventually { waiting.failures == 1 && connected.peer != nil }
+            await client.close()
+            try await eventually { waiting.isOver && connected.isOver }
+            let closed = try await error { _ = try client.keepConnected(to: server.address) }
+            #expect(closed.code == .closed)
+            let invalid = try await error { _ = try client.keepConnected(to: "nowhere") }
+            #expect(invalid.code == .invalidAddress)
+        }
+    }
+
+    @Test func `a stable connection takes the failures before it back`() async throws {
+        try await withNodes(.memory) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            var backoff = Self.quick
+            backoff.stable = .zero
+            let reconnection = try client.keepConnected(to: server.address, backoff: backoff)
+            for count in 1...5 {
+                try await eventually { reconnection.connections >= count && reconnection.peer != nil }
+                await reconnection.peer?.close()
+                try await eventually { reconnection.failures == 1 }
+            }
+            backoff.stable = .seconds(3_600)
+            let unstable = try client.keepConnected(to: server.address, backoff: backoff)
+            for count in 1...3 {
+                try await eventually { unstable.connections >= count && unstable.peer != nil }
+                await unstable.peer?.close()
+                try await eventually { unstable.failures == count }
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `of two connections between two nodes both keep the same one`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            // The greeting is one byte, the node's name.
+            let names = Lock<[ObjectIdentifier: String]>([:])
+            func named(_ name: String) async throws -> any Transport {
+                try await nodes.listening {
+                    $0.decoder = .framed
+                    $0.handshake = { peer in
+                        try await peer.send(Array(name.utf8))
+                        let other = try await peer.read(exactly: 1)
+                        names.withLock { $0[ObjectIdentifier(peer)] = String(decoding: other, as: UTF8.self) }
+                    }
+                    $0.duplicates = .smallerDials(identity: name) { peer in
+                        names.withLock { $0[ObjectIdentifier(peer)] }
+                    }
+                }
+            }
+            let (a, b) = (try await named("a"), try await named("b"))
+            async let fromA = try? a.dial(b.address)
+            async let fromB = try? b.dial(a.address)
+            _ = await (fromA, fromB)
+            try await eventually {
+                a.statistics.disconnects.values.reduce(0, +) == 1
+                    && b.statistics.disconnects.values.reduce(0, +) == 1
+            }
+            // What the smaller one has dialed.
+            #expect(a.statistics.outboundPeers == 1 && a.statistics.inboundPeers == 0)
+            #expect(b.statistics.outboundPeers == 0 && b.statistics.inboundPeers == 1)
+            try await a.peers[0].send(message: "hello")
+            #expect(try await b.nextRPC().text == "hello")
+            // A second one the same way replaces the first.
+            let again = try await a.dial(b.address)
+            try await eventually { a.statistics.peers == 1 && b.statistics.peers == 1 }
+            #expect(a.peers[0] === again)
+        }
+    }
+}

@@ -1,0 +1,288 @@
+import Testing
+
+@testable import Parley
+
+/// Time-outs of peers that are there and do nothing, and of peers that are gone without a word.
+@Suite(.timeLimit(.minutes(2))) struct TimeoutTests {
+    @Test(arguments: Kind.allCases)
+    func `a peer that is idle is dropped, and one that is not is kept`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let ends = Events<(String, ParleyError)>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.timeouts.idle = .seconds(4)
+                $0.onDisconnect = { peer, reason in ends.add((peer.remoteAddress.description, reason)) }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let (busy, idle) = (try await client.dial(server.address), try await client.dial(server.address))
+            let talking = Task {
+                while !Task.isCancelled {
+                    try await busy.send(message: "x")
+                    try await Task.sleep(for: .milliseconds(20))
+                }
+            }
+            let (who, reason) = try await ends.next()
+            #expect(who == idle.localAddress.description && reason.code == .idle)
+            #expect(server.statistics.inboundPeers == 1)
+            talking.cancel()
+            _ = await talking.result
+            #expect(try await ends.next().1.code == .idle)
+            #expect(server.statistics.disconnects == [.idle: 2])
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `heartbeats alone keep nobody from being idle`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.timeouts.idle = .seconds(1)
+                $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(50), maxMissed: 100)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let peer = try await client.dial(server.address)
+            #expect(try await ends.next().code == .idle)
+            // Pings came, and were answered.
+            #expect(peer.statistics.traffic.bytesReceived >= 13)
+            #expect(peer.statistics.traffic.bytesSent >= 13)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a peer that waits for the inbox is not idle while it has something to say`(kind: Kind) async throws
+    {
+        try await withNodes(kind) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+                $0.timeouts.idle = .seconds(4)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            let flood = Task { for _ in 0..<2_000 { try await peer.send(message: patterned(4_096)) } }
+            try await eventually { server.statistics.pausedPeers == 1 }
+            try await Task.sleep(for: .seconds(5))
+            #expect(ends.soFar.isEmpty)
+            for _ in 0..<2_000 { _ = try await server.nextRPC() }
+            try await flood.value
+            #expect(try await ends.next().code == .idle)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `round trips are measured, also while a stream is open`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(20), maxMissed: 1_000)
+            }
+            let peer = try await client.dial(server.address)
+            try await eventually { peer.statistics.roundTripTime != nil }
+            #expect(try #require(peer.statistics.roundTripTime) < .seconds(10))
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(1_000))
+            let opening = try await server.nextRPC()
+            let sent = peer.statistics.traffic.bytesSent
+            // Pings inside the stream; its reader gets the stream's bytes and nothing else.
+            try await eventually { peer.statistics.traffic.bytesSent >= sent + 3 * 13 }
+            try await writer.write(patterned(1_000, seed: 2))
+            try await writer.finish()
+            let bytes = try await opening.peer.read(exactly: 2_000)
+            #expect(same(bytes, patterned(1_000) + patterned(1_000, seed: 2)))
+            #expect(try await opening.peer.read(upTo: 1) == nil)
+            opening.peer.closeStream()
+            try await peer.send(message: "behind")
+            #expect(try await server.nextRPC().text == "behind")
+        }
+    }
+
+    @Test func `a peer that answers no heartbeat is dropped, whatever it holds open`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(100), maxMissed: 2)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            #expect(try await socket.read(exactly: 13).prefix(5) == [6, 0, 0, 0, 8])
+            #expect(try await ends.next().code == .heartbeatLost)
+            #expect(server.statistics.disconnects == [.heartbeatLost: 1])
+        }
+    }
+
+    @Test func `a ping is answered with its token, inside a stream too`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write([6, 0, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8])
+            #expect(try await socket.read(exactly: 13) == [7, 0, 0, 0, 8, 1, 2, 3, 4, 5, 6, 7, 8])
+            try socket.write([2, 0, 0, 0, 0, 3, 0, 0, 0, 1, 9])
+            try socket.write([6, 0, 0, 0, 8, 8, 7, 6, 5, 4, 3, 2, 1, 4, 0, 0, 0, 0])
+            let opening = try await server.nextRPC()
+            #expect(try await opening.peer.read(upTo: 10) == [9])
+            #expect(try await opening.peer.read(upTo: 10) == nil)
+            #expect(try await socket.read(exactly: 13) == [7, 0, 0, 0, 8, 8, 7, 6, 5, 4, 3, 2, 1])
+            opening.peer.closeStream()
+        }
+    }
+
+    @Test func `wire forms without heartbeats are left alone`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(10), maxMissed: 1)
+            }
+            let peer = try await nodes.make().dial(server.address)
+            try await Task.sleep(for: .milliseconds(300))
+            try await peer.send(message: "still here")
+            let rpc = try await server.nextRPC()
+            #expect(rpc.text == "still here")
+            #expect(rpc.peer.statistics.traffic.bytesSent == 0)
+            #expect(rpc.peer.statistics.unansweredHeartbeats == 0)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a peer that takes nothing of what it is sent is dropped, and its writers hear of it`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.timeouts.writeStall = .milliseconds(500)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            let deaf = nodes.make {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let peer = try await deaf.dial(server.address)
+            try await peer.send(message: "hello")
+            let rpc = try await server.nextRPC()
+            let failure = try await error {
+                while true { try await rpc.peer.send(message: patterned(50_000)) }
+            }
+            #expect(failure.code == .writeStalled)
+            #expect(try await ends.next().code == .writeStalled)
+            #expect(server.statistics.disconnects == [.writeStalled: 1])
+        }
+    }
+
+    @Test func `a slow reader is not stalled`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.timeouts.writeStall = .seconds(2)
+                $0.sendHighWaterBytes = 64 << 20
+            }
+            let slow = nodes.make {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let peer = try await slow.dial(server.address)
+            try await peer.send(message: "hello")
+            let rpc = try await server.nextRPC()
+            // More than the sockets hold, taken over more than twice the time-out.
+            let count = 20
+            for _ in 0..<count { try await rpc.peer.send(message: patterned(1 << 20)) }
+            for _ in 0..<count {
+                #expect(try await slow.nextRPC().payload.count == 1 << 20)
+                try await Task.sleep(for: .milliseconds(250))
+            }
+            #expect(server.statistics.disconnects.isEmpty)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a send that finds no room throws after writeTimeout, and the peer is kept`(kind: Kind) async throws
+    {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.writeTimeout = .milliseconds(300)
+            }
+            let deaf = nodes.make {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let peer = try await deaf.dial(server.address)
+            try await peer.send(message: "hello")
+            let rpc = try await server.nextRPC()
+            var accepted = 0
+            let failure = try await error {
+                while true {
+                    try await rpc.peer.send(message: patterned(50_000))
+                    accepted += 1
+                }
+            }
+            #expect(failure.code == .timedOut && failure.message.contains("room"))
+            #expect(server.statistics.inboundPeers == 1)
+            // All that was accepted arrives, and then there is room again.
+            for _ in 0..<accepted { #expect(try await deaf.nextRPC().payload.count == 50_000) }
+            try await rpc.peer.send(message: "again")
+            #expect(try await deaf.nextRPC().text == "again")
+        }
+    }
+
+    @Test func `waiting behind a stream is no want of room`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.writeTimeout = .milliseconds(100)
+            }
+            let peer = try await client.dial(server.address)
+            let writer = try await peer.openStream()
+            let message = Task { try await peer.send(message: "behind") }
+            try await eventually { peer.statistics.traffic.sendWaits > 0 }
+            try await Task.sleep(for: .milliseconds(500))
+            try await writer.finish()
+            try await message.value
+            let opening = try await server.nextRPC()
+            opening.peer.closeStream()
+            #expect(try await server.nextRPC().text == "behind")
+        }
+    }
+
+    @Test func `a peer that resets while nothing is read from it is noticed`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+                $0.closeTimeout = .milliseconds(200)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write([1, 0, 0, 0, 1, 7] + [1, 0, 0, 0, 1, 8])
+            try await eventually { server.statistics.pausedPeers == 1 }
+            socket.reset()
+            #expect(try await ends.next().code == .connectionReset)
+            // What was complete and had room is delivered.
+            #expect(try await server.nextRPC().payload == [7])
+        }
+    }
+
+    @Test func `looks come in the order of their times`() {
+        var queue = LookQueue()
+        var seed: UInt64 = 7
+        for number in 0..<1_000 {
+            seed = seed &* 6_364_136_223_846_793_005 &+ 1
+            queue.push(.init(due: seed >> 40, number: UInt64(number)))
+        }
+        #expect(queue.pop(at: 0) == nil)
+        var last: UInt64 = 0
+        var count = 0
+        while let entry = queue.pop(at: .max) {
+            #expect(entry.due >= last)
+            last = entry.due
+            count += 1
+        }
+        #expect(count == 1_000 && queue.first == nil)
+    }
+}

@@ -1,0 +1,39 @@
+import Logging
+
+@testable import Parley
+
+/// Keeps what is logged, for a test to look at.
+final class Log: Sendable {
+    struct Line: Sendable {
+        let level: Logger.Level
+        let event: String
+        let metadata: Logger.Metadata
+    }
+
+    private let kept = Lock<[Line]>([])
+
+    var lines: [Line] { kept.withLock { $0 } }
+
+    func lines(_ event: String) -> [Line] { lines.filter { $0.event == event } }
+
+    var logger: Logger { Logger(label: "test") { [kept] _ in Handler(kept: kept) } }
+
+    private struct Handler: LogHandler {
+        let kept: Lock<[Line]>
+        var metadata: Logger.Metadata = [:]
+        var logLevel = Logger.Level.trace
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) {
+            kept.withLock {
+                $0.append(
+                    Line(level: event.level, event: "\(event.message)", metadata: event.metadata ?? [:])
+                )
+            }
+        }
+    }
+}
