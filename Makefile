@@ -90,7 +90,8 @@ bench-docs: ## Puts what `make bench` has measured into the pages: tables and ch
 # --- Proving ------------------------------------------------------------------------------------------
 
 test: deps ## The whole Swift test suite
-	$(SWIFT) test --disable-xctest
+	@# One test at a time: some of them wait on raw sockets, and block one of the two threads that all tasks share here.
+	$(SWIFT) test --disable-xctest --no-parallel
 
 interop: deps deps-go ## Parley and a Go node of the reference, both ways
 	cd Tests/Interop/go && go vet ./... && go test ./... && go build -o bin/gonode . && go build -o bin/gobpipe ./gobpipe
@@ -102,7 +103,7 @@ conformance: deps-conformance lib ## Programs in C against a staged install: gcc
 
 asan: deps ## The suite under AddressSanitizer and LeakSanitizer
 	@# Foundation's Process, which starts the tool in its tests, reads past a directory entry.
-	$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan --skip ParleyCLITests
+	$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan --no-parallel --skip ParleyCLITests
 
 tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted race
 	scripts/planted-race.sh
