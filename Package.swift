@@ -42,6 +42,7 @@ let package = Package(
         .executableTarget(
             name: "ParleyCLI",
             dependencies: [
+                "CParley",
                 "Parley",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

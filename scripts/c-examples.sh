@@ -49,7 +49,7 @@ expect() {
         [ "$status" -le 128 ] || fail "nothing came for $patience_seconds s, instead of: $2"
         [ "$status" = 0 ] || fail "a program ended before it said: $2"
         echo "    $line"
-        # shellcheck disable=SC2053
+        # shellcheck disable=SC2254
         case $line in $2) return ;; esac
     done
 }

@@ -53,7 +53,7 @@ registration=$runtime/$architecture/swiftrt.o
 # system's libraries stay outside.
 libraries=()
 extract=$(dirname "$(readlink -f "$(command -v "${SWIFTC:-swiftc}")")")/swift-autolink-extract
-[ -x "$extract" ] || extract=swift-autolink-extract
+[ -x "$extract" ] || extract="swift-autolink-extract"
 "$extract" -o "$scratch/autolink" "@$objects"
 for library in $(cat "$scratch/autolink" "$runtime/static-stdlib-args.lnk"); do
     case $library in -l*) ;; *) continue ;; esac

@@ -1,5 +1,12 @@
-import Foundation
 import Parley
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// What the tool itself finds wrong: one sentence without a full stop.
 struct Failure: Error {

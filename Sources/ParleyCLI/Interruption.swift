@@ -1,7 +1,14 @@
 import ArgumentParser
 import Dispatch
-import Foundation
 import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// How a signal ends the tool: the first one cancels what it does, so that connections are closed and partial
 /// files removed; the second one ends the process at once.

@@ -1,6 +1,14 @@
 import ArgumentParser
-import Foundation
+import CParley
 import Parley
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// The `parley` command: messages and files between peers, from a terminal or a script.
 @main
@@ -15,7 +23,7 @@ struct ParleyTool: AsyncParsableCommand {
             Results go to standard output, errors to standard error, one line each. The exit code is 0 when all \
             went well, 1 when not, 64 for a wrong command line, 130 after Ctrl-C and 143 after SIGTERM.
             """,
-        version: "0.1.0",
+        version: "\(PARLEY_VERSION_MAJOR).\(PARLEY_VERSION_MINOR).\(PARLEY_VERSION_PATCH)",
         subcommands: [ListenCommand.self, DialCommand.self, ReceiveCommand.self, SendCommand.self]
     )
 
@@ -34,15 +42,15 @@ struct ParleyTool: AsyncParsableCommand {
 
     /// Ends the process: with help on standard output where that was asked for, or with one line about `error`.
     private static func end(with error: any Error) -> Never {
-        if let code = error as? ExitCode { Foundation.exit(code.rawValue) }
+        if let code = error as? ExitCode { leave(code.rawValue) }
         if let sentence = Failure.sentence(of: error) {
             Console.error(sentence)
-            Foundation.exit(EXIT_FAILURE)
+            leave(EXIT_FAILURE)
         }
         let code = exitCode(for: error)
         if code.isSuccess { exit(withError: error) }
         Console.error(usageError(message(for: error)))
-        Foundation.exit(code.rawValue)
+        leave(code.rawValue)
     }
 
     /// The parser's message in the form of the tool's other errors: one line that does not begin a sentence.
@@ -51,3 +59,6 @@ struct ParleyTool: AsyncParsableCommand {
         return line.prefix(1).lowercased() + line.dropFirst()
     }
 }
+
+/// exit(3), whose name means something else in a command.
+private func leave(_ status: Int32) -> Never { exit(status) }

@@ -1,5 +1,12 @@
-import Foundation
 import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// The tool's two outputs. Each line is one write, so a script that reads a pipe gets it at once and whole.
 ///
@@ -10,7 +17,7 @@ enum Console {
 
     /// Whether a status line can be shown: standard error is a terminal that understands how to erase one.
     static let hasStatusLine =
-        isatty(STDERR_FILENO) == 1 && ProcessInfo.processInfo.environment["TERM"] != "dumb"
+        isatty(STDERR_FILENO) == 1 && getenv("TERM").map { String(cString: $0) } != "dumb"
 
     /// A line of results on standard output.
     static func line(_ text: String) {

@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// How far something has come, as text.
 struct Progress: Equatable {
@@ -15,13 +21,13 @@ struct Progress: Equatable {
 
     /// `20971520 bytes in 0.12 s (174.8 MB/s)`
     var summary: String {
-        String(format: "%.0f bytes in %.2f s (%@)", doneBytes, seconds, rate)
+        "\(doneBytes.text(decimals: 0)) bytes in \(seconds.text(decimals: 2)) s (\(rate))"
     }
 
     /// `[#######             ]  37%  7.8 MB of 21.0 MB  104.9 MB/s  ETA 0:03`, in less than `columns`.
     func bar(columns: Int) -> String {
         let fraction = totalBytes > 0 ? min(1, doneBytes / totalBytes) : 1
-        let percent = String(format: "%3d%%", Int(fraction * 100))
+        let percent = "\(Int(fraction * 100))%".padded(to: 4, with: " ")
         let amounts = "\(Self.amount(doneBytes)) of \(Self.amount(totalBytes))"
         let figures = [percent, amounts, rate, "ETA \(timeLeft)"].joined(separator: "  ")
         // A line of the full width would wrap on some terminals.
@@ -41,9 +47,10 @@ struct Progress: Equatable {
         // A day and more is no figure to wait for.
         guard left < 86_400 else { return "-:--" }
         let (hours, minutes, seconds) = (Int(left) / 3_600, Int(left) / 60 % 60, Int(left) % 60)
+        let twoDigits = { (number: Int) in String(number).padded(to: 2, with: "0") }
         return hours > 0
-            ? String(format: "%d:%02d:%02d", hours, minutes, seconds)
-            : String(format: "%d:%02d", minutes, seconds)
+            ? "\(hours):\(twoDigits(minutes)):\(twoDigits(seconds))"
+            : "\(minutes):\(twoDigits(seconds))"
     }
 
     /// `21.0 MB`
@@ -54,6 +61,26 @@ struct Progress: Equatable {
             value /= 1_000
             unit += 1
         }
-        return String(format: unit == 0 ? "%.0f %@" : "%.1f %@", value, units[unit])
+        return "\(value.text(decimals: unit == 0 ? 0 : 1)) \(units[unit])"
+    }
+}
+
+// What printf would do. Foundation has that, and makes the tool four times as large where it is linked in.
+
+extension Double {
+    /// Rounded to so many decimals: `174.8`. For what is not negative.
+    fileprivate func text(decimals: Int) -> String {
+        let scale = (0..<decimals).reduce(1) { scale, _ in scale * 10 }
+        let rounded = (self * Double(scale)).rounded(.toNearestOrEven)
+        guard let units = Int(exactly: rounded) else { return "\(self)" }
+        let whole = String(units / scale)
+        return decimals == 0 ? whole : whole + "." + String(units % scale).padded(to: decimals, with: "0")
+    }
+}
+
+extension String {
+    /// With as many of `filler` in front as it takes.
+    fileprivate func padded(to width: Int, with filler: String) -> String {
+        String(repeating: filler, count: Swift.max(0, width - count)) + self
     }
 }

@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// A file while it arrives: under a temporary name until ``keep()``, and gone when that does not come about.
 final class IncomingFile {

@@ -1,4 +1,10 @@
-import Foundation
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
 
 /// The directory that files are received into. It is opened once, and every name is looked up in it directly, so
 /// nothing that happens to its path can lead a file elsewhere.
