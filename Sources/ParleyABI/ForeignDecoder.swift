@@ -36,7 +36,9 @@ final class ForeignWireForm: @unchecked Sendable {
 
     deinit { functions.destroy_userdata?(functions.userdata) }
 
-    var wireForm: WireForm { WireForm { [self] in ForeignDecoder(self) } }
+    func wireForm(maxMessageBytes: Int) -> WireForm {
+        WireForm(maxMessageBytes: maxMessageBytes) { [self] in ForeignDecoder(self) }
+    }
 }
 
 /// One direction of one connection in a program's own wire form.

@@ -85,10 +85,9 @@ extension KeepAlive {
 
 extension WireForm {
     fileprivate init(_ foreign: parley_options) throws(ParleyError) {
-        if let decoder = foreign.decoder {
-            self = try ForeignWireForm(decoder).wireForm
-            return
-        }
+        // Made first: whatever else is wrong, its data is given back.
+        var own: ForeignWireForm?
+        if let decoder = foreign.decoder { own = try ForeignWireForm(decoder) }
         guard let limit = UInt32(exactly: foreign.max_message_bytes) else {
             throw ParleyError(
                 .invalidArgument,
@@ -96,6 +95,10 @@ extension WireForm {
             )
         }
         let maxMessageBytes = limit == 0 ? FramedDecoder.defaultMaxMessageBytes : Int(limit)
+        if let own {
+            self = own.wireForm(maxMessageBytes: maxMessageBytes)
+            return
+        }
         switch foreign.codec {
         case PARLEY_CODEC_DEFAULT: self = .default
         case PARLEY_CODEC_FRAMED: self = .framed(maxMessageBytes: maxMessageBytes)

@@ -164,6 +164,7 @@ static void delimited_streams(void) {
     uint8_t bytes[64];
     pair pair;
     options.decoder = &decoder;
+    options.max_message_bytes = 32 << 20;
     pair = connected(&options, &options);
 
     trying("whole");
@@ -245,6 +246,11 @@ static void delimited_streams(void) {
         CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
         CHECK(rpc.length == length && memcmp(rpc.payload, message, length) == 0);
         parley_rpc_release(&rpc);
+        free(message);
+        /* The limit holds for wire forms of one's own, too. */
+        length = (32 << 20) + 1;
+        message = (uint8_t *)calloc(1, length);
+        CHECK_CODE(parley_send_message(pair.client, pair.to_server, message, length, 0), PARLEY_EMSGSIZE);
         free(message);
     }
     free_pair(pair);

@@ -235,7 +235,7 @@ typedef struct parley_options {
     parley_codec codec;
     /* A wire form of one's own, instead of `codec`; copied. */
     const parley_decoder *decoder;
-    /* The longest message (framed and gob), up to UINT32_MAX; 0 is 16 MiB. */
+    /* The longest message or stream header (not with the default codec), up to UINT32_MAX; 0 is 16 MiB. */
     size_t max_message_bytes;
 
     /* Handed to the callbacks below. destroy_userdata is called once, when no callback will be called any more: in

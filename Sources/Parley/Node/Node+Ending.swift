@@ -95,8 +95,10 @@ extension Node {
     }
 
     private func closeEverything() async {
-        let (stops, connections) = state.withLock {
-            ($0.stops.values, $0.connections.elements.map(\.connection))
+        let (stops, connections) = state.withLock { state in
+            // They hold this node: what stays registered would keep it for ever.
+            defer { state.stops = [:] }
+            return (state.stops.values, state.connections.elements.map(\.connection))
         }
         loop.execute { for stop in stops { stop() } }
         let reason = ParleyError(.closed, "the transport was closed")
