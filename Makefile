@@ -3,11 +3,19 @@
 SWIFT ?= swift
 FILE ?=
 NAME ?=
-# How long each fuzz target runs.
+# How long each fuzz target runs; other targets have their own idea, and take SECONDS from the command line too.
 SECONDS = 60
+# How long the peers of `make soak` come and go.
+MINUTES = 10
+# How many connections of random bytes `make hostile` makes, and how much slower a good peer may get meanwhile.
+CONNECTIONS = 1000000
+SLOWDOWN = 10
+# What repeats a run of `make chaos`; a new one each time if it is empty.
+SEED =
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .PHONY: help deps build run test interop conformance asan tsan fuzz soak bench bench-quick bench-build bench-deps bench-docs lint format ci clean
+.PHONY: chaos hostile netns churn soak-sanitized
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -105,12 +113,36 @@ tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted
 fuzz: ## Each fuzz target for SECONDS (default: 60); what fails is left in Tests/Fuzz/Failures
 	scripts/fuzz.sh $(SECONDS)
 
-soak: deps ## A slow reader's memory, a large message's buffer, too few descriptors, a million frames
+chaos: SECONDS = 120
+chaos: deps ## 20 nodes through faults, kills and restarts for SECONDS (120), repeated by SEED; every message accounted for
+	$(SWIFT) build -c release --product ParleyChaos
+	.build/release/ParleyChaos --seconds $(SECONDS) --seed "$(SEED)"
+
+hostile: SECONDS = 10
+hostile: deps ## A node under attack, CONNECTIONS (1 M) of random bytes among it; its good peer must not notice much
+	$(SWIFT) build -c release --product ParleyHostile
+	.build/release/ParleyHostile --connections $(CONNECTIONS) --seconds $(SECONDS) --slowdown $(SLOWDOWN)
+
+netns: deps ## Three hosts in network namespaces, one loses its link and gets it back (root only)
+	@if [ "$$(id -u)" = 0 ]; then $(SWIFT) build -c release --product ParleyNamespaces && scripts/netns.sh; \
+	else echo "netns: skipped, it needs root for network namespaces"; fi
+
+soak: deps ## A slow reader, a large message, too few descriptors, a million frames; 1,000 peers for MINUTES (10)
 	$(SWIFT) build -c release --product ParleySoak
 	.build/release/ParleySoak slow-reader
 	.build/release/ParleySoak large-message
 	.build/release/ParleySoak descriptors
 	.build/release/ParleySoak frames
+	.build/release/ParleySoak churn --seconds $$(($(MINUTES) * 60))
+
+churn: SECONDS = 60
+churn: deps ## The last part of the soak alone, for SECONDS (60)
+	$(SWIFT) build -c release --product ParleySoak
+	.build/release/ParleySoak churn --seconds $(SECONDS)
+
+soak-sanitized: SECONDS = 120
+soak-sanitized: deps ## The same under AddressSanitizer and ThreadSanitizer, for SECONDS (120) each
+	scripts/soak-sanitized.sh $(SECONDS)
 
 lint: deps ## Formatting, warnings, and what the library may link
 	$(SWIFT) format lint --strict --recursive Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources

@@ -73,6 +73,12 @@ let package = Package(
             swiftSettings: settings
         ),
         .executableTarget(
+            name: "ParleyNamespaces",
+            dependencies: ["Parley", "Gauges"],
+            path: "Tests/Namespaces",
+            swiftSettings: settings
+        ),
+        .executableTarget(
             name: "ParleySoak",
             dependencies: [
                 "Parley", "FaultProxy", "Gauges", .product(name: "Logging", package: "swift-log"),

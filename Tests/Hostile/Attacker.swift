@@ -39,7 +39,7 @@ struct Attacker {
 
     private var now: Double { seconds(since: started) }
 
-    /// Runs campaigns together, until the counted ones are over and the time is, and then resets what is left.
+    /// Runs a campaign until all its connections are made, or several for a time; then resets what is left.
     mutating func run(_ campaigns: [Campaign], seconds: Double) {
         self.campaigns = campaigns
         made = campaigns.map { _ in 0 }
@@ -50,9 +50,11 @@ struct Attacker {
         say("begin " + campaigns.map(\.behaviour.rawValue).joined(separator: "+"))
         var nextScan = begin
         while true {
-            let counted = campaigns.indices.filter { campaigns[$0].isCounted }
-            let isCountDone = counted.allSatisfy { made[$0] >= campaigns[$0].total && open[$0] == 0 }
-            if isCountDone, now >= end || counted.count == campaigns.count { break }
+            let isDone = campaigns.indices.allSatisfy { index in
+                campaigns[index].isCounted
+                    ? made[index] >= campaigns[index].total && open[index] == 0 : now >= end
+            }
+            if isDone || now >= end && campaigns.count > 1 { break }
             for index in campaigns.indices { connectMore(index) }
             handleEvents()
             if now >= nextScan {
@@ -99,7 +101,7 @@ struct Attacker {
             descriptor: descriptor,
             campaign: index,
             output: campaigns[index].opening(&random)[...],
-            endsAt: behaviour == .random ? now + 2 : .infinity
+            endsAt: behaviour == .random ? now + 0.1 : .infinity
         )
         socket.resetsAtOnce = behaviour == .random && random.oneIn(2)
         var event = epoll_event(

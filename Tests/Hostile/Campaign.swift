@@ -13,7 +13,8 @@ struct Campaign: Sendable {
         case unknown
         /// Greets, and announces a message of 4 GiB.
         case huge
-        /// Sends random bytes, one in four behind a valid greeting; half reset at once, half wait to be dropped.
+        /// Sends random bytes, one in four behind a valid greeting; half reset at once, half wait a
+        /// little to be dropped.
         case random
     }
 
@@ -31,7 +32,7 @@ struct Campaign: Sendable {
         case .slow: (total, concurrency) = (1_000, 1_000)
         case .tiny: (total, concurrency) = (.max, 16)
         case .unknown, .huge: (total, concurrency) = (.max, 64)
-        case .random: (total, concurrency) = (connections, 256)
+        case .random: (total, concurrency) = (connections, 512)
         }
     }
 

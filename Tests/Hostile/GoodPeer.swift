@@ -2,18 +2,24 @@ import Gauges
 import Parley
 
 /// A peer that behaves: a message a millisecond, and how long each one's way there and back took.
+///
+/// It does not wait for an answer before it sends the next message: while the node is held up, every message that it
+/// would have answered meanwhile counts as late, and not just one.
 final class GoodPeer: Sendable {
     private let transport: TCPTransport
     private let peer: any Peer
     private let state = Lock(State())
 
     private struct State {
-        var samples = Samples()
+        var phase = 0
+        var samples: [Int: Samples] = [:]
+        /// Not answered yet.
+        var sent: [Int: (at: ContinuousClock.Instant, phase: Int)] = [:]
         var failure: String?
         var isOver = false
     }
 
-    private static let pause = Duration.milliseconds(1)
+    private static let interval = Duration.milliseconds(1)
 
     static func connect(to address: String) async throws -> GoodPeer {
         var options = TransportOptions(decoder: .framed)
@@ -25,15 +31,30 @@ final class GoodPeer: Sendable {
     private init(_ transport: TCPTransport, _ peer: any Peer) {
         self.transport = transport
         self.peer = peer
-        Task(executorPreference: transport.executor) { [self] in await measure() }
+        Task(executorPreference: transport.executor) { [self] in await send() }
+        Task(executorPreference: transport.executor) { [self] in await receive() }
     }
 
-    /// The samples since the last call.
-    func takeSamples() -> Samples {
-        state.withLock { state in
-            defer { state.samples = Samples() }
-            return state.samples
+    /// From now on messages count for a phase of their own.
+    func beginPhase() { state.withLock { $0.phase += 1 } }
+
+    /// Ends the phase, and waits for the answers to its messages.
+    ///
+    /// - Returns: how long they took.
+    func endPhase() async -> Samples {
+        let phase = state.withLock { state in
+            defer { state.phase += 1 }
+            return state.phase
         }
+        let deadline = ContinuousClock.now + .seconds(10)
+        while state.withLock({ $0.failure == nil && $0.sent.values.contains { $0.phase == phase } }) {
+            guard ContinuousClock.now < deadline else {
+                fail("a message was not answered within 10 s")
+                break
+            }
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        return state.withLock { $0.samples.removeValue(forKey: phase) ?? Samples() }
     }
 
     /// Why it could not go on; nil while all is well.
@@ -44,26 +65,34 @@ final class GoodPeer: Sendable {
         await transport.close()
     }
 
-    private func measure() async {
-        var answers = transport.consume().makeAsyncIterator()
+    private func fail(_ what: String) {
+        state.withLock { if !$0.isOver, $0.failure == nil { $0.failure = what } }
+    }
+
+    private func send() async {
         var number = 0
-        while state.withLock({ !$0.isOver }) {
+        var next = ContinuousClock.now
+        while state.withLock({ !$0.isOver && $0.failure == nil }) {
             number += 1
-            let sent = ContinuousClock.now
-            do {
-                try await peer.send(message: "ping \(number)")
-            } catch {
-                return state.withLock { if !$0.isOver { $0.failure = "\(error)" } }
-            }
-            guard let answer = await answers.next() else {
-                return state.withLock { if !$0.isOver { $0.failure = "its connection has ended" } }
-            }
-            let isRight = answer.payload == ArraySlice("ping \(number)".utf8)
-            state.withLock { state in
-                state.samples.add(sent.duration(to: .now))
-                if !isRight { state.failure = "a wrong answer" }
-            }
-            try? await Task.sleep(for: Self.pause)
+            state.withLock { [number] in $0.sent[number] = (.now, $0.phase) }
+            do { try await peer.send(message: "ping \(number)") } catch { return fail("\(error)") }
+            next = max(.now, next + Self.interval)
+            try? await Task.sleep(until: next, tolerance: .zero, clock: .continuous)
         }
+    }
+
+    private func receive() async {
+        for await answer in transport.consume() {
+            let now = ContinuousClock.now
+            let text = String(decoding: answer.payload, as: UTF8.self)
+            let isKnown = state.withLock { state in
+                guard let number = Int(text.dropFirst(5)), let sent = state.sent.removeValue(forKey: number)
+                else { return false }
+                state.samples[sent.phase, default: Samples()].add(sent.at.duration(to: now))
+                return true
+            }
+            if !isKnown { return fail("a wrong answer: \(text)") }
+        }
+        fail("its connection has ended")
     }
 }

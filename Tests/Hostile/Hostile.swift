@@ -7,7 +7,6 @@ import Parley
 
 @main struct Hostile {
     private static let memoryLimitBytes = 256 << 20
-    private static let slowdownLimit = 10.0
 
     static func main() async throws {
         let arguments = Arguments()
@@ -27,11 +26,11 @@ import Parley
         var attacker = Attacker(port: arguments.number("port", UInt16(0)))
         let only = arguments.value("only")
         for behaviour in Campaign.Behaviour.allCases where only == nil || only == behaviour.rawValue {
-            attacker.run([Campaign(behaviour, connections: connections / 10 * 9)], seconds: seconds)
+            attacker.run([Campaign(behaviour, connections: connections)], seconds: seconds)
         }
         guard only == nil else { return }
         attacker.run(
-            Campaign.Behaviour.allCases.map { Campaign($0, connections: connections / 10) },
+            Campaign.Behaviour.allCases.map { Campaign($0, connections: .max) },
             seconds: seconds
         )
     }
@@ -46,12 +45,13 @@ import Parley
         let target = try await Target()
         let good = try await GoodPeer.connect(to: target.transport.address)
         var verdict = Verdict()
+        let slowdownLimit = arguments.number("slowdown", 10.0)
 
         try await Task.sleep(for: .seconds(1))
-        _ = good.takeSamples()
         let before = ProcessGauges()!
+        good.beginPhase()
         try await Task.sleep(for: .seconds(min(3, arguments.number("seconds", 10.0))))
-        let quiet = good.takeSamples()
+        let quiet = await good.endPhase()
         say("quiet: \(quiet.summary)")
 
         let (lines, heard) = AsyncStream<String>.makeStream()
@@ -71,16 +71,17 @@ import Parley
         for await line in lines {
             guard line.hasPrefix("end ") else {
                 phase = String(line.dropFirst(6))
-                _ = good.takeSamples()
+                good.beginPhase()
                 continue
             }
-            let samples = good.takeSamples()
+            let samples = await good.endPhase()
             say("\(phase): \(line.dropFirst(4))")
             say("  good peer: \(samples.summary); resident \(mebibytes(ProcessGauges()!.residentBytes))")
             let ratio = samples.percentile(0.99) / quiet.percentile(0.99)
             verdict.check(
                 samples.count > 0 && ratio < slowdownLimit,
-                "\(phase): round trip p99 is \(String(format: "%.1f", ratio)) x its quiet value"
+                "\(phase): round trip p99 is \(String(format: "%.1f", ratio)) x its quiet value, "
+                    + "the limit is \(Int(slowdownLimit)) x"
             )
         }
         say("attack: \(String(format: "%.1f", seconds(since: started))) s")

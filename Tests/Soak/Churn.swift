@@ -21,6 +21,7 @@ enum Churn {
         var verdict = Verdict()
         report(trends, totals)
         judge(trends, totals, start, arguments, &verdict)
+        say("churn: \(verdict.isGood ? "passed" : "FAILED")")
         return verdict.isGood
     }
 
