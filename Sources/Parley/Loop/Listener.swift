@@ -25,7 +25,7 @@ final class Listener: @unchecked Sendable {
     }
 
     /// No more than this in one turn, so that a flood of connections leaves room for the peers there are.
-    private static let acceptsPerTurn = 64
+    private static let acceptsPerTurn = 8
     private static let backlog: Int32 = 4_096
     private static let shortestBackOff = Duration.milliseconds(5)
     private static let longestBackOff = Duration.seconds(1)
