@@ -12,6 +12,6 @@ for sanitizer in address thread; do
     swift build --sanitize="$sanitizer" --scratch-path "$folder" --product ParleySoak
     echo "== churn under the $sanitizer sanitizer"
     # An error of either sanitizer ends the program with a status of its own.
-    ASAN_OPTIONS=quarantine_size_mb=16 TSAN_OPTIONS=halt_on_error=1 \
+    ASAN_OPTIONS=quarantine_size_mb=16 TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/scripts/tsan.supp" \
         "$folder/debug/ParleySoak" churn --seconds "$seconds" --peers 300 --tolerance 64
 done

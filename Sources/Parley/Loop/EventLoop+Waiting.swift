@@ -14,8 +14,8 @@ extension EventLoop {
         let wait = Wait<Success>()
         // `wait` and `start` move to the loop's thread and are used nowhere else.
         nonisolated(unsafe) let start = start
-        let result = await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
+        await withTaskCancellationHandler {
+            await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
                 let isRunning = execute { [self] in
                     wait.continuation = continuation
                     guard !wait.isCancelled else { return wait.finish(.failure(.cancelled("the operation"))) }
@@ -23,7 +23,8 @@ extension EventLoop {
                     if wait.continuation != nil { wait.cancel = cancel }
                 }
                 if !isRunning {
-                    continuation.resume(returning: .failure(ParleyError(.closed, "the transport is closed")))
+                    wait.result.withLock { $0 = .failure(ParleyError(.closed, "the transport is closed")) }
+                    continuation.resume()
                 }
             }
         } onCancel: {
@@ -33,18 +34,24 @@ extension EventLoop {
                 wait.finish(.failure(.cancelled("the operation")))
             }
         }
-        return try result.get()
+        // Without a result nobody would have resumed it.
+        return try wait.result.withLock { $0! }.get()
     }
 
-    /// The loop's thread only.
+    /// The loop's thread only, but for the result.
     private final class Wait<Success: Sendable>: @unchecked Sendable {
-        var continuation: UnsafeContinuation<Result<Success, ParleyError>, Never>?
+        /// Handed over under a lock and not by the continuation: ThreadSanitizer does not see the latter, and would take
+        /// what the loop's thread has written into the result for a race.
+        let result = Lock<Result<Success, ParleyError>?>(nil)
+        var continuation: UnsafeContinuation<Void, Never>?
         var cancel: Cancel?
         var isCancelled = false
 
         func finish(_ result: Result<Success, ParleyError>) {
-            continuation?.resume(returning: result)
-            continuation = nil
+            guard let continuation else { return }
+            self.result.withLock { $0 = result }
+            continuation.resume()
+            self.continuation = nil
             cancel = nil
         }
     }
