@@ -7,7 +7,8 @@ NAME ?=
 SECONDS = 60
 # How long the peers of `make soak` come and go.
 MINUTES = 10
-# How many connections of random bytes `make hostile` makes, and how much slower a good peer may get meanwhile.
+# How many connections of random bytes `make hostile` makes, and how much slower a good peer may get meanwhile (0: it
+# must not starve).
 CONNECTIONS = 1000000
 SLOWDOWN = 10
 # What repeats a run of `make chaos`; a new one each time if it is empty.
