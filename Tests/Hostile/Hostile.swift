@@ -123,6 +123,12 @@ import Parley
         let after = ProcessGauges()!
         let counts = target.counts
         let ends = counts.ends.sorted { $0.value > $1.value }.map { "\($0.key) \($0.value)" }
+        let statistics = target.transport.statistics
+        let pauses = statistics.acceptPauses.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
+        say(
+            "accepted \(statistics.accepted), turned away \(statistics.refusals.values.reduce(0, +)), handshakes failed "
+                + "\(statistics.handshakesFailed), accepting paused: \(pauses)"
+        )
         say("ends: " + ends.joined(separator: ", ") + "; messages of attackers: \(counts.messages)")
         verdict.check(
             after.peakBytes < memoryLimitBytes,
