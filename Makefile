@@ -7,15 +7,16 @@ NAME ?=
 SECONDS = 60
 # How long the peers of `make soak` come and go.
 MINUTES = 10
-# How many connections of random bytes `make hostile` makes, and how much slower a good peer may get meanwhile.
+# How many connections of random bytes `make hostile` makes, and how much slower a good peer may get meanwhile (0: it
+# must not starve).
 CONNECTIONS = 1000000
 SLOWDOWN = 10
 # What repeats a run of `make chaos`; a new one each time if it is empty.
 SEED =
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help deps build run test interop conformance asan tsan fuzz chaos hostile netns soak churn soak-sanitized \
-	bench bench-quick bench-build bench-deps bench-docs lint format ci clean
+.PHONY: help deps build run test interop conformance asan tsan fuzz soak bench bench-quick bench-build bench-deps bench-docs lint format ci clean
+.PHONY: chaos hostile netns churn soak-sanitized
 
 help: ## This list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12

@@ -28,6 +28,7 @@ final class ChaosNode: Sendable {
     }
 
     private static let dials = 3
+    private static let backoff = Backoff(initial: .milliseconds(50), longest: .milliseconds(500))
 
     init(_ index: Int, _ doors: [Doors], _ ledger: Ledger, seed: UInt64) {
         self.index = index
@@ -46,7 +47,10 @@ final class ChaosNode: Sendable {
         state.withLock { state in
             state.transport = transport
             state.tasks = [Task { await consume(transport) }, Task { await watch() }]
-            state.tasks += (0..<Self.dials).map { slot in Task { await keepDialing(transport, slot) } }
+            // One address for as long as the node lives, and others at random.
+            let neighbour = doors[(index + 1) % doors.count]
+            _ = try? transport.keepConnected(to: "127.0.0.1:\(neighbour.clean)", backoff: Self.backoff)
+            state.tasks += (1..<Self.dials).map { slot in Task { await keepDialing(transport, slot) } }
         }
         return try SocketAddress(transport.address).port
     }
@@ -67,6 +71,7 @@ final class ChaosNode: Sendable {
         options.handshakeTimeout = .seconds(3)
         options.dialTimeout = .seconds(3)
         options.streamIdleTimeout = .seconds(5)
+        options.timeouts.heartbeat = Heartbeat(interval: .seconds(1), maxMissed: 4)
         options.closeTimeout = .milliseconds(500)
         // Small, so that the run fills them.
         options.sendHighWaterBytes = 128 << 10

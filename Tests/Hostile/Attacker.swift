@@ -37,6 +37,10 @@ struct Attacker {
 
     init(port: UInt16) { self.port = port }
 
+    /// SOCK_NONBLOCK and IP_BIND_ADDRESS_NO_PORT, which Swift's module of the C library leaves out.
+    private static let nonBlocking: Int32 = 0o4000
+    private static let bindAddressNoPort: Int32 = 24
+
     private var now: Double { seconds(since: started) }
 
     /// Runs a campaign until all its connections are made, or several for a time; then resets what is left.
@@ -79,11 +83,11 @@ struct Attacker {
     }
 
     private mutating func connectOne(_ index: Int) {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | 0o4000 /* SOCK_NONBLOCK */, 0)
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | Self.nonBlocking, 0)
         guard descriptor >= 0 else { return }
         var on: Int32 = 1
         // The port is chosen when it is known where the connection goes.
-        setsockopt(descriptor, Int32(IPPROTO_IP), 24 /* IP_BIND_ADDRESS_NO_PORT */, &on, 4)
+        setsockopt(descriptor, Int32(IPPROTO_IP), Self.bindAddressNoPort, &on, 4)
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout<linger>.size))
         // 127.0.1.1 and up: nobody else's connections come from there.

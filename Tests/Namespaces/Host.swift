@@ -19,13 +19,13 @@ final class Host: Sendable {
         var residentBytes = 0
     }
 
-    init(_ name: String, prefix: String, address: String, dials: [String]) throws {
+    init(_ name: String, prefix: String, address: String, dials: [String], watch: HostNode.Watch) throws {
         self.name = name
         self.address = address
         let state = Lock(State())
         self.state = state
         var arguments = ["netns", "exec", "\(prefix)-\(name)", ChildProcess.ownExecutable, "node"]
-        arguments += ["--listen", address, "--dial", dials.joined(separator: ",")]
+        arguments += ["--listen", address, "--dial", dials.joined(separator: ","), "--watch", watch.rawValue]
         process = try ChildProcess("ip", arguments: arguments) { line in
             let words = line.split(separator: " ").map(String.init)
             state.withLock { $0.note(words) }

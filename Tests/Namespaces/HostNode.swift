@@ -2,20 +2,39 @@ import Foundation
 import Gauges
 import Parley
 
-/// A node on one host: it keeps a connection to each of the others, those it has to dial included, and says who comes
-/// and who goes. It ends when its standard input does.
-final class HostNode: Sendable {
-    private let connected = Lock<Set<String>>([])
+/// A node on one host: it stays connected to those that it has to dial, and says who comes and who goes. It ends when its standard input does.
+enum HostNode {
+    /// How a node notices that a peer's cable is pulled.
+    enum Watch: String, CaseIterable {
+        /// The kernel probes a silent connection.
+        case keepAlive
+        /// The node asks, in the middle of traffic: while something is unacknowledged the kernel does not probe.
+        case heartbeat
 
-    /// How soon a peer whose cable is pulled is given up.
-    static let keepAlive = KeepAlive(idle: .seconds(1), interval: .seconds(1), count: 3)
+        /// How long that takes, and what timers and a busy machine add.
+        var noticedWithin: Double { 2 + (self == .keepAlive ? 1 + 3 * 1 : 4 * 0.5) }
+        var reason: String { self == .keepAlive ? "timedOut" : "heartbeatLost" }
+    }
+
+    private static let keepAlive = KeepAlive(idle: .seconds(1), interval: .seconds(1), count: 3)
+    private static let heartbeat = Heartbeat(interval: .milliseconds(500), maxMissed: 3)
+    private static let backoff = Backoff(initial: .milliseconds(50), longest: .milliseconds(500))
     static let port: UInt16 = 7_000
 
-    func run(_ arguments: Arguments) async throws {
-        let transport = TCPTransport(options(listen: arguments.value("listen") ?? ""))
+    static func run(_ arguments: Arguments) async throws {
+        let watch = Watch(rawValue: arguments.value("watch") ?? "") ?? .keepAlive
+        let transport = TCPTransport(options(listen: arguments.value("listen") ?? "", watch))
         try await transport.listenAndAccept()
-        let dialed = (arguments.value("dial") ?? "").split(separator: ",").map(String.init)
-        let dialing = dialed.map { host in Task { await keepDialing(transport, host) } }
+        for host in (arguments.value("dial") ?? "").split(separator: ",") {
+            try transport.keepConnected(to: "\(host):\(port)", backoff: backoff)
+        }
+        let consuming = Task { for await _ in transport.consume() {} }
+        let talking = Task {
+            while watch == .heartbeat, !Task.isCancelled {
+                for peer in transport.peers { try? await peer.send(message: "still here") }
+                try? await Task.sleep(for: .milliseconds(20))
+            }
+        }
         let gauging = Task {
             while !Task.isCancelled {
                 let gauges = ProcessGauges()!
@@ -25,35 +44,24 @@ final class HostNode: Sendable {
         }
         say("listening")
         await untilInputEnds()
-        for task in dialing + [gauging] { task.cancel() }
-        for task in dialing + [gauging] { await task.value }
+        for task in [gauging, talking] {
+            task.cancel()
+            await task.value
+        }
         await transport.close()
+        await consuming.value
     }
 
-    private func options(listen host: String) -> TransportOptions {
-        var options = TransportOptions(listenAddress: "\(host):\(Self.port)", decoder: .framed)
-        options.keepAlive = Self.keepAlive
+    private static func options(listen host: String, _ watch: Watch) -> TransportOptions {
+        var options = TransportOptions(listenAddress: "\(host):\(port)", decoder: .framed)
+        switch watch {
+        case .keepAlive: options.keepAlive = keepAlive
+        case .heartbeat: options.timeouts.heartbeat = heartbeat
+        }
         options.dialTimeout = .seconds(1)
         options.closeTimeout = .milliseconds(500)
-        options.onPeer = { [self] peer in
-            let host = peer.remoteAddress.host
-            connected.withLock { _ = $0.insert(host) }
-            say("up \(host)")
-        }
-        options.onDisconnect = { [self] peer, reason in
-            let host = peer.remoteAddress.host
-            connected.withLock { _ = $0.remove(host) }
-            say("down \(host) \(reason.code)")
-        }
+        options.onPeer = { peer in say("up \(peer.remoteAddress.host)") }
+        options.onDisconnect = { peer, reason in say("down \(peer.remoteAddress.host) \(reason.code)") }
         return options
-    }
-
-    private func keepDialing(_ transport: TCPTransport, _ host: String) async {
-        while !Task.isCancelled {
-            if !connected.withLock({ $0.contains(host) }) {
-                _ = try? await transport.dial("\(host):\(Self.port)")
-            }
-            try? await Task.sleep(for: .milliseconds(100))
-        }
     }
 }

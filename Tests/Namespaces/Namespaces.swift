@@ -8,37 +8,48 @@ import Parley
 
 @main struct Namespaces {
     private static let names = ["a", "b", "c"]
-    /// Keep-alive's own time, and what timers and a busy machine add.
-    private static let noticedWithin = 4.0 + 2.0
     private static let reconnectedWithin = 10.0
 
     static func main() async throws {
         let arguments = Arguments()
-        if arguments.role == "node" { return try await HostNode().run(arguments) }
+        if arguments.role == "node" { return try await HostNode.run(arguments) }
         guard let prefix = arguments.value("prefix") else {
             say("netns: started by scripts/netns.sh")
             exit(2)
         }
         var verdict = Verdict()
+        for watch in HostNode.Watch.allCases {
+            let hosts = try start(prefix, watch)
+            await run(hosts, prefix, watch, rounds: arguments.number("rounds", 2), &verdict)
+            for host in hosts {
+                let end = await host.end()
+                verdict.check(end == .exited(0), "host \(host.name) closed in an orderly way (\(end))")
+            }
+        }
+        verdict.exit("netns")
+    }
+
+    private static func start(_ prefix: String, _ watch: HostNode.Watch) throws -> [Host] {
         let addresses = (1...names.count).map { "10.77.0.\($0)" }
-        let hosts = try names.indices.map { index in
+        return try names.indices.map { index in
             // Each pair has one connection: the first of the two dials.
             try Host(
                 names[index],
                 prefix: prefix,
                 address: addresses[index],
-                dials: Array(addresses[(index + 1)...])
+                dials: Array(addresses[(index + 1)...]),
+                watch: watch
             )
         }
-        await run(hosts, prefix, rounds: arguments.number("rounds", 3), &verdict)
-        for host in hosts {
-            let end = await host.end()
-            verdict.check(end == .exited(0), "host \(host.name) closed in an orderly way (\(end))")
-        }
-        verdict.exit("netns")
     }
 
-    private static func run(_ hosts: [Host], _ prefix: String, rounds: Int, _ verdict: inout Verdict) async {
+    private static func run(
+        _ hosts: [Host],
+        _ prefix: String,
+        _ watch: HostNode.Watch,
+        rounds: Int,
+        _ verdict: inout Verdict
+    ) async {
         let (victim, others) = (hosts[hosts.count - 1], hosts.dropLast())
         func isWhole() -> Bool { hosts.allSatisfy { $0.peers.count == hosts.count - 1 } }
         guard await wait(reconnectedWithin, for: isWhole) != nil else {
@@ -49,24 +60,24 @@ import Parley
         let before = hosts.map(\.descriptors)
         for round in 1...rounds {
             await cable(prefix, victim, "down")
-            let noticed = await wait(noticedWithin) {
+            let noticed = await wait(watch.noticedWithin) {
                 victim.peers.isEmpty && others.allSatisfy { !$0.peers.contains(victim.address) }
             }
             let reasons = others.map { $0.reason(for: victim) } + others.map { victim.reason(for: $0) }
             verdict.check(
-                noticed != nil && reasons.allSatisfy { $0 == "timedOut" },
-                "round \(round): \(victim.name)'s cable is pulled, both ends notice \(text(noticed)), "
-                    + "the limit is \(noticedWithin) s; reasons: \(reasons.joined(separator: ", "))"
+                noticed != nil && reasons.allSatisfy { $0 == watch.reason },
+                "\(watch), round \(round): \(victim.name)'s cable is pulled, both ends notice \(text(noticed)), "
+                    + "the limit is \(watch.noticedWithin) s; reasons: \(reasons.joined(separator: ", "))"
             )
             verdict.check(
                 others.allSatisfy { $0.peers.count == hosts.count - 2 },
-                "round \(round): the others keep their connection"
+                "\(watch), round \(round): the others keep their connection"
             )
             await cable(prefix, victim, "up")
             let back = await wait(reconnectedWithin, for: isWhole)
             verdict.check(
                 back != nil,
-                "round \(round): the cable is back, all are connected again \(text(back))"
+                "\(watch), round \(round): the cable is back, all are connected again \(text(back))"
             )
         }
         _ = await wait(5) { hosts.map(\.descriptors) == before }

@@ -20,7 +20,7 @@ enum Churn {
         let (trends, totals) = try await run(seconds: seconds, peers: peers)
         var verdict = Verdict()
         report(trends, totals)
-        judge(trends, totals, start, arguments, &verdict)
+        await judge(trends, totals, start, arguments, &verdict)
         say("churn: \(verdict.isGood ? "passed" : "FAILED")")
         return verdict.isGood
     }
@@ -147,7 +147,7 @@ enum Churn {
         _ start: ProcessGauges,
         _ arguments: Arguments,
         _ verdict: inout Verdict
-    ) {
+    ) async {
         let counts = totals.now
         for failure in counts.failures.prefix(10) { say("  \(failure)") }
         verdict.check(
@@ -166,10 +166,19 @@ enum Churn {
                 "\(name) rose by \(Int(trend.rise)) of \(Int(trend.mean))"
             )
         }
-        let end = ProcessGauges()!
+        var end = ProcessGauges()!
+        let deadline = ContinuousClock.now + .seconds(10)
+        while end.descriptors > start.descriptors, ContinuousClock.now < deadline {
+            try? await Task.sleep(for: .milliseconds(50))
+            end = ProcessGauges()!
+        }
         verdict.check(
             end.descriptors <= start.descriptors,
             "\(start.descriptors) descriptors before, \(end.descriptors) after"
         )
+        guard end.descriptors > start.descriptors else { return }
+        for (number, target) in openDescriptors().sorted(by: { $0.key < $1.key }) {
+            say("  \(number): \(target)")
+        }
     }
 }
