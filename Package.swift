@@ -15,11 +15,16 @@ let package = Package(
         .library(name: "Parley", targets: ["Parley"]),
         // The C library; `make lib` builds it so that nothing of Swift has to be on the machine that runs it.
         .library(name: "parley-shared", type: .dynamic, targets: ["ParleyABI"]),
+        // Views from outside and a place in a service group: of their own, so that the library depends on neither.
+        .library(name: "ParleyMetrics", targets: ["ParleyMetrics"]),
+        .library(name: "ParleyService", targets: ["ParleyService"]),
         .executable(name: "parley", targets: ["ParleyCLI"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-log.git", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.5.0"),
+        .package(url: "https://github.com/apple/swift-metrics.git", from: "2.5.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.6.0"),
     ],
     targets: [
         .systemLibrary(
@@ -37,6 +42,18 @@ let package = Package(
         .target(
             name: "ParleyABI",
             dependencies: ["CParley", "Parley", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "ParleyMetrics",
+            dependencies: ["Parley", .product(name: "Metrics", package: "swift-metrics")],
+            swiftSettings: settings
+        ),
+        .target(
+            name: "ParleyService",
+            dependencies: [
+                "Parley", .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: settings
         ),
         .executableTarget(
@@ -96,6 +113,19 @@ let package = Package(
         .testTarget(
             name: "ParleyTests",
             dependencies: ["Parley", "FaultProxy", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ParleyMetricsTests",
+            dependencies: ["ParleyMetrics", .product(name: "MetricsTestKit", package: "swift-metrics")],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ParleyServiceTests",
+            dependencies: [
+                "ParleyService",
+                .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

@@ -108,7 +108,7 @@ extension Connection: LinkOwner {
         let (wants, isBlocked, buffered) = inbound.withLock { inbound in
             let isBlocked = isFillingInbox || inbound.state.hasUndecodedMessages
             let wants = inbound.state.wantsInput(isReading: inbound.isReading)
-            if isLive { inbound.isReading = wants && !isBlocked && !isWaitingForInbox }
+            if isLive { inbound.isReading = watch.isDead || wants && !isBlocked && !isWaitingForInbox }
             if isBlocked, isInboxFull, !isWaitingForInbox {
                 inbound.isPausedForInbox = true
                 inbound.counters.pauses &+= 1

@@ -17,8 +17,8 @@ extension Connection {
         /// Bytes of heartbeats among what is to be written.
         var heartbeatBytes = 0
         var nextHeartbeat = UInt64.max
-        /// When the link was found dead while nothing was read from it.
-        var deadSince: UInt64?
+        /// The link was found dead while nothing was read from it: what is left is read to its end.
+        var isDead = false
     }
 
     /// How often a connection that is not read is looked at, and the shortest time between two looks.
@@ -128,17 +128,13 @@ extension Connection {
     func watchPaused() { node.look(at: self, by: loop.milliseconds &+ Self.pausedLook) }
 
     private func lookForDeath(_ now: UInt64) -> UInt64 {
-        guard !isReadingNow, let link else {
-            watch.deadSince = nil
-            return .max
-        }
+        guard !isReadingNow, let link else { return .max }
         guard link.isDead else { return now &+ Self.pausedLook }
-        // What has arrived before may still be read, if somebody makes room for it in time.
-        let since = watch.deadSince ?? now
-        watch.deadSince = since
-        let grace = node.options.timeouts.close.inMilliseconds
-        if now &- since < grace { return since &+ grace }
-        fail(link.causeOfDeath)
+        // Nothing more can come, so what the kernel still has is taken, whether or not there is room for it: behind it
+        // comes the reason, and what was complete is delivered.
+        watch.isDead = true
+        inbound.withLock { $0.isReading = true }
+        link.setReading(true)
         return .max
     }
 }

@@ -27,9 +27,6 @@ protocol Link: AnyObject {
     /// Whether the connection has failed or was reset, which a link that is not read does not report.
     var isDead: Bool { get }
 
-    /// Why it is dead.
-    var causeOfDeath: ParleyError { get }
-
     /// Whether the other side's kernel has everything that was written, the shutdown included.
     var isAcknowledged: Bool { get }
 

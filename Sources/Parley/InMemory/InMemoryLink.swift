@@ -78,10 +78,6 @@ final class InMemoryLink: Link, @unchecked Sendable {
 
     var isDead: Bool { incoming.withLock { $0.end?.code == .connectionReset } }
 
-    var causeOfDeath: ParleyError {
-        incoming.withLock { $0.end } ?? ParleyError(.closed, "the pipe is closed")
-    }
-
     /// What is written is in the other end's pipe already.
     var isAcknowledged: Bool { true }
 

@@ -7,7 +7,7 @@ extension Connection {
     /// Accounts for what is buffered now; false when that was too much, and the peer is dropped.
     func isWithinReceiveBuffer(_ buffered: Int) -> Bool {
         let grown = buffered &- bufferedBytes
-        guard grown != 0, ending != .over else { return true }
+        guard grown != 0, ending != .over, !watch.isDead else { return true }
         bufferedBytes = buffered
         node.bufferedBytes &+= grown
         let limit = node.options.limits.receiveBufferBytes

@@ -21,8 +21,7 @@ public struct Timeouts: Sendable, Hashable {
     /// without a word, or it does not read. It is noticed within 1.25 of it.
     public var writeStall: Duration? = .seconds(120)
 
-    /// Closing may take so long to write out what was sent. A connection that has failed while nothing was read from it
-    /// gets as long to be read after all.
+    /// Closing may take so long to write out what was sent.
     public var close: Duration = .seconds(5)
 
     /// Asks each peer now and then whether it is there, in wire forms that can (``WireForm/framed``); nil never asks.

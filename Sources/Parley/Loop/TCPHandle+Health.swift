@@ -50,11 +50,4 @@ extension TCPHandle {
             return isKnown && Int(state) == Int(TCP_CLOSE)
         #endif
     }
-
-    var causeOfDeath: ParleyError {
-        guard let status = pendingFailure else {
-            return ParleyError(.connectionReset, "the remote side reset the connection")
-        }
-        return ParleyError(libuv: status, "the connection failed")
-    }
 }

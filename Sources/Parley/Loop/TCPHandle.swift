@@ -204,7 +204,7 @@ extension TCPHandle: Link {
 
     /// The failure behind what libuv calls the end: once a hang-up is signalled it reports an end behind the last
     /// bytes without asking the socket for its error. A reset that came behind the other side's FIN (EPIPE) took nothing.
-    var pendingFailure: Int32? {
+    private var pendingFailure: Int32? {
         guard let descriptor else { return nil }
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)

@@ -64,7 +64,9 @@ extension WireForm {
 
     /// The framed wire form with a limit of your own for messages and stream headers.
     public static func framed(maxMessageBytes: Int) -> WireForm {
-        WireForm(maxMessageBytes: maxMessageBytes, checksLengths: true) { FramedDecoder(maxMessageBytes: maxMessageBytes) }
+        WireForm(maxMessageBytes: maxMessageBytes, checksLengths: true) {
+            FramedDecoder(maxMessageBytes: maxMessageBytes)
+        }
     }
 }
 

@@ -17,6 +17,9 @@ struct ListenCommand: InterruptibleCommand {
     @Argument(help: "Where to listen.")
     var address = ":3000"
 
+    @Flag(help: "Show peers, traffic and queues in a line that is renewed, on standard error.")
+    var stats = false
+
     @OptionGroup var common: CommonOptions
 
     func work() async throws {
@@ -34,7 +37,9 @@ struct ListenCommand: InterruptibleCommand {
             let session = ChatSession(transport: transport, options: common)
             await withDiscardingTaskGroup { group in
                 group.addTask { await session.sendLines(to: { transport.peers }) }
+                if stats { group.addTask { await StatisticsLine(transport: transport).run() } }
                 await session.show()
+                group.cancelAll()
             }
         }
     }

@@ -54,7 +54,7 @@ struct Progress: Equatable {
     }
 
     /// `21.0 MB`
-    private static func amount(_ bytes: Double) -> String {
+    static func amount(_ bytes: Double) -> String {
         let units = ["B", "kB", "MB", "GB", "TB"]
         var (value, unit) = (bytes, 0)
         while value >= 999.95, unit < units.count - 1 {

@@ -1,0 +1,126 @@
+public import Metrics
+public import Parley
+
+/// Hands what a transport counts to swift-metrics, and so to Prometheus, StatsD or whatever else a program has chosen.
+///
+/// ```swift
+/// let metrics = TransportMetrics(of: transport)
+/// try await metrics.run(every: .seconds(10))
+/// ```
+///
+/// Nothing is recorded while messages are sent: it takes ``Transport/statistics`` now and then. What only grows becomes
+/// counters, what goes up and down gauges; their names begin with the prefix, `parley_bytes_received` for example.
+public actor TransportMetrics {
+    private let transport: any Transport
+    private let prefix: String
+    private let dimensions: [(String, String)]
+    private let factory: any MetricsFactory
+    private var counters: [String: (counter: Counter, last: UInt64)] = [:]
+    private var gauges: [String: Gauge] = [:]
+
+    /// The metrics of one transport.
+    ///
+    /// - Parameters:
+    ///   - transport: whose.
+    ///   - prefix: what every name begins with.
+    ///   - dimensions: added to each metric, to tell several transports of one process apart.
+    ///   - factory: where they go; the one of the process by default.
+    public init(
+        of transport: any Transport,
+        prefix: String = "parley",
+        dimensions: [(String, String)] = [],
+        factory: any MetricsFactory = MetricsSystem.factory
+    ) {
+        self.transport = transport
+        self.prefix = prefix
+        self.dimensions = dimensions
+        self.factory = factory
+    }
+
+    /// Records again and again, the last time when the task is cancelled.
+    ///
+    /// - Throws: `CancellationError`.
+    public func run(every interval: Duration) async throws {
+        while true {
+            record()
+            do { try await Task.sleep(for: interval) } catch {
+                record()
+                throw error
+            }
+        }
+    }
+
+    /// Records what the statistics say now.
+    public func record() {
+        let statistics = transport.statistics
+        recordTraffic(statistics.traffic)
+        recordQueues(statistics)
+        count("accepted", statistics.accepted)
+        count("dialed", statistics.dialed)
+        count("dials_failed", statistics.dialsFailed)
+        count("handshakes_failed", statistics.handshakesFailed)
+        count("peers_refused", statistics.peersRefused)
+        count("shortages", statistics.shortages)
+        for (pause, times) in statistics.acceptPauses {
+            count("accept_pauses", times, ("limit", pause.rawValue))
+        }
+        for (code, times) in statistics.refusals { count("refusals", times, ("reason", "\(code)")) }
+        for (code, times) in statistics.disconnects { count("disconnects", times, ("reason", "\(code)")) }
+    }
+
+    private func recordTraffic(_ traffic: Traffic) {
+        count("bytes_received", traffic.bytesReceived)
+        count("bytes_sent", traffic.bytesSent)
+        count("messages_received", traffic.messagesReceived)
+        count("messages_sent", traffic.messagesSent)
+        count("streams_received", traffic.streamsReceived)
+        count("streams_sent", traffic.streamsSent)
+        count("read_pauses", traffic.readPauses)
+        count("send_waits", traffic.sendWaits)
+    }
+
+    private func recordQueues(_ statistics: TransportStatistics) {
+        set("uptime_seconds", statistics.uptime / .seconds(1))
+        set("peers", statistics.inboundPeers, ("direction", "inbound"))
+        set("peers", statistics.outboundPeers, ("direction", "outbound"))
+        set("ungreeted", statistics.ungreeted)
+        set("dialing", statistics.dialing)
+        set("paused_peers", statistics.pausedPeers)
+        set("inbox_rpcs", statistics.inboxRPCs)
+        set("inbox_bytes", statistics.inboxBytes)
+        set("unsent_bytes", statistics.unsentBytes)
+        set("unread_bytes", statistics.unreadBytes)
+        set("accepting_paused", statistics.acceptPause == nil ? 0 : 1)
+    }
+
+    /// Adds what has come since the last time.
+    private func count(_ name: String, _ value: UInt64, _ dimension: (String, String)? = nil) {
+        let key = "\(name) \(dimension?.1 ?? "")"
+        var entry =
+            counters[key] ?? (
+                Counter(label: "\(prefix)_\(name)", dimensions: all(dimension), factory: factory), 0
+            )
+        // Statistics are collected peer by peer: a sum may be a little behind the last one.
+        if value > entry.last {
+            entry.counter.increment(by: value - entry.last)
+            entry.last = value
+        }
+        counters[key] = entry
+    }
+
+    private func set(_ name: String, _ value: some BinaryInteger, _ dimension: (String, String)? = nil) {
+        set(name, Double(value), dimension)
+    }
+
+    private func set(_ name: String, _ value: Double, _ dimension: (String, String)? = nil) {
+        let key = "\(name) \(dimension?.1 ?? "")"
+        let gauge =
+            gauges[key] ?? Gauge(label: "\(prefix)_\(name)", dimensions: all(dimension), factory: factory)
+        gauges[key] = gauge
+        gauge.record(value)
+    }
+
+    private func all(_ dimension: (String, String)?) -> [(String, String)] {
+        dimension.map { dimensions + [$0] } ?? dimensions
+    }
+}

@@ -1,0 +1,80 @@
+import Parley
+import ParleyService
+import ServiceLifecycle
+import ServiceLifecycleTestKit
+import Testing
+
+/// A transport that lives as long as its service.
+@Suite(.timeLimit(.minutes(2))) struct TransportServiceTests {
+    private func isClosed(_ transport: InMemoryTransport) async -> Bool {
+        do { _ = try await transport.dial("localhost:1") } catch let error as ParleyError {
+            return error.code == .closed
+        } catch {}
+        return false
+    }
+
+    private func untilListening(_ transport: InMemoryTransport) async throws {
+        while transport.address.hasSuffix(":0") { try await Task.sleep(for: .milliseconds(1)) }
+    }
+
+    @Test func `it serves until it is shut down, and loses nothing that was sent`() async throws {
+        let network = InMemoryNetwork()
+        let server = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        let client = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        let service = TransportService(server) { rpcs in
+            for await rpc in rpcs { try await rpc.peer.send(message: rpc.payload) }
+        }
+        try await testGracefulShutdown { trigger in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await service.run() }
+                try await untilListening(server)
+                let peer = try await client.dial(server.address)
+                try await peer.send(message: "echo")
+                var rpcs = client.consume().makeAsyncIterator()
+                #expect(await rpcs.next()?.payload == Array("echo".utf8)[...])
+                trigger.triggerGracefulShutdown()
+                try await group.waitForAll()
+                #expect(try await peer.untilClosed().code == .endOfStream)
+            }
+        }
+        #expect(await isClosed(server))
+        await client.close()
+    }
+
+    @Test func `without a consumer it waits for the shutdown`() async throws {
+        let server = InMemoryTransport(network: InMemoryNetwork())
+        try await testGracefulShutdown { trigger in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await TransportService(server).run() }
+                try await untilListening(server)
+                trigger.triggerGracefulShutdown()
+                try await group.waitForAll()
+            }
+        }
+        #expect(await isClosed(server))
+    }
+
+    @Test func `cancelling closes it too`() async throws {
+        let server = InMemoryTransport(network: InMemoryNetwork())
+        let running = Task { try await TransportService(server).run() }
+        try await untilListening(server)
+        running.cancel()
+        try await running.value
+        #expect(await isClosed(server))
+    }
+
+    @Test func `what fails is thrown, and the transport is closed`() async throws {
+        struct Failure: Error {}
+        let network = InMemoryNetwork()
+        let first = InMemoryTransport(TransportOptions(listenAddress: ":7"), network: network)
+        try await first.listenAndAccept()
+        let second = InMemoryTransport(TransportOptions(listenAddress: ":7"), network: network)
+        await #expect(throws: ParleyError.self) { try await TransportService(second).run() }
+        #expect(await isClosed(second))
+        let third = InMemoryTransport(network: network)
+        let service = TransportService(third, isListening: false) { _ in throw Failure() }
+        await #expect(throws: Failure.self) { try await service.run() }
+        #expect(await isClosed(third))
+        await first.close()
+    }
+}
