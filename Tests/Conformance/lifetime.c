@@ -209,53 +209,6 @@ static void close_on_several_threads(void) {
     }
 }
 
-/* ---- Callbacks that would free what they are called by ---- */
-
-typedef struct attempt {
-    parley_transport *transport, *other;
-    event done;
-} attempt;
-
-static void free_from_inside(void *argument) {
-    attempt *it = (attempt *)argument;
-    CHECK_CODE(parley_free(it->transport), PARLEY_EDEADLK);
-    CHECK_CODE(parley_close(it->transport), PARLEY_EDEADLK);
-    /* Another one's end may depend on this thread as well. */
-    CHECK_CODE(parley_free(it->other), PARLEY_EDEADLK);
-    CHECK_OK(parley_free(NULL));
-    event_add(&it->done, 1);
-}
-
-static void free_in_a_callback(void) {
-    attempt it = {NULL, NULL, EVENT_INIT};
-    it.transport = create(NULL);
-    it.other = create(NULL);
-    CHECK_OK(parley_post(it.transport, free_from_inside, &it));
-    CHECK_REACHES(&it.done, 1);
-    /* It did nothing: both still work. */
-    CHECK_OK(parley_post(it.other, free_from_inside, &it));
-    CHECK_REACHES(&it.done, 2);
-    CHECK_OK(parley_free(it.transport));
-    CHECK_OK(parley_free(it.other));
-}
-
-static int free_in_handshake(parley_transport *transport, parley_peer peer, void *userdata) {
-    (void)peer;
-    CHECK_CODE(parley_close(transport), PARLEY_EDEADLK);
-    CHECK_CODE(parley_free(transport), PARLEY_EDEADLK);
-    event_add((event *)userdata, 1);
-    return PARLEY_OK;
-}
-
-static void free_in_a_handshake(void) {
-    event done = EVENT_INIT;
-    parley_options options = loopback();
-    options.handshake = free_in_handshake;
-    options.userdata = &done;
-    free_pair(connected(&options, &options));
-    CHECK_INT(event_count(&done), 2);
-}
-
 /* ---- A dead peer ---- */
 
 static void never_called(parley_transport *transport, parley_peer peer, void *argument) {
@@ -385,55 +338,6 @@ static void free_with_work_undone(void) {
     CHECK_INT(event_count(&of_client.destroyed), 1);
 }
 
-/* ---- Posting ---- */
-
-typedef struct chain {
-    parley_transport *transport;
-    long accepted, run;
-    event over;
-} chain;
-
-static void post_again(void *argument) {
-    chain *it = (chain *)argument;
-    int code;
-    __atomic_add_fetch(&it->run, 1, __ATOMIC_SEQ_CST);
-    code = parley_post(it->transport, post_again, it);
-    if (code == PARLEY_OK) {
-        __atomic_add_fetch(&it->accepted, 1, __ATOMIC_SEQ_CST);
-    } else {
-        CHECK_CODE(code, PARLEY_ECLOSED);
-        event_add(&it->over, 1);
-    }
-}
-
-static void count_run(void *argument) { __atomic_add_fetch(&((chain *)argument)->run, 1, __ATOMIC_SEQ_CST); }
-
-static void *post_until_closed(void *argument) {
-    chain *it = (chain *)argument;
-    while (parley_post(it->transport, count_run, it) == PARLEY_OK)
-        __atomic_add_fetch(&it->accepted, 1, __ATOMIC_SEQ_CST);
-    return NULL;
-}
-
-/* What was accepted runs, exactly once, however close the end is, also when the loop's own thread posts it. */
-static void every_post_runs(void) {
-    int round, index;
-    for (round = 0; round < (int)scaled(50, 5); round++) {
-        chain it = {NULL, 0, 0, EVENT_INIT};
-        pthread_t threads[2];
-        it.transport = create(NULL);
-        for (index = 0; index < 2; index++) threads[index] = start_thread(post_until_closed, &it);
-        __atomic_add_fetch(&it.accepted, 1, __ATOMIC_SEQ_CST);
-        CHECK_OK(parley_post(it.transport, post_again, &it));
-        CHECK_OK(parley_close(it.transport));
-        for (index = 0; index < 2; index++) join(threads[index]);
-        CHECK_INT(it.run, it.accepted);
-        CHECK_CODE(parley_post(it.transport, post_again, &it), PARLEY_ECLOSED);
-        CHECK_OK(parley_free(it.transport));
-        CHECK_INT(it.run, it.accepted);
-    }
-}
-
 /* ---- Descriptors ---- */
 
 static int open_descriptors(void) { return count_files("/proc/self/fd", false); }
@@ -465,16 +369,11 @@ int main(void) {
     free_while_greeting();
     trying("close on several threads");
     close_on_several_threads();
-    trying("free in callbacks");
-    free_in_a_callback();
-    free_in_a_handshake();
     trying("a dead peer");
     dead_peer();
     trying("what outlives a transport");
     rpc_outlives_close();
     free_with_work_undone();
-    trying("posting");
-    every_post_runs();
     trying("descriptors");
     no_descriptor_is_left();
     return 0;
