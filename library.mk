@@ -39,7 +39,7 @@ lib: deps-c $(LIB)/libparley.a $(LIB)/parley.pc size ## The C library, shared an
 
 # Files, so that `sudo make install` after `make lib` compiles nothing and needs no Swift.
 $(LIB)/libparley.a: scripts/library.sh Package.swift $(shell find Sources CLibUV -type f)
-	SWIFT="$(SWIFT)" scripts/library.sh $(VERSION) $(LIB)
+	SWIFT="$(SWIFT)" CC="$(CC)" scripts/library.sh $(VERSION) $(LIB)
 
 # pkg-config's file names folders under the prefix by it, so that the whole tree can be moved.
 pc = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' \
