@@ -16,6 +16,9 @@ VERSION := $(shell awk '/^\#define PARLEY_VERSION_(MAJOR|MINOR|PATCH) / { printf
 SONAME := libparley.so.$(firstword $(subst ., ,$(VERSION)))
 LIB := .build-lib/lib
 
+# `man parley_dial` leads to the page that has it.
+FUNCTIONS = $(shell sed -n 's/^\.It Fn \(parley_[a-z_]*\).*/\1/p' man/parley.3)
+
 .PHONY: deps-c deps-man lib size abi abi-update install uninstall examples consumers man
 
 deps-c: deps
@@ -39,7 +42,7 @@ lib: deps-c $(LIB)/libparley.a $(LIB)/parley.pc size ## The C library, shared an
 
 # Files, so that `sudo make install` after `make lib` compiles nothing and needs no Swift.
 $(LIB)/libparley.a: scripts/library.sh Package.swift $(shell find Sources CLibUV -type f)
-	SWIFT="$(SWIFT)" scripts/library.sh $(VERSION) $(LIB)
+	SWIFT="$(SWIFT)" CC="$(CC)" scripts/library.sh $(VERSION) $(LIB)
 
 # pkg-config's file names folders under the prefix by it, so that the whole tree can be moved.
 pc = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' \
@@ -65,6 +68,7 @@ install: $(LIB)/libparley.a ## Header, libraries, parley.pc, man pages and tool,
 	@$(pc) > "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc" && chmod 644 "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc"
 	$(INSTALL) -m 644 man/parley.1 "$(DESTDIR)$(MANDIR)/man1"
 	$(INSTALL) -m 644 man/parley.3 "$(DESTDIR)$(MANDIR)/man3"
+	@for function in $(FUNCTIONS); do ln -sf parley.3 "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 uninstall: ## Removes what `make install` with the same variables has installed
@@ -72,6 +76,7 @@ uninstall: ## Removes what `make install` with the same variables has installed
 	  "$(DESTDIR)$(LIBDIR)"/libparley.so "$(DESTDIR)$(LIBDIR)"/$(SONAME) "$(DESTDIR)$(LIBDIR)"/$(SONAME).* \
 	  "$(DESTDIR)$(LIBDIR)/libparley.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc" \
 	  "$(DESTDIR)$(MANDIR)/man1/parley.1" "$(DESTDIR)$(MANDIR)/man3/parley.3"
+	@for function in $(FUNCTIONS); do rm -f "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
 # --- Proving -------------------------------------------------------------------------------------------

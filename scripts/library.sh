@@ -25,9 +25,19 @@ build() {
     "$swift" build -c release --scratch-path "$scratch" --disable-local-rpath -Xswiftc -static-stdlib "$@"
 }
 build --product parley
+
+# What the library does without: Unicode's names of characters, a fifteenth of it. Nothing asks for one, and would get
+# the answer that there is none.
+"${CC:-cc}" -O2 -fPIC -c -x c -o "$scratch/nameless.o" - <<'END'
+#include <stdint.h>
+intptr_t __wrap__swift_stdlib_getScalarName(uint32_t scalar, uint8_t *buffer, intptr_t capacity) {
+    return (void)scalar, (void)buffer, (void)capacity, 0;
+}
+END
 # Functions that are the same, instruction by instruction, are kept once.
 build --product parley-shared -Xlinker -soname="$soname" \
-    -Xlinker --version-script=Sources/CParley/parley.map -Xlinker --icf=safe
+    -Xlinker --version-script=Sources/CParley/parley.map -Xlinker --icf=safe \
+    -Xlinker --wrap=_swift_stdlib_getScalarName -Xlinker "$scratch/nameless.o"
 products=$(build --show-bin-path)
 
 mkdir -p "$folder"
@@ -66,7 +76,6 @@ ld -r --force-group-allocation -o "$scratch/parley.o" -L"$runtime" "$registratio
     --start-group "@$objects" "${libraries[@]}" --end-group
 objcopy --wildcard --keep-global-symbol='parley_*' --strip-unneeded \
     --remove-section=.swift1_autolink_entries "$scratch/parley.o"
-ar rcsD "$folder/libparley.a" "$scratch/parley.o"
 
 # --- What was promised -----------------------------------------------------------------------------------
 
@@ -79,3 +88,6 @@ done
 readelf -d "$folder/libparley.so.$version" | grep -qF "[$soname]" || fail "the soname is not $soname"
 size=$(wc -c < "$folder/libparley.so.$version")
 [ "$size" -le "$limit_bytes" ] || fail "libparley.so.$version has $size bytes, more than $limit_bytes"
+
+# The last file, by which make knows that all of it is there and as it should be.
+ar rcsD "$folder/libparley.a" "$scratch/parley.o"
