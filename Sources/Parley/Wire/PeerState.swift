@@ -27,23 +27,12 @@ struct PeerState: Sendable {
     /// How much is taken from the socket ahead of a reader, unless it is said otherwise.
     static let readAheadBytes = 256 * 1024
 
-    /// What one connection may make this side keep.
-    struct Bounds: Sendable {
-        var maxMessageBytes = Int.max
-        /// Whether messages that the decoder found may still be too long: some wire forms see to it themselves.
-        var isChecked = true
-        var readAheadBytes = PeerState.readAheadBytes
-
-        /// What a wire form may put around a message.
-        static let frameOverheadBytes = 64 * 1024
-    }
-
-    private(set) var phase = Phase.greeting
-    private var decoder: any Decoder
-    private let streamForm: StreamForm
-    private let bounds: Bounds
+    var phase = Phase.greeting
+    var decoder: any Decoder
+    let streamForm: StreamForm
+    let bounds: Bounds
     /// What arrived and nobody has claimed; no block before `partial`.
-    private var queue = ByteQueue()
+    var queue = ByteQueue()
     /// The beginning of a frame that the decoder wants more of.
     private var partial: ArraySlice<UInt8> = []
     /// How long that frame is in all; zero when its decoder does not know yet.
@@ -51,16 +40,16 @@ struct PeerState: Sendable {
     /// A large frame on its way: it has a buffer of its own, and nothing is in `partial`.
     private var largeFrame: LargeFrame?
     /// Decoded bytes of a delimited stream that its reader has not taken yet.
-    private var decoded: ArraySlice<UInt8> = []
-    private var streamOutcome: StreamOutcome?
+    var decoded: ArraySlice<UInt8> = []
+    var streamOutcome: StreamOutcome?
     /// Reading starts when a stream's reader asks for the first time, not when the stream opens.
-    private var isStreamAskedFor = false
+    var isStreamAskedFor = false
     /// How the other side broke the wire form; nothing is decoded behind it.
-    private(set) var violation: ParleyError?
+    var violation: ParleyError?
     /// Why nothing more will arrive.
-    private(set) var inputEnd: ParleyError?
+    var inputEnd: ParleyError?
 
-    private enum StreamOutcome: Sendable {
+    enum StreamOutcome: Sendable {
         case ended
         case aborted(ParleyError)
     }
@@ -86,25 +75,8 @@ struct PeerState: Sendable {
         streamForm = decoder.streamForm
     }
 
-    /// Pings and pongs that were found and not dealt with yet. Only the last of each matters.
-    struct Heartbeats: Sendable {
-        var ping: UInt64?
-        var pong: UInt64?
-        /// What they took of the input.
-        var bytes = 0
-
-        mutating func note(_ event: DecoderEvent, bytes: Int) {
-            switch event {
-            case .ping(let token): ping = token
-            case .pong(let token): pong = token
-            default: return
-            }
-            self.bytes &+= bytes
-        }
-    }
-
     /// What there is for ``takeHeartbeats()``.
-    private var heartbeats = Heartbeats()
+    var heartbeats = Heartbeats()
 
     var hasHeartbeats: Bool { heartbeats.bytes > 0 }
 
@@ -281,7 +253,7 @@ extension PeerState {
         return output.count
     }
 
-    private mutating func checkLength(_ count: Int) throws(ParleyError) {
+    mutating func checkLength(_ count: Int) throws(ParleyError) {
         guard count > bounds.maxMessageBytes else { return }
         let error = ParleyError(
             .messageTooLong,
@@ -298,7 +270,7 @@ extension PeerState {
     }
 
     /// The next block, behind what the decoder left of the last one; nil also while a large frame is not whole.
-    private mutating func nextInput() -> ArraySlice<UInt8>? {
+    mutating func nextInput() -> ArraySlice<UInt8>? {
         while largeFrame != nil {
             if let whole = wholeLargeFrame() { return whole }
             guard let more = queue.popFirst(upTo: largeFrame?.missing ?? 0) else { return nil }
@@ -324,7 +296,7 @@ extension PeerState {
 
     /// Keeps the beginning of a frame. A large one gets its buffer now: the decoder has checked its length, and
     /// memory that nothing is written to costs nothing.
-    private mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) throws(ParleyError) {
+    mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) throws(ParleyError) {
         try checkLength(max(frameBytes, input.count) &- Bounds.frameOverheadBytes)
         guard frameBytes > 0 || input.count <= Self.maxUnknownFrameBytes else {
             throw violated("a \(decoder.name) frame has no end within \(Self.maxUnknownFrameBytes) bytes")
@@ -351,7 +323,7 @@ extension PeerState {
     /// Takes back what was lent.
     mutating func returnLargeFrame(_ frame: consuming LargeFrame) { largeFrame = frame }
 
-    private mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
+    mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         let before = input.count
         do {
             let event = try decoder.decode(&input)
@@ -367,13 +339,13 @@ extension PeerState {
         throw violated("the \(decoder.name) decoder made an event out of no bytes")
     }
 
-    private mutating func violated(_ what: String) -> ParleyError {
+    mutating func violated(_ what: String) -> ParleyError {
         let error = ParleyError(.protocolViolation, what)
         violation = error
         return error
     }
 
-    private mutating func misplaced(_ event: DecoderEvent) -> ParleyError {
+    mutating func misplaced(_ event: DecoderEvent) -> ParleyError {
         let (what, place) =
             switch event {
             case .message: ("a message", "inside a stream")
@@ -385,94 +357,5 @@ extension PeerState {
             case .incomplete: ("part of a frame", "where none can be")
             }
         return violated("the remote side sent \(what) \(place)")
-    }
-}
-
-// MARK: - Raw reads: the handshake's and the stream's
-
-extension PeerState {
-    /// At most `limit` bytes, if there are any, for a reader in the handshake or in a stream.
-    mutating func read(upTo limit: Int) throws(ParleyError) -> ReadResult {
-        if let violation { throw violation }
-        switch phase {
-        case .messages, .discarding:
-            // A reader waits for the next stream, unless none can come any more.
-            return hasUndecodedMessages ? .wait : try resultAtEnd()
-        case .greeting:
-            return try readRaw(upTo: limit)
-        case .stream:
-            isStreamAskedFor = true
-            return streamForm == .delimited ? try readDelimited(upTo: limit) : try readRaw(upTo: limit)
-        }
-    }
-
-    private mutating func readRaw(upTo limit: Int) throws(ParleyError) -> ReadResult {
-        if let bytes = queue.popFirst(upTo: limit) { return .bytes(bytes) }
-        return try resultAtEnd()
-    }
-
-    /// What a read gets when there are no bytes.
-    private func resultAtEnd() throws(ParleyError) -> ReadResult {
-        guard let inputEnd else { return .wait }
-        guard inputEnd.code == .endOfStream else { throw inputEnd }
-        return .end
-    }
-
-    private mutating func readDelimited(upTo limit: Int) throws(ParleyError) -> ReadResult {
-        while decoded.isEmpty, streamOutcome == nil, var input = nextInput() {
-            while decoded.isEmpty, streamOutcome == nil, !input.isEmpty {
-                let event = try nextEvent(&input)
-                switch event {
-                case .streamBytes(let bytes): decoded = bytes
-                case .streamEnded: streamOutcome = .ended
-                case .streamAborted(let code, let reason):
-                    streamOutcome = .aborted(
-                        ParleyError(
-                            .streamAborted,
-                            "the remote side aborted the stream (code \(code)): \(reason)"
-                        )
-                    )
-                case .incomplete(let frameBytes):
-                    try keep(input, frameBytes: frameBytes)
-                    input = []
-                case .ping, .pong: break
-                case .message, .streamOpened: throw misplaced(event)
-                }
-            }
-            queue.prepend(input)
-        }
-        if !decoded.isEmpty {
-            let bytes = decoded.prefix(limit)
-            decoded.removeFirst(bytes.count)
-            return .bytes(bytes)
-        }
-        switch streamOutcome {
-        case .ended: return .end
-        case .aborted(let error): throw error
-        case nil:
-            guard case .end = try resultAtEnd() else { return .wait }
-            throw ParleyError(.truncated, "the connection ended inside a stream")
-        }
-    }
-
-    /// Takes back bytes that ``read(upTo:)`` gave, in front of what is there; drops them when nobody may read them
-    /// any more.
-    mutating func putBack(_ bytes: ArraySlice<UInt8>) {
-        switch phase {
-        case .messages, .discarding: break
-        case .stream where streamForm == .delimited: decoded = bytes + decoded
-        case .greeting, .stream: queue.prepend(bytes)
-        }
-    }
-
-    /// Ends the stream phase: what has arrived behind it goes to the decoder. Harmless without a stream.
-    ///
-    /// - Returns: whether there was a stream.
-    mutating func closeStream() -> Bool {
-        guard phase == .stream else { return false }
-        phase = streamForm == .delimited && streamOutcome == nil ? .discarding : .messages
-        streamOutcome = nil
-        decoded = []
-        return true
     }
 }

@@ -1,0 +1,88 @@
+// Raw reads: the handshake's and the stream's.
+
+extension PeerState {
+    /// At most `limit` bytes, if there are any, for a reader in the handshake or in a stream.
+    mutating func read(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        if let violation { throw violation }
+        switch phase {
+        case .messages, .discarding:
+            // A reader waits for the next stream, unless none can come any more.
+            return hasUndecodedMessages ? .wait : try resultAtEnd()
+        case .greeting:
+            return try readRaw(upTo: limit)
+        case .stream:
+            isStreamAskedFor = true
+            return streamForm == .delimited ? try readDelimited(upTo: limit) : try readRaw(upTo: limit)
+        }
+    }
+
+    private mutating func readRaw(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        if let bytes = queue.popFirst(upTo: limit) { return .bytes(bytes) }
+        return try resultAtEnd()
+    }
+
+    /// What a read gets when there are no bytes.
+    private func resultAtEnd() throws(ParleyError) -> ReadResult {
+        guard let inputEnd else { return .wait }
+        guard inputEnd.code == .endOfStream else { throw inputEnd }
+        return .end
+    }
+
+    private mutating func readDelimited(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        while decoded.isEmpty, streamOutcome == nil, var input = nextInput() {
+            while decoded.isEmpty, streamOutcome == nil, !input.isEmpty {
+                let event = try nextEvent(&input)
+                switch event {
+                case .streamBytes(let bytes): decoded = bytes
+                case .streamEnded: streamOutcome = .ended
+                case .streamAborted(let code, let reason):
+                    streamOutcome = .aborted(
+                        ParleyError(
+                            .streamAborted,
+                            "the remote side aborted the stream (code \(code)): \(reason)"
+                        )
+                    )
+                case .incomplete(let frameBytes):
+                    try keep(input, frameBytes: frameBytes)
+                    input = []
+                case .ping, .pong: break
+                case .message, .streamOpened: throw misplaced(event)
+                }
+            }
+            queue.prepend(input)
+        }
+        if !decoded.isEmpty {
+            let bytes = decoded.prefix(limit)
+            decoded.removeFirst(bytes.count)
+            return .bytes(bytes)
+        }
+        switch streamOutcome {
+        case .ended: return .end
+        case .aborted(let error): throw error
+        case nil:
+            guard case .end = try resultAtEnd() else { return .wait }
+            throw ParleyError(.truncated, "the connection ended inside a stream")
+        }
+    }
+
+    /// Takes back bytes that ``read(upTo:)`` gave, in front of what is there; drops them when nobody may read them
+    /// any more.
+    mutating func putBack(_ bytes: ArraySlice<UInt8>) {
+        switch phase {
+        case .messages, .discarding: break
+        case .stream where streamForm == .delimited: decoded = bytes + decoded
+        case .greeting, .stream: queue.prepend(bytes)
+        }
+    }
+
+    /// Ends the stream phase: what has arrived behind it goes to the decoder. Harmless without a stream.
+    ///
+    /// - Returns: whether there was a stream.
+    mutating func closeStream() -> Bool {
+        guard phase == .stream else { return false }
+        phase = streamForm == .delimited && streamOutcome == nil ? .discarding : .messages
+        streamOutcome = nil
+        decoded = []
+        return true
+    }
+}

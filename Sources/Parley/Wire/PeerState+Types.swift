@@ -1,0 +1,29 @@
+extension PeerState {
+    /// What one connection may make this side keep.
+    struct Bounds: Sendable {
+        var maxMessageBytes = Int.max
+        /// Whether messages that the decoder found may still be too long: some wire forms see to it themselves.
+        var isChecked = true
+        var readAheadBytes = PeerState.readAheadBytes
+
+        /// What a wire form may put around a message.
+        static let frameOverheadBytes = 64 * 1024
+    }
+
+    /// Pings and pongs that were found and not dealt with yet. Only the last of each matters.
+    struct Heartbeats: Sendable {
+        var ping: UInt64?
+        var pong: UInt64?
+        /// What they took of the input.
+        var bytes = 0
+
+        mutating func note(_ event: DecoderEvent, bytes: Int) {
+            switch event {
+            case .ping(let token): ping = token
+            case .pong(let token): pong = token
+            default: return
+            }
+            self.bytes &+= bytes
+        }
+    }
+}
