@@ -35,6 +35,18 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
     (PARLEY_ESYSTEM, .system, "PARLEY_ESYSTEM", "the system reported a failure"),
     (PARLEY_EEXIST, .fileExists, "PARLEY_EEXIST", "there is a file of that name already"),
     (PARLEY_ENOENT, .fileNotFound, "PARLEY_ENOENT", "there is no such file or folder"),
+    (PARLEY_EMAXPEERS, .tooManyPeers, "PARLEY_EMAXPEERS", "a limit of this node on peers is reached"),
+    (
+        PARLEY_EMAXADDRESS, .tooManyFromAddress, "PARLEY_EMAXADDRESS",
+        "the remote address has as many connections as one may"
+    ),
+    (PARLEY_ENOTALLOWED, .notAllowed, "PARLEY_ENOTALLOWED", "the gate does not let this address in"),
+    (PARLEY_EBANNED, .banned, "PARLEY_EBANNED", "the address is banned"),
+    (PARLEY_EIDLE, .idle, "PARLEY_EIDLE", "nothing went either way for too long"),
+    (PARLEY_ESTALLED, .writeStalled, "PARLEY_ESTALLED", "the other side took nothing of what was sent"),
+    (PARLEY_EHEARTBEAT, .heartbeatLost, "PARLEY_EHEARTBEAT", "the other side did not answer heartbeats"),
+    (PARLEY_EBUFFERFULL, .receiveBufferFull, "PARLEY_EBUFFERFULL", "the node holds too many unread bytes"),
+    (PARLEY_EDUPLICATE, .duplicate, "PARLEY_EDUPLICATE", "another connection with the same node stays"),
     (PARLEY_ENOPEER, .noSuchPeer, "PARLEY_ENOPEER", "no peer has this number any more"),
     (
         PARLEY_EDEADLK, .wouldDeadlock, "PARLEY_EDEADLK",

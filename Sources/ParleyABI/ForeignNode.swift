@@ -8,6 +8,8 @@ final class ForeignNode: @unchecked Sendable {
     /// Set once, right behind the init: the transport knows this object as its observer.
     private(set) var transport: TCPTransport!
     let workers = Workers()
+    /// What the node stays connected to, by the address that was given.
+    let kept = Lock<[String: Reconnection]>([:])
     private let callbacks: Callbacks
     private let log: ForeignLog?
 
@@ -40,6 +42,12 @@ final class ForeignNode: @unchecked Sendable {
         log = ForeignLog(foreign)
         var options = options
         if let log { options.logger = log.makeLogger() }
+        if let gate = foreign.gate {
+            let call = Foreign((gate, foreign.userdata))
+            options.gate = Gate { address, isOutbound in
+                address.description.withCString { call.value.0($0, isOutbound, call.value.1) }
+            }
+        }
         if let handshake = foreign.handshake {
             let call = Foreign((handshake, foreign.userdata))
             // Weak: a connection that came at the very end is greeted when there is nobody left to do it.

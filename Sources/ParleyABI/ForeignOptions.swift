@@ -35,14 +35,22 @@ extension TransportOptions {
         try set(\.inboxCapacityBytes, foreign.inbox_capacity_bytes, "inbox_capacity_bytes")
         try set(\.sendHighWaterBytes, foreign.send_high_water_bytes, "send_high_water_bytes")
         try set(\.sendLowWaterBytes, foreign.send_low_water_bytes, "send_low_water_bytes")
-        if let timeout = try timeout(foreign.dial_timeout_ms, "dial_timeout_ms") { dialTimeout = timeout }
-        if let timeout = try timeout(foreign.handshake_timeout_ms, "handshake_timeout_ms") {
-            handshakeTimeout = timeout
-        }
-        if let timeout = try timeout(foreign.stream_idle_timeout_ms, "stream_idle_timeout_ms") {
-            streamIdleTimeout = timeout
-        }
-        if let timeout = try timeout(foreign.close_timeout_ms, "close_timeout_ms") { closeTimeout = timeout }
+        try set(\.limits.maxPeers, foreign.max_peers, "max_peers")
+        try set(\.limits.maxInboundPeers, foreign.max_inbound_peers, "max_inbound_peers")
+        try set(\.limits.maxOutboundPeers, foreign.max_outbound_peers, "max_outbound_peers")
+        try set(\.limits.maxPeersPerIPv4, foreign.max_peers_per_ipv4, "max_peers_per_ipv4")
+        try set(
+            \.limits.maxPeersPerIPv6Customer,
+            foreign.max_peers_per_ipv6_customer,
+            "max_peers_per_ipv6_customer"
+        )
+        try set(\.limits.maxPeersPerIPv6Site, foreign.max_peers_per_ipv6_site, "max_peers_per_ipv6_site")
+        try set(\.limits.maxHandshakes, foreign.max_handshakes, "max_handshakes")
+        try set(\.limits.acceptsPerSecond, foreign.accepts_per_second, "accepts_per_second")
+        try set(\.limits.sendBufferBytes, foreign.send_buffer_bytes, "send_buffer_bytes")
+        try set(\.limits.receiveBufferBytes, foreign.receive_buffer_bytes, "receive_buffer_bytes")
+        try set(\.limits.readAheadBytes, foreign.read_ahead_bytes, "read_ahead_bytes")
+        try timeouts.set(foreign)
         keepAlive = try KeepAlive(foreign)
         guard foreign.log_level.rawValue <= PARLEY_LOG_CRITICAL.rawValue else {
             throw ParleyError(.invalidArgument, "there is no log level \(foreign.log_level.rawValue)")
@@ -57,14 +65,46 @@ extension TransportOptions {
         guard value >= 0 else { throw ParleyError(.invalidArgument, "\(name) is above SSIZE_MAX") }
         if value > 0 { self[keyPath: option] = value }
     }
+}
 
-    /// Nil for the default.
-    private func timeout(_ milliseconds: Int32, _ name: String) throws(ParleyError) -> Duration? {
+extension Timeouts {
+    /// Takes over what is not the default.
+    fileprivate mutating func set(_ foreign: parley_options) throws(ParleyError) {
+        if let given = try given(foreign.dial_timeout_ms, "dial_timeout_ms") { dial = given ?? Self.century }
+        if let given = try given(foreign.handshake_timeout_ms, "handshake_timeout_ms") {
+            handshake = given ?? Self.century
+        }
+        if let given = try given(foreign.close_timeout_ms, "close_timeout_ms") {
+            close = given ?? Self.century
+        }
+        if let given = try given(foreign.stream_idle_timeout_ms, "stream_idle_timeout_ms") {
+            streamIdle = given
+        }
+        if let given = try given(foreign.idle_timeout_ms, "idle_timeout_ms") { idle = given }
+        if let given = try given(foreign.write_timeout_ms, "write_timeout_ms") { write = given }
+        if let given = try given(foreign.write_stall_timeout_ms, "write_stall_timeout_ms") {
+            writeStall = given
+        }
+        guard foreign.heartbeat_max_missed >= 0 else {
+            throw ParleyError(.invalidArgument, "heartbeat_max_missed is \(foreign.heartbeat_max_missed)")
+        }
+        if let given = try given(foreign.heartbeat_interval_ms, "heartbeat_interval_ms"), let interval = given
+        {
+            var heartbeat = Heartbeat(interval: interval)
+            if foreign.heartbeat_max_missed > 0 { heartbeat.maxMissed = Int(foreign.heartbeat_max_missed) }
+            self.heartbeat = heartbeat
+        }
+    }
+
+    /// Never, where it has to be a time: what any clock can still count.
+    private static let century = Duration.seconds(100 * 365 * 86_400)
+
+    /// Nil for the default; nil in it for never.
+    private func given(_ milliseconds: Int32, _ name: String) throws(ParleyError) -> Duration?? {
         switch milliseconds {
         case 0: nil
-        // A century: what any clock can still count.
-        case PARLEY_FOREVER: .seconds(100 * 365 * 86_400)
-        case 1...: .milliseconds(Int64(milliseconds))
+        case PARLEY_FOREVER: .some(nil)
+        case 1...: .some(.milliseconds(Int64(milliseconds)))
         default: throw ParleyError(.invalidArgument, "\(name) is \(milliseconds)")
         }
     }

@@ -58,13 +58,8 @@ public func parley_broadcast(
     _ length: Int
 ) -> Int32 {
     counted {
-        let connections = try node(transport).transport.node.connections
-        let message = try bytes(message, length)
-        var accepted: Int32 = 0
-        for connection in connections where (try? connection.send(message: message, .none)) != nil {
-            accepted += 1
-        }
-        return accepted
+        let transport = try node(transport).transport!
+        return Int32(clamping: transport.broadcast(message: try bytes(message, length)).accepted)
     }
 }
 

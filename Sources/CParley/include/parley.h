@@ -97,6 +97,15 @@ typedef enum parley_error {
     PARLEY_ESYSTEM = -23,     /* any other failure that the system reported */
     PARLEY_EEXIST = -24,      /* there is a file of that name already */
     PARLEY_ENOENT = -25,      /* there is no such file or folder */
+    PARLEY_EMAXPEERS = -26,   /* a limit of this node on peers is reached */
+    PARLEY_EMAXADDRESS = -27, /* the remote address has as many connections as one may */
+    PARLEY_ENOTALLOWED = -28, /* the gate does not let this address in */
+    PARLEY_EBANNED = -29,     /* the address is banned */
+    PARLEY_EIDLE = -30,       /* nothing went either way for idle_timeout_ms */
+    PARLEY_ESTALLED = -31,    /* the other side took nothing of what was sent for write_stall_timeout_ms */
+    PARLEY_EHEARTBEAT = -32,  /* the other side did not answer heartbeats */
+    PARLEY_EBUFFERFULL = -33, /* the node holds as many unread bytes as it may */
+    PARLEY_EDUPLICATE = -34,  /* another connection with the same node stays */
     PARLEY_ENOPEER = -64,     /* no peer has this number any more */
     PARLEY_EDEADLK = -65,     /* the call would block the thread whose work it waits for */
     PARLEY_EAGAIN = -66       /* the call may not wait, and would have to */
@@ -278,11 +287,33 @@ typedef struct parley_options {
     int keepalive_idle_s;          /* silence before the first TCP keep-alive probe; 0 is 15 s, -1 turns it off */
     int keepalive_interval_s;      /* between probes; 0 is 15 s */
     int keepalive_count;           /* unanswered probes before the peer is given up; 0 is 9 */
+
+    int idle_timeout_ms;           /* a peer to and from which nothing goes is dropped; 0 is never */
+    int write_timeout_ms;          /* how long a send may find no room, whatever its own timeout; 0 is 60 s */
+    int write_stall_timeout_ms;    /* a peer that acknowledges nothing is dropped; 0 is 120 s */
+    int heartbeat_interval_ms;     /* asks each peer whether it is there (framed wire form); 0 is never */
+    int heartbeat_max_missed;      /* questions without an answer before it is dropped; 0 is 3 */
+
+    /* Who may connect at all: asked about a numeric address before anything else is spent on it. NULL lets everyone in. On
+     * the loop's thread; it must not call this library. */
+    bool (*gate)(const char *address, bool is_outbound, void *userdata);
+
+    size_t max_peers;              /* connections in all; 0 is 4,096 */
+    size_t max_inbound_peers;      /* that others make; further ones wait in the backlog; 0 is 3,584 */
+    size_t max_outbound_peers;     /* that this node makes; 0 is 1,024 */
+    size_t max_peers_per_ipv4;     /* from one IPv4 address, loopback excepted; 0 is 8 */
+    size_t max_peers_per_ipv6_customer; /* from one IPv6 /56; 0 is 8 */
+    size_t max_peers_per_ipv6_site; /* from one IPv6 /48; 0 is 64 */
+    size_t max_handshakes;         /* connections of others that are not greeted yet; 0 is 256 */
+    size_t accepts_per_second;     /* on average and in one go, loopback excepted; 0 is 1,000 */
+    size_t send_buffer_bytes;      /* unwritten bytes of all peers; 0 is 64 MiB */
+    size_t receive_buffer_bytes;   /* unread bytes of all peers; 0 is 256 MiB */
+    size_t read_ahead_bytes;       /* how far one stream is read ahead of its reader; 0 is 256 KiB */
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
     { sizeof(parley_options), NULL, PARLEY_CODEC_DEFAULT, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-      PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* ---- A transport's life ---------------------------------------------------------------------------------------- */
 
@@ -377,6 +408,73 @@ int parley_peer_close(parley_transport *transport, parley_peer peer, int timeout
 int parley_set_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
 int parley_set_read_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
 int parley_set_write_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
+
+/*
+ * Stays connected to a node: dials it, and dials again when that fails or the connection ends, after waits that grow from a
+ * second to five minutes with full jitter and begin anew after a stable minute. on_peer and on_disconnect tell what comes of
+ * it. Ends with parley_disconnect() of the same address, and with the transport.
+ *
+ * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_EALREADY (it does so already), PARLEY_ECLOSED. Never blocks.
+ */
+int parley_keep_connected(parley_transport *transport, const char *address);
+
+/* Takes parley_keep_connected() back: the connection that there may be is closed, as by parley_peer_close(). PARLEY_OK, or
+ * PARLEY_EINVAL when there was nothing to take back. Never blocks. */
+int parley_disconnect(parley_transport *transport, const char *address);
+
+/* Shuts a numeric address (without a port) out for so long, or an IPv6 address with its /64: its connections end with
+ * PARLEY_EBANNED, and none can be made from or to it. PARLEY_OK, or PARLEY_EADDRINVAL, PARLEY_EINVAL. Never blocks. */
+int parley_ban(parley_transport *transport, const char *host, int duration_ms);
+
+/* Takes a ban back. PARLEY_OK, also when there is none, or PARLEY_EADDRINVAL. Never blocks. */
+int parley_unban(parley_transport *transport, const char *host);
+
+/* ---- A view from outside --------------------------------------------------------------------------------------- */
+
+/* What has gone each way. Every number only grows. */
+typedef struct parley_traffic {
+    uint64_t bytes_received, bytes_sent;
+    uint64_t messages_received, messages_sent;
+    uint64_t streams_received, streams_sent;
+    uint64_t read_pauses; /* how often reading stopped because the inbox had no room */
+    uint64_t send_waits;  /* how often a send had to wait, or would have had to */
+} parley_traffic;
+
+/* A transport at one moment. */
+typedef struct parley_statistics {
+    parley_traffic traffic; /* of connections that have ended too */
+    uint64_t uptime_ms;
+    uint64_t inbound_peers, outbound_peers; /* greeted and connected now */
+    uint64_t ungreeted;      /* connections in the handshake, or on their way out */
+    uint64_t dialing;        /* dials that have no connection yet */
+    uint64_t paused_peers;   /* not read now, because the inbox is full */
+    uint64_t inbox_rpcs, inbox_bytes;      /* that wait for a consumer */
+    uint64_t unsent_bytes, unread_bytes;   /* of all peers */
+    uint64_t accepted, dialed;             /* connections that got as far as the handshake */
+    uint64_t dials_failed, handshakes_failed, peers_refused;
+    uint64_t accept_pauses;  /* how often accepting has paused, because of a limit or a shortage */
+    uint64_t shortages;      /* how often descriptors or memory have run out */
+    uint64_t turned_away;    /* connections that ended before the handshake, because of a limit, the gate or a ban */
+    uint64_t disconnects;    /* connections that got as far as the handshake and have ended */
+} parley_statistics;
+
+/* One peer at one moment. */
+typedef struct parley_peer_statistics {
+    parley_traffic traffic;
+    uint64_t uptime_ms;
+    uint64_t silence_ms;             /* how long nothing has arrived */
+    uint64_t unsent_bytes, unread_bytes;
+    uint64_t round_trip_us;          /* the last heartbeat's; 0 before the first */
+    uint64_t unanswered_heartbeats;
+    bool is_reading_paused;          /* the inbox is full */
+} parley_peer_statistics;
+
+/* Fills the first `size` bytes of *statistics; pass its sizeof: later versions know more numbers, at the end. PARLEY_OK, or
+ * PARLEY_EINVAL. Never blocks, and costs a look at every peer. */
+int parley_get_statistics(parley_transport *transport, parley_statistics *statistics, size_t size);
+
+/* The same for one peer; or PARLEY_ENOPEER. Never blocks. */
+int parley_get_peer_statistics(parley_transport *transport, parley_peer peer, parley_peer_statistics *statistics, size_t size);
 
 /* ---- Sending --------------------------------------------------------------------------------------------------- */
 

@@ -1,0 +1,58 @@
+import CParley
+import Parley
+
+// Staying connected, and shutting addresses out. parley.h says what each function does.
+
+/// See parley.h.
+@c @implementation
+public func parley_keep_connected(_ transport: OpaquePointer?, _ address: UnsafePointer<CChar>?) -> Int32 {
+    status {
+        let node = try node(transport)
+        let address = try text(address, "an address")
+        try node.kept.withLock { kept throws(ParleyError) in
+            guard kept[address] == nil else {
+                throw ParleyError(.alreadyListening, "the transport stays connected to \(address) already")
+            }
+            kept[address] = try node.transport.keepConnected(to: address)
+        }
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_disconnect(_ transport: OpaquePointer?, _ address: UnsafePointer<CChar>?) -> Int32 {
+    status {
+        let node = try node(transport)
+        let address = try text(address, "an address")
+        guard let reconnection = node.kept.withLock({ $0.removeValue(forKey: address) }) else {
+            throw ParleyError(.invalidArgument, "the transport does not stay connected to \(address)")
+        }
+        let peer = reconnection.peer
+        reconnection.cancel()
+        try (peer as? Connection)?.close(.none)
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_ban(
+    _ transport: OpaquePointer?,
+    _ host: UnsafePointer<CChar>?,
+    _ duration_ms: Int32
+) -> Int32 {
+    status {
+        let node = try node(transport)
+        guard duration_ms >= PARLEY_FOREVER else {
+            throw ParleyError(.invalidArgument, "a ban of \(duration_ms) ms")
+        }
+        let duration: Duration =
+            duration_ms == PARLEY_FOREVER ? .seconds(100 * 365 * 86_400) : .milliseconds(Int64(duration_ms))
+        try node.transport.ban(try text(host, "a host"), for: duration)
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_unban(_ transport: OpaquePointer?, _ host: UnsafePointer<CChar>?) -> Int32 {
+    status { try node(transport).transport.unban(try text(host, "a host")) }
+}

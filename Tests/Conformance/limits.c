@@ -1,0 +1,213 @@
+/* Who may come, what ends a peer that takes too much or does too little, staying connected, and the view from outside. */
+#include "check.h"
+
+static struct {
+    event gone;
+    int reason;
+} end = {EVENT_INIT, 0};
+
+static void gone(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    (void)transport;
+    (void)peer;
+    (void)userdata;
+    CHECK(strlen(message) > 0);
+    end.reason = reason;
+    event_add(&end.gone, 1);
+}
+
+/* Waits for the next end, and for its reason. */
+static void ends_with(long before, int reason) {
+    CHECK(event_reaches(&end.gone, before + 1, PATIENCE_MS));
+    CHECK_INT(end.reason, reason);
+}
+
+static void peers(void) {
+    parley_options options = loopback(), few = loopback();
+    parley_transport *server, *client;
+    parley_peer peer;
+    parley_statistics statistics;
+    char address[64];
+    server = listening(&options);
+    few.max_outbound_peers = 1;
+    client = create(&few);
+    parley_address(server, address, sizeof address);
+    CHECK_OK(parley_dial(client, address, PATIENCE_MS, &peer));
+    CHECK_CODE(parley_dial(client, address, PATIENCE_MS, &peer), PARLEY_EMAXPEERS);
+    CHECK_INT(peer, PARLEY_NO_PEER);
+    CHECK_OK(parley_get_statistics(client, &statistics, sizeof statistics));
+    CHECK_INT(statistics.outbound_peers, 1);
+    CHECK_OK(parley_free(client));
+    CHECK_OK(parley_free(server));
+}
+
+static bool asked_about_loopback;
+
+static bool let_nobody_in(const char *address, bool is_outbound, void *userdata) {
+    CHECK(userdata == &end);
+    CHECK(is_outbound);
+    asked_about_loopback = strncmp(address, "127.0.0.1:", 10) == 0;
+    return false;
+}
+
+static void gate_and_bans(void) {
+    parley_options options = loopback(), gated = loopback();
+    parley_transport *client;
+    parley_peer peer;
+    char address[64];
+    pair pair;
+    long before;
+    options.on_disconnect = gone;
+    pair = connected(&options, &options);
+    parley_address(pair.server, address, sizeof address);
+
+    gated.gate = let_nobody_in;
+    gated.userdata = &end;
+    client = create(&gated);
+    CHECK_CODE(parley_dial(client, address, PATIENCE_MS, &peer), PARLEY_ENOTALLOWED);
+    CHECK(asked_about_loopback);
+    CHECK_OK(parley_free(client));
+
+    CHECK_CODE(parley_ban(pair.client, "no address", 1000), PARLEY_EADDRINVAL);
+    CHECK_CODE(parley_ban(pair.client, "127.0.0.1", -2), PARLEY_EINVAL);
+    CHECK_CODE(parley_ban(pair.client, NULL, 1000), PARLEY_EINVAL);
+    before = event_count(&end.gone);
+    CHECK_OK(parley_ban(pair.client, "127.0.0.1", PARLEY_FOREVER));
+    CHECK(event_reaches(&end.gone, before + 2, PATIENCE_MS));
+    CHECK_CODE(parley_dial(pair.client, address, PATIENCE_MS, &peer), PARLEY_EBANNED);
+    CHECK_CODE(parley_unban(pair.client, "no address"), PARLEY_EADDRINVAL);
+    CHECK_OK(parley_unban(pair.client, "127.0.0.1"));
+    CHECK_OK(parley_unban(pair.client, "127.0.0.1"));
+    CHECK_OK(parley_dial(pair.client, address, PATIENCE_MS, &peer));
+    free_pair(pair);
+}
+
+/* Peers that are sockets without a node behind: silent, deaf, or with more to say than they may. */
+static void ends(void) {
+    parley_options options = loopback();
+    parley_transport *node;
+    int socket_fd;
+    long before;
+    uint8_t *bytes = (uint8_t *)calloc(1, 1 << 20);
+    options.on_disconnect = gone;
+
+    options.idle_timeout_ms = 50;
+    node = listening(&options);
+    before = event_count(&end.gone);
+    socket_fd = raw_dial(node);
+    ends_with(before, PARLEY_EIDLE);
+    close(socket_fd);
+    CHECK_OK(parley_free(node));
+
+    options.idle_timeout_ms = 0;
+    options.heartbeat_interval_ms = 50;
+    options.heartbeat_max_missed = 2;
+    node = listening(&options);
+    before = event_count(&end.gone);
+    socket_fd = raw_dial(node);
+    ends_with(before, PARLEY_EHEARTBEAT);
+    close(socket_fd);
+    CHECK_OK(parley_free(node));
+
+    options.heartbeat_interval_ms = 0;
+    options.write_stall_timeout_ms = 200;
+    options.send_high_water_bytes = 64 << 20;
+    node = listening(&options);
+    before = event_count(&end.gone);
+    socket_fd = raw_dial(node);
+    while (parley_send_message(node, await_peers(node, 1), bytes, 1 << 20, 0) == PARLEY_OK) {
+        parley_peer_statistics statistics;
+        if (parley_get_peer_statistics(node, await_peers(node, 1), &statistics, sizeof statistics) == PARLEY_OK &&
+            statistics.unsent_bytes > 8u << 20) {
+            break;
+        }
+    }
+    ends_with(before, PARLEY_ESTALLED);
+    close(socket_fd);
+    CHECK_OK(parley_free(node));
+
+    options.write_stall_timeout_ms = 0;
+    options.send_high_water_bytes = 0;
+    options.receive_buffer_bytes = 1;
+    node = listening(&options);
+    before = event_count(&end.gone);
+    socket_fd = raw_dial(node);
+    /* A message of 256 KiB that never becomes whole. */
+    raw_send(socket_fd, "\1\0\4\0\0", 5);
+    raw_send(socket_fd, bytes, 128 << 10);
+    ends_with(before, PARLEY_EBUFFERFULL);
+    close(socket_fd);
+    CHECK_OK(parley_free(node));
+    free(bytes);
+}
+
+static void staying_connected(void) {
+    parley_options options = loopback();
+    parley_transport *server = listening(&options), *client = create(&options);
+    char address[64];
+    parley_address(server, address, sizeof address);
+    CHECK_CODE(parley_keep_connected(client, "nonsense"), PARLEY_EADDRINVAL);
+    CHECK_CODE(parley_disconnect(client, address), PARLEY_EINVAL);
+    CHECK_OK(parley_keep_connected(client, address));
+    CHECK_CODE(parley_keep_connected(client, address), PARLEY_EALREADY);
+    await_peers(client, 1);
+    /* It comes back when the other side lets it go. */
+    CHECK_OK(parley_peer_close(server, await_peers(server, 1), PATIENCE_MS));
+    await_peers(client, 0);
+    await_peers(client, 1);
+    await_peers(server, 1);
+    CHECK_OK(parley_disconnect(client, address));
+    await_peers(client, 0);
+    CHECK_CODE(parley_disconnect(client, address), PARLEY_EINVAL);
+    /* And ends with the transport. */
+    CHECK_OK(parley_keep_connected(client, address));
+    CHECK_OK(parley_free(client));
+    CHECK_OK(parley_free(server));
+}
+
+static void view(void) {
+    parley_options options = loopback();
+    parley_statistics statistics;
+    parley_peer_statistics peer;
+    parley_rpc rpc;
+    pair pair;
+    options.heartbeat_interval_ms = 20;
+    pair = connected(&options, &options);
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "twelve bytes", 12, PARLEY_FOREVER));
+    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    parley_rpc_release(&rpc);
+    do {
+        CHECK_OK(parley_get_peer_statistics(pair.client, pair.to_server, &peer, sizeof peer));
+    } while (peer.round_trip_us == 0);
+    CHECK_INT(peer.traffic.messages_sent, 1);
+    CHECK(peer.traffic.bytes_sent >= 17);
+    CHECK(!peer.is_reading_paused);
+    CHECK_OK(parley_get_statistics(pair.server, &statistics, sizeof statistics));
+    CHECK_INT(statistics.traffic.messages_received, 1);
+    CHECK_INT(statistics.inbound_peers, 1);
+    CHECK_INT(statistics.accepted, 1);
+    CHECK_INT(statistics.inbox_rpcs, 0);
+    /* An older program knows less. */
+    memset(&statistics, 0xff, sizeof statistics);
+    CHECK_OK(parley_get_statistics(pair.server, &statistics, sizeof statistics.traffic));
+    CHECK_INT(statistics.traffic.messages_received, 1);
+    CHECK(statistics.uptime_ms == UINT64_MAX);
+    CHECK_CODE(parley_get_statistics(pair.server, NULL, sizeof statistics), PARLEY_EINVAL);
+    CHECK_CODE(parley_get_statistics(pair.server, &statistics, 0), PARLEY_EINVAL);
+    CHECK_CODE(parley_get_peer_statistics(pair.server, 4711, &peer, sizeof peer), PARLEY_ENOPEER);
+    free_pair(pair);
+}
+
+int main(void) {
+    begin(120);
+    trying("peers");
+    peers();
+    trying("gate and bans");
+    gate_and_bans();
+    trying("ends");
+    ends();
+    trying("staying connected");
+    staying_connected();
+    trying("a view from outside");
+    view();
+    return 0;
+}
