@@ -1,4 +1,3 @@
-import Foundation
 import Parley
 
 /// What a transport does, in one line that is renewed.
