@@ -75,9 +75,11 @@ extension Connection {
 
     fileprivate func blockToSend(since epoch: UInt, _ patience: Patience) throws(ParleyError) {
         let deadline = try waiting(patience, "sending to")
+        let began = watchCrowd()
         guard outbound.block(in: \.senders, until: deadline, unless: { $0.senders.epoch != epoch }) else {
             throw ParleyError(.timedOut, "nothing more could be sent to \(remoteAddress) in time")
         }
+        if let began { try checkCrowd(since: began) }
     }
 
     /// The deadline of a wait, if there may be one.

@@ -107,7 +107,7 @@ extension Connection: Peer {
     }
 
     /// Notes that there is no room, if that is why a sender waits; returns when that was, if it is to give up some time.
-    private func watchCrowd() -> UInt64? {
+    func watchCrowd() -> UInt64? {
         guard let timeout = node.options.timeouts.write?.inMilliseconds else { return nil }
         let now = EventLoop.millisecondsAnywhere
         let isNews: Bool? = outbound.withLock { outbound in
@@ -120,7 +120,7 @@ extension Connection: Peer {
         return now
     }
 
-    private func checkCrowd(since began: UInt64) throws(ParleyError) {
+    func checkCrowd(since began: UInt64) throws(ParleyError) {
         guard let timeout = node.options.timeouts.write else { return }
         let now = EventLoop.millisecondsAnywhere
         let isTooLong = outbound.withLock { outbound in

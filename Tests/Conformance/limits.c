@@ -85,7 +85,7 @@ static void gate_and_bans(void) {
 static void ends(void) {
     parley_options options = loopback();
     parley_transport *node;
-    int socket_fd;
+    int socket_fd, code;
     long before;
     uint8_t *bytes = (uint8_t *)calloc(1, 1 << 20);
     options.on_disconnect = gone;
@@ -108,7 +108,20 @@ static void ends(void) {
     close(socket_fd);
     CHECK_OK(parley_free(node));
 
+    /* No end, but a send that would otherwise wait for ever. */
     options.heartbeat_interval_ms = 0;
+    options.write_timeout_ms = 100;
+    node = listening(&options);
+    socket_fd = raw_dial(node);
+    CHECK_OK(parley_send_message(node, await_peers(node, 1), bytes, 1 << 20, 0));
+    do {
+        code = parley_send_message(node, await_peers(node, 1), bytes, 1 << 20, PARLEY_FOREVER);
+    } while (code == PARLEY_OK);
+    CHECK_CODE(code, PARLEY_ETIMEDOUT);
+    close(socket_fd);
+    CHECK_OK(parley_free(node));
+
+    options.write_timeout_ms = 0;
     options.write_stall_timeout_ms = 200;
     options.send_high_water_bytes = 64 << 20;
     node = listening(&options);

@@ -194,7 +194,7 @@ typedef struct parley_decoder {
     void (*destroy_userdata)(void *userdata); /* called once when no transport or connection uses it; may be NULL */
 
     void *(*create)(void *userdata); /* a new state, NULL if it needs none; may be NULL */
-    void (*destroy)(void *state);    /* gives a state back; may be NULL */
+    void (*destroy)(void *state);    /* gives a state back, also the NULL of one without `create`; may be NULL */
 
     /* Takes the next event from the front of `input`, which is never empty and begins with what the last call left. The
      * same bytes come again, with more behind them, after an incomplete event. A negative result drops the peer with
@@ -353,7 +353,7 @@ int parley_close(parley_transport *transport);
 int parley_free(parley_transport *transport);
 
 /* Runs `function` on the loop's thread, behind what was posted before. Returns PARLEY_OK, and then it runs exactly once, or
- * PARLEY_ECLOSED. Never blocks. */
+ * PARLEY_ECLOSED or, where the thread cannot start, PARLEY_EMFILE. Never blocks. */
 int parley_post(parley_transport *transport, void (*function)(void *argument), void *argument);
 
 /* ---- Peers ----------------------------------------------------------------------------------------------------- */
@@ -603,7 +603,7 @@ int parley_close_stream(parley_transport *transport, parley_peer peer);
 
 /* ---- Files as streams ------------------------------------------------------------------------------------------ */
 
-/* How far a file has come, in bytes; on a thread of the library's, one at a time. May be NULL. */
+/* How far a file has come, in bytes; on a thread of the library's, which it must not block. May be NULL. */
 typedef void (*parley_progress)(uint64_t bytes, void *argument);
 
 /*
