@@ -125,7 +125,8 @@ extension Connection: Peer {
         let now = EventLoop.millisecondsAnywhere
         let isTooLong = outbound.withLock { outbound in
             guard outbound.life.reason == nil, let since = outbound.crowdedSince else { return false }
-            return now &- max(began, since) >= timeout.inMilliseconds
+            // Whoever noticed it meanwhile may have looked at the clock later than this did.
+            return now &- min(now, max(began, since)) >= timeout.inMilliseconds
         }
         guard isTooLong else { return }
         throw ParleyError(.timedOut, "there was no room to send to \(remoteAddress) for \(timeout)")
