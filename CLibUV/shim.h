@@ -6,6 +6,11 @@
 /* libuv's handle kinds are C "subclasses": Swift sees unrelated structs and macros it cannot call.
  * Upcasts only; there is no logic here. */
 
+#ifdef __linux__
+/* <sys/socket.h> shows it only to those who define _GNU_SOURCE before anything else. */
+int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+#endif
+
 static inline uv_handle_t *clibuv_tcp_as_handle(uv_tcp_t *tcp) { return (uv_handle_t *)tcp; }
 static inline uv_stream_t *clibuv_tcp_as_stream(uv_tcp_t *tcp) { return (uv_stream_t *)tcp; }
 static inline uv_handle_t *clibuv_async_as_handle(uv_async_t *async) { return (uv_handle_t *)async; }

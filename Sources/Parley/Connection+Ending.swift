@@ -175,6 +175,7 @@ extension Connection {
         ending = .over
         for timer in [timers.greeting, timers.stream, timers.deadline, timers.ending] { timer?.close() }
         timers = Timers()
+        outbound.withLock { $0.socket = nil }
         link.close(abortively: abortively)
     }
 

@@ -3,6 +3,7 @@
 extension Connection: LinkOwner {
     func linkDidRead(_ bytes: Span<UInt8>) {
         guard ending == .no || ending == .draining else { return }
+        hasReceived.store(true, ordering: .relaxed)
         let used = node.takesRPCs ? deliverInPlace(bytes) : 0
         guard used < bytes.count else { return }
         let block = bytes.extracting(used...).copied
@@ -135,6 +136,8 @@ extension Connection: LinkOwner {
     func finishGreeting() {
         timers.greeting?.close()
         timers.greeting = nil
+        // Not before: those who only knock are worth no system calls.
+        if let keepAlive = node.options.keepAlive { link?.setKeepAlive(keepAlive) }
         beginWatching()
         receive { $0.finishGreeting() }
     }

@@ -1,4 +1,5 @@
 import Logging
+import Synchronization
 
 /// What every peer of this library is: one greeted conversation over a link, be it a socket or a pipe in memory.
 ///
@@ -24,6 +25,9 @@ public class Connection: @unchecked Sendable {
     let began = Moment.now
     let inbound: Lock<Inbound>
     let outbound: Lock<Outbound>
+
+    /// Something has arrived since this side last wrote from a sender's thread.
+    let hasReceived = Atomic(false)
 
     // The loop's thread only, from here on.
 
@@ -79,6 +83,8 @@ public class Connection: @unchecked Sendable {
         /// What may be unwritten without asking for more of the node's budget: what was taken of it, and what is free.
         var coveredBytes = SendBudget.freeBytes
         var isFlushRequested = false
+        /// What a sender's thread may write to by itself; nil when there is no such thing, or it is about to be closed.
+        var socket: Int32?
         /// The number of the stream that a writer has open.
         var openStream: UInt64?
         var life = Life.greeting

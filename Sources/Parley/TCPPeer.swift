@@ -1,8 +1,10 @@
 /// One TCP connection to another node.
 public final class TCPPeer: Connection, @unchecked Sendable {
     /// A peer over a connected socket; nil when the other side is gone already. The loop's thread only.
-    init?(node: Node, handle: TCPHandle, isOutbound: Bool) {
-        guard let local = handle.localAddress, let remote = handle.remoteAddress else { return nil }
+    ///
+    /// - Parameter remote: the other side's address, if it is known.
+    init?(node: Node, handle: TCPHandle, isOutbound: Bool, remote: SocketAddress? = nil) {
+        guard let local = handle.localAddress, let remote = remote ?? handle.remoteAddress else { return nil }
         super.init(
             node: node,
             link: handle,
@@ -11,6 +13,6 @@ public final class TCPPeer: Connection, @unchecked Sendable {
             remoteAddress: remote
         )
         handle.setOwner(self)
-        if let keepAlive = node.options.keepAlive { handle.setKeepAlive(keepAlive) }
+        outbound.withLock { $0.socket = handle.descriptor }
     }
 }

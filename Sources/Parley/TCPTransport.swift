@@ -119,7 +119,7 @@ extension TCPTransport {
             guard node.admit(remote?.ip, remote.map(SocketAddress.init) ?? SocketAddress(host: "", port: 0))
             else { return Listener.refuse(descriptor) }
             do {
-                try adopt(descriptor)
+                try adopt(descriptor, remote.map(SocketAddress.init))
             } catch {
                 node.withdraw(remote?.ip)
                 acceptFailed(error)
@@ -137,9 +137,9 @@ extension TCPTransport {
         node.logThrottled(.warning, .acceptFailed, key: "", ["error": "\(error)"])
     }
 
-    private func adopt(_ descriptor: Int32) throws(ParleyError) {
+    private func adopt(_ descriptor: Int32, _ remote: SocketAddress?) throws(ParleyError) {
         let handle = try TCPHandle(adopting: descriptor, on: node.loop)
-        guard let peer = TCPPeer(node: node, handle: handle, isOutbound: false) else {
+        guard let peer = TCPPeer(node: node, handle: handle, isOutbound: false, remote: remote) else {
             handle.close(abortively: false)
             throw ParleyError(.connectionReset, "a connection went away before it was accepted")
         }

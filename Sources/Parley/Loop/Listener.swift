@@ -188,13 +188,17 @@ private func setNonBlockingAndCloseOnExec(_ descriptor: Int32) {
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
 }
 
-/// accept4(2) would save these calls, but Swift's view of glibc does not have it.
 private func acceptNonBlocking(_ listener: Int32, _ remote: inout RawSocketAddress?) -> Int32 {
     var descriptor: Int32 = -1
     remote = RawSocketAddress { address, size in
-        descriptor = accept(listener, address, &size)
+        #if canImport(Glibc)
+            let flags = Int32(SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+            descriptor = accept4(listener, address, &size, flags)
+        #else
+            descriptor = accept(listener, address, &size)
+            if descriptor >= 0 { setNonBlockingAndCloseOnExec(descriptor) }
+        #endif
         return descriptor >= 0
     }
-    if descriptor >= 0 { setNonBlockingAndCloseOnExec(descriptor) }
     return descriptor
 }

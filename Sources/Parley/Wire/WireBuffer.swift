@@ -56,6 +56,14 @@ public struct WireBuffer: Sendable {
         segments.isEmpty ? tail : Array(segments.joined()) + tail
     }
 
+    /// Drops bytes from the front; there are no segments.
+    mutating func removeFirst(_ bytes: Int) {
+        assert(segments.isEmpty, "only gathered bytes can be dropped")
+        guard bytes < tail.count else { return removeAll() }
+        tail.removeFirst(bytes)
+        count &-= bytes
+    }
+
     /// Empties the buffer; a small gathering space is kept for the next message.
     mutating func removeAll() {
         segments.removeAll()
