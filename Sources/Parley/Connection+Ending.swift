@@ -59,16 +59,14 @@ extension Connection {
 
     /// The greeting went well.
     ///
-    /// - Returns: false when the connection has ended meanwhile.
-    func open() -> Bool {
-        let woken: WaitQueue.Woken? = outbound.withLock { outbound in
+    /// - Returns: who waits for that, to be told when the node knows too; nil when the connection has ended meanwhile.
+    func open() -> WaitQueue.Woken? {
+        outbound.withLock { outbound in
             guard case .greeting = outbound.life else { return nil }
             outbound.life = .open
             outbound.isGreeted = true
             return outbound.lifeWaiters.wakeAll()
         }
-        woken?.resume()
-        return woken != nil
     }
 
     /// Waits for the end of the greeting.

@@ -68,13 +68,16 @@ extension Node {
 
     private func finishGreeting(_ connection: Connection) {
         settleDuplicates(of: connection)
-        let isOpen = connection.open()
+        let woken = connection.open()
+        let isOpen = woken != nil
         let hasRoom = state.withLock { state in
             if isOpen, !connection.isOutbound { state.admission.greeted() }
             state.connections[connection.number]?.stage = isOpen ? .greeted : .refused
             state.connections[connection.number]?.greeting = nil
             return state.endAcceptPause()
         }
+        // Whoever has dialed finds it among the peers.
+        woken?.resume()
         if hasRoom { acceptAgain() }
         guard isOpen else { return }
         log(.info, .peerConnected, connection)

@@ -24,6 +24,9 @@ import Testing
             try await quiet.send(message: "quiet")
             try await eventually { server.peers.filter(\.statistics.isReadingPaused).count == flooders + 1 }
 
+            // The pause shows a moment before the peer is in the queue of those that wait: that turn shall be over.
+            await Task(executorPreference: server.eventLoop) {}.value
+
             var before = 0
             while try await server.nextRPC().text != "quiet" { before += 1 }
             // What is there already, and what the others get of the space when it is their turn.

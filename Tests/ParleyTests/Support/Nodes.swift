@@ -48,7 +48,7 @@ final class Nodes: Sendable {
 }
 
 extension Transport {
-    fileprivate var eventLoop: EventLoop {
+    var eventLoop: EventLoop {
         switch self {
         case let transport as TCPTransport: transport.executor as! EventLoop
         case let transport as InMemoryTransport: transport.executor as! EventLoop
