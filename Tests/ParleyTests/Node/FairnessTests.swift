@@ -14,7 +14,7 @@ import Testing
                 $0.decoder = .framed
                 $0.inboxCapacity = capacity
             }
-            let flooders = 8
+            let flooders = 24
             for number in 0..<flooders {
                 let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
                 for _ in 0..<2_000 { try await peer.send(message: "flood") }
@@ -29,8 +29,9 @@ import Testing
 
             var before = 0
             while try await server.nextRPC().text != "quiet" { before += 1 }
-            // What is there already, and what the others get of the space when it is their turn.
-            #expect(before <= 2 * capacity, "one of the flooders was served \(before) times before it")
+            // What is there already, and a few rounds of what the others get when it is their turn: while turns are handed
+            // out on one thread and used on another, some have more than one. Without shares each flooder has a whole round first.
+            #expect(before <= 6 * capacity, "one of the flooders was served \(before) times before it")
         }
     }
 }
