@@ -14,7 +14,7 @@ sources=(Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift)
 
 # compile TARGET FLAG
 compile() {
-    swiftc -O -wmo -num-threads 1 -parse-as-library -module-name ParleyFuzz \
+    swiftc -O -wmo -num-threads 1 -parse-as-library -module-name ParleyFuzz -package-name parley \
         -swift-version 6 -enable-upcoming-feature NonisolatedNonsendingByDefault \
         -enable-upcoming-feature ExistentialAny \
         -sanitize=fuzzer -use-ld=lld -D FUZZ -D "$2" -import-objc-header Tests/Fuzz/Harness/heap.h \
