@@ -203,15 +203,25 @@ extension TCPHandle: Link {
     }
 
     /// The failure behind what libuv calls the end: once a hang-up is signalled it reports an end behind the last
-    /// bytes without asking the socket for its error. A reset that came behind the other side's FIN (EPIPE) took nothing.
+    /// bytes without asking the socket for its error.
+    ///
+    /// The socket tells an error once, and a write that is still to be reported, or was made past the loop, may have been
+    /// told: a socket that is closed although this side has not ended anything was reset all the same. A reset behind the
+    /// other side's FIN (EPIPE) took nothing.
     private var pendingFailure: Int32? {
         guard let descriptor else { return nil }
+        #if !canImport(Darwin)
+            guard isDead else { return nil }
+        #endif
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)
-        guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0, code != 0, code != EPIPE else {
+        guard getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &code, &size) == 0, code != EPIPE else {
             return nil
         }
-        return uv_translate_sys_error(code)
+        #if !canImport(Darwin)
+            if code == 0 { code = ECONNRESET }
+        #endif
+        return code == 0 ? nil : uv_translate_sys_error(code)
     }
 
     /// Gives a large frame back. In a function of its own: a copy that lives on here would make the next append to
