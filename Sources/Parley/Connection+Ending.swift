@@ -117,20 +117,29 @@ extension Connection {
     private static let longestLook = Duration.milliseconds(100)
 
     private func beginEnding() {
-        guard ending == .no || ending == .draining, link != nil else { return }
+        guard ending == .no || ending == .draining, let link else { return }
         ending = .flushing
+        if isSettled(link) { return closeLink() }
         closeDeadline = .now + node.options.closeTimeout
-        timers.greeting?.stop()
         timers.stream?.stop()
+        // What still arrives is dropped: bytes left in the socket would turn the close into a reset, and that
+        // could take what was sent with it.
+        inbound.withLock { $0.isReading = true }
+        link.setReading(true)
+        flush()
+        guard ending == .flushing else { return }
         timer(\.ending).start(after: node.options.closeTimeout) { [self] in
             // What is unwritten is lost: the other side shall see a reset, not an orderly end.
             closeLink(abortively: outbound.withLock { $0.isCutOff })
         }
-        // What still arrives is dropped: bytes left in the socket would turn the close into a reset, and that
-        // could take what was sent with it.
-        inbound.withLock { $0.isReading = true }
-        link?.setReading(true)
-        flush()
+    }
+
+    /// Whether the other side's kernel has all that was sent, and nothing has come that closing would answer with a reset.
+    private func isSettled(_ link: any Link) -> Bool {
+        guard writingBytes == 0, outbound.withLock({ $0.isEmpty && $0.openStream == nil }), link.isAcknowledged else {
+            return false
+        }
+        return inbound.withLock { $0.state.inputEnd != nil } || !link.hasUnreadBytes
     }
 
     /// Everything is written: says so, and waits until it has arrived.
@@ -171,7 +180,7 @@ extension Connection {
         loop.assertIsCurrent()
         guard let link, ending != .over else { return }
         ending = .over
-        for timer in [timers.greeting, timers.stream, timers.deadline, timers.ending] { timer?.close() }
+        for timer in [timers.stream, timers.deadline, timers.ending] { timer?.close() }
         timers = Timers()
         outbound.withLock { $0.socket = nil }
         link.close(abortively: abortively)

@@ -134,10 +134,7 @@ extension Connection: LinkOwner {
 
     /// The greeting is over: what has arrived behind the handshake goes to the decoder.
     func finishGreeting() {
-        timers.greeting?.close()
-        timers.greeting = nil
-        // Not before: those who only knock are worth no system calls.
-        if let keepAlive = node.options.keepAlive { link?.setKeepAlive(keepAlive) }
+        watch.greetingEnds = .max
         beginWatching()
         receive { $0.finishGreeting() }
     }

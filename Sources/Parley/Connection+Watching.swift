@@ -6,6 +6,8 @@ extension Connection {
     struct Watch {
         /// When this connection is looked at next.
         var nextLook = UInt64.max
+        /// When handshake and `onPeer` have to be over; `.max` when they are.
+        var greetingEnds = UInt64.max
         /// When something other than heartbeats was last written.
         var lastWrite: UInt64 = 0
         /// What the link was given in all, and how much of that the other side had when there was last more of it.
@@ -41,11 +43,30 @@ extension Connection {
     /// - Returns: when to look again; `.max` when there is nothing to wait for.
     func look(at now: UInt64) -> UInt64 {
         var next = UInt64.max
-        for look in [lookForRoom, lookForDeath, lookForAcknowledgements, lookForHeartbeats, lookForActivity] {
+        for look in [lookForGreeting, lookForRoom, lookForDeath, lookForAcknowledgements, lookForHeartbeats, lookForActivity] {
             guard ending == .no || ending == .draining, link != nil else { return .max }
             next = min(next, look(now))
         }
         return max(next, now &+ 1)
+    }
+
+    // MARK: Greeting
+
+    /// Handshake and `onPeer` begin.
+    func beginGreeting() {
+        watch.greetingEnds = loop.milliseconds &+ node.options.handshakeTimeout.inMilliseconds
+        node.look(at: self, by: watch.greetingEnds)
+    }
+
+    private func lookForGreeting(_ now: UInt64) -> UInt64 {
+        guard now >= watch.greetingEnds else { return watch.greetingEnds }
+        fail(
+            ParleyError(
+                .timedOut,
+                "greeting \(remoteAddress) took longer than \(node.options.handshakeTimeout)"
+            )
+        )
+        return .max
     }
 
     // MARK: Idle

@@ -141,7 +141,6 @@ public class Connection: @unchecked Sendable {
 
     /// Made when they are first needed: most peers never need most of them.
     struct Timers {
-        var greeting: LoopTimer?
         var stream: LoopTimer?
         var deadline: LoopTimer?
         var ending: LoopTimer?

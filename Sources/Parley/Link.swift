@@ -27,9 +27,6 @@ protocol Link: AnyObject {
     /// Whether the connection has failed or was reset, which a link that is not read does not report.
     var isDead: Bool { get }
 
-    /// Lets the system look after a silent connection, where there is one.
-    func setKeepAlive(_ keepAlive: KeepAlive)
-
     /// Whether the other side's kernel has everything that was written, the shutdown included.
     var isAcknowledged: Bool { get }
 

@@ -95,6 +95,7 @@ extension TCPTransport {
                 let listener = try Listener(
                     on: loop,
                     address: address,
+                    keepAlive: node.options.keepAlive,
                     permit: { [node] in node.acceptPermit() },
                     deliver: { [self] event in handle(event) }
                 )
@@ -177,6 +178,7 @@ extension TCPTransport {
         let dialer = Dialer(
             to: target,
             timeout: node.options.dialTimeout,
+            keepAlive: node.options.keepAlive,
             on: node.loop,
             refusal: { [node] in node.refusal(dialing: $0) }
         ) { [node] result in

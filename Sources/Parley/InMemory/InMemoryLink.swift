@@ -70,7 +70,6 @@ final class InMemoryLink: Link, @unchecked Sendable {
         return try write(buffer)
     }
 
-    func setKeepAlive(_ keepAlive: KeepAlive) {}
 
     func shutdown() { other?.end(ParleyError(.endOfStream, "the remote side closed the connection")) }
 

@@ -10,6 +10,7 @@ final class Dialer: @unchecked Sendable {
     private let loop: EventLoop
     private let target: SocketAddress
     private let timeout: Duration
+    private let keepAlive: KeepAlive?
     /// Why an address may not be dialed; nil when it may.
     private let refusal: (SocketAddress) -> ParleyError?
     private var finish: ((Result<TCPHandle, ParleyError>) -> Void)?
@@ -23,12 +24,14 @@ final class Dialer: @unchecked Sendable {
     init(
         to target: SocketAddress,
         timeout: Duration,
+        keepAlive: KeepAlive? = nil,
         on loop: EventLoop,
         refusal: @escaping (SocketAddress) -> ParleyError? = { _ in nil },
         finish: @escaping (Result<TCPHandle, ParleyError>) -> Void
     ) {
         self.target = target
         self.timeout = timeout
+        self.keepAlive = keepAlive
         self.loop = loop
         self.refusal = refusal
         self.finish = finish
@@ -95,7 +98,9 @@ final class Dialer: @unchecked Sendable {
             let handle = try TCPHandle(on: loop)
             attempts.append(handle)
             do {
-                try handle.connect(to: address) { [self] failure in attempt(handle, ended: failure) }
+                try handle.connect(to: address, keepAlive: keepAlive) { [self] failure in
+                    attempt(handle, ended: failure)
+                }
             } catch { return attempt(handle, ended: error) }
         } catch {
             failures.append(error)

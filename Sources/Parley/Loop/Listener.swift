@@ -32,6 +32,7 @@ final class Listener: @unchecked Sendable {
 
     private let loop: EventLoop
     private let descriptor: Int32
+    private let keepAlive: KeepAlive?
     private let poll: UnsafeMutablePointer<uv_poll_t>
     private let retry: LoopTimer
     private var backOff = shortestBackOff
@@ -45,13 +46,16 @@ final class Listener: @unchecked Sendable {
     init(
         on loop: EventLoop,
         address: RawSocketAddress,
+        keepAlive: KeepAlive?,
         permit: @escaping () -> Node.AcceptPermit,
         deliver: @escaping (Event) -> Void
     ) throws(ParleyError) {
         loop.assertIsCurrent()
         self.loop = loop
         self.permit = permit
+        self.keepAlive = keepAlive
         descriptor = try Self.openSocket(at: address)
+        setPeerOptions(of: descriptor, keepAlive)
         guard
             let bound = RawSocketAddress(filledBy: { [descriptor] in getsockname(descriptor, $0, &$1) == 0 })
         else {
@@ -107,6 +111,9 @@ final class Listener: @unchecked Sendable {
             var remote: RawSocketAddress?
             let accepted = acceptNonBlocking(descriptor, &remote)
             if accepted >= 0 {
+                #if !os(Linux)
+                    setPeerOptions(of: accepted, keepAlive)
+                #endif
                 backOff = Self.shortestBackOff
                 deliver(.accepted(accepted, remote))
                 continue
@@ -177,10 +184,6 @@ extension Listener {
         return descriptor
     }
 
-    private static func setOption(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
-        var value = value
-        setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
-    }
 }
 
 private func setNonBlockingAndCloseOnExec(_ descriptor: Int32) {

@@ -59,7 +59,7 @@ final class TCPHandle {
 // MARK: - Opening
 
 extension TCPHandle {
-    /// Takes over an accepted socket; closes it when that fails.
+    /// Takes over a socket that a ``Listener`` has accepted; closes it when that fails.
     convenience init(adopting descriptor: Int32, on loop: EventLoop) throws(ParleyError) {
         do {
             try self.init(on: loop)
@@ -73,7 +73,6 @@ extension TCPHandle {
             close(abortively: false)
             throw ParleyError(libuv: status, "cannot take over a socket")
         }
-        uv_tcp_nodelay(tcp, 1)
     }
 
     /// close(2), which this class's own method hides.
@@ -90,6 +89,7 @@ extension TCPHandle {
     /// Connects to `address`; `completion` is called once, unless the handle is closed first.
     func connect(
         to address: RawSocketAddress,
+        keepAlive: KeepAlive?,
         completion: @escaping (ParleyError?) -> Void
     ) throws(ParleyError) {
         let name = SocketAddress(address)
@@ -106,7 +106,8 @@ extension TCPHandle {
             request.deallocate()
             throw ParleyError(libuv: status, "cannot connect to \(name)")
         }
-        connectCompletion = { failure in
+        connectCompletion = { [unowned self] failure in
+            if failure == nil, let descriptor { setPeerOptions(of: descriptor, keepAlive) }
             completion(failure.map { ParleyError(libuv: $0.systemCode ?? 0, "cannot connect to \(name)") })
         }
     }
@@ -114,26 +115,7 @@ extension TCPHandle {
     private func connected(_ status: Int32) {
         guard let completion = connectCompletion else { return }
         connectCompletion = nil
-        if status == 0 { uv_tcp_nodelay(tcp, 1) }
         completion(status == 0 ? nil : ParleyError(libuv: status, "connect"))
-    }
-
-    /// Lets the kernel look after a silent connection (tcp(7)); libuv's own call fixes interval and count.
-    func setKeepAlive(_ keepAlive: KeepAlive) {
-        guard let descriptor else { return }
-        func set(_ level: Int32, _ name: Int32, _ value: Int32) {
-            var value = value
-            setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
-        }
-        let tcp = Int32(IPPROTO_TCP)
-        #if canImport(Darwin)
-            set(tcp, TCP_KEEPALIVE, keepAlive.idle.wholeSeconds)
-        #else
-            set(tcp, TCP_KEEPIDLE, keepAlive.idle.wholeSeconds)
-        #endif
-        set(tcp, TCP_KEEPINTVL, keepAlive.interval.wholeSeconds)
-        set(tcp, TCP_KEEPCNT, Int32(clamping: max(1, keepAlive.count)))
-        set(SOL_SOCKET, SO_KEEPALIVE, 1)
     }
 
     /// The socket's own address; nil when it has none any more.

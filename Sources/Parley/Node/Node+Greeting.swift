@@ -12,16 +12,12 @@ extension Node {
             return true
         }
         guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
-        let timeout = options.handshakeTimeout
         guard options.handshake != nil || options.onPeer != nil else { return announce(connection) }
-        connection.timer(\.greeting).start(after: timeout) { [self] in
-            connection.fail(
-                ParleyError(.timedOut, "greeting \(connection.remoteAddress) took longer than \(timeout)")
-            )
-            state.withLock { $0.connections[connection.number]?.greeting }?.cancel()
-        }
+        connection.beginGreeting()
         connection.settleReading()
-        let greeting = Task { await greet(connection) }
+        // On the loop: its reads and sends need no way to another thread, and strangers cannot keep the threads busy that
+        // the application's tasks share.
+        let greeting = Task(executorPreference: loop) { [self] in await greet(connection) }
         state.withLock { $0.connections[connection.number]?.greeting = greeting }
     }
 
@@ -35,13 +31,22 @@ extension Node {
                 greetingFailure: error
             )
         }
+        guard let onPeer = options.onPeer else { return loop.perform { [self] in announce(connection) } }
+        await withTaskExecutorPreference(globalConcurrentExecutor) { await present(connection, to: onPeer) }
+    }
+
+    /// Lets the application have a look at it.
+    private func present(
+        _ connection: Connection,
+        to onPeer: @Sendable (any Peer) async throws -> Void
+    ) async {
         let isThere = state.withLock { state in
-            if options.onPeer != nil { state.connections[connection.number]?.stage = .announcing }
+            state.connections[connection.number]?.stage = .announcing
             return state.connections[connection.number] != nil
         }
         guard isThere else { return }
         do {
-            try await options.onPeer?(connection)
+            try await onPeer(connection)
         } catch {
             let what = "onPeer refused \(connection.remoteAddress): \(error)"
             connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
