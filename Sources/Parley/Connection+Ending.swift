@@ -85,12 +85,8 @@ extension Connection {
     }
 
     /// Calls `completion` once, on the loop's thread, when the greeting has ended.
-    func whenGreeted(_ completion: @escaping @Sendable (Result<Connection, any Error>) -> Void) {
-        let finish: @Sendable () -> Void = { [self] in
-            loop.execute { [self] in
-                completion(Result { try throwGreetingFailure() }.map { self })
-            }
-        }
+    func whenGreeted(_ completion: @escaping @Sendable () -> Void) {
+        let finish: @Sendable () -> Void = { [loop] in loop.execute(completion) }
         let isUnderWay = outbound.notify(
             in: \.lifeWaiters,
             unless: { if case .greeting = $0.life { false } else { true } },
@@ -99,7 +95,14 @@ extension Connection {
         if !isUnderWay { finish() }
     }
 
-    private func throwGreetingFailure() throws {
+    /// Fails, if it is not greeted yet.
+    func giveUpGreeting(_ reason: ParleyError) {
+        let isUnderWay = outbound.withLock { if case .greeting = $0.life { true } else { false } }
+        if isUnderWay { fail(reason) }
+    }
+
+    /// Throws why the greeting failed, if it did.
+    func throwGreetingFailure() throws {
         try outbound.withLock { outbound in
             // A peer that was greeted and has gone since is returned all the same: it may have sent something.
             guard !outbound.isGreeted else { return }
@@ -136,7 +139,9 @@ extension Connection {
 
     /// Whether the other side's kernel has all that was sent, and nothing has come that closing would answer with a reset.
     private func isSettled(_ link: any Link) -> Bool {
-        guard writingBytes == 0, outbound.withLock({ $0.isEmpty && $0.openStream == nil }), link.isAcknowledged else {
+        guard writingBytes == 0, outbound.withLock({ $0.isEmpty && $0.openStream == nil }),
+            link.isAcknowledged
+        else {
             return false
         }
         return inbound.withLock { $0.state.inputEnd != nil } || !link.hasUnreadBytes

@@ -43,7 +43,10 @@ extension Connection {
     /// - Returns: when to look again; `.max` when there is nothing to wait for.
     func look(at now: UInt64) -> UInt64 {
         var next = UInt64.max
-        for look in [lookForGreeting, lookForRoom, lookForDeath, lookForAcknowledgements, lookForHeartbeats, lookForActivity] {
+        for look in [
+            lookForGreeting, lookForRoom, lookForDeath, lookForAcknowledgements, lookForHeartbeats,
+            lookForActivity,
+        ] {
             guard ending == .no || ending == .draining, link != nil else { return .max }
             next = min(next, look(now))
         }

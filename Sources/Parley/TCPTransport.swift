@@ -116,11 +116,11 @@ extension TCPTransport {
 
     private func handle(_ event: Listener.Event) {
         switch event {
-        case .accepted(let descriptor, let remote):
+        case .accepted(let descriptor, let remote, let local):
             guard node.admit(remote?.ip, remote.map(SocketAddress.init) ?? SocketAddress(host: "", port: 0))
             else { return Listener.refuse(descriptor) }
             do {
-                try adopt(descriptor, remote.map(SocketAddress.init))
+                try adopt(descriptor, from: remote.map(SocketAddress.init), at: local)
             } catch {
                 node.withdraw(remote?.ip)
                 acceptFailed(error)
@@ -138,9 +138,21 @@ extension TCPTransport {
         node.logThrottled(.warning, .acceptFailed, key: "", ["error": "\(error)"])
     }
 
-    private func adopt(_ descriptor: Int32, _ remote: SocketAddress?) throws(ParleyError) {
+    private func adopt(
+        _ descriptor: Int32,
+        from remote: SocketAddress?,
+        at local: SocketAddress?
+    ) throws(ParleyError) {
         let handle = try TCPHandle(adopting: descriptor, on: node.loop)
-        guard let peer = TCPPeer(node: node, handle: handle, isOutbound: false, remote: remote) else {
+        guard
+            let peer = TCPPeer(
+                node: node,
+                handle: handle,
+                isOutbound: false,
+                local: local ?? handle.localAddress,
+                remote: remote
+            )
+        else {
             handle.close(abortively: false)
             throw ParleyError(.connectionReset, "a connection went away before it was accepted")
         }
@@ -154,15 +166,60 @@ extension TCPTransport {
     /// See ``Transport/dial(_:)``.
     @discardableResult
     public func dial(_ address: String) async throws -> any Peer {
-        let peer = try await connect(to: node.dialTarget(address))
-        try await peer.waitUntilGreeted()
+        let target = try node.dialTarget(address)
+        let peer = try await node.loop.wait {
+            [self] (_, finish: @escaping (Result<TCPPeer, ParleyError>) -> Void) in
+            reach(target, finish: finish)
+        }
+        try peer.throwGreetingFailure()
         return peer
     }
 
-    private func connect(to target: SocketAddress) async throws(ParleyError) -> TCPPeer {
-        try await node.loop.wait { [self] (_, finish: @escaping (Result<TCPPeer, ParleyError>) -> Void) in
-            startDialing(target, finish: finish)
+    /// See ``dial(_:)``, without a task: `completion` is called exactly once, on the loop's thread.
+    ///
+    /// - Returns: how to give up; `completion` is still called, with the reason that is passed. Any thread.
+    /// - Throws: `invalidAddress`, or `closed`; `completion` is not called then.
+    package func dial(
+        _ address: String,
+        completion: @escaping @Sendable (Result<Connection, any Error>) -> Void
+    ) throws(ParleyError) -> @Sendable (ParleyError) -> Void {
+        let target = try node.dialTarget(address)
+        try node.loop.start()
+        let attempt = DialAttempt()
+        let isRunning = node.loop.execute { [self] in
+            attempt.cancel = reach(target) { result in
+                attempt.cancel = nil
+                completion(
+                    Result {
+                        let peer = try result.get()
+                        try peer.throwGreetingFailure()
+                        return peer
+                    }
+                )
+            }
         }
+        guard isRunning else { throw ParleyError(.closed, "the transport is closed") }
+        return { [loop = node.loop] reason in loop.execute { attempt.cancel?(reason) } }
+    }
+
+    /// Connects to `target` and greets it. The loop's thread only, and `finish` is called there, once: when it could not be
+    /// reached, or the greeting is over, well or not.
+    private func reach(
+        _ target: SocketAddress,
+        finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
+    ) -> EventLoop.Cancel {
+        let attempt = DialAttempt()
+        let cancel = startDialing(target) { result in
+            guard case .success(let peer) = result else { return finish(result) }
+            attempt.peer = peer
+            // On this thread again.
+            nonisolated(unsafe) let finish = finish
+            peer.whenGreeted {
+                attempt.peer = nil
+                finish(.success(peer))
+            }
+        }
+        return { reason in if let peer = attempt.peer { peer.fail(reason) } else { cancel(reason) } }
     }
 
     /// Connects to `target` and begins to greet it. The loop's thread only, and `finish` is called there.
@@ -184,7 +241,7 @@ extension TCPTransport {
         ) { [node] result in
             node.unregister(dialing)
             if case .failure(let error) = result { node.dialFailed(error) }
-            finish(result.flatMap { handle in node.adopt(handle, dialed: target) })
+            finish(result.flatMap { handle, remote in node.adopt(handle, dialed: target, at: remote) })
         }
         let isOpen = node.register(dialing) {
             dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
@@ -197,42 +254,10 @@ extension TCPTransport {
         return { dialer.cancel($0) }
     }
 
-    /// See ``dial(_:)``, without a task: `completion` is called exactly once, on the loop's thread.
-    ///
-    /// - Returns: how to give up; `completion` is still called, with the reason that is passed. Any thread.
-    /// - Throws: `invalidAddress`, or `closed`; `completion` is not called then.
-    package func dial(
-        _ address: String,
-        completion: @escaping @Sendable (Result<Connection, any Error>) -> Void
-    ) throws(ParleyError) -> @Sendable (ParleyError) -> Void {
-        let target = try node.dialTarget(address)
-        try node.loop.start()
-        let attempt = DialAttempt()
-        let isRunning = node.loop.execute { [self] in
-            let cancel = startDialing(target) { result in
-                switch result {
-                case .success(let peer):
-                    attempt.cancel = { peer.fail($0) }
-                    peer.whenGreeted { result in
-                        attempt.cancel = nil
-                        completion(result)
-                    }
-                case .failure(let error):
-                    attempt.cancel = nil
-                    attempt.isOver = true
-                    completion(.failure(error))
-                }
-            }
-            if attempt.cancel == nil, !attempt.isOver { attempt.cancel = cancel }
-        }
-        guard isRunning else { throw ParleyError(.closed, "the transport is closed") }
-        return { [loop = node.loop] reason in loop.execute { attempt.cancel?(reason) } }
-    }
-
     /// The loop's thread only.
     private final class DialAttempt: @unchecked Sendable {
         var cancel: EventLoop.Cancel?
-        var isOver = false
+        var peer: TCPPeer?
     }
 
     /// What a dial is known by while it lasts.
@@ -241,9 +266,20 @@ extension TCPTransport {
 
 extension Node {
     /// Makes a peer of a socket that has just connected, and begins to greet it.
-    fileprivate func adopt(_ handle: TCPHandle, dialed target: SocketAddress) -> Result<TCPPeer, ParleyError>
-    {
-        guard let peer = TCPPeer(node: self, handle: handle, isOutbound: true) else {
+    fileprivate func adopt(
+        _ handle: TCPHandle,
+        dialed target: SocketAddress,
+        at remote: SocketAddress
+    ) -> Result<TCPPeer, ParleyError> {
+        guard
+            let peer = TCPPeer(
+                node: self,
+                handle: handle,
+                isOutbound: true,
+                local: handle.localAddress,
+                remote: remote
+            )
+        else {
             handle.close(abortively: false)
             let error = ParleyError(.connectionReset, "\(target) closed the connection at once")
             dialFailed(error)

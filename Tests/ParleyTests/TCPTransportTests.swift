@@ -232,25 +232,33 @@ import Testing
         }
     }
 
-    @Test func `keep-alive is on, as in Go, and can be chosen`() async throws {
+    @Test(
+        arguments: [
+            (KeepAlive(), [1, 1, 15, 15, 9]),
+            (KeepAlive(idle: .seconds(2), interval: .milliseconds(10), count: 3), [1, 1, 2, 1, 3]),
+            (nil, [1, 0]),
+        ] as [(KeepAlive?, [Int32])]
+    )
+    func `both ends send at once, and keep-alive is on, as in Go, and can be chosen`(
+        keepAlive: KeepAlive?,
+        expected: [Int32]
+    ) async throws {
         try await withNodes(.tcp) { nodes in
-            let server = try await nodes.listening()
-            for (keepAlive, expected) in [
-                (KeepAlive(), [1, 15, 15, 9]),
-                (KeepAlive(idle: .seconds(2), interval: .milliseconds(10), count: 3), [1, 2, 1, 3]),
-                (nil, [0]),
-            ] as [(KeepAlive?, [Int32])] {
-                let peer = try await nodes.make { $0.keepAlive = keepAlive }.dial(server.address)
+            let server = try await nodes.listening { $0.keepAlive = keepAlive }
+            let dialed = try await nodes.make { $0.keepAlive = keepAlive }.dial(server.address)
+            try await eventually { server.peers.count == 1 }
+            let tcp = Int32(IPPROTO_TCP)
+            let names = [
+                (tcp, TCP_NODELAY), (SOL_SOCKET, SO_KEEPALIVE), (tcp, TCP_KEEPIDLE), (tcp, TCP_KEEPINTVL),
+                (tcp, TCP_KEEPCNT),
+            ]
+            for peer in [dialed, server.peers[0]] {
                 let handle = try #require((peer as? Connection)?.link as? TCPHandle)
-                let names = [
-                    (SOL_SOCKET, SO_KEEPALIVE), (Int32(IPPROTO_TCP), TCP_KEEPIDLE),
-                    (Int32(IPPROTO_TCP), TCP_KEEPINTVL), (Int32(IPPROTO_TCP), TCP_KEEPCNT),
-                ]
                 for (index, value) in expected.enumerated() {
                     var found: Int32 = -1
                     var size = socklen_t(MemoryLayout<Int32>.size)
                     getsockopt(try #require(handle.descriptor), names[index].0, names[index].1, &found, &size)
-                    #expect(found == value)
+                    #expect(found == value, "\(peer), option \(index)")
                 }
             }
         }
@@ -374,12 +382,12 @@ import Testing
         let addresses = [hole.address, listener.address].map { try! SocketAddress($0) }
         let started = ContinuousClock.now
         let remote = try await loop.wait {
-            (loop, finish: @escaping (Result<SocketAddress?, ParleyError>) -> Void) in
+            (loop, finish: @escaping (Result<SocketAddress, ParleyError>) -> Void) in
             let dialer = Dialer(to: addresses[0], timeout: .seconds(60), on: loop) { result in
                 finish(
-                    result.map { handle in
-                        defer { handle.close(abortively: false) }
-                        return handle.remoteAddress
+                    result.map { handle, address in
+                        handle.close(abortively: false)
+                        return address
                     }
                 )
             }

@@ -70,7 +70,6 @@ final class InMemoryLink: Link, @unchecked Sendable {
         return try write(buffer)
     }
 
-
     func shutdown() { other?.end(ParleyError(.endOfStream, "the remote side closed the connection")) }
 
     var unacknowledgedBytes: Int { other?.incoming.withLock { $0.blocks.count } ?? 0 }

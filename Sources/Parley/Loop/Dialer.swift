@@ -13,7 +13,7 @@ final class Dialer: @unchecked Sendable {
     private let keepAlive: KeepAlive?
     /// Why an address may not be dialed; nil when it may.
     private let refusal: (SocketAddress) -> ParleyError?
-    private var finish: ((Result<TCPHandle, ParleyError>) -> Void)?
+    private var finish: ((Result<(TCPHandle, SocketAddress), ParleyError>) -> Void)?
     private var resolver: Resolver?
     private var waiting: [RawSocketAddress] = []
     private var attempts: [TCPHandle] = []
@@ -27,7 +27,7 @@ final class Dialer: @unchecked Sendable {
         keepAlive: KeepAlive? = nil,
         on loop: EventLoop,
         refusal: @escaping (SocketAddress) -> ParleyError? = { _ in nil },
-        finish: @escaping (Result<TCPHandle, ParleyError>) -> Void
+        finish: @escaping (Result<(TCPHandle, SocketAddress), ParleyError>) -> Void
     ) {
         self.target = target
         self.timeout = timeout
@@ -90,7 +90,8 @@ final class Dialer: @unchecked Sendable {
             return
         }
         let address = waiting.removeFirst()
-        if let refusal = refusal(SocketAddress(address)) {
+        let name = SocketAddress(address)
+        if let refusal = refusal(name) {
             failures.append(refusal)
             return attemptNext()
         }
@@ -99,9 +100,9 @@ final class Dialer: @unchecked Sendable {
             attempts.append(handle)
             do {
                 try handle.connect(to: address, keepAlive: keepAlive) { [self] failure in
-                    attempt(handle, ended: failure)
+                    attempt(at: name, handle, ended: failure)
                 }
-            } catch { return attempt(handle, ended: error) }
+            } catch { return attempt(at: name, handle, ended: error) }
         } catch {
             failures.append(error)
             return attemptNext()
@@ -109,9 +110,9 @@ final class Dialer: @unchecked Sendable {
         if !waiting.isEmpty { nextAttempt?.start(after: Self.attemptDelay) { [self] in attemptNext() } }
     }
 
-    private func attempt(_ handle: TCPHandle, ended failure: ParleyError?) {
+    private func attempt(at address: SocketAddress, _ handle: TCPHandle, ended failure: ParleyError?) {
         attempts.removeAll { $0 === handle }
-        guard let failure else { return end(.success(handle)) }
+        guard let failure else { return end(.success((handle, address))) }
         handle.close(abortively: false)
         failures.append(failure)
         attemptNext()
@@ -130,7 +131,7 @@ final class Dialer: @unchecked Sendable {
         )
     }
 
-    private func end(_ result: Result<TCPHandle, ParleyError>) {
+    private func end(_ result: Result<(TCPHandle, SocketAddress), ParleyError>) {
         guard let finish else { return }
         self.finish = nil
         resolver?.cancel()

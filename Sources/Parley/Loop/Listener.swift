@@ -16,8 +16,9 @@ import CLibUV
 final class Listener: @unchecked Sendable {
     /// What happens on it.
     enum Event {
-        /// A connection, and where it comes from; whoever gets it owns the descriptor.
-        case accepted(Int32, RawSocketAddress?)
+        /// A connection, where it comes from, and where it came to, if every connection comes there; whoever gets it
+        /// owns the descriptor.
+        case accepted(Int32, from: RawSocketAddress?, at: SocketAddress?)
         /// accept(2) failed and will be tried again after the delay.
         case backingOff(ParleyError, Duration)
         /// A delay, of that kind or as the permit said, is over.
@@ -41,6 +42,8 @@ final class Listener: @unchecked Sendable {
     private var deliver: ((Event) -> Void)?
     /// The real address, with the port that the system chose if it was asked to.
     let address: SocketAddress
+    /// Whether it listens on every interface.
+    private let isWildcard: Bool
 
     /// Binds and listens. An IPv6 wildcard takes IPv4 connections too.
     init(
@@ -63,6 +66,7 @@ final class Listener: @unchecked Sendable {
             throw ParleyError(.system, "a new listener has no address")
         }
         self.address = SocketAddress(bound)
+        isWildcard = ["0.0.0.0", "::"].contains(self.address.host)
         poll = .allocate(capacity: 1)
         let status = uv_poll_init_socket(loop.uv, poll, descriptor)
         guard status == 0 else {
@@ -115,7 +119,7 @@ final class Listener: @unchecked Sendable {
                     setPeerOptions(of: accepted, keepAlive)
                 #endif
                 backOff = Self.shortestBackOff
-                deliver(.accepted(accepted, remote))
+                deliver(.accepted(accepted, from: remote, at: isWildcard ? nil : address))
                 continue
             }
             switch errno {

@@ -125,14 +125,6 @@ extension TCPHandle {
             return uv_tcp_getsockname(tcp, address, &length) == 0
         }.map(SocketAddress.init)
     }
-
-    /// The other end's address; nil when it has none any more.
-    var remoteAddress: SocketAddress? {
-        RawSocketAddress { address, size in
-            var length = Int32(size)
-            return uv_tcp_getpeername(tcp, address, &length) == 0
-        }.map(SocketAddress.init)
-    }
 }
 
 // MARK: - Reading
