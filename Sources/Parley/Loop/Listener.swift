@@ -25,8 +25,9 @@ final class Listener: @unchecked Sendable {
         case resumed
     }
 
-    /// No more than this in one turn, so that a flood of connections leaves room for the peers there are.
-    private static let acceptsPerTurn = 8
+    /// No more than this in one turn, so that a flood of connections leaves room for the peers there are: each costs as much
+    /// as a dozen messages, and the rest of them wait in the backlog at no cost.
+    private static let acceptsPerTurn = 2
     private static let backlog: Int32 = 4_096
     private static let shortestBackOff = Duration.milliseconds(5)
     private static let longestBackOff = Duration.seconds(1)
