@@ -110,6 +110,11 @@ extension EventLoop {
     @discardableResult
     package func execute(_ work: @escaping @Sendable () -> Void) -> Bool { submit(.work(work)) }
 
+    /// The same, unless there is no thread yet: then there is nothing to do there.
+    func executeIfStarted(_ work: @escaping @Sendable () -> Void) {
+        if door.withLock({ $0.phase != .idle }) { execute(work) }
+    }
+
     /// Runs `work` on the loop's thread: at once when this is it.
     package func perform(_ work: @escaping @Sendable () -> Void) {
         if isCurrent { work() } else { execute(work) }
