@@ -73,6 +73,13 @@ public struct TransportOptions: Sendable {
     /// those of the whole transport. An ``InMemoryTransport`` has one loop in any case.
     public var loops = 1 { didSet { loops = min(max(1, loops), 256) } }
 
+    /// How long a loop polls without blocking after the last thing that happened on it; nil, or zero, blocks at once.
+    ///
+    /// It trades a core for time: waking a thread that sleeps takes longer than a whole round trip between two that do not.
+    /// 50 microseconds are enough for a peer that answers at once. Between polls it gives the core to others (sched_yield),
+    /// and sends from other threads need not wake it. A node with nothing to do blocks as ever.
+    public var busyPoll: Duration?
+
     /// Where the transport logs; nowhere by default. The library never prints.
     public var logger = Logger(label: "parley") { _ in SwiftLogNoOpLogHandler() }
 

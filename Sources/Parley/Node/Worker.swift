@@ -25,7 +25,7 @@ package final class Worker: @unchecked Sendable {
     init(of node: Node, index: Int) {
         self.node = node
         self.index = index
-        loop = EventLoop()
+        loop = EventLoop(busyPoll: node.options.busyPoll)
     }
 
     func takeScratch() -> DecodedRuns {

@@ -6,7 +6,7 @@ import Testing
 /// The transports that have to behave alike.
 enum Kind: String, CaseIterable, CustomTestStringConvertible {
     case tcp, memory
-    /// TCP with several event loops.
+    /// TCP with several event loops, which poll before they block.
     case loops
     var testDescription: String { rawValue }
 }
@@ -53,10 +53,11 @@ final class Nodes: Sendable {
 }
 
 extension TransportOptions {
-    /// The same with several loops.
+    /// The same with several loops, which poll before they block.
     func spread(over loops: Int) -> TransportOptions {
         var options = self
         options.loops = loops
+        options.busyPoll = .microseconds(50)
         return options
     }
 }
