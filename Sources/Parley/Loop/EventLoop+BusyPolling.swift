@@ -1,4 +1,5 @@
 import CLibUV
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -23,6 +24,7 @@ extension EventLoop {
             return true
         }
         guard now &- lastEvent < busyPollNanoseconds || !leaveDoor() else { return false }
+        countedEmptyPolls.store(emptyPolls &+ 1, ordering: .relaxed)
         // Without this, the other end would not get a core that both share.
         sched_yield()
         return true
@@ -49,6 +51,9 @@ extension EventLoop {
 
     /// Whether the loop polls without blocking now; for tests.
     var isBusyPolling: Bool { door.withLock { $0.isWatched } }
+
+    /// How many polls have found nothing so far and were followed by another; for tests.
+    var emptyPolls: Int { countedEmptyPolls.load(ordering: .relaxed) }
 
     /// How often another thread had to wake it; for tests.
     var wakes: Int { door.withLock { $0.wakes } }

@@ -58,6 +58,8 @@ package final class EventLoop: @unchecked Sendable {
     let busyPollNanoseconds: UInt64
     var hasHadEvent = false
     var lastEvent: UInt64 = 0
+    /// See ``emptyPolls``; written by the loop's thread only.
+    let countedEmptyPolls = Atomic(0)
     /// What ``Door/isWatched`` says.
     var watchesDoor = false
 
@@ -69,6 +71,9 @@ package final class EventLoop: @unchecked Sendable {
     package var hasEndedCleanly: Bool? { door.withLock { $0.endedCleanly } }
 
     /// - Parameter busyPoll: how long to poll without blocking after the last event; see ``TransportOptions/busyPoll``.
+    /// Whether there is a thread, or was, or never will be.
+    var hasStarted: Bool { door.withLock { $0.phase != .idle } }
+
     package init(busyPoll: Duration? = nil) {
         busyPollNanoseconds = busyPoll.map { $0.inNanoseconds } ?? 0
     }
@@ -128,7 +133,7 @@ extension EventLoop {
 
     /// The same, unless there is no thread yet: then there is nothing to do there.
     func executeIfStarted(_ work: @escaping @Sendable () -> Void) {
-        if door.withLock({ $0.phase != .idle }) { execute(work) }
+        if hasStarted { execute(work) }
     }
 
     /// Runs `work` on the loop's thread: at once when this is it.

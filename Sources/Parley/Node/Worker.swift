@@ -78,7 +78,8 @@ extension Worker {
         isLooking = true
         let now = loop.milliseconds
         while let entry = looks.pop(at: now) {
-            guard let connection = node.connection(entry.number), connection.watch.nextLook == entry.due else {
+            guard let connection = node.connection(entry.number), connection.watch.nextLook == entry.due
+            else {
                 continue
             }
             connection.watch.nextLook = .max
