@@ -171,7 +171,7 @@ public class Connection: @unchecked Sendable {
         outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))
     }
 
-    var loop: EventLoop { worker.loop }
+    package var loop: EventLoop { worker.loop }
 
     /// See ``Peer/executor``.
     public var executor: (any TaskExecutor)? { loop }

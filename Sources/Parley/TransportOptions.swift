@@ -65,13 +65,18 @@ public struct TransportOptions: Sendable {
     /// At this many unwritten bytes, suspended sends go on; at least 0.
     public var sendLowWaterBytes = 1 << 18 { didSet { sendLowWaterBytes = max(0, sendLowWaterBytes) } }
 
-    /// How many event loops, each with a thread, share the work; 1 to 256. More than one makes sense for a node whose
+    /// How many event loops, each with a thread, share the work, 1 to 256. More than one makes sense for a node whose
     /// many busy peers keep one core from keeping up: then one for each core.
     ///
     /// Each peer stays on the loop that it was given to when it came, the one that had the fewest: whatever is told or
     /// delivered of one peer keeps its order, but what concerns different peers happens at the same time. The limits are
     /// those of the whole transport. An ``InMemoryTransport`` has one loop in any case.
-    public var loops = 1 { didSet { loops = min(max(1, loops), 256) } }
+    public var loops = 1 {
+        didSet { loops = min(max(Self.loopCounts.lowerBound, loops), Self.loopCounts.upperBound) }
+    }
+
+    /// What ``loops`` may be: anything else becomes what is nearest.
+    package static let loopCounts = 1...256
 
     /// How long a loop polls without blocking after the last thing that happened on it; nil, or zero, blocks at once.
     ///

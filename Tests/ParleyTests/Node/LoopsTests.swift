@@ -25,7 +25,7 @@ import Testing
 
             let leaving = server.peers.filter { ($0 as? Connection)?.worker.index == 2 }
             for peer in leaving { await peer.close() }
-            #expect(counts(server) == [3, 3, 0, 3])
+            try await eventually { counts(server) == [3, 3, 0, 3] }
             for _ in 0..<3 { try await client.dial(server.address) }
             try await eventually { server.peers.count == 12 }
             #expect(counts(server) == [3, 3, 3, 3])
