@@ -206,8 +206,9 @@ extension TCPTransport {
         let loop = attempt.worker.loop
         try loop.start()
         let isRunning = loop.execute { [self] in
-            attempt.cancel = reach(target, attempt) { result in
+            let cancel = reach(target, attempt) { result in
                 attempt.cancel = nil
+                attempt.isOver = true
                 completion(
                     Result {
                         let peer = try result.get()
@@ -216,13 +217,14 @@ extension TCPTransport {
                     }
                 )
             }
+            if !attempt.isOver { attempt.cancel = cancel }
         }
         guard isRunning else { throw ParleyError(.closed, "the transport is closed") }
         return { reason in loop.execute { attempt.cancel?(reason) } }
     }
 
-    /// Connects to `target` and greets it. The thread of the attempt's worker only, and `finish` is called there, once: when it could not be
-    /// reached, or the greeting is over, well or not.
+    /// Connects to `target` and greets it. The thread of the attempt's worker only, and `finish` is called there, once: when
+    /// it could not be reached, or the greeting is over, well or not.
     private func reach(
         _ target: SocketAddress,
         _ attempt: DialAttempt,
@@ -264,7 +266,10 @@ extension TCPTransport {
         ) { [node] result in
             node.unregister(dialing)
             if case .failure(let error) = result { node.dialFailed(error) }
-            finish(result.flatMap { handle, remote in node.adopt(handle, on: worker, dialed: target, at: remote) })
+            finish(
+                result.flatMap { handle, remote in node.adopt(handle, on: worker, dialed: target, at: remote)
+                }
+            )
         }
         let isOpen = node.register(dialing, on: worker.loop) {
             dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
@@ -283,6 +288,7 @@ extension TCPTransport {
         let worker: Worker
         var cancel: EventLoop.Cancel?
         var peer: TCPPeer?
+        var isOver = false
         private let node: Node
         private let holdsPlace = Atomic(true)
 

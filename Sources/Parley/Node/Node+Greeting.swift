@@ -31,7 +31,9 @@ extension Node {
                 greetingFailure: error
             )
         }
-        guard let onPeer = options.onPeer else { return connection.loop.perform { [self] in announce(connection) } }
+        guard let onPeer = options.onPeer else {
+            return connection.loop.perform { [self] in announce(connection) }
+        }
         await withTaskExecutorPreference(globalConcurrentExecutor) { await present(connection, to: onPeer) }
     }
 
