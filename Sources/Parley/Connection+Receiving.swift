@@ -92,21 +92,20 @@ extension Connection: LinkOwner {
         }
         let spaceLeft = node.deliver(decoded, from: self, within: space)
         let isFilling = spaceLeft == 0 && !decoded.isEmpty
-        // Its share was no more than what is left to it by the other threads: it may have the rest if they do not take it.
-        let asksAgain = node.sharesInbox && !isCalledByInbox && spaceLeft > 0
         worker.returnScratch(decoded)
         readers.resume()
         if isStream { watchStream() }
         if hasHeartbeats { handleHeartbeats() }
         if let failure { return fail(failure) }
         if let finalReason { return close(because: finalReason) }
-        settleReading(isFillingInbox: isFilling, asksAgain: asksAgain)
+        settleReading(isFillingInbox: isFilling, mayAskAgain: node.sharesInbox && !isCalledByInbox)
     }
 
     /// Reads on, or stops: whatever the state wants, unless the inbox has no room.
     ///
-    /// - Parameter asksAgain: whether the inbox has room for what is decoded next, but it was not this connection's.
-    func settleReading(isFillingInbox: Bool = false, asksAgain: Bool = false) {
+    /// - Parameter mayAskAgain: whether it had no more than a part of the room in the inbox, because other threads have peers
+    ///   too: it may have the rest if they do not take it.
+    func settleReading(isFillingInbox: Bool = false, mayAskAgain: Bool = false) {
         loop.assertIsCurrent()
         let isLive = ending == .no || ending == .draining
         let isInboxFull = isFillingInbox || node.inbox?.space == 0
@@ -127,7 +126,9 @@ extension Connection: LinkOwner {
         }
         guard isBlocked, !isWaitingForInbox else { return }
         isWaitingForInbox = true
-        if asksAgain { return goOnDelivering(isCalledByInbox: false) }
+        if mayAskAgain, node.inbox?.hasUnclaimedSpace == true {
+            return goOnDelivering(isCalledByInbox: false)
+        }
         node.inbox?.whenSpace { [self] in goOnDelivering(isCalledByInbox: true) }
     }
 

@@ -126,13 +126,11 @@ public final class Inbox: Sendable {
         }
     }
 
-    /// Nothing is offered for what was promised; returns the space there is.
-    func giveBack(promised: Int) -> Int {
-        state.withLock { state in
-            state.promised &-= promised
-            return space(state)
-        }
-    }
+    /// Nothing is offered for what was promised.
+    func giveBack(promised: Int) { state.withLock { $0.promised &-= promised } }
+
+    /// Whether there is space, and nobody who was called for it.
+    var hasUnclaimedSpace: Bool { state.withLock { $0.turns == 0 && space($0) > 0 } }
 
     /// How many RPCs, and bytes of payload, wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }

@@ -143,7 +143,8 @@ package final class Node: @unchecked Sendable {
         guard let observer, takesRPCs else {
             let promised = sharesInbox ? space : 0
             if !decoded.isEmpty { return inbox?.offer(decoded, from: connection, promised: promised) ?? 0 }
-            return sharesInbox ? inbox?.giveBack(promised: promised) ?? 0 : space
+            if promised > 0 { inbox?.giveBack(promised: promised) }
+            return space
         }
         guard !decoded.isEmpty else { return space }
         observer.didReceive(decoded.runs, from: connection)

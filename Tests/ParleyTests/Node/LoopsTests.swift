@@ -108,7 +108,7 @@ import Testing
         let shares = (0..<4).map { _ in inbox.share(isCalled: false, among: 2) }
         #expect(shares.allSatisfy { $0 > 0 } && shares.reduce(0, +) <= 10)
         while inbox.share(isCalled: false, among: 2) > 0 {}
-        #expect(inbox.giveBack(promised: 10) == 10)
+        inbox.giveBack(promised: 10)
         #expect(inbox.share(isCalled: false, among: 2) == 5)
     }
 
