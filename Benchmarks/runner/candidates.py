@@ -85,6 +85,21 @@ CANDIDATES = [
     Candidate("parley-loop", "Parley, task on the loop", "parley", _SWIFT, {
         "serve": "loop", "ping": "loop", "serve-many": "loop", "flood": "loop",
     }),
+    Candidate("parley-loop-spin", "Parley, task on the loop, spinning", "parley", _SWIFT, {
+        "serve": "loop-spin", "ping": "loop-spin",
+    }),
+    Candidate("parley-c-spin", "Parley, C callback, spinning", "parley", _bin("parley-c"), {
+        "serve": "spin", "ping": "spin",
+    }),
+    Candidate("parley-loops", "Parley, a task on each of a loop per core", "parley", _SWIFT, {
+        "serve": "loops", "serve-many": "loops",
+    }),
+    Candidate("parley-loops-batches", "Parley, batches on each of a loop per core", "parley", _SWIFT, {
+        "serve": "loops-batches", "serve-many": "loops-batches",
+    }),
+    Candidate("parley-c-loops", "Parley, C callback on a loop per core", "parley", _bin("parley-c"), {
+        "serve": "loops", "serve-many": "loops",
+    }),
     Candidate("parley-stream", "Parley, framed stream", "parley", _SWIFT, _all("framed")),
     Candidate("parley-raw-stream", "Parley, raw stream", "parley", _SWIFT, _all("raw")),
 ]

@@ -1,8 +1,4 @@
-"""The list: every workload, who runs it, and what a table shows of it.
-
-A name that is not among the candidates is passed over: `parley-loop-spin` and `parley-c-spin` (busyPoll) and
-`parley-loops` (a loop for each core) have their places here already, and need a line in candidates.py.
-"""
+"""The list: every workload, who runs it, and what a table shows of it."""
 
 from workloads import (
     IDLE, Figure, Workload, active, allocations, bulk, busy, connect, cost, fairness, files, growth, memory, ping_pong,
@@ -40,8 +36,10 @@ _CONNECTORS = (
     "c-raw", "c-uv", "go-reference", "go-inline", "nio-handler", "nio-async", "zeromq", "nng", "parley-c-callback",
     "parley-task",
 )
+_LOOPS = ("parley-loops", "parley-loops-batches", "parley-c-loops")
 _MANY = ("c-raw", "c-uv", "go-reference") + _FRAMED_PEERS + _DOORS
-_RECEIVERS_OF_MANY = tuple(name for name in _MANY if name != "go-reference") + ("parley-loops",)
+_RECEIVERS_OF_MANY_ON_ONE = tuple(name for name in _MANY if name != "go-reference")
+_RECEIVERS_OF_MANY = _RECEIVERS_OF_MANY_ON_ONE + _LOOPS
 _ONE_CORE, _TWO_CORES = "both ends on one core", "each end on a core of its own"
 
 WORKLOADS = [
@@ -73,13 +71,13 @@ WORKLOADS = [
         Figure("calls_send", "calls sending", "", False)), cost, _TWO_CORES),
     Workload("growth-pingpong", "g", "Ping-pong beside idle peers", _MANY, _GROWTH, growth("ping", 0), _ONE_CORE),
     Workload("growth-oneway", "g", "One way beside idle peers",
-             _RECEIVERS_OF_MANY[:-1], _GROWTH, growth("flood", 1), _TWO_CORES),
+             _RECEIVERS_OF_MANY_ON_ONE, _GROWTH, growth("flood", 1), _TWO_CORES),
     Workload("growth-active", "g", "1,000 peers in ping-pong at once", _MANY,
              (Figure("rate", "round trips/s", "/s"),), active, _TWO_CORES),
     Workload("growth-busy", "g", "16 peers one way at once, 64 B", _RECEIVERS_OF_MANY, _RATE, busy,
              "both ends on all cores"),
     Workload("fairness", "h", "A quiet peer beside one that floods",
-             _RECEIVERS_OF_MANY[:-1], (
+             _RECEIVERS_OF_MANY_ON_ONE, (
                  Figure("factor", "p99 with to without", "x", False), Figure("alone", "p99 alone", "us", False),
                  Figure("flooded", "p99 beside the flood", "us", False),
                  Figure("rate", "its round trips/s then", "/s")), fairness, _TWO_CORES),

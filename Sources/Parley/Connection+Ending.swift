@@ -202,7 +202,7 @@ extension Connection {
         for waiters in woken { waiters.resume() }
         node.sendBudget.forget(self)
         node.sendBudget.giveBack(uncovered)
-        node.bufferedBytes &-= bufferedBytes
+        worker.addBufferedBytes(0 &- bufferedBytes)
         bufferedBytes = 0
         inbound.withLock { inbound in
             inbound.state.endInput(reason)

@@ -14,7 +14,7 @@ extension Connection: LinkOwner {
     ///
     /// - Returns: how many bytes that were.
     private func deliverInPlace(_ bytes: Span<UInt8>) -> Int {
-        var decoded = node.takeScratch()
+        var decoded = worker.takeScratch()
         do throws(ParleyError) {
             let used = try inbound.withLock { inbound throws(ParleyError) in
                 guard inbound.closed == nil else { return 0 }
@@ -23,7 +23,7 @@ extension Connection: LinkOwner {
                 return used
             }
             if used > 0 { node.observer?.didReceive(bytes, decoded.found, from: self) }
-            node.returnScratch(decoded)
+            worker.returnScratch(decoded)
             return used
         } catch {
             fail(error)
@@ -65,7 +65,7 @@ extension Connection: LinkOwner {
     ) {
         loop.assertIsCurrent()
         guard let space = node.space(isCalled: isCalledByInbox) else { return }
-        var decoded = node.takeScratch()
+        var decoded = worker.takeScratch()
         var failure: ParleyError?
         var hasHeartbeats = false
         let (readers, finalReason, isStream) = inbound.withLock { inbound in
@@ -90,19 +90,22 @@ extension Connection: LinkOwner {
             isLargeFrameAwaited = inbound.state.awaitsLargeFrame
             return (readers, inbound.state.finalReason, isStream)
         }
-        let spaceLeft = decoded.isEmpty ? space : node.deliver(decoded, from: self)
+        let spaceLeft = node.deliver(decoded, from: self, within: space)
         let isFilling = spaceLeft == 0 && !decoded.isEmpty
-        node.returnScratch(decoded)
+        worker.returnScratch(decoded)
         readers.resume()
         if isStream { watchStream() }
         if hasHeartbeats { handleHeartbeats() }
         if let failure { return fail(failure) }
         if let finalReason { return close(because: finalReason) }
-        settleReading(isFillingInbox: isFilling)
+        settleReading(isFillingInbox: isFilling, mayAskAgain: node.sharesInbox && !isCalledByInbox)
     }
 
     /// Reads on, or stops: whatever the state wants, unless the inbox has no room.
-    func settleReading(isFillingInbox: Bool = false) {
+    ///
+    /// - Parameter mayAskAgain: whether it had no more than a part of the room in the inbox, because other threads have peers
+    ///   too: it may have the rest if they do not take it.
+    func settleReading(isFillingInbox: Bool = false, mayAskAgain: Bool = false) {
         loop.assertIsCurrent()
         let isLive = ending == .no || ending == .draining
         let isInboxFull = isFillingInbox || node.inbox?.space == 0
@@ -123,12 +126,18 @@ extension Connection: LinkOwner {
         }
         guard isBlocked, !isWaitingForInbox else { return }
         isWaitingForInbox = true
-        node.inbox?.whenSpace { [self] in
-            loop.execute { [self] in
-                isWaitingForInbox = false
-                inbound.withLock { $0.isPausedForInbox = false }
-                receive(isCalledByInbox: true)
-            }
+        if mayAskAgain, node.inbox?.hasUnclaimedSpace == true {
+            return goOnDelivering(isCalledByInbox: false)
+        }
+        node.inbox?.whenSpace { [self] in goOnDelivering(isCalledByInbox: true) }
+    }
+
+    /// What was kept for want of room has its turn. Any thread.
+    private func goOnDelivering(isCalledByInbox: Bool) {
+        loop.execute { [self] in
+            isWaitingForInbox = false
+            inbound.withLock { $0.isPausedForInbox = false }
+            receive(isCalledByInbox: isCalledByInbox)
         }
     }
 

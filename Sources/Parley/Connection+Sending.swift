@@ -134,7 +134,7 @@ extension Connection: Peer {
             return outbound.crowdedSince == nil
         }
         guard let isNews else { return nil }
-        if isNews { loop.perform { [self] in node.look(at: self, by: now &+ timeout) } }
+        if isNews { loop.perform { [self] in worker.look(at: self, by: now &+ timeout) } }
         return now
     }
 

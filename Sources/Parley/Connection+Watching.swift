@@ -1,4 +1,4 @@
-// Time-outs that look back: one entry in the node's timer queue for each connection that has something to wait for, and
+// Time-outs that look back: one entry in its worker's timer queue for each connection that has something to wait for, and
 // nothing for each message. They ask the kernel too, so they work while nothing is read. The loop's thread only.
 
 extension Connection {
@@ -31,10 +31,10 @@ extension Connection {
     func beginWatching() {
         let now = loop.milliseconds
         watch.lastWrite = now
-        if let idle = node.options.timeouts.idle { node.look(at: self, by: now &+ idle.inMilliseconds) }
+        if let idle = node.options.timeouts.idle { worker.look(at: self, by: now &+ idle.inMilliseconds) }
         if let heartbeat = node.options.timeouts.heartbeat {
             watch.nextHeartbeat = now &+ heartbeat.intervalMilliseconds
-            node.look(at: self, by: watch.nextHeartbeat)
+            worker.look(at: self, by: watch.nextHeartbeat)
         }
     }
 
@@ -58,7 +58,7 @@ extension Connection {
     /// Handshake and `onPeer` begin.
     func beginGreeting() {
         watch.greetingEnds = loop.milliseconds &+ node.options.handshakeTimeout.inMilliseconds
-        node.look(at: self, by: watch.greetingEnds)
+        worker.look(at: self, by: watch.greetingEnds)
     }
 
     private func lookForGreeting(_ now: UInt64) -> UInt64 {
@@ -100,7 +100,7 @@ extension Connection {
             watch.isWriteWatched = true
             watch.acknowledgedBytes = watch.handedBytes
             watch.acknowledgedAt = now
-            node.look(at: self, by: now &+ stallLook)
+            worker.look(at: self, by: now &+ stallLook)
         }
         watch.handedBytes &+= count
     }
@@ -149,7 +149,7 @@ extension Connection {
     // MARK: Death while nothing is read
 
     /// Reading has stopped: libuv does not watch the socket now.
-    func watchPaused() { node.look(at: self, by: loop.milliseconds &+ Self.pausedLook) }
+    func watchPaused() { worker.look(at: self, by: loop.milliseconds &+ Self.pausedLook) }
 
     private func lookForDeath(_ now: UInt64) -> UInt64 {
         guard !isReadingNow, let link else { return .max }

@@ -22,6 +22,8 @@ public class Connection: @unchecked Sendable {
     package internal(set) var number: UInt64 = 0
 
     package let node: Node
+    /// Whose thread its link and its timers belong to.
+    package let worker: Worker
     let began = Moment.now
     let inbound: Lock<Inbound>
     let outbound: Lock<Outbound>
@@ -41,7 +43,7 @@ public class Connection: @unchecked Sendable {
     var isWaitingForInbox = false
     /// What the timers look back on.
     var watch = Watch()
-    /// What this connection last contributed to ``Node/bufferedBytes``.
+    /// What this connection last contributed to ``Worker/bufferedBytes``.
     var bufferedBytes = 0
     /// How much of a large frame was there when it was lent to the link.
     var lentFrameBytes = 0
@@ -147,13 +149,14 @@ public class Connection: @unchecked Sendable {
     }
 
     init(
-        node: Node,
+        worker: Worker,
         link: any Link,
         isOutbound: Bool,
         localAddress: SocketAddress,
         remoteAddress: SocketAddress
     ) {
-        self.node = node
+        node = worker.node
+        self.worker = worker
         self.link = link
         self.isOutbound = isOutbound
         self.localAddress = localAddress
@@ -168,7 +171,10 @@ public class Connection: @unchecked Sendable {
         outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))
     }
 
-    var loop: EventLoop { node.loop }
+    package var loop: EventLoop { worker.loop }
+
+    /// See ``Peer/executor``.
+    public var executor: (any TaskExecutor)? { loop }
 
     /// A word that the application keeps with this peer. Any thread.
     package var tag: UInt {

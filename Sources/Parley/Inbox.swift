@@ -16,6 +16,8 @@ public final class Inbox: Sendable {
         var producers: [@Sendable () -> Void] = []
         /// Producers that were called because there is room, and have not had their turn yet.
         var turns = 0
+        /// What was promised to producers on other threads that have not offered yet; see ``Inbox/share(isCalled:among:)``.
+        var promised = 0
         /// Raised while a consumer would not have to wait.
         var signal: PollableSignal?
         var isSignalled = false
@@ -108,15 +110,27 @@ public final class Inbox: Sendable {
     /// The share of a producer in the space: those that were called together divide it, so that one with much to
     /// offer does not keep the others waiting.
     ///
-    /// - Parameter isCalled: whether ``whenSpace(_:)`` has called it, which makes this its turn.
-    func share(isCalled: Bool) -> Int {
+    /// - Parameters:
+    ///   - isCalled: whether ``whenSpace(_:)`` has called it, which makes this its turn.
+    ///   - threads: how many threads have producers. Where that is more than one, the share is promised, so that they do not
+    ///     fill the same space twice: ``offer(_:from:promised:)`` or ``giveBack(promised:)`` is next.
+    func share(isCalled: Bool, among threads: Int = 1) -> Int {
         state.withLock { state in
-            let space = space(state)
-            let share = space / max(1, isCalled ? state.turns : state.turns &+ 1)
+            let space = max(0, space(state) &- state.promised)
+            // The turns are those of all threads.
+            let share = space / (isCalled ? max(1, state.turns) : (state.turns &+ 1) &* threads)
             if isCalled { state.turns = max(0, state.turns &- 1) }
-            return min(space, max(1, share))
+            let granted = min(space, max(1, share))
+            if threads > 1 { state.promised &+= granted }
+            return granted
         }
     }
+
+    /// Nothing is offered for what was promised.
+    func giveBack(promised: Int) { state.withLock { $0.promised &-= promised } }
+
+    /// Whether there is space, and nobody who was called for it.
+    var hasUnclaimedSpace: Bool { state.withLock { $0.turns == 0 && space($0) > 0 } }
 
     /// How many RPCs, and bytes of payload, wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }
@@ -141,15 +155,16 @@ public final class Inbox: Sendable {
     }
 
     /// The same for what one peer has sent.
-    func offer(_ decoded: borrowing DecodedRuns, from peer: any Peer) -> Int {
+    func offer(_ decoded: borrowing DecodedRuns, from peer: any Peer, promised: Int = 0) -> Int {
         let runs = decoded.runs
-        return offer(count: decoded.count) { state in
+        return offer(count: decoded.count, promised: promised) { state in
             for run in runs { state.append(.init(peer, run)) }
         }
     }
 
-    private func offer(count: Int, _ append: (inout State) -> Void) -> Int {
+    private func offer(count: Int, promised: Int = 0, _ append: (inout State) -> Void) -> Int {
         let (woken, left) = state.withLock { state -> (WaitQueue.Woken, Int) in
+            state.promised &-= promised
             guard !state.isFinished else { return (WaitQueue.Woken(), capacity) }
             append(&state)
             state.settleSignal()

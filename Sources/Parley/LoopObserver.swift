@@ -1,6 +1,7 @@
-/// Hears of everything at once, on the loop's thread: what the C library's callbacks are made of.
+/// Hears of everything at once, on the thread of the peer's loop: what the C library's callbacks are made of.
 ///
-/// Nothing here may block, or wait for this transport's thread.
+/// Calls about one peer come one after the other on one thread; with several ``TransportOptions/loops``, those about
+/// different peers may come at the same time. Nothing here may block, or wait for a thread of this transport.
 package protocol LoopObserver: AnyObject, Sendable {
     /// Whether RPCs go to ``didReceive(_:from:)`` and its sibling rather than into the inbox. Does not change.
     var takesRPCs: Bool { get }

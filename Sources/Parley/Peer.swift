@@ -17,6 +17,11 @@ public protocol Peer: AnyObject, Sendable {
     /// What this connection has done and holds, now. Cheap, and still there when it has ended.
     var statistics: PeerStatistics { get }
 
+    /// Runs Swift tasks on the thread of this peer's event loop; nil for a peer that has none.
+    /// `Task(executorPreference: peer.executor)` reads from it and sends to it without a change of threads; in return it
+    /// must never block. All peers of a transport share one unless it has several ``TransportOptions/loops``.
+    var executor: (any TaskExecutor)? { get }
+
     // MARK: Sending
 
     /// Sends raw bytes, in order behind everything sent before.
@@ -112,6 +117,9 @@ extension Peer {
 
     /// Closes the connection: a peer of your own has nobody to shut it out.
     public func ban(for duration: Duration) { Task { await close() } }
+
+    /// Nil: a peer of your own may have a thread or not.
+    public var executor: (any TaskExecutor)? { nil }
 
     /// Nothing: a peer of your own may count or not.
     public var statistics: PeerStatistics { PeerStatistics() }

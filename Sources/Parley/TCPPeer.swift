@@ -1,10 +1,16 @@
 /// One TCP connection to another node.
 public final class TCPPeer: Connection, @unchecked Sendable {
-    /// A peer over a connected socket; nil when the other side is gone already. The loop's thread only.
-    init?(node: Node, handle: TCPHandle, isOutbound: Bool, local: SocketAddress?, remote: SocketAddress?) {
+    /// A peer over a connected socket; nil when the other side is gone already. The thread of `worker` only.
+    init?(
+        worker: Worker,
+        handle: TCPHandle,
+        isOutbound: Bool,
+        local: SocketAddress?,
+        remote: SocketAddress?
+    ) {
         guard let local, let remote else { return nil }
         super.init(
-            node: node,
+            worker: worker,
             link: handle,
             isOutbound: isOutbound,
             localAddress: local,

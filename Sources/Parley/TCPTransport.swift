@@ -1,4 +1,6 @@
-/// A node on TCP, driven by libuv on a thread of its own.
+import Synchronization
+
+/// A node on TCP, driven by libuv on a thread of its own, or on several: ``TransportOptions/loops``.
 ///
 /// ```swift
 /// let transport = TCPTransport(TransportOptions(listenAddress: ":3000"))
@@ -8,7 +10,7 @@
 /// }
 /// ```
 ///
-/// The thread starts with the first `listenAndAccept` or `dial` and ends with `close`.
+/// A thread starts when it is first needed, with `listenAndAccept`, `dial` or a peer, and ends with `close`.
 ///
 /// Source: `TCPTransport` of the reference.
 public final class TCPTransport: Transport {
@@ -20,10 +22,10 @@ public final class TCPTransport: Transport {
         self.init(options, observer: nil)
     }
 
-    /// The same, with somebody who hears of everything on the loop's thread.
+    /// The same, with somebody who hears of everything on the loops' threads.
     package init(_ options: TransportOptions, observer: (any LoopObserver)?) {
         inbox = Inbox(capacity: options.inboxCapacity, capacityBytes: options.inboxCapacityBytes)
-        node = Node(options, inbox: inbox, observer: observer)
+        node = Node(options, inbox: inbox, observer: observer, loops: options.loops)
     }
 
     /// See ``Transport/address``.
@@ -37,7 +39,12 @@ public final class TCPTransport: Transport {
 
     /// Runs Swift tasks on the transport's own thread: `Task(executorPreference: transport.executor)`. A consumer
     /// there gets RPCs and sends answers without a change of threads; in return it must never block.
+    ///
+    /// With several ``TransportOptions/loops`` it is the thread that listens; each peer's is its ``Peer/executor``.
     public var executor: any TaskExecutor { node.loop }
+
+    /// Those of all ``TransportOptions/loops``, ``executor`` first: for a consumer on each.
+    public var executors: [any TaskExecutor] { node.workers.map(\.loop) }
 
     /// See ``Transport/consume()``.
     public func consume() -> RPCSequence { RPCSequence(inbox) }
@@ -104,7 +111,7 @@ extension TCPTransport {
                     listener.stop()
                 }
                 node.resumeAccepting = { listener.resume() }
-                guard node.register(listener, stop: stop) else {
+                guard node.register(listener, on: loop, stop: stop) else {
                     stop()
                     throw ParleyError(.closed, "the transport is closed")
                 }
@@ -119,12 +126,14 @@ extension TCPTransport {
         case .accepted(let descriptor, let remote, let local):
             guard node.admit(remote?.ip, remote.map(SocketAddress.init) ?? SocketAddress(host: "", port: 0))
             else { return Listener.refuse(descriptor) }
-            do {
-                try adopt(descriptor, from: remote.map(SocketAddress.init), at: local)
-            } catch {
-                node.withdraw(remote?.ip)
-                acceptFailed(error)
+            let worker = node.takeWorker()
+            if worker.loop.isCurrent { return adopt(descriptor, from: remote, at: local, on: worker) }
+            let isRunning = worker.loop.execute { [self] in
+                adopt(descriptor, from: remote, at: local, on: worker)
             }
+            if isRunning { return }
+            // Its thread could not be started, or has ended.
+            adopt(descriptor, from: remote, at: local, on: node.takeFirst(insteadOf: worker))
         case .backingOff(let error, _):
             node.beginAcceptPause(.descriptors)
             acceptFailed(error)
@@ -138,25 +147,33 @@ extension TCPTransport {
         node.logThrottled(.warning, .acceptFailed, key: "", ["error": "\(error)"])
     }
 
+    /// Takes in a socket that was accepted and admitted. The thread of `worker` only.
     private func adopt(
         _ descriptor: Int32,
-        from remote: SocketAddress?,
-        at local: SocketAddress?
-    ) throws(ParleyError) {
-        let handle = try TCPHandle(adopting: descriptor, on: node.loop)
-        guard
-            let peer = TCPPeer(
-                node: node,
-                handle: handle,
-                isOutbound: false,
-                local: local ?? handle.localAddress,
-                remote: remote
-            )
-        else {
-            handle.close(abortively: false)
-            throw ParleyError(.connectionReset, "a connection went away before it was accepted")
+        from remote: RawSocketAddress?,
+        at local: SocketAddress?,
+        on worker: Worker
+    ) {
+        do throws(ParleyError) {
+            let handle = try TCPHandle(adopting: descriptor, on: worker.loop)
+            guard
+                let peer = TCPPeer(
+                    worker: worker,
+                    handle: handle,
+                    isOutbound: false,
+                    local: local ?? handle.localAddress,
+                    remote: remote.map(SocketAddress.init)
+                )
+            else {
+                handle.close(abortively: false)
+                throw ParleyError(.connectionReset, "a connection went away before it was accepted")
+            }
+            node.adopt(peer)
+        } catch {
+            node.release(worker)
+            node.withdraw(remote?.ip)
+            acceptFailed(error)
         }
-        node.adopt(peer)
     }
 }
 
@@ -167,15 +184,16 @@ extension TCPTransport {
     @discardableResult
     public func dial(_ address: String) async throws -> any Peer {
         let target = try node.dialTarget(address)
-        let peer = try await node.loop.wait {
+        let attempt = DialAttempt(on: node)
+        let peer = try await attempt.worker.loop.wait {
             [self] (_, finish: @escaping (Result<TCPPeer, ParleyError>) -> Void) in
-            reach(target, finish: finish)
+            reach(target, attempt, finish: finish)
         }
         try peer.throwGreetingFailure()
         return peer
     }
 
-    /// See ``dial(_:)``, without a task: `completion` is called exactly once, on the loop's thread.
+    /// See ``dial(_:)``, without a task: `completion` is called exactly once, on the thread of the peer's loop.
     ///
     /// - Returns: how to give up; `completion` is still called, with the reason that is passed. Any thread.
     /// - Throws: `invalidAddress`, or `closed`; `completion` is not called then.
@@ -184,11 +202,13 @@ extension TCPTransport {
         completion: @escaping @Sendable (Result<Connection, any Error>) -> Void
     ) throws(ParleyError) -> @Sendable (ParleyError) -> Void {
         let target = try node.dialTarget(address)
-        try node.loop.start()
-        let attempt = DialAttempt()
-        let isRunning = node.loop.execute { [self] in
-            attempt.cancel = reach(target) { result in
+        let attempt = DialAttempt(on: node)
+        let loop = attempt.worker.loop
+        try loop.start()
+        let isRunning = loop.execute { [self] in
+            let cancel = reach(target, attempt) { result in
                 attempt.cancel = nil
+                attempt.isOver = true
                 completion(
                     Result {
                         let peer = try result.get()
@@ -197,21 +217,25 @@ extension TCPTransport {
                     }
                 )
             }
+            if !attempt.isOver { attempt.cancel = cancel }
         }
         guard isRunning else { throw ParleyError(.closed, "the transport is closed") }
-        return { [loop = node.loop] reason in loop.execute { attempt.cancel?(reason) } }
+        return { reason in loop.execute { attempt.cancel?(reason) } }
     }
 
-    /// Connects to `target` and greets it. The loop's thread only, and `finish` is called there, once: when it could not be
-    /// reached, or the greeting is over, well or not.
+    /// Connects to `target` and greets it. The thread of the attempt's worker only, and `finish` is called there, once: when
+    /// it could not be reached, or the greeting is over, well or not.
     private func reach(
         _ target: SocketAddress,
+        _ attempt: DialAttempt,
         finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
     ) -> EventLoop.Cancel {
-        let attempt = DialAttempt()
-        let cancel = startDialing(target) { result in
-            guard case .success(let peer) = result else { return finish(result) }
-            attempt.peer = peer
+        let cancel = startDialing(target, on: attempt.worker) { result in
+            guard case .success(let peer) = result else {
+                attempt.leave()
+                return finish(result)
+            }
+            attempt.hasLed(to: peer)
             // On this thread again.
             nonisolated(unsafe) let finish = finish
             peer.whenGreeted {
@@ -222,9 +246,10 @@ extension TCPTransport {
         return { reason in if let peer = attempt.peer { peer.fail(reason) } else { cancel(reason) } }
     }
 
-    /// Connects to `target` and begins to greet it. The loop's thread only, and `finish` is called there.
+    /// Connects to `target` and begins to greet it. The thread of `worker` only, and `finish` is called there.
     private func startDialing(
         _ target: SocketAddress,
+        on worker: Worker,
         finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
     ) -> EventLoop.Cancel {
         do { try node.beginDial(to: target) } catch {
@@ -236,14 +261,17 @@ extension TCPTransport {
             to: target,
             timeout: node.options.dialTimeout,
             keepAlive: node.options.keepAlive,
-            on: node.loop,
+            on: worker.loop,
             refusal: { [node] in node.refusal(dialing: $0) }
         ) { [node] result in
             node.unregister(dialing)
             if case .failure(let error) = result { node.dialFailed(error) }
-            finish(result.flatMap { handle, remote in node.adopt(handle, dialed: target, at: remote) })
+            finish(
+                result.flatMap { handle, remote in node.adopt(handle, on: worker, dialed: target, at: remote)
+                }
+            )
         }
-        let isOpen = node.register(dialing) {
+        let isOpen = node.register(dialing, on: worker.loop) {
             dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
         }
         if isOpen {
@@ -254,10 +282,32 @@ extension TCPTransport {
         return { dialer.cancel($0) }
     }
 
-    /// The loop's thread only.
+    /// Holds a place on a worker until there is a peer to hold it. The thread of that worker's loop only, but for its
+    /// beginning and its end.
     private final class DialAttempt: @unchecked Sendable {
+        let worker: Worker
         var cancel: EventLoop.Cancel?
         var peer: TCPPeer?
+        var isOver = false
+        private let node: Node
+        private let holdsPlace = Atomic(true)
+
+        init(on node: Node) {
+            self.node = node
+            worker = node.takeWorker()
+        }
+
+        deinit { leave() }
+
+        func hasLed(to peer: TCPPeer) {
+            self.peer = peer
+            holdsPlace.store(false, ordering: .relaxed)
+        }
+
+        /// Nothing comes of it. Idempotent.
+        func leave() {
+            if holdsPlace.exchange(false, ordering: .relaxed) { node.release(worker) }
+        }
     }
 
     /// What a dial is known by while it lasts.
@@ -268,12 +318,13 @@ extension Node {
     /// Makes a peer of a socket that has just connected, and begins to greet it.
     fileprivate func adopt(
         _ handle: TCPHandle,
+        on worker: Worker,
         dialed target: SocketAddress,
         at remote: SocketAddress
     ) -> Result<TCPPeer, ParleyError> {
         guard
             let peer = TCPPeer(
-                node: self,
+                worker: worker,
                 handle: handle,
                 isOutbound: true,
                 local: handle.localAddress,

@@ -65,6 +65,26 @@ public struct TransportOptions: Sendable {
     /// At this many unwritten bytes, suspended sends go on; at least 0.
     public var sendLowWaterBytes = 1 << 18 { didSet { sendLowWaterBytes = max(0, sendLowWaterBytes) } }
 
+    /// How many event loops, each with a thread, share the work, 1 to 256. More than one makes sense for a node whose
+    /// many busy peers keep one core from keeping up: then one for each core.
+    ///
+    /// Each peer stays on the loop that it was given to when it came, the one that had the fewest: whatever is told or
+    /// delivered of one peer keeps its order, but what concerns different peers happens at the same time. The limits are
+    /// those of the whole transport. An ``InMemoryTransport`` has one loop in any case.
+    public var loops = 1 {
+        didSet { loops = min(max(Self.loopCounts.lowerBound, loops), Self.loopCounts.upperBound) }
+    }
+
+    /// What ``loops`` may be: anything else becomes what is nearest.
+    package static let loopCounts = 1...256
+
+    /// How long a loop polls without blocking after the last thing that happened on it; nil, or zero, blocks at once.
+    ///
+    /// It trades a core for time: waking a thread that sleeps takes longer than a whole round trip between two that do not.
+    /// 50 microseconds are enough for a peer that answers at once. Between polls it gives the core to others (sched_yield),
+    /// and sends from other threads need not wake it. A node with nothing to do blocks as ever.
+    public var busyPoll: Duration?
+
     /// Where the transport logs; nowhere by default. The library never prints.
     public var logger = Logger(label: "parley") { _ in SwiftLogNoOpLogHandler() }
 

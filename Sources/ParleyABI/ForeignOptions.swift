@@ -50,6 +50,11 @@ extension TransportOptions {
         try set(\.limits.sendBufferBytes, foreign.send_buffer_bytes, "send_buffer_bytes")
         try set(\.limits.receiveBufferBytes, foreign.receive_buffer_bytes, "receive_buffer_bytes")
         try set(\.limits.readAheadBytes, foreign.read_ahead_bytes, "read_ahead_bytes")
+        try set(\.loops, foreign.loops, "loops")
+        guard foreign.busy_poll_us >= 0 else {
+            throw ParleyError(.invalidArgument, "busy_poll_us is \(foreign.busy_poll_us)")
+        }
+        busyPoll = .microseconds(Int64(foreign.busy_poll_us))
         try timeouts.set(foreign)
         keepAlive = try KeepAlive(foreign)
         guard foreign.log_level.rawValue <= PARLEY_LOG_CRITICAL.rawValue else {

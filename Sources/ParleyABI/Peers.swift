@@ -115,6 +115,24 @@ public func parley_peer_userdata(_ transport: OpaquePointer?, _ peer: parley_pee
 
 /// See parley.h.
 @c @implementation
+public func parley_peer_post(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ function: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int32 {
+    status {
+        let connection = try connection(transport, peer)
+        guard let function else { throw ParleyError(.invalidArgument, "NULL for a function") }
+        let call = Foreign((function, argument))
+        guard connection.loop.execute({ call.value.0(call.value.1) }) else {
+            throw ParleyError(.noSuchPeer, "peer \(peer) is gone")
+        }
+    }
+}
+
+/// See parley.h.
+@c @implementation
 public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, _ timeout_ms: Int32) -> Int32
 {
     status {

@@ -41,6 +41,8 @@ static void bad_values(void) {
     options = good, options.keepalive_idle_s = -2, refuses(options, "keep");
     options = good, options.keepalive_interval_s = -1, refuses(options, "keep");
     options = good, options.keepalive_count = -1, refuses(options, "keep");
+    options = good, options.loops = SIZE_MAX, refuses(options, "loops");
+    options = good, options.busy_poll_us = -1, refuses(options, "busy_poll_us");
     /* Nowhere to put the result. */
     options = good, options.userdata = &destroyed, options.destroy_userdata = destroy;
     CHECK_CODE(parley_create(&options, NULL), PARLEY_EINVAL);
@@ -67,6 +69,8 @@ static void extremes(void) {
     options.keepalive_idle_s = 32767;
     options.keepalive_interval_s = 32767;
     options.keepalive_count = 127;
+    options.loops = PTRDIFF_MAX;
+    options.busy_poll_us = INT_MAX;
     free_pair(connected(&options, &options));
 
     /* And at the least. */
@@ -94,8 +98,9 @@ static void extremes(void) {
 /* A program that was built against a header with fewer fields; what lies behind its struct is not read. */
 static void older_struct(void) {
     const size_t sizes[] = {sizeof(size_t), offsetof(parley_options, codec), offsetof(parley_options, userdata),
-                            offsetof(parley_options, inbox_capacity), offsetof(parley_options, keepalive_count)};
-    for (size_t index = 0; index < 5; index++) {
+                            offsetof(parley_options, inbox_capacity), offsetof(parley_options, keepalive_count),
+                            offsetof(parley_options, loops)};
+    for (size_t index = 0; index < sizeof sizes / sizeof *sizes; index++) {
         parley_options options;
         parley_transport *node = NULL;
         char address[64];

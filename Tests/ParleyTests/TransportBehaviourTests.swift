@@ -534,9 +534,7 @@ import Testing
     {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
-            let executor =
-                (server as? TCPTransport)?.executor ?? (server as? InMemoryTransport)?.executor
-            let echo = Task(executorPreference: executor) {
+            let echo = Task(executorPreference: server.eventLoop) {
                 for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
             }
             let client = nodes.make()

@@ -14,6 +14,8 @@ public struct Bench: Sendable {
     public let peers: Int
     /// Which of its ways in a candidate is to use.
     public let door: String
+    /// Whether that is one of the doors with several threads that count.
+    public let hasManyThreads: Bool
     /// The file to send, or the folder to receive into.
     public let path: String
     private let listensToAll: Bool
@@ -28,6 +30,7 @@ public struct Bench: Sendable {
         chunk = options.chunk
         peers = Int(options.peers)
         door = String(cString: options.door)
+        hasManyThreads = door.hasPrefix("loops")
         path = String(cString: options.path)
         hosts = Int(options.hosts)
         listensToAll = hosts > 1

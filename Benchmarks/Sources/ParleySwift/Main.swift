@@ -1,8 +1,18 @@
 import Bench
 import Parley
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 /// Parley from Swift. Its doors: `task` (for await in an ordinary task), `batches` (arrays of what has arrived, in an
-/// ordinary task) and `loop` (for await on the transport's own executor). For bulk streams the door is the wire form.
+/// ordinary task), `loop` (for await on the transport's own executor), `loop-spin` (the same, and it polls before it
+/// blocks), `loops` and `loops-batches` (a loop for each core, and a consumer on each). For bulk streams the door is the wire
+/// form.
 @main
 struct Main {
     static func main() async {
@@ -32,14 +42,35 @@ struct Main {
 extension Bench {
     /// The options of every role: the defaults, and frames.
     func options(_ wire: WireForm = .framed) -> TransportOptions {
-        TransportOptions(listenAddress: "\(listenHost):\(port)", decoder: wire)
+        var options = TransportOptions(listenAddress: "\(listenHost):\(port)", decoder: wire)
+        // As C on libuv does where it spins.
+        if door == "loop-spin" { options.busyPoll = .microseconds(50) }
+        if door.hasPrefix("loops") { options.loops = sysconf(Int32(_SC_NPROCESSORS_ONLN)) }
+        return options
+    }
+
+    /// Counts; from several threads where the door has several.
+    @inline(__always)
+    func add(_ messages: Int, bytes: Int) {
+        if hasManyThreads {
+            Bench.addShared(messages, bytes: bytes)
+        } else {
+            Bench.add(messages, bytes: bytes)
+        }
     }
 
     func dialAddress(_ n: Int = 0) -> String { "\(dialHost(n)):\(port)" }
 
     /// Runs `body` where the door says.
     func run(on transport: TCPTransport, _ body: @escaping @Sendable () async throws -> Void) async throws {
-        if door == "loop" {
+        if door.hasPrefix("loops") {
+            try await withThrowingTaskGroup { group in
+                for executor in transport.executors {
+                    group.addTask(executorPreference: executor, operation: body)
+                }
+                try await group.waitForAll()
+            }
+        } else if door.hasPrefix("loop") {
             try await Task(executorPreference: transport.executor, operation: body).value
         } else {
             try await body()

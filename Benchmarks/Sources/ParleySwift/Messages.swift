@@ -4,21 +4,23 @@ import Parley
 func serve(_ bench: Bench) async throws {
     let transport = TCPTransport(bench.options())
     try await transport.begin()
-    if bench.door == "batches" {
-        for await batch in transport.consume().batches {
-            var bytes = 0
-            for rpc in batch {
-                bytes &+= rpc.payload.count
-                if rpc.payload.first == Bench.Purpose.echo.rawValue {
-                    try? await rpc.peer.send(message: rpc.payload)
+    if bench.door.hasSuffix("batches") {
+        try await bench.run(on: transport) {
+            for await batch in transport.consume().batches {
+                var bytes = 0
+                for rpc in batch {
+                    bytes &+= rpc.payload.count
+                    if rpc.payload.first == Bench.Purpose.echo.rawValue {
+                        try? await rpc.peer.send(message: rpc.payload)
+                    }
                 }
+                bench.add(batch.count, bytes: bytes)
             }
-            Bench.add(batch.count, bytes: bytes)
         }
     } else {
         try await bench.run(on: transport) {
             for await rpc in transport.consume() {
-                Bench.add(1, bytes: rpc.payload.count)
+                bench.add(1, bytes: rpc.payload.count)
                 if rpc.payload.first == Bench.Purpose.echo.rawValue {
                     try? await rpc.peer.send(message: rpc.payload)
                 }

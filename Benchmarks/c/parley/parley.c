@@ -1,6 +1,7 @@
 /*
- * Parley from C. Its doors: `callback` (on_rpcs, on the loop's thread) and `consume` (parley_consume_batch, which blocks,
- * on the program's own thread). What it sends from a callback leaves with the turn; from a thread each send is a call.
+ * Parley from C. Its doors: `callback` (on_rpcs, on the loop's thread), `spin` (the same, and it polls before it blocks),
+ * `loops` (the same on a loop for each core) and `consume` (parley_consume_batch, which blocks, on the program's own
+ * thread). What it sends from a callback leaves with the turn; from a thread each send is a call.
  */
 #include "bench.h"
 #include "frames.h"
@@ -19,6 +20,7 @@ static parley_transport *transport;
 static parley_peer server;
 static uint8_t *message;
 static uint64_t begun;
+static bool has_many_loops;
 
 static void check(int64_t status, const char *what) {
     if (status < 0) {
@@ -36,6 +38,9 @@ static void make(void (*on_rpcs)(parley_transport *, const parley_rpc *, size_t,
     made.codec = PARLEY_CODEC_FRAMED;
     made.on_rpcs = on_rpcs;
     made.handshake = handshake;
+    /* As C on libuv does where it spins. */
+    if (strcmp(options->door, "spin") == 0) made.busy_poll_us = 50;
+    if (has_many_loops) made.loops = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
     check(parley_create(&made, &transport), "create");
     message = malloc(options->bytes + 1);
     memset(message, 'x', options->bytes);
@@ -70,7 +75,8 @@ static void serve_rpcs(parley_transport *at, const parley_rpc *rpcs, size_t coun
         /* One that does not take its answers loses them, and is not waited for. */
         if (wants_echo(&rpcs[i])) parley_send_message(at, rpcs[i].peer, rpcs[i].payload, rpcs[i].length, 0);
     }
-    bench_add(count, bytes);
+    if (has_many_loops) bench_add_shared(count, bytes);
+    else bench_add(count, bytes);
 }
 
 static void consume_for_ever(void) {
@@ -252,7 +258,8 @@ static void greet(void) {
 int main(int argc, char **argv) {
     options = bench_start(argc, argv);
     const char *role = options->role;
-    bool with_callback = strcmp(options->door, "callback") == 0;
+    has_many_loops = strcmp(options->door, "loops") == 0;
+    bool with_callback = strcmp(options->door, "consume") != 0;
     if (strcmp(role, "serve") == 0) serve(with_callback);
     else if (strcmp(role, "ping") == 0) ping(with_callback);
     else if (strcmp(role, "flood") == 0) flood(with_callback);

@@ -21,6 +21,9 @@
  *                one thread of its own, "its loop". Callbacks run there, one at a time, with no lock held, and must
  *                not block; the handshake and the log callback are the two exceptions, and say so. The loop's thread
  *                blocks SIGPIPE; the signal dispositions of the process are left alone.
+ *                With `loops` above 1 a transport has as many such threads, and each peer belongs to one of them from
+ *                beginning to end: "the loop" is then that peer's, callbacks about one peer come one at a time and in order,
+ *                those about different peers may come at the same time. What belongs to no peer is the first loop's.
  *   Blocking     Functions that may block take a timeout in milliseconds: PARLEY_FOREVER (-1) waits as long as it
  *                takes, 0 does not wait at all (PARLEY_EAGAIN). On a loop's thread, that is in a callback, none of them
  *                ever waits: where they would have to, they fail with PARLEY_EDEADLK (with a timeout of 0: as ever).
@@ -295,7 +298,7 @@ typedef struct parley_options {
     int heartbeat_max_missed;      /* questions without an answer before it is dropped; 0 is 3 */
 
     /* Who may connect at all: asked about a numeric address before anything else is spent on it. NULL lets everyone in. On
-     * the loop's thread; it must not call this library. */
+     * a loop's thread, with `loops` above 1 perhaps on two at once; it must not call this library. */
     bool (*gate)(const char *address, bool is_outbound, void *userdata);
 
     size_t max_peers;              /* connections in all; 0 is 4,096 */
@@ -309,16 +312,25 @@ typedef struct parley_options {
     size_t send_buffer_bytes;      /* unwritten bytes of all peers; 0 is 64 MiB */
     size_t receive_buffer_bytes;   /* unread bytes of all peers; 0 is 256 MiB */
     size_t read_ahead_bytes;       /* how far one stream is read ahead of its reader; 0 is 256 KiB */
+
+    /* How many loops, each with a thread, the peers are spread over: for many busy peers, one for each core; see "Threads"
+     * above. The limits are the whole transport's. At most 256; 0 is 1. */
+    size_t loops;
+
+    /* How long a loop polls without blocking after the last thing that has happened there, in microseconds. It trades a core
+     * for time: waking a thread that sleeps takes longer than a whole round trip between two that do not. 50 are enough for
+     * peers that answer at once; 0 blocks at once. */
+    int busy_poll_us;
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
     { sizeof(parley_options), NULL, PARLEY_CODEC_DEFAULT, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-      PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* ---- A transport's life ---------------------------------------------------------------------------------------- */
 
 /*
- * Makes a node that neither listens nor is connected. Its thread starts with the first listen or dial.
+ * Makes a node that neither listens nor is connected. A thread starts when there is something to do for it.
  *
  * options  NULL for the defaults.
  * Returns  PARLEY_OK; PARLEY_EINVAL, when an option is out of its range or out is NULL. Never blocks.
@@ -352,7 +364,7 @@ int parley_close(parley_transport *transport);
  */
 int parley_free(parley_transport *transport);
 
-/* Runs `function` on the loop's thread, behind what was posted before. Returns PARLEY_OK, and then it runs exactly once, or
+/* Runs `function` on the (first) loop's thread, behind what was posted before. Returns PARLEY_OK, and then it runs exactly once, or
  * PARLEY_ECLOSED or, where the thread cannot start, PARLEY_EMFILE. Never blocks. */
 int parley_post(parley_transport *transport, void (*function)(void *argument), void *argument);
 
@@ -393,6 +405,11 @@ int parley_peer_is_outbound(parley_transport *transport, parley_peer peer);
  * on_disconnect. parley_peer_userdata() returns NULL for a peer that is gone. Never block. */
 int parley_peer_set_userdata(parley_transport *transport, parley_peer peer, void *userdata);
 void *parley_peer_userdata(parley_transport *transport, parley_peer peer);
+
+/* Runs `function` on the thread of that peer's loop, between its callbacks and behind what was posted there before. Returns
+ * PARLEY_OK, and then it runs exactly once, or PARLEY_ENOPEER. Never blocks. */
+int parley_peer_post(
+    parley_transport *transport, parley_peer peer, void (*function)(void *argument), void *argument);
 
 /*
  * Begins to close a peer: what was sent is written out (for at most close_timeout_ms), then on_disconnect is called with

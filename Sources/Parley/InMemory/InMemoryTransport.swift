@@ -47,7 +47,7 @@ public final class InMemoryTransport: Transport {
                 network.unbind(port: port)
                 backlog.abandon()
             }
-            guard node.register(self, stop: stop) else {
+            guard node.register(self, on: node.loop, stop: stop) else {
                 network.unbind(port: port)
                 throw ParleyError(.closed, "the transport is closed")
             }
@@ -100,7 +100,7 @@ public final class InMemoryTransport: Transport {
         let ends = (InMemoryLink(on: node.loop), InMemoryLink(on: listener.node.loop))
         InMemoryLink.join(ends.0, ends.1)
         let dialing = InMemoryPeer(
-            node: node,
+            worker: node.workers[0],
             link: ends.0,
             isOutbound: true,
             localAddress: local,
@@ -129,14 +129,14 @@ public final class InMemoryTransport: Transport {
 /// One connection of an ``InMemoryTransport``.
 public final class InMemoryPeer: Connection, @unchecked Sendable {
     init(
-        node: Node,
+        worker: Worker,
         link: InMemoryLink,
         isOutbound: Bool,
         localAddress: SocketAddress,
         remoteAddress: SocketAddress
     ) {
         super.init(
-            node: node,
+            worker: worker,
             link: link,
             isOutbound: isOutbound,
             localAddress: localAddress,

@@ -7,8 +7,8 @@ public struct Gate: Sendable {
 
     /// A gate of your own.
     ///
-    /// - Parameter allows: gets the remote address, and whether this node dials it. It runs on the transport's thread:
-    ///   it must not block.
+    /// - Parameter allows: gets the remote address, and whether this node dials it. It runs on a thread of the
+    ///   transport (with several ``TransportOptions/loops`` perhaps on two at once): it must not block.
     public init(_ allows: @escaping @Sendable (SocketAddress, _ isOutbound: Bool) -> Bool) {
         self.allows = allows
     }

@@ -1,4 +1,4 @@
-// What all peers of a node together may have received and left unread. The loop's thread only.
+// What all peers of a node together may have received and left unread. The connection's loop's thread only.
 
 extension Connection {
     /// A peer that keeps no more than this is never the one to be dropped.
@@ -9,7 +9,7 @@ extension Connection {
         let grown = buffered &- bufferedBytes
         guard grown != 0, ending != .over, !watch.isDead else { return true }
         bufferedBytes = buffered
-        node.bufferedBytes &+= grown
+        worker.addBufferedBytes(grown)
         let limit = node.options.limits.receiveBufferBytes
         guard grown > 0, node.bufferedBytes > limit, buffered > Self.innocentBytes else { return true }
         fail(

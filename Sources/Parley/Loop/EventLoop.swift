@@ -17,7 +17,8 @@ import Synchronization
 ///
 /// One turn: callbacks of sockets and timers, then submissions, jobs of Swift tasks that prefer this executor, and
 /// last what asked for the end of the turn (peers with bytes to write), so that everything sent in one turn leaves
-/// in one write. The thread is started by the first submission and ends with ``stop()``.
+/// in one write. The thread is started by the first submission and ends with ``stop()``. Between turns it blocks, or
+/// polls for a while first: `EventLoop+BusyPolling`.
 package final class EventLoop: @unchecked Sendable {
     enum Submission {
         case work(() -> Void)
@@ -25,21 +26,25 @@ package final class EventLoop: @unchecked Sendable {
         case flush(any EndOfTurn)
     }
 
-    private struct Door {
+    struct Door {
         enum Phase { case idle, running, stopping, stopped }
         var phase = Phase.idle
         var submissions: [Submission] = []
         var stopped = WaitQueue()
         var endedCleanly: Bool?
+        /// The loop polls without blocking, and looks here in each turn: nobody has to wake it.
+        var isWatched = false
+        /// How often it was woken; for tests.
+        var wakes = 0
     }
 
-    private let door = Lock(Door())
+    let door = Lock(Door())
     /// `pthread_self()` of the loop's thread, zero while there is none.
     private let threadID = Atomic<UInt>(0)
 
     // The loop's thread only, from here on.
 
-    private let handles: Handles
+    let handles = LoopHandles()
     private var isStopping = false
     /// Nothing is taken in any more, also from the loop's own thread.
     private var isShut = false
@@ -49,6 +54,15 @@ package final class EventLoop: @unchecked Sendable {
     private var spareSubmissions: [Submission] = []
     private var spareEndOfTurn: [any EndOfTurn] = []
 
+    /// What ``EventLoop/pollsAgain()`` goes by.
+    let busyPollNanoseconds: UInt64
+    var hasHadEvent = false
+    var lastEvent: UInt64 = 0
+    /// See ``emptyPolls``; written by the loop's thread only.
+    let countedEmptyPolls = Atomic(0)
+    /// What ``Door/isWatched`` says.
+    var watchesDoor = false
+
     /// Where every socket of this loop reads to, one after the other: libuv asks for it right before the read and
     /// hands it back right after.
     private let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 64)
@@ -56,7 +70,13 @@ package final class EventLoop: @unchecked Sendable {
     /// Whether the loop's thread is done, and left no handle open; nil before. Tests assert it.
     package var hasEndedCleanly: Bool? { door.withLock { $0.endedCleanly } }
 
-    package init() { handles = Handles() }
+    /// - Parameter busyPoll: how long to poll without blocking after the last event; see ``TransportOptions/busyPoll``.
+    /// Whether there is a thread, or was, or never will be.
+    var hasStarted: Bool { door.withLock { $0.phase != .idle } }
+
+    package init(busyPoll: Duration? = nil) {
+        busyPollNanoseconds = busyPoll.map { $0.inNanoseconds } ?? 0
+    }
 
     deinit {
         handles.deallocate()
@@ -84,6 +104,7 @@ package final class EventLoop: @unchecked Sendable {
     static var nanosecondsAnywhere: UInt64 { uv_hrtime() }
 
     func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
+        hasHadEvent = true
         buffer.pointee = uv_buf_t(
             base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),
             len: readSlab.count
@@ -109,6 +130,11 @@ extension EventLoop {
     /// - Returns: false when the loop has stopped or cannot start; `work` is then dropped.
     @discardableResult
     package func execute(_ work: @escaping @Sendable () -> Void) -> Bool { submit(.work(work)) }
+
+    /// The same, unless there is no thread yet: then there is nothing to do there.
+    func executeIfStarted(_ work: @escaping @Sendable () -> Void) {
+        if hasStarted { execute(work) }
+    }
 
     /// Runs `work` on the loop's thread: at once when this is it.
     package func perform(_ work: @escaping @Sendable () -> Void) {
@@ -137,7 +163,10 @@ extension EventLoop {
             }
             guard door.phase == .running else { return false }
             door.submissions.append(submission)
-            if door.submissions.count == 1 { uv_async_send(handles.wakeup) }
+            if door.submissions.count == 1, !door.isWatched {
+                door.wakes &+= 1
+                uv_async_send(handles.wakeup)
+            }
             return true
         }
     }
@@ -216,7 +245,13 @@ extension EventLoop {
     }
 
     /// Another thread has submitted something.
-    fileprivate func wokenUp() {
+    func wokenUp() {
+        hasHadEvent = true
+        takeSubmissions()
+    }
+
+    /// Runs what other threads have submitted.
+    private func takeSubmissions() {
         var arrived = spareSubmissions
         door.withLock { swap(&$0.submissions, &arrived) }
         run(&arrived)
@@ -227,7 +262,8 @@ extension EventLoop {
     private static let longestEndOfTurn: UInt64 = 100_000
 
     /// The last thing before the loop looks for I/O again.
-    fileprivate func finishTurn() {
+    func finishTurn() {
+        if watchesDoor, door.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
         // A task that always has more to do must not keep sockets waiting: what is left after a while gets a turn
         // that does not block.
         var end: UInt64 = 0
@@ -245,7 +281,7 @@ extension EventLoop {
             ending.removeAll(keepingCapacity: true)
             spareEndOfTurn = ending
         }
-        handles.setSpinning(!local.isEmpty || !endOfTurn.isEmpty)
+        handles.setSpinning(!local.isEmpty || !endOfTurn.isEmpty || busyPollNanoseconds > 0 && pollsAgain())
         if isStopping { shutDoor() }
     }
 
@@ -267,7 +303,7 @@ extension EventLoop {
         var last: [Submission] = []
         swap(&local, &last)
         run(&last)
-        wokenUp()
+        takeSubmissions()
         handles.close()
     }
 }
@@ -305,57 +341,5 @@ extension EventLoop: TaskExecutor {
 
     private func runElsewhere(_ job: UnownedJob) {
         Task.detached { [executor = asUnownedTaskExecutor()] in job.runSynchronously(on: executor) }
-    }
-}
-
-// MARK: - The loop's own handles
-
-/// The libuv structures that a loop has in any case. libuv keeps pointers into them, so they live on the heap.
-private struct Handles {
-    let loop = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
-    let wakeup = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
-    /// Runs before each poll: the end of a turn.
-    let beforePoll = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
-    /// While active, the loop polls without blocking.
-    let spin = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
-
-    func open(owner: EventLoop) throws(ParleyError) {
-        let status = uv_loop_init(loop)
-        guard status == 0 else { throw ParleyError(libuv: status, "cannot create an event loop") }
-        let pointer = Unmanaged.passUnretained(owner).toOpaque()
-        let asyncStatus = uv_async_init(loop, wakeup) { handle in
-            Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).takeUnretainedValue().wokenUp()
-        }
-        guard asyncStatus == 0 else {
-            uv_loop_close(loop)
-            throw ParleyError(libuv: asyncStatus, "cannot create an event loop's wake-up")
-        }
-        wakeup.pointee.data = pointer
-        uv_prepare_init(loop, beforePoll)
-        beforePoll.pointee.data = pointer
-        uv_prepare_start(beforePoll) { handle in
-            Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).takeUnretainedValue().finishTurn()
-        }
-        uv_idle_init(loop, spin)
-    }
-
-    func setSpinning(_ isSpinning: Bool) {
-        if isSpinning { uv_idle_start(spin) { _ in } } else { uv_idle_stop(spin) }
-    }
-
-    /// Idempotent: a handle that is closing is left alone.
-    func close() {
-        for handle in [
-            clibuv_async_as_handle(wakeup), clibuv_prepare_as_handle(beforePoll), clibuv_idle_as_handle(spin),
-        ] where uv_is_closing(handle) == 0 {
-            uv_close(handle, nil)
-        }
-    }
-
-    func deallocate() {
-        loop.deallocate()
-        wakeup.deallocate()
-        beforePoll.deallocate()
-        spin.deallocate()
     }
 }

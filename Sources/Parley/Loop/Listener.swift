@@ -104,6 +104,7 @@ final class Listener: @unchecked Sendable {
     }
 
     private func acceptAll() {
+        loop.noteEvent()
         for _ in 0..<Self.acceptsPerTurn {
             guard let deliver else { return }
             switch permit() {

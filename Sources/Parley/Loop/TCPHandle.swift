@@ -115,6 +115,7 @@ extension TCPHandle {
     private func connected(_ status: Int32) {
         guard let completion = connectCompletion else { return }
         connectCompletion = nil
+        loop.noteEvent()
         completion(status == 0 ? nil : ParleyError(libuv: status, "connect"))
     }
 
@@ -269,6 +270,7 @@ extension TCPHandle {
     }
 
     private func didWrite(_ status: Int32) {
+        loop.noteEvent()
         writing = nil
         if uv_is_closing(handle) != 0 { return }
         var failure = status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing")

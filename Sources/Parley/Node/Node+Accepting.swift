@@ -1,5 +1,5 @@
-// What every connection that others make goes through before it costs anything. The loop's thread, but where it says
-// otherwise.
+// What every connection that others make goes through before it costs anything. The first loop's thread, but where it
+// says otherwise.
 
 extension Node {
     /// Whether the next connection may be taken out of the backlog.
@@ -67,7 +67,7 @@ extension Node {
         return false
     }
 
-    /// An admitted connection did not come to be.
+    /// An admitted connection did not come to be. Any thread.
     func withdraw(_ ip: IPAddress?) {
         let hasRoom = state.withLock { state in
             state.admission.leave(ip, wasGreeted: false)

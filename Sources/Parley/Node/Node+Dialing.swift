@@ -26,7 +26,7 @@ extension Node {
         if error.code == .tooManyOpenFiles { reportShortage(error, during: "dial") }
     }
 
-    /// Why a dial may not go to this address: the gate, or a ban. The loop's thread only.
+    /// Why a dial may not go to this address: the gate, or a ban. Any loop's thread.
     func refusal(dialing address: SocketAddress) -> ParleyError? {
         if let gate = options.gate, !gate.allows(address, true) {
             return ParleyError(.notAllowed, "the gate does not let this node dial \(address)")

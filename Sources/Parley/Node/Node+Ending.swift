@@ -1,9 +1,10 @@
 // How one connection ends, and how everything does.
 
 extension Node {
-    /// The connection's link is closed. The loop's thread only, once for each connection.
+    /// The connection's link is closed. Its loop's thread only, once for each connection.
     func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
         let number = connection.number
+        release(connection.worker)
         tellObserver(connection, reason)
         let wasGreeted = connection.outbound.withLock { $0.isGreeted }
         let traffic = connection.statistics.traffic
@@ -69,11 +70,16 @@ extension Node {
 extension Node {
     /// Remembers how to stop something that is not a connection yet, or never becomes one.
     ///
+    /// - Parameter stop: called on the thread of `loop`.
     /// - Returns: false when the node is closing, and nothing new may begin.
-    func register(_ object: AnyObject, stop: @escaping @Sendable () -> Void) -> Bool {
+    func register(
+        _ object: AnyObject,
+        on loop: EventLoop,
+        stop: @escaping @Sendable () -> Void
+    ) -> Bool {
         state.withLock { state in
             guard state.closing == nil else { return false }
-            state.stops[ObjectIdentifier(object)] = stop
+            state.stops[ObjectIdentifier(object)] = Stop(loop: loop, call: stop)
             return true
         }
     }
@@ -100,14 +106,16 @@ extension Node {
             defer { state.stops = [:] }
             return (state.stops.values, state.connections.elements.map(\.connection))
         }
-        loop.execute { for stop in stops { stop() } }
+        for stop in stops { stop.loop.execute(stop.call) }
         let reason = ParleyError(.closed, "the transport was closed")
         for connection in connections { connection.close(because: reason) }
-        // Behind the stops on the loop's thread: a connection they have just let in is adopted by now, and ended.
+        // Behind the stops on the loops' threads: a connection they have just let in is adopted by now, and ended.
         _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
         inbox?.finish()
-        loop.execute { [self] in stopLooking() }
-        await loop.stop()
+        for worker in workers {
+            worker.loop.executeIfStarted { worker.stopLooking() }
+            await worker.loop.stop()
+        }
         inbox = nil
         observer = nil
     }

@@ -1,9 +1,9 @@
 // From a link that is up to a greeted peer.
 
 extension Node {
-    /// Takes in a connection whose link is up, and greets it. The loop's thread only.
+    /// Takes in a connection whose link is up, and greets it. Its loop's thread only.
     func adopt(_ connection: Connection) {
-        loop.assertIsCurrent()
+        connection.loop.assertIsCurrent()
         let isOpen = state.withLock { state in
             if connection.isOutbound { state.admission.dialed() }
             guard state.closing == nil else { return false }
@@ -17,7 +17,7 @@ extension Node {
         connection.settleReading()
         // On the loop: its reads and sends need no way to another thread, and strangers cannot keep the threads busy that
         // the application's tasks share.
-        let greeting = Task(executorPreference: loop) { [self] in await greet(connection) }
+        let greeting = Task(executorPreference: connection.loop) { [self] in await greet(connection) }
         state.withLock { $0.connections[connection.number]?.greeting = greeting }
     }
 
@@ -31,7 +31,9 @@ extension Node {
                 greetingFailure: error
             )
         }
-        guard let onPeer = options.onPeer else { return loop.perform { [self] in announce(connection) } }
+        guard let onPeer = options.onPeer else {
+            return connection.loop.perform { [self] in announce(connection) }
+        }
         await withTaskExecutorPreference(globalConcurrentExecutor) { await present(connection, to: onPeer) }
     }
 
@@ -52,14 +54,14 @@ extension Node {
             connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
         }
         if isObserved {
-            loop.execute { [self] in announce(connection) }
+            connection.loop.execute { [self] in announce(connection) }
         } else {
             finishGreeting(connection)
         }
         tellIfGone(connection)
     }
 
-    /// Lets the observer refuse it, and opens it. The loop's thread, where there is an observer.
+    /// Lets the observer refuse it, and opens it. Its loop's thread, where there is an observer.
     private func announce(_ connection: Connection) {
         if isObserved, self.connection(connection.number) == nil { return }
         do {
@@ -86,6 +88,6 @@ extension Node {
         if hasRoom { acceptAgain() }
         guard isOpen else { return }
         log(.info, .peerConnected, connection)
-        loop.perform { connection.finishGreeting() }
+        connection.loop.perform { connection.finishGreeting() }
     }
 }

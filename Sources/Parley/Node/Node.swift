@@ -3,12 +3,15 @@
 /// A transport brings links (sockets, or pipes in memory) with ``adopt(_:)``; the node does the rest.
 package final class Node: @unchecked Sendable {
     package let options: TransportOptions
-    package let loop = EventLoop()
-    /// Nil once everything is closed, since it usually owns the transport. The loop's thread only.
+    /// A worker for each loop; the first one's also listens.
+    package private(set) var workers: [Worker] = []
+    /// How many connections each has.
+    let loads: Lock<[Int]>
+    /// Nil once everything is closed, since it usually owns the transport. The loops' threads only.
     var observer: (any LoopObserver)?
     let isObserved: Bool
     /// Nil once everything is closed: RPCs that nobody consumed lead back here through their peers. The transport
-    /// keeps it for its consumers. The loop's thread only.
+    /// keeps it for its consumers. The loops' threads only.
     var inbox: Inbox?
 
     let state: Lock<State>
@@ -16,18 +19,9 @@ package final class Node: @unchecked Sendable {
     let sendBudget: SendBudget
     let logThrottle = Lock(LogThrottle())
     let began = Moment.now
-    /// Emptied, lent to whoever decodes. The loop's thread only.
-    private var scratch = DecodedRuns()
-    /// When connections are to be looked at, and the timer for it. The loop's thread only.
-    var looks = LookQueue()
-    var lookTimer: LoopTimer?
-    var looksArmedFor = UInt64.max
-    var isLooking = false
-    /// What all connections have received and left unread. The loop's thread only.
-    var bufferedBytes = 0
-    /// The loop's thread only.
+    /// The first loop's thread only.
     var acceptBudget: AcceptBudget
-    /// Makes the listener look again. The loop's thread only.
+    /// Makes the listener look again. The first loop's thread only.
     var resumeAccepting: (() -> Void)?
 
     struct State {
@@ -37,8 +31,8 @@ package final class Node: @unchecked Sendable {
         var closing: Task<Void, Never>?
         var isEmpty = WaitQueue()
         var listening = Listening.no
-        /// How a listener or a dial is stopped; called on the loop's thread.
-        var stops: [ObjectIdentifier: @Sendable () -> Void] = [:]
+        /// How a listener or a dial is stopped.
+        var stops: [ObjectIdentifier: Stop] = [:]
         var admission: Admission
         /// The connection that stands for a node; see ``DuplicateRule``.
         var identities: [String: UInt64] = [:]
@@ -60,6 +54,12 @@ package final class Node: @unchecked Sendable {
         var greeting: Task<Void, Never>?
     }
 
+    struct Stop {
+        /// Where it is called.
+        let loop: EventLoop
+        let call: @Sendable () -> Void
+    }
+
     struct Gone {
         let connection: Connection
         let reason: ParleyError
@@ -77,7 +77,13 @@ package final class Node: @unchecked Sendable {
         case gone
     }
 
-    init(_ options: TransportOptions, inbox: Inbox, observer: (any LoopObserver)? = nil) {
+    /// - Parameter loops: how many event loops the connections are spread over.
+    init(
+        _ options: TransportOptions,
+        inbox: Inbox,
+        observer: (any LoopObserver)? = nil,
+        loops: Int = 1
+    ) {
         self.options = options
         self.inbox = inbox
         self.observer = observer
@@ -91,6 +97,8 @@ package final class Node: @unchecked Sendable {
         )
         sendBudget = SendBudget(bytes: limits.sendBufferBytes)
         acceptBudget = AcceptBudget(perSecond: limits.acceptsPerSecond)
+        loads = Lock(Array(repeating: 0, count: loops))
+        workers = (0..<loops).map { Worker(of: self, index: $0) }
     }
 
     /// The peers that are greeted and connected.
@@ -118,32 +126,32 @@ package final class Node: @unchecked Sendable {
         }
     }
 
-    /// How many RPCs one connection may deliver now; nil when nobody takes them any more. The loop's thread only.
+    /// How many RPCs one connection may deliver now; nil when nobody takes them any more. Its loop's thread only.
     ///
     /// - Parameter isCalled: whether the connection has waited for the inbox, and it is its turn.
     func space(isCalled: Bool) -> Int? {
-        takesRPCs ? .max : inbox?.share(isCalled: isCalled)
+        takesRPCs ? .max : inbox?.share(isCalled: isCalled, among: workers.count)
     }
 
-    /// Hands RPCs to whoever takes them; returns the space that is left. The loop's thread only.
-    func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Int {
-        guard let observer, takesRPCs else { return inbox?.offer(decoded, from: connection) ?? 0 }
+    /// Whether several threads fill the inbox.
+    var sharesInbox: Bool { workers.count > 1 && !takesRPCs }
+
+    /// Hands RPCs to whoever takes them; returns the space that is left. Its loop's thread only.
+    ///
+    /// - Parameter space: what ``space(isCalled:)`` has returned.
+    func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection, within space: Int) -> Int {
+        guard let observer, takesRPCs else {
+            let promised = sharesInbox ? space : 0
+            if !decoded.isEmpty { return inbox?.offer(decoded, from: connection, promised: promised) ?? 0 }
+            if promised > 0 { inbox?.giveBack(promised: promised) }
+            return space
+        }
+        guard !decoded.isEmpty else { return space }
         observer.didReceive(decoded.runs, from: connection)
         return .max
     }
 
     var takesRPCs: Bool { observer?.takesRPCs == true }
-
-    func takeScratch() -> DecodedRuns {
-        var taken = DecodedRuns()
-        swap(&taken, &scratch)
-        return taken
-    }
-
-    func returnScratch(_ decoded: consuming DecodedRuns) {
-        decoded.removeAll()
-        scratch = decoded
-    }
 }
 
 // MARK: - Addresses

@@ -117,7 +117,7 @@ extension Transport {
         _ = try SocketAddress(address)
         let reconnection = Reconnection(to: address, backoff: backoff)
         if let node = (self as? any NodeTransport)?.node,
-            !node.register(reconnection, stop: { reconnection.cancel() })
+            !node.register(reconnection, on: node.loop, stop: { reconnection.cancel() })
         {
             throw ParleyError(.closed, "the transport is closed")
         }

@@ -20,10 +20,20 @@ struct ListenCommand: InterruptibleCommand {
     @Flag(help: "Show peers, traffic and queues in a line that is renewed, on standard error.")
     var stats = false
 
+    @Option(help: ArgumentHelp("How many threads share the peers.", valueName: "count"))
+    var loops = 1
+
     @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        guard TransportOptions.loopCounts.contains(loops) else {
+            throw ValidationError("--loops takes 1 to \(TransportOptions.loopCounts.upperBound)")
+        }
+    }
 
     func work() async throws {
         var options = common.transportOptions(listenAddress: address)
+        options.loops = loops
         options.onPeer = { peer in Console.line("\(peer.remoteAddress) connected") }
         options.onDisconnect = { peer, reason in
             // A peer that this side closed is no news: the session is ending.

@@ -25,7 +25,7 @@ import Testing
             try await eventually { server.peers.filter(\.statistics.isReadingPaused).count == flooders + 1 }
 
             // The pause shows a moment before the peer is in the queue of those that wait: that turn shall be over.
-            await Task(executorPreference: server.eventLoop) {}.value
+            for loop in server.eventLoops { await Task(executorPreference: loop) {}.value }
 
             var before = 0
             while try await server.nextRPC().text != "quiet" { before += 1 }

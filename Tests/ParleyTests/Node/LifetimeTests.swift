@@ -15,6 +15,7 @@ import Testing
         return switch kind {
         case .tcp: TCPTransport(options)
         case .memory: InMemoryTransport(options, network: network)
+        case .loops: TCPTransport(options.spread(over: 3))
         }
     }
 

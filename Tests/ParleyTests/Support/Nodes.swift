@@ -6,6 +6,8 @@ import Testing
 /// The transports that have to behave alike.
 enum Kind: String, CaseIterable, CustomTestStringConvertible {
     case tcp, memory
+    /// TCP with several event loops, which poll before they block.
+    case loops
     var testDescription: String { rawValue }
 }
 
@@ -26,6 +28,7 @@ final class Nodes: Sendable {
             switch kind {
             case .tcp: TCPTransport(options)
             case .memory: InMemoryTransport(options, network: network)
+            case .loops: TCPTransport(options.spread(over: 3))
             }
         made.withLock { $0.append(transport) }
         return transport
@@ -41,20 +44,28 @@ final class Nodes: Sendable {
         let transports = made.withLock { $0 }
         for transport in transports { await transport.close() }
         for transport in transports {
-            #expect(transport.eventLoop.hasEndedCleanly == true, "a thread or a handle is left")
+            for loop in transport.eventLoops {
+                #expect(loop.hasEndedCleanly == true, "a thread or a handle is left")
+            }
             #expect(transport.peers.isEmpty)
         }
     }
 }
 
-extension Transport {
-    var eventLoop: EventLoop {
-        switch self {
-        case let transport as TCPTransport: transport.executor as! EventLoop
-        case let transport as InMemoryTransport: transport.executor as! EventLoop
-        default: fatalError("unknown transport")
-        }
+extension TransportOptions {
+    /// The same with several loops, which poll before they block.
+    func spread(over loops: Int) -> TransportOptions {
+        var options = self
+        options.loops = loops
+        options.busyPoll = .microseconds(50)
+        return options
     }
+}
+
+extension Transport {
+    var eventLoop: EventLoop { eventLoops[0] }
+
+    var eventLoops: [EventLoop] { (self as! any NodeTransport).node.workers.map(\.loop) }
 
     /// The next RPC; fails the test when there is none.
     func nextRPC() async throws -> RPC {

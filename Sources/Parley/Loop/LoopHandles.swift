@@ -1,0 +1,51 @@
+import CLibUV
+
+/// The libuv structures that a loop has in any case. libuv keeps pointers into them, so they live on the heap.
+struct LoopHandles {
+    let loop = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
+    let wakeup = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
+    /// Runs before each poll: the end of a turn.
+    let beforePoll = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
+    /// While active, the loop polls without blocking.
+    let spin = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
+
+    func open(owner: EventLoop) throws(ParleyError) {
+        let status = uv_loop_init(loop)
+        guard status == 0 else { throw ParleyError(libuv: status, "cannot create an event loop") }
+        let pointer = Unmanaged.passUnretained(owner).toOpaque()
+        let asyncStatus = uv_async_init(loop, wakeup) { handle in
+            Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).takeUnretainedValue().wokenUp()
+        }
+        guard asyncStatus == 0 else {
+            uv_loop_close(loop)
+            throw ParleyError(libuv: asyncStatus, "cannot create an event loop's wake-up")
+        }
+        wakeup.pointee.data = pointer
+        uv_prepare_init(loop, beforePoll)
+        beforePoll.pointee.data = pointer
+        uv_prepare_start(beforePoll) { handle in
+            Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).takeUnretainedValue().finishTurn()
+        }
+        uv_idle_init(loop, spin)
+    }
+
+    func setSpinning(_ isSpinning: Bool) {
+        if isSpinning { uv_idle_start(spin) { _ in } } else { uv_idle_stop(spin) }
+    }
+
+    /// Idempotent: a handle that is closing is left alone.
+    func close() {
+        for handle in [
+            clibuv_async_as_handle(wakeup), clibuv_prepare_as_handle(beforePoll), clibuv_idle_as_handle(spin),
+        ] where uv_is_closing(handle) == 0 {
+            uv_close(handle, nil)
+        }
+    }
+
+    func deallocate() {
+        loop.deallocate()
+        wakeup.deallocate()
+        beforePoll.deallocate()
+        spin.deallocate()
+    }
+}

@@ -1,0 +1,147 @@
+import Testing
+
+@testable import Parley
+
+/// A loop that polls for a while before it blocks.
+@Suite(.timeLimit(.minutes(2))) struct BusyPollTests {
+    /// Long enough that no test sees its end.
+    private static let forEver = Duration.seconds(3_600)
+
+    private func greeted(
+        _ nodes: Nodes,
+        _ busyPoll: Duration?,
+        _ change: (inout TransportOptions) -> Void = { _ in }
+    ) async throws -> (server: any Transport, client: any Transport, peer: any Peer) {
+        let server = try await nodes.listening {
+            $0.busyPoll = busyPoll
+            change(&$0)
+        }
+        let client = nodes.make { $0.busyPoll = busyPoll }
+        return (server, client, try await client.dial(server.address))
+    }
+
+    @Test(arguments: Kind.allCases) func `messages go both ways while both ends poll`(kind: Kind) async throws
+    {
+        try await withNodes(kind) { nodes in
+            let (server, client, peer) = try await greeted(nodes, Self.forEver)
+            for number in 0..<1_000 {
+                try await peer.send(message: "\(number)")
+                let rpc = try await server.nextRPC()
+                #expect(rpc.text == "\(number)")
+                try await rpc.peer.send(message: rpc.payload)
+                #expect(try await client.nextRPC().text == "\(number)")
+            }
+        }
+    }
+
+    @Test func `a loop polls after an event, and blocks again when the time is over`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let (server, _, peer) = try await greeted(nodes, .milliseconds(200))
+            for _ in 0..<3 {
+                try await peer.send(message: "hello")
+                _ = try await server.nextRPC()
+                try await eventually { server.eventLoop.isBusyPolling }
+                try await eventually { !server.eventLoop.isBusyPolling }
+            }
+        }
+    }
+
+    @Test func `it goes on as long as the option says`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let (server, _, _) = try await greeted(nodes, Self.forEver)
+            try await eventually { server.eventLoop.isBusyPolling }
+            let polls = server.eventLoop.emptyPolls
+            try await eventually { server.eventLoop.emptyPolls > polls + 10_000 }
+            #expect(server.eventLoop.isBusyPolling)
+        }
+    }
+
+    @Test(arguments: [nil, Duration.zero]) func `without the option it never polls`(busyPoll: Duration?)
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let (server, client, peer) = try await greeted(nodes, busyPoll)
+            for _ in 0..<100 {
+                try await peer.send(message: "hello")
+                _ = try await server.nextRPC()
+                #expect(!server.eventLoop.isBusyPolling && !client.eventLoop.isBusyPolling)
+            }
+            #expect(server.eventLoop.emptyPolls == 0)
+        }
+    }
+
+    @Test func `while it polls nobody has to wake it, and afterwards somebody does`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let (server, _, _) = try await greeted(nodes, Self.forEver)
+            let loop = server.eventLoop
+            try await eventually { loop.isBusyPolling }
+            let wakes = loop.wakes
+            // Each is run before the next is submitted.
+            for _ in 0..<100 { _ = await loop.countHandles() }
+            #expect(loop.wakes == wakes)
+        }
+        try await withNodes(.tcp) { nodes in
+            let (server, _, _) = try await greeted(nodes, .milliseconds(1))
+            let loop = server.eventLoop
+            for _ in 0..<10 {
+                try await eventually { !loop.isBusyPolling }
+                let wakes = loop.wakes
+                _ = await loop.countHandles()
+                #expect(loop.wakes == wakes + 1)
+            }
+        }
+    }
+
+    @Test func `submissions that come while it is about to block are not lost`() async throws {
+        let loop = EventLoop(busyPoll: .nanoseconds(1))
+        for _ in 0..<20_000 { #expect(await loop.countHandles() > 0) }
+        await loop.stop()
+        #expect(loop.hasEndedCleanly == true)
+    }
+
+    @Test func `timers fire while it polls`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let (server, _, _) = try await greeted(nodes, Self.forEver) {
+                $0.timeouts.idle = .milliseconds(50)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            #expect(try await ends.next().code == .idle)
+            #expect(server.eventLoop.isBusyPolling)
+        }
+    }
+
+    @Test func `timers are no events: it blocks while only they fire`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let (server, _, _) = try await greeted(nodes, .milliseconds(100))
+            let loop = server.eventLoop
+            try await eventually { !loop.isBusyPolling }
+            let fired = Events<Void>()
+            let polls = loop.emptyPolls
+            loop.execute {
+                loop.hasHadEvent = false; Self.fire(on: loop, 5, fired)
+            }
+            _ = try await fired.next()
+            #expect(loop.emptyPolls == polls)
+        }
+    }
+
+    /// Lets a timer fire so many times, one millisecond apart.
+    private static func fire(on loop: EventLoop, _ times: Int, _ fired: Events<Void>) {
+        let timer = LoopTimer(on: loop)
+        timer.start(after: .milliseconds(1)) {
+            timer.close()
+            if times == 1 { fired.add(()) } else { fire(on: loop, times - 1, fired) }
+        }
+    }
+
+    @Test func `jobs on its thread run while it polls`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let (server, _, _) = try await greeted(nodes, Self.forEver)
+            try await eventually { server.eventLoop.isBusyPolling }
+            for _ in 0..<100 {
+                #expect(await Task(executorPreference: server.eventLoop) { server.eventLoop.isCurrent }.value)
+            }
+        }
+    }
+}

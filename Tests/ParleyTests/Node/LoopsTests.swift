@@ -1,0 +1,217 @@
+import Testing
+
+@testable import Parley
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// What holds for a node with several event loops, beside everything that holds for every node: those tests run with
+/// several loops too.
+@Suite(.timeLimit(.minutes(2))) struct LoopsTests {
+    private func counts(_ transport: any Transport) -> [Int] {
+        var counts = Array(repeating: 0, count: transport.eventLoops.count)
+        for case let peer as Connection in transport.peers { counts[peer.worker.index] += 1 }
+        return counts
+    }
+
+    @Test func `peers that come are spread evenly, and those who leave make room`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.loops = 4 }
+            let client = nodes.make()
+            for _ in 0..<12 { try await client.dial(server.address) }
+            try await eventually { server.peers.count == 12 }
+            #expect(counts(server) == [3, 3, 3, 3])
+
+            let leaving = server.peers.filter { ($0 as? Connection)?.worker.index == 2 }
+            for peer in leaving { await peer.close() }
+            try await eventually { counts(server) == [3, 3, 0, 3] }
+            for _ in 0..<3 { try await client.dial(server.address) }
+            try await eventually { server.peers.count == 12 }
+            #expect(counts(server) == [3, 3, 3, 3])
+        }
+    }
+
+    @Test func `peers that are dialed are spread evenly, and dials that fail take nobody's place`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make { $0.loops = 4 }
+            let nobody = try await nodes.listening()
+            await nobody.close()
+            for _ in 0..<8 {
+                #expect(try await error { try await client.dial(nobody.address) }.code == .connectionRefused)
+                try await client.dial(server.address)
+            }
+            #expect(counts(client) == [2, 2, 2, 2])
+        }
+    }
+
+    @Test func `dials without a task are spread as well`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            let client = try #require(nodes.make { $0.loops = 3 } as? TCPTransport)
+            let dialed = Events<Result<Connection, any Error>>()
+            for _ in 0..<6 { _ = try client.dial(server.address) { dialed.add($0) } }
+            for _ in 0..<6 { _ = try await dialed.next().get() }
+            #expect(counts(client) == [2, 2, 2])
+        }
+    }
+
+    @Test func `a loop has no thread before it has a peer, and none after close`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.loops = 3 }
+            for _ in 0..<2 { try await nodes.make().dial(server.address) }
+            try await eventually { server.peers.count == 2 }
+            #expect(server.eventLoops.map(\.hasStarted) == [true, true, false])
+            await server.close()
+            #expect(server.eventLoops.map(\.hasEndedCleanly) == [true, true, true])
+        }
+    }
+
+    @Test func `each message of each peer comes once and in order, and the inbox never holds too many`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let capacity = 16
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.loops = 4
+                $0.inboxCapacity = capacity
+            }
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.loops = 2
+            }
+            let (peers, count) = (8, 2_000)
+            let senders = (0..<peers).map { _ in
+                Task {
+                    let peer = try await client.dial(server.address)
+                    for number in 0..<count { try await peer.send(message: "\(number)") }
+                }
+            }
+            var next: [String: Int] = [:]
+            for _ in 0..<peers * count {
+                let rpc = try await server.nextRPC()
+                try #require(rpc.text == "\(next[rpc.from, default: 0])")
+                next[rpc.from, default: 0] += 1
+                try #require(server.statistics.inboxRPCs <= capacity)
+            }
+            #expect(next.count == peers && next.values.allSatisfy { $0 == count })
+            for sender in senders { try await sender.value }
+        }
+    }
+
+    @Test func `several threads together get no more of the inbox than there is`() {
+        let inbox = Inbox(capacity: 10)
+        let shares = (0..<4).map { _ in inbox.share(isCalled: false, among: 2) }
+        #expect(shares.allSatisfy { $0 > 0 } && shares.reduce(0, +) <= 10)
+        while inbox.share(isCalled: false, among: 2) > 0 {}
+        inbox.giveBack(promised: 10)
+        #expect(inbox.share(isCalled: false, among: 2) == 5)
+    }
+
+    /// Notes on which thread it hears of what.
+    private final class Listening: LoopObserver {
+        let takesRPCs = true
+        let threads = Lock<[UInt64: Set<UInt>]>([:])
+        let gone = Events<UInt64>()
+
+        private func note(_ peer: Connection) {
+            threads.withLock { _ = $0[peer.number, default: []].insert(UInt(pthread_self())) }
+        }
+
+        func peerDidConnect(_ peer: Connection) { note(peer) }
+        func didReceive(_ runs: [MessageRun], from peer: Connection) { note(peer) }
+        func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection) { note(peer) }
+        func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError) {
+            note(peer)
+            gone.add(peer.number)
+        }
+    }
+
+    @Test func `what concerns one peer is told on one thread, and peers have different ones`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let observer = Listening()
+            var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+            options.loops = 3
+            // With a greeting, which ends on another thread.
+            options.handshake = { _ in await Task.yield() }
+            let server = TCPTransport(options, observer: observer)
+            try await server.listenAndAccept()
+            let client = nodes.make { $0.decoder = .framed }
+            let peers = 6
+            for _ in 0..<peers {
+                let peer = try await client.dial(server.address)
+                for _ in 0..<100 { try await peer.send(message: "hello") }
+                await peer.close()
+                _ = try await observer.gone.next()
+                try await client.dial(server.address)
+            }
+            try await eventually { server.peers.count == peers }
+            await server.close()
+            let threads = observer.threads.withLock { $0 }
+            #expect(threads.count == 2 * peers)
+            #expect(threads.values.allSatisfy { $0.count == 1 })
+            #expect(Set(threads.values).count == 3)
+        }
+    }
+
+    @Test func `a peer's executor is its own loop, where nobody may block`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.loops = 3 }
+            for _ in 0..<3 { try await nodes.make().dial(server.address) }
+            try await eventually { server.peers.count == 3 }
+            var loops: Set<ObjectIdentifier> = []
+            for case let peer as Connection in server.peers {
+                let isThere = await Task(executorPreference: peer.executor) { peer.loop.isCurrent }.value
+                #expect(isThere)
+                loops.insert(ObjectIdentifier(peer.loop))
+                let refusal = await Task(executorPreference: peer.executor) { () -> ParleyError? in
+                    do throws(ParleyError) { _ = try peer.read(upTo: 1, .until(nil)) } catch { return error }
+                    return nil
+                }.value
+                #expect(refusal?.code == .wouldDeadlock)
+            }
+            #expect(loops.count == 3)
+            let executors = try #require(server as? TCPTransport).executors.map {
+                ObjectIdentifier($0 as AnyObject)
+            }
+            #expect(Set(executors) == loops)
+        }
+    }
+
+    @Test func `maxPeers counts the peers of all loops`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.loops = 4
+                $0.limits.maxPeers = 3
+            }
+            let client = nodes.make { $0.onPeer = { try await $0.send(message: "here") } }
+            var peers: [any Peer] = []
+            for _ in 0..<4 { peers.append(try await client.dial(server.address)) }
+            try await eventually { server.statistics.acceptPause == .maxPeers }
+            for _ in 0..<3 { #expect(try await server.nextRPC().text == "here") }
+            #expect(server.peers.count == 3)
+            await peers[0].close()
+            #expect(try await server.nextRPC().text == "here")
+        }
+    }
+
+    @Test func `close ends connections that are on their way to another loop`() async throws {
+        for _ in 0..<20 {
+            try await withNodes(.tcp) { nodes in
+                let server = try await nodes.listening { $0.loops = 3 }
+                let client = nodes.make { $0.loops = 2 }
+                let dials = (0..<12).map { _ in Task { try await client.dial(server.address) } }
+                _ = try? await dials[0].value
+                async let closed: Void = client.close()
+                await server.close()
+                await closed
+                for dial in dials { _ = await dial.result }
+                #expect(server.statistics.ungreeted == 0 && client.statistics.dialing == 0)
+            }
+        }
+    }
+}
