@@ -140,9 +140,10 @@ package final class Node: @unchecked Sendable {
         return taken
     }
 
-    func returnScratch(_ decoded: consuming DecodedRuns) {
+    /// Takes it back, and leaves nothing: while there is a second reference to them, arrays cannot keep their space.
+    func returnScratch(_ decoded: inout DecodedRuns) {
         decoded.removeAll()
-        scratch = decoded
+        swap(&decoded, &scratch)
     }
 }
 
