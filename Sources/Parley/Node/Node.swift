@@ -100,7 +100,10 @@ package final class Node: @unchecked Sendable {
 
     /// The connection under `number`, from the handshake until its end was told.
     package func connection(_ number: UInt64) -> Connection? {
-        state.withLock { $0.connections.look(number, \.connection) }
+        // Most often it is the one that is answered.
+        let delivering = EventLoop.current?.delivering
+        if let delivering, delivering.number == number, delivering.node === self { return delivering }
+        return state.withLock { $0.connections.look(number, \.connection) }
     }
 
     /// Whether the handshake with that connection is still of use.
@@ -128,7 +131,7 @@ package final class Node: @unchecked Sendable {
     /// Hands RPCs to whoever takes them; returns the space that is left. The loop's thread only.
     func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Int {
         guard let observer, takesRPCs else { return inbox?.offer(decoded, from: connection) ?? 0 }
-        observer.didReceive(decoded.runs, from: connection)
+        connection.delivering { observer.didReceive(decoded.runs, from: connection) }
         return .max
     }
 
