@@ -94,7 +94,21 @@ import Testing
 
     @Test func `submissions that come while it is about to block are not lost`() async throws {
         let loop = EventLoop(busyPoll: .nanoseconds(1))
-        for _ in 0..<20_000 { #expect(await loop.countHandles() > 0) }
+        let (threads, each) = (2, 50_000)
+        let run = Lock(0)
+        await withTaskGroup(of: Void.self) { group in
+            for thread in 0..<threads {
+                group.addTask {
+                    for number in 0..<each {
+                        loop.execute { run.withLock { $0 += 1 } }
+                        // At ever other distances from the end of its turn.
+                        for _ in 0..<(number &* (thread + 7)) % 50 { _ = EventLoop.nanosecondsAnywhere }
+                    }
+                }
+            }
+        }
+        // One that nobody woke it for keeps all that come later waiting.
+        try await eventually { run.withLock { $0 } == threads * each }
         await loop.stop()
         #expect(loop.hasEndedCleanly == true)
     }
