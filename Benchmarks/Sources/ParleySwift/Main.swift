@@ -66,7 +66,7 @@ extension Bench {
         if door.hasPrefix("loops") {
             try await withThrowingTaskGroup { group in
                 for executor in transport.executors {
-                    group.addTask(executorPreference: executor, operation: body)
+                    group.addTask(executorPreference: executor) { try await body() }
                 }
                 try await group.waitForAll()
             }
