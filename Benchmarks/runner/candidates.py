@@ -83,7 +83,7 @@ CANDIDATES = [
         "serve": "batches", "ping": "batches", "serve-many": "batches", "flood": "task",
     }),
     Candidate("parley-loop", "Parley, task on the loop", "parley", _SWIFT, {
-        "serve": "loop", "ping": "loop", "serve-many": "loop", "flood": "loop",
+        "serve": "loop", "ping": "loop", "serve-many": "loop", "flood": "loop", "greet-serve": "loop", "greet": "loop",
     }),
     Candidate("parley-loop-spin", "Parley, task on the loop, spinning", "parley", _SWIFT, {
         "serve": "loop-spin", "ping": "loop-spin",

@@ -34,7 +34,7 @@ _STREAMS = (
 )
 _CONNECTORS = (
     "c-raw", "c-uv", "go-reference", "go-inline", "nio-handler", "nio-async", "zeromq", "nng", "parley-c-callback",
-    "parley-task",
+    "parley-loop", "parley-task",
 )
 _LOOPS = ("parley-loops", "parley-loops-batches", "parley-c-loops")
 _MANY = ("c-raw", "c-uv", "go-reference") + _FRAMED_PEERS + _DOORS

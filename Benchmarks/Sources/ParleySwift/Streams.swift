@@ -83,18 +83,23 @@ func greet(_ bench: Bench) async throws {
     }
     let transport = TCPTransport(options)
     Bench.ready()
-    try await withThrowingTaskGroup(of: Void.self) { group in
-        for chain in 0..<bench.peers {
-            group.addTask {
-                var n = chain
-                while true {
-                    let peer = try await transport.dial(bench.dialAddress(n))
-                    await peer.close()
-                    Bench.addShared(1, bytes: greeting.count)
-                    n += bench.peers
-                }
+    try await bench.run(on: transport) {
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for chain in 0..<bench.peers {
+                group.addTask { try await greetInTurn(chain, bench, transport) }
             }
+            try await group.waitForAll()
         }
-        try await group.waitForAll()
+    }
+}
+
+/// Connects, greets and closes, again and again.
+private func greetInTurn(_ chain: Int, _ bench: Bench, _ transport: TCPTransport) async throws {
+    var n = chain
+    while true {
+        let peer = try await transport.dial(bench.dialAddress(n))
+        await peer.close()
+        Bench.addShared(1, bytes: greeting.count)
+        n += bench.peers
     }
 }
