@@ -5,19 +5,45 @@
 /// ``TransportOptions/onDisconnect`` is one too. Errors thrown by your own handshake or `onPeer`
 /// pass through ``Transport/dial(_:)`` unchanged.
 public struct ParleyError: Error, Sendable, Hashable {
+    // In an object of its own: errors are rare, and places where one may come to be are many, several in every connection.
+    private let content: Content
+
+    private final class Content: Sendable {
+        let code: Code
+        let message: String
+        let systemCode: Int32?
+
+        init(_ code: Code, _ message: String, _ systemCode: Int32?) {
+            self.code = code
+            self.message = message
+            self.systemCode = systemCode
+        }
+    }
+
     /// What kind of failure this is; the same values reach C programs.
-    public let code: Code
+    public var code: Code { content.code }
     /// One sentence without a full stop: what failed, and where.
-    public let message: String
+    public var message: String { content.message }
     /// libuv's (negative) error code, when the failure came from the system.
     /// See <https://docs.libuv.org/en/v1.x/errors.html>.
-    public let systemCode: Int32?
+    public var systemCode: Int32? { content.systemCode }
 
     /// Makes an error; transports and decoders of your own use this too.
     public init(_ code: Code, _ message: String, systemCode: Int32? = nil) {
-        self.code = code
-        self.message = message
-        self.systemCode = systemCode
+        content = Content(code, message, systemCode)
+    }
+
+    /// Whether code, message and system code are the same.
+    public static func == (one: Self, other: Self) -> Bool {
+        one.content === other.content
+            || one.code == other.code && one.message == other.message && one.systemCode == other.systemCode
+    }
+
+    /// Hashes code, message and system code.
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(code)
+        hasher.combine(message)
+        hasher.combine(systemCode)
     }
 }
 
