@@ -5,7 +5,7 @@ package enum Patience: Sendable {
     /// It may not wait at all.
     case none
     /// Until then; nil is for ever.
-    case until(ContinuousClock.Instant?)
+    case until(Moment?)
 }
 
 extension Connection {
@@ -83,8 +83,7 @@ extension Connection {
     }
 
     /// The deadline of a wait, if there may be one.
-    private func waiting(_ patience: Patience, _ what: String) throws(ParleyError) -> ContinuousClock.Instant?
-    {
+    private func waiting(_ patience: Patience, _ what: String) throws(ParleyError) -> Moment? {
         guard case .until(let deadline) = patience else {
             throw ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
         }

@@ -15,6 +15,7 @@ extension Connection: LinkOwner {
     /// - Returns: how many bytes that were.
     private func deliverInPlace(_ bytes: Span<UInt8>) -> Int {
         var decoded = worker.takeScratch()
+        defer { worker.returnScratch(&decoded) }
         do throws(ParleyError) {
             let used = try inbound.withLock { inbound throws(ParleyError) in
                 guard inbound.closed == nil else { return 0 }
@@ -23,7 +24,6 @@ extension Connection: LinkOwner {
                 return used
             }
             if used > 0 { node.observer?.didReceive(bytes, decoded.found, from: self) }
-            worker.returnScratch(decoded)
             return used
         } catch {
             fail(error)
@@ -31,12 +31,21 @@ extension Connection: LinkOwner {
         }
     }
 
-    func linkWillRead() -> PeerState.LargeFrame? {
-        guard isLargeFrameAwaited, let frame = inbound.withLock({ $0.state.takeLargeFrame() }) else {
-            return nil
+    func linkDidRead(_ block: [UInt8]) {
+        guard ending == .no || ending == .draining else { return }
+        hasReceived.store(true, ordering: .relaxed)
+        receive(bytes: block.count) { $0.receive(block[...]) }
+    }
+
+    func linkWillRead() -> ReadTarget {
+        switch upcoming {
+        case .anything: return .shared
+        case .stream: return .block(room: inbound.withLock { $0.state.readAheadRoom })
+        case .largeFrame:
+            guard let frame = inbound.withLock({ $0.state.takeLargeFrame() }) else { return .shared }
+            lentFrameBytes = frame.bytes.count
+            return .frame(frame)
         }
-        lentFrameBytes = frame.bytes.count
-        return frame
     }
 
     func linkDidRead(into frame: consuming PeerState.LargeFrame) {
@@ -87,12 +96,12 @@ extension Connection: LinkOwner {
             // Whoever reads raw looks again: there may be bytes, a stream, or the end.
             let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
             let readers = canRead ? inbound.readers.wakeAll() : WaitQueue.Woken()
-            isLargeFrameAwaited = inbound.state.awaitsLargeFrame
+            upcoming = inbound.state.upcoming
             return (readers, inbound.state.finalReason, isStream)
         }
         let spaceLeft = node.deliver(decoded, from: self, within: space)
         let isFilling = spaceLeft == 0 && !decoded.isEmpty
-        worker.returnScratch(decoded)
+        worker.returnScratch(&decoded)
         readers.resume()
         if isStream { watchStream() }
         if hasHeartbeats { handleHeartbeats() }

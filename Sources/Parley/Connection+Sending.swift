@@ -162,20 +162,30 @@ extension Connection: EndOfTurn {
     /// Writes what was accepted. The loop's thread only.
     func flush() {
         loop.assertIsCurrent()
+        guard writingBytes == 0, let link else { return }
+        let loop = loop
+        var buffer = WireBuffer()
+        loop.exchangeSpare(&buffer)
+        defer {
+            buffer.removeAll()
+            loop.exchangeSpare(&buffer)
+        }
         var written = 0
         for _ in 0..<Self.writesPerTurn {
-            guard writingBytes == 0, let link else { return }
-            guard let next = nextOutgoing(afterWriting: written) else {
+            let next = takeNext(afterWriting: written, into: &buffer)
+            if case .nothing = next {
                 if ending == .flushing { linger() }
                 return
             }
-            written = next.count
-            do {
-                let isWritten =
-                    switch next {
-                    case .bytes(let buffer): try link.write(buffer)
-                    case .file(let range): try link.write(range)
-                    }
+            do throws(ParleyError) {
+                let isWritten: Bool
+                if case .file(let range) = next {
+                    written = range.count
+                    isWritten = try link.write(range)
+                } else {
+                    written = buffer.count
+                    isWritten = try link.write(buffer)
+                }
                 noteWrite(written)
                 guard isWritten else {
                     writingBytes = written
@@ -184,10 +194,18 @@ extension Connection: EndOfTurn {
             } catch {
                 return writeFailed(error)
             }
-            if case .bytes(let buffer) = consume next { recycle(buffer) }
+            buffer.removeAll()
         }
         accountFor(written)
         loop.atEndOfTurn(self)
+    }
+
+    /// What is to be written next.
+    private enum Next {
+        case nothing
+        /// What the buffer holds now.
+        case bytes
+        case file(FileRange)
     }
 
     func linkDidWrite(_ failure: ParleyError?) {
@@ -197,46 +215,38 @@ extension Connection: EndOfTurn {
         flush()
     }
 
-    /// Takes what is to be written next; nil when there is nothing. A filled buffer leaves an empty one behind.
-    private func nextOutgoing(afterWriting written: Int) -> Outgoing? {
-        var spare = spareBuffer
-        spareBuffer = WireBuffer()
-        let (next, settled) = outbound.withLock { outbound -> (Outgoing?, Outbound.Settled) in
+    /// Takes what is to be written next. A filled buffer changes places with the empty one that is passed in.
+    @inline(__always)
+    private func takeNext(afterWriting written: Int, into buffer: inout WireBuffer) -> Next {
+        let (next, settled) = outbound.withLock { outbound -> (Next, Outbound.Settled?) in
             let settled = outbound.settle(written, lowWater: node.options.sendLowWaterBytes)
-            if !outbound.queue.isEmpty { return (outbound.queue.removeFirst(), settled) }
+            if !outbound.queue.isEmpty {
+                switch outbound.queue.removeFirst() {
+                case .file(let range): return (.file(range), settled)
+                case .bytes(let bytes):
+                    buffer = bytes
+                    return (.bytes, settled)
+                }
+            }
             guard !outbound.buffer.isEmpty else {
                 outbound.isFlushRequested = false
-                return (nil, settled)
+                return (.nothing, settled)
             }
-            swap(&outbound.buffer, &spare)
-            return (.bytes(spare), settled)
+            swap(&outbound.buffer, &buffer)
+            return (.bytes, settled)
         }
-        resume(settled)
-        if case .bytes = next {} else { spareBuffer = spare }
+        if let settled { resume(settled) }
         return next
     }
 
-    private func recycle(_ buffer: consuming WireBuffer) {
-        buffer.removeAll()
-        spareBuffer = buffer
-    }
-
     private func accountFor(_ written: Int) {
-        resume(outbound.withLock { $0.settle(written, lowWater: node.options.sendLowWaterBytes) })
+        let settled = outbound.withLock { $0.settle(written, lowWater: node.options.sendLowWaterBytes) }
+        if let settled { resume(settled) }
     }
 
     private func resume(_ settled: Outbound.Settled) {
         settled.woken.resume()
         node.sendBudget.giveBack(settled.uncoveredBytes)
-    }
-}
-
-extension Connection.Outgoing {
-    var count: Int {
-        switch self {
-        case .bytes(let buffer): buffer.count
-        case .file(let range): range.count
-        }
     }
 }
 
@@ -278,12 +288,19 @@ extension Connection.Outbound {
         var uncoveredBytes = 0
     }
 
-    fileprivate mutating func settle(_ written: Int, lowWater: Int) -> Settled {
+    /// - Returns: nil when nothing follows, as nearly always.
+    @inline(__always)
+    fileprivate mutating func settle(_ written: Int, lowWater: Int) -> Settled? {
         unwrittenBytes &-= written
         counters.bytes &+= UInt64(written)
-        // Also when nobody waits yet: a sender may be between its look at the buffer and its wait.
-        guard unwrittenBytes <= lowWater else { return Settled() }
+        guard unwrittenBytes <= lowWater else { return nil }
         crowdedSince = nil
-        return Settled(woken: senders.wakeAll(), uncoveredBytes: uncover())
+        let uncoveredBytes = uncover()
+        guard !senders.isEmpty || uncoveredBytes > 0 else {
+            // A sender may be between its look at the buffer and its wait.
+            senders.noteWakeUp()
+            return nil
+        }
+        return Settled(woken: senders.wakeAll(), uncoveredBytes: uncoveredBytes)
     }
 }

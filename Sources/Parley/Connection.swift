@@ -37,8 +37,6 @@ public class Connection: @unchecked Sendable {
     var link: (any Link)?
     /// Bytes that the link has taken and not written yet.
     var writingBytes = 0
-    /// An empty buffer that changes places with the filled one.
-    var spareBuffer = WireBuffer()
     /// The inbox will call when it has room; until then nothing is read.
     var isWaitingForInbox = false
     /// What the timers look back on.
@@ -47,8 +45,8 @@ public class Connection: @unchecked Sendable {
     var bufferedBytes = 0
     /// How much of a large frame was there when it was lent to the link.
     var lentFrameBytes = 0
-    /// A large frame is on its way: the link may read straight into it.
-    var isLargeFrameAwaited = false
+    /// Where what comes next is read to.
+    var upcoming = PeerState.Upcoming.anything
     var ending = Ending.no
     /// When an orderly end gives up.
     var closeDeadline = Moment.now

@@ -34,12 +34,24 @@ protocol Link: AnyObject {
     func close(abortively: Bool)
 }
 
+/// Where the next bytes of a link are best read to.
+enum ReadTarget {
+    /// Where everybody's are: they are lent, and gone with the next read.
+    case shared
+    /// A block that can be handed on without a copy, since there may be many; there is room for so many.
+    case block(room: Int)
+    /// A large frame, which wants so many.
+    case frame(PeerState.LargeFrame)
+}
+
 /// What a link tells its connection, on the loop's thread.
 protocol LinkOwner: AnyObject {
-    /// Bytes are about to be read: a large frame to read them straight into, if there is one.
-    func linkWillRead() -> PeerState.LargeFrame?
+    /// Bytes are about to be read: where to, for links that have the choice.
+    func linkWillRead() -> ReadTarget
     /// The frame that was lent, with what was read into it.
     func linkDidRead(into frame: consuming PeerState.LargeFrame)
+    /// A block of bytes has arrived, to keep.
+    func linkDidRead(_ block: [UInt8])
     /// Bytes have arrived; they are lent for the call.
     func linkDidRead(_ bytes: Span<UInt8>)
     /// Nothing more will arrive: `endOfStream` for an orderly end, or what went wrong.

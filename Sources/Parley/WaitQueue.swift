@@ -45,6 +45,9 @@ struct WaitQueue {
 
     var isEmpty: Bool { first == nil }
 
+    /// As ``wakeAll()``, when it is known that nobody waits.
+    mutating func noteWakeUp() { epoch &+= 1 }
+
     mutating func wakeAll() -> Woken {
         epoch &+= 1
         guard first != nil else { return Woken() }
@@ -110,7 +113,7 @@ extension Lock {
     /// - Returns: false when `deadline` passed first; nil is never.
     func block(
         in queue: WritableKeyPath<State, WaitQueue>,
-        until deadline: ContinuousClock.Instant?,
+        until deadline: Moment?,
         unless isReady: (inout State) -> Bool
     ) -> Bool {
         let ticket = nextTicket.add(1, ordering: .relaxed).oldValue

@@ -129,7 +129,7 @@ final class Outcome<Success: Sendable>: Sendable {
     }
 
     /// Blocks; false when `deadline` passes first.
-    func wait(until deadline: ContinuousClock.Instant? = nil) -> Bool { parker.wait(until: deadline) }
+    func wait(until deadline: Moment? = nil) -> Bool { parker.wait(until: deadline) }
 
     /// What ``wait(until:)`` waited for.
     func get() throws -> Success { try result.withLock { $0! }.get() }

@@ -48,15 +48,10 @@ package final class EventLoop: @unchecked Sendable {
     private var isStopping = false
     /// Nothing is taken in any more, also from the loop's own thread.
     private var isShut = false
-    private var local: [Submission] = []
-    private var endOfTurn: [any EndOfTurn] = []
-    /// Emptied arrays whose space the next ones use.
-    private var spareSubmissions: [Submission] = []
-    private var spareEndOfTurn: [any EndOfTurn] = []
+    let turn: UnsafeMutablePointer<LoopTurn>
 
     /// What ``EventLoop/pollsAgain()`` goes by.
     let busyPollNanoseconds: UInt64
-    var hasHadEvent = false
     var lastEvent: UInt64 = 0
     /// See ``emptyPolls``; written by the loop's thread only.
     let countedEmptyPolls = Atomic(0)
@@ -65,20 +60,25 @@ package final class EventLoop: @unchecked Sendable {
 
     /// Where every socket of this loop reads to, one after the other: libuv asks for it right before the read and
     /// hands it back right after.
-    private let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 64)
+    private let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: readSlabBytes, alignment: 64)
+    static let readSlabBytes = 64 * 1024
 
     /// Whether the loop's thread is done, and left no handle open; nil before. Tests assert it.
     package var hasEndedCleanly: Bool? { door.withLock { $0.endedCleanly } }
 
-    /// - Parameter busyPoll: how long to poll without blocking after the last event; see ``TransportOptions/busyPoll``.
     /// Whether there is a thread, or was, or never will be.
     var hasStarted: Bool { door.withLock { $0.phase != .idle } }
 
+    /// - Parameter busyPoll: how long to poll without blocking after the last event; see ``TransportOptions/busyPoll``.
     package init(busyPoll: Duration? = nil) {
         busyPollNanoseconds = busyPoll.map { $0.inNanoseconds } ?? 0
+        turn = .allocate(capacity: 1)
+        turn.initialize(to: LoopTurn())
     }
 
     deinit {
+        turn.deinitialize(count: 1)
+        turn.deallocate()
         handles.deallocate()
         readSlab.deallocate()
     }
@@ -104,12 +104,15 @@ package final class EventLoop: @unchecked Sendable {
     static var nanosecondsAnywhere: UInt64 { uv_hrtime() }
 
     func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
-        hasHadEvent = true
+        noteEvent()
         buffer.pointee = uv_buf_t(
             base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),
             len: readSlab.count
         )
     }
+
+    /// Takes the spare buffer for an empty one, or gives it back. The loop's thread only.
+    func exchangeSpare(_ buffer: inout WireBuffer) { swap(&buffer, &turn.pointee.spareBuffer) }
 
     /// The `uv_loop_t`, for those who make handles on it.
     var uv: UnsafeMutablePointer<uv_loop_t> { handles.loop }
@@ -145,7 +148,7 @@ extension EventLoop {
     @discardableResult
     func atEndOfTurn(_ object: any EndOfTurn) -> Bool {
         if isCurrent {
-            endOfTurn.append(object)
+            turn.pointee.ending.append(object)
             return true
         }
         return submit(.flush(object))
@@ -154,7 +157,7 @@ extension EventLoop {
     func submit(_ submission: Submission) -> Bool {
         if isCurrent {
             guard !isShut else { return false }
-            local.append(submission)
+            turn.pointee.local.append(submission)
             return true
         }
         return door.withLock { door in
@@ -231,8 +234,8 @@ extension EventLoop {
             defer { door.submissions = [] }
             return (door.submissions, door.stopped.wakeAll())
         }
-        for case .job(let job) in local + left { runElsewhere(job) }
-        local = []
+        for case .job(let job) in turn.pointee.local + left { runElsewhere(job) }
+        turn.pointee.local = []
         waiters.resume()
     }
 
@@ -246,16 +249,17 @@ extension EventLoop {
 
     /// Another thread has submitted something.
     func wokenUp() {
-        hasHadEvent = true
+        noteEvent()
         takeSubmissions()
     }
 
     /// Runs what other threads have submitted.
     private func takeSubmissions() {
-        var arrived = spareSubmissions
+        var arrived: [Submission] = []
+        swap(&arrived, &turn.pointee.spareSubmissions)
         door.withLock { swap(&$0.submissions, &arrived) }
         run(&arrived)
-        spareSubmissions = arrived
+        swap(&arrived, &turn.pointee.spareSubmissions)
     }
 
     /// How long jobs and flushes may go on before sockets are looked at again, in nanoseconds.
@@ -266,23 +270,32 @@ extension EventLoop {
         if watchesDoor, door.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
         // A task that always has more to do must not keep sockets waiting: what is left after a while gets a turn
         // that does not block.
-        var end: UInt64 = 0
-        while !(local.isEmpty && endOfTurn.isEmpty), end == 0 || uv_hrtime() < end {
-            if end == 0 { end = uv_hrtime() &+ Self.longestEndOfTurn }
-            if !local.isEmpty {
-                var jobs = spareSubmissions
-                swap(&local, &jobs)
-                run(&jobs)
-                spareSubmissions = jobs
-            }
-            var ending = spareEndOfTurn
-            swap(&endOfTurn, &ending)
-            for object in ending { object.turnEnds() }
-            ending.removeAll(keepingCapacity: true)
-            spareEndOfTurn = ending
+        if !turn.pointee.isDone { goRound() }
+        if !turn.pointee.isDone {
+            // Most turns come without a look at the clock.
+            let end = uv_hrtime() &+ Self.longestEndOfTurn
+            repeat { goRound() } while !turn.pointee.isDone && uv_hrtime() < end
         }
-        handles.setSpinning(!local.isEmpty || !endOfTurn.isEmpty || busyPollNanoseconds > 0 && pollsAgain())
+        handles.setSpinning(!turn.pointee.isDone || busyPollNanoseconds > 0 && pollsAgain())
         if isStopping { shutDoor() }
+    }
+
+    /// Runs the jobs there are, and then what asked for the end of the turn.
+    private func goRound() {
+        if !turn.pointee.local.isEmpty {
+            var jobs: [Submission] = []
+            swap(&jobs, &turn.pointee.spareSubmissions)
+            swap(&jobs, &turn.pointee.local)
+            run(&jobs)
+            swap(&jobs, &turn.pointee.spareSubmissions)
+        }
+        guard !turn.pointee.ending.isEmpty else { return }
+        var ending: [any EndOfTurn] = []
+        swap(&ending, &turn.pointee.spareEnding)
+        swap(&ending, &turn.pointee.ending)
+        for object in ending { object.turnEnds() }
+        ending.removeAll(keepingCapacity: true)
+        swap(&ending, &turn.pointee.spareEnding)
     }
 
     private func run(_ submissions: inout [Submission]) {
@@ -290,7 +303,7 @@ extension EventLoop {
             switch submission {
             case .work(let work): work()
             case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
-            case .flush(let object): endOfTurn.append(object)
+            case .flush(let object): turn.pointee.ending.append(object)
             }
         }
         submissions.removeAll(keepingCapacity: true)
@@ -301,7 +314,7 @@ extension EventLoop {
         door.withLock { $0.phase = .stopping }
         isShut = true
         var last: [Submission] = []
-        swap(&local, &last)
+        swap(&turn.pointee.local, &last)
         run(&last)
         takeSubmissions()
         handles.close()

@@ -19,8 +19,6 @@ final class TCPHandle {
     /// Kept alive by the open socket; let go in the close callback.
     private var owner: (any LinkOwner)?
     private var isReading = false
-    /// What was read past libuv, between its two callbacks.
-    private var directRead: DirectRead?
     private var connectCompletion: ((ParleyError?) -> Void)?
     /// What a `uv_write` is sending; libuv has pointers into it.
     private var writing: WireBuffer?
@@ -151,16 +149,21 @@ extension TCPHandle: Link {
         if status != 0 { owner?.linkDidEnd(ParleyError(libuv: status, "cannot read")) }
     }
 
-    /// libuv is about to read. A large frame gets what there is before it does, without the way through the slab.
+    /// libuv is about to read. A large frame or a stream gets what there is before it does, without the way through the
+    /// slab; with nothing to read into libuv leaves it at that (`UV_ENOBUFS`), until the socket is readable again.
     private func prepareRead(_ buffer: UnsafeMutablePointer<uv_buf_t>) {
-        directRead = owner?.linkWillRead().map { DirectRead(frame: $0) }
-        if let descriptor { directRead?.read(from: descriptor) }
-        loop.lendReadSlab(to: buffer)
+        if let owner, readDirectly(to: owner.linkWillRead()) {
+            loop.noteEvent()
+            buffer.pointee = uv_buf_t(base: nil, len: 0)
+        } else {
+            loop.lendReadSlab(to: buffer)
+        }
     }
 
     private func didRead(_ count: Int, _ base: UnsafeMutablePointer<CChar>?) {
-        let failure = directRead?.failure
+        let failure = loop.turn.pointee.directRead?.failure
         deliverDirectRead()
+        if count == UV_ENOBUFS.rawValue { return }
         if count > 0, let base {
             base.withMemoryRebound(to: UInt8.self, capacity: count) { base in
                 owner?.linkDidRead(UnsafeBufferPointer(start: base, count: count).span)
@@ -199,30 +202,41 @@ extension TCPHandle: Link {
         return code == 0 ? nil : uv_translate_sys_error(code)
     }
 
-    /// Gives a large frame back. In a function of its own: a copy that lives on here would make the next append to
-    /// the frame copy all of it.
-    private func deliverDirectRead() {
-        guard let direct = directRead.take() else { return }
-        owner?.linkDidRead(into: direct.frame)
+    /// Reads past libuv, where the owner has a better place for it than the slab.
+    ///
+    /// - Returns: whether anything was read.
+    private func readDirectly(to target: ReadTarget) -> Bool {
+        var received = 0
+        switch consume target {
+        case .shared: return false
+        case .block(let room):
+            let limit = max(room, EventLoop.readSlabBytes)
+            if let descriptor { received = loop.turn.pointee.spareBlock.read(from: descriptor, atMost: limit) }
+            loop.turn.pointee.directRead = DirectRead(place: .block)
+        case .frame(var frame):
+            if let descriptor { received = frame.bytes.append(from: descriptor, atMost: frame.missing) }
+            loop.turn.pointee.directRead = DirectRead(place: .frame(frame))
+        }
+        if received < 0, ![EAGAIN, EWOULDBLOCK, EINTR].contains(Int32(-received)) {
+            loop.turn.pointee.directRead?.failure = uv_translate_sys_error(Int32(-received))
+        }
+        return received > 0
     }
 
-    /// A large frame, and what became of reading into it.
-    private struct DirectRead {
-        var frame: PeerState.LargeFrame
-        /// libuv's code; the socket tells a failure only once.
-        var failure: Int32?
-
-        mutating func read(from descriptor: Int32) {
-            let missing = frame.missing
-            var received = 0
-            frame.bytes.append(addingCapacity: missing) { (free: inout OutputSpan<UInt8>) in
-                free.withUnsafeMutableBufferPointer { buffer, count in
-                    received = recv(descriptor, buffer.baseAddress, missing, 0)
-                    count = max(0, received)
-                }
-            }
-            if received < 0, errno != EAGAIN, errno != EWOULDBLOCK, errno != EINTR {
-                failure = uv_translate_sys_error(errno)
+    /// Hands on what was read. In a function of its own: a copy that lives on here would make the next append to a frame
+    /// copy all of it.
+    private func deliverDirectRead() {
+        guard let place = loop.turn.pointee.directRead.take()?.place else { return }
+        switch consume place {
+        case .frame(let frame): owner?.linkDidRead(into: frame)
+        case .block:
+            var block = ReadBlock()
+            swap(&block, &loop.turn.pointee.spareBlock)
+            if block.isWorthKeeping {
+                owner?.linkDidRead(block.bytes)
+            } else {
+                if !block.isEmpty { owner?.linkDidRead(block.bytes.span) }
+                swap(&block, &loop.turn.pointee.spareBlock)
             }
         }
     }
@@ -235,9 +249,6 @@ extension TCPHandle {
         loop.assertIsCurrent()
         assert(writing == nil, "a write is under way")
         guard !buffer.isEmpty else { return true }
-        // Stored before anything points into it: the pointers below stay valid while `writing` holds the slices,
-        // since nothing else can mutate them and native array storage does not move.
-        writing = buffer
         var status: Int32 = 0
         buffer.withBuffers { buffers in
             let written = uv_try_write(stream, buffers.baseAddress, UInt32(buffers.count))
@@ -246,10 +257,10 @@ extension TCPHandle {
                 return
             }
             let rest = buffers.dropBytes(Int(max(0, written)))
-            guard !rest.isEmpty else {
-                writing = nil
-                return
-            }
+            guard !rest.isEmpty else { return }
+            // libuv keeps pointers into it: they stay valid while `writing` holds the slices, since nothing else can
+            // mutate them and native array storage does not move.
+            writing = buffer
             status = queue(rest)
         }
         guard status == 0 else {

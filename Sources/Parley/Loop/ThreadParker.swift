@@ -29,7 +29,7 @@ package final class ThreadParker: @unchecked Sendable {
     }
 
     /// Waits for ``tell()``; false when `deadline` passes first. Nil is never.
-    package func wait(until deadline: ContinuousClock.Instant?) -> Bool {
+    package func wait(until deadline: Moment?) -> Bool {
         uv_mutex_lock(mutex)
         defer { uv_mutex_unlock(mutex) }
         while !isTold {
@@ -37,7 +37,7 @@ package final class ThreadParker: @unchecked Sendable {
                 uv_cond_wait(condition, mutex)
                 continue
             }
-            let left = ContinuousClock.now.duration(to: deadline)
+            let left = Moment.now.duration(to: deadline)
             guard left > .zero else { return false }
             _ = uv_cond_timedwait(condition, mutex, left.wholeNanoseconds)
         }

@@ -34,9 +34,10 @@ package final class Worker: @unchecked Sendable {
         return taken
     }
 
-    func returnScratch(_ decoded: consuming DecodedRuns) {
+    /// Takes it back, and leaves nothing: while there is a second reference to them, arrays cannot keep their space.
+    func returnScratch(_ decoded: inout DecodedRuns) {
         decoded.removeAll()
-        scratch = decoded
+        swap(&decoded, &scratch)
     }
 
     /// What its connections have received and left unread. Any thread.

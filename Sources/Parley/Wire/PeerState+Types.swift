@@ -10,6 +10,15 @@ extension PeerState {
         static let frameOverheadBytes = 64 * 1024
     }
 
+    /// What the bytes that come next belong to, as far as that is known.
+    enum Upcoming: Sendable {
+        case anything
+        /// Its reader takes them as they come.
+        case stream
+        /// One is on its way, and has a buffer to read into.
+        case largeFrame
+    }
+
     /// Pings and pongs that were found and not dealt with yet. Only the last of each matters.
     struct Heartbeats: Sendable {
         var ping: UInt64?

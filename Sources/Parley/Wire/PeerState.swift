@@ -109,6 +109,9 @@ struct PeerState: Sendable {
         }
     }
 
+    /// How much more of a stream may be taken from the socket.
+    var readAheadRoom: Int { max(0, bounds.readAheadBytes - queue.footprint - decoded.count) }
+
     /// Whether input waits to be decoded: the last ``decode(limit:deliver:)`` stopped at its limit.
     var hasUndecodedMessages: Bool {
         (phase == .messages || phase == .discarding) && (!queue.isEmpty || isLargeFrameWhole)
@@ -121,6 +124,11 @@ struct PeerState: Sendable {
 
     /// Whether a large frame is on its way.
     var awaitsLargeFrame: Bool { largeFrame != nil && !isLargeFrameWhole }
+
+    var upcoming: Upcoming {
+        if awaitsLargeFrame { return .largeFrame }
+        return phase == .stream ? .stream : .anything
+    }
 
     private var isLargeFrameWhole: Bool { largeFrame.map { $0.missing <= 0 } ?? false }
 
