@@ -23,12 +23,23 @@ extension Connection: LinkOwner {
                 inbound.count(bytes: used, messages: decoded.found.count, at: loop.milliseconds)
                 return used
             }
-            if used > 0 { node.observer?.didReceive(bytes, decoded.found, from: self) }
+            if used > 0, let observer = node.observer {
+                delivering { observer.didReceive(bytes, decoded.found, from: self) }
+            }
             return used
         } catch {
             fail(error)
             return bytes.count
         }
+    }
+
+    /// Lets an observer take what this connection brought; see ``EventLoop/delivering``.
+    @inline(__always)
+    func delivering(_ body: () -> Void) {
+        let loop = loop
+        loop.turn.pointee.delivering = Unmanaged.passUnretained(self)
+        body()
+        loop.turn.pointee.delivering = nil
     }
 
     func linkDidRead(_ block: [UInt8]) {

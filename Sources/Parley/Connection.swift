@@ -19,7 +19,11 @@ public class Connection: @unchecked Sendable {
 
     /// What it is known by in its node: unique there for ever, and never zero once the node has taken it in. Set
     /// before anybody else knows the connection.
-    package internal(set) var number: UInt64 = 0
+    package internal(set) var number: UInt64 {
+        get { storedNumber.load(ordering: .relaxed) }
+        set { storedNumber.store(newValue, ordering: .relaxed) }
+    }
+    private let storedNumber = Atomic<UInt64>(0)
 
     package let node: Node
     /// Whose thread its link and its timers belong to.

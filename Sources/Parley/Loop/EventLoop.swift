@@ -89,6 +89,14 @@ package final class EventLoop: @unchecked Sendable {
     /// Whether the caller is on the thread of some event loop: one that must never block.
     package static var isCurrentThreadALoop: Bool { pthread_getspecific(loopThreadKey) != nil }
 
+    /// The loop whose thread the caller is on.
+    static var current: EventLoop? {
+        pthread_getspecific(loopThreadKey).map { Unmanaged.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    /// The connection whose messages are being delivered to an observer. The loop's thread only.
+    var delivering: Connection? { turn.pointee.delivering?.takeUnretainedValue() }
+
     /// Traps when called elsewhere: everything that libuv owns is this thread's alone.
     @inline(__always)
     func assertIsCurrent() { assert(isCurrent, "called off the event loop's thread") }

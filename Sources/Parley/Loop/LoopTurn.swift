@@ -9,6 +9,8 @@ struct LoopTurn {
     var ending: [any EndOfTurn] = []
     /// Something has happened since ``EventLoop/pollsAgain()`` last looked.
     var hasHadEvent = false
+    /// Whoever delivers, while it does.
+    var delivering: Unmanaged<Connection>?
     /// What is read past libuv, between its two callbacks.
     var directRead: DirectRead?
 

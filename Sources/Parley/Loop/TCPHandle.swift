@@ -149,8 +149,8 @@ extension TCPHandle: Link {
         if status != 0 { owner?.linkDidEnd(ParleyError(libuv: status, "cannot read")) }
     }
 
-    /// libuv is about to read. A large frame or a stream gets what there is before it does, without the way through the
-    /// slab; with nothing to read into libuv leaves it at that (`UV_ENOBUFS`), until the socket is readable again.
+    /// libuv is about to read. A large frame or a stream gets what there is before it does, without the way through
+    /// the slab; with nothing to read into libuv leaves it at that (`UV_ENOBUFS`), until the socket is readable again.
     private func prepareRead(_ buffer: UnsafeMutablePointer<uv_buf_t>) {
         if let owner, readDirectly(to: owner.linkWillRead()) {
             loop.noteEvent()
@@ -211,7 +211,9 @@ extension TCPHandle: Link {
         case .shared: return false
         case .block(let room):
             let limit = max(room, EventLoop.readSlabBytes)
-            if let descriptor { received = loop.turn.pointee.spareBlock.read(from: descriptor, atMost: limit) }
+            if let descriptor {
+                received = loop.turn.pointee.spareBlock.read(from: descriptor, atMost: limit)
+            }
             loop.turn.pointee.directRead = DirectRead(place: .block)
         case .frame(var frame):
             if let descriptor { received = frame.bytes.append(from: descriptor, atMost: frame.missing) }
@@ -223,8 +225,8 @@ extension TCPHandle: Link {
         return received > 0
     }
 
-    /// Hands on what was read. In a function of its own: a copy that lives on here would make the next append to a frame
-    /// copy all of it.
+    /// Hands on what was read. In a function of its own: a copy that lives on here would make the next append to a
+    /// frame copy all of it.
     private func deliverDirectRead() {
         guard let place = loop.turn.pointee.directRead.take()?.place else { return }
         switch consume place {
@@ -249,25 +251,21 @@ extension TCPHandle {
         loop.assertIsCurrent()
         assert(writing == nil, "a write is under way")
         guard !buffer.isEmpty else { return true }
-        var status: Int32 = 0
-        buffer.withBuffers { buffers in
-            let written = uv_try_write(stream, buffers.baseAddress, UInt32(buffers.count))
-            guard written >= 0 || written == UV_EAGAIN.rawValue else {
-                status = written
-                return
-            }
-            let rest = buffers.dropBytes(Int(max(0, written)))
-            guard !rest.isEmpty else { return }
-            // libuv keeps pointers into it: they stay valid while `writing` holds the slices, since nothing else can
-            // mutate them and native array storage does not move.
-            writing = buffer
-            status = queue(rest)
+        var written: Int32 = 0
+        buffer.withBuffers { written = uv_try_write(stream, $0.baseAddress, UInt32($0.count)) }
+        if Int(written) == buffer.count { return true }
+        // Stored before libuv keeps pointers into it: they stay valid while `writing` holds the slices, since nothing
+        // else can mutate them and native array storage does not move.
+        writing = buffer
+        var status = written
+        if written >= 0 || written == UV_EAGAIN.rawValue {
+            buffer.withBuffers { status = queue($0.dropBytes(Int(max(0, written)))) }
         }
         guard status == 0 else {
             writing = nil
             throw ParleyError(libuv: status, "the connection failed while writing")
         }
-        return writing == nil
+        return false
     }
 
     private func queue(_ buffers: UnsafeMutableBufferPointer<uv_buf_t>.SubSequence) -> Int32 {

@@ -108,7 +108,10 @@ package final class Node: @unchecked Sendable {
 
     /// The connection under `number`, from the handshake until its end was told.
     package func connection(_ number: UInt64) -> Connection? {
-        state.withLock { $0.connections.look(number, \.connection) }
+        // Most often it is the one that is answered.
+        let delivering = EventLoop.current?.delivering
+        if let delivering, delivering.number == number, delivering.node === self { return delivering }
+        return state.withLock { $0.connections.look(number, \.connection) }
     }
 
     /// Whether the handshake with that connection is still of use.
@@ -147,7 +150,7 @@ package final class Node: @unchecked Sendable {
             return space
         }
         guard !decoded.isEmpty else { return space }
-        observer.didReceive(decoded.runs, from: connection)
+        connection.delivering { observer.didReceive(decoded.runs, from: connection) }
         return .max
     }
 

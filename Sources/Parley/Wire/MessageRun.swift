@@ -88,8 +88,8 @@ struct DecodedRuns: Sendable {
     }
 
     mutating func removeAll() {
-        found.removeAll(keepingCapacity: found.capacity <= 16_384)
-        runs.removeAll(keepingCapacity: runs.capacity <= 4_096)
+        if !found.isEmpty { found.removeAll(keepingCapacity: found.capacity <= 16_384) }
+        if !runs.isEmpty { runs.removeAll(keepingCapacity: runs.capacity <= 4_096) }
         count = 0
     }
 }

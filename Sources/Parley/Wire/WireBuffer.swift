@@ -66,7 +66,8 @@ public struct WireBuffer: Sendable {
 
     /// Empties the buffer; a small gathering space is kept for the next message.
     mutating func removeAll() {
-        segments.removeAll()
+        guard count > 0 else { return }
+        if !segments.isEmpty { segments.removeAll() }
         if tail.capacity <= Self.keptCapacityBytes {
             tail.removeAll(keepingCapacity: true)
         } else {
