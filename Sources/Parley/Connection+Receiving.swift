@@ -88,7 +88,7 @@ extension Connection: LinkOwner {
         var decoded = worker.takeScratch()
         var failure: ParleyError?
         var hasHeartbeats = false
-        let (readers, finalReason, isStream) = inbound.withLock { inbound in
+        let (readers, finalReason, isStream, isSettled) = inbound.withLock { inbound in
             input(&inbound.state)
             if inbound.closed != nil { inbound.state.dropInput() }
             let phase = inbound.state.phase
@@ -108,7 +108,8 @@ extension Connection: LinkOwner {
             let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
             let readers = canRead ? inbound.readers.wakeAll() : WaitQueue.Woken()
             upcoming = inbound.state.upcoming
-            return (readers, inbound.state.finalReason, isStream)
+            let isSettled = inbound.isSettled(keeping: bufferedBytes)
+            return (readers, inbound.state.finalReason, isStream, isSettled)
         }
         let spaceLeft = node.deliver(decoded, from: self, within: space)
         let isFilling = spaceLeft == 0 && !decoded.isEmpty
@@ -118,6 +119,7 @@ extension Connection: LinkOwner {
         if hasHeartbeats { handleHeartbeats() }
         if let failure { return fail(failure) }
         if let finalReason { return close(because: finalReason) }
+        if isSettled, !isFilling { return }
         settleReading(isFillingInbox: isFilling, mayAskAgain: node.sharesInbox && !isCalledByInbox)
     }
 
@@ -170,6 +172,12 @@ extension Connection: LinkOwner {
 }
 
 extension Connection.Inbound {
+    /// Whether nothing follows for reading: it goes on, and no more is kept than before.
+    fileprivate func isSettled(keeping bytes: Int) -> Bool {
+        isReading && state.wantsInput(isReading: true) && !state.hasUndecodedMessages
+            && state.bufferedBytes == bytes
+    }
+
     fileprivate mutating func count(bytes: Int, messages: Int, at now: UInt64) {
         counters.bytes &+= UInt64(bytes)
         counters.messages &+= UInt64(messages)

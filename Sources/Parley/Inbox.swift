@@ -204,12 +204,17 @@ public final class Inbox: Sendable {
     /// The oldest RPC; waits for one. Nil when the inbox is finished and empty, or the task is cancelled.
     func next() async -> RPC? {
         // Most calls find something: those shall cost no more than a call.
-        if let rpc = tryTake({ $0.removeFirst() }).taken { return rpc }
-        return await take { $0.removeFirst() }
+        let (rpc, isOver) = tryTake { $0.removeFirst() }
+        if rpc != nil || isOver { return rpc }
+        return await waitAndTake { $0.removeFirst() }
     }
 
     /// Everything there is, at least one RPC; waits for one. Nil as for ``next()``.
-    func nextBatch() async -> RPCBatch? { await take { $0.removeFirst(atMost: .max) } }
+    func nextBatch() async -> RPCBatch? {
+        let (batch, isOver) = tryTake { $0.removeFirst(atMost: .max) }
+        if batch != nil || isOver { return batch }
+        return await waitAndTake { $0.removeFirst(atMost: .max) }
+    }
 
     /// Up to `limit` RPCs, at least one; blocks the thread until there is one.
     ///
@@ -244,14 +249,14 @@ public final class Inbox: Sendable {
         }
     }
 
-    private func take<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
-        while true {
+    /// Takes what comes next, when there was nothing.
+    private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
+        while await state.wait(in: \.consumers, unless: { $0.count > 0 || $0.isFinished }) {
+            // Somebody else may have been faster.
             let (taken, isOver) = tryTake(body)
             if taken != nil || isOver { return taken }
-            guard await state.wait(in: \.consumers, unless: { $0.count > 0 || $0.isFinished }) else {
-                return nil
-            }
         }
+        return nil
     }
 
     /// Takes what there is now; tells whether nothing more can come.

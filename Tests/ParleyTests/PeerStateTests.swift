@@ -141,6 +141,28 @@ import Testing
         #expect(try decode(&state).first?.stream == true)
     }
 
+    @Test(arguments: [WireForm.default, .framed])
+    func `a stream is read by the block while it is open, and no further ahead than it may be`(
+        wire: WireForm
+    ) throws {
+        let opening: [UInt8] = wire.makeDecoder().streamForm == .delimited ? [2, 0, 0, 0, 0] : [2]
+        var state = PeerState(decoder: wire.makeDecoder(), bounds: .init(readAheadBytes: 1_000))
+        state.finishGreeting()
+        #expect(state.upcoming == .anything)
+        state.receive(opening[...])
+        _ = try decode(&state)
+        #expect(state.upcoming == .stream)
+        #expect(state.readAheadRoom == 1_000)
+        state.receive([3, 0, 0, 0, 250] + patterned(245))
+        #expect((700...750).contains(state.readAheadRoom))
+        state.receive(patterned(2_000)[...])
+        #expect(state.readAheadRoom == 0 && !state.wantsInput(isReading: true))
+        while case .bytes = try read(&state, upTo: 1_000), state.bufferedBytes > 1_750 {}
+        #expect(state.readAheadRoom == 0)
+        #expect(close(&state))
+        #expect(state.upcoming == .anything)
+    }
+
     @Test func `an orderly end is final only when everything is decoded`() throws {
         let end = ParleyError(.endOfStream, "end")
         var state = greeted()

@@ -17,8 +17,8 @@ extension EventLoop {
     /// Events are what sockets and other threads bring; a timer is no sign that more will come.
     func pollsAgain() -> Bool {
         let now = uv_hrtime()
-        if hasHadEvent {
-            hasHadEvent = false
+        if turn.pointee.hasHadEvent {
+            turn.pointee.hasHadEvent = false
             lastEvent = now
             watchDoor()
             return true
@@ -47,7 +47,7 @@ extension EventLoop {
     }
 
     /// Something that sockets bring, other than bytes. The loop's thread only.
-    func noteEvent() { hasHadEvent = true }
+    func noteEvent() { turn.pointee.hasHadEvent = true }
 
     /// Whether the loop polls without blocking now; for tests.
     var isBusyPolling: Bool { door.withLock { $0.isWatched } }

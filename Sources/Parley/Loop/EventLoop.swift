@@ -52,7 +52,6 @@ package final class EventLoop: @unchecked Sendable {
 
     /// What ``EventLoop/pollsAgain()`` goes by.
     let busyPollNanoseconds: UInt64
-    var hasHadEvent = false
     var lastEvent: UInt64 = 0
     /// See ``emptyPolls``; written by the loop's thread only.
     let countedEmptyPolls = Atomic(0)
@@ -113,7 +112,7 @@ package final class EventLoop: @unchecked Sendable {
     static var nanosecondsAnywhere: UInt64 { uv_hrtime() }
 
     func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
-        hasHadEvent = true
+        noteEvent()
         buffer.pointee = uv_buf_t(
             base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),
             len: readSlab.count
@@ -258,7 +257,7 @@ extension EventLoop {
 
     /// Another thread has submitted something.
     func wokenUp() {
-        hasHadEvent = true
+        noteEvent()
         takeSubmissions()
     }
 

@@ -7,6 +7,8 @@ struct LoopTurn {
     var local: [EventLoop.Submission] = []
     /// Who asked for the end of the turn.
     var ending: [any EndOfTurn] = []
+    /// Something has happened since ``EventLoop/pollsAgain()`` last looked.
+    var hasHadEvent = false
     /// Whoever delivers, while it does.
     var delivering: Unmanaged<Connection>?
     /// What is read past libuv, between its two callbacks.

@@ -153,6 +153,7 @@ extension TCPHandle: Link {
     /// the slab; with nothing to read into libuv leaves it at that (`UV_ENOBUFS`), until the socket is readable again.
     private func prepareRead(_ buffer: UnsafeMutablePointer<uv_buf_t>) {
         if let owner, readDirectly(to: owner.linkWillRead()) {
+            loop.noteEvent()
             buffer.pointee = uv_buf_t(base: nil, len: 0)
         } else {
             loop.lendReadSlab(to: buffer)

@@ -133,7 +133,7 @@ import Testing
             let fired = Events<Void>()
             let polls = loop.emptyPolls
             loop.execute {
-                loop.hasHadEvent = false; Self.fire(on: loop, 5, fired)
+                loop.turn.pointee.hasHadEvent = false; Self.fire(on: loop, 5, fired)
             }
             _ = try await fired.next()
             #expect(loop.emptyPolls == polls)

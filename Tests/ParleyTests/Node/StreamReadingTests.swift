@@ -1,0 +1,54 @@
+import Testing
+
+@testable import Parley
+
+/// Streams on sockets, which are read into blocks that the reader keeps.
+@Suite(.timeLimit(.minutes(2))) struct StreamReadingTests {
+    @Test(arguments: [false, true])
+    func `a stream arrives whole and in order, in pieces of any size, and what was got stays as it is`(
+        isFramed: Bool
+    ) async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { if isFramed { $0.decoder = .framed } }
+            let client = nodes.make { if isFramed { $0.decoder = .framed } }
+            let peer = try await client.dial(server.address)
+            // From single bytes to much more than a block, so that blocks are copied, filled and handed on by turns.
+            let sizes = [1, 700, 70_000, 1_000_000]
+            let pieces = (0..<60).map { patterned(sizes[$0 % 4] + $0, seed: UInt64($0)) }
+            let size = pieces.reduce(0) { $0 + $1.count }
+            let writing = Task {
+                try await peer.withStream { stream in
+                    for piece in pieces { try await stream.write(piece) }
+                }
+                try await peer.send(message: "after")
+            }
+            let opening = try await server.nextRPC()
+            var kept: [ArraySlice<UInt8>] = []
+            var count = 0
+            while count < size, let bytes = try await opening.peer.read(upTo: min(1 << 20, size - count)) {
+                kept.append(bytes)
+                count += bytes.count
+            }
+            #expect(same(Array(kept.joined()), Array(pieces.joined())))
+            opening.peer.closeStream()
+            #expect(try await server.nextRPC().text == "after")
+            try await writing.value
+        }
+    }
+
+    @Test func `a stream's end is told behind its last bytes, also when the connection ends`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(3_000_000))
+            try await writer.finish()
+            let closing = Task { await peer.close() }
+            let opening = try await server.nextRPC()
+            var received: [UInt8] = []
+            while let bytes = try await opening.peer.read(upTo: 1 << 20) { received += bytes }
+            #expect(same(received, patterned(3_000_000)))
+            await closing.value
+        }
+    }
+}
