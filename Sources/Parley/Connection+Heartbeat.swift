@@ -2,7 +2,7 @@
 
 extension Connection {
     /// What is known of the heartbeats, under the receiving half's lock.
-    struct HeartbeatRecord {
+    struct HeartbeatRecord: MadeEmpty {
         /// The token of the last one that was sent: nanoseconds of the loop's clock.
         var lastSent: UInt64?
         /// How many were sent and not answered.
@@ -15,11 +15,11 @@ extension Connection {
         loop.assertIsCurrent()
         let ping: UInt64? = inbound.withLock { inbound in
             let found = inbound.state.takeHeartbeats()
-            if let pong = found.pong, let sent = inbound.heartbeats.lastSent, pong == sent {
+            if let pong = found.pong, let sent = inbound.heartbeats.value.lastSent, pong == sent {
                 let now = EventLoop.nanosecondsAnywhere
-                inbound.heartbeats.roundTripNanoseconds = now > sent ? now &- sent : 1
-                inbound.heartbeats.unanswered = 0
-                inbound.heartbeats.lastSent = nil
+                inbound.heartbeats.value.roundTripNanoseconds = now > sent ? now &- sent : 1
+                inbound.heartbeats.value.unanswered = 0
+                inbound.heartbeats.value.lastSent = nil
             }
             return found.ping
         }
@@ -42,8 +42,8 @@ extension Connection {
         let isLost = inbound.withLock { inbound in
             let silence = now &- min(now, inbound.lastArrival)
             // Anything that arrives is a sign of life, also what nobody reads.
-            if silence < interval || isReadable { inbound.heartbeats.unanswered = 0 }
-            return inbound.heartbeats.unanswered >= max(1, heartbeat.maxMissed)
+            if silence < interval || isReadable { inbound.heartbeats.value.unanswered = 0 }
+            return inbound.heartbeats.value.unanswered >= max(1, heartbeat.maxMissed)
         }
         if isLost {
             fail(
@@ -56,12 +56,12 @@ extension Connection {
         }
         let token = EventLoop.nanosecondsAnywhere
         inbound.withLock { inbound in
-            inbound.heartbeats.lastSent = token
-            inbound.heartbeats.unanswered += 1
+            inbound.heartbeats.value.lastSent = token
+            inbound.heartbeats.value.unanswered += 1
         }
         guard appendHeartbeat({ encoder, buffer in encoder.encodePing(token, into: &buffer) }) != false else {
             // This wire form has none.
-            inbound.withLock { $0.heartbeats = HeartbeatRecord() }
+            inbound.withLock { $0.heartbeats.clear() }
             watch.nextHeartbeat = .max
             return .max
         }

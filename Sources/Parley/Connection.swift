@@ -66,7 +66,7 @@ public class Connection: @unchecked Sendable {
         var isReading = false
         /// The inbox has no room: nothing is read until it calls.
         var isPausedForInbox = false
-        var heartbeats = HeartbeatRecord()
+        var heartbeats = Seldom<HeartbeatRecord>()
         var counters = ReceiveCounters()
         /// When bytes last came, by ``EventLoop/milliseconds``.
         var lastArrival: UInt64

@@ -29,8 +29,8 @@ extension Connection {
         let received = inbound.withLock { inbound in
             statistics.unreadBytes = inbound.state.bufferedBytes
             statistics.isReadingPaused = inbound.isPausedForInbox
-            statistics.unansweredHeartbeats = inbound.heartbeats.unanswered
-            statistics.roundTripTime = inbound.heartbeats.roundTripNanoseconds.map { .nanoseconds($0) }
+            statistics.unansweredHeartbeats = inbound.heartbeats.value.unanswered
+            statistics.roundTripTime = inbound.heartbeats.value.roundTripNanoseconds.map { .nanoseconds($0) }
             let now = EventLoop.millisecondsAnywhere
             statistics.silence = .milliseconds(now > inbound.lastArrival ? now - inbound.lastArrival : 0)
             return inbound.counters

@@ -20,7 +20,7 @@ extension PeerState {
     }
 
     /// Pings and pongs that were found and not dealt with yet. Only the last of each matters.
-    struct Heartbeats: Sendable {
+    struct Heartbeats: MadeEmpty {
         var ping: UInt64?
         var pong: UInt64?
         /// What they took of the input.

@@ -76,16 +76,16 @@ struct PeerState: Sendable {
     }
 
     /// What there is for ``takeHeartbeats()``.
-    var heartbeats = Heartbeats()
+    var heartbeats = Seldom<Heartbeats>()
 
-    var hasHeartbeats: Bool { heartbeats.bytes > 0 }
+    var hasHeartbeats: Bool { !heartbeats.isUnchanged }
 
     /// Whether what has arrived last, so many bytes, was nothing else.
-    func isOnlyHeartbeats(_ bytes: Int) -> Bool { heartbeats.bytes >= bytes }
+    func isOnlyHeartbeats(_ bytes: Int) -> Bool { hasHeartbeats && heartbeats.value.bytes >= bytes }
 
     mutating func takeHeartbeats() -> Heartbeats {
-        defer { heartbeats = Heartbeats() }
-        return heartbeats
+        defer { heartbeats.clear() }
+        return heartbeats.value
     }
 
     /// Takes in what one read of the socket brought.
@@ -337,7 +337,10 @@ extension PeerState {
             let event = try decoder.decode(&input)
             if case .incomplete = event { return event }
             if input.count < before {
-                heartbeats.note(event, bytes: before &- input.count)
+                switch event {
+                case .ping, .pong: heartbeats.value.note(event, bytes: before &- input.count)
+                default: break
+                }
                 return event
             }
         } catch {
