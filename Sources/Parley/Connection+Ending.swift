@@ -57,6 +57,9 @@ extension Connection {
         loop.perform { [self] in closeLink(abortively: isCutOff) }
     }
 
+    /// Whether its end has not begun yet.
+    var isLive: Bool { outbound.withLock { $0.life.reason == nil } }
+
     /// The greeting went well.
     ///
     /// - Returns: who waits for that, to be told when the node knows too; nil when the connection has ended meanwhile.

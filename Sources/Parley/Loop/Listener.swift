@@ -25,9 +25,6 @@ final class Listener: @unchecked Sendable {
         case resumed
     }
 
-    /// No more than this in one turn, so that a flood of connections leaves room for the peers there are: each costs as much
-    /// as a dozen messages, and the rest of them wait in the backlog at no cost.
-    private static let acceptsPerTurn = 2
     private static let backlog: Int32 = 4_096
     private static let shortestBackOff = Duration.milliseconds(5)
     private static let longestBackOff = Duration.seconds(1)
@@ -99,38 +96,36 @@ final class Listener: @unchecked Sendable {
 
     private func watch() {
         uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { poll, status, _ in
-            Unmanaged<Listener>.fromOpaque(poll!.pointee.data).takeUnretainedValue().acceptAll()
+            Unmanaged<Listener>.fromOpaque(poll!.pointee.data).takeUnretainedValue().acceptNext()
         }
     }
 
-    private func acceptAll() {
+    /// Accepts one connection. A flood of them leaves room for the peers there are, since each costs as much as a dozen
+    /// messages: the next one gets the next turn, and until then it waits in the backlog at no cost.
+    private func acceptNext() {
         loop.noteEvent()
-        for _ in 0..<Self.acceptsPerTurn {
-            guard let deliver else { return }
-            switch permit() {
-            case .now: break
-            case .after(let delay): return pause(for: delay)
-            case .whenThereIsRoom:
-                uv_poll_stop(poll)
-                return
-            }
-            var remote: RawSocketAddress?
-            let accepted = acceptNonBlocking(descriptor, &remote)
-            if accepted >= 0 {
-                #if !os(Linux)
-                    setPeerOptions(of: accepted, keepAlive)
-                #endif
-                backOff = Self.shortestBackOff
-                deliver(.accepted(accepted, from: remote, at: isWildcard ? nil : address))
-                continue
-            }
-            switch errno {
-            case EAGAIN, EWOULDBLOCK: return
-            // The connection went away while it waited; accept(2) lists what a caller should treat alike.
-            case EINTR, ECONNABORTED, EPROTO: continue
-            case let code:
-                return pause(because: ParleyError(libuv: uv_translate_sys_error(code), "cannot accept"))
-            }
+        guard let deliver else { return }
+        switch permit() {
+        case .now: break
+        case .after(let delay): return pause(for: delay)
+        case .whenThereIsRoom:
+            uv_poll_stop(poll)
+            return
+        }
+        var remote: RawSocketAddress?
+        let accepted = acceptNonBlocking(descriptor, &remote)
+        if accepted >= 0 {
+            #if !os(Linux)
+                setPeerOptions(of: accepted, keepAlive)
+            #endif
+            backOff = Self.shortestBackOff
+            return deliver(.accepted(accepted, from: remote, at: isWildcard ? nil : address))
+        }
+        switch errno {
+        // Nothing there any more, or the connection went away while it waited; accept(2) lists what a caller should
+        // treat alike. There will be another call if there is another connection.
+        case EAGAIN, EWOULDBLOCK, EINTR, ECONNABORTED, EPROTO: return
+        case let code: pause(because: ParleyError(libuv: uv_translate_sys_error(code), "cannot accept"))
         }
     }
 

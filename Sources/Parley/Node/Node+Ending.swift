@@ -29,7 +29,10 @@ extension Node {
         entry.greeting?.cancel()
         woken.resume()
         log(.info, .peerDisconnected, connection, reason)
-        guard entry.stage == .announcing else { return tellGone(connection, reason) }
+        guard entry.stage == .announcing else {
+            if options.onDisconnect != nil { connection.worker.tellGone(connection, reason) }
+            return
+        }
         let timeout = Task {
             // The clock traps beyond what it can count.
             try? await Task.sleep(for: min(options.handshakeTimeout, .seconds(86_400)))
@@ -56,12 +59,26 @@ extension Node {
         let gone = state.withLock { $0.goneWhileAnnounced.removeValue(forKey: connection.number) }
         guard let gone else { return }
         gone.timeout?.cancel()
-        tellGone(gone.connection, gone.reason)
+        guard let onDisconnect = options.onDisconnect else { return }
+        Task { await onDisconnect(gone.connection, gone.reason) }
+    }
+}
+
+extension Worker: EndOfTurn {
+    /// Calls `onDisconnect` in a task of its own, when the turn is over: a thread that runs tasks is then woken once for all
+    /// that have gone together, as many do when a flood ends.
+    func tellGone(_ connection: Connection, _ reason: ParleyError) {
+        if gone.isEmpty { loop.atEndOfTurn(self) }
+        gone.append((connection, reason))
     }
 
-    private func tellGone(_ connection: Connection, _ reason: ParleyError) {
-        guard let onDisconnect = options.onDisconnect else { return }
-        Task { await onDisconnect(connection, reason) }
+    func turnEnds() {
+        guard let onDisconnect = node.options.onDisconnect else { return }
+        let told = gone
+        gone = []
+        Task {
+            for (connection, reason) in told { Task.immediate { await onDisconnect(connection, reason) } }
+        }
     }
 }
 

@@ -25,6 +25,8 @@ extension Node {
         do {
             try await options.handshake?(connection)
         } catch {
+            // When that is why it failed, there is nothing to add.
+            guard connection.isLive else { return }
             let what = "the handshake with \(connection.remoteAddress) failed: \(error)"
             return connection.close(
                 because: ParleyError(.handshakeFailed, what),

@@ -16,6 +16,9 @@ package final class Worker: @unchecked Sendable {
     /// Emptied, lent to whoever decodes.
     private var scratch = DecodedRuns()
 
+    /// Connections that have ended in this turn, and why, of which `onDisconnect` is to hear.
+    var gone: [(Connection, ParleyError)] = []
+
     /// When connections are to be looked at, and the timer for it.
     private var looks = LookQueue()
     private var lookTimer: LoopTimer?
