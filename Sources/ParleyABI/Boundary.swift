@@ -65,6 +65,22 @@ func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> A
     return [UInt8](UnsafeRawBufferPointer(start: pointer, count: length))[...]
 }
 
+/// Copies what a program knows of a struct that begins with its size; what it does not know stays as it was.
+func copy<Value>(
+    _ pointer: UnsafePointer<Value>,
+    into value: inout Value,
+    _ name: String,
+    _ advice: String
+) throws(ParleyError) {
+    let size = UnsafeRawPointer(pointer).load(as: Int.self)
+    guard size >= MemoryLayout<Int>.size else {
+        throw ParleyError(.invalidArgument, "\(name).size is \(size): \(advice)")
+    }
+    withUnsafeMutableBytes(of: &value) { copy in
+        copy.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: min(size, copy.count)))
+    }
+}
+
 /// A text that C lends, copied.
 func text(_ pointer: UnsafePointer<CChar>?, _ what: String) throws(ParleyError) -> String {
     guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(what)") }

@@ -7,22 +7,8 @@ final class ForeignWireForm: @unchecked Sendable {
     let name: String
 
     init(_ pointer: UnsafePointer<parley_decoder>) throws(ParleyError) {
-        let size = UnsafeRawPointer(pointer).load(as: Int.self)
-        guard size >= MemoryLayout<Int>.size else {
-            throw ParleyError(
-                .invalidArgument,
-                "parley_decoder.size is \(size): it has to be sizeof(parley_decoder)"
-            )
-        }
         var functions = parley_decoder()
-        withUnsafeMutableBytes(of: &functions) { copy in
-            copy.copyMemory(
-                from: UnsafeRawBufferPointer(
-                    start: pointer,
-                    count: min(size, MemoryLayout<parley_decoder>.size)
-                )
-            )
-        }
+        try copy(pointer, into: &functions, "parley_decoder", "it has to be sizeof(parley_decoder)")
         name = functions.name.map { String(cString: $0) } ?? "custom"
         functions.name = nil
         self.functions = functions

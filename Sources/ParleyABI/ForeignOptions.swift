@@ -5,22 +5,7 @@ extension parley_options {
     /// Copies the fields that the program knows; what it does not know is zero, and so the default.
     init(_ pointer: UnsafePointer<parley_options>?) throws(ParleyError) {
         self.init()
-        guard let pointer else { return }
-        let size = UnsafeRawPointer(pointer).load(as: Int.self)
-        guard size >= MemoryLayout<Int>.size else {
-            throw ParleyError(
-                .invalidArgument,
-                "parley_options.size is \(size): begin with PARLEY_OPTIONS_INIT"
-            )
-        }
-        withUnsafeMutableBytes(of: &self) { copy in
-            copy.copyMemory(
-                from: UnsafeRawBufferPointer(
-                    start: pointer,
-                    count: min(size, MemoryLayout<parley_options>.size)
-                )
-            )
-        }
+        if let pointer { try copy(pointer, into: &self, "parley_options", "begin with PARLEY_OPTIONS_INIT") }
     }
 }
 
