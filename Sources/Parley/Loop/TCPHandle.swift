@@ -202,10 +202,11 @@ extension TCPHandle: Link {
         return code == 0 ? nil : uv_translate_sys_error(code)
     }
 
-    /// Reads past libuv, where the owner has a better place for it than the slab.
+    /// Reads past libuv, where the owner has a better place for it than the slab. The target is consumed: with a second
+    /// reference to a frame, appending to it would copy all of it.
     ///
     /// - Returns: whether anything was read.
-    private func readDirectly(to target: ReadTarget) -> Bool {
+    private func readDirectly(to target: consuming ReadTarget) -> Bool {
         var received = 0
         switch consume target {
         case .shared: return false
