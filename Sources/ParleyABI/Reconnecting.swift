@@ -27,9 +27,7 @@ public func parley_disconnect(_ transport: OpaquePointer?, _ address: UnsafePoin
         guard let reconnection = node.kept.withLock({ $0.removeValue(forKey: address) }) else {
             throw ParleyError(.invalidArgument, "the transport does not stay connected to \(address)")
         }
-        let peer = reconnection.peer
-        reconnection.cancel()
-        try (peer as? Connection)?.close(.none)
+        try (reconnection.end() as? Connection)?.close(.none)
     }
 }
 

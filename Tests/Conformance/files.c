@@ -209,6 +209,7 @@ static void cut_off(const char *folder, const char *from) {
     int before = count_files(folder, false);
     parley_stream *stream;
     static uint8_t piece[300000];
+    double end = now_ms() + PATIENCE_MS;
     pair pair = connected(&options, &options);
     snprintf(path, sizeof path, "%s/cut", folder);
     receiving = start_receiving(&it, pair, path, UINT64_MAX);
@@ -224,7 +225,10 @@ static void cut_off(const char *folder, const char *from) {
     /* The sender, when its reader goes. */
     pair = connected(&options, &options);
     CHECK_OK(parley_peer_close(pair.server, pair.to_client, PATIENCE_MS));
-    CHECK(parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, NULL, NULL) < 0);
+    /* What the system takes before it has heard of the end is sent. */
+    while (parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, NULL, NULL) >= 0) {
+        CHECK(now_ms() < end);
+    }
     free_pair(pair);
 }
 

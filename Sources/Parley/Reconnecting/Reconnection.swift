@@ -37,12 +37,17 @@ public final class Reconnection: Sendable {
     public var isOver: Bool { state.withLock { $0.isOver } }
 
     /// Dials no more. A connection that there is stays.
-    public func cancel() {
-        let task = state.withLock { state in
+    public func cancel() { end() }
+
+    /// Dials no more, and leaves the connection that there is to the caller.
+    @discardableResult
+    package func end() -> (any Peer)? {
+        let (task, peer) = state.withLock { state in
             state.isOver = true
-            return state.task
+            return (state.task, state.peer)
         }
         task?.cancel()
+        return peer
     }
 
     fileprivate func start(on transport: any Transport) {
@@ -85,9 +90,16 @@ public final class Reconnection: Sendable {
     private func connection(on transport: any Transport) async -> ParleyError {
         do {
             let peer = try await transport.dial(address)
-            state.withLock { state in
+            let isWanted = state.withLock { state in
+                guard !state.isOver else { return false }
                 state.peer = peer
                 state.connections += 1
+                return true
+            }
+            guard isWanted else {
+                // It was cancelled meanwhile, and nobody knows of this one.
+                await peer.close()
+                return .cancelled("staying connected to \(address)")
             }
             return try await peer.untilClosed()
         } catch let error as ParleyError {
