@@ -7,10 +7,14 @@
     import Darwin
 #endif
 
-/// Two of these count without a lock, for long enough to be at it together.
+/// Two of these count without a lock, and take turns at it also where there is one core: what a thread did that has ended
+/// before the other began is not always noticed.
 func count(_ counter: UnsafeMutableRawPointer) {
     let counter = counter.assumingMemoryBound(to: Int.self)
-    for _ in 0..<5_000_000 { counter.pointee += 1 }
+    for _ in 0..<1_000 {
+        for _ in 0..<1_000 { counter.pointee += 1 }
+        sched_yield()
+    }
 }
 
 let counter = UnsafeMutablePointer<Int>.allocate(capacity: 1)
