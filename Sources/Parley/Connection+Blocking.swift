@@ -133,7 +133,7 @@ extension Connection {
         let waits = outbound.notify(
             in: \.senders,
             // The open stream's own writer is not kept waiting by it.
-            unless: { $0.life.reason != nil || hasRoom(&$0) && ($0.openStream == nil || !$0.awaitsTurn) },
+            unless: { $0.life.reason != nil || hasRoom(&$0) && ($0.openStream == 0 || !$0.awaitsTurn) },
             { [loop] in loop.execute(function) }
         )
         if !waits { try call(function) }

@@ -126,8 +126,8 @@ extension Connection {
         guard ending == .no || ending == .draining, let link else { return }
         ending = .flushing
         if isSettled(link) { return closeLink() }
-        closeDeadline = .now + node.options.closeTimeout
-        timers.stream?.stop()
+        timers.value.closeDeadline = .now + node.options.closeTimeout
+        timers.value.stream?.stop()
         // What still arrives is dropped: bytes left in the socket would turn the close into a reset, and that
         // could take what was sent with it.
         inbound.withLock { $0.isReading = true }
@@ -142,7 +142,7 @@ extension Connection {
 
     /// Whether the other side's kernel has all that was sent, and nothing has come that closing would answer with a reset.
     private func isSettled(_ link: any Link) -> Bool {
-        guard writingBytes == 0, outbound.withLock({ $0.isEmpty && $0.openStream == nil }),
+        guard writingBytes == 0, outbound.withLock({ $0.isEmpty && $0.openStream == 0 }),
             link.isAcknowledged
         else {
             return false
@@ -158,7 +158,7 @@ extension Connection {
     }
 
     private func waitForAcknowledgement(look: Duration) {
-        guard let link, !link.isAcknowledged, .now < closeDeadline else { return closeLink() }
+        guard let link, !link.isAcknowledged, .now < timers.value.closeDeadline else { return closeLink() }
         timer(\.ending).start(after: look) { [self] in
             waitForAcknowledgement(look: min(look * 2, Self.longestLook))
         }
@@ -188,8 +188,11 @@ extension Connection {
         loop.assertIsCurrent()
         guard let link, ending != .over else { return }
         ending = .over
-        for timer in [timers.stream, timers.deadline, timers.ending] { timer?.close() }
-        timers = Timers()
+        if !timers.isUnchanged {
+            let made = timers.value
+            for timer in [made.stream, made.deadline, made.ending] { timer?.close() }
+            timers.clear()
+        }
         outbound.withLock { $0.socket = nil }
         link.close(abortively: abortively)
     }
@@ -227,5 +230,5 @@ extension Connection.Outbound {
 
     /// Whether closing now loses something that was accepted, or leaves a stream without its end: the other side
     /// shall see a reset then, not an orderly end.
-    fileprivate var isCutOff: Bool { unwrittenBytes > 0 || openStream != nil }
+    fileprivate var isCutOff: Bool { unwrittenBytes > 0 || openStream != 0 }
 }

@@ -112,20 +112,20 @@ extension Connection {
 
     /// See ``Peer/setReadDeadline(_:)``.
     public func setReadDeadline(_ deadline: ContinuousClock.Instant?) {
-        let deadline = deadline.map { Moment($0) }
+        let deadline = deadline.map { Moment($0) } ?? .never
         inbound.withLock { $0.readDeadline = deadline }
         loop.perform { [self] in armDeadline() }
     }
 
     /// See ``Peer/setWriteDeadline(_:)``.
     public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {
-        let deadline = deadline.map { Moment($0) }
+        let deadline = deadline.map { Moment($0) } ?? .never
         outbound.withLock { $0.writeDeadline = deadline }
         loop.perform { [self] in armDeadline() }
     }
 
-    func checkDeadline(_ deadline: Moment?, _ what: String) throws(ParleyError) {
-        if let deadline, deadline <= .now {
+    func checkDeadline(_ deadline: Moment, _ what: String) throws(ParleyError) {
+        if deadline != .never, deadline <= .now {
             throw ParleyError(.timedOut, "the deadline for \(what) (\(remoteAddress)) has passed")
         }
     }
@@ -137,8 +137,8 @@ extension Connection {
         let now = Moment.now
         inbound.withLock { $0.readers.wakeAll() }.resume()
         outbound.withLock { $0.senders.wakeAll() }.resume()
-        guard let next = deadlines.compactMap({ $0 }).filter({ $0 > now }).min() else {
-            timers.deadline?.stop()
+        guard let next = deadlines.filter({ $0 > now && $0 != .never }).min() else {
+            timers.value.deadline?.stop()
             return
         }
         timer(\.deadline).start(after: now.duration(to: next)) { [self] in armDeadline() }

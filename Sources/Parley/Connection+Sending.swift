@@ -61,7 +61,7 @@ extension Connection: Peer {
     ) throws(ParleyError) -> UInt? {
         let (epoch, needsFlush) = try outbound.withLock { outbound throws(ParleyError) -> (UInt?, Bool) in
             if let reason = outbound.life.reason { throw reason }
-            if outbound.writeDeadline != nil { try checkDeadline(outbound.writeDeadline, "sending") }
+            try checkDeadline(outbound.writeDeadline, "sending")
             let isTurn = try isTurn(kind, outbound)
             guard isTurn, hasRoom(&outbound) else {
                 outbound.awaitsTurn = !isTurn
@@ -104,7 +104,7 @@ extension Connection: Peer {
     private func isTurn(_ kind: Kind, _ outbound: borrowing Outbound) throws(ParleyError) -> Bool {
         switch kind {
         case .raw: return true
-        case .message, .streamOpening: return outbound.openStream == nil
+        case .message, .streamOpening: return outbound.openStream == 0
         case .streamBytes(let stream):
             guard stream == outbound.openStream else {
                 throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
@@ -130,8 +130,8 @@ extension Connection: Peer {
         let now = EventLoop.millisecondsAnywhere
         let isNews: Bool? = outbound.withLock { outbound in
             guard outbound.life.reason == nil, !hasRoom(&outbound) else { return nil }
-            defer { outbound.crowdedSince = outbound.crowdedSince ?? now }
-            return outbound.crowdedSince == nil
+            defer { outbound.crowdedSince = min(outbound.crowdedSince, now) }
+            return outbound.crowdedSince == .max
         }
         guard let isNews else { return nil }
         if isNews { loop.perform { [self] in worker.look(at: self, by: now &+ timeout) } }
@@ -142,7 +142,8 @@ extension Connection: Peer {
         guard let timeout = node.options.timeouts.write else { return }
         let now = EventLoop.millisecondsAnywhere
         let isTooLong = outbound.withLock { outbound in
-            guard outbound.life.reason == nil, let since = outbound.crowdedSince else { return false }
+            let since = outbound.crowdedSince
+            guard outbound.life.reason == nil, since != .max else { return false }
             // Whoever noticed it meanwhile may have looked at the clock later than this did.
             return now &- min(now, max(began, since)) >= timeout.inMilliseconds
         }
@@ -294,7 +295,7 @@ extension Connection.Outbound {
         unwrittenBytes &-= written
         counters.bytes &+= UInt64(written)
         guard unwrittenBytes <= lowWater else { return nil }
-        crowdedSince = nil
+        crowdedSince = .max
         let uncoveredBytes = uncover()
         guard !senders.isEmpty || uncoveredBytes > 0 else {
             // A sender may be between its look at the buffer and its wait.

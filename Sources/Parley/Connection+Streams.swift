@@ -47,7 +47,7 @@ extension Connection {
                 encode(&encoder, &buffer)
             }
             guard isSaid else { return (false, WaitQueue.Woken(), false) }
-            outbound.openStream = nil
+            outbound.openStream = 0
             return (true, outbound.senders.wakeAll(), outbound.requestFlush())
         }
         woken.resume()

@@ -14,11 +14,11 @@ extension Connection {
         var handedBytes = 0
         var acknowledgedBytes = 0
         var acknowledgedAt: UInt64 = 0
-        /// Whether something may be unacknowledged.
-        var isWriteWatched = false
         /// Bytes of heartbeats among what is to be written.
         var heartbeatBytes = 0
         var nextHeartbeat = UInt64.max
+        /// Whether something may be unacknowledged.
+        var isWriteWatched = false
         /// The link was found dead while nothing was read from it: what is left is read to its end.
         var isDead = false
     }
@@ -136,12 +136,12 @@ extension Connection {
     /// Wakes senders that have found no room for too long: they look at the clock themselves.
     private func lookForRoom(_ now: UInt64) -> UInt64 {
         guard let timeout = node.options.timeouts.write?.inMilliseconds else { return .max }
-        let (since, woken): (UInt64?, WaitQueue.Woken) = outbound.withLock { outbound in
-            guard let since = outbound.crowdedSince else { return (nil, WaitQueue.Woken()) }
+        let (since, woken) = outbound.withLock { outbound in
+            let since = outbound.crowdedSince
             return (since, now &- min(now, since) >= timeout ? outbound.senders.wakeAll() : WaitQueue.Woken())
         }
         woken.resume()
-        guard let since else { return .max }
+        guard since != .max else { return .max }
         let due = since &+ timeout
         return due > now ? due : now &+ max(Self.shortestLook, timeout / 4)
     }

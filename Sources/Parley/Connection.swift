@@ -10,12 +10,16 @@ import Synchronization
 ///
 /// `@unchecked Sendable`: the locks and the loop's thread between them guard everything that changes.
 public class Connection: @unchecked Sendable {
-    /// See ``Peer/isOutbound``.
-    public let isOutbound: Bool
+    // Small things follow what leaves room for them: an idle peer is to take little memory.
+
     /// See ``Peer/localAddress``.
     public let localAddress: SocketAddress
     /// See ``Peer/remoteAddress``.
     public let remoteAddress: SocketAddress
+    /// See ``Peer/isOutbound``.
+    public let isOutbound: Bool
+    /// Something has arrived since this side last wrote from a sender's thread.
+    let hasReceived = Atomic(false)
 
     /// What it is known by in its node: unique there for ever, and never zero once the node has taken it in. Set
     /// before anybody else knows the connection.
@@ -32,34 +36,28 @@ public class Connection: @unchecked Sendable {
     let inbound: Lock<Inbound>
     let outbound: Lock<Outbound>
 
-    /// Something has arrived since this side last wrote from a sender's thread.
-    let hasReceived = Atomic(false)
-
     // The loop's thread only, from here on.
 
     /// Nil once it is closed.
     var link: (any Link)?
     /// Bytes that the link has taken and not written yet.
     var writingBytes = 0
-    /// The inbox will call when it has room; until then nothing is read.
-    var isWaitingForInbox = false
     /// What the timers look back on.
     var watch = Watch()
+    /// The inbox will call when it has room; until then nothing is read.
+    var isWaitingForInbox = false
+    /// Where what comes next is read to.
+    var upcoming = PeerState.Upcoming.anything
+    var ending = Ending.no
     /// What this connection last contributed to ``Worker/bufferedBytes``.
     var bufferedBytes = 0
     /// How much of a large frame was there when it was lent to the link.
     var lentFrameBytes = 0
-    /// Where what comes next is read to.
-    var upcoming = PeerState.Upcoming.anything
-    var ending = Ending.no
-    /// When an orderly end gives up.
-    var closeDeadline = Moment.now
-    var timers = Timers()
+    var timers = Seldom<Timers>()
 
     struct Inbound {
         var state: PeerState
         var readers = WaitQueue()
-        var readDeadline: Moment?
         /// When a stream's reader last got bytes, or the stream began.
         var streamActivity = Moment.now
         /// What the link was last told.
@@ -74,6 +72,7 @@ public class Connection: @unchecked Sendable {
         var lastActivity: UInt64
         /// This side has closed: reads throw this, whatever is left to read.
         var closed: ParleyError?
+        var readDeadline = Moment.never
     }
 
     struct Outbound {
@@ -86,25 +85,25 @@ public class Connection: @unchecked Sendable {
         var unwrittenBytes = 0
         /// What may be unwritten without asking for more of the node's budget: what was taken of it, and what is free.
         var coveredBytes = SendBudget.freeBytes
-        var isFlushRequested = false
         /// What a sender's thread may write to by itself; nil when there is no such thing, or it is about to be closed.
         var socket: Int32?
-        /// The number of the stream that a writer has open.
-        var openStream: UInt64?
-        var life = Life.greeting
+        var isFlushRequested = false
         /// Whether handshake and `onPeer` went well, whatever came later.
         var isGreeted = false
-        /// What a dial rethrows.
-        var greetingFailure: (any Error)?
-        var writeDeadline: Moment?
-        /// What the application keeps with this peer.
-        var tag: UInt = 0
-        /// Since when there has been no room for a sender, by ``EventLoop/milliseconds``.
-        var crowdedSince: UInt64?
-        var counters = SendCounters()
-        var endedAt: Moment?
         /// The send that was refused last waits for the end of the open stream, not for room.
         var awaitsTurn = false
+        /// The number of the stream that a writer has open; they start at 1, and zero is none.
+        var openStream: UInt64 = 0
+        var life = Life.greeting
+        /// What a dial rethrows.
+        var greetingFailure: (any Error)?
+        var writeDeadline = Moment.never
+        /// What the application keeps with this peer.
+        var tag: UInt = 0
+        /// Since when there has been no room for a sender, by ``EventLoop/milliseconds``; `.max` while there is.
+        var crowdedSince = UInt64.max
+        var counters = SendCounters()
+        var endedAt = Moment.never
         var senders = WaitQueue()
         var lifeWaiters = WaitQueue()
     }
@@ -144,10 +143,12 @@ public class Connection: @unchecked Sendable {
     }
 
     /// Made when they are first needed: most peers never need most of them.
-    struct Timers {
+    struct Timers: MadeEmpty {
         var stream: LoopTimer?
         var deadline: LoopTimer?
         var ending: LoopTimer?
+        /// When an orderly end gives up.
+        var closeDeadline = Moment.never
     }
 
     init(
@@ -186,9 +187,9 @@ public class Connection: @unchecked Sendable {
 
     /// The timer at `path`, made now if there is none. The loop's thread only.
     func timer(_ path: WritableKeyPath<Timers, LoopTimer?>) -> LoopTimer {
-        if let timer = timers[keyPath: path] { return timer }
+        if let timer = timers.value[keyPath: path] { return timer }
         let timer = LoopTimer(on: loop)
-        timers[keyPath: path] = timer
+        timers.value[keyPath: path] = timer
         return timer
     }
 }

@@ -4,8 +4,9 @@
 /// A number is a place (the lower half, from 1) and a generation; looking one up is an index and a comparison.
 struct SlotTable<Element> {
     private struct Slot {
-        var generation: UInt32 = 0
+        // In this order they share a word.
         var element: Element?
+        var generation: UInt32 = 0
     }
 
     private var slots: [Slot] = []

@@ -6,9 +6,9 @@ import Synchronization
 /// can lose neither bytes nor messages. Each waiter is woken or cancelled, exactly once: both take it out of the
 /// queue under the lock before they resume it.
 struct WaitQueue {
-    /// Nearly always there is one waiter; it costs no allocation.
-    private var first: Waiter?
-    private var others: [Waiter] = []
+    /// In the order of their coming. Most have none at most times; the place of a few is kept, so that to wait again costs
+    /// no allocation.
+    private var waiters: [Waiter] = []
     /// Counts calls of ``wakeAll()``: whoever looked at the state before one must not sleep through it.
     private(set) var epoch: UInt = 0
 
@@ -43,40 +43,36 @@ struct WaitQueue {
         }
     }
 
-    var isEmpty: Bool { first == nil }
+    var isEmpty: Bool { waiters.isEmpty }
 
     /// As ``wakeAll()``, when it is known that nobody waits.
     mutating func noteWakeUp() { epoch &+= 1 }
 
     mutating func wakeAll() -> Woken {
         epoch &+= 1
-        guard first != nil else { return Woken() }
-        let woken = Woken(first: first, others: others)
-        first = nil
-        others = []
-        return woken
+        return waiters.isEmpty ? Woken() : wake(atMost: waiters.count)
     }
 
     /// Takes out those that have waited longest.
     mutating func wake(atMost count: Int) -> Woken {
-        guard count > 0, let waiter = first else { return Woken() }
-        let woken = Woken(first: waiter, others: Array(others.prefix(count - 1)))
-        others.removeFirst(woken.others.count)
-        first = others.isEmpty ? nil : others.removeFirst()
+        guard count > 0, !waiters.isEmpty else { return Woken() }
+        // Nearly always there is one.
+        if waiters.count == 1 { return Woken(first: waiters.removeLast()) }
+        let woken = Woken(first: waiters[0], others: Array(waiters.prefix(count).dropFirst()))
+        if count < waiters.count {
+            waiters.removeFirst(count)
+        } else {
+            waiters.removeAll(keepingCapacity: waiters.capacity <= Self.keptPlaces)
+        }
         return woken
     }
 
-    fileprivate mutating func enqueue(_ waiter: Waiter) {
-        if first == nil { first = waiter } else { others.append(waiter) }
-    }
+    private static let keptPlaces = 16
+
+    fileprivate mutating func enqueue(_ waiter: Waiter) { waiters.append(waiter) }
 
     fileprivate mutating func remove(_ ticket: UInt64) -> Waiter? {
-        if let waiter = first, waiter.ticket == ticket {
-            first = others.isEmpty ? nil : others.removeFirst()
-            return waiter
-        }
-        guard let index = others.firstIndex(where: { $0.ticket == ticket }) else { return nil }
-        return others.remove(at: index)
+        waiters.firstIndex { $0.ticket == ticket }.map { waiters.remove(at: $0) }
     }
 }
 

@@ -11,6 +11,9 @@ package struct Moment: Comparable, Sendable {
 
     package static var now: Moment { Moment(nanoseconds: uv_hrtime()) }
 
+    /// Later than any other: the deadline of what has none, in half the space of an optional one.
+    static let never = Moment(nanoseconds: .max)
+
     /// The same moment on the clock that the API uses.
     init(_ instant: ContinuousClock.Instant) { self = .now + ContinuousClock.now.duration(to: instant) }
 

@@ -20,11 +20,20 @@ final class TCPHandle {
     private var owner: (any LinkOwner)?
     private var isReading = false
     private var connectCompletion: ((ParleyError?) -> Void)?
-    /// What a `uv_write` is sending; libuv has pointers into it.
-    private var writing: WireBuffer?
-    /// What of a file is to follow what is being written.
-    private var writingFile: FileRange?
-    private var writeRequest: UnsafeMutablePointer<uv_write_t>?
+    /// What the socket had no room for; most sockets have it at most times.
+    private var writing: PendingWrite?
+
+    private final class PendingWrite {
+        /// What a `uv_write` is sending; libuv has pointers into it.
+        let buffer: WireBuffer
+        /// What of a file is to follow.
+        var file: FileRange?
+        let request = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
+
+        init(_ buffer: WireBuffer) { self.buffer = buffer }
+
+        deinit { request.deallocate() }
+    }
 
     init(on loop: EventLoop) throws(ParleyError) {
         loop.assertIsCurrent()
@@ -38,10 +47,7 @@ final class TCPHandle {
         tcp.pointee.data = Unmanaged.passRetained(self).toOpaque()
     }
 
-    deinit {
-        tcp.deallocate()
-        writeRequest?.deallocate()
-    }
+    deinit { tcp.deallocate() }
 
     /// Who hears about reads, writes and the end.
     func setOwner(_ owner: any LinkOwner) { self.owner = owner }
@@ -257,10 +263,11 @@ extension TCPHandle {
         if Int(written) == buffer.count { return true }
         // Stored before libuv keeps pointers into it: they stay valid while `writing` holds the slices, since nothing
         // else can mutate them and native array storage does not move.
-        writing = buffer
+        let pending = PendingWrite(buffer)
+        writing = pending
         var status = written
         if written >= 0 || written == UV_EAGAIN.rawValue {
-            buffer.withBuffers { status = queue($0.dropBytes(Int(max(0, written)))) }
+            buffer.withBuffers { status = queue($0.dropBytes(Int(max(0, written))), pending.request) }
         }
         guard status == 0 else {
             writing = nil
@@ -269,9 +276,10 @@ extension TCPHandle {
         return false
     }
 
-    private func queue(_ buffers: UnsafeMutableBufferPointer<uv_buf_t>.SubSequence) -> Int32 {
-        let request = writeRequest ?? .allocate(capacity: 1)
-        writeRequest = request
+    private func queue(
+        _ buffers: UnsafeMutableBufferPointer<uv_buf_t>.SubSequence,
+        _ request: UnsafeMutablePointer<uv_write_t>
+    ) -> Int32 {
         request.pointee.data = tcp.pointee.data
         let slice = UnsafeMutableBufferPointer(rebasing: buffers)
         return uv_write(request, stream, slice.baseAddress, UInt32(slice.count)) { request, status in
@@ -281,11 +289,10 @@ extension TCPHandle {
 
     private func didWrite(_ status: Int32) {
         loop.noteEvent()
-        writing = nil
+        let written = writing.take()
         if uv_is_closing(handle) != 0 { return }
         var failure = status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing")
-        if failure == nil, let rest = writingFile {
-            writingFile = nil
+        if failure == nil, let rest = written?.file {
             do {
                 guard try write(rest) else { return }
             } catch { failure = error }
@@ -307,7 +314,7 @@ extension TCPHandle {
             piece.append(try rest.file.read(at: rest.offset, count: min(rest.count, Self.filePieceBytes)))
             rest.removeFirst(piece.count)
             guard try write(piece) else {
-                writingFile = rest
+                writing?.file = rest
                 return false
             }
         }

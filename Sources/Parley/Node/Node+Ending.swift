@@ -15,7 +15,7 @@ extension Node {
                 state.admission.leave(connection.remoteAddress.ip, wasGreeted: wasGreeted)
             }
             let entry = state.connections.remove(number)
-            if let entry { state.forgetIdentity(of: entry) }
+            if let entry { state.forgetIdentity(of: entry.connection) }
             if let entry { state.counters.count(end: entry.stage, wasGreeted: wasGreeted, reason, traffic) }
             if entry?.stage == .announcing {
                 state.goneWhileAnnounced[number] = Gone(connection: connection, reason: reason)

@@ -36,6 +36,8 @@ package final class Node: @unchecked Sendable {
         var admission: Admission
         /// The connection that stands for a node; see ``DuplicateRule``.
         var identities: [String: UInt64] = [:]
+        /// What the connections said they are, where anybody asked.
+        var identityOf: [UInt64: String] = [:]
         /// Why the listener leaves connections in the backlog.
         var acceptPause: AcceptPause?
         var counters = NodeCounters()
@@ -49,9 +51,8 @@ package final class Node: @unchecked Sendable {
 
     struct Entry {
         let connection: Connection
-        var stage = Stage.handshaking
-        var identity: String?
         var greeting: Task<Void, Never>?
+        var stage = Stage.handshaking
     }
 
     struct Stop {
@@ -92,8 +93,8 @@ package final class Node: @unchecked Sendable {
         state = Lock(State(admission: Admission(limits)))
         bounds = PeerState.Bounds(
             maxMessageBytes: min(limits.maxMessageBytes ?? .max, options.decoder.maxMessageBytes),
-            isChecked: limits.maxMessageBytes != nil || !options.decoder.checksLengths,
-            readAheadBytes: max(1, limits.readAheadBytes)
+            readAheadBytes: max(1, limits.readAheadBytes),
+            isChecked: limits.maxMessageBytes != nil || !options.decoder.checksLengths
         )
         sendBudget = SendBudget(bytes: limits.sendBufferBytes)
         acceptBudget = AcceptBudget(perSecond: limits.acceptsPerSecond)

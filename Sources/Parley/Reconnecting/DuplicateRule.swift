@@ -57,7 +57,7 @@ extension Node {
         else { return }
         let existing: Connection? = state.withLock { state in
             guard state.connections[connection.number] != nil else { return nil }
-            state.connections[connection.number]?.identity = identity
+            state.identityOf[connection.number] = identity
             let known = state.identities[identity].flatMap { state.connections[$0]?.connection }
             if known == nil { state.identities[identity] = connection.number }
             return known
@@ -76,8 +76,10 @@ extension Node {
 
 extension Node.State {
     /// A connection is gone, and does not stand for its node any more.
-    mutating func forgetIdentity(of entry: Node.Entry) {
-        guard let identity = entry.identity, identities[identity] == entry.connection.number else { return }
+    mutating func forgetIdentity(of connection: Connection) {
+        guard !identityOf.isEmpty, let identity = identityOf.removeValue(forKey: connection.number),
+            identities[identity] == connection.number
+        else { return }
         identities[identity] = nil
     }
 }

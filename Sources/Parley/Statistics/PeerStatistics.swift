@@ -40,7 +40,7 @@ extension Connection {
             return (outbound.counters, outbound.endedAt)
         }
         statistics.traffic = Traffic(received, sent)
-        statistics.uptime = began.duration(to: ended ?? .now)
+        statistics.uptime = began.duration(to: min(ended, .now))
         return statistics
     }
 }

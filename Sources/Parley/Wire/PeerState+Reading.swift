@@ -29,6 +29,8 @@ extension PeerState {
     }
 
     private mutating func readDelimited(upTo limit: Int) throws(ParleyError) -> ReadResult {
+        // Most frames are taken whole, and never kept.
+        var decoded = decoded
         while decoded.isEmpty, streamOutcome == nil, var input = nextInput() {
             while decoded.isEmpty, streamOutcome == nil, !input.isEmpty {
                 let event = try nextEvent(&input)
@@ -53,7 +55,7 @@ extension PeerState {
         }
         if !decoded.isEmpty {
             let bytes = decoded.prefix(limit)
-            decoded.removeFirst(bytes.count)
+            self.decoded = decoded.dropFirst(limit)
             return .bytes(bytes)
         }
         switch streamOutcome {

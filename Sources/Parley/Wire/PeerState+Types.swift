@@ -2,9 +2,9 @@ extension PeerState {
     /// What one connection may make this side keep.
     struct Bounds: Sendable {
         var maxMessageBytes = Int.max
+        var readAheadBytes = PeerState.readAheadBytes
         /// Whether messages that the decoder found may still be too long: some wire forms see to it themselves.
         var isChecked = true
-        var readAheadBytes = PeerState.readAheadBytes
 
         /// What a wire form may put around a message.
         static let frameOverheadBytes = 64 * 1024

@@ -27,27 +27,35 @@ struct PeerState: Sendable {
     /// How much is taken from the socket ahead of a reader, unless it is said otherwise.
     static let readAheadBytes = 256 * 1024
 
-    var phase = Phase.greeting
     var decoder: any Decoder
-    let streamForm: StreamForm
     let bounds: Bounds
-    /// What arrived and nobody has claimed; no block before `partial`.
-    var queue = ByteQueue()
-    /// The beginning of a frame that the decoder wants more of.
-    private var partial: ArraySlice<UInt8> = []
-    /// How long that frame is in all; zero when its decoder does not know yet.
-    private var partialFrameBytes = 0
-    /// A large frame on its way: it has a buffer of its own, and nothing is in `partial`.
-    private var largeFrame: LargeFrame?
-    /// Decoded bytes of a delimited stream that its reader has not taken yet.
-    var decoded: ArraySlice<UInt8> = []
-    var streamOutcome: StreamOutcome?
+    let streamForm: StreamForm
+    var phase = Phase.greeting
     /// Reading starts when a stream's reader asks for the first time, not when the stream opens.
     var isStreamAskedFor = false
+    /// What arrived and nobody has claimed; no block before `unfinished`.
+    var queue = ByteQueue()
+    private var unfinished = Unfinished.nothing
+    private var streamRest = Seldom<StreamRest>()
     /// How the other side broke the wire form; nothing is decoded behind it.
     var violation: ParleyError?
     /// Why nothing more will arrive.
     var inputEnd: ParleyError?
+
+    /// What the decoder wants more of. An object of its own: most connections have nothing of the kind at most times.
+    private indirect enum Unfinished: Sendable {
+        case nothing
+        /// The beginning of a frame, and how long that is in all; zero when its decoder does not know yet.
+        case beginning(ArraySlice<UInt8>, frameBytes: Int)
+        /// A large one on its way.
+        case largeFrame(LargeFrame)
+    }
+
+    /// What a delimited stream's reader has not taken yet.
+    private struct StreamRest: MadeEmpty {
+        var bytes: ArraySlice<UInt8> = []
+        var outcome: StreamOutcome?
+    }
 
     enum StreamOutcome: Sendable {
         case ended
@@ -119,18 +127,47 @@ struct PeerState: Sendable {
 
     /// How many bytes are kept that nobody has got yet.
     var bufferedBytes: Int {
-        queue.count &+ partial.count &+ decoded.count &+ (largeFrame?.bytes.count ?? 0)
+        queue.count &+ unfinishedBytes.count &+ decoded.count
     }
 
+    /// Decoded bytes of a delimited stream that its reader has not taken yet.
+    var decoded: ArraySlice<UInt8> {
+        get { streamRest.isUnchanged ? [] : streamRest.value.bytes }
+        set {
+            if newValue.isEmpty, streamOutcome == nil { streamRest.clear() } else { streamRest.value.bytes = newValue }
+        }
+    }
+
+    /// How a delimited stream has ended, if it has.
+    var streamOutcome: StreamOutcome? {
+        get { streamRest.isUnchanged ? nil : streamRest.value.outcome }
+        set { if newValue == nil, decoded.isEmpty { streamRest.clear() } else { streamRest.value.outcome = newValue } }
+    }
+
+    /// What there is of a frame that the decoder wants more of.
+    private var unfinishedBytes: ArraySlice<UInt8> {
+        switch unfinished {
+        case .nothing: []
+        case .beginning(let bytes, _): bytes
+        case .largeFrame(let frame): frame.bytes[...]
+        }
+    }
+
+    private var hasUnfinished: Bool { if case .nothing = unfinished { false } else { true } }
+
     /// Whether a large frame is on its way.
-    var awaitsLargeFrame: Bool { largeFrame != nil && !isLargeFrameWhole }
+    var awaitsLargeFrame: Bool {
+        if case .largeFrame(let frame) = unfinished { frame.missing > 0 } else { false }
+    }
 
     var upcoming: Upcoming {
         if awaitsLargeFrame { return .largeFrame }
         return phase == .stream ? .stream : .anything
     }
 
-    private var isLargeFrameWhole: Bool { largeFrame.map { $0.missing <= 0 } ?? false }
+    private var isLargeFrameWhole: Bool {
+        if case .largeFrame(let frame) = unfinished { frame.missing <= 0 } else { false }
+    }
 
     /// The reason to end the connection, when its input has ended and all of it is decoded; a reason of its own
     /// when that was in the middle of a frame. Nil while a handshake or a stream may still read.
@@ -143,7 +180,7 @@ struct PeerState: Sendable {
             return ParleyError(.truncated, "the connection ended inside a stream")
         case .messages:
             guard inputEnd.code == .endOfStream else { return inputEnd }
-            do { try decoder.endOfInput(unread: largeFrame?.bytes[...] ?? partial) } catch { return error }
+            do { try decoder.endOfInput(unread: unfinishedBytes) } catch { return error }
             return inputEnd
         }
     }
@@ -151,8 +188,7 @@ struct PeerState: Sendable {
     /// Forgets what has arrived: nobody will read it.
     mutating func dropInput() {
         queue.removeAll()
-        partial = []
-        largeFrame = nil
+        unfinished = .nothing
         decoded = []
     }
 }
@@ -231,8 +267,8 @@ extension PeerState {
         _ input: Span<UInt8>,
         into found: inout [Range<Int>]
     ) throws(ParleyError) -> Int {
-        guard phase == .messages, queue.isEmpty, partial.isEmpty, largeFrame == nil, inputEnd == nil,
-            violation == nil, !bounds.isChecked
+        guard phase == .messages, queue.isEmpty, !hasUnfinished, inputEnd == nil, violation == nil,
+            !bounds.isChecked
         else { return 0 }
         let used = decoder.decodeMessages(input, limit: .max, into: &found)
         guard !found.isEmpty else { return 0 }
@@ -279,27 +315,25 @@ extension PeerState {
 
     /// The next block, behind what the decoder left of the last one; nil also while a large frame is not whole.
     mutating func nextInput() -> ArraySlice<UInt8>? {
-        while largeFrame != nil {
-            if let whole = wholeLargeFrame() { return whole }
-            guard let more = queue.popFirst(upTo: largeFrame?.missing ?? 0) else { return nil }
-            largeFrame?.bytes.append(contentsOf: more)
+        while case .largeFrame(var frame) = unfinished {
+            if frame.missing <= 0 {
+                unfinished = .nothing
+                return frame.bytes[...]
+            }
+            guard let more = queue.popFirst(upTo: frame.missing) else { return nil }
+            // With a second reference to it, appending would copy all of it.
+            unfinished = .nothing
+            frame.bytes.append(contentsOf: more)
+            unfinished = .largeFrame(frame)
         }
-        guard !partial.isEmpty else { return queue.popFirst() }
+        guard case .beginning(var bytes, let frameBytes) = unfinished else { return queue.popFirst() }
         // What completes the frame and no more, so that the rest of the block stays where it is. Where the length is
         // not known, as much as there is already: each byte is then copied a few times at most.
-        let missing =
-            partialFrameBytes > partial.count ? partialFrameBytes &- partial.count : max(64, partial.count)
+        let missing = frameBytes > bytes.count ? frameBytes &- bytes.count : max(64, bytes.count)
         guard let more = queue.popFirst(upTo: missing) else { return nil }
-        var joined = partial
-        partial = []
-        joined.append(contentsOf: more)
-        return joined
-    }
-
-    private mutating func wholeLargeFrame() -> ArraySlice<UInt8>? {
-        guard let frame = largeFrame, frame.missing <= 0 else { return nil }
-        largeFrame = nil
-        return frame.bytes[...]
+        unfinished = .nothing
+        bytes.append(contentsOf: more)
+        return bytes
     }
 
     /// Keeps the beginning of a frame. A large one gets its buffer now: the decoder has checked its length, and
@@ -310,26 +344,25 @@ extension PeerState {
             throw violated("a \(decoder.name) frame has no end within \(Self.maxUnknownFrameBytes) bytes")
         }
         guard frameBytes <= Self.maxLargeFrameBytes, frameBytes - input.count >= Self.largeFrameBytes else {
-            partial = input
-            partialFrameBytes = frameBytes
+            unfinished = input.isEmpty ? .nothing : .beginning(input, frameBytes: frameBytes)
             return
         }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(frameBytes)
         bytes.append(contentsOf: input)
-        largeFrame = LargeFrame(bytes: bytes, frameBytes: frameBytes)
+        unfinished = .largeFrame(LargeFrame(bytes: bytes, frameBytes: frameBytes))
     }
 
     /// Lends the large frame on its way to whoever can read straight into it; nil when there is none, or bytes
     /// that come before it wait.
     mutating func takeLargeFrame() -> LargeFrame? {
-        guard queue.isEmpty, awaitsLargeFrame else { return nil }
-        defer { largeFrame = nil }
-        return largeFrame
+        guard queue.isEmpty, case .largeFrame(let frame) = unfinished, frame.missing > 0 else { return nil }
+        unfinished = .nothing
+        return frame
     }
 
     /// Takes back what was lent.
-    mutating func returnLargeFrame(_ frame: consuming LargeFrame) { largeFrame = frame }
+    mutating func returnLargeFrame(_ frame: consuming LargeFrame) { unfinished = .largeFrame(frame) }
 
     mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         let before = input.count

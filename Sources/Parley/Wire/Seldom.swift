@@ -1,6 +1,6 @@
 /// A value that most connections never change from what it was made as: it takes a word until then.
-struct Seldom<Value: MadeEmpty>: Sendable {
-    private indirect enum Changed: Sendable {
+struct Seldom<Value: MadeEmpty> {
+    fileprivate indirect enum Changed {
         case to(Value)
     }
 
@@ -17,7 +17,10 @@ struct Seldom<Value: MadeEmpty>: Sendable {
     mutating func clear() { changed = nil }
 }
 
+extension Seldom: Sendable where Value: Sendable {}
+extension Seldom.Changed: Sendable where Value: Sendable {}
+
 /// What ``Seldom`` can hold.
-protocol MadeEmpty: Sendable {
+protocol MadeEmpty {
     init()
 }
