@@ -8,17 +8,21 @@ import Parley
     import Darwin
 #endif
 
-/// Threads for callbacks that may block: as many as there is work for, up to a limit; more work waits. A thread ends
-/// when nothing is left to do.
+/// Threads for callbacks that may block: as many as there is work for, up to a limit; more work waits. A thread with
+/// nothing left to do stays for a while, since to start one costs more than most handshakes.
 final class Workers: Sendable {
     private struct State {
         var waiting: [@Sendable () -> Void] = []
         var threads = 0
+        /// Threads that have nothing to do, the last one to become so at the end: it is the one that the caches know.
+        var idle: [ThreadParker] = []
         var isStopped = false
-        var idleParkers: [ThreadParker] = []
+        var stopping: [ThreadParker] = []
     }
 
     private static let maxThreads = 64
+    /// How long a thread waits for more to do.
+    private static let patience = Duration.seconds(1)
 
     private let state = Lock(State())
 
@@ -26,42 +30,68 @@ final class Workers: Sendable {
     ///
     /// - Throws: `tooManyOpenFiles` when the system has no thread left, `closed` behind ``stop()``.
     func run(_ work: @escaping @Sendable () -> Void) throws(ParleyError) {
-        try state.withLock { state throws(ParleyError) in
+        let idle = try state.withLock { state throws(ParleyError) -> ThreadParker? in
             guard !state.isStopped else { throw ParleyError(.closed, "the transport is closed") }
-            if state.threads < Self.maxThreads, startThread() { state.threads += 1 }
+            let idle = state.idle.popLast()
+            if idle == nil, state.threads < Self.maxThreads, startThread() { state.threads += 1 }
             // Without a new one, those there are come to it.
             guard state.threads > 0 else {
                 throw ParleyError(.tooManyOpenFiles, "the system has no thread left for a handshake")
             }
             state.waiting.append(work)
+            return idle
         }
+        idle?.tell()
     }
 
     /// Refuses more work, and blocks until nothing runs and nothing waits. Idempotent.
     func stop() {
-        let parker: ThreadParker? = state.withLock { state in
+        let parker = ThreadParker()
+        let idle = state.withLock { state in
             state.isStopped = true
-            guard state.threads > 0 else { return nil }
-            let parker = ThreadParker()
-            state.idleParkers.append(parker)
-            return parker
+            if state.threads == 0 { parker.tell() } else { state.stopping.append(parker) }
+            defer { state.idle = [] }
+            return state.idle
         }
-        _ = parker?.wait(until: nil)
+        for thread in idle { thread.tell() }
+        _ = parker.wait(until: nil)
     }
 
     private func work() {
         pthread_setspecific(workerKey, Unmanaged.passUnretained(self).toOpaque())
+        var isPatient = true
         while true {
-            let (next, woken): ((@Sendable () -> Void)?, [ThreadParker]) = state.withLock { state in
-                if !state.waiting.isEmpty { return (state.waiting.removeFirst(), []) }
-                state.threads -= 1
-                guard state.threads == 0 else { return (nil, []) }
-                defer { state.idleParkers = [] }
-                return (nil, state.idleParkers)
+            switch next(isPatient) {
+            case .work(let work):
+                work()
+                isPatient = true
+            case .wait(let parker):
+                isPatient = parker.wait(until: .now + Self.patience)
+                if !isPatient { state.withLock { $0.idle.removeAll { $0 === parker } } }
+            case .end(let stopping):
+                for parker in stopping { parker.tell() }
+                return
             }
-            for parker in woken { parker.tell() }
-            guard let next else { return }
-            next()
+        }
+    }
+
+    private enum Next {
+        case work(@Sendable () -> Void)
+        case wait(ThreadParker)
+        /// It does not count any more; these wait for the last one.
+        case end([ThreadParker])
+    }
+
+    private func next(_ isPatient: Bool) -> Next {
+        state.withLock { state in
+            if !state.waiting.isEmpty { return .work(state.waiting.removeFirst()) }
+            if isPatient, !state.isStopped {
+                let parker = ThreadParker()
+                state.idle.append(parker)
+                return .wait(parker)
+            }
+            state.threads -= 1
+            return .end(state.threads == 0 ? state.stopping : [])
         }
     }
 
