@@ -134,14 +134,24 @@ struct PeerState: Sendable {
     var decoded: ArraySlice<UInt8> {
         get { streamRest.isUnchanged ? [] : streamRest.value.bytes }
         set {
-            if newValue.isEmpty, streamOutcome == nil { streamRest.clear() } else { streamRest.value.bytes = newValue }
+            if newValue.isEmpty, streamOutcome == nil {
+                streamRest.clear()
+            } else {
+                streamRest.value.bytes = newValue
+            }
         }
     }
 
     /// How a delimited stream has ended, if it has.
     var streamOutcome: StreamOutcome? {
         get { streamRest.isUnchanged ? nil : streamRest.value.outcome }
-        set { if newValue == nil, decoded.isEmpty { streamRest.clear() } else { streamRest.value.outcome = newValue } }
+        set {
+            if newValue == nil, decoded.isEmpty {
+                streamRest.clear()
+            } else {
+                streamRest.value.outcome = newValue
+            }
+        }
     }
 
     /// What there is of a frame that the decoder wants more of.
