@@ -40,9 +40,11 @@ struct Main {
 }
 
 extension Bench {
-    /// The options of every role: the defaults, and frames.
+    /// The options of every role: the defaults, frames, and room for as many peers as are opened.
     func options(_ wire: WireForm = .framed) -> TransportOptions {
         var options = TransportOptions(listenAddress: "\(listenHost):\(port)", decoder: wire)
+        options.limits.maxPeers = 20_000
+        options.limits.maxInboundPeers = 20_000
         // As C on libuv does where it spins.
         if door == "loop-spin" { options.busyPoll = .microseconds(50) }
         if door.hasPrefix("loops") { options.loops = sysconf(Int32(_SC_NPROCESSORS_ONLN)) }

@@ -38,6 +38,7 @@ static void make(void (*on_rpcs)(parley_transport *, const parley_rpc *, size_t,
     made.codec = PARLEY_CODEC_FRAMED;
     made.on_rpcs = on_rpcs;
     made.handshake = handshake;
+    made.max_peers = made.max_inbound_peers = 20000; /* as many as are opened, and more */
     /* As C on libuv does where it spins. */
     if (strcmp(options->door, "spin") == 0) made.busy_poll_us = 50;
     if (has_many_loops) made.loops = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
