@@ -26,7 +26,9 @@ extension Connection {
     func close(because reason: ParleyError, greetingFailure: (any Error)? = nil) {
         let woken: [WaitQueue.Woken]? = outbound.withLock { outbound in
             guard outbound.life.reason == nil else { return nil }
-            if case .greeting = outbound.life { outbound.greetingFailure = greetingFailure }
+            if case .greeting = outbound.life, greetingFailure != nil {
+                outbound.end.value.greetingFailure = greetingFailure
+            }
             outbound.life = .closing(reason)
             return outbound.wakeEverybody()
         }
@@ -109,7 +111,7 @@ extension Connection {
         try outbound.withLock { outbound in
             // A peer that was greeted and has gone since is returned all the same: it may have sent something.
             guard !outbound.isGreeted else { return }
-            if let failure = outbound.greetingFailure { throw failure }
+            if let failure = outbound.end.value.greetingFailure { throw failure }
             if let reason = outbound.life.reason { throw reason }
         }
     }
@@ -202,7 +204,7 @@ extension Connection {
         let (reason, woken, uncovered) = outbound.withLock { outbound in
             let reason = outbound.life.reason ?? ParleyError(.closed, "the connection is closed")
             outbound.life = .ended(reason)
-            outbound.endedAt = .now
+            outbound.end.value.moment = .now
             return (reason, outbound.wakeEverybody(), outbound.uncoverAll())
         }
         for waiters in woken { waiters.resume() }

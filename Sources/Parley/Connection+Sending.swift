@@ -62,7 +62,7 @@ extension Connection: Peer {
         let (epoch, needsFlush) = try outbound.withLock { outbound throws(ParleyError) -> (UInt?, Bool) in
             if let reason = outbound.life.reason { throw reason }
             try checkDeadline(outbound.writeDeadline, "sending")
-            let isTurn = try isTurn(kind, outbound)
+            let isTurn = try isTurn(kind, openStream: outbound.openStream)
             guard isTurn, hasRoom(&outbound) else {
                 outbound.awaitsTurn = !isTurn
                 outbound.counters.waits &+= 1
@@ -101,12 +101,12 @@ extension Connection: Peer {
         outbound.counters.bytes &+= UInt64(written)
     }
 
-    private func isTurn(_ kind: Kind, _ outbound: borrowing Outbound) throws(ParleyError) -> Bool {
+    private func isTurn(_ kind: Kind, openStream: UInt64) throws(ParleyError) -> Bool {
         switch kind {
         case .raw: return true
-        case .message, .streamOpening: return outbound.openStream == 0
+        case .message, .streamOpening: return openStream == 0
         case .streamBytes(let stream):
-            guard stream == outbound.openStream else {
+            guard stream == openStream else {
                 throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
             }
             return true

@@ -57,13 +57,13 @@ public class Connection: @unchecked Sendable {
 
     struct Inbound {
         var state: PeerState
-        var readers = WaitQueue()
-        /// When a stream's reader last got bytes, or the stream began.
-        var streamActivity = Moment.now
         /// What the link was last told.
         var isReading = false
         /// The inbox has no room: nothing is read until it calls.
         var isPausedForInbox = false
+        var readers = WaitQueue()
+        /// When a stream's reader last got bytes, or the stream began.
+        var streamActivity = Moment.now
         var heartbeats = Seldom<HeartbeatRecord>()
         var counters = ReceiveCounters()
         /// When bytes last came, by ``EventLoop/milliseconds``.
@@ -95,17 +95,22 @@ public class Connection: @unchecked Sendable {
         /// The number of the stream that a writer has open; they start at 1, and zero is none.
         var openStream: UInt64 = 0
         var life = Life.greeting
-        /// What a dial rethrows.
-        var greetingFailure: (any Error)?
         var writeDeadline = Moment.never
         /// What the application keeps with this peer.
         var tag: UInt = 0
         /// Since when there has been no room for a sender, by ``EventLoop/milliseconds``; `.max` while there is.
         var crowdedSince = UInt64.max
         var counters = SendCounters()
-        var endedAt = Moment.never
+        var end = Seldom<End>()
         var senders = WaitQueue()
         var lifeWaiters = WaitQueue()
+    }
+
+    /// What is known of the end when there is one.
+    struct End: MadeEmpty {
+        var moment = Moment.never
+        /// What a dial rethrows.
+        var greetingFailure: (any Error)?
     }
 
     /// What a link is given to write.

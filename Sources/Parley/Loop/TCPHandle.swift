@@ -19,9 +19,16 @@ final class TCPHandle {
     /// Kept alive by the open socket; let go in the close callback.
     private var owner: (any LinkOwner)?
     private var isReading = false
-    private var connectCompletion: ((ParleyError?) -> Void)?
+    private var connecting: Connecting?
     /// What the socket had no room for; most sockets have it at most times.
     private var writing: PendingWrite?
+
+    /// Who hears of a connect.
+    private final class Connecting {
+        let completion: (ParleyError?) -> Void
+
+        init(_ completion: @escaping (ParleyError?) -> Void) { self.completion = completion }
+    }
 
     private final class PendingWrite {
         /// What a `uv_write` is sending; libuv has pointers into it.
@@ -110,17 +117,16 @@ extension TCPHandle {
             request.deallocate()
             throw ParleyError(libuv: status, "cannot connect to \(name)")
         }
-        connectCompletion = { [unowned self] failure in
+        connecting = Connecting { [unowned self] failure in
             if failure == nil, let descriptor { setPeerOptions(of: descriptor, keepAlive) }
             completion(failure.map { ParleyError(libuv: $0.systemCode ?? 0, "cannot connect to \(name)") })
         }
     }
 
     private func connected(_ status: Int32) {
-        guard let completion = connectCompletion else { return }
-        connectCompletion = nil
+        guard let connecting = connecting.take() else { return }
         loop.noteEvent()
-        completion(status == 0 ? nil : ParleyError(libuv: status, "connect"))
+        connecting.completion(status == 0 ? nil : ParleyError(libuv: status, "connect"))
     }
 
     /// The socket's own address; nil when it has none any more.
@@ -348,7 +354,7 @@ extension TCPHandle {
     func close(abortively: Bool) {
         loop.assertIsCurrent()
         guard uv_is_closing(handle) == 0 else { return }
-        connectCompletion = nil
+        connecting = nil
         let closed: uv_close_cb = { handle in
             let handle = Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).takeRetainedValue()
             handle.owner?.linkDidClose()

@@ -37,7 +37,7 @@ extension Connection {
         }
         let (sent, ended) = outbound.withLock { outbound in
             statistics.unsentBytes = outbound.unwrittenBytes
-            return (outbound.counters, outbound.endedAt)
+            return (outbound.counters, outbound.end.value.moment)
         }
         statistics.traffic = Traffic(received, sent)
         statistics.uptime = began.duration(to: min(ended, .now))

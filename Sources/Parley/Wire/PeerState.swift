@@ -28,11 +28,6 @@ struct PeerState: Sendable {
     static let readAheadBytes = 256 * 1024
 
     var decoder: any Decoder
-    let bounds: Bounds
-    let streamForm: StreamForm
-    var phase = Phase.greeting
-    /// Reading starts when a stream's reader asks for the first time, not when the stream opens.
-    var isStreamAskedFor = false
     /// What arrived and nobody has claimed; no block before `unfinished`.
     var queue = ByteQueue()
     private var unfinished = Unfinished.nothing
@@ -41,6 +36,16 @@ struct PeerState: Sendable {
     var violation: ParleyError?
     /// Why nothing more will arrive.
     var inputEnd: ParleyError?
+    /// What there is for ``takeHeartbeats()``.
+    var heartbeats = Seldom<Heartbeats>()
+
+    // Small things are the last, so that those of whoever has this follow without a gap.
+
+    let bounds: Bounds
+    let streamForm: StreamForm
+    var phase = Phase.greeting
+    /// Reading starts when a stream's reader asks for the first time, not when the stream opens.
+    var isStreamAskedFor = false
 
     /// What the decoder wants more of. An object of its own: most connections have nothing of the kind at most times.
     private indirect enum Unfinished: Sendable {
@@ -82,9 +87,6 @@ struct PeerState: Sendable {
         self.bounds = bounds
         streamForm = decoder.streamForm
     }
-
-    /// What there is for ``takeHeartbeats()``.
-    var heartbeats = Seldom<Heartbeats>()
 
     var hasHeartbeats: Bool { !heartbeats.isUnchanged }
 
