@@ -201,20 +201,21 @@ public final class Inbox: Sendable {
 
     // MARK: Consuming
 
-    /// The oldest RPC; waits for one. Nil when the inbox is finished and empty, or the task is cancelled.
-    func next() async -> RPC? {
-        // Most calls find something: those shall cost no more than a call.
-        let (rpc, isOver) = tryTake { $0.removeFirst() }
-        if rpc != nil || isOver { return rpc }
-        return await waitAndTake { $0.removeFirst() }
-    }
+    /// The oldest RPC, if there is one.
+    @usableFromInline
+    func takeNext() -> RPC? { tryTake { $0.removeFirst() }.taken }
 
-    /// Everything there is, at least one RPC; waits for one. Nil as for ``next()``.
-    func nextBatch() async -> RPCBatch? {
-        let (batch, isOver) = tryTake { $0.removeFirst(atMost: .max) }
-        if batch != nil || isOver { return batch }
-        return await waitAndTake { $0.removeFirst(atMost: .max) }
-    }
+    /// The oldest RPC; waits for one. Nil when the inbox is finished and empty, or the task is cancelled.
+    @usableFromInline
+    func waitForNext() async -> RPC? { await waitAndTake { $0.removeFirst() } }
+
+    /// Everything there is, at least one RPC, if there is one.
+    @usableFromInline
+    func takeBatch() -> RPCBatch? { tryTake { $0.removeFirst(atMost: .max) }.taken }
+
+    /// Everything there is, at least one RPC; waits for one. Nil as for ``waitForNext()``.
+    @usableFromInline
+    func waitForBatch() async -> RPCBatch? { await waitAndTake { $0.removeFirst(atMost: .max) } }
 
     /// Up to `limit` RPCs, at least one; blocks the thread until there is one.
     ///

@@ -17,14 +17,24 @@ public struct RPCSequence: AsyncSequence, Sendable {
 
     /// Takes RPCs out of the inbox.
     public struct Iterator: AsyncIteratorProtocol {
-        let inbox: Inbox
+        @usableFromInline let inbox: Inbox
+
+        init(inbox: Inbox) { self.inbox = inbox }
+
+        // In the caller's code: where an RPC waits already, no asynchronous function is called for it.
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
-        public mutating func next() async -> RPC? { await inbox.next() }
+        @inlinable
+        public mutating func next() async -> RPC? {
+            if let rpc = inbox.takeNext() { return rpc }
+            return await inbox.waitForNext()
+        }
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
+        @inlinable
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RPC? {
-            await inbox.next()
+            if let rpc = inbox.takeNext() { return rpc }
+            return await inbox.waitForNext()
         }
     }
 }
@@ -38,14 +48,22 @@ public struct RPCBatches: AsyncSequence, Sendable {
 
     /// Takes everything that is there out of the inbox.
     public struct Iterator: AsyncIteratorProtocol {
-        let inbox: Inbox
+        @usableFromInline let inbox: Inbox
+
+        init(inbox: Inbox) { self.inbox = inbox }
 
         /// Waits until something has arrived; nil at the end or when the task is cancelled.
-        public mutating func next() async -> RPCBatch? { await inbox.nextBatch() }
+        @inlinable
+        public mutating func next() async -> RPCBatch? {
+            if let batch = inbox.takeBatch() { return batch }
+            return await inbox.waitForBatch()
+        }
 
         /// Waits until something has arrived; nil at the end or when the task is cancelled.
+        @inlinable
         public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RPCBatch? {
-            await inbox.nextBatch()
+            if let batch = inbox.takeBatch() { return batch }
+            return await inbox.waitForBatch()
         }
     }
 }

@@ -156,3 +156,17 @@ private let pattern: [UInt8] = {
         return UInt8(truncatingIfNeeded: state >> 33)
     }
 }()
+
+extension Inbox {
+    /// The next RPC, as `for await` takes it.
+    func next() async -> RPC? {
+        var iterator = RPCSequence(self).makeAsyncIterator()
+        return await iterator.next()
+    }
+
+    /// The next batch, likewise.
+    func nextBatch() async -> RPCBatch? {
+        var iterator = RPCSequence(self).batches.makeAsyncIterator()
+        return await iterator.next()
+    }
+}
