@@ -182,7 +182,9 @@ extension TCPHandle: Link {
             }
         } else if count < 0 {
             setReading(false)
-            let status = failure ?? pendingFailure ?? Int32(truncatingIfNeeded: count)
+            let told = failure ?? Int32(truncatingIfNeeded: count)
+            // What was told is taken from the socket.
+            let status = told == UV_EOF.rawValue ? pendingFailure ?? told : told
             let isOrderly = status == UV_EOF.rawValue
             owner?.linkDidEnd(
                 isOrderly
