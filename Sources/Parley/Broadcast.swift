@@ -24,13 +24,7 @@ extension Transport {
         var broadcast = Broadcast()
         for peer in peers {
             do throws(ParleyError) {
-                guard let connection = peer as? Connection else {
-                    throw ParleyError(
-                        .unsupported,
-                        "\(peer.remoteAddress) is a peer that can only be waited for"
-                    )
-                }
-                guard try connection.trySend(message: message) == nil else {
+                guard try peer.trySend(message: message) else {
                     throw ParleyError(.wouldBlock, "a message to \(peer.remoteAddress) would have to wait")
                 }
                 broadcast.accepted += 1

@@ -14,17 +14,17 @@ extension Connection {
     /// - Throws: as there, and `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread,
     ///   `timedOut` when patience ends. Nothing was accepted then.
     package func send(_ bytes: ArraySlice<UInt8>, _ patience: Patience) throws(ParleyError) {
-        while let epoch = try trySend(bytes) { try blockToSend(since: epoch, patience) }
+        while let epoch = try submit(bytes) { try blockToSend(since: epoch, patience) }
     }
 
     /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``; throws as ``send(_:_:)`` does.
     package func send(message: ArraySlice<UInt8>, _ patience: Patience) throws(ParleyError) {
-        while let epoch = try trySend(message: message) { try blockToSend(since: epoch, patience) }
+        while let epoch = try submit(message: message) { try blockToSend(since: epoch, patience) }
     }
 
     /// The same for bytes that are only lent.
     package func send(message: Span<UInt8>, _ patience: Patience) throws(ParleyError) {
-        while let epoch = try trySend(message: message) { try blockToSend(since: epoch, patience) }
+        while let epoch = try submit(message: message) { try blockToSend(since: epoch, patience) }
     }
 
     /// See ``Peer/openStream(header:)``; throws as ``send(_:_:)`` does.

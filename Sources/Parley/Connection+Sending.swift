@@ -1,27 +1,45 @@
 // From send to the link. Any thread, except where it says the loop's.
 
 extension Connection: Peer {
-    /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``.
-    public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        while let epoch = try trySend(bytes) { try await waitToSend(since: epoch) }
+    /// See ``Peer/trySend(_:)-(ArraySlice<UInt8>)``.
+    public func trySend(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> Bool { try submit(bytes) == nil }
+
+    /// See ``Peer/trySend(message:)-(ArraySlice<UInt8>)``.
+    public func trySend(message: ArraySlice<UInt8>) throws(ParleyError) -> Bool {
+        try submit(message: message) == nil
     }
 
-    /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``.
-    public func send(message: ArraySlice<UInt8>) async throws(ParleyError) {
-        while let epoch = try trySend(message: message) { try await waitToSend(since: epoch) }
+    /// See ``Peer/sendWhenPossible(_:)``.
+    public func sendWhenPossible(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
+        var refused = try submit(bytes, isCounted: false)
+        while let epoch = refused {
+            try await waitToSend(since: epoch)
+            refused = try submit(bytes)
+        }
+    }
+
+    /// See ``Peer/sendWhenPossible(message:)``.
+    public func sendWhenPossible(message: ArraySlice<UInt8>) async throws(ParleyError) {
+        var refused = try submit(message: message, isCounted: false)
+        while let epoch = refused {
+            try await waitToSend(since: epoch)
+            refused = try submit(message: message)
+        }
     }
 
     /// Sends raw bytes if that is possible now; otherwise returns what to pass to ``waitToSend(since:)``.
-    func trySend(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> UInt? {
-        try accept(.raw) { (outbound) throws(ParleyError) in
+    ///
+    /// - Parameter isCounted: false for one that was refused, and counted, a moment ago.
+    func submit(_ bytes: ArraySlice<UInt8>, isCounted: Bool = true) throws(ParleyError) -> UInt? {
+        try accept(.raw, isCounted: isCounted) { (outbound) throws(ParleyError) in
             try outbound.encode { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
         }
     }
 
     /// The same for a message.
-    func trySend(message: ArraySlice<UInt8>) throws(ParleyError) -> UInt? {
+    func submit(message: ArraySlice<UInt8>, isCounted: Bool = true) throws(ParleyError) -> UInt? {
         guard message.count <= node.bounds.maxMessageBytes else { throw tooLong(message.count) }
-        return try accept(.message) { (outbound) throws(ParleyError) in
+        return try accept(.message, isCounted: isCounted) { (outbound) throws(ParleyError) in
             try outbound.encode { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
             }
@@ -29,7 +47,7 @@ extension Connection: Peer {
     }
 
     /// The same for bytes that are only lent.
-    func trySend(message: Span<UInt8>) throws(ParleyError) -> UInt? {
+    func submit(message: Span<UInt8>) throws(ParleyError) -> UInt? {
         guard message.count <= node.bounds.maxMessageBytes else { throw tooLong(message.count) }
         return try accept(.message) { (outbound) throws(ParleyError) in
             try outbound.encode { (encoder, buffer) throws(ParleyError) in
@@ -57,6 +75,7 @@ extension Connection: Peer {
     @inline(__always)
     func accept(
         _ kind: Kind,
+        isCounted: Bool = true,
         _ append: (inout Outbound) throws(ParleyError) -> Void
     ) throws(ParleyError) -> UInt? {
         let (epoch, needsFlush) = try outbound.withLock { outbound throws(ParleyError) -> (UInt?, Bool) in
@@ -65,7 +84,7 @@ extension Connection: Peer {
             let isTurn = try isTurn(kind, openStream: outbound.openStream)
             guard isTurn, hasRoom(&outbound) else {
                 outbound.awaitsTurn = !isTurn
-                outbound.counters.waits &+= 1
+                if isCounted { outbound.counters.waits &+= 1 }
                 return (outbound.senders.epoch, false)
             }
             try append(&outbound)

@@ -24,21 +24,25 @@ public protocol Peer: AnyObject, Sendable {
 
     // MARK: Sending
 
-    /// Sends raw bytes, in order behind everything sent before.
+    /// Sends raw bytes if they need not wait; never suspends. Where ``send(_:)-(ArraySlice<UInt8>)`` would wait, nothing
+    /// is sent.
     ///
-    /// Returns when they are accepted: at once while less than ``TransportOptions/sendHighWaterBytes`` wait to be
-    /// written, otherwise when that has gone down to ``TransportOptions/sendLowWaterBytes``.
-    ///
-    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``), `cancelled` (nothing was accepted then),
-    ///   or the reason for which the connection has ended.
-    func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError)
+    /// - Returns: whether they were accepted.
+    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``), or the reason for which the connection has ended.
+    func trySend(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> Bool
 
-    /// Sends one message in the wire form of ``TransportOptions/decoder``. Waits while a stream that
-    /// ``openStream(header:)`` opened is unfinished.
+    /// Sends one message if it need not wait; never suspends. Where ``send(message:)-(ArraySlice<UInt8>)`` would wait,
+    /// nothing is sent.
     ///
-    /// - Throws: as ``send(_:)-(ArraySlice<UInt8>)``, and `messageTooLong` or `invalidArgument` when the wire form
-    ///   cannot carry the message.
-    func send(message: ArraySlice<UInt8>) async throws(ParleyError)
+    /// - Returns: whether it was accepted.
+    /// - Throws: as ``trySend(_:)-(ArraySlice<UInt8>)``, and `messageTooLong` or `invalidArgument` when the wire form cannot carry the message.
+    func trySend(message: ArraySlice<UInt8>) throws(ParleyError) -> Bool
+
+    /// What ``send(_:)-(ArraySlice<UInt8>)`` does when ``trySend(_:)-(ArraySlice<UInt8>)`` has refused: waits until they are accepted.
+    func sendWhenPossible(_ bytes: ArraySlice<UInt8>) async throws(ParleyError)
+
+    /// What ``send(message:)-(ArraySlice<UInt8>)`` does when ``trySend(message:)-(ArraySlice<UInt8>)`` has refused: waits until it is accepted.
+    func sendWhenPossible(message: ArraySlice<UInt8>) async throws(ParleyError)
 
     /// Announces a stream and returns the writer for its bytes. Waits while another one is unfinished.
     ///
@@ -124,6 +128,30 @@ extension Peer {
     /// Nothing: a peer of your own may count or not.
     public var statistics: PeerStatistics { PeerStatistics() }
 
+    // In the caller's code: no asynchronous function is called for what need not wait.
+
+    /// Sends raw bytes, in order behind everything sent before.
+    ///
+    /// Returns when they are accepted: at once while less than ``TransportOptions/sendHighWaterBytes`` wait to be
+    /// written, otherwise when that has gone down to ``TransportOptions/sendLowWaterBytes``.
+    ///
+    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``), `cancelled` (nothing was accepted then),
+    ///   or the reason for which the connection has ended.
+    @inlinable
+    public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
+        if try !trySend(bytes) { try await sendWhenPossible(bytes) }
+    }
+
+    /// Sends one message in the wire form of ``TransportOptions/decoder``. Waits while a stream that
+    /// ``openStream(header:)`` opened is unfinished.
+    ///
+    /// - Throws: as ``send(_:)-(ArraySlice<UInt8>)``, and `messageTooLong` or `invalidArgument` when the wire form
+    ///   cannot carry the message.
+    @inlinable
+    public func send(message: ArraySlice<UInt8>) async throws(ParleyError) {
+        if try !trySend(message: message) { try await sendWhenPossible(message: message) }
+    }
+
     /// The same as ``send(_:)-(ArraySlice<UInt8>)``, under the name it has in Go's `net.Conn`.
     public func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) { try await send(bytes) }
 
@@ -131,14 +159,31 @@ extension Peer {
     public func write(_ bytes: [UInt8]) async throws(ParleyError) { try await send(bytes[...]) }
 
     /// Sends raw bytes; see ``send(_:)-(ArraySlice<UInt8>)``.
+    @inlinable
     public func send(_ bytes: [UInt8]) async throws(ParleyError) { try await send(bytes[...]) }
 
     /// Sends one message; see ``send(message:)-(ArraySlice<UInt8>)``.
+    @inlinable
     public func send(message: [UInt8]) async throws(ParleyError) { try await send(message: message[...]) }
 
     /// Sends one message of UTF-8 text; see ``send(message:)-(ArraySlice<UInt8>)``.
+    @inlinable
     public func send(message: String) async throws(ParleyError) {
         try await send(message: Array(message.utf8)[...])
+    }
+
+    /// Sends raw bytes if they need not wait; see ``trySend(_:)-(ArraySlice<UInt8>)``.
+    @inlinable
+    public func trySend(_ bytes: [UInt8]) throws(ParleyError) -> Bool { try trySend(bytes[...]) }
+
+    /// Sends one message if it need not wait; see ``trySend(message:)-(ArraySlice<UInt8>)``.
+    @inlinable
+    public func trySend(message: [UInt8]) throws(ParleyError) -> Bool { try trySend(message: message[...]) }
+
+    /// Sends one message of UTF-8 text if it need not wait; see ``trySend(message:)-(ArraySlice<UInt8>)``.
+    @inlinable
+    public func trySend(message: String) throws(ParleyError) -> Bool {
+        try trySend(message: Array(message.utf8)[...])
     }
 
     /// Announces a stream without a header; see ``openStream(header:)``.

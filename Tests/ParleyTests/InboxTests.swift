@@ -127,8 +127,10 @@ final class NoPeer: Peer {
     let isOutbound = false
     let localAddress = SocketAddress(host: "", port: 0)
     let remoteAddress = SocketAddress(host: "nobody", port: 1)
-    func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {}
-    func send(message: ArraySlice<UInt8>) async throws(ParleyError) {}
+    func trySend(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> Bool { true }
+    func trySend(message: ArraySlice<UInt8>) throws(ParleyError) -> Bool { true }
+    func sendWhenPossible(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {}
+    func sendWhenPossible(message: ArraySlice<UInt8>) async throws(ParleyError) {}
     func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
         throw ParleyError(.unsupported, "no streams")
     }

@@ -1,0 +1,55 @@
+import Testing
+
+@testable import Parley
+
+/// Sending without waiting.
+@Suite(.timeLimit(.minutes(2))) struct TrySendTests {
+    @Test(arguments: Kind.allCases)
+    func `a try is accepted whole or refused whole, and never waits`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.sendHighWaterBytes = 100_000
+            }
+            let peer = try await client.dial(server.address)
+            let writer = try await peer.openStream()
+            #expect(try !peer.trySend(message: "inside the stream"))
+            try await writer.finish()
+
+            let message = [UInt8](repeating: 7, count: 10_000)
+            var accepted = 0
+            // Nobody consumes: what is on its way has an end.
+            while try peer.trySend(message: message) {
+                accepted += 1
+                try #require(accepted < 100_000)
+            }
+            let waits = peer.statistics.traffic.sendWaits
+            #expect(waits == 2)
+            async let last: Void = peer.send(message: "last")
+
+            let stream = try await server.nextRPC()
+            #expect(stream.stream)
+            stream.peer.closeStream()
+            for _ in 0..<accepted { #expect(try await server.nextRPC().payload.count == message.count) }
+            #expect(try await server.nextRPC().text == "last")
+            try await last
+
+            await peer.close()
+            #expect(throws: ParleyError.self) { try peer.trySend(message: "too late") }
+        }
+    }
+
+    @Test(arguments: Kind.allCases) func `raw bytes too`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            #expect(try peer.trySend([1]))
+            #expect(try peer.trySend(Array("hello".utf8)))
+            #expect(try await server.nextRPC().peer.remoteAddress == peer.localAddress)
+        }
+    }
+}
