@@ -241,6 +241,8 @@ def cost(candidate, settings):
     received, sent = measure([server, client], settings.seconds, settings.warmup)
     # The reference merges messages on the way, so there the sender's count is the right one.
     millions = (sent if candidate.wire == "reference" else received).messages / 1e6
+    if not millions:
+        raise Failed(f"{server.name} gets no message")
     figures = {
         "cpu": (received.cpu_seconds + sent.cpu_seconds) / millions,
         "cpu_receive": received.cpu_seconds / millions,
