@@ -190,11 +190,9 @@ extension Connection {
         loop.assertIsCurrent()
         guard let link, ending != .over else { return }
         ending = .over
-        if !timers.isUnchanged {
-            let made = timers.value
-            for timer in [made.stream, made.deadline, made.ending] { timer?.close() }
-            timers.clear()
-        }
+        let made = timers.value
+        for timer in [made.stream, made.deadline, made.ending] { timer?.close() }
+        timers.clear()
         outbound.withLock { $0.socket = nil }
         link.close(abortively: abortively)
     }

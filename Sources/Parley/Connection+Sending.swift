@@ -11,19 +11,24 @@ extension Connection: Peer {
 
     /// See ``Peer/sendWhenPossible(_:)``.
     public func sendWhenPossible(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        var refused = try submit(bytes, isCounted: false)
-        while let epoch = refused {
-            try await waitToSend(since: epoch)
-            refused = try submit(bytes)
-        }
+        try await untilAccepted { (isCounted) throws(ParleyError) in try submit(bytes, isCounted: isCounted) }
     }
 
     /// See ``Peer/sendWhenPossible(message:)``.
     public func sendWhenPossible(message: ArraySlice<UInt8>) async throws(ParleyError) {
-        var refused = try submit(message: message, isCounted: false)
+        try await untilAccepted { (isCounted) throws(ParleyError) in
+            try submit(message: message, isCounted: isCounted)
+        }
+    }
+
+    /// Waits and submits until that is accepted; the first refusal was counted a moment ago.
+    private func untilAccepted(
+        _ submit: (_ isCounted: Bool) throws(ParleyError) -> UInt?
+    ) async throws(ParleyError) {
+        var refused = try submit(false)
         while let epoch = refused {
             try await waitToSend(since: epoch)
-            refused = try submit(message: message)
+            refused = try submit(true)
         }
     }
 

@@ -19,11 +19,13 @@ final class TCPHandle {
     /// Kept alive by the open socket; let go in the close callback.
     private var owner: (any LinkOwner)?
     private var isReading = false
+    /// Who hears of a connect that is under way.
     private var connecting: Connecting?
-    /// What the socket had no room for; most sockets have it at most times.
+    /// What the socket has no room for at the moment.
     private var writing: PendingWrite?
 
-    /// Who hears of a connect.
+    // Objects of their own: most sockets have neither at most times, and are smaller for it.
+
     private final class Connecting {
         let completion: (ParleyError?) -> Void
 

@@ -77,7 +77,7 @@ extension Node {
 extension Node.State {
     /// A connection is gone, and does not stand for its node any more.
     mutating func forgetIdentity(of connection: Connection) {
-        guard !identityOf.isEmpty, let identity = identityOf.removeValue(forKey: connection.number),
+        guard let identity = identityOf.removeValue(forKey: connection.number),
             identities[identity] == connection.number
         else { return }
         identities[identity] = nil

@@ -36,9 +36,9 @@ extension PeerState {
                 let event = try nextEvent(&input)
                 switch event {
                 case .streamBytes(let bytes): decoded = bytes
-                case .streamEnded: streamOutcome = .ended
+                case .streamEnded: streamRest.value.outcome = .ended
                 case .streamAborted(let code, let reason):
-                    streamOutcome = .aborted(
+                    streamRest.value.outcome = .aborted(
                         ParleyError(
                             .streamAborted,
                             "the remote side aborted the stream (code \(code)): \(reason)"
@@ -83,8 +83,7 @@ extension PeerState {
     mutating func closeStream() -> Bool {
         guard phase == .stream else { return false }
         phase = streamForm == .delimited && streamOutcome == nil ? .discarding : .messages
-        streamOutcome = nil
-        decoded = []
+        streamRest.clear()
         return true
     }
 }

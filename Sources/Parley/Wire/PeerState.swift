@@ -31,7 +31,7 @@ struct PeerState: Sendable {
     /// What arrived and nobody has claimed; no block before `unfinished`.
     var queue = ByteQueue()
     private var unfinished = Unfinished.nothing
-    private var streamRest = Seldom<StreamRest>()
+    var streamRest = Seldom<StreamRest>()
     /// How the other side broke the wire form; nothing is decoded behind it.
     var violation: ParleyError?
     /// Why nothing more will arrive.
@@ -57,7 +57,7 @@ struct PeerState: Sendable {
     }
 
     /// What a delimited stream's reader has not taken yet.
-    private struct StreamRest: MadeEmpty {
+    struct StreamRest: MadeEmpty {
         var bytes: ArraySlice<UInt8> = []
         var outcome: StreamOutcome?
     }
@@ -134,27 +134,12 @@ struct PeerState: Sendable {
 
     /// Decoded bytes of a delimited stream that its reader has not taken yet.
     var decoded: ArraySlice<UInt8> {
-        get { streamRest.isUnchanged ? [] : streamRest.value.bytes }
-        set {
-            if newValue.isEmpty, streamOutcome == nil {
-                streamRest.clear()
-            } else {
-                streamRest.value.bytes = newValue
-            }
-        }
+        get { streamRest.value.bytes }
+        set { if !newValue.isEmpty || !decoded.isEmpty { streamRest.value.bytes = newValue } }
     }
 
     /// How a delimited stream has ended, if it has.
-    var streamOutcome: StreamOutcome? {
-        get { streamRest.isUnchanged ? nil : streamRest.value.outcome }
-        set {
-            if newValue == nil, decoded.isEmpty {
-                streamRest.clear()
-            } else {
-                streamRest.value.outcome = newValue
-            }
-        }
-    }
+    var streamOutcome: StreamOutcome? { streamRest.value.outcome }
 
     /// What there is of a frame that the decoder wants more of.
     private var unfinishedBytes: ArraySlice<UInt8> {
@@ -321,7 +306,7 @@ extension PeerState {
 
     private mutating func openStream() {
         phase = .stream
-        streamOutcome = nil
+        streamRest.clear()
         isStreamAskedFor = false
     }
 
