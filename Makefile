@@ -110,6 +110,7 @@ tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted
 	scripts/planted-race.sh
 	@# The wire forms are pure values without threads, and slow under this sanitizer. The tool is run under limits
 	@# that its runtime does not bear.
+	TSAN_OPTIONS=suppressions=$(CURDIR)/scripts/tsan.supp \
 	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan --no-parallel --skip "GOB|DecoderTests|Fuzz|ParleyCLITests"
 
 fuzz: ## Each fuzz target for SECONDS (default: 60); what fails is left in Tests/Fuzz/Failures
