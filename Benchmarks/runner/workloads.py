@@ -310,6 +310,8 @@ def fairness(candidate, settings):
     # The flood gives way on the core it shares with the quiet one: what is measured is the server.
     load(candidate, "flood", 1, port, door="load", nice=19).ready()
     (flooded,) = measure([quiet], settings.seconds, settings.warmup)
+    if not flooded.messages:
+        raise Failed("no round trip came to its end beside the flood")
     return {"factor": flooded.p99 / alone.p99, "alone": alone.p99, "flooded": flooded.p99, "rate": flooded.rate}
 
 

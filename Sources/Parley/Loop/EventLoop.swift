@@ -111,13 +111,24 @@ package final class EventLoop: @unchecked Sendable {
     /// The same in nanoseconds.
     static var nanosecondsAnywhere: UInt64 { uv_hrtime() }
 
+    /// What a socket is read into, once a turn: as long as that is filled libuv would read the same socket again, up to 32
+    /// times, and the others wait all that time. Given nothing, it leaves it at that (`UV_ENOBUFS`) until it has looked
+    /// at the others.
     func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
+        if turn.pointee.hasFilledSlab {
+            turn.pointee.hasFilledSlab = false
+            buffer.pointee = uv_buf_t(base: nil, len: 0)
+            return
+        }
         noteEvent()
         buffer.pointee = uv_buf_t(
             base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),
             len: readSlab.count
         )
     }
+
+    /// This much was read into it.
+    func noteRead(_ count: Int) { turn.pointee.hasFilledSlab = count == readSlab.count }
 
     /// Takes the spare buffer for an empty one, or gives it back. The loop's thread only.
     func exchangeSpare(_ buffer: inout WireBuffer) { swap(&buffer, &turn.pointee.spareBuffer) }

@@ -11,6 +11,8 @@ struct LoopTurn {
     var hasHadEvent = false
     /// Whoever delivers, while it does.
     var delivering: Unmanaged<Connection>?
+    /// The last read has filled the slab; see ``EventLoop/lendReadSlab(to:)``.
+    var hasFilledSlab = false
     /// What is read past libuv, between its two callbacks.
     var directRead: DirectRead?
 

@@ -149,6 +149,8 @@ extension TCPHandle: Link {
         self.isReading = isReading
         guard isReading else {
             uv_read_stop(stream)
+            // libuv turns to the next socket.
+            loop.noteRead(0)
             return
         }
         let status = uv_read_start(
@@ -178,6 +180,7 @@ extension TCPHandle: Link {
         let failure = loop.turn.pointee.directRead?.failure
         deliverDirectRead()
         if count == UV_ENOBUFS.rawValue { return }
+        loop.noteRead(count)
         if count > 0, let base {
             base.withMemoryRebound(to: UInt8.self, capacity: count) { base in
                 owner?.linkDidRead(UnsafeBufferPointer(start: base, count: count).span)

@@ -1,6 +1,13 @@
+import Dispatch
 import Testing
 
 @testable import Parley
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
 
 /// What one peer does must not cost another one its turn.
 @Suite(.timeLimit(.minutes(2))) struct FairnessTests {
@@ -33,5 +40,48 @@ import Testing
             // out on one thread and used on another, some have more than one. Without shares each flooder has a whole round first.
             #expect(before <= 6 * capacity, "one of the flooders was served \(before) times before it")
         }
+    }
+    @Test func `a socket that has much to read has one read, and then the others have theirs`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1 << 20
+            }
+            let loud = try RawSocket(connectingTo: server.address)
+            try await eventually { server.peers.count == 1 }
+            let loudPeer = server.peers[0]
+            let loudSocket = try descriptor(of: loudPeer)
+            var room = 4 * EventLoop.readSlabBytes
+            setsockopt(loudSocket, SOL_SOCKET, SO_RCVBUF, &room, socklen_t(MemoryLayout<Int32>.size))
+            let quiet = try RawSocket(connectingTo: server.address)
+            try await eventually { server.peers.count == 2 }
+            let others = server.peers.filter { $0.remoteAddress != loudPeer.remoteAddress }
+            let quietSocket = try descriptor(of: try #require(others.first))
+
+            // Both have written before the loop looks again.
+            let loop = try #require(server.eventLoops.first)
+            let gate = DispatchSemaphore(value: 0)
+            loop.execute { gate.wait() }
+            let frame: [UInt8] = [1, 0, 0, 0, 4] + "loud".utf8
+            try loud.write(Array(repeatElement(frame, count: 30_000).joined()))
+            try await eventually { unread(loudSocket) > 2 * EventLoop.readSlabBytes }
+            try quiet.write([1, 0, 0, 0, 5] + "quiet".utf8)
+            try await eventually { unread(quietSocket) > 0 }
+            gate.signal()
+
+            var before = 0
+            while try await server.nextRPC().text != "quiet" { before += 1 }
+            #expect(before <= EventLoop.readSlabBytes / frame.count)
+        }
+    }
+
+    private func descriptor(of peer: any Peer) throws -> Int32 {
+        try #require(((peer as? Connection)?.link as? TCPHandle)?.descriptor)
+    }
+
+    private func unread(_ descriptor: Int32) -> Int {
+        var count: Int32 = 0
+        _ = ioctl(descriptor, UInt(FIONREAD), &count)
+        return Int(count)
     }
 }

@@ -127,7 +127,8 @@ import Testing
             var looks = [server.statistics]
             try await eventually {
                 looks = [looks.last!, server.statistics]
-                return node.sendBudget.freeBytes < SendBudget.chunkBytes && looks[0].traffic == looks[1].traffic
+                return looks[0].traffic == looks[1].traffic
+                    && node.sendBudget.freeBytes < SendBudget.chunkBytes
             }
             #expect(looks[1].unsentBytes < 256 << 10 + 4 * (16 + 20) << 10)
             // A good peer has its first 16 KiB.
