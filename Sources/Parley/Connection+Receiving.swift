@@ -24,7 +24,8 @@ extension Connection: LinkOwner {
                 return used
             }
             if used > 0, let observer = node.observer {
-                delivering { observer.didReceive(bytes, decoded.found, from: self) }
+                isMostRecent()
+                observer.didReceive(bytes, decoded.found, from: self)
             }
             return used
         } catch {
@@ -33,14 +34,9 @@ extension Connection: LinkOwner {
         }
     }
 
-    /// Lets an observer take what this connection brought; see ``EventLoop/delivering``.
+    /// An observer is about to hear of this connection, and most often answers it.
     @inline(__always)
-    func delivering(_ body: () -> Void) {
-        let loop = loop
-        loop.turn.pointee.delivering = Unmanaged.passUnretained(self)
-        body()
-        loop.turn.pointee.delivering = nil
-    }
+    func isMostRecent() { loop.turn.pointee.recent = Unmanaged.passUnretained(self) }
 
     func linkDidRead(_ block: [UInt8]) {
         guard ending == .no || ending == .draining else { return }

@@ -50,9 +50,23 @@ func node(_ transport: OpaquePointer?) throws(ParleyError) -> ForeignNode {
 /// The peer with that number.
 func connection(_ transport: OpaquePointer?, _ peer: parley_peer) throws(ParleyError) -> Connection {
     guard let connection = try node(transport).transport.node.connection(peer) else {
-        throw ParleyError(.noSuchPeer, "peer \(peer) is gone")
+        throw noSuchPeer(peer)
     }
     return connection
+}
+
+/// Lends the transport's node to `body`, for calls that are made for every message: nothing is retained on the way.
+@inline(__always)
+func withNode<Result>(_ transport: OpaquePointer?, _ body: (Node) throws -> Result) throws -> Result {
+    guard let transport else {
+        throw ParleyError(.invalidArgument, "a NULL where a \(ForeignNode.self) belongs")
+    }
+    let foreign = Unmanaged<ForeignNode>.fromOpaque(UnsafeRawPointer(transport))
+    return try foreign._withUnsafeGuaranteedRef { try $0.node._withUnsafeGuaranteedRef(body) }
+}
+
+func noSuchPeer(_ peer: parley_peer) -> ParleyError {
+    ParleyError(.noSuchPeer, "peer \(peer) is gone")
 }
 
 // MARK: - Arguments

@@ -7,11 +7,16 @@ import Parley
 final class ForeignNode: @unchecked Sendable {
     /// Set once, right behind the init: the transport knows this object as its observer.
     private(set) var transport: TCPTransport!
+    /// The transport's, which keeps it.
+    private(set) var node: Unmanaged<Node>!
     let workers = Workers()
     /// What the node stays connected to, by the address that was given.
     let kept = Lock<[String: Reconnection]>([:])
     private let callbacks: Callbacks
     private let log: ForeignLog?
+    /// Itself, for the handshakes that the transport begins; nil when there is nobody left to do them. Not weak: every
+    /// call of the library would pay for that, since the count of references is elsewhere from then on.
+    private let greeter = Lock<ForeignNode?>(nil)
 
     /// The functions of `parley_options` that are called back, and what they are handed.
     struct Callbacks {
@@ -50,13 +55,16 @@ final class ForeignNode: @unchecked Sendable {
         }
         if let handshake = foreign.handshake {
             let call = Foreign((handshake, foreign.userdata))
-            // Weak: a connection that came at the very end is greeted when there is nobody left to do it.
-            options.handshake = { [weak self] peer in
-                guard let self else { throw ParleyError(.closed, "the transport is closed") }
-                try await greet(peer, call)
+            options.handshake = { [greeter] peer in
+                guard let greeter = greeter.withLock({ $0 }) else {
+                    throw ParleyError(.closed, "the transport is closed")
+                }
+                try await greeter.greet(peer, call)
             }
         }
         transport = TCPTransport(options, observer: self)
+        node = Unmanaged.passUnretained(transport.node)
+        greeter.withLock { $0 = self }
     }
 
     /// A worker thread runs the handshake: it may block on what it reads and sends.
@@ -103,6 +111,7 @@ final class ForeignNode: @unchecked Sendable {
 
     /// Behind ``close()``: the program's data goes.
     func letGo() {
+        greeter.withLock { $0 = nil }
         log?.silence()
         callbacks.destroyUserdata?(callbacks.userdata)
     }

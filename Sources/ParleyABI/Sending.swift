@@ -13,15 +13,16 @@ public func parley_send_message(
     _ timeout_ms: Int32
 ) -> Int32 {
     status {
-        let connection = try connection(transport, peer)
         let patience = try Patience(milliseconds: timeout_ms)
-        // Small ones are encoded from where they are; a large one is copied once, and kept as it is until it is written.
-        if let message, (1..<WireBuffer.keptSliceBytes).contains(length) {
+        let isThere = try withNode(transport) { node in
+            // Small ones are encoded from where they are; a large one is copied once, and kept as it is until it is written.
+            guard let message, (1..<WireBuffer.keptSliceBytes).contains(length) else {
+                return try node.send(message: try bytes(message, length), to: peer, patience)
+            }
             let bytes = UnsafeRawBufferPointer(start: message, count: length).bindMemory(to: UInt8.self)
-            try connection.send(message: bytes.span, patience)
-        } else {
-            try connection.send(message: try bytes(message, length), patience)
+            return try node.send(message: bytes.span, to: peer, patience)
         }
+        guard isThere else { throw noSuchPeer(peer) }
     }
 }
 

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BATCH = 256, SENDS_PER_TURN = 1024 };
+enum { BATCH = 256, SENDS_PER_TURN = 4096 };
 
 static const struct bench_options *options;
 static parley_transport *transport;

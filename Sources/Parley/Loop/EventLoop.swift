@@ -94,8 +94,11 @@ package final class EventLoop: @unchecked Sendable {
         pthread_getspecific(loopThreadKey).map { Unmanaged.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// The connection whose messages are being delivered to an observer. The loop's thread only.
-    var delivering: Connection? { turn.pointee.delivering?.takeUnretainedValue() }
+    /// That loop's turn.
+    static var currentTurn: UnsafeMutablePointer<LoopTurn>? {
+        guard let loop = pthread_getspecific(loopThreadKey) else { return nil }
+        return Unmanaged<EventLoop>.fromOpaque(loop).lend { $0.turn }
+    }
 
     /// Traps when called elsewhere: everything that libuv owns is this thread's alone.
     @inline(__always)

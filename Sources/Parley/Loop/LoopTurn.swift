@@ -9,8 +9,9 @@ struct LoopTurn {
     var ending: [any EndOfTurn] = []
     /// Something has happened since ``EventLoop/pollsAgain()`` last looked.
     var hasHadEvent = false
-    /// Whoever delivers, while it does.
-    var delivering: Unmanaged<Connection>?
+    /// The connection of this loop that was looked up last, or has delivered, as long as its node knows it: most often
+    /// the next to be looked up, and found without a lock.
+    var recent: Unmanaged<Connection>?
     /// The last read has filled the slab; see ``EventLoop/lendReadSlab(to:)``.
     var hasFilledSlab = false
     /// What is read past libuv, between its two callbacks.
@@ -24,6 +25,11 @@ struct LoopTurn {
     var spareBuffer = WireBuffer()
     /// What a stream is read into; whoever fills it keeps it, and another one is made.
     var spareBlock = ReadBlock()
+
+    /// Nobody finds this connection any more.
+    mutating func forget(_ connection: Connection) {
+        if recent?.toOpaque() == Unmanaged.passUnretained(connection).toOpaque() { recent = nil }
+    }
 
     /// Whether nothing is left to do in this turn.
     var isDone: Bool { local.isEmpty && ending.isEmpty }

@@ -5,6 +5,7 @@ extension Node {
     func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
         let number = connection.number
         release(connection.worker)
+        connection.worker.hasLost()
         tellObserver(connection, reason)
         let wasGreeted = connection.outbound.withLock { $0.isGreeted }
         let traffic = connection.statistics.traffic
@@ -23,6 +24,7 @@ extension Node {
             let woken = state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken()
             return (entry, woken, state.endAcceptPause())
         }
+        connection.loop.turn.pointee.forget(connection)
         if hasRoom { acceptAgain() }
         // One that came while the node was closing was never let in.
         guard let entry else { return }

@@ -108,11 +108,23 @@ package final class Node: @unchecked Sendable {
     }
 
     /// The connection under `number`, from the handshake until its end was told.
-    package func connection(_ number: UInt64) -> Connection? {
-        // Most often it is the one that is answered.
-        let delivering = EventLoop.current?.delivering
-        if let delivering, delivering.number == number, delivering.node === self { return delivering }
-        return state.withLock { $0.connections.look(number, \.connection) }
+    package func connection(_ number: UInt64) -> Connection? { withConnection(number) { $0 } }
+
+    /// Lends the same to `body`, which is not called when there is none.
+    @inline(__always)
+    func withConnection<Result, Failure: Error>(
+        _ number: UInt64,
+        _ body: (Connection) throws(Failure) -> Result
+    ) throws(Failure) -> Result? {
+        let turn = EventLoop.currentTurn
+        if let recent = turn?.pointee.recent {
+            // It cannot end meanwhile: that happens on this thread.
+            let isIt = recent.lend { $0.number == number && $0.node === self }
+            if isIt { return try recent.lend(body) }
+        }
+        guard let found = state.withLock({ $0.connections.look(number, \.connection) }) else { return nil }
+        if let turn, found.loop.turn == turn { found.isMostRecent() }
+        return try body(found)
     }
 
     /// Whether the handshake with that connection is still of use.
@@ -151,7 +163,8 @@ package final class Node: @unchecked Sendable {
             return space
         }
         guard !decoded.isEmpty else { return space }
-        connection.delivering { observer.didReceive(decoded.runs, from: connection) }
+        connection.isMostRecent()
+        observer.didReceive(decoded.runs, from: connection)
         return .max
     }
 

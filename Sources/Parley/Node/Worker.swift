@@ -16,6 +16,8 @@ package final class Worker: @unchecked Sendable {
     /// Emptied, lent to whoever decodes.
     private var scratch = DecodedRuns()
 
+    /// How many connections it has. Its own thread only.
+    private var connections = 0
     /// Connections that have ended in this turn, and why, of which `onDisconnect` is to hear.
     var gone: [(Connection, ParleyError)] = []
 
@@ -41,6 +43,19 @@ package final class Worker: @unchecked Sendable {
     func returnScratch(_ decoded: inout DecodedRuns) {
         decoded.removeAll()
         swap(&decoded, &scratch)
+    }
+
+    /// A connection of its own is taken in; ``hasLost()`` follows.
+    func hasTakenIn() {
+        loop.assertIsCurrent()
+        connections &+= 1
+    }
+
+    /// A connection that was taken in has ended.
+    func hasLost() {
+        loop.assertIsCurrent()
+        connections &-= 1
+        if connections == 0 { forgetLooks() }
     }
 
     /// What its connections have received and left unread. Any thread.
@@ -71,9 +86,10 @@ extension Worker {
         let timer = lookTimer ?? LoopTimer(on: loop)
         lookTimer = timer
         let now = loop.milliseconds
-        // Weak: a node that nobody closed, and nobody refers to, leaves its timer behind.
-        timer.start(after: .milliseconds(first > now ? first - now : 0)) { [weak node, unowned self] in
-            if let node { lookAtAll(of: node) }
+        // The timer holds the node as long as it runs, and so no longer than connections do. Not weak: the node's count of
+        // references would be elsewhere from then on, and every message would pay for that.
+        timer.start(after: .milliseconds(first > now ? first - now : 0)) { [node, unowned self] in
+            lookAtAll(of: node)
         }
     }
 
@@ -91,6 +107,13 @@ extension Worker {
         }
         isLooking = false
         armLooks()
+    }
+
+    /// There is nobody left to look at.
+    private func forgetLooks() {
+        looks = LookQueue()
+        lookTimer?.stop()
+        looksArmedFor = .max
     }
 
     /// Ends the timer.
