@@ -7,6 +7,8 @@
  * Upcasts only; there is no logic here. */
 
 #ifdef __linux__
+#include <sys/timerfd.h>
+
 /* <sys/socket.h> shows it only to those who define _GNU_SOURCE before anything else. */
 int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
 #endif

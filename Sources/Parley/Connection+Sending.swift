@@ -158,7 +158,7 @@ extension Connection: Peer {
             return outbound.crowdedSince == .max
         }
         guard let isNews else { return nil }
-        if isNews { loop.perform { [self] in worker.look(at: self, by: now &+ timeout) } }
+        if isNews { loop.perform { [self] in worker.lookout.look(at: self, by: now &+ timeout) } }
         return now
     }
 

@@ -31,10 +31,12 @@ extension Connection {
     func beginWatching() {
         let now = loop.milliseconds
         watch.lastWrite = now
-        if let idle = node.options.timeouts.idle { worker.look(at: self, by: now &+ idle.inMilliseconds) }
+        if let idle = node.options.timeouts.idle {
+            worker.lookout.look(at: self, by: now &+ idle.inMilliseconds)
+        }
         if let heartbeat = node.options.timeouts.heartbeat {
             watch.nextHeartbeat = now &+ heartbeat.intervalMilliseconds
-            worker.look(at: self, by: watch.nextHeartbeat)
+            worker.lookout.look(at: self, by: watch.nextHeartbeat)
         }
     }
 
@@ -58,7 +60,7 @@ extension Connection {
     /// Handshake and `onPeer` begin.
     func beginGreeting() {
         watch.greetingEnds = loop.milliseconds &+ node.options.handshakeTimeout.inMilliseconds
-        worker.look(at: self, by: watch.greetingEnds)
+        worker.lookout.look(at: self, by: watch.greetingEnds)
     }
 
     private func lookForGreeting(_ now: UInt64) -> UInt64 {
@@ -100,7 +102,7 @@ extension Connection {
             watch.isWriteWatched = true
             watch.acknowledgedBytes = watch.handedBytes
             watch.acknowledgedAt = now
-            worker.look(at: self, by: now &+ stallLook)
+            worker.lookout.look(at: self, by: now &+ stallLook)
         }
         watch.handedBytes &+= count
     }
@@ -149,7 +151,7 @@ extension Connection {
     // MARK: Death while nothing is read
 
     /// Reading has stopped: libuv does not watch the socket now.
-    func watchPaused() { worker.look(at: self, by: loop.milliseconds &+ Self.pausedLook) }
+    func watchPaused() { worker.lookout.look(at: self, by: loop.milliseconds &+ Self.pausedLook) }
 
     private func lookForDeath(_ now: UInt64) -> UInt64 {
         guard !isReadingNow, let link else { return .max }

@@ -312,6 +312,8 @@ extension EventLoop {
             swap(&jobs, &turn.pointee.spareSubmissions)
         }
         guard !turn.pointee.ending.isEmpty else { return }
+        // Nearly always there is one.
+        if turn.pointee.ending.count == 1 { return turn.pointee.ending.removeLast().turnEnds() }
         var ending: [any EndOfTurn] = []
         swap(&ending, &turn.pointee.spareEnding)
         swap(&ending, &turn.pointee.ending)

@@ -156,10 +156,12 @@ extension TCPHandle: Link {
         let status = uv_read_start(
             stream,
             { handle, _, buffer in
-                TCPHandle.from(handle!.pointee.data).prepareRead(buffer!)
+                Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).lend { $0.prepareRead(buffer!) }
             },
             { stream, count, buffer in
-                TCPHandle.from(stream!.pointee.data).didRead(count, buffer!.pointee.base)
+                Unmanaged<TCPHandle>.fromOpaque(stream!.pointee.data).lend {
+                    $0.didRead(count, buffer!.pointee.base)
+                }
             }
         )
         if status != 0 { owner?.linkDidEnd(ParleyError(libuv: status, "cannot read")) }

@@ -5,7 +5,7 @@ extension Node {
     func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
         let number = connection.number
         release(connection.worker)
-        connection.worker.hasLost()
+        connection.worker.lookout.hasLost()
         tellObserver(connection, reason)
         let wasGreeted = connection.outbound.withLock { $0.isGreeted }
         let traffic = connection.statistics.traffic
@@ -132,7 +132,7 @@ extension Node {
         _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
         inbox?.finish()
         for worker in workers {
-            worker.loop.executeIfStarted { worker.stopLooking() }
+            worker.loop.executeIfStarted { worker.lookout.stop() }
             await worker.loop.stop()
         }
         inbox = nil

@@ -3,7 +3,7 @@
 extension Node {
     /// Takes in a connection whose link is up, and greets it. Its loop's thread only.
     func adopt(_ connection: Connection) {
-        connection.worker.hasTakenIn()
+        connection.worker.lookout.hasTakenIn(self)
         let isOpen = state.withLock { state in
             if connection.isOutbound { state.admission.dialed() }
             guard state.closing == nil else { return false }

@@ -88,7 +88,11 @@ struct DecodedRuns: Sendable {
     }
 
     mutating func removeAll() {
-        if !found.isEmpty { found.removeAll(keepingCapacity: found.capacity <= 16_384) }
+        if found.count == 1 {
+            found.removeLast()
+        } else if !found.isEmpty {
+            found.removeAll(keepingCapacity: found.capacity <= 16_384)
+        }
         if !runs.isEmpty { runs.removeAll(keepingCapacity: runs.capacity <= 4_096) }
         count = 0
     }

@@ -31,9 +31,20 @@ public struct WireBuffer: Sendable {
         count &+= 4
     }
 
+    /// Appends a byte and then four, most significant first.
+    mutating func append(_ byte: UInt8, bigEndian value: UInt32) {
+        makeRoom(for: 5)
+        let bytes = (UInt64(byte) << 32 | UInt64(value)) << 24
+        withUnsafeBytes(of: bytes.bigEndian) {
+            tail.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[..<5]))
+        }
+        count &+= 5
+    }
+
     /// Appends bytes in their order.
     public mutating func append(_ bytes: ArraySlice<UInt8>) {
         if bytes.count < Self.keptSliceBytes {
+            makeRoom(for: bytes.count)
             tail.append(contentsOf: bytes)
         } else {
             sealTail()
@@ -44,6 +55,7 @@ public struct WireBuffer: Sendable {
 
     /// Appends a copy of bytes that are only lent.
     public mutating func append(_ bytes: Span<UInt8>) {
+        makeRoom(for: bytes.count)
         bytes.bytes.withUnsafeBytes { tail.append(contentsOf: $0) }
         count &+= bytes.count
     }
@@ -78,6 +90,16 @@ public struct WireBuffer: Sendable {
 
     /// An idle peer holds on to no more than this.
     private static let keptCapacityBytes = 256
+
+    /// Grows in few steps: what gathers behind a busy loop is hundreds of kilobytes, and each step copies all of it. What is
+    /// reserved and not used stays untouched.
+    @inline(__always)
+    private mutating func makeRoom(for bytes: Int) {
+        let needed = tail.count &+ bytes
+        if needed > tail.capacity { tail.reserveCapacity(max(needed, tail.capacity &* Self.growth)) }
+    }
+
+    private static let growth = 16
 
     private mutating func sealTail() {
         guard !tail.isEmpty else { return }
