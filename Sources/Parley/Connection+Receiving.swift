@@ -36,7 +36,10 @@ extension Connection: LinkOwner {
 
     /// An observer is about to hear of this connection, and most often answers it.
     @inline(__always)
-    func isMostRecent() { loop.turn.pointee.recent = Unmanaged.passUnretained(self) }
+    func isMostRecent() {
+        // What is delivered behind its end is not looked up again: nobody would see to it that it is forgotten.
+        if link != nil { loop.turn.pointee.recent = Unmanaged.passUnretained(self) }
+    }
 
     func linkDidRead(_ block: [UInt8]) {
         guard ending == .no || ending == .draining else { return }

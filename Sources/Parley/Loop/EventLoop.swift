@@ -114,15 +114,17 @@ package final class EventLoop: @unchecked Sendable {
     /// The same in nanoseconds.
     static var nanosecondsAnywhere: UInt64 { uv_hrtime() }
 
-    /// What a socket is read into, once a turn: as long as that is filled libuv would read the same socket again, up to 32
-    /// times, and the others wait all that time. Given nothing, it leaves it at that (`UV_ENOBUFS`) until it has looked
-    /// at the others.
+    /// Whether the socket that libuv turns to next may be read in this turn.
+    ///
+    /// A socket has one read a turn: as long as it fills the slab libuv would read it again, up to 32 times, and the others
+    /// wait all that time. Given nothing to read into (`UV_ENOBUFS`), it leaves it at that until it has looked at the
+    /// others.
+    func mayRead() -> Bool {
+        defer { turn.pointee.hasFilledSlab = false }
+        return !turn.pointee.hasFilledSlab
+    }
+
     func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
-        if turn.pointee.hasFilledSlab {
-            turn.pointee.hasFilledSlab = false
-            buffer.pointee = uv_buf_t(base: nil, len: 0)
-            return
-        }
         noteEvent()
         buffer.pointee = uv_buf_t(
             base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),
@@ -130,7 +132,7 @@ package final class EventLoop: @unchecked Sendable {
         )
     }
 
-    /// This much was read into it.
+    /// This much was read into it; libuv turns to the next socket when that was less than there is room for.
     func noteRead(_ count: Int) { turn.pointee.hasFilledSlab = count == readSlab.count }
 
     /// Takes the spare buffer for an empty one, or gives it back. The loop's thread only.

@@ -12,7 +12,7 @@ struct LoopTurn {
     /// The connection of this loop that was looked up last, or has delivered, as long as its node knows it: most often
     /// the next to be looked up, and found without a lock.
     var recent: Unmanaged<Connection>?
-    /// The last read has filled the slab; see ``EventLoop/lendReadSlab(to:)``.
+    /// The last read has filled the slab; see ``EventLoop/mayRead()``.
     var hasFilledSlab = false
     /// What is read past libuv, between its two callbacks.
     var directRead: DirectRead?

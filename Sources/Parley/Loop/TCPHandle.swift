@@ -170,9 +170,10 @@ extension TCPHandle: Link {
     /// libuv is about to read. A large frame or a stream gets what there is before it does, without the way through
     /// the slab; with nothing to read into libuv leaves it at that (`UV_ENOBUFS`), until the socket is readable again.
     private func prepareRead(_ buffer: UnsafeMutablePointer<uv_buf_t>) {
+        buffer.pointee = uv_buf_t(base: nil, len: 0)
+        guard loop.mayRead() else { return }
         if let owner, readDirectly(to: owner.linkWillRead()) {
             loop.noteEvent()
-            buffer.pointee = uv_buf_t(base: nil, len: 0)
         } else {
             loop.lendReadSlab(to: buffer)
         }
@@ -363,6 +364,7 @@ extension TCPHandle {
     func close(abortively: Bool) {
         loop.assertIsCurrent()
         guard uv_is_closing(handle) == 0 else { return }
+        loop.noteRead(0)
         connecting = nil
         let closed: uv_close_cb = { handle in
             let handle = Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).takeRetainedValue()

@@ -21,6 +21,7 @@ public struct WireBuffer: Sendable {
 
     /// Appends one byte.
     public mutating func append(_ byte: UInt8) {
+        makeRoom(for: 1)
         tail.append(byte)
         count &+= 1
     }
@@ -29,16 +30,6 @@ public struct WireBuffer: Sendable {
     public mutating func append(bigEndian value: UInt32) {
         withUnsafeBytes(of: value.bigEndian) { tail.append(contentsOf: $0) }
         count &+= 4
-    }
-
-    /// Appends a byte and then four, most significant first.
-    mutating func append(_ byte: UInt8, bigEndian value: UInt32) {
-        makeRoom(for: 5)
-        let bytes = (UInt64(byte) << 32 | UInt64(value)) << 24
-        withUnsafeBytes(of: bytes.bigEndian) {
-            tail.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[..<5]))
-        }
-        count &+= 5
     }
 
     /// Appends bytes in their order.
@@ -91,15 +82,16 @@ public struct WireBuffer: Sendable {
     /// An idle peer holds on to no more than this.
     private static let keptCapacityBytes = 256
 
-    /// Grows in few steps: what gathers behind a busy loop is hundreds of kilobytes, and each step copies all of it. What is
-    /// reserved and not used stays untouched.
+    /// Grows in few steps to what gathers behind a busy loop, since each step copies all of it; from there on by doubling,
+    /// as arrays do.
     @inline(__always)
     private mutating func makeRoom(for bytes: Int) {
-        let needed = tail.count &+ bytes
-        if needed > tail.capacity { tail.reserveCapacity(max(needed, tail.capacity &* Self.growth)) }
+        let capacity = tail.capacity
+        guard tail.count &+ bytes > capacity, capacity < Self.busyBytes else { return }
+        tail.reserveCapacity(max(tail.count &+ bytes, min(capacity &* 16, Self.busyBytes)))
     }
 
-    private static let growth = 16
+    private static let busyBytes = 64 * 1024
 
     private mutating func sealTail() {
         guard !tail.isEmpty else { return }

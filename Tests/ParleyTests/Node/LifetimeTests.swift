@@ -43,4 +43,46 @@ import Testing
         let references = try await liveAndClose(kind)
         try await eventually { references.allSatisfy(\.isGone) }
     }
+
+    @Test(arguments: Kind.allCases)
+    func `the watch over connections keeps no node that has none left`(kind: Kind) async throws {
+        let reference = try await liveAndLetGo(kind)
+        try await eventually { reference.isGone }
+    }
+
+    /// A node that dials, loses its peer, and is not closed.
+    private func liveAndLetGo(_ kind: Kind) async throws -> Reference {
+        let network = InMemoryNetwork()
+        let server = make(kind, network)
+        try await server.listenAndAccept()
+        let client = make(kind, network)
+        let peer = try await client.dial(server.address)
+        await server.close()
+        _ = try await peer.untilClosed()
+        return Reference(client)
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a connection that has ended is not remembered by its loop`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let connection = try #require(
+                try await nodes.make { $0.decoder = .framed }.dial(server.address) as? Connection
+            )
+            let remembered = Events<Bool>()
+            let look: @Sendable () -> Void = { [loop = connection.loop] in
+                loop.execute {
+                    connection.isMostRecent()
+                    remembered.add(loop.turn.pointee.recent != nil)
+                }
+            }
+            look()
+            #expect(try await remembered.next())
+            await connection.close()
+            // What its end had left to do on the loop is done.
+            for _ in 0..<2 { await Task(executorPreference: connection.loop) {}.value }
+            look()
+            #expect(try await !remembered.next())
+        }
+    }
 }
