@@ -95,18 +95,8 @@ extension Connection {
 }
 
 extension Node {
-    /// Sends to the peer with that number; false when there is none. Throws as ``Connection/send(_:_:)`` does.
-    package func send(
-        message: ArraySlice<UInt8>,
-        to number: UInt64,
-        _ patience: Patience
-    ) throws(ParleyError) -> Bool {
-        try withConnection(number) { (connection) throws(ParleyError) in
-            try connection.send(message: message, patience)
-        } != nil
-    }
-
-    /// The same for bytes that are only lent.
+    /// Sends bytes that are only lent to the peer with that number; false when there is none. Throws as
+    /// ``Connection/send(_:_:)`` does.
     package func send(
         message: Span<UInt8>,
         to number: UInt64,

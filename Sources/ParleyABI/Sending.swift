@@ -14,14 +14,12 @@ public func parley_send_message(
 ) -> Int32 {
     status {
         let patience = try Patience(milliseconds: timeout_ms)
-        let isThere = try withNode(transport) { node in
-            // Small ones are encoded from where they are; a large one is copied once, and kept as it is until it is written.
-            guard let message, (1..<WireBuffer.keptSliceBytes).contains(length) else {
-                return try node.send(message: try bytes(message, length), to: peer, patience)
-            }
-            let bytes = UnsafeRawBufferPointer(start: message, count: length).bindMemory(to: UInt8.self)
-            return try node.send(message: bytes.span, to: peer, patience)
+        // Small ones are encoded from where they are; a large one is copied once, and kept as it is until it is written.
+        guard let message, (1..<WireBuffer.keptSliceBytes).contains(length) else {
+            return try connection(transport, peer).send(message: try bytes(message, length), patience)
         }
+        let bytes = UnsafeRawBufferPointer(start: message, count: length).bindMemory(to: UInt8.self)
+        let isThere = try withNode(transport) { try $0.send(message: bytes.span, to: peer, patience) }
         guard isThere else { throw noSuchPeer(peer) }
     }
 }

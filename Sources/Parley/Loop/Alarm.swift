@@ -67,7 +67,7 @@ final class Alarm {
             guard uv_is_closing(handle) == 0 else { return }
             uv_close(handle) { Unmanaged<Alarm>.fromOpaque($0!.pointee.data).release() }
             // libuv has let go of it.
-            Self.closeDescriptor(descriptor)
+            closeDescriptor(descriptor)
         }
     }
 
@@ -95,16 +95,5 @@ final class Alarm {
         poll.deallocate()
         closeDescriptor(descriptor)
         return nil
-    }
-
-    /// close(2), which this class's own method hides.
-    private static func closeDescriptor(_ descriptor: Int32) {
-        #if canImport(Darwin)
-            _ = Darwin.close(descriptor)
-        #elseif canImport(Musl)
-            _ = Musl.close(descriptor)
-        #else
-            _ = Glibc.close(descriptor)
-        #endif
     }
 }

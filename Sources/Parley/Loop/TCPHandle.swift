@@ -77,26 +77,15 @@ extension TCPHandle {
         do {
             try self.init(on: loop)
         } catch {
-            _ = Self.closeDescriptor(descriptor)
+            closeDescriptor(descriptor)
             throw error
         }
         let status = uv_tcp_open(tcp, descriptor)
         guard status == 0 else {
-            _ = Self.closeDescriptor(descriptor)
+            closeDescriptor(descriptor)
             close(abortively: false)
             throw ParleyError(libuv: status, "cannot take over a socket")
         }
-    }
-
-    /// close(2), which this class's own method hides.
-    private static var closeDescriptor: (Int32) -> Int32 {
-        #if canImport(Darwin)
-            Darwin.close
-        #elseif canImport(Musl)
-            Musl.close
-        #else
-            Glibc.close
-        #endif
     }
 
     /// Connects to `address`; `completion` is called once, unless the handle is closed first.

@@ -41,6 +41,7 @@ import Testing
             #expect(before <= 6 * capacity, "one of the flooders was served \(before) times before it")
         }
     }
+
     @Test func `a socket that has much to read has one read, and then the others have theirs`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {
