@@ -22,7 +22,7 @@ import Testing
             try await expectReset(dialing: server.address, from: nodes)
             #expect(server.statistics.refusals == [.notAllowed: 1] && server.statistics.accepted == 0)
             #expect(asked.soFar.isEmpty)
-            #expect(log.lines("connection refused").first?.metadata["reason"] == "notAllowed")
+            #expect(try await log.first("connection refused").metadata["reason"] == "notAllowed")
         }
     }
 
@@ -66,7 +66,7 @@ import Testing
             rpc.peer.ban(for: .seconds(3_600))
             #expect(try await ends.next().code == .banned)
             #expect(try await ends.next().code == .banned)
-            #expect(log.lines("banned").first?.metadata["address"] == "127.0.0.1/32")
+            #expect(try await log.first("banned").metadata["address"] == "127.0.0.1/32")
             _ = try? await client.dial(server.address)
             try await eventually { server.statistics.refusals == [.banned: 1] }
             let dialed = try await error { _ = try await server.dial(client.address) }

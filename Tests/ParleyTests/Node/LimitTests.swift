@@ -26,7 +26,7 @@ import Testing
             try await eventually { server.statistics.acceptPause == limit }
             #expect(server.statistics.inboundPeers == 2 && server.statistics.accepted == 2)
             #expect(server.statistics.acceptPauses[limit] == 1)
-            #expect(log.lines("accepting paused").first?.metadata["limit"] == "\(limit.rawValue)")
+            #expect(try await log.first("accepting paused").metadata["limit"] == "\(limit.rawValue)")
             await first.close()
             #expect(try await server.nextRPC().text == "third")
             try await eventually { server.statistics.inboundPeers == 2 && server.statistics.accepted == 3 }
@@ -110,7 +110,7 @@ import Testing
             try await eventually { server.statistics.inboundPeers == 2 }
             try await expectReset(dialing: server.address, from: nodes)
             try await eventually { server.statistics.refusals == [.tooManyFromAddress: 1] }
-            let line = try #require(log.lines("connection refused").first)
+            let line = try await log.first("connection refused")
             #expect(line.metadata["reason"] == "tooManyFromAddress")
             #expect(line.metadata["peer"]?.description.hasPrefix("127.0.0.1:") == true)
             #expect(server.statistics.accepted == 2)

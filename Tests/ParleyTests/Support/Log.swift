@@ -16,6 +16,12 @@ final class Log: Sendable {
 
     func lines(_ event: String) -> [Line] { lines.filter { $0.event == event } }
 
+    /// The first such line, waited for: what it tells may be seen elsewhere (in statistics, say) before it is logged.
+    func first(_ event: String) async throws -> Line {
+        try await eventually { !lines(event).isEmpty }
+        return lines(event)[0]
+    }
+
     var logger: Logger { Logger(label: "test") { [kept] _ in Handler(kept: kept) } }
 
     private struct Handler: LogHandler {
