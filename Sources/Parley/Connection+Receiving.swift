@@ -83,7 +83,7 @@ extension Connection: LinkOwner {
         _ input: (inout PeerState) -> Void = { _ in }
     ) {
         loop.assertIsCurrent()
-        guard let space = node.space(isCalled: isCalledByInbox) else { return }
+        guard let space = node.space(for: self, isCalled: isCalledByInbox) else { return }
         var decoded = worker.takeScratch()
         var failure: ParleyError?
         var hasHeartbeats = false
@@ -110,8 +110,7 @@ extension Connection: LinkOwner {
             let isSettled = inbound.isSettled(keeping: bufferedBytes)
             return (readers, inbound.state.finalReason, isStream, isSettled)
         }
-        let spaceLeft = node.deliver(decoded, from: self, within: space)
-        let isFilling = spaceLeft == 0 && !decoded.isEmpty
+        let isFilling = !decoded.isEmpty && node.deliver(decoded, from: self) == 0
         worker.returnScratch(&decoded)
         readers.resume()
         if isStream { watchStream() }
@@ -119,17 +118,14 @@ extension Connection: LinkOwner {
         if let failure { return fail(failure) }
         if let finalReason { return close(because: finalReason) }
         if isSettled, !isFilling { return }
-        settleReading(isFillingInbox: isFilling, mayAskAgain: node.sharesInbox && !isCalledByInbox)
+        settleReading(isFillingInbox: isFilling)
     }
 
     /// Reads on, or stops: whatever the state wants, unless the inbox has no room.
-    ///
-    /// - Parameter mayAskAgain: whether it had no more than a part of the room in the inbox, because other threads have peers
-    ///   too: it may have the rest if they do not take it.
-    func settleReading(isFillingInbox: Bool = false, mayAskAgain: Bool = false) {
+    func settleReading(isFillingInbox: Bool = false) {
         loop.assertIsCurrent()
         let isLive = ending == .no || ending == .draining
-        let isInboxFull = isFillingInbox || node.inbox?.space == 0
+        let isInboxFull = isFillingInbox || node.inboxQueue(of: self)?.space == 0
         let (wants, isBlocked, buffered) = inbound.withLock { inbound in
             let isBlocked = isFillingInbox || inbound.state.hasUndecodedMessages
             let wants = inbound.state.wantsInput(isReading: inbound.isReading)
@@ -147,18 +143,15 @@ extension Connection: LinkOwner {
         }
         guard isBlocked, !isWaitingForInbox else { return }
         isWaitingForInbox = true
-        if mayAskAgain, node.inbox?.hasUnclaimedSpace == true {
-            return goOnDelivering(isCalledByInbox: false)
-        }
-        node.inbox?.whenSpace { [self] in goOnDelivering(isCalledByInbox: true) }
+        node.inboxQueue(of: self)?.whenSpace { [self] in goOnDelivering() }
     }
 
     /// What was kept for want of room has its turn. Any thread.
-    private func goOnDelivering(isCalledByInbox: Bool) {
+    private func goOnDelivering() {
         loop.execute { [self] in
             isWaitingForInbox = false
             inbound.withLock { $0.isPausedForInbox = false }
-            receive(isCalledByInbox: isCalledByInbox)
+            receive(isCalledByInbox: true)
         }
     }
 

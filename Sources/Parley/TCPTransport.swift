@@ -24,7 +24,11 @@ public final class TCPTransport: Transport {
 
     /// The same, with somebody who hears of everything on the loops' threads.
     package init(_ options: TransportOptions, observer: (any LoopObserver)?) {
-        inbox = Inbox(capacity: options.inboxCapacity, capacityBytes: options.inboxCapacityBytes)
+        inbox = Inbox(
+            capacity: options.inboxCapacity,
+            capacityBytes: options.inboxCapacityBytes,
+            queues: options.loops
+        )
         node = Node(options, inbox: inbox, observer: observer, loops: options.loops)
     }
 
@@ -48,6 +52,31 @@ public final class TCPTransport: Transport {
 
     /// See ``Transport/consume()``.
     public func consume() -> RPCSequence { RPCSequence(inbox) }
+
+    /// Consumes on every loop at once: calls `body` on the thread of each of the ``TransportOptions/loops``, with the RPCs of
+    /// the peers that live there. Loops and consumers then have nothing in common, and N cores do the work of N.
+    ///
+    /// ```swift
+    /// try await transport.consumeOnEachLoop { rpcs in
+    ///     for await rpc in rpcs { try await rpc.peer.send(message: rpc.payload) }
+    /// }
+    /// ```
+    ///
+    /// What runs there must not block. A loop whose `body` has returned keeps what still comes for ``consume()``, which
+    /// takes from all of them.
+    ///
+    /// - Throws: what the first `body` to fail has thrown; the others are cancelled then.
+    public func consumeOnEachLoop(
+        _ body: @escaping @Sendable (RPCSequence) async throws -> Void
+    ) async throws {
+        try await withThrowingTaskGroup { group in
+            for (worker, queue) in zip(node.workers, inbox.queues) {
+                group.addTask(executorPreference: worker.loop) { try await body(RPCSequence(queue)) }
+            }
+            // The first that fails ends this, and so cancels the others.
+            for try await _ in group {}
+        }
+    }
 
     /// See ``Transport/close()``.
     public func close() async { await node.close() }

@@ -47,7 +47,8 @@ public struct TransportOptions: Sendable {
     /// How many peers there may be, and how much memory they may take; see ``Limits``.
     public var limits = Limits()
 
-    /// How many RPCs may wait for a consumer before the peers that send more are not read any further.
+    /// How many RPCs may wait for a consumer before the peers that send more are not read any further. Each of several
+    /// ``loops`` has its part of it, at least one.
     public var inboxCapacity = 1_024
 
     /// How many bytes of payload may wait for a consumer, alike; one RPC may exceed it.

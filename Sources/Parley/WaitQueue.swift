@@ -37,6 +37,8 @@ struct WaitQueue {
         fileprivate var first: Waiter?
         fileprivate var others: [Waiter] = []
 
+        var count: Int { first == nil ? 0 : 1 &+ others.count }
+
         func resume() {
             first?.waker.wake()
             for waiter in others { waiter.waker.wake() }

@@ -2,6 +2,12 @@ import Testing
 
 @testable import Parley
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 @Suite(.timeLimit(.minutes(2))) struct InboxTests {
     private func rpcs(_ values: Range<UInt8>) -> [RPC] { values.map { RPC(peer: NoPeer(), payload: [$0]) } }
 
@@ -41,16 +47,17 @@ import Testing
 
     @Test func `producers that are called together divide the space`() async {
         let inbox = Inbox(capacity: 16)
+        let queue = inbox.queues[0]
         inbox.offer(rpcs(0..<16))
-        #expect(inbox.share(isCalled: false) == 0)
+        #expect(queue.share(isCalled: false) == 0)
         for _ in 0..<3 { inbox.whenSpace {} }
         for _ in 0..<8 { _ = await inbox.next() }
-        #expect(inbox.share(isCalled: false) == 2, "the three, and this one")
-        #expect(inbox.share(isCalled: true) == 2)
-        #expect(inbox.share(isCalled: true) == 4, "two are left")
+        #expect(queue.share(isCalled: false) == 2, "the three, and this one")
+        #expect(queue.share(isCalled: true) == 2)
+        #expect(queue.share(isCalled: true) == 4, "two are left")
         inbox.offer(rpcs(0..<7))
-        #expect(inbox.share(isCalled: true) == 1)
-        #expect(inbox.share(isCalled: false) == 1)
+        #expect(queue.share(isCalled: true) == 1)
+        #expect(queue.share(isCalled: false) == 1)
     }
 
     @Test func `payload bytes are bounded too, and one RPC may exceed them`() async {
@@ -75,12 +82,12 @@ import Testing
             inbox.offer(rpcs(0..<1))
             _ = await inbox.next()
         }
-        #expect(inbox.placesHeld < 4_096)
+        #expect(inbox.queues[0].placesHeld < 4_096)
     }
 
-    @Test func `many consumers get each RPC exactly once`() async {
-        let inbox = Inbox(capacity: 10_000)
+    @Test(arguments: [1, 3]) func `many consumers get each RPC exactly once`(queues: Int) async {
         let total = 10_000
+        let inbox = Inbox(capacity: queues * total, capacityBytes: .max, queues: queues)
         let sums = await withTaskGroup(of: [Int].self) { group in
             for _ in 0..<8 {
                 group.addTask {
@@ -92,7 +99,8 @@ import Testing
                 }
             }
             for value in 0..<total {
-                inbox.offer([RPC(peer: NoPeer(), payload: [UInt8(value >> 8), UInt8(value & 255)])])
+                let rpc = RPC(peer: NoPeer(), payload: [UInt8(value >> 8), UInt8(value & 255)])
+                inbox.offer([rpc], to: value % queues)
             }
             inbox.finish()
             return await group.reduce(into: []) { $0 += $1 }
@@ -110,16 +118,86 @@ import Testing
         #expect(await other.value?.payload == [7])
     }
 
-    @Test func `cancelling and offering at the same time loses nothing`() async {
+    @Test(arguments: [1, 2]) func `cancelling and offering at the same time loses nothing`(queues: Int) async
+    {
         for _ in 0..<2_000 {
-            let inbox = Inbox(capacity: 4)
+            let inbox = Inbox(capacity: 4, capacityBytes: .max, queues: queues)
             let consumer = Task { await inbox.next() }
-            async let offered: Int = inbox.offer(rpcs(1..<2))
+            async let offered: Int = inbox.offer(rpcs(1..<2), to: queues - 1)
             consumer.cancel()
             _ = await offered
             if await consumer.value == nil { #expect(await inbox.next()?.payload == [1]) }
         }
     }
+
+    // MARK: Several queues
+
+    @Test func `whoever waits is woken by what comes to any queue, and by the end of all`() async throws {
+        let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 3)
+        for index in [2, 0, 1] {
+            let consumer = Task { await inbox.next() }
+            inbox.offer(rpcs(UInt8(index)..<UInt8(index + 1)), to: index)
+            #expect(await consumer.value?.payload == [UInt8(index)])
+            async let taken = offPool { try? inbox.next(atMost: 8, .until(nil))?.map { $0.payload[0] } }
+            inbox.offer(rpcs(7..<8), to: index)
+            #expect(await taken == [7])
+        }
+        let last = Task { await inbox.next() }
+        inbox.finish()
+        #expect(await last.value == nil)
+        #expect(try inbox.next(atMost: 1, .until(nil)) == nil)
+    }
+
+    @Test func `a queue that is always filled does not hide another one`() async {
+        let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
+        inbox.offer(rpcs(0..<1), to: 0)
+        _ = await inbox.next()
+        inbox.offer(rpcs(7..<8), to: 1)
+        var taken = 0
+        repeat {
+            inbox.offer(rpcs(0..<1), to: 0)
+            taken += 1
+        } while await inbox.next()?.payload == [0] && taken < 10_000
+        #expect(taken <= Inbox.longestStay + 1)
+    }
+
+    @Test func `a consumer of one queue takes what comes there alone, and one of all has the rest`() async {
+        let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
+        let own = Task {
+            var iterator = RPCSequence(inbox.queues[1]).makeAsyncIterator()
+            return (await iterator.next()?.payload, await iterator.next()?.payload, await iterator.next())
+        }
+        let anybody = Task { await inbox.next()?.payload }
+        inbox.offer(rpcs(0..<1), to: 0)
+        #expect(await anybody.value == [0])
+        inbox.offer(rpcs(0..<3), to: 0)
+        inbox.offer(rpcs(7..<9), to: 1)
+        inbox.finish()
+        let (first, second, end) = await own.value
+        #expect(first == [7] && second == [8] && end == nil)
+        #expect(await inbox.nextBatch()?.map { $0.payload[0] } == [0, 1, 2])
+        #expect(await inbox.nextBatch() == nil)
+    }
+
+    @Test func `the descriptor is readable while anything waits in any queue`() throws {
+        let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
+        inbox.offer(rpcs(0..<1), to: 1)
+        let descriptor = try inbox.pollableDescriptor()
+        #expect(isReadable(descriptor))
+        inbox.offer(rpcs(0..<1), to: 0)
+        _ = try inbox.next(atMost: 1, .none)
+        #expect(isReadable(descriptor))
+        _ = try inbox.next(atMost: 1, .none)
+        #expect(!isReadable(descriptor))
+        inbox.finish()
+        #expect(isReadable(descriptor))
+    }
+}
+
+/// Whether poll(2) would return at once.
+private func isReadable(_ descriptor: Int32) -> Bool {
+    var watched = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&watched, 1, 0) == 1
 }
 
 /// Somebody an RPC can be from.

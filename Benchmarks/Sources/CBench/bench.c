@@ -42,6 +42,14 @@ static long rss_kb(void) {
     return resident * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
+struct bench_place bench_places[BENCH_PLACES] __attribute__((aligned(128)));
+__thread struct bench_place *bench_place;
+
+struct bench_place *bench_take_place(void) {
+    static unsigned taken;
+    return bench_place = &bench_places[__atomic_fetch_add(&taken, 1, __ATOMIC_RELAXED) % BENCH_PLACES];
+}
+
 static uint64_t middle_of(unsigned bucket) {
     if (bucket < BENCH_BUCKETS_PER_OCTAVE) return bucket;
     unsigned exponent = bucket / BENCH_BUCKETS_PER_OCTAVE + 5, part = bucket % BENCH_BUCKETS_PER_OCTAVE;
@@ -64,6 +72,10 @@ static void print_mark(void) {
     uint64_t ns = bench_now();
     uint64_t messages = __atomic_load_n(&bench_counters.messages, __ATOMIC_RELAXED);
     uint64_t bytes = __atomic_load_n(&bench_counters.bytes, __ATOMIC_RELAXED);
+    for (unsigned i = 0; i < BENCH_PLACES; i++) {
+        messages += __atomic_load_n(&bench_places[i].messages, __ATOMIC_RELAXED);
+        bytes += __atomic_load_n(&bench_places[i].bytes, __ATOMIC_RELAXED);
+    }
     uint64_t cpu = cpu_us();
     long long allocations = bench_allocations ? (long long)bench_allocations() : -1;
     uint64_t total = 0;

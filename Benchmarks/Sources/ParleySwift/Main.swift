@@ -63,16 +63,18 @@ extension Bench {
 
     func dialAddress(_ n: Int = 0) -> String { "\(dialHost(n)):\(port)" }
 
+    /// Runs `body` where the door says, with what it is to consume.
+    func consume(_ transport: TCPTransport, _ body: @escaping @Sendable (RPCSequence) async throws -> Void) async throws {
+        if door.hasPrefix("loops") {
+            try await transport.consumeOnEachLoop(body)
+        } else {
+            try await run(on: transport) { try await body(transport.consume()) }
+        }
+    }
+
     /// Runs `body` where the door says.
     func run(on transport: TCPTransport, _ body: @escaping @Sendable () async throws -> Void) async throws {
-        if door.hasPrefix("loops") {
-            try await withThrowingTaskGroup { group in
-                for executor in transport.executors {
-                    group.addTask(executorPreference: executor) { try await body() }
-                }
-                try await group.waitForAll()
-            }
-        } else if door.hasPrefix("loop") {
+        if door.hasPrefix("loop") {
             try await Task(executorPreference: transport.executor, operation: body).value
         } else {
             try await body()

@@ -5,8 +5,8 @@ func serve(_ bench: Bench) async throws {
     let transport = TCPTransport(bench.options())
     try await transport.begin()
     if bench.door.hasSuffix("batches") {
-        try await bench.run(on: transport) {
-            for await batch in transport.consume().batches {
+        try await bench.consume(transport) { rpcs in
+            for await batch in rpcs.batches {
                 var bytes = 0
                 for rpc in batch {
                     bytes &+= rpc.payload.count
@@ -18,8 +18,8 @@ func serve(_ bench: Bench) async throws {
             }
         }
     } else {
-        try await bench.run(on: transport) {
-            for await rpc in transport.consume() {
+        try await bench.consume(transport) { rpcs in
+            for await rpc in rpcs {
                 bench.add(1, bytes: rpc.payload.count)
                 if rpc.payload.first == Bench.Purpose.echo.rawValue {
                     try? await rpc.peer.send(message: rpc.payload)

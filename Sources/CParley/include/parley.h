@@ -277,7 +277,7 @@ typedef struct parley_options {
     void (*on_log)(parley_log_level level, const char *line, void *userdata);
     parley_log_level log_level;
 
-    size_t inbox_capacity;         /* RPCs that may wait for a consumer; 0 is 1,024 */
+    size_t inbox_capacity;         /* RPCs that may wait for a consumer, each loop has its part; 0 is 1,024 */
     size_t inbox_capacity_bytes;   /* bytes that may, one RPC may exceed it; 0 is 64 MiB */
     size_t send_high_water_bytes;  /* from so many unwritten bytes of a peer on, sends wait; 0 is 1 MiB */
     size_t send_low_water_bytes;   /* at so many they go on; 0 is 256 KiB */

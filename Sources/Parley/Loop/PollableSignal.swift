@@ -6,13 +6,14 @@
     import Darwin
 #endif
 
-/// A descriptor that other event loops can watch: readable from ``raise()`` to ``lower()``.
+/// A descriptor that other event loops can watch: readable while there is a reason for it.
 ///
-/// A pipe with one byte in it, rather than an eventfd(2), which is Linux's alone. Both calls never block.
+/// A pipe with one byte in it, rather than an eventfd(2), which is Linux's alone. Nothing in here blocks.
 final class PollableSignal: Sendable {
     /// What to poll for reading. It belongs to this object: neither read nor close it.
     let descriptor: Int32
     private let writing: Int32
+    private let reasons = Lock(0)
 
     init() throws(ParleyError) {
         var ends: [Int32] = [-1, -1]
@@ -31,13 +32,14 @@ final class PollableSignal: Sendable {
         close(writing)
     }
 
-    func raise() {
-        var byte: UInt8 = 1
-        _ = write(writing, &byte, 1)
-    }
-
-    func lower() {
-        var byte: UInt8 = 0
-        _ = read(descriptor, &byte, 1)
+    /// One reason more, or one less. Any thread.
+    func change(by change: Int) {
+        reasons.withLock { reasons in
+            let wasReadable = reasons > 0
+            reasons &+= change
+            var byte: UInt8 = 1
+            if reasons > 0, !wasReadable { _ = write(writing, &byte, 1) }
+            if reasons == 0, wasReadable { _ = read(descriptor, &byte, 1) }
+        }
     }
 }

@@ -145,24 +145,18 @@ package final class Node: @unchecked Sendable {
     /// How many RPCs one connection may deliver now; nil when nobody takes them any more. Its loop's thread only.
     ///
     /// - Parameter isCalled: whether the connection has waited for the inbox, and it is its turn.
-    func space(isCalled: Bool) -> Int? {
-        takesRPCs ? .max : inbox?.share(isCalled: isCalled, among: workers.count)
+    func space(for connection: Connection, isCalled: Bool) -> Int? {
+        takesRPCs ? .max : inboxQueue(of: connection)?.share(isCalled: isCalled)
     }
 
-    /// Whether several threads fill the inbox.
-    var sharesInbox: Bool { workers.count > 1 && !takesRPCs }
+    /// The queue that the connection fills; nil once everything is closed. Its loop's thread only.
+    func inboxQueue(of connection: Connection) -> InboxQueue? { inbox?.queues[connection.worker.index] }
 
-    /// Hands RPCs to whoever takes them; returns the space that is left. Its loop's thread only.
-    ///
-    /// - Parameter space: what ``space(isCalled:)`` has returned.
-    func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection, within space: Int) -> Int {
+    /// Hands RPCs, of which there are some, to whoever takes them; returns the space that is left. Its loop's thread only.
+    func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Int {
         guard let observer, takesRPCs else {
-            let promised = sharesInbox ? space : 0
-            if !decoded.isEmpty { return inbox?.offer(decoded, from: connection, promised: promised) ?? 0 }
-            if promised > 0 { inbox?.giveBack(promised: promised) }
-            return space
+            return inbox?.offer(decoded, from: connection, to: connection.worker.index) ?? 0
         }
-        guard !decoded.isEmpty else { return space }
         connection.isMostRecent()
         observer.didReceive(decoded.runs, from: connection)
         return .max

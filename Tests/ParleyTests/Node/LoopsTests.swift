@@ -103,14 +103,66 @@ import Testing
         }
     }
 
-    @Test func `several threads together get no more of the inbox than there is`() {
-        let inbox = Inbox(capacity: 10)
-        let shares = (0..<4).map { _ in inbox.share(isCalled: false, among: 2) }
-        #expect(shares.allSatisfy { $0 > 0 } && shares.reduce(0, +) <= 10)
-        for _ in 0..<10 { _ = inbox.share(isCalled: false, among: 2) }
-        #expect(inbox.share(isCalled: false, among: 2) == 0)
-        inbox.giveBack(promised: 10)
-        #expect(inbox.share(isCalled: false, among: 2) == 5)
+    @Test func `a consumer on each loop gets what the loop's peers send, there, and each ends with the node`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try #require(
+                try await nodes.listening {
+                    $0.decoder = .framed
+                    $0.loops = 3
+                } as? TCPTransport
+            )
+            let taken = Events<(from: String, isAtHome: Bool, thread: UInt)>()
+            let consuming = Task {
+                try await server.consumeOnEachLoop { rpcs in
+                    for await rpc in rpcs {
+                        let home = (rpc.peer as? Connection)?.loop
+                        taken.add((rpc.from, home?.isCurrent == true, UInt(pthread_self())))
+                    }
+                }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            for _ in 0..<6 {
+                let peer = try await client.dial(server.address)
+                for _ in 0..<10 { try await peer.send(message: "hello") }
+            }
+            var threads: [String: Set<UInt>] = [:]
+            for _ in 0..<60 {
+                let one = try await taken.next()
+                #expect(one.isAtHome)
+                threads[one.from, default: []].insert(one.thread)
+            }
+            #expect(threads.count == 6 && threads.values.allSatisfy { $0.count == 1 })
+            #expect(threads.values.reduce(into: Set()) { $0.formUnion($1) }.count == 3)
+            await server.close()
+            try await consuming.value
+        }
+    }
+
+    @Test
+    func `when a consumer on one loop fails, those on the others are cancelled, and what comes is kept`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try #require(
+                try await nodes.listening {
+                    $0.decoder = .framed
+                    $0.loops = 2
+                } as? TCPTransport
+            )
+            let client = nodes.make { $0.decoder = .framed }
+            let peers = [try await client.dial(server.address), try await client.dial(server.address)]
+            let consuming = Task {
+                try await server.consumeOnEachLoop { rpcs in
+                    for await rpc in rpcs where rpc.text == "fail" { throw CancellationError() }
+                }
+            }
+            try await peers[0].send(message: "fail")
+            await #expect(throws: CancellationError.self) { try await consuming.value }
+            for peer in peers { try await peer.send(message: "later") }
+            for _ in peers { #expect(try await server.nextRPC().text == "later") }
+        }
     }
 
     /// Notes on which thread it hears of what.

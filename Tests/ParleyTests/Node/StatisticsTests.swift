@@ -97,7 +97,8 @@ import Testing
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
-                $0.inboxCapacity = 4
+                // Each loop has its part.
+                $0.inboxCapacity = 4 * kind.loops
             }
             let client = nodes.make {
                 $0.decoder = .framed

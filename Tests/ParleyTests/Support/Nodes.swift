@@ -8,6 +8,9 @@ enum Kind: String, CaseIterable, CustomTestStringConvertible {
     case tcp, memory
     /// TCP with several event loops, which poll before they block.
     case loops
+
+    /// How many event loops each transport has.
+    var loops: Int { self == .loops ? 3 : 1 }
     var testDescription: String { rawValue }
 }
 
@@ -28,7 +31,7 @@ final class Nodes: Sendable {
             switch kind {
             case .tcp: TCPTransport(options)
             case .memory: InMemoryTransport(options, network: network)
-            case .loops: TCPTransport(options.spread(over: 3))
+            case .loops: TCPTransport(options.spread(over: kind.loops))
             }
         made.withLock { $0.append(transport) }
         return transport

@@ -1,0 +1,229 @@
+import Synchronization
+
+/// One queue of an ``Inbox``: bounded, with one lock, filled by the peers of one thread.
+final class InboxQueue: Sendable {
+    struct State {
+        /// Taken ones are nil until the array is emptied or compacted.
+        private var queue: [RPCBatch.Delivery?] = []
+        private var head = 0
+        /// RPCs that wait.
+        fileprivate(set) var count = 0
+        fileprivate(set) var payloadBytes = 0
+        fileprivate var isFinished = false
+        fileprivate var consumers = WaitQueue()
+        fileprivate var producers: [@Sendable () -> Void] = []
+        /// Producers that were called because there is room, and have not had their turn yet.
+        fileprivate var turns = 0
+        /// Told while a consumer would not have to wait.
+        fileprivate var signal: PollableSignal?
+        fileprivate var wasReady = false
+
+        /// Places in the queue, those of RPCs that are taken included.
+        fileprivate var places: Int { queue.count }
+
+        mutating func append(_ delivery: RPCBatch.Delivery) {
+            count &+= delivery.run.count
+            payloadBytes &+= delivery.run.payloadBytes
+            queue.append(delivery)
+        }
+
+        /// The oldest RPC; there is one.
+        mutating func removeFirst() -> RPC {
+            let rpc = queue[head]!.rpc(at: queue[head]!.lower)
+            queue[head]!.lower &+= 1
+            if queue[head]!.lower == queue[head]!.upper {
+                queue[head] = nil
+                head &+= 1
+                removeTaken()
+            }
+            count &-= 1
+            payloadBytes &-= rpc.payload.count
+            return rpc
+        }
+
+        /// The oldest RPCs, at most `limit` of them.
+        mutating func removeFirst(atMost limit: Int) -> RPCBatch {
+            var taken: [RPCBatch.Delivery] = []
+            var left = limit
+            while left > 0, head < queue.count, var delivery = queue[head] {
+                if delivery.count <= left {
+                    queue[head] = nil
+                    head &+= 1
+                } else {
+                    delivery.upper = delivery.lower &+ left
+                    queue[head]!.lower &+= left
+                }
+                left &-= delivery.count
+                payloadBytes &-= delivery.payloadBytes
+                taken.append(delivery)
+            }
+            count &-= limit &- left
+            removeTaken()
+            return RPCBatch(taken)
+        }
+
+        /// Drops the places of what was taken: all at once when it is empty, and otherwise when they are the larger
+        /// part.
+        private mutating func removeTaken() {
+            if head == queue.count {
+                // An idle transport keeps a small array.
+                queue.removeAll(keepingCapacity: queue.capacity <= 1_024)
+                head = 0
+            } else if head >= 64, head &* 2 >= queue.count {
+                queue.removeFirst(head)
+                head = 0
+            }
+        }
+
+        /// Whether a consumer would not have to wait: something is there, or nothing more will come.
+        fileprivate var isReady: Bool { count > 0 || isFinished }
+    }
+
+    let capacity: Int
+    let capacityBytes: Int
+    private let state = Lock(State())
+    /// What ``State/isReady`` says, for those who look into several queues without their locks.
+    private let ready = Atomic(false)
+
+    init(capacity: Int, capacityBytes: Int) {
+        self.capacity = max(1, capacity)
+        self.capacityBytes = max(1, capacityBytes)
+    }
+
+    /// Whether something is there, or nothing more will come.
+    var isReady: Bool { ready.load(ordering: .sequentiallyConsistent) }
+
+    /// How many RPCs, and bytes of payload, wait for a consumer.
+    var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }
+
+    /// For tests.
+    var placesHeld: Int { state.withLock { $0.places } }
+
+    /// Tells of what has changed. Nothing in here blocks, and only under the lock it comes in the right order.
+    private func settle(_ state: inout State) {
+        guard state.wasReady != state.isReady else { return }
+        state.wasReady.toggle()
+        ready.store(state.wasReady, ordering: .sequentiallyConsistent)
+        state.signal?.change(by: state.wasReady ? 1 : -1)
+    }
+
+    /// From now on `signal` is told while a consumer would not have to wait.
+    func tell(_ signal: PollableSignal) {
+        state.withLock { state in
+            state.signal = signal
+            if state.wasReady { signal.change(by: 1) }
+        }
+    }
+
+    // MARK: Producing
+
+    /// How many more RPCs a producer may offer now.
+    var space: Int { state.withLock { space($0) } }
+
+    private func space(_ state: State) -> Int {
+        // After the end offers are dropped, so nobody has to wait.
+        if state.isFinished { return capacity }
+        return state.payloadBytes < capacityBytes ? max(0, capacity - state.count) : 0
+    }
+
+    /// The share of a producer in the space: those that were called together divide it, so that one with much to
+    /// offer does not keep the others waiting.
+    ///
+    /// - Parameter isCalled: whether ``whenSpace(_:)`` has called it, which makes this its turn.
+    func share(isCalled: Bool) -> Int {
+        state.withLock { state in
+            let space = space(state)
+            let share = space / (isCalled ? max(1, state.turns) : state.turns &+ 1)
+            if isCalled { state.turns = max(0, state.turns &- 1) }
+            return min(space, max(1, share))
+        }
+    }
+
+    private func isHalfFree(_ state: State) -> Bool {
+        state.isFinished || state.count <= capacity / 2 && state.payloadBytes <= capacityBytes / 2
+    }
+
+    /// Appends RPCs, as ``Inbox/offer(_:)`` says.
+    ///
+    /// - Returns: the consumers of this queue that are to be resumed, and the space that is left.
+    func offer(count: Int, _ append: (inout State) -> Void) -> (WaitQueue.Woken, space: Int) {
+        state.withLock { state in
+            guard !state.isFinished else { return (WaitQueue.Woken(), capacity) }
+            append(&state)
+            settle(&state)
+            return (state.consumers.wake(atMost: count), space(state))
+        }
+    }
+
+    /// See ``Inbox/whenSpace(_:)``.
+    func whenSpace(_ action: @escaping @Sendable () -> Void) {
+        let isNow = state.withLock { state in
+            if isHalfFree(state) {
+                state.turns &+= 1
+                return true
+            }
+            state.producers.append(action)
+            return false
+        }
+        if isNow { action() }
+    }
+
+    func finish() {
+        let (woken, producers) = state.withLock { state in
+            state.isFinished = true
+            settle(&state)
+            defer { state.producers = [] }
+            return (state.consumers.wakeAll(), state.producers)
+        }
+        woken.resume()
+        for producer in producers { producer() }
+    }
+
+    // MARK: Consuming
+
+    /// Takes what there is now; tells whether nothing more can come.
+    @inline(__always)
+    func take<Taken>(_ body: (inout State) -> Taken) -> (taken: Taken?, isOver: Bool) {
+        let (taken, isOver, producers) = state.withLock { state in
+            let taken = state.count > 0 ? body(&state) : nil
+            var producers: [@Sendable () -> Void] = []
+            if !state.producers.isEmpty, isHalfFree(state) {
+                swap(&producers, &state.producers)
+                state.turns &+= producers.count
+            }
+            settle(&state)
+            return (taken, taken == nil && state.isFinished, producers)
+        }
+        for producer in producers { producer() }
+        return (taken, isOver)
+    }
+
+    /// The oldest RPC, if there is one.
+    func takeNext() -> RPC? { take { $0.removeFirst() }.taken }
+
+    /// The oldest RPC; waits for one. Nil when the queue is finished and empty, or the task is cancelled.
+    func waitForNext() async -> RPC? { await waitAndTake { $0.removeFirst() } }
+
+    /// Everything there is, at least one RPC, if there is one.
+    func takeBatch() -> RPCBatch? { take { $0.removeFirst(atMost: .max) }.taken }
+
+    /// Everything there is, at least one RPC; waits for one. Nil as for ``waitForNext()``.
+    func waitForBatch() async -> RPCBatch? { await waitAndTake { $0.removeFirst(atMost: .max) } }
+
+    /// Takes what comes next, when there was nothing.
+    private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
+        while await state.wait(in: \.consumers, unless: { $0.isReady }) {
+            // Somebody else may have been faster.
+            let (taken, isOver) = take(body)
+            if taken != nil || isOver { return taken }
+        }
+        return nil
+    }
+
+    /// Blocks the thread until a consumer is to look again.
+    ///
+    /// - Returns: false when the deadline has passed.
+    func block(until deadline: Moment?) -> Bool {
+        state.block(in: \.consumers, until: deadline, unless: { $0.isReady })
+    }
+}
