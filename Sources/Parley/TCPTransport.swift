@@ -10,7 +10,7 @@ import Synchronization
 /// }
 /// ```
 ///
-/// A thread starts when it is first needed, with `listenAndAccept`, `dial` or a peer, and ends with `close`.
+/// A thread starts when it is first needed, with `listenAndAccept`, `dial`, a peer or a task, and ends with `close`.
 ///
 /// Source: `TCPTransport` of the reference.
 public final class TCPTransport: Transport {
@@ -47,14 +47,16 @@ public final class TCPTransport: Transport {
     /// With several ``TransportOptions/loops`` it is the thread that listens; each peer's is its ``Peer/executor``.
     public var executor: any TaskExecutor { node.loop }
 
-    /// Those of all ``TransportOptions/loops``, ``executor`` first: for a consumer on each.
+    /// Those of all ``TransportOptions/loops``, ``executor`` first. For a consumer on each there is
+    /// ``consumeOnEachLoop(_:)``.
     public var executors: [any TaskExecutor] { node.workers.map(\.loop) }
 
     /// See ``Transport/consume()``.
     public func consume() -> RPCSequence { RPCSequence(inbox) }
 
     /// Consumes on every loop at once: calls `body` on the thread of each of the ``TransportOptions/loops``, with the RPCs of
-    /// the peers that live there. Loops and consumers then have nothing in common, and N cores do the work of N.
+    /// the peers that live there. Loops and consumers then have nothing in common, and N cores do the work of N. It returns
+    /// when each has: their RPCs end with the transport.
     ///
     /// ```swift
     /// try await transport.consumeOnEachLoop { rpcs in
@@ -63,9 +65,10 @@ public final class TCPTransport: Transport {
     /// ```
     ///
     /// What runs there must not block. A loop whose `body` has returned keeps what still comes for ``consume()``, which
-    /// takes from all of them.
+    /// takes from all of them; while both are used, RPCs of one peer go to both.
     ///
-    /// - Throws: what the first `body` to fail has thrown; the others are cancelled then.
+    /// - Throws: what the first `body` to fail has thrown; the others are cancelled then, and their RPCs end when they have
+    ///   taken what is there.
     public func consumeOnEachLoop(
         _ body: @escaping @Sendable (RPCSequence) async throws -> Void
     ) async throws {

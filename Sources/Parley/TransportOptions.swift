@@ -51,7 +51,7 @@ public struct TransportOptions: Sendable {
     /// ``loops`` has its part of it, at least one.
     public var inboxCapacity = 1_024
 
-    /// How many bytes of payload may wait for a consumer, alike; one RPC may exceed it.
+    /// How many bytes of payload may wait for a consumer, alike; one RPC, of each loop, may exceed it.
     public var inboxCapacityBytes = 64 << 20
 
     /// How long things may take; see ``Timeouts``.
@@ -71,7 +71,7 @@ public struct TransportOptions: Sendable {
     ///
     /// Each peer stays on the loop that it was given to when it came, the one that had the fewest: whatever is told or
     /// delivered of one peer keeps its order, but what concerns different peers happens at the same time. The limits are
-    /// those of the whole transport. An ``InMemoryTransport`` has one loop in any case.
+    /// those of the whole transport, but for the inbox's, of which each loop has its part. An ``InMemoryTransport`` has one loop in any case.
     public var loops = 1 {
         didSet { loops = min(max(Self.loopCounts.lowerBound, loops), Self.loopCounts.upperBound) }
     }

@@ -47,6 +47,9 @@ struct WaitQueue {
 
     var isEmpty: Bool { waiters.isEmpty }
 
+    /// For tests.
+    var count: Int { waiters.count }
+
     /// As ``wakeAll()``, when it is known that nobody waits.
     mutating func noteWakeUp() { epoch &+= 1 }
 

@@ -179,6 +179,47 @@ import Testing
         #expect(await inbox.nextBatch() == nil)
     }
 
+    @Test func `a wake-up that somebody else has used is passed on`() async throws {
+        let loop = EventLoop()
+        let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
+        let own = Task(executorPreference: loop) {
+            var iterator = RPCSequence(inbox.queues[0]).makeAsyncIterator()
+            return await iterator.next()?.payload
+        }
+        let others = (0..<2).map { _ in Task { await inbox.next()?.payload } }
+        // The first waits by then, and cannot go on before the others are through.
+        let held = await HeldLoop(loop)
+        defer { held.letGo() }
+        try await eventually { inbox.waitingConsumers == 2 }
+        inbox.offer(rpcs(0..<1), to: 0)
+        inbox.offer(rpcs(1..<2), to: 1)
+        // One of the two was woken for the second, and took the first.
+        var taken = Set<UInt8>()
+        for other in others { if let payload = await other.value { taken.formUnion(payload) } }
+        #expect(taken == [0, 1])
+        held.letGo()
+        inbox.finish()
+        #expect(await own.value == nil)
+        await loop.stop()
+    }
+
+    @Test func `a consumer of all loops does not keep its own from its other work`() async throws {
+        let loop = EventLoop()
+        let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
+        let (hasBegun, isOver) = (Lock(false), Lock(false))
+        let consuming = Task(executorPreference: loop) {
+            // There is always one more, as when another loop is faster.
+            repeat {
+                inbox.offer(rpcs(0..<1), to: 1)
+                hasBegun.withLock { $0 = true }
+            } while await inbox.next() != nil && !isOver.withLock { $0 }
+        }
+        try await eventually { hasBegun.withLock { $0 } }
+        loop.execute { isOver.withLock { $0 = true } }
+        await consuming.value
+        await loop.stop()
+    }
+
     @Test func `the descriptor is readable while anything waits in any queue`() throws {
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
         inbox.offer(rpcs(0..<1), to: 1)

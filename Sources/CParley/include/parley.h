@@ -278,7 +278,7 @@ typedef struct parley_options {
     parley_log_level log_level;
 
     size_t inbox_capacity;         /* RPCs that may wait for a consumer, each loop has its part; 0 is 1,024 */
-    size_t inbox_capacity_bytes;   /* bytes that may, one RPC may exceed it; 0 is 64 MiB */
+    size_t inbox_capacity_bytes;   /* bytes that may, likewise; one RPC of each may exceed it; 0 is 64 MiB */
     size_t send_high_water_bytes;  /* from so many unwritten bytes of a peer on, sends wait; 0 is 1 MiB */
     size_t send_low_water_bytes;   /* at so many they go on; 0 is 256 KiB */
 
@@ -314,7 +314,8 @@ typedef struct parley_options {
     size_t read_ahead_bytes;       /* how far one stream is read ahead of its reader; 0 is 256 KiB */
 
     /* How many loops, each with a thread, the peers are spread over: for many busy peers, one for each core; see "Threads"
-     * above. The limits are the whole transport's. At most 256; 0 is 1. */
+     * above. The limits are the whole transport's, but for the inbox's, of which each loop has its part, at least one RPC. At
+     * most 256; 0 is 1. */
     size_t loops;
 
     /* How long a loop polls without blocking after the last thing that has happened there, in microseconds. It trades a core
@@ -535,7 +536,7 @@ int parley_when_writable(
  */
 
 /*
- * Takes the oldest RPC; waits for one. Each goes to one caller; several threads may call. Give it back with
+ * Takes the oldest RPC, with `loops` above 1 that of one loop; waits for one. Each goes to one caller; several threads may call. Give it back with
  * parley_rpc_release().
  *
  * Returns  PARLEY_OK; PARLEY_ETIMEDOUT or PARLEY_EAGAIN, when none came in time; PARLEY_ECLOSED, when the transport is closed
@@ -543,7 +544,7 @@ int parley_when_writable(
  */
 PARLEY_CHECKED int parley_consume(parley_transport *transport, parley_rpc *rpc, int timeout_ms);
 
-/* The same for up to `capacity` RPCs at once, at least one: a lock and a wake-up for all of them together. Each is given
+/* The same for up to `capacity` RPCs of a loop at once, at least one: a lock and a wake-up for all of them together. Each is given
  * back with parley_rpc_release(); the memory of all goes with the last. Returns how many there are, or what
  * parley_consume() does. */
 PARLEY_CHECKED int parley_consume_batch(

@@ -7,7 +7,7 @@ import Synchronization
 /// consumers have taken half. You meet it when you write a ``Transport`` of your own.
 ///
 /// A transport with several ``TransportOptions/loops`` has a queue for each of them inside, so that loops do not wait for one
-/// another. Each has its part of the capacity, and the order is that of arrival in each.
+/// another. Each has its part of the capacity, rounded down, but at least one; and the order is that of arrival in each.
 public final class Inbox: Sendable {
     /// How many RPCs it holds before producers have to wait.
     public let capacity: Int
@@ -29,6 +29,8 @@ public final class Inbox: Sendable {
     /// Longer than it takes to get at the memory of another core.
     static let longestStay = 256
 
+    /// Whether all queues are finished.
+    private let isFinished = Atomic(false)
     /// Made when somebody asks for it.
     private let signal = Lock<PollableSignal?>(nil)
 
@@ -101,19 +103,20 @@ public final class Inbox: Sendable {
     /// Nothing more will be offered: consumers drain what is left, and then end.
     public func finish() {
         for queue in queues { queue.finish() }
+        isFinished.store(true, ordering: .sequentiallyConsistent)
         consumers.withLock { $0.wakeAll() }.resume()
     }
 
     // MARK: Consuming
 
-    /// The oldest RPC, if there is one.
-    func takeNext() -> RPC? { takeOne().taken }
+    /// The oldest RPC of a queue, if there is one; nil also when it is time to let a loop do something else.
+    func takeNext() -> RPC? { isTimeToYield ? nil : takeOne().taken }
 
-    /// The oldest RPC; waits for one. Nil when the inbox is finished and empty, or the task is cancelled.
+    /// The same; waits for one. Nil when the inbox is finished and empty, or the task is cancelled.
     func waitForNext() async -> RPC? { await wait { takeOne() } }
 
-    /// Everything that one queue has, at least one RPC, if there is one.
-    func takeBatch() -> RPCBatch? { takeSome(.max).taken }
+    /// Everything that one queue has, at least one RPC, if there is one; nil as for ``takeNext()``.
+    func takeBatch() -> RPCBatch? { isTimeToYield ? nil : takeSome(.max).taken }
 
     /// The same; waits for one. Nil as for ``waitForNext()``.
     func waitForBatch() async -> RPCBatch? { await wait { takeSome(.max) } }
@@ -161,20 +164,25 @@ public final class Inbox: Sendable {
         _ count: (Taken) -> Int
     ) -> (taken: Taken?, isOver: Bool) {
         if let single { return single.take(body) }
-        var isOver = true
+        // Looked at before the queues are.
+        let isOver = isFinished.load(ordering: .sequentiallyConsistent)
         let first = firstPlace()
         var place = first
         repeat {
-            // Whether it is worth its lock.
-            let (taken, isQueueOver) = queues[place].isReady ? queues[place].take(body) : (nil, false)
-            if let taken {
-                noteTaken(count(taken), at: place)
+            if queues[place].hasSome, let taken = queues[place].take(body).taken {
+                noteTaken(count(taken), at: place, hasLookedElsewhere: place != first)
+                passOn()
                 return (taken, false)
             }
-            isOver = isOver && isQueueOver
             place = after(place)
         } while place != first
         return (nil, isOver)
+    }
+
+    /// What was taken may have been meant for a consumer of that queue, and what woke this one lies in another still.
+    private func passOn() {
+        guard waiting.load(ordering: .sequentiallyConsistent) > 0, hasSome else { return }
+        consumers.withLock { $0.wake(atMost: 1) }.resume()
     }
 
     private func after(_ place: Int) -> Int { place &+ 1 < queues.count ? place &+ 1 : 0 }
@@ -184,19 +192,26 @@ public final class Inbox: Sendable {
         return left.load(ordering: .relaxed) > 0 ? place : after(place)
     }
 
-    private func noteTaken(_ count: Int, at place: Int) {
-        let isNew = left.load(ordering: .relaxed) <= 0 || self.place.load(ordering: .relaxed) != place
-        if isNew { self.place.store(place, ordering: .relaxed) }
-        left.store((isNew ? Self.longestStay : left.load(ordering: .relaxed)) &- count, ordering: .relaxed)
+    private func noteTaken(_ count: Int, at place: Int, hasLookedElsewhere: Bool) {
+        let current = self.place.load(ordering: .relaxed)
+        let left = left.load(ordering: .relaxed)
+        if place == current {
+            let isNewStay = left <= 0 && hasLookedElsewhere
+            self.left.store((isNewStay ? Self.longestStay : left) &- count, ordering: .relaxed)
+        } else if left <= 0 || !queues[current].hasSome {
+            self.place.store(place, ordering: .relaxed)
+            self.left.store(Self.longestStay &- count, ordering: .relaxed)
+        }
     }
 
     // MARK: Waiting
 
     /// Waits until `take` has something.
     private func wait<Taken>(_ take: () -> (taken: Taken?, isOver: Bool)) async -> Taken? {
+        if isTimeToYield { await Task.yield() }
         waiting.add(1, ordering: .sequentiallyConsistent)
         defer { waiting.subtract(1, ordering: .sequentiallyConsistent) }
-        while await consumers.wait(in: \.self, unless: { _ in isReadyAnywhere }) {
+        while await consumers.wait(in: \.self, unless: { _ in isReady }) {
             // Somebody else may have been faster.
             let (taken, isOver) = take()
             if taken != nil || isOver { return taken }
@@ -209,8 +224,19 @@ public final class Inbox: Sendable {
         if let single { return single.block(until: deadline) }
         waiting.add(1, ordering: .sequentiallyConsistent)
         defer { waiting.subtract(1, ordering: .sequentiallyConsistent) }
-        return consumers.block(in: \.self, until: deadline, unless: { _ in isReadyAnywhere })
+        return consumers.block(in: \.self, until: deadline, unless: { _ in isReady })
     }
 
-    private var isReadyAnywhere: Bool { queues.contains { $0.isReady } }
+    /// How many consumers of all queues wait; for tests.
+    var waitingConsumers: Int { consumers.withLock { $0.count } }
+
+    private var hasSome: Bool { queues.contains { $0.hasSome } }
+
+    private var isReady: Bool { hasSome || isFinished.load(ordering: .sequentiallyConsistent) }
+
+    /// Whether the caller is on a loop, and has taken much. Other loops fill their queues meanwhile, so that it might never
+    /// come to an end, and its own one not to its sockets.
+    private var isTimeToYield: Bool {
+        left.load(ordering: .relaxed) <= 0 && EventLoop.isCurrentThreadALoop
+    }
 }

@@ -17,6 +17,8 @@ final class InboxQueue: Sendable {
         /// Told while a consumer would not have to wait.
         fileprivate var signal: PollableSignal?
         fileprivate var wasReady = false
+        /// What ``InboxQueue/hasSome`` says.
+        fileprivate var hadSome = false
 
         /// Places in the queue, those of RPCs that are taken included.
         fileprivate var places: Int { queue.count }
@@ -82,16 +84,15 @@ final class InboxQueue: Sendable {
     let capacity: Int
     let capacityBytes: Int
     private let state = Lock(State())
-    /// What ``State/isReady`` says, for those who look into several queues without their locks.
-    private let ready = Atomic(false)
+    private let filled = Atomic(false)
 
     init(capacity: Int, capacityBytes: Int) {
         self.capacity = max(1, capacity)
         self.capacityBytes = max(1, capacityBytes)
     }
 
-    /// Whether something is there, or nothing more will come.
-    var isReady: Bool { ready.load(ordering: .sequentiallyConsistent) }
+    /// Whether something waits for a consumer; for those who look into several queues, without their locks.
+    var hasSome: Bool { filled.load(ordering: .sequentiallyConsistent) }
 
     /// How many RPCs, and bytes of payload, wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }
@@ -101,10 +102,14 @@ final class InboxQueue: Sendable {
 
     /// Tells of what has changed. Nothing in here blocks, and only under the lock it comes in the right order.
     private func settle(_ state: inout State) {
-        guard state.wasReady != state.isReady else { return }
-        state.wasReady.toggle()
-        ready.store(state.wasReady, ordering: .sequentiallyConsistent)
-        state.signal?.change(by: state.wasReady ? 1 : -1)
+        if state.hadSome != (state.count > 0) {
+            state.hadSome.toggle()
+            filled.store(state.hadSome, ordering: .sequentiallyConsistent)
+        }
+        if state.wasReady != state.isReady {
+            state.wasReady.toggle()
+            state.signal?.change(by: state.wasReady ? 1 : -1)
+        }
     }
 
     /// From now on `signal` is told while a consumer would not have to wait.

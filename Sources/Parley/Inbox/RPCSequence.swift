@@ -8,7 +8,7 @@ public struct RPCSequence: AsyncSequence, Sendable {
     /// The RPCs of an inbox; for transports of your own.
     public init(_ inbox: Inbox) { source = RPCSource(inbox) }
 
-    /// Those of one queue of an source.
+    /// Those of one queue of an inbox.
     init(_ queue: InboxQueue) { source = RPCSource(queue) }
 
     /// The same RPCs in batches of what has arrived since the last one: for consumers that would rather pay once
@@ -18,7 +18,7 @@ public struct RPCSequence: AsyncSequence, Sendable {
     /// An iterator; iterators of one sequence share its RPCs.
     public func makeAsyncIterator() -> Iterator { Iterator(source: source) }
 
-    /// Takes RPCs out of the source.
+    /// Takes RPCs out of the inbox.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let source: RPCSource
 
@@ -49,7 +49,7 @@ public struct RPCBatches: AsyncSequence, Sendable {
     /// An iterator; iterators of one sequence share its RPCs.
     public func makeAsyncIterator() -> Iterator { Iterator(source: source) }
 
-    /// Takes everything that is there out of the source.
+    /// Takes everything that is there out of the inbox.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let source: RPCSource
 

@@ -1,4 +1,3 @@
-import Dispatch
 import Testing
 
 @testable import Parley
@@ -86,20 +85,4 @@ import Testing
         try stranger.write(Array("question\n".utf8))
         return (server, stranger, try await server.nextRPC().peer)
     }
-}
-
-/// An event loop whose thread is kept from doing anything.
-private final class HeldLoop: Sendable {
-    private let release = DispatchSemaphore(value: 0)
-
-    init(_ loop: EventLoop) async {
-        await withCheckedContinuation { continuation in
-            loop.execute { [release] in
-                continuation.resume()
-                release.wait()
-            }
-        }
-    }
-
-    func letGo() { release.signal() }
 }

@@ -1,4 +1,3 @@
-import Dispatch
 import Testing
 
 @testable import Parley
@@ -60,22 +59,14 @@ import Testing
             let quietSocket = try descriptor(of: try #require(others.first))
 
             // Both have written before the loop looks again.
-            let loop = try #require(server.eventLoops.first)
-            let gate = DispatchSemaphore(value: 0)
-            let waits = Events<Void>()
-            loop.execute {
-                waits.add(())
-                gate.wait()
-            }
-            // Whatever fails, the loop goes on.
-            defer { gate.signal() }
-            try await waits.next()
+            let held = await HeldLoop(server.eventLoop)
+            defer { held.letGo() }
             let frame: [UInt8] = [1, 0, 0, 0, 4] + "loud".utf8
             try loud.write(Array(repeatElement(frame, count: 30_000).joined()))
             try await eventually { unread(loudSocket) > 2 * EventLoop.readSlabBytes }
             try quiet.write([1, 0, 0, 0, 5] + "quiet".utf8)
             try await eventually { unread(quietSocket) > 0 }
-            gate.signal()  // Once more than it waits, with the one above.
+            held.letGo()
 
             var before = 0
             while try await server.nextRPC().text != "quiet" { before += 1 }
