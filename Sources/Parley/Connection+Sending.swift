@@ -184,6 +184,9 @@ extension Connection: EndOfTurn {
 
     func turnEnds() { flush() }
 
+    /// Gives back the space of a busy peer.
+    func dropRoom() { outbound.withLock { if $0.buffer.isEmpty { $0.buffer = WireBuffer() } } }
+
     /// Writes what was accepted. The loop's thread only.
     func flush() {
         loop.assertIsCurrent()
@@ -192,13 +195,14 @@ extension Connection: EndOfTurn {
         var buffer = WireBuffer()
         loop.exchangeSpare(&buffer)
         defer {
-            buffer.removeAll()
+            buffer.removeAll(keeping: WireBuffer.busyBytes)
             loop.exchangeSpare(&buffer)
         }
         var written = 0
         for _ in 0..<Self.writesPerTurn {
             let next = takeNext(afterWriting: written, into: &buffer)
-            if case .nothing = next {
+            if case .nothing(let isRoomy) = next {
+                if isRoomy { loop.turn.pointee.keepRoom(of: self) }
                 if ending == .flushing { linger() }
                 return
             }
@@ -214,12 +218,14 @@ extension Connection: EndOfTurn {
                 noteWrite(written)
                 guard isWritten else {
                     writingBytes = written
+                    // The link has it now.
+                    buffer = WireBuffer()
                     return
                 }
             } catch {
                 return writeFailed(error)
             }
-            buffer.removeAll()
+            buffer.removeAll(keeping: WireBuffer.busyBytes)
         }
         accountFor(written)
         loop.atEndOfTurn(self)
@@ -227,7 +233,8 @@ extension Connection: EndOfTurn {
 
     /// What is to be written next.
     private enum Next {
-        case nothing
+        /// Nothing is; and whether the peer has the space of a busy one.
+        case nothing(isRoomy: Bool)
         /// What the buffer holds now.
         case bytes
         case file(FileRange)
@@ -255,7 +262,7 @@ extension Connection: EndOfTurn {
             }
             guard !outbound.buffer.isEmpty else {
                 outbound.isFlushRequested = false
-                return (.nothing, settled)
+                return (.nothing(isRoomy: outbound.buffer.isRoomy), settled)
             }
             swap(&outbound.buffer, &buffer)
             return (.bytes, settled)

@@ -55,7 +55,7 @@ final class Dialer: @unchecked Sendable {
         if arm() { begin(addresses) }
     }
 
-    /// Makes the timers; false when it was cancelled before it began.
+    /// Starts the clock; false when it was cancelled before it began.
     private func arm() -> Bool {
         loop.assertIsCurrent()
         guard finish != nil else { return false }
@@ -63,7 +63,6 @@ final class Dialer: @unchecked Sendable {
         limit?.start(after: timeout) { [self] in
             cancel(ParleyError(.timedOut, "dialing \(target) took longer than \(timeout)"))
         }
-        nextAttempt = LoopTimer(on: loop)
         return true
     }
 
@@ -107,7 +106,9 @@ final class Dialer: @unchecked Sendable {
             failures.append(error)
             return attemptNext()
         }
-        if !waiting.isEmpty { nextAttempt?.start(after: Self.attemptDelay) { [self] in attemptNext() } }
+        guard !waiting.isEmpty else { return }
+        if nextAttempt == nil { nextAttempt = LoopTimer(on: loop) }
+        nextAttempt?.start(after: Self.attemptDelay) { [self] in attemptNext() }
     }
 
     private func attempt(at address: SocketAddress, _ handle: TCPHandle, ended failure: ParleyError?) {

@@ -138,6 +138,12 @@ package final class EventLoop: @unchecked Sendable {
     /// Takes the spare buffer for an empty one, or gives it back. The loop's thread only.
     func exchangeSpare(_ buffer: inout WireBuffer) { swap(&buffer, &turn.pointee.spareBuffer) }
 
+    /// Takes back one that was lent to a write, if it has more room than the spare one. The loop's thread only.
+    func returnSpare(_ buffer: inout WireBuffer) {
+        buffer.removeAll(keeping: WireBuffer.busyBytes)
+        if buffer.capacity > turn.pointee.spareBuffer.capacity { exchangeSpare(&buffer) }
+    }
+
     /// The `uv_loop_t`, for those who make handles on it.
     var uv: UnsafeMutablePointer<uv_loop_t> { handles.loop }
 }

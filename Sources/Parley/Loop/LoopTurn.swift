@@ -12,6 +12,8 @@ struct LoopTurn {
     /// The connection of this loop that was looked up last, or has delivered, as long as its node knows it: most often
     /// the next to be looked up, and found without a lock.
     var recent: Unmanaged<Connection>?
+    /// The connection of this loop that keeps the space in which much has gathered to be sent, for what it sends next.
+    var roomy: Unmanaged<Connection>?
     /// The last read has filled the slab; see ``EventLoop/mayRead()``.
     var hasFilledSlab = false
     /// What is read past libuv, between its two callbacks.
@@ -28,7 +30,17 @@ struct LoopTurn {
 
     /// Nobody finds this connection any more.
     mutating func forget(_ connection: Connection) {
-        if recent?.toOpaque() == Unmanaged.passUnretained(connection).toOpaque() { recent = nil }
+        let connection = Unmanaged.passUnretained(connection).toOpaque()
+        if recent?.toOpaque() == connection { recent = nil }
+        if roomy?.toOpaque() == connection { roomy = nil }
+    }
+
+    /// Lets this connection keep its space, and no other one: many peers that were busy once are not to hold much.
+    mutating func keepRoom(of connection: Connection) {
+        let kept = Unmanaged.passUnretained(connection)
+        guard roomy?.toOpaque() != kept.toOpaque() else { return }
+        roomy?.lend { $0.dropRoom() }
+        roomy = kept
     }
 
     /// Whether nothing is left to do in this turn.

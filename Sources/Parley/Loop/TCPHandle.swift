@@ -34,7 +34,7 @@ final class TCPHandle {
 
     private final class PendingWrite {
         /// What a `uv_write` is sending; libuv has pointers into it.
-        let buffer: WireBuffer
+        var buffer: WireBuffer
         /// What of a file is to follow.
         var file: FileRange?
         let request = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
@@ -295,6 +295,7 @@ extension TCPHandle {
     private func didWrite(_ status: Int32) {
         loop.noteEvent()
         let written = writing.take()
+        if let written { loop.returnSpare(&written.buffer) }
         if uv_is_closing(handle) != 0 { return }
         var failure = status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing")
         if failure == nil, let rest = written?.file {

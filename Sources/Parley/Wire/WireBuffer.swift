@@ -67,31 +67,38 @@ public struct WireBuffer: Sendable {
         count &-= bytes
     }
 
-    /// Empties the buffer; a small gathering space is kept for the next message.
-    mutating func removeAll() {
-        guard count > 0 else { return }
+    /// Empties the buffer; a gathering space of at most so many bytes is kept for the next message.
+    mutating func removeAll(keeping kept: Int = idleBytes) {
         if !segments.isEmpty { segments.removeAll() }
-        if tail.capacity <= Self.keptCapacityBytes {
-            tail.removeAll(keepingCapacity: true)
+        if tail.capacity <= kept {
+            if !tail.isEmpty { tail.removeAll(keepingCapacity: true) }
         } else {
             tail = []
         }
         count = 0
     }
 
+    /// How many bytes can gather without an allocation.
+    var capacity: Int { tail.capacity }
+
     /// An idle peer holds on to no more than this.
-    private static let keptCapacityBytes = 256
+    private static let idleBytes = 256
+    /// A loop keeps two of at most this: one for what it writes, and one for the peer that sends most.
+    static let busyBytes = 4 << 20
+
+    /// Whether it has more room than an idle peer is to hold on to.
+    var isRoomy: Bool { capacity > Self.idleBytes }
 
     /// Grows in few steps to what gathers behind a busy loop, since each step copies all of it; from there on by doubling,
     /// as arrays do.
     @inline(__always)
     private mutating func makeRoom(for bytes: Int) {
         let capacity = tail.capacity
-        guard tail.count &+ bytes > capacity, capacity < Self.busyBytes else { return }
-        tail.reserveCapacity(max(tail.count &+ bytes, min(capacity &* 16, Self.busyBytes)))
+        guard tail.count &+ bytes > capacity, capacity < Self.slabBytes else { return }
+        tail.reserveCapacity(max(tail.count &+ bytes, min(capacity &* 16, Self.slabBytes)))
     }
 
-    private static let busyBytes = 64 * 1024
+    private static let slabBytes = 64 * 1024
 
     private mutating func sealTail() {
         guard !tail.isEmpty else { return }
