@@ -15,7 +15,7 @@ SLOWDOWN = 10
 SEED =
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help deps build run test interop conformance asan tsan fuzz soak bench bench-quick bench-build bench-deps bench-docs lint format ci clean
+.PHONY: help deps build run test interop conformance asan tsan shake fuzz soak bench bench-quick bench-build bench-deps bench-docs lint format ci clean
 .PHONY: chaos hostile netns churn soak-sanitized
 
 help: ## This list
@@ -112,6 +112,13 @@ tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted
 	@# that its runtime does not bear.
 	TSAN_OPTIONS=suppressions=$(CURDIR)/scripts/tsan.supp \
 	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan --no-parallel --skip "GOB|DecoderTests|Fuzz|ParleyCLITests"
+
+shake: deps ## The suite with threads that are held up at random: finds what depends on luck (Linux only)
+	@mkdir -p .build
+	$(CC) -O2 -Wall -Wextra -Werror -std=gnu11 -shared -fPIC -o .build/shake.so Tests/Shake/shake.c -ldl
+	$(SWIFT) build --build-tests
+	LD_PRELOAD=$(CURDIR)/.build/shake.so "$$($(SWIFT) build --show-bin-path)/parleyPackageTests.xctest" \
+	  --testing-library swift-testing --no-parallel --skip "GOB|DecoderTests|Fuzz"
 
 fuzz: ## Each fuzz target for SECONDS (default: 60); what fails is left in Tests/Fuzz/Failures
 	scripts/fuzz.sh $(SECONDS)
