@@ -64,7 +64,9 @@ extension Bench {
     func dialAddress(_ n: Int = 0) -> String { "\(dialHost(n)):\(port)" }
 
     /// Runs `body` where the door says, with what it is to consume.
-    func consume(_ transport: TCPTransport, _ body: @escaping @Sendable (RPCSequence) async throws -> Void) async throws {
+    func consume(_ transport: TCPTransport, _ body: @escaping @Sendable (RPCSequence) async throws -> Void)
+        async throws
+    {
         if door.hasPrefix("loops") {
             try await transport.consumeOnEachLoop(body)
         } else {

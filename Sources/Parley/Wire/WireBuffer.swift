@@ -54,9 +54,9 @@ public struct WireBuffer: Sendable {
     /// Appends bytes in their order.
     public mutating func append(_ bytes: [UInt8]) { append(bytes[...]) }
 
-    /// Everything in order, for tests and for links without scatter-gather writes.
+    /// A copy of everything in order, for tests and for links without scatter-gather writes.
     var contiguous: [UInt8] {
-        segments.isEmpty ? tail : Array(segments.joined()) + tail
+        segments.isEmpty ? tail.span.copied : Array(segments.joined()) + tail
     }
 
     /// Drops bytes from the front; there are no segments.
