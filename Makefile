@@ -85,8 +85,8 @@ bench-deps: deps ## Installs what the other candidates need: Go, ZeroMQ, nng; an
 	elif command -v brew >/dev/null; then brew install go zeromq nng; \
 	else echo "please install Go, ZeroMQ and nng with their headers" >&2; exit 1; fi
 
-bench-docs: ## Puts what `make bench` has measured into the pages: tables and charts, between markers
-	python3 Benchmarks/runner docs
+bench-docs: ## Puts what `make bench` has measured into the pages; RUNS="a b c": folders with that of several runs
+	python3 Benchmarks/runner docs --runs "$(RUNS)"
 
 # --- Proving ------------------------------------------------------------------------------------------
 

@@ -33,10 +33,11 @@ QUICK_SETTINGS = Settings(rounds=2, seconds=0.4, warmup=0.2)
 def main():
     options = _options()
     if options.what == "docs":
-        print(f"{docs.publish(MEASURED)} workloads written to {os.path.relpath(docs.PUBLISHED)} and the pages")
+        print(f"{docs.publish(_words(options.runs) or [MEASURED])} workloads written to {os.path.relpath(docs.PUBLISHED)} and the pages")
         return
     if options.what == "goals":
-        print(goals.text(results_of.load_all(MEASURED)))
+        folders = _words(options.runs) or [MEASURED]
+        print(goals.text(results_of.pool([results_of.load_all(folder) for folder in folders])))
         return
     machine.enter_namespace(options.congestion)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -56,6 +57,7 @@ def _options():
     parser.add_argument("what", nargs="?", default="bench", choices=["bench", "quick", "docs", "goals"])
     parser.add_argument("--workloads", default="", help="names, beginnings of names, or letters; all by default")
     parser.add_argument("--candidates", default="", help="names; all by default")
+    parser.add_argument("--runs", default="", help="of docs and goals: folders with the results of whole runs, pooled")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each window")
     parser.add_argument(

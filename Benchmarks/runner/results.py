@@ -54,14 +54,7 @@ def _candidate(workload, candidate, rounds, samples, best):
         values = _values(rounds, figure.key)
         if not values:
             continue
-        quarters = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
-        figures[figure.key] = {
-            "median": statistics.median(values),
-            "min": min(values),
-            "max": max(values),
-            "q1": quarters[0],
-            "q3": quarters[2],
-            "samples": values,
+        figures[figure.key] = _spread(values) | {
             "to_yardstick": ratio(rounds, by_name.get(YARDSTICK), figure.key),
             "to_best_peer": ratio(rounds, by_name.get(best), figure.key),
         }
@@ -71,6 +64,18 @@ def _candidate(workload, candidate, rounds, samples, best):
         "kind": candidate.kind,
         "failed_rounds": sum(1 for figures in rounds if not figures),
         "figures": figures,
+    }
+
+
+def _spread(values):
+    quarters = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
+    return {
+        "median": statistics.median(values),
+        "min": min(values),
+        "max": max(values),
+        "q1": quarters[0],
+        "q3": quarters[2],
+        "samples": values,
     }
 
 
@@ -102,6 +107,58 @@ def load_all(folder):
                     result = json.load(file)
                 results[result["workload"]] = result
     return results
+
+
+def pool(runs):
+    """Several whole runs as one: all their samples, and of each ratio the median of the runs."""
+    return {workload: _pool([run[workload] for run in runs if workload in run]) for run in runs for workload in run}
+
+
+def _pool(results):
+    pooled = dict(results[-1])
+    pooled["runs"] = len(results)
+    pooled["settings"] = dict(pooled["settings"], rounds=sum(result["settings"]["rounds"] for result in results))
+    pooled["other_load"] = max((result["other_load"] for result in results), key=lambda load: load or 0)
+    pooled["notes"] = list(dict.fromkeys(note for result in results for note in result["notes"]))
+    pooled["candidates"] = [
+        _pool_candidate([
+            other for result in results for other in result["candidates"] if other["name"] == candidate["name"]
+        ])
+        for candidate in pooled["candidates"]
+    ]
+    if len({result["best_peer"] for result in results}) > 1:
+        _choose_best_peer(pooled)
+    return pooled
+
+
+def _choose_best_peer(pooled):
+    """Where the runs disagree about it: by the medians of all, and so are the ratios to it."""
+    first = pooled["figures"][0]
+    peers = [
+        (candidate["figures"][first["key"]]["median"], candidate["name"])
+        for candidate in pooled["candidates"]
+        if candidate["kind"] == "peer" and first["key"] in candidate["figures"]
+    ]
+    pooled["best_peer"] = (max if first["more_is_better"] else min)(peers)[1]
+    for candidate in pooled["candidates"]:
+        for key, figure in candidate["figures"].items():
+            best = median(pooled, pooled["best_peer"], key)
+            figure["to_best_peer"] = figure["median"] / best if best else None
+
+
+def _pool_candidate(runs):
+    pooled = dict(runs[-1], failed_rounds=sum(run["failed_rounds"] for run in runs))
+    keys = dict.fromkeys(key for run in runs for key in run["figures"])
+    pooled["figures"] = {key: _pool_figure([run["figures"][key] for run in runs if key in run["figures"]]) for key in keys}
+    return pooled
+
+
+def _pool_figure(runs):
+    pooled = _spread([value for run in runs for value in run["samples"]])
+    for ratio in ("to_yardstick", "to_best_peer"):
+        known = [run[ratio] for run in runs if run[ratio] is not None]
+        pooled[ratio] = statistics.median(known) if known else None
+    return pooled
 
 
 def median(result, name, key=None):

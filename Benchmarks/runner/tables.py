@@ -27,8 +27,8 @@ def heading(figure):
 
 
 def rounds(result):
-    count = result["settings"]["rounds"]
-    return "one round" if count == 1 else f"medians of {count} rounds"
+    count, runs = result["settings"]["rounds"], result.get("runs", 1)
+    return ("one round" if count == 1 else f"medians of {count} rounds") + (f" in {runs} runs" if runs > 1 else "")
 
 
 def rows(result):
