@@ -32,12 +32,12 @@ QUICK_SETTINGS = Settings(rounds=2, seconds=0.4, warmup=0.2)
 
 def main():
     options = _options()
-    if options.what == "docs":
-        print(f"{docs.publish(_words(options.runs) or [MEASURED])} workloads written to {os.path.relpath(docs.PUBLISHED)} and the pages")
-        return
-    if options.what == "goals":
-        folders = _words(options.runs) or [MEASURED]
-        print(goals.text(results_of.pool([results_of.load_all(folder) for folder in folders])))
+    if options.what in ("docs", "goals"):
+        measured = results_of.pool([results_of.load_all(folder) for folder in _words(options.runs) or [MEASURED]])
+        if options.what == "goals":
+            print(goals.text(measured))
+        else:
+            print(f"{docs.publish(measured)} workloads written to {os.path.relpath(docs.PUBLISHED)} and the pages")
         return
     machine.enter_namespace(options.congestion)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))

@@ -22,10 +22,8 @@ PAGES = [os.path.join(ROOT, "README.md"), os.path.join(os.path.dirname(ROOT), "R
 _BLOCK = re.compile(r"(<!-- bench:(table|chart|goals|behind|machine)(?: ([\w-]+))? -->\n).*?(<!-- bench:end -->)", re.S)
 
 
-def publish(folders):
-    """Copies results into the repository, pooled where they are of several runs, draws their charts, and writes the pages
-    anew."""
-    measured = results_of.pool([results_of.load_all(folder) for folder in folders])
+def publish(measured):
+    """Copies results into the repository, draws their charts, and writes the pages anew."""
     for result in measured.values():
         results_of.save(result, PUBLISHED)
         draw(result, PUBLISHED)

@@ -149,7 +149,9 @@ def _choose_best_peer(pooled):
 def _pool_candidate(runs):
     pooled = dict(runs[-1], failed_rounds=sum(run["failed_rounds"] for run in runs))
     keys = dict.fromkeys(key for run in runs for key in run["figures"])
-    pooled["figures"] = {key: _pool_figure([run["figures"][key] for run in runs if key in run["figures"]]) for key in keys}
+    pooled["figures"] = {
+        key: _pool_figure([run["figures"][key] for run in runs if key in run["figures"]]) for key in keys
+    }
     return pooled
 
 

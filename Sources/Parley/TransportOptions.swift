@@ -71,7 +71,8 @@ public struct TransportOptions: Sendable {
     ///
     /// Each peer stays on the loop that it was given to when it came, the one that had the fewest: whatever is told or
     /// delivered of one peer keeps its order, but what concerns different peers happens at the same time. The limits are
-    /// those of the whole transport, but for the inbox's, of which each loop has its part. An ``InMemoryTransport`` has one loop in any case.
+    /// those of the whole transport, but for the inbox's, of which each loop has its part. An ``InMemoryTransport`` has one
+    /// loop in any case.
     public var loops = 1 {
         didSet { loops = min(max(Self.loopCounts.lowerBound, loops), Self.loopCounts.upperBound) }
     }

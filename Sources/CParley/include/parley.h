@@ -536,16 +536,16 @@ int parley_when_writable(
  */
 
 /*
- * Takes the oldest RPC, with `loops` above 1 that of one loop; waits for one. Each goes to one caller; several threads may call. Give it back with
- * parley_rpc_release().
+ * Takes the oldest RPC, with `loops` above 1 that of one loop; waits for one. Each goes to one caller; several threads may
+ * call. Give it back with parley_rpc_release().
  *
  * Returns  PARLEY_OK; PARLEY_ETIMEDOUT or PARLEY_EAGAIN, when none came in time; PARLEY_ECLOSED, when the transport is closed
  *          and everything was consumed; PARLEY_EDEADLK; PARLEY_EINVAL, when there is an on_rpcs.
  */
 PARLEY_CHECKED int parley_consume(parley_transport *transport, parley_rpc *rpc, int timeout_ms);
 
-/* The same for up to `capacity` RPCs of a loop at once, at least one: a lock and a wake-up for all of them together. Each is given
- * back with parley_rpc_release(); the memory of all goes with the last. Returns how many there are, or what
+/* The same for up to `capacity` RPCs of a loop at once, at least one: a lock and a wake-up for all of them together. Each is
+ * given back with parley_rpc_release(); the memory of all goes with the last. Returns how many there are, or what
  * parley_consume() does. */
 PARLEY_CHECKED int parley_consume_batch(
     parley_transport *transport, parley_rpc *rpcs, size_t capacity, int timeout_ms);

@@ -208,6 +208,7 @@ public final class Inbox: Sendable {
 
     /// Waits until `take` has something.
     private func wait<Taken>(_ take: () -> (taken: Taken?, isOver: Bool)) async -> Taken? {
+        assert(single == nil, "consumers of a single queue wait there")
         if isTimeToYield { await Task.yield() }
         waiting.add(1, ordering: .sequentiallyConsistent)
         defer { waiting.subtract(1, ordering: .sequentiallyConsistent) }

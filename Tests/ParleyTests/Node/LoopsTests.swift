@@ -107,12 +107,7 @@ import Testing
         async throws
     {
         try await withNodes(.tcp) { nodes in
-            let server = try #require(
-                try await nodes.listening {
-                    $0.decoder = .framed
-                    $0.loops = 3
-                } as? TCPTransport
-            )
+            let server = try await listening(nodes, loops: 3)
             let taken = Events<(from: String, isAtHome: Bool, thread: UInt)>()
             let consuming = Task {
                 try await server.consumeOnEachLoop { rpcs in
@@ -145,12 +140,7 @@ import Testing
         async throws
     {
         try await withNodes(.tcp) { nodes in
-            let server = try #require(
-                try await nodes.listening {
-                    $0.decoder = .framed
-                    $0.loops = 2
-                } as? TCPTransport
-            )
+            let server = try await listening(nodes, loops: 2)
             let client = nodes.make { $0.decoder = .framed }
             let peers = [try await client.dial(server.address), try await client.dial(server.address)]
             let consuming = Task {
@@ -163,6 +153,14 @@ import Testing
             for peer in peers { try await peer.send(message: "later") }
             for _ in peers { #expect(try await server.nextRPC().text == "later") }
         }
+    }
+
+    private func listening(_ nodes: Nodes, loops: Int) async throws -> TCPTransport {
+        let transport = try await nodes.listening {
+            $0.decoder = .framed
+            $0.loops = loops
+        }
+        return try #require(transport as? TCPTransport)
     }
 
     /// Notes on which thread it hears of what.
