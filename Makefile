@@ -110,8 +110,11 @@ tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted
 	scripts/planted-race.sh
 	@# The wire forms are pure values without threads, and slow under this sanitizer. The tool is run under limits
 	@# that its runtime does not bear.
-	TSAN_OPTIONS=suppressions=$(CURDIR)/scripts/tsan.supp \
-	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan --no-parallel --skip "GOB|DecoderTests|Fuzz|ParleyCLITests"
+	@# What it reports comes last, behind the tests.
+	@rm -f .build-tsan/reports.*
+	TSAN_OPTIONS="suppressions=$(CURDIR)/scripts/tsan.supp log_path=$(CURDIR)/.build-tsan/reports" \
+	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan --no-parallel --skip "GOB|DecoderTests|Fuzz|ParleyCLITests" \
+	|| { cat .build-tsan/reports.* 2>/dev/null; exit 1; }
 
 shake: deps ## The suite with threads that are held up at random: finds what depends on luck (Linux only)
 	@mkdir -p .build

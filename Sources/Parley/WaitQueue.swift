@@ -92,7 +92,7 @@ extension Lock {
         unless isReady: (inout State) -> Bool
     ) async -> Bool {
         let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
-        return await withTaskCancellationHandler {
+        let isWoken = await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 let immediately: Bool? = withLock { state in
                     // The cancellation handler may have run before there was anything to take out.
@@ -107,6 +107,9 @@ extension Lock {
             let waiter = withLock { $0[keyPath: queue].remove(ticket) }
             if case .task(let continuation)? = waiter?.waker { continuation.resume(returning: false) }
         }
+        // When a continuation is resumed before its task sleeps, ThreadSanitizer sees nothing that orders the two, and takes
+        // what the waker did before for a race. The lock it sees.
+        return withLock { _ in isWoken }
     }
 
     /// Blocks the thread until somebody takes it out of `queue`, unless `isReady` holds already.

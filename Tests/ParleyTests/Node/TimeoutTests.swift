@@ -67,7 +67,8 @@ import Testing
             let flood = Task { for _ in 0..<2_000 { try await peer.send(message: patterned(4_096)) } }
             try await eventually { server.statistics.pausedPeers == 1 }
             let connection = try #require(server.peers.first as? Connection)
-            try await eventually { peer.statistics.traffic.sendWaits > 0 }
+            // Until then what makes its sender wait may be on its way.
+            while await !connection.hasUnreadBytes { try await Task.sleep(for: .milliseconds(1)) }
             await connection.look(behind: 7_200_000)
             #expect(ends.soFar.isEmpty)
             for _ in 0..<2_000 { _ = try await server.nextRPC() }
@@ -307,11 +308,17 @@ import Testing
 extension Connection {
     /// What the timer does, so many milliseconds from now.
     fileprivate func look(behind milliseconds: UInt64) async {
+        await onLoop { [self] in _ = look(at: loop.milliseconds + milliseconds) }
+    }
+
+    /// Whether something lies in its socket.
+    fileprivate var hasUnreadBytes: Bool {
+        get async { await onLoop { [self] in link?.hasUnreadBytes == true } }
+    }
+
+    private func onLoop<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
         await withCheckedContinuation { done in
-            loop.execute { [self] in
-                _ = look(at: loop.milliseconds + milliseconds)
-                done.resume()
-            }
+            loop.execute { done.resume(returning: body()) }
         }
     }
 }
