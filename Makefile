@@ -3,6 +3,7 @@
 SWIFT ?= swift
 FILE ?=
 NAME ?=
+SANITIZE ?=
 # How long each fuzz target runs; other targets have their own idea, and take SECONDS from the command line too.
 SECONDS = 60
 # How long the peers of `make soak` come and go.
@@ -116,12 +117,8 @@ tsan: deps ## The suite under ThreadSanitizer, which first has to find a planted
 	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan --no-parallel --skip "GOB|DecoderTests|Fuzz|ParleyCLITests" \
 	|| { cat .build-tsan/reports.* 2>/dev/null; exit 1; }
 
-shake: deps ## The suite with threads that are held up at random: finds what depends on luck (Linux only)
-	@mkdir -p .build
-	$(CC) -O2 -Wall -Wextra -Werror -std=gnu11 -shared -fPIC -o .build/shake.so Tests/Shake/shake.c -ldl
-	$(SWIFT) build --build-tests
-	LD_PRELOAD=$(CURDIR)/.build/shake.so "$$($(SWIFT) build --show-bin-path)/parleyPackageTests.xctest" \
-	  --testing-library swift-testing --no-parallel --skip "GOB|DecoderTests|Fuzz"
+shake: deps ## The suite with threads that are held up at random; SANITIZE=thread or address for more (Linux only)
+	@SANITIZE="$(SANITIZE)" scripts/shake.sh
 
 fuzz: ## Each fuzz target for SECONDS (default: 60); what fails is left in Tests/Fuzz/Failures
 	scripts/fuzz.sh $(SECONDS)

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# The suite with threads that are held up at random (Tests/Shake/shake.c), under SANITIZE (thread or address) if that is set:
+# what ThreadSanitizer sees depends on how threads meet, too.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+skipped="GOB|DecoderTests|Fuzz"
+case "${SANITIZE:-}" in
+"") options=() ;;
+thread) options=(--sanitize=thread --scratch-path .build-tsan) skipped+="|ParleyCLITests" ;;
+address) options=(--sanitize=address --scratch-path .build-asan) skipped+="|ParleyCLITests" ;;
+*)
+    echo "SANITIZE=$SANITIZE: thread or address are possible" >&2
+    exit 2
+    ;;
+esac
+
+mkdir -p .build
+swift build --build-tests "${options[@]}"
+cc -O2 -Wall -Wextra -Werror -std=gnu11 -shared -fPIC -o .build/shake.so Tests/Shake/shake.c -ldl
+LD_PRELOAD=$PWD/.build/shake.so TSAN_OPTIONS="suppressions=$PWD/scripts/tsan.supp" \
+    "$(swift build --show-bin-path "${options[@]}")/parleyPackageTests.xctest" \
+    --testing-library swift-testing --no-parallel --skip "$skipped"
