@@ -256,7 +256,7 @@ public struct StreamChunks: AsyncSequence, Sendable {
 
         /// The next piece, never empty; nil at the end.
         public mutating func next(
-            isolation actor: isolated (any Actor)?
+            isolation actor: (any Actor)?
         ) async throws(ParleyError) -> ArraySlice<UInt8>? {
             try await next()
         }

@@ -24,7 +24,8 @@ public struct RPCSequence: AsyncSequence, Sendable {
 
         init(source: RPCSource) { self.source = source }
 
-        // In the caller's code: where an RPC waits already, no asynchronous function is called for it.
+        // In the caller's code and, whatever `actor` is, where the caller runs: where an RPC waits already, no asynchronous
+        // function is called for it, and no executor asked.
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
         @inlinable
@@ -35,7 +36,7 @@ public struct RPCSequence: AsyncSequence, Sendable {
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
         @inlinable
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RPC? {
+        public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPC? {
             if let rpc = source.takeNext() { return rpc }
             return await source.waitForNext()
         }
@@ -64,7 +65,7 @@ public struct RPCBatches: AsyncSequence, Sendable {
 
         /// Waits until something has arrived; nil at the end or when the task is cancelled.
         @inlinable
-        public mutating func next(isolation actor: isolated (any Actor)?) async throws(Never) -> RPCBatch? {
+        public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPCBatch? {
             if let batch = source.takeBatch() { return batch }
             return await source.waitForBatch()
         }
