@@ -21,6 +21,8 @@ import Parley
     /// Each way by itself, and then all of them together.
     private static func attack(_ arguments: Arguments) {
         _ = pin(toCore: 1)
+        // The good peer is there too, and shall not wait for the attacker.
+        nice(19)
         let connections = arguments.number("connections", 1_000_000)
         let seconds = arguments.number("seconds", 10.0)
         var attacker = Attacker(port: arguments.number("port", UInt16(0)))
@@ -39,7 +41,7 @@ import Parley
         let isPinned = pin(toCore: 0) && ProcessInfo.processInfo.processorCount > 1
         say(
             isPinned
-                ? "hostile: the node and its good peer run on core 0, the attacker on core 1"
+                ? "hostile: the node runs on core 0, its good peer on core 1, where the attacker gives way to it"
                 : "hostile: cannot pin to cores; the good peer's figures include the attacker's share of the machine"
         )
         let target = try await Target()
