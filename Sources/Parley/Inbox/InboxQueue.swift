@@ -30,6 +30,7 @@ final class InboxQueue: Sendable {
         }
 
         /// The oldest RPC; there is one.
+        @inline(__always)
         mutating func removeFirst() -> RPC {
             let rpc = queue[head]!.rpc(at: queue[head]!.lower)
             queue[head]!.lower &+= 1
@@ -204,6 +205,7 @@ final class InboxQueue: Sendable {
     }
 
     /// The oldest RPC, if there is one.
+    @inline(__always)
     func takeNext() -> RPC? { take { $0.removeFirst() }.taken }
 
     /// The oldest RPC; waits for one. Nil when the queue is finished and empty, or the task is cancelled.
