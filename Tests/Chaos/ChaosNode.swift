@@ -77,6 +77,8 @@ final class ChaosNode: Sendable {
         options.sendHighWaterBytes = 128 << 10
         options.sendLowWaterBytes = 32 << 10
         options.inboxCapacity = 64
+        // Half of the nodes have two, and half of those consume on each.
+        options.loops = 1 + index % 2
         return options
     }
 
@@ -175,7 +177,15 @@ extension ChaosNode {
     }
 
     private func consume(_ transport: TCPTransport) async {
-        for await rpc in transport.consume() {
+        if index % 4 == 3 {
+            try? await transport.consumeOnEachLoop { [self] in await consume($0) }
+        } else {
+            await consume(transport.consume())
+        }
+    }
+
+    private func consume(_ rpcs: RPCSequence) async {
+        for await rpc in rpcs {
             // A peer may be gone by the time its last messages are consumed: they are not acknowledged then.
             let conversation = state.withLock { $0.connections[ObjectIdentifier(rpc.peer)] ?? nil }
             conversation?.receive(rpc)
