@@ -92,7 +92,7 @@ extension Connection: LinkOwner {
             if inbound.closed != nil { inbound.state.dropInput() }
             let phase = inbound.state.phase
             do throws(ParleyError) {
-                try inbound.state.decode(limit: space, into: &decoded)
+                try inbound.state.decode(limit: space.rpcs, byteLimit: space.bytes, into: &decoded)
             } catch { failure = error }
             let isStream = inbound.state.phase == .stream && phase != .stream
             if isStream { inbound.streamActivity = .now }

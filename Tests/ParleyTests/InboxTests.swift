@@ -49,15 +49,15 @@ import Testing
         let inbox = Inbox(capacity: 16)
         let queue = inbox.queues[0]
         inbox.offer(rpcs(0..<16))
-        #expect(queue.share(isCalled: false) == 0)
+        #expect(queue.share(isCalled: false).rpcs == 0)
         for _ in 0..<3 { inbox.whenSpace {} }
         for _ in 0..<8 { _ = await inbox.next() }
-        #expect(queue.share(isCalled: false) == 2, "the three, and this one")
-        #expect(queue.share(isCalled: true) == 2)
-        #expect(queue.share(isCalled: true) == 4, "two are left")
+        #expect(queue.share(isCalled: false).rpcs == 2, "the three, and this one")
+        #expect(queue.share(isCalled: true).rpcs == 2)
+        #expect(queue.share(isCalled: true).rpcs == 4, "two are left")
         inbox.offer(rpcs(0..<7))
-        #expect(queue.share(isCalled: true) == 1)
-        #expect(queue.share(isCalled: false) == 1)
+        #expect(queue.share(isCalled: true).rpcs == 1)
+        #expect(queue.share(isCalled: false).rpcs == 1)
     }
 
     @Test func `payload bytes are bounded too, and one RPC may exceed them`() async {

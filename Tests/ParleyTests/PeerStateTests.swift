@@ -33,6 +33,24 @@ import Testing
         #expect(try decode(&state).map(\.payload) == [[5]])
     }
 
+    @Test func `decoding stops with the message that goes over the limit of bytes, and goes on behind it`()
+        throws
+    {
+        var state = greeted(FramedDecoder())
+        func decode(_ bytes: Int) throws -> [Int] {
+            var output = DecodedRuns()
+            try state.decode(limit: .max, byteLimit: bytes, into: &output)
+            return output.runs.flatMap { run in (0..<run.count).map { run[$0].count } }
+        }
+        // Frames of 9 bytes with 4 of payload.
+        state.receive((0..<6).flatMap { [1, 0, 0, 0, 4] + [UInt8](repeating: $0, count: 4) }[...])
+        #expect(try decode(10) == [4, 4, 4], "the third goes over it")
+        #expect(state.hasUndecodedMessages)
+        #expect(try decode(1) == [4])
+        #expect(try decode(8) == [4, 4])
+        #expect(!state.hasUndecodedMessages)
+    }
+
     @Test func `decoding stops behind a stream's opening, and resumes when it is closed`() throws {
         var state = greeted()
         state.receive([2, 1, 7])

@@ -136,12 +136,14 @@ final class InboxQueue: Sendable {
     /// offer does not keep the others waiting.
     ///
     /// - Parameter isCalled: whether ``whenSpace(_:)`` has called it, which makes this its turn.
-    func share(isCalled: Bool) -> Int {
+    /// - Returns: how many RPCs it may offer, and how many bytes of payload, which the last one may exceed.
+    func share(isCalled: Bool) -> (rpcs: Int, bytes: Int) {
         state.withLock { state in
             let space = space(state)
             let share = space / (isCalled ? max(1, state.turns) : state.turns &+ 1)
             if isCalled { state.turns = max(0, state.turns &- 1) }
-            return min(space, max(1, share))
+            let bytes = state.isFinished ? .max : capacityBytes &- state.payloadBytes
+            return (min(space, max(1, share)), bytes)
         }
     }
 

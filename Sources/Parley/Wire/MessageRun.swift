@@ -68,6 +68,8 @@ struct DecodedRuns: Sendable {
     private(set) var runs: [MessageRun] = []
     /// How many messages and streams' openings there are in all.
     private(set) var count = 0
+    /// How many bytes of payload those have.
+    private(set) var payloadBytes = 0
     /// Where a decoder leaves the bounds that it finds; empty in between.
     var found: [Range<Int>] = []
 
@@ -76,6 +78,7 @@ struct DecodedRuns: Sendable {
     mutating func append(_ payload: ArraySlice<UInt8>, isStream: Bool) {
         runs.append(MessageRun(payload, isStream: isStream))
         count &+= 1
+        payloadBytes &+= payload.count
     }
 
     /// Makes a run of what a decoder has found in `block`; false when that is not inside it.
@@ -83,6 +86,7 @@ struct DecodedRuns: Sendable {
         guard let run = MessageRun(found, in: block) else { return false }
         runs.append(run)
         count &+= run.count
+        payloadBytes &+= run.payloadBytes
         found.removeAll(keepingCapacity: true)
         return true
     }
@@ -95,5 +99,6 @@ struct DecodedRuns: Sendable {
         }
         if !runs.isEmpty { runs.removeAll(keepingCapacity: runs.capacity <= 4_096) }
         count = 0
+        payloadBytes = 0
     }
 }

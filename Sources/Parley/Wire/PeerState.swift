@@ -202,17 +202,24 @@ extension PeerState {
 // MARK: - Messages
 
 extension PeerState {
-    /// Decodes up to `limit` messages and stream openings, and appends them to `output`.
+    /// Decodes up to `limit` messages and stream openings, and appends them to `output`: no more once they have `byteLimit`
+    /// bytes, which the last one may exceed.
     ///
     /// Stops behind a stream's opening, and in every other phase but `messages`. In `discarding` it drops stream
     /// bytes until the end of the stream, and goes on with messages.
-    mutating func decode(limit: Int, into output: inout DecodedRuns) throws(ParleyError) {
+    mutating func decode(
+        limit: Int,
+        byteLimit: Int = .max,
+        into output: inout DecodedRuns
+    ) throws(ParleyError) {
         if let violation { throw violation }
         let end = output.count.addingReportingOverflow(limit)
         let limit = end.overflow ? .max : end.partialValue
-        while output.count < limit, phase == .messages || phase == .discarding, var input = nextInput() {
-            while output.count < limit, !input.isEmpty {
-                if try decodeMessages(&input, limit: limit, into: &output) { continue }
+        while output.count < limit, output.payloadBytes < byteLimit,
+            phase == .messages || phase == .discarding, var input = nextInput()
+        {
+            while output.count < limit, output.payloadBytes < byteLimit, !input.isEmpty {
+                if try decodeMessages(&input, limit: limit, byteLimit: byteLimit, into: &output) { continue }
                 let event = try nextEvent(&input)
                 switch (event, phase) {
                 case (.incomplete(let frameBytes), _):
@@ -241,10 +248,13 @@ extension PeerState {
     private mutating func decodeMessages(
         _ input: inout ArraySlice<UInt8>,
         limit: Int,
+        byteLimit: Int,
         into output: inout DecodedRuns
     ) throws(ParleyError) -> Bool {
         guard phase == .messages else { return false }
-        let used = decoder.decodeMessages(input.span, limit: limit &- output.count, into: &output.found)
+        // What is whole in so many bytes does not have more; the one that goes over it comes by itself.
+        let visible = input.prefix(byteLimit &- output.payloadBytes)
+        let used = decoder.decodeMessages(visible.span, limit: limit &- output.count, into: &output.found)
         guard !output.found.isEmpty else { return false }
         let tooLong = bounds.isChecked ? output.found.first { $0.count > bounds.maxMessageBytes } : nil
         if let tooLong {

@@ -5,6 +5,26 @@ import Testing
 /// What peers may make a node keep in memory.
 @Suite(.timeLimit(.minutes(2))) struct MemoryLimitTests {
     @Test(arguments: Kind.allCases)
+    func `one RPC alone goes over the inbox's bytes, however much a read brings`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacityBytes = 3_000
+                $0.loops = 1
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            let flood = Task { for _ in 0..<500 { try await peer.send(message: patterned(1_000)) } }
+            try await eventually { server.statistics.pausedPeers == 1 }
+            #expect(server.statistics.inboxBytes <= 3_000 + 1_000)
+            for _ in 0..<500 {
+                _ = try await server.nextRPC()
+                #expect(server.statistics.inboxBytes <= 3_000 + 1_000)
+            }
+            try await flood.value
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
     func `a message over the limit is not sent, and one that comes ends its peer`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
