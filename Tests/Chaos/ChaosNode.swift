@@ -178,7 +178,9 @@ extension ChaosNode {
 
     private func consume(_ transport: TCPTransport) async {
         if index % 4 == 3 {
-            try? await transport.consumeOnEachLoop { [self] in await consume($0) }
+            do {
+                try await transport.consumeOnEachLoop { [self] in await consume($0) }
+            } catch { ledger.fail("node \(index): consuming on each loop: \(error)") }
         } else {
             await consume(transport.consume())
         }

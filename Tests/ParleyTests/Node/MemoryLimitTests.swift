@@ -10,7 +10,6 @@ import Testing
             let server = try await nodes.listening {
                 $0.decoder = .framed
                 $0.inboxCapacityBytes = 3_000
-                $0.loops = 1
             }
             let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
             let flood = Task { for _ in 0..<500 { try await peer.send(message: patterned(1_000)) } }

@@ -67,8 +67,9 @@ import Testing
             let flood = Task { for _ in 0..<2_000 { try await peer.send(message: patterned(4_096)) } }
             try await eventually { server.statistics.pausedPeers == 1 }
             let connection = try #require(server.peers.first as? Connection)
+            try await eventually { peer.statistics.traffic.sendWaits > 0 }
             // Until then what makes its sender wait may be on its way.
-            while await !connection.hasUnreadBytes { try await Task.sleep(for: .milliseconds(1)) }
+            try await eventually { await connection.hasUnreadBytes }
             await connection.look(behind: 7_200_000)
             #expect(ends.soFar.isEmpty)
             for _ in 0..<2_000 { _ = try await server.nextRPC() }

@@ -121,9 +121,9 @@ func error(_ body: () async throws -> Void) async throws -> ParleyError {
 }
 
 /// Waits for something that no event announces.
-func eventually(_ condition: () -> Bool) async throws {
+func eventually(_ condition: () async -> Bool) async throws {
     let deadline = ContinuousClock.now + .seconds(30)
-    while !condition() {
+    while await !condition() {
         try #require(ContinuousClock.now < deadline, "it did not happen within 30 s")
         try await Task.sleep(for: .milliseconds(1))
     }
