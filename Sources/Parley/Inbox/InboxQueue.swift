@@ -124,12 +124,13 @@ final class InboxQueue: Sendable {
     // MARK: Producing
 
     /// How many more RPCs a producer may offer now.
-    var space: Int { state.withLock { space($0) } }
+    var space: Int { state.withLock { space($0).rpcs } }
 
-    private func space(_ state: State) -> Int {
+    private func space(_ state: State) -> (rpcs: Int, bytes: Int) {
         // After the end offers are dropped, so nobody has to wait.
-        if state.isFinished { return capacity }
-        return state.payloadBytes < capacityBytes ? max(0, capacity - state.count) : 0
+        if state.isFinished { return (capacity, .max) }
+        let bytes = capacityBytes &- state.payloadBytes
+        return (bytes > 0 ? max(0, capacity - state.count) : 0, bytes)
     }
 
     /// The share of a producer in the space: those that were called together divide it, so that one with much to
@@ -139,10 +140,9 @@ final class InboxQueue: Sendable {
     /// - Returns: how many RPCs it may offer, and how many bytes of payload, which the last one may exceed.
     func share(isCalled: Bool) -> (rpcs: Int, bytes: Int) {
         state.withLock { state in
-            let space = space(state)
+            let (space, bytes) = space(state)
             let share = space / (isCalled ? max(1, state.turns) : state.turns &+ 1)
             if isCalled { state.turns = max(0, state.turns &- 1) }
-            let bytes = state.isFinished ? .max : capacityBytes &- state.payloadBytes
             return (min(space, max(1, share)), bytes)
         }
     }
@@ -159,7 +159,7 @@ final class InboxQueue: Sendable {
             guard !state.isFinished else { return (WaitQueue.Woken(), capacity) }
             append(&state)
             settle(&state)
-            return (state.consumers.wake(atMost: count), space(state))
+            return (state.consumers.wake(atMost: count), space(state).rpcs)
         }
     }
 

@@ -142,7 +142,8 @@ package final class Node: @unchecked Sendable {
         }
     }
 
-    /// How many RPCs, and bytes of them, one connection may deliver now; nil when nobody takes them any more. Its loop's thread only.
+    /// How many RPCs, and bytes of them, one connection may deliver now; nil when nobody takes them any more. Its loop's
+    /// thread only.
     ///
     /// - Parameter isCalled: whether the connection has waited for the inbox, and it is its turn.
     func space(for connection: Connection, isCalled: Bool) -> (rpcs: Int, bytes: Int)? {

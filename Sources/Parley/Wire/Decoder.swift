@@ -20,7 +20,7 @@ public protocol Decoder: Sendable {
     mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent
 
     /// Finds whole messages at the front of `input`, at most `limit`, and appends where they lie in it to `bounds`;
-    /// stops, without an error, at whatever is not a whole message.
+    /// stops, without an error, at whatever is not a whole message. `input` may be less than what has arrived.
     ///
     /// A shortcut that wire forms of many small messages can take: what it leaves goes to ``decode(_:)``, so it may
     /// as well do nothing, and does unless you say otherwise.

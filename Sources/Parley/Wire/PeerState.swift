@@ -202,8 +202,8 @@ extension PeerState {
 // MARK: - Messages
 
 extension PeerState {
-    /// Decodes up to `limit` messages and stream openings, and appends them to `output`: no more once they have `byteLimit`
-    /// bytes, which the last one may exceed.
+    /// Decodes up to `limit` messages and stream openings, and appends them to `output`, which is empty: no more once
+    /// they have `byteLimit` bytes, which the last one may exceed.
     ///
     /// Stops behind a stream's opening, and in every other phase but `messages`. In `discarding` it drops stream
     /// bytes until the end of the stream, and goes on with messages.
@@ -213,8 +213,6 @@ extension PeerState {
         into output: inout DecodedRuns
     ) throws(ParleyError) {
         if let violation { throw violation }
-        let end = output.count.addingReportingOverflow(limit)
-        let limit = end.overflow ? .max : end.partialValue
         while output.count < limit, output.payloadBytes < byteLimit,
             phase == .messages || phase == .discarding, var input = nextInput()
         {
@@ -261,7 +259,9 @@ extension PeerState {
             output.found.removeAll { $0.lowerBound >= tooLong.lowerBound }
             if output.found.isEmpty { try checkLength(tooLong.count) }
         }
-        guard (1...input.count).contains(used), output.appendFound(in: input) else { throw foundOutside() }
+        guard (1...visible.count).contains(used), output.appendFound(in: visible) else {
+            throw foundOutside()
+        }
         input.removeFirst(used)
         if let tooLong { try checkLength(tooLong.count) }
         return true
