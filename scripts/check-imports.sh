@@ -8,15 +8,15 @@ complain() { echo "$1" >&2; fail=1; }
 if found=$(grep -rnE '^\s*(@\w+ |public )*import Foundation' Sources/Parley); then
     complain "the library must not import Foundation: $found"
 fi
-if found=$(grep -rln 'import CLibUV' Sources | grep -v '^Sources/Parley/Loop/'); then
-    complain "only Sources/Parley/Loop may import CLibUV: $found"
+if found=$(grep -rln 'import CLibUV' Sources | grep -vE '^Sources/Parley/(Loop|TCP)/'); then
+    complain "only Loop/ and TCP/ of Sources/Parley may import CLibUV: $found"
 fi
 if found=$(grep -rlE '^import (CLibUV|Glibc|Darwin|Dispatch|Synchronization|Logging)' Sources/Parley/Wire); then
     complain "Sources/Parley/Wire must stay pure: $found"
 fi
 if found=$(grep -rlE 'Unsafe(Mutable)?(Raw)?(Buffer)?Pointer' Sources/Parley --include='*.swift' \
-    | grep -vE '^Sources/Parley/Loop/'); then
-    complain "unsafe pointers belong in Sources/Parley/Loop: $found"
+    | grep -vE '^Sources/Parley/(Loop|TCP|Concurrency)/'); then
+    complain "unsafe pointers belong in Loop/, TCP/ and Concurrency/ of Sources/Parley: $found"
 fi
 if [ "$(uname)" = Linux ]; then
     swift build --scratch-path .build-lint --product parley >/dev/null

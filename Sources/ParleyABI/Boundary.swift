@@ -108,7 +108,7 @@ func place<Value>(_ pointer: UnsafeMutablePointer<Value>?) throws(ParleyError) -
     return pointer
 }
 
-extension Patience {
+extension WaitLimit {
     /// A timeout as every blocking function takes it.
     init(milliseconds: Int32) throws(ParleyError) {
         self =
@@ -155,11 +155,11 @@ final class Outcome<Success: Sendable>: Sendable {
 
     func finish(_ outcome: Result<Success, any Error>) {
         result.withLock { $0 = outcome }
-        parker.tell()
+        parker.wake()
     }
 
     /// Blocks; false when `deadline` passes first.
-    func wait(until deadline: Moment? = nil) -> Bool { parker.wait(until: deadline) }
+    func wait(until deadline: MonotonicTime? = nil) -> Bool { parker.wait(until: deadline) }
 
     /// What ``wait(until:)`` waited for.
     func get() throws -> Success { try result.withLock { $0! }.get() }

@@ -9,7 +9,7 @@ final class ForeignNode: @unchecked Sendable {
     private(set) var transport: TCPTransport!
     /// The transport's, which keeps it.
     private(set) var node: Unmanaged<Node>!
-    let workers = Workers()
+    let contexts = HandshakeThreads()
     /// What the node stays connected to, by the address that was given.
     let kept = Lock<[String: Reconnection]>([:])
     private let callbacks: Callbacks
@@ -67,7 +67,7 @@ final class ForeignNode: @unchecked Sendable {
         greeter.withLock { $0 = self }
     }
 
-    /// A worker thread runs the handshake: it may block on what it reads and sends.
+    /// A context thread runs the handshake: it may block on what it reads and sends.
     private func greet(
         _ peer: any Peer,
         _ call: Foreign<
@@ -80,7 +80,7 @@ final class ForeignNode: @unchecked Sendable {
         guard let connection = peer as? Connection else { return }
         let result: Result<Int32, ParleyError> = await withUnsafeContinuation { continuation in
             do throws(ParleyError) {
-                try workers.run { [self] in
+                try contexts.run { [self] in
                     // It may have had to wait for a thread, and its end may have been told meanwhile.
                     guard transport.node.isHandshaking(connection.number) else {
                         return continuation.resume(
@@ -99,14 +99,14 @@ final class ForeignNode: @unchecked Sendable {
 
     /// Closes everything; afterwards no callback is called any more.
     func close() throws {
-        guard !workers.isCurrent else {
+        guard !contexts.isCurrent else {
             throw ParleyError(
                 .wouldDeadlock,
                 "closing the transport would wait for the handshake that calls it"
             )
         }
         try blocking("closing the transport") { [self] in await transport.close() }
-        workers.stop()
+        contexts.stop()
     }
 
     /// Behind ``close()``: the program's data goes.

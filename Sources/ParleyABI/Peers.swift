@@ -16,7 +16,7 @@ public func parley_dial(
         let peer = try place(peer)
         peer.pointee = 0
         let address = try text(address, "an address")
-        guard case .until(let deadline) = try Patience(milliseconds: timeout_ms) else {
+        guard case .until(let deadline) = try WaitLimit(milliseconds: timeout_ms) else {
             throw ParleyError(.wouldBlock, "dialing \(address) would have to wait")
         }
         try checkMayBlock("dialing \(address)")
@@ -137,7 +137,7 @@ public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, 
 {
     status {
         let connection = try connection(transport, peer)
-        let patience = try Patience(milliseconds: timeout_ms)
+        let patience = try WaitLimit(milliseconds: timeout_ms)
         if case .until = patience { try checkMayBlock("closing peer \(peer)") }
         try connection.close(patience)
     }

@@ -51,7 +51,7 @@ private func consume(
         throw ParleyError(.invalidArgument, "this transport hands its RPCs to on_rpcs")
     }
     guard capacity > 0 else { throw ParleyError(.invalidArgument, "room for \(capacity) RPCs") }
-    let patience = try Patience(milliseconds: timeout_ms)
+    let patience = try WaitLimit(milliseconds: timeout_ms)
     guard let rpcs = try node.transport.inbox.next(atMost: capacity, patience) else {
         throw ParleyError(.closed, "the transport is closed, and everything was consumed")
     }

@@ -13,7 +13,7 @@ public func parley_send_message(
     _ timeout_ms: Int32
 ) -> Int32 {
     status {
-        let patience = try Patience(milliseconds: timeout_ms)
+        let patience = try WaitLimit(milliseconds: timeout_ms)
         // Small ones are encoded from where they are; a large one is copied once, and kept as it is until it is written.
         guard let message, (1..<WireBuffer.keptSliceBytes).contains(length) else {
             return try connection(transport, peer).send(message: try bytes(message, length), patience)
@@ -35,7 +35,7 @@ public func parley_send(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        try connection.send(try bytes(data, length), try Patience(milliseconds: timeout_ms))
+        try connection.send(try bytes(data, length), try WaitLimit(milliseconds: timeout_ms))
     }
 }
 

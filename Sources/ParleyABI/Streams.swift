@@ -30,7 +30,7 @@ public func parley_stream_open(
         let connection = try connection(transport, peer)
         let writer = try connection.openStream(
             header: try bytes(header, length),
-            try Patience(milliseconds: timeout_ms)
+            try WaitLimit(milliseconds: timeout_ms)
         )
         out.pointee = retainedHandle(ForeignStream(writer))
     }
@@ -46,7 +46,7 @@ public func parley_stream_write(
 ) -> Int32 {
     status {
         let stream = try object(stream, ForeignStream.self)
-        try stream.writer.write(try bytes(data, length), try Patience(milliseconds: timeout_ms))
+        try stream.writer.write(try bytes(data, length), try WaitLimit(milliseconds: timeout_ms))
     }
 }
 
@@ -85,7 +85,7 @@ public func parley_read(
     counted {
         let connection = try connection(transport, peer)
         guard size > 0, let buffer else { throw ParleyError(.invalidArgument, "a read of \(size) bytes") }
-        let read = try connection.read(upTo: size, try Patience(milliseconds: timeout_ms))
+        let read = try connection.read(upTo: size, try WaitLimit(milliseconds: timeout_ms))
         guard let read else { return 0 }
         copy(read, to: buffer)
         return Int64(read.count)
@@ -106,7 +106,7 @@ public func parley_read_exactly(
         guard size >= 0 else { throw ParleyError(.invalidArgument, "a read above SSIZE_MAX") }
         guard size > 0 else { return }
         guard let buffer else { throw ParleyError(.invalidArgument, "NULL for \(size) bytes") }
-        let patience = try Patience(milliseconds: timeout_ms)
+        let patience = try WaitLimit(milliseconds: timeout_ms)
         var filled = 0
         do throws(ParleyError) {
             while filled < size {

@@ -174,7 +174,7 @@ import Testing
         let bytes = buffer.contiguous
         for readsStraight in [true, false] {
             var state = PeerState(decoder: FramedDecoder())
-            state.finishGreeting()
+            state.finishHandshake()
             var delivered: [[UInt8]] = []
             func decode() throws {
                 _ = try state.decode(limit: .max) { (payload, _) in delivered.append(Array(payload)) }

@@ -79,7 +79,7 @@ import Testing
         let opening = try GOBGolden.named("one stream opening").bytes
         let message = try GOBGolden.named("one message").bytes
         var state = PeerState(decoder: GOBDecoder())
-        state.finishGreeting()
+        state.finishHandshake()
         state.receive((opening + [0x00, 0xff] + message)[...])
         var delivered: [DecoderEvent] = []
         func decode() throws {

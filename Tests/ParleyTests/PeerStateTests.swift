@@ -7,7 +7,7 @@ import Testing
 
     private func greeted(_ decoder: any Decoder = DefaultDecoder()) -> PeerState {
         var state = PeerState(decoder: decoder)
-        state.finishGreeting()
+        state.finishHandshake()
         return state
     }
 
@@ -29,7 +29,7 @@ import Testing
         state.receive([9, 9, 1, 5])
         #expect(try decode(&state).isEmpty, "nothing is decoded before the greeting is over")
         #expect(try read(&state, upTo: 2) == .bytes([9, 9]))
-        state.finishGreeting()
+        state.finishHandshake()
         #expect(try decode(&state).map(\.payload) == [[5]])
     }
 
@@ -165,7 +165,7 @@ import Testing
     ) throws {
         let opening: [UInt8] = wire.makeDecoder().streamForm == .delimited ? [2, 0, 0, 0, 0] : [2]
         var state = PeerState(decoder: wire.makeDecoder(), bounds: .init(readAheadBytes: 1_000))
-        state.finishGreeting()
+        state.finishHandshake()
         #expect(state.upcoming == .anything)
         state.receive(opening[...])
         _ = try decode(&state)

@@ -54,7 +54,7 @@ final class InMemoryBacklog: @unchecked Sendable {
     private func accept(_ connection: Waiting) {
         guard node.admit(connection.remote.ip, connection.remote) else { return connection.link.abandon() }
         let peer = InMemoryPeer(
-            worker: node.workers[0],
+            context: node.contexts[0],
             link: connection.link,
             isOutbound: false,
             localAddress: connection.local,

@@ -65,7 +65,7 @@ public final class InMemoryTransport: Transport {
             node.dialFailed(error)
             throw error
         }
-        try await peer.waitUntilGreeted()
+        try await peer.waitUntilOpen()
         return peer
     }
 
@@ -100,7 +100,7 @@ public final class InMemoryTransport: Transport {
         let ends = (InMemoryLink(on: node.loop), InMemoryLink(on: listener.node.loop))
         InMemoryLink.join(ends.0, ends.1)
         let dialing = InMemoryPeer(
-            worker: node.workers[0],
+            context: node.contexts[0],
             link: ends.0,
             isOutbound: true,
             localAddress: local,
@@ -129,14 +129,14 @@ public final class InMemoryTransport: Transport {
 /// One connection of an ``InMemoryTransport``.
 public final class InMemoryPeer: Connection, @unchecked Sendable {
     init(
-        worker: Worker,
+        context: LoopContext,
         link: InMemoryLink,
         isOutbound: Bool,
         localAddress: SocketAddress,
         remoteAddress: SocketAddress
     ) {
         super.init(
-            worker: worker,
+            context: context,
             link: link,
             isOutbound: isOutbound,
             localAddress: localAddress,

@@ -125,7 +125,7 @@ public final class Inbox: Sendable {
     ///
     /// - Returns: nil when the inbox is finished and empty.
     /// - Throws: `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread, `timedOut`.
-    package func next(atMost limit: Int, _ patience: Patience) throws(ParleyError) -> RPCBatch? {
+    package func next(atMost limit: Int, _ patience: WaitLimit) throws(ParleyError) -> RPCBatch? {
         while true {
             let (taken, isOver) = takeSome(max(1, limit))
             if taken != nil || isOver { return taken }
@@ -221,7 +221,7 @@ public final class Inbox: Sendable {
     }
 
     /// Blocks the thread likewise; false when the deadline has passed.
-    private func block(until deadline: Moment?) -> Bool {
+    private func block(until deadline: MonotonicTime?) -> Bool {
         if let single { return single.block(until: deadline) }
         waiting.add(1, ordering: .sequentiallyConsistent)
         defer { waiting.subtract(1, ordering: .sequentiallyConsistent) }

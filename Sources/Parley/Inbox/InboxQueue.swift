@@ -232,7 +232,7 @@ final class InboxQueue: Sendable {
     /// Blocks the thread until a consumer is to look again.
     ///
     /// - Returns: false when the deadline has passed.
-    func block(until deadline: Moment?) -> Bool {
+    func block(until deadline: MonotonicTime?) -> Bool {
         state.block(in: \.consumers, until: deadline, unless: { $0.isReady })
     }
 }

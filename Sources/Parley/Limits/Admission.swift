@@ -60,9 +60,9 @@ struct Admission {
     mutating func greeted() { handshakes -= 1 }
 
     /// An admitted connection is gone.
-    mutating func leave(_ address: IPAddress?, wasGreeted: Bool) {
+    mutating func leave(_ address: IPAddress?, wasOpened: Bool) {
         inbound -= 1
-        if !wasGreeted { handshakes -= 1 }
+        if !wasOpened { handshakes -= 1 }
         guard let address else { return }
         for (range, _) in ranges(of: address) {
             let left = byAddress[range, default: 1] - 1

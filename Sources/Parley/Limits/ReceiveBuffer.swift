@@ -9,7 +9,7 @@ extension Connection {
         let grown = buffered &- bufferedBytes
         guard grown != 0, ending != .over, !watch.isDead else { return true }
         bufferedBytes = buffered
-        worker.addBufferedBytes(grown)
+        context.addBufferedBytes(grown)
         let limit = node.options.limits.receiveBufferBytes
         guard grown > 0, node.bufferedBytes > limit, buffered > Self.innocentBytes else { return true }
         fail(

@@ -58,36 +58,36 @@ extension Connection {
     @inline(__always)
     func hasRoom(_ outbound: inout Outbound) -> Bool {
         outbound.unwrittenBytes < node.options.sendHighWaterBytes
-            && (outbound.unwrittenBytes < outbound.coveredBytes || takeChunks(&outbound))
+            && (outbound.unwrittenBytes < outbound.reservedBytes || takeChunks(&outbound))
     }
 
     private func takeChunks(_ outbound: inout Outbound) -> Bool {
-        while outbound.unwrittenBytes >= outbound.coveredBytes {
+        while outbound.unwrittenBytes >= outbound.reservedBytes {
             guard node.sendBudget.takeChunk(for: self) else { return false }
-            outbound.coveredBytes &+= SendBudget.chunkBytes
+            outbound.reservedBytes &+= SendBudget.chunkBytes
         }
         return true
     }
 
     /// The last message went beyond what was covered: the others shall have less.
     func chargeRest(_ outbound: inout Outbound) {
-        node.sendBudget.charge(outbound.unwrittenBytes &- outbound.coveredBytes)
-        outbound.coveredBytes = outbound.unwrittenBytes
+        node.sendBudget.charge(outbound.unwrittenBytes &- outbound.reservedBytes)
+        outbound.reservedBytes = outbound.unwrittenBytes
     }
 }
 
 extension Connection.Outbound {
     /// Lets go of all of the budget that is not needed for what is unwritten; returns how much that was.
-    mutating func uncover() -> Int {
+    mutating func releaseUnneeded() -> Int {
         let needed = max(SendBudget.freeBytes, unwrittenBytes)
-        guard coveredBytes > needed else { return 0 }
-        defer { coveredBytes = needed }
-        return coveredBytes &- needed
+        guard reservedBytes > needed else { return 0 }
+        defer { reservedBytes = needed }
+        return reservedBytes &- needed
     }
 
     /// The same for all of it: the connection has ended.
-    mutating func uncoverAll() -> Int {
-        defer { coveredBytes = SendBudget.freeBytes }
-        return coveredBytes &- SendBudget.freeBytes
+    mutating func releaseAll() -> Int {
+        defer { reservedBytes = SendBudget.freeBytes }
+        return reservedBytes &- SendBudget.freeBytes
     }
 }

@@ -20,50 +20,41 @@ extension EventLoop {
         if turn.pointee.hasHadEvent {
             turn.pointee.hasHadEvent = false
             lastEvent = now
-            watchDoor()
+            watchQueue()
             return true
         }
-        guard now &- lastEvent < busyPollNanoseconds || !leaveDoor() else { return false }
+        guard now &- lastEvent < busyPollNanoseconds || !unwatchQueue() else { return false }
         countedEmptyPolls.store(emptyPolls &+ 1, ordering: .relaxed)
         // Without this, the other end would not get a core that both share.
         sched_yield()
         return true
     }
 
-    private func watchDoor() {
-        guard !watchesDoor else { return }
-        watchesDoor = true
-        door.withLock { $0.isWatched = true }
+    private func watchQueue() {
+        guard !watchesQueue else { return }
+        watchesQueue = true
+        submissionQueue.withLock { $0.isWatched = true }
     }
 
     /// From here on the loop has to be woken; false when something was submitted before that.
-    private func leaveDoor() -> Bool {
-        guard watchesDoor else { return true }
-        watchesDoor = door.withLock { door in
-            door.isWatched = !door.submissions.isEmpty
-            return door.isWatched
+    private func unwatchQueue() -> Bool {
+        guard watchesQueue else { return true }
+        watchesQueue = submissionQueue.withLock { queue in
+            queue.isWatched = !queue.submissions.isEmpty
+            return queue.isWatched
         }
-        return !watchesDoor
+        return !watchesQueue
     }
 
     /// Something that sockets bring, other than bytes. The loop's thread only.
     func noteEvent() { turn.pointee.hasHadEvent = true }
 
     /// Whether the loop polls without blocking now; for tests.
-    var isBusyPolling: Bool { door.withLock { $0.isWatched } }
+    var isBusyPolling: Bool { submissionQueue.withLock { $0.isWatched } }
 
     /// How many polls have found nothing so far and were followed by another; for tests.
     var emptyPolls: Int { countedEmptyPolls.load(ordering: .relaxed) }
 
     /// How often another thread had to wake it; for tests.
-    var wakes: Int { door.withLock { $0.wakes } }
-}
-
-extension Duration {
-    /// Negative is zero; what is for ever is some centuries.
-    var inNanoseconds: UInt64 {
-        guard self > .zero else { return 0 }
-        let seconds = min(UInt64(components.seconds), 1 << 33)
-        return seconds * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000)
-    }
+    var wakes: Int { submissionQueue.withLock { $0.wakes } }
 }

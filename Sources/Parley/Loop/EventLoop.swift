@@ -26,7 +26,7 @@ package final class EventLoop: @unchecked Sendable {
         case flush(any EndOfTurn)
     }
 
-    struct Door {
+    struct SubmissionQueue {
         enum Phase { case idle, running, stopping, stopped }
         var phase = Phase.idle
         var submissions: [Submission] = []
@@ -38,7 +38,7 @@ package final class EventLoop: @unchecked Sendable {
         var wakes = 0
     }
 
-    let door = Lock(Door())
+    let submissionQueue = Lock(SubmissionQueue())
     /// `pthread_self()` of the loop's thread, zero while there is none.
     private let threadID = Atomic<UInt>(0)
 
@@ -55,8 +55,8 @@ package final class EventLoop: @unchecked Sendable {
     var lastEvent: UInt64 = 0
     /// See ``emptyPolls``; written by the loop's thread only.
     let countedEmptyPolls = Atomic(0)
-    /// What ``Door/isWatched`` says.
-    var watchesDoor = false
+    /// What ``SubmissionQueue/isWatched`` says.
+    var watchesQueue = false
 
     /// Where every socket of this loop reads to, one after the other: libuv asks for it right before the read and
     /// hands it back right after.
@@ -64,10 +64,10 @@ package final class EventLoop: @unchecked Sendable {
     static let readSlabBytes = 64 * 1024
 
     /// Whether the loop's thread is done, and left no handle open; nil before. Tests assert it.
-    package var hasEndedCleanly: Bool? { door.withLock { $0.endedCleanly } }
+    package var hasEndedCleanly: Bool? { submissionQueue.withLock { $0.endedCleanly } }
 
     /// Whether there is a thread, or was, or never will be.
-    var hasStarted: Bool { door.withLock { $0.phase != .idle } }
+    var hasStarted: Bool { submissionQueue.withLock { $0.phase != .idle } }
 
     /// - Parameter busyPoll: how long to poll without blocking after the last event; see ``TransportOptions/busyPoll``.
     package init(busyPoll: Duration? = nil) {
@@ -97,7 +97,7 @@ package final class EventLoop: @unchecked Sendable {
     /// That loop's turn.
     static var currentTurn: UnsafeMutablePointer<LoopTurn>? {
         guard let loop = pthread_getspecific(loopThreadKey) else { return nil }
-        return Unmanaged<EventLoop>.fromOpaque(loop).lend { $0.turn }
+        return Unmanaged<EventLoop>.fromOpaque(loop).withBorrowed { $0.turn }
     }
 
     /// Traps when called elsewhere: everything that libuv owns is this thread's alone.
@@ -107,12 +107,6 @@ package final class EventLoop: @unchecked Sendable {
     /// The time at which this turn began, in milliseconds since some moment in the past: a look at it costs nothing.
     /// The loop's thread only.
     var milliseconds: UInt64 { uv_now(handles.loop) }
-
-    /// The same clock, read now, on any thread.
-    static var millisecondsAnywhere: UInt64 { uv_hrtime() / 1_000_000 }
-
-    /// The same in nanoseconds.
-    static var nanosecondsAnywhere: UInt64 { uv_hrtime() }
 
     /// Whether the socket that libuv turns to next may be read in this turn.
     ///
@@ -124,7 +118,7 @@ package final class EventLoop: @unchecked Sendable {
         return !turn.pointee.hasFilledSlab
     }
 
-    func lendReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
+    func provideReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
         noteEvent()
         buffer.pointee = uv_buf_t(
             base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),
@@ -148,14 +142,14 @@ package final class EventLoop: @unchecked Sendable {
     var uv: UnsafeMutablePointer<uv_loop_t> { handles.loop }
 }
 
-// MARK: - The door
+// MARK: - Submitting work
 
 extension EventLoop {
     /// Starts the thread if there is none yet.
     ///
     /// - Throws: ``ParleyError`` when the system has no descriptors or threads left, or after ``stop()``.
     package func start() throws(ParleyError) {
-        try door.withLock { door throws(ParleyError) in try startLocked(&door) }
+        try submissionQueue.withLock { queue throws(ParleyError) in try startLocked(&queue) }
     }
 
     /// Runs `work` on the loop's thread, after what was submitted before it.
@@ -190,14 +184,14 @@ extension EventLoop {
             turn.pointee.local.append(submission)
             return true
         }
-        return door.withLock { door in
-            if door.phase == .idle {
-                do { try startLocked(&door) } catch { return false }
+        return submissionQueue.withLock { queue in
+            if queue.phase == .idle {
+                do { try startLocked(&queue) } catch { return false }
             }
-            guard door.phase == .running else { return false }
-            door.submissions.append(submission)
-            if door.submissions.count == 1, !door.isWatched {
-                door.wakes &+= 1
+            guard queue.phase == .running else { return false }
+            queue.submissions.append(submission)
+            if queue.submissions.count == 1, !queue.isWatched {
+                queue.wakes &+= 1
                 uv_async_send(handles.wakeup)
             }
             return true
@@ -208,12 +202,12 @@ extension EventLoop {
     ///
     /// Whoever owns handles closes them first; this waits for their close callbacks.
     package func stop() async {
-        let isIdle = door.withLock { door in
-            if door.phase == .idle {
-                door.phase = .stopped
-                door.endedCleanly = true
+        let isIdle = submissionQueue.withLock { queue in
+            if queue.phase == .idle {
+                queue.phase = .stopped
+                queue.endedCleanly = true
             }
-            return door.phase == .stopped
+            return queue.phase == .stopped
         }
         if isIdle { return }
         execute { [self] in isStopping = true }
@@ -221,14 +215,14 @@ extension EventLoop {
         await Task { await waitForStop() }.value
     }
 
-    private func waitForStop() async { _ = await door.wait(in: \.stopped, unless: { $0.phase == .stopped }) }
+    private func waitForStop() async { _ = await submissionQueue.wait(in: \.stopped, unless: { $0.phase == .stopped }) }
 }
 
 // MARK: - The thread
 
 extension EventLoop {
-    private func startLocked(_ door: inout Door) throws(ParleyError) {
-        switch door.phase {
+    private func startLocked(_ queue: inout SubmissionQueue) throws(ParleyError) {
+        switch queue.phase {
         case .running: return
         case .stopping, .stopped: throw ParleyError(.closed, "the event loop has stopped")
         case .idle: break
@@ -247,7 +241,7 @@ extension EventLoop {
             throw ParleyError(libuv: status, "cannot start the event loop's thread")
         }
         pthread_detach(thread)
-        door.phase = .running
+        queue.phase = .running
     }
 
     private func run() {
@@ -258,11 +252,11 @@ extension EventLoop {
         let status = uv_loop_close(handles.loop)
         assert(status == 0, "the event loop ended with handles open")
         threadID.store(0, ordering: .relaxed)
-        let (left, waiters) = door.withLock { door in
-            door.phase = .stopped
-            door.endedCleanly = status == 0
-            defer { door.submissions = [] }
-            return (door.submissions, door.stopped.wakeAll())
+        let (left, waiters) = submissionQueue.withLock { queue in
+            queue.phase = .stopped
+            queue.endedCleanly = status == 0
+            defer { queue.submissions = [] }
+            return (queue.submissions, queue.stopped.wakeAll())
         }
         for case .job(let job) in turn.pointee.local + left { runElsewhere(job) }
         turn.pointee.local = []
@@ -287,7 +281,7 @@ extension EventLoop {
     private func takeSubmissions() {
         var arrived: [Submission] = []
         swap(&arrived, &turn.pointee.spareSubmissions)
-        door.withLock { swap(&$0.submissions, &arrived) }
+        submissionQueue.withLock { swap(&$0.submissions, &arrived) }
         run(&arrived)
         swap(&arrived, &turn.pointee.spareSubmissions)
     }
@@ -297,7 +291,7 @@ extension EventLoop {
 
     /// The last thing before the loop looks for I/O again.
     func finishTurn() {
-        if watchesDoor, door.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
+        if watchesQueue, submissionQueue.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
         // A task that always has more to do must not keep sockets waiting: what is left after a while gets a turn
         // that does not block.
         if !turn.pointee.isDone { goRound() }
@@ -307,7 +301,7 @@ extension EventLoop {
             repeat { goRound() } while !turn.pointee.isDone && uv_hrtime() < end
         }
         handles.setSpinning(!turn.pointee.isDone || busyPollNanoseconds > 0 && pollsAgain())
-        if isStopping { shutDoor() }
+        if isStopping { closeQueue() }
     }
 
     /// Runs the jobs there are, and then what asked for the end of the turn.
@@ -342,8 +336,8 @@ extension EventLoop {
     }
 
     /// Refuses further submissions, runs those that made it, and closes the loop's own handles.
-    private func shutDoor() {
-        door.withLock { $0.phase = .stopping }
+    private func closeQueue() {
+        submissionQueue.withLock { $0.phase = .stopping }
         isShut = true
         var last: [Submission] = []
         swap(&turn.pointee.local, &last)

@@ -24,7 +24,7 @@ struct LoopHandles {
         uv_prepare_init(loop, beforePoll)
         beforePoll.pointee.data = pointer
         uv_prepare_start(beforePoll) { handle in
-            Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).lend { $0.finishTurn() }
+            Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).withBorrowed { $0.finishTurn() }
         }
         uv_idle_init(loop, spin)
     }

@@ -59,14 +59,4 @@ final class LoopTimer {
 extension Duration {
     /// At least one, as the kernel's keep-alive options want it, and at most what they take.
     var wholeSeconds: Int32 { Int32(clamping: max(1, min(components.seconds, 32_767))) }
-
-    /// Rounded up, so that a timer never fires early; negative is zero, and what libuv cannot count is for ever.
-    var wholeMilliseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (milliseconds, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000)
-        let fraction = UInt64((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
-        let (sum, sumOverflow) = milliseconds.addingReportingOverflow(fraction)
-        return overflow || sumOverflow ? UInt64.max / 2 : min(sum, UInt64.max / 2)
-    }
 }

@@ -39,7 +39,7 @@ struct LoopTurn {
     mutating func keepRoom(of connection: Connection) {
         let kept = Unmanaged.passUnretained(connection)
         guard roomy?.toOpaque() != kept.toOpaque() else { return }
-        roomy?.lend { $0.dropRoom() }
+        roomy?.withBorrowed { $0.dropRoom() }
         roomy = kept
     }
 

@@ -70,7 +70,7 @@ extension Node {
     /// An admitted connection did not come to be. Any thread.
     func withdraw(_ ip: IPAddress?) {
         let hasRoom = state.withLock { state in
-            state.admission.leave(ip, wasGreeted: false)
+            state.admission.leave(ip, wasOpened: false)
             return state.endAcceptPause()
         }
         if hasRoom { acceptAgain() }

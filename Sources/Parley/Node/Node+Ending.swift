@@ -4,20 +4,20 @@ extension Node {
     /// The connection's link is closed. Its loop's thread only, once for each connection.
     func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
         let number = connection.number
-        release(connection.worker)
-        connection.worker.lookout.hasLost()
+        release(connection.context)
+        connection.context.timers.hasLost()
         tellObserver(connection, reason)
-        let wasGreeted = connection.outbound.withLock { $0.isGreeted }
+        let wasOpened = connection.outbound.withLock { $0.isOpened }
         let traffic = connection.statistics.traffic
         let (entry, woken, hasRoom) = state.withLock { state in
             if connection.isOutbound {
                 state.admission.leaveOutbound()
             } else {
-                state.admission.leave(connection.remoteAddress.ip, wasGreeted: wasGreeted)
+                state.admission.leave(connection.remoteAddress.ip, wasOpened: wasOpened)
             }
             let entry = state.connections.remove(number)
             if let entry { state.forgetIdentity(of: entry.connection) }
-            if let entry { state.counters.count(end: entry.stage, wasGreeted: wasGreeted, reason, traffic) }
+            if let entry { state.counters.count(end: entry.stage, wasOpened: wasOpened, reason, traffic) }
             if entry?.stage == .announcing {
                 state.goneWhileAnnounced[number] = Gone(connection: connection, reason: reason)
             }
@@ -28,11 +28,11 @@ extension Node {
         if hasRoom { acceptAgain() }
         // One that came while the node was closing was never let in.
         guard let entry else { return }
-        entry.greeting?.cancel()
+        entry.handshake?.cancel()
         woken.resume()
         log(.info, .peerDisconnected, connection, reason)
         guard entry.stage == .announcing else {
-            if options.onDisconnect != nil { connection.worker.tellGone(connection, reason) }
+            if options.onDisconnect != nil { connection.context.tellGone(connection, reason) }
             return
         }
         let timeout = Task {
@@ -66,7 +66,7 @@ extension Node {
     }
 }
 
-extension Worker: EndOfTurn {
+extension LoopContext: EndOfTurn {
     /// Calls `onDisconnect` in a task of its own, when the turn is over: a thread that runs tasks is then woken once for all
     /// that have gone together, as many do when a flood ends.
     func tellGone(_ connection: Connection, _ reason: ParleyError) {
@@ -131,9 +131,9 @@ extension Node {
         // Behind the stops on the loops' threads: a connection they have just let in is adopted by now, and ended.
         _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
         inbox?.finish()
-        for worker in workers {
-            worker.loop.executeIfStarted { worker.lookout.stop() }
-            await worker.loop.stop()
+        for context in contexts {
+            context.loop.executeIfStarted { context.timers.stop() }
+            await context.loop.stop()
         }
         inbox = nil
         observer = nil

@@ -55,7 +55,7 @@ extension Node {
         _ metadata: @autoclosure () -> Logger.Metadata
     ) {
         guard options.logger.logLevel <= level else { return }
-        let now = EventLoop.millisecondsAnywhere
+        let now = MonotonicTime.millisecondsNow
         let suppressed = logThrottle.withLock { throttle in
             let key = "\(event.rawValue) \(key)"
             return isBurst ? throttle.permitBurst(key, at: now) : throttle.permit(key, at: now)
@@ -68,7 +68,7 @@ extension Node {
 
     /// Descriptors, or memory, have run out while `operation` was done: counted and logged once for each burst. Any thread.
     func reportShortage(_ error: ParleyError, during operation: String) {
-        let now = EventLoop.millisecondsAnywhere
+        let now = MonotonicTime.millisecondsNow
         let isNew = logThrottle.withLock { $0.beginsBurst(operation, at: now) }
         if isNew { count { $0.shortages &+= 1 } }
         logThrottled(

@@ -33,7 +33,7 @@ extension Node {
 extension NodeCounters {
     mutating func count(
         end stage: Node.Stage,
-        wasGreeted: Bool,
+        wasOpened: Bool,
         _ reason: ParleyError,
         _ traffic: Traffic
     ) {
@@ -41,7 +41,7 @@ extension NodeCounters {
         disconnects[reason.code, default: 0] &+= 1
         if reason.code == .peerRefused {
             peersRefused &+= 1
-        } else if !wasGreeted, stage != .announcing {
+        } else if !wasOpened, stage != .announcing {
             handshakesFailed &+= 1
         }
     }

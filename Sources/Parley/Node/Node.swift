@@ -3,8 +3,8 @@
 /// A transport brings links (sockets, or pipes in memory) with ``adopt(_:)``; the node does the rest.
 package final class Node: @unchecked Sendable {
     package let options: TransportOptions
-    /// A worker for each loop; the first one's also listens.
-    package private(set) var workers: [Worker] = []
+    /// A context for each loop; the first one's also listens.
+    package private(set) var contexts: [LoopContext] = []
     /// How many connections each has.
     let loads: Lock<[Int]>
     /// Nil once everything is closed, since it usually owns the transport. The loops' threads only.
@@ -18,7 +18,7 @@ package final class Node: @unchecked Sendable {
     let bounds: PeerState.Bounds
     let sendBudget: SendBudget
     let logThrottle = Lock(LogThrottle())
-    let began = Moment.now
+    let began = MonotonicTime.now
     /// The first loop's thread only.
     var acceptBudget: AcceptBudget
     /// Makes the listener look again. The first loop's thread only.
@@ -51,7 +51,7 @@ package final class Node: @unchecked Sendable {
 
     struct Entry {
         let connection: Connection
-        var greeting: Task<Void, Never>?
+        var handshake: Task<Void, Never>?
         var stage = Stage.handshaking
     }
 
@@ -99,7 +99,7 @@ package final class Node: @unchecked Sendable {
         sendBudget = SendBudget(bytes: limits.sendBufferBytes)
         acceptBudget = AcceptBudget(perSecond: limits.acceptsPerSecond)
         loads = Lock(Array(repeating: 0, count: loops))
-        workers = (0..<loops).map { Worker(of: self, index: $0) }
+        contexts = (0..<loops).map { LoopContext(of: self, index: $0) }
     }
 
     /// The peers that are greeted and connected.
@@ -119,8 +119,8 @@ package final class Node: @unchecked Sendable {
         let turn = EventLoop.currentTurn
         if let recent = turn?.pointee.recent {
             // It cannot end meanwhile: that happens on this thread.
-            let isIt = recent.lend { $0.number == number && $0.node === self }
-            if isIt { return try recent.lend(body) }
+            let isIt = recent.withBorrowed { $0.number == number && $0.node === self }
+            if isIt { return try recent.withBorrowed(body) }
         }
         guard let found = state.withLock({ $0.connections.look(number, \.connection) }) else { return nil }
         if let turn, found.loop.turn == turn { found.isMostRecent() }
@@ -151,12 +151,12 @@ package final class Node: @unchecked Sendable {
     }
 
     /// The queue that the connection fills; nil once everything is closed. Its loop's thread only.
-    func inboxQueue(of connection: Connection) -> InboxQueue? { inbox?.queues[connection.worker.index] }
+    func inboxQueue(of connection: Connection) -> InboxQueue? { inbox?.queues[connection.context.index] }
 
     /// Hands RPCs, of which there are some, to whoever takes them; returns the space that is left. Its loop's thread only.
     func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Int {
         guard let observer, takesRPCs else {
-            return inbox?.offer(decoded, from: connection, to: connection.worker.index) ?? 0
+            return inbox?.offer(decoded, from: connection, to: connection.context.index) ?? 0
         }
         connection.isMostRecent()
         observer.didReceive(decoded.runs, from: connection)

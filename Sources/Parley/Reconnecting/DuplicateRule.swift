@@ -52,7 +52,7 @@ public struct DuplicateRule: Sendable {
 extension Node {
     /// Settles which of two connections with one node stays, if there are two. Any thread.
     func settleDuplicates(of connection: Connection) {
-        guard let rule = options.duplicates, case .greeting = connection.outbound.withLock({ $0.life }),
+        guard let rule = options.duplicates, case .handshake = connection.outbound.withLock({ $0.life }),
             let identity = rule.identify(connection)
         else { return }
         let existing: Connection? = state.withLock { state in
@@ -66,7 +66,7 @@ extension Node {
         let reason = ParleyError(.duplicate, "there is another connection with node \(identity)")
         switch rule.settle(existing, connection) {
         case .keepBoth: break
-        case .keepExisting: connection.close(because: reason, greetingFailure: reason)
+        case .keepExisting: connection.close(because: reason, handshakeFailure: reason)
         case .keepNew:
             state.withLock { $0.identities[identity] = connection.number }
             existing.close(because: reason)

@@ -31,7 +31,7 @@ extension Connection {
             statistics.isReadingPaused = inbound.isPausedForInbox
             statistics.unansweredHeartbeats = inbound.heartbeats.value.unanswered
             statistics.roundTripTime = inbound.heartbeats.value.roundTripNanoseconds.map { .nanoseconds($0) }
-            let now = EventLoop.millisecondsAnywhere
+            let now = MonotonicTime.millisecondsNow
             statistics.silence = .milliseconds(now > inbound.lastArrival ? now - inbound.lastArrival : 0)
             return inbound.counters
         }

@@ -8,7 +8,7 @@ extension PeerState {
         case .messages, .discarding:
             // A reader waits for the next stream, unless none can come any more.
             return hasUndecodedMessages ? .wait : try resultAtEnd()
-        case .greeting:
+        case .handshake:
             return try readRaw(upTo: limit)
         case .stream:
             isStreamAskedFor = true
@@ -73,7 +73,7 @@ extension PeerState {
         switch phase {
         case .messages, .discarding: break
         case .stream where streamForm == .delimited: decoded = bytes + decoded
-        case .greeting, .stream: queue.prepend(bytes)
+        case .handshake, .stream: queue.prepend(bytes)
         }
     }
 

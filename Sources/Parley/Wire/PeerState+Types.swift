@@ -20,7 +20,7 @@ extension PeerState {
     }
 
     /// Pings and pongs that were found and not dealt with yet. Only the last of each matters.
-    struct Heartbeats: MadeEmpty {
+    struct Heartbeats: DefaultInitializable {
         var ping: UInt64?
         var pong: UInt64?
         /// What they took of the input.

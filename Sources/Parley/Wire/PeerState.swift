@@ -6,7 +6,7 @@ struct PeerState: Sendable {
     /// Who is entitled to the bytes that arrive.
     enum Phase: Sendable, Equatable {
         /// The handshake reads them raw.
-        case greeting
+        case handshake
         /// The decoder makes messages of them.
         case messages
         /// A stream is open: its reader takes them.
@@ -31,19 +31,19 @@ struct PeerState: Sendable {
     /// What arrived and nobody has claimed; no block before `unfinished`.
     var queue = ByteQueue()
     private var unfinished = Unfinished.nothing
-    var streamRest = Seldom<StreamRest>()
+    var streamRest = LazyBox<StreamRest>()
     /// How the other side broke the wire form; nothing is decoded behind it.
     var violation: ParleyError?
     /// Why nothing more will arrive.
     var inputEnd: ParleyError?
     /// What there is for ``takeHeartbeats()``.
-    var heartbeats = Seldom<Heartbeats>()
+    var heartbeats = LazyBox<Heartbeats>()
 
     // Small things are the last, so that those of whoever has this follow without a gap.
 
     let bounds: Bounds
     let streamForm: StreamForm
-    var phase = Phase.greeting
+    var phase = Phase.handshake
     /// Reading starts when a stream's reader asks for the first time, not when the stream opens.
     var isStreamAskedFor = false
 
@@ -57,7 +57,7 @@ struct PeerState: Sendable {
     }
 
     /// What a delimited stream's reader has not taken yet.
-    struct StreamRest: MadeEmpty {
+    struct StreamRest: DefaultInitializable {
         var bytes: ArraySlice<UInt8> = []
         var outcome: StreamOutcome?
     }
@@ -88,7 +88,7 @@ struct PeerState: Sendable {
         streamForm = decoder.streamForm
     }
 
-    var hasHeartbeats: Bool { !heartbeats.isUnchanged }
+    var hasHeartbeats: Bool { !heartbeats.isDefault }
 
     /// Whether what has arrived last, so many bytes, was nothing else.
     func isOnlyHeartbeats(_ bytes: Int) -> Bool { hasHeartbeats && heartbeats.value.bytes >= bytes }
@@ -112,7 +112,7 @@ struct PeerState: Sendable {
         guard inputEnd == nil else { return false }
         let limit = isReading ? bounds.readAheadBytes : bounds.readAheadBytes / 2
         switch phase {
-        case .greeting: return queue.footprint < limit
+        case .handshake: return queue.footprint < limit
         case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole
         case .stream:
             return isStreamAskedFor && streamOutcome == nil && queue.footprint + decoded.count < limit
@@ -171,7 +171,7 @@ struct PeerState: Sendable {
     var finalReason: ParleyError? {
         guard let inputEnd, queue.isEmpty, !isLargeFrameWhole else { return nil }
         switch phase {
-        case .greeting, .stream:
+        case .handshake, .stream:
             return nil
         case .discarding:
             return ParleyError(.truncated, "the connection ended inside a stream")
@@ -194,8 +194,8 @@ struct PeerState: Sendable {
 
 extension PeerState {
     /// The handshake is over: what it left unread is the decoder's first input.
-    mutating func finishGreeting() {
-        if phase == .greeting { phase = .messages }
+    mutating func finishHandshake() {
+        if phase == .handshake { phase = .messages }
     }
 }
 

@@ -5,9 +5,9 @@
 // What is taken out of a state, and whether its model agrees.
 
 extension PeerExercise {
-    func finishGreeting() {
-        state.finishGreeting()
-        model.finishGreeting()
+    func finishHandshake() {
+        state.finishHandshake()
+        model.finishHandshake()
         requireSamePhase()
     }
 
@@ -49,10 +49,10 @@ extension PeerExercise {
             checkReadFailure(error)
             return nil
         }
-        require(model.violation == nil || model.phase == .greeting, "\(result) behind a violation")
+        require(model.violation == nil || model.phase == .handshake, "\(result) behind a violation")
         switch result {
         case .bytes(let bytes):
-            require(model.phase == .greeting || model.phase == .stream, "\(bytes) read in \(model.phase)")
+            require(model.phase == .handshake || model.phase == .stream, "\(bytes) read in \(model.phase)")
             require(!bytes.isEmpty && bytes.count <= limit, "\(bytes.count) bytes read, not 1...\(limit)")
             do { try model.read(bytes) } catch { fatalError("\(bytes) read, though \(error)") }
             return bytes

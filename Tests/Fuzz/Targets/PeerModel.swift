@@ -9,7 +9,7 @@
 struct PeerModel<Form: Decoder> {
     typealias Delivery = (payload: ArraySlice<UInt8>, stream: Bool)
 
-    private(set) var phase = PeerState.Phase.greeting
+    private(set) var phase = PeerState.Phase.handshake
     private(set) var decoder: Form
     /// Everything that has arrived.
     private(set) var arrived: [UInt8] = []
@@ -44,7 +44,7 @@ struct PeerModel<Form: Decoder> {
 
     mutating func endInput(_ reason: ParleyError) { inputEnd = inputEnd ?? reason }
 
-    mutating func finishGreeting() { if phase == .greeting { phase = .messages } }
+    mutating func finishHandshake() { if phase == .handshake { phase = .messages } }
 
     mutating func drop() {
         isDropped = true
@@ -150,8 +150,8 @@ extension PeerModel {
 
     /// What was just read comes again, as long as somebody may read it.
     mutating func putBack(_ bytes: ArraySlice<UInt8>) {
-        guard phase == .greeting || phase == .stream, !bytes.isEmpty else { return }
-        guard phase == .greeting || decoder.streamForm != .delimited else {
+        guard phase == .handshake || phase == .stream, !bytes.isEmpty else { return }
+        guard phase == .handshake || decoder.streamForm != .delimited else {
             return putBackBytes.insert(contentsOf: bytes, at: 0)
         }
         let end = position

@@ -15,7 +15,7 @@ func fuzzPeerState(_ input: FuzzInput) {
 
 private func exercise<Form: Decoder>(_ decoder: Form, _ input: FuzzInput) {
     let exercise = PeerExercise(decoder, input.wire)
-    if input.variant & 8 == 0 { exercise.finishGreeting() }
+    if input.variant & 8 == 0 { exercise.finishHandshake() }
     exercise.run(input.script)
     exercise.end()
 }
@@ -67,7 +67,7 @@ extension PeerExercise {
         case 6: read(upTo: length)
         case 7: for _ in 0..<16 where read(upTo: length) == nil { break }
         case 8: closeStream()
-        case 9: finishGreeting()
+        case 9: finishHandshake()
         case 10: fillLargeFrame(length, from: &wire)
         case 11: fillLargeFrameWithPadding(length << 6)
         case 12: receivePadding((argument + 1) << 12)
@@ -83,7 +83,7 @@ extension PeerExercise {
     /// Nothing more arrives; readers who do what they should bring every connection to its end.
     func end() {
         endInput(.endOfStream)
-        finishGreeting()
+        finishHandshake()
         var turnsLeft = model.arrived.count + 8
         decode(limit: .max)
         while !isOver, state.finalReason == nil {

@@ -104,7 +104,7 @@ import Testing
                     for number in 0..<each {
                         loop.execute { run.withLock { $0 += 1 } }
                         // At ever other distances from the end of its turn.
-                        for _ in 0..<(number &* (thread + 7)) % 50 { _ = EventLoop.nanosecondsAnywhere }
+                        for _ in 0..<(number &* (thread + 7)) % 50 { _ = MonotonicTime.nanosecondsNow }
                     }
                 }
             }

@@ -11,7 +11,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct LoopsTests {
     private func counts(_ transport: any Transport) -> [Int] {
         var counts = Array(repeating: 0, count: transport.eventLoops.count)
-        for case let peer as Connection in transport.peers { counts[peer.worker.index] += 1 }
+        for case let peer as Connection in transport.peers { counts[peer.context.index] += 1 }
         return counts
     }
 
@@ -23,7 +23,7 @@ import Testing
             try await eventually { server.peers.count == 12 }
             #expect(counts(server) == [3, 3, 3, 3])
 
-            let leaving = server.peers.filter { ($0 as? Connection)?.worker.index == 2 }
+            let leaving = server.peers.filter { ($0 as? Connection)?.context.index == 2 }
             for peer in leaving { await peer.close() }
             try await eventually { counts(server) == [3, 3, 0, 3] }
             for _ in 0..<3 { try await client.dial(server.address) }

@@ -61,7 +61,7 @@ import Testing
             decoder: Announcing(),
             bounds: .init(maxMessageBytes: WireForm { Announcing() }.maxMessageBytes)
         )
-        state.finishGreeting()
+        state.finishHandshake()
         state.receive([0])
         let error = #expect(throws: ParleyError.self) { _ = try state.decode(limit: 10) { _, _ in } }
         #expect(error?.code == .messageTooLong)

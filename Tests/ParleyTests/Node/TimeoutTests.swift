@@ -288,7 +288,7 @@ import Testing
     }
 
     @Test func `looks come in the order of their times`() {
-        var queue = LookQueue()
+        var queue = DeadlineHeap()
         var seed: UInt64 = 7
         for number in 0..<1_000 {
             seed = seed &* 6_364_136_223_846_793_005 &+ 1

@@ -68,7 +68,7 @@ extension TransportOptions {
 extension Transport {
     var eventLoop: EventLoop { eventLoops[0] }
 
-    var eventLoops: [EventLoop] { (self as! any NodeTransport).node.workers.map(\.loop) }
+    var eventLoops: [EventLoop] { (self as! any NodeTransport).node.contexts.map(\.loop) }
 
     /// The next RPC; fails the test when there is none.
     func nextRPC() async throws -> RPC {

@@ -49,7 +49,7 @@ public final class TCPTransport: Transport {
 
     /// Those of all ``TransportOptions/loops``, ``executor`` first. For a consumer on each there is
     /// ``consumeOnEachLoop(_:)``.
-    public var executors: [any TaskExecutor] { node.workers.map(\.loop) }
+    public var executors: [any TaskExecutor] { node.contexts.map(\.loop) }
 
     /// See ``Transport/consume()``.
     public func consume() -> RPCSequence { RPCSequence(inbox) }
@@ -73,8 +73,8 @@ public final class TCPTransport: Transport {
         _ body: @escaping @Sendable (RPCSequence) async throws -> Void
     ) async throws {
         try await withThrowingTaskGroup { group in
-            for (worker, queue) in zip(node.workers, inbox.queues) {
-                group.addTask(executorPreference: worker.loop) { try await body(RPCSequence(queue)) }
+            for (context, queue) in zip(node.contexts, inbox.queues) {
+                group.addTask(executorPreference: context.loop) { try await body(RPCSequence(queue)) }
             }
             // The first that fails ends this, and so cancels the others.
             for try await _ in group {}
@@ -158,14 +158,14 @@ extension TCPTransport {
         case .accepted(let descriptor, let remote, let local):
             guard node.admit(remote?.ip, remote.map(SocketAddress.init) ?? SocketAddress(host: "", port: 0))
             else { return Listener.refuse(descriptor) }
-            let worker = node.takeWorker()
-            if worker.loop.isCurrent { return adopt(descriptor, from: remote, at: local, on: worker) }
-            let isRunning = worker.loop.execute { [self] in
-                adopt(descriptor, from: remote, at: local, on: worker)
+            let context = node.reserveContext()
+            if context.loop.isCurrent { return adopt(descriptor, from: remote, at: local, on: context) }
+            let isRunning = context.loop.execute { [self] in
+                adopt(descriptor, from: remote, at: local, on: context)
             }
             if isRunning { return }
             // Its thread could not be started, or has ended.
-            adopt(descriptor, from: remote, at: local, on: node.takeFirst(insteadOf: worker))
+            adopt(descriptor, from: remote, at: local, on: node.takeFirst(insteadOf: context))
         case .backingOff(let error, _):
             node.beginAcceptPause(.descriptors)
             acceptFailed(error)
@@ -179,18 +179,18 @@ extension TCPTransport {
         node.logThrottled(.warning, .acceptFailed, key: "", ["error": "\(error)"])
     }
 
-    /// Takes in a socket that was accepted and admitted. The thread of `worker` only.
+    /// Takes in a socket that was accepted and admitted. The thread of `context` only.
     private func adopt(
         _ descriptor: Int32,
         from remote: RawSocketAddress?,
         at local: SocketAddress?,
-        on worker: Worker
+        on context: LoopContext
     ) {
         do throws(ParleyError) {
-            let handle = try TCPHandle(adopting: descriptor, on: worker.loop)
+            let handle = try TCPHandle(adopting: descriptor, on: context.loop)
             guard
                 let peer = TCPPeer(
-                    worker: worker,
+                    context: context,
                     handle: handle,
                     isOutbound: false,
                     local: local ?? handle.localAddress,
@@ -202,7 +202,7 @@ extension TCPTransport {
             }
             node.adopt(peer)
         } catch {
-            node.release(worker)
+            node.release(context)
             node.withdraw(remote?.ip)
             acceptFailed(error)
         }
@@ -217,11 +217,11 @@ extension TCPTransport {
     public func dial(_ address: String) async throws -> any Peer {
         let target = try node.dialTarget(address)
         let attempt = DialAttempt(on: node)
-        let peer = try await attempt.worker.loop.wait {
+        let peer = try await attempt.context.loop.wait {
             [self] (_, finish: @escaping (Result<TCPPeer, ParleyError>) -> Void) in
             reach(target, attempt, finish: finish)
         }
-        try peer.throwGreetingFailure()
+        try peer.throwHandshakeFailure()
         return peer
     }
 
@@ -235,7 +235,7 @@ extension TCPTransport {
     ) throws(ParleyError) -> @Sendable (ParleyError) -> Void {
         let target = try node.dialTarget(address)
         let attempt = DialAttempt(on: node)
-        let loop = attempt.worker.loop
+        let loop = attempt.context.loop
         try loop.start()
         let isRunning = loop.execute { [self] in
             let cancel = reach(target, attempt) { result in
@@ -244,7 +244,7 @@ extension TCPTransport {
                 completion(
                     Result {
                         let peer = try result.get()
-                        try peer.throwGreetingFailure()
+                        try peer.throwHandshakeFailure()
                         return peer
                     }
                 )
@@ -255,14 +255,14 @@ extension TCPTransport {
         return { reason in loop.execute { attempt.cancel?(reason) } }
     }
 
-    /// Connects to `target` and greets it. The thread of the attempt's worker only, and `finish` is called there, once: when
+    /// Connects to `target` and greets it. The thread of the attempt's context only, and `finish` is called there, once: when
     /// it could not be reached, or the greeting is over, well or not.
     private func reach(
         _ target: SocketAddress,
         _ attempt: DialAttempt,
         finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
     ) -> EventLoop.Cancel {
-        let cancel = startDialing(target, on: attempt.worker) { result in
+        let cancel = startDialing(target, on: attempt.context) { result in
             guard case .success(let peer) = result else {
                 attempt.leave()
                 return finish(result)
@@ -270,7 +270,7 @@ extension TCPTransport {
             attempt.hasLed(to: peer)
             // On this thread again.
             nonisolated(unsafe) let finish = finish
-            peer.whenGreeted {
+            peer.whenOpen {
                 attempt.peer = nil
                 finish(.success(peer))
             }
@@ -278,10 +278,10 @@ extension TCPTransport {
         return { reason in if let peer = attempt.peer { peer.fail(reason) } else { cancel(reason) } }
     }
 
-    /// Connects to `target` and begins to greet it. The thread of `worker` only, and `finish` is called there.
+    /// Connects to `target` and begins to greet it. The thread of `context` only, and `finish` is called there.
     private func startDialing(
         _ target: SocketAddress,
-        on worker: Worker,
+        on context: LoopContext,
         finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
     ) -> EventLoop.Cancel {
         do { try node.beginDial(to: target) } catch {
@@ -293,17 +293,17 @@ extension TCPTransport {
             to: target,
             timeout: node.options.dialTimeout,
             keepAlive: node.options.keepAlive,
-            on: worker.loop,
+            on: context.loop,
             refusal: { [node] in node.refusal(dialing: $0) }
         ) { [node] result in
             node.unregister(dialing)
             if case .failure(let error) = result { node.dialFailed(error) }
             finish(
-                result.flatMap { handle, remote in node.adopt(handle, on: worker, dialed: target, at: remote)
+                result.flatMap { handle, remote in node.adopt(handle, on: context, dialed: target, at: remote)
                 }
             )
         }
-        let isOpen = node.register(dialing, on: worker.loop) {
+        let isOpen = node.register(dialing, on: context.loop) {
             dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
         }
         if isOpen {
@@ -314,10 +314,10 @@ extension TCPTransport {
         return { dialer.cancel($0) }
     }
 
-    /// Holds a place on a worker until there is a peer to hold it. The thread of that worker's loop only, but for its
+    /// Holds a place on a context until there is a peer to hold it. The thread of that context's loop only, but for its
     /// beginning and its end.
     private final class DialAttempt: @unchecked Sendable {
-        let worker: Worker
+        let context: LoopContext
         var cancel: EventLoop.Cancel?
         var peer: TCPPeer?
         var isOver = false
@@ -326,7 +326,7 @@ extension TCPTransport {
 
         init(on node: Node) {
             self.node = node
-            worker = node.takeWorker()
+            context = node.reserveContext()
         }
 
         deinit { leave() }
@@ -338,7 +338,7 @@ extension TCPTransport {
 
         /// Nothing comes of it. Idempotent.
         func leave() {
-            if holdsPlace.exchange(false, ordering: .relaxed) { node.release(worker) }
+            if holdsPlace.exchange(false, ordering: .relaxed) { node.release(context) }
         }
     }
 
@@ -350,13 +350,13 @@ extension Node {
     /// Makes a peer of a socket that has just connected, and begins to greet it.
     fileprivate func adopt(
         _ handle: TCPHandle,
-        on worker: Worker,
+        on context: LoopContext,
         dialed target: SocketAddress,
         at remote: SocketAddress
     ) -> Result<TCPPeer, ParleyError> {
         guard
             let peer = TCPPeer(
-                worker: worker,
+                context: context,
                 handle: handle,
                 isOutbound: true,
                 local: handle.localAddress,

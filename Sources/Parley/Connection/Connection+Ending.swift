@@ -22,12 +22,12 @@ extension Connection {
     /// Begins an orderly end: no more sends, no more deliveries; what was sent is written out.
     /// The first reason wins. Any thread.
     ///
-    /// - Parameter greetingFailure: what a dial rethrows, when it is not the reason itself.
-    func close(because reason: ParleyError, greetingFailure: (any Error)? = nil) {
+    /// - Parameter handshakeFailure: what a dial rethrows, when it is not the reason itself.
+    func close(because reason: ParleyError, handshakeFailure: (any Error)? = nil) {
         let woken: [WaitQueue.Woken]? = outbound.withLock { outbound in
             guard outbound.life.reason == nil else { return nil }
-            if case .greeting = outbound.life, greetingFailure != nil {
-                outbound.end.value.greetingFailure = greetingFailure
+            if case .handshake = outbound.life, handshakeFailure != nil {
+                outbound.end.value.handshakeFailure = handshakeFailure
             }
             outbound.life = .closing(reason)
             return outbound.wakeEverybody()
@@ -67,9 +67,9 @@ extension Connection {
     /// - Returns: who waits for that, to be told when the node knows too; nil when the connection has ended meanwhile.
     func open() -> WaitQueue.Woken? {
         outbound.withLock { outbound in
-            guard case .greeting = outbound.life else { return nil }
+            guard case .handshake = outbound.life else { return nil }
             outbound.life = .open
-            outbound.isGreeted = true
+            outbound.isOpened = true
             return outbound.lifeWaiters.wakeAll()
         }
     }
@@ -77,41 +77,41 @@ extension Connection {
     /// Waits for the end of the greeting.
     ///
     /// - Throws: why it failed; ``ParleyError`` `cancelled` when the task was cancelled.
-    func waitUntilGreeted() async throws {
+    func waitUntilOpen() async throws {
         let isInTime = await outbound.wait(in: \.lifeWaiters) { outbound in
-            if case .greeting = outbound.life { false } else { true }
+            if case .handshake = outbound.life { false } else { true }
         }
         guard isInTime else {
             let reason = ParleyError.cancelled("dialing \(remoteAddress)")
             fail(reason)
             throw reason
         }
-        try throwGreetingFailure()
+        try throwHandshakeFailure()
     }
 
     /// Calls `completion` once, on the loop's thread, when the greeting has ended.
-    func whenGreeted(_ completion: @escaping @Sendable () -> Void) {
+    func whenOpen(_ completion: @escaping @Sendable () -> Void) {
         let finish: @Sendable () -> Void = { [loop] in loop.execute(completion) }
         let isUnderWay = outbound.notify(
             in: \.lifeWaiters,
-            unless: { if case .greeting = $0.life { false } else { true } },
+            unless: { if case .handshake = $0.life { false } else { true } },
             finish
         )
         if !isUnderWay { finish() }
     }
 
     /// Fails, if it is not greeted yet.
-    func giveUpGreeting(_ reason: ParleyError) {
-        let isUnderWay = outbound.withLock { if case .greeting = $0.life { true } else { false } }
+    func giveUpHandshake(_ reason: ParleyError) {
+        let isUnderWay = outbound.withLock { if case .handshake = $0.life { true } else { false } }
         if isUnderWay { fail(reason) }
     }
 
     /// Throws why the greeting failed, if it did.
-    func throwGreetingFailure() throws {
+    func throwHandshakeFailure() throws {
         try outbound.withLock { outbound in
             // A peer that was greeted and has gone since is returned all the same: it may have sent something.
-            guard !outbound.isGreeted else { return }
-            if let failure = outbound.end.value.greetingFailure { throw failure }
+            guard !outbound.isOpened else { return }
+            if let failure = outbound.end.value.handshakeFailure { throw failure }
             if let reason = outbound.life.reason { throw reason }
         }
     }
@@ -199,16 +199,16 @@ extension Connection {
 
     func linkDidClose() {
         link = nil
-        let (reason, woken, uncovered) = outbound.withLock { outbound in
+        let (reason, woken, released) = outbound.withLock { outbound in
             let reason = outbound.life.reason ?? ParleyError(.closed, "the connection is closed")
             outbound.life = .ended(reason)
             outbound.end.value.moment = .now
-            return (reason, outbound.wakeEverybody(), outbound.uncoverAll())
+            return (reason, outbound.wakeEverybody(), outbound.releaseAll())
         }
         for waiters in woken { waiters.resume() }
         node.sendBudget.forget(self)
-        node.sendBudget.giveBack(uncovered)
-        worker.addBufferedBytes(0 &- bufferedBytes)
+        node.sendBudget.giveBack(released)
+        context.addBufferedBytes(0 &- bufferedBytes)
         bufferedBytes = 0
         inbound.withLock { inbound in
             inbound.state.endInput(reason)

@@ -31,8 +31,8 @@ public class Connection: @unchecked Sendable {
 
     package let node: Node
     /// Whose thread its link and its timers belong to.
-    package let worker: Worker
-    let began = Moment.now
+    package let context: LoopContext
+    let began = MonotonicTime.now
     let inbound: Lock<Inbound>
     let outbound: Lock<Outbound>
 
@@ -49,11 +49,11 @@ public class Connection: @unchecked Sendable {
     /// Where what comes next is read to.
     var upcoming = PeerState.Upcoming.anything
     var ending = Ending.no
-    /// What this connection last contributed to ``Worker/bufferedBytes``.
+    /// What this connection last contributed to ``LoopContext/bufferedBytes``.
     var bufferedBytes = 0
     /// How much of a large frame was there when it was lent to the link.
     var lentFrameBytes = 0
-    var timers = Seldom<Timers>()
+    var timers = LazyBox<Timers>()
 
     struct Inbound {
         var state: PeerState
@@ -63,8 +63,8 @@ public class Connection: @unchecked Sendable {
         var isPausedForInbox = false
         var readers = WaitQueue()
         /// When a stream's reader last got bytes, or the stream began.
-        var streamActivity = Moment.now
-        var heartbeats = Seldom<HeartbeatRecord>()
+        var streamActivity = MonotonicTime.now
+        var heartbeats = LazyBox<HeartbeatRecord>()
         var counters = ReceiveCounters()
         /// When bytes last came, by ``EventLoop/milliseconds``.
         var lastArrival: UInt64
@@ -72,7 +72,7 @@ public class Connection: @unchecked Sendable {
         var lastActivity: UInt64
         /// This side has closed: reads throw this, whatever is left to read.
         var closed: ParleyError?
-        var readDeadline = Moment.never
+        var readDeadline = MonotonicTime.never
     }
 
     struct Outbound {
@@ -84,33 +84,33 @@ public class Connection: @unchecked Sendable {
         /// Accepted and not yet written, the link's share included.
         var unwrittenBytes = 0
         /// What may be unwritten without asking for more of the node's budget: what was taken of it, and what is free.
-        var coveredBytes = SendBudget.freeBytes
+        var reservedBytes = SendBudget.freeBytes
         /// What a sender's thread may write to by itself; nil when there is no such thing, or it is about to be closed.
         var socket: Int32?
         var isFlushRequested = false
         /// Whether handshake and `onPeer` went well, whatever came later.
-        var isGreeted = false
+        var isOpened = false
         /// The send that was refused last waits for the end of the open stream, not for room.
         var awaitsTurn = false
         /// The number of the stream that a writer has open; they start at 1, and zero is none.
         var openStream: UInt64 = 0
-        var life = Life.greeting
-        var writeDeadline = Moment.never
+        var life = Life.handshake
+        var writeDeadline = MonotonicTime.never
         /// What the application keeps with this peer.
         var tag: UInt = 0
         /// Since when there has been no room for a sender, by ``EventLoop/milliseconds``; `.max` while there is.
-        var crowdedSince = UInt64.max
+        var blockedSince = UInt64.max
         var counters = SendCounters()
-        var end = Seldom<End>()
+        var end = LazyBox<End>()
         var senders = WaitQueue()
         var lifeWaiters = WaitQueue()
     }
 
     /// What is known of the end when there is one.
-    struct End: MadeEmpty {
-        var moment = Moment.never
+    struct End: DefaultInitializable {
+        var moment = MonotonicTime.never
         /// What a dial rethrows.
-        var greetingFailure: (any Error)?
+        var handshakeFailure: (any Error)?
     }
 
     /// What a link is given to write.
@@ -121,7 +121,7 @@ public class Connection: @unchecked Sendable {
 
     /// From the handshake to the end.
     enum Life {
-        case greeting
+        case handshake
         case open
         /// Refuses sends, and writes out what it has.
         case closing(ParleyError)
@@ -129,7 +129,7 @@ public class Connection: @unchecked Sendable {
 
         var reason: ParleyError? {
             switch self {
-            case .greeting, .open: nil
+            case .handshake, .open: nil
             case .closing(let reason), .ended(let reason): reason
             }
         }
@@ -148,23 +148,23 @@ public class Connection: @unchecked Sendable {
     }
 
     /// Made when they are first needed: most peers never need most of them.
-    struct Timers: MadeEmpty {
+    struct Timers: DefaultInitializable {
         var stream: LoopTimer?
         var deadline: LoopTimer?
         var ending: LoopTimer?
         /// When an orderly end gives up.
-        var closeDeadline = Moment.never
+        var closeDeadline = MonotonicTime.never
     }
 
     init(
-        worker: Worker,
+        context: LoopContext,
         link: any Link,
         isOutbound: Bool,
         localAddress: SocketAddress,
         remoteAddress: SocketAddress
     ) {
-        node = worker.node
-        self.worker = worker
+        node = context.node
+        self.context = context
         self.link = link
         self.isOutbound = isOutbound
         self.localAddress = localAddress
@@ -172,14 +172,14 @@ public class Connection: @unchecked Sendable {
         inbound = Lock(
             Inbound(
                 state: PeerState(decoder: node.options.decoder.makeDecoder(), bounds: node.bounds),
-                lastArrival: EventLoop.millisecondsAnywhere,
-                lastActivity: EventLoop.millisecondsAnywhere
+                lastArrival: MonotonicTime.millisecondsNow,
+                lastActivity: MonotonicTime.millisecondsNow
             )
         )
         outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))
     }
 
-    package var loop: EventLoop { worker.loop }
+    package var loop: EventLoop { context.loop }
 
     /// See ``Peer/executor``.
     public var executor: (any TaskExecutor)? { loop }

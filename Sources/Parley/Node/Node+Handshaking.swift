@@ -3,7 +3,7 @@
 extension Node {
     /// Takes in a connection whose link is up, and greets it. Its loop's thread only.
     func adopt(_ connection: Connection) {
-        connection.worker.lookout.hasTakenIn(self)
+        connection.context.timers.hasTakenIn(self)
         let isOpen = state.withLock { state in
             if connection.isOutbound { state.admission.dialed() }
             guard state.closing == nil else { return false }
@@ -13,12 +13,12 @@ extension Node {
         }
         guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
         guard options.handshake != nil || options.onPeer != nil else { return announce(connection) }
-        connection.beginGreeting()
+        connection.beginHandshake()
         connection.settleReading()
         // On the loop: its reads and sends need no way to another thread, and strangers cannot keep the threads busy that
         // the application's tasks share.
-        let greeting = Task(executorPreference: connection.loop) { [self] in await greet(connection) }
-        state.withLock { $0.connections[connection.number]?.greeting = greeting }
+        let task = Task(executorPreference: connection.loop) { [self] in await greet(connection) }
+        state.withLock { $0.connections[connection.number]?.handshake = task }
     }
 
     private func greet(_ connection: Connection) async {
@@ -30,7 +30,7 @@ extension Node {
             let what = "the handshake with \(connection.remoteAddress) failed: \(error)"
             return connection.close(
                 because: ParleyError(.handshakeFailed, what),
-                greetingFailure: error
+                handshakeFailure: error
             )
         }
         guard let onPeer = options.onPeer else {
@@ -53,12 +53,12 @@ extension Node {
             try await onPeer(connection)
         } catch {
             let what = "onPeer refused \(connection.remoteAddress): \(error)"
-            connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
+            connection.close(because: ParleyError(.peerRefused, what), handshakeFailure: error)
         }
         if isObserved {
             connection.loop.execute { [self] in announce(connection) }
         } else {
-            finishGreeting(connection)
+            finishHandshake(connection)
         }
         tellIfGone(connection)
     }
@@ -70,19 +70,19 @@ extension Node {
             try observer?.peerDidConnect(connection)
         } catch {
             let what = "\(connection.remoteAddress) was refused: \(error)"
-            connection.close(because: ParleyError(.peerRefused, what), greetingFailure: error)
+            connection.close(because: ParleyError(.peerRefused, what), handshakeFailure: error)
         }
-        finishGreeting(connection)
+        finishHandshake(connection)
     }
 
-    private func finishGreeting(_ connection: Connection) {
+    private func finishHandshake(_ connection: Connection) {
         settleDuplicates(of: connection)
         let woken = connection.open()
         let isOpen = woken != nil
         let hasRoom = state.withLock { state in
             if isOpen, !connection.isOutbound { state.admission.greeted() }
             state.connections[connection.number]?.stage = isOpen ? .greeted : .refused
-            state.connections[connection.number]?.greeting = nil
+            state.connections[connection.number]?.handshake = nil
             return state.endAcceptPause()
         }
         // Whoever has dialed finds it among the peers.
@@ -90,6 +90,6 @@ extension Node {
         if hasRoom { acceptAgain() }
         guard isOpen else { return }
         log(.info, .peerConnected, connection)
-        connection.loop.perform { connection.finishGreeting() }
+        connection.loop.perform { connection.finishHandshake() }
     }
 }

@@ -13,7 +13,7 @@ import CLibUV
 /// While a timer of libuv's runs, every wait of the loop is a timed one, which the kernel sets up and takes down again:
 /// about 7 % of a round trip. A timerfd(2) is set once. Where there is none, or no descriptor is left, it is a timer all
 /// the same.
-final class Alarm {
+final class TimerFD {
     private enum Kind {
         case timer(LoopTimer)
         case descriptor(Int32, UnsafeMutablePointer<uv_poll_t>)
@@ -25,7 +25,7 @@ final class Alarm {
     /// - Parameters:
     ///   - descriptor: of a timerfd; nil when there is none.
     ///   - action: called when it goes off.
-    init(on loop: EventLoop, descriptor: Int32? = Alarm.makeDescriptor(), action: @escaping () -> Void) {
+    init(on loop: EventLoop, descriptor: Int32? = TimerFD.makeDescriptor(), action: @escaping () -> Void) {
         loop.assertIsCurrent()
         self.action = action
         guard let descriptor, let poll = Self.watch(descriptor, on: loop) else {
@@ -36,7 +36,7 @@ final class Alarm {
         // libuv's from here to the close callback.
         poll.pointee.data = Unmanaged.passRetained(self).toOpaque()
         uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { poll, _, _ in
-            Unmanaged<Alarm>.fromOpaque(poll!.pointee.data).takeUnretainedValue().goOff()
+            Unmanaged<TimerFD>.fromOpaque(poll!.pointee.data).takeUnretainedValue().goOff()
         }
     }
 
@@ -65,7 +65,7 @@ final class Alarm {
         case .descriptor(let descriptor, let poll):
             let handle = clibuv_poll_as_handle(poll)
             guard uv_is_closing(handle) == 0 else { return }
-            uv_close(handle) { Unmanaged<Alarm>.fromOpaque($0!.pointee.data).release() }
+            uv_close(handle) { Unmanaged<TimerFD>.fromOpaque($0!.pointee.data).release() }
             // libuv has let go of it.
             closeDescriptor(descriptor)
         }

@@ -14,8 +14,8 @@ extension Connection: LinkOwner {
     ///
     /// - Returns: how many bytes that were.
     private func deliverInPlace(_ bytes: Span<UInt8>) -> Int {
-        var decoded = worker.takeScratch()
-        defer { worker.returnScratch(&decoded) }
+        var decoded = context.takeScratch()
+        defer { context.returnScratch(&decoded) }
         do throws(ParleyError) {
             let used = try inbound.withLock { inbound throws(ParleyError) in
                 guard inbound.closed == nil else { return 0 }
@@ -84,7 +84,7 @@ extension Connection: LinkOwner {
     ) {
         loop.assertIsCurrent()
         guard let space = node.space(for: self, isCalled: isCalledByInbox) else { return }
-        var decoded = worker.takeScratch()
+        var decoded = context.takeScratch()
         var failure: ParleyError?
         var hasHeartbeats = false
         let (readers, finalReason, isStream, isSettled) = inbound.withLock { inbound in
@@ -111,7 +111,7 @@ extension Connection: LinkOwner {
             return (readers, inbound.state.finalReason, isStream, isSettled)
         }
         let isFilling = !decoded.isEmpty && node.deliver(decoded, from: self) == 0
-        worker.returnScratch(&decoded)
+        context.returnScratch(&decoded)
         readers.resume()
         if isStream { watchStream() }
         if hasHeartbeats { handleHeartbeats() }
@@ -156,10 +156,10 @@ extension Connection: LinkOwner {
     }
 
     /// The greeting is over: what has arrived behind the handshake goes to the decoder.
-    func finishGreeting() {
-        watch.greetingEnds = .max
+    func finishHandshake() {
+        watch.handshakeDeadline = .max
         beginWatching()
-        receive { $0.finishGreeting() }
+        receive { $0.finishHandshake() }
     }
 }
 

@@ -93,7 +93,7 @@ extension Connection: Peer {
                 return (outbound.senders.epoch, false)
             }
             try append(&outbound)
-            if outbound.unwrittenBytes > outbound.coveredBytes { chargeRest(&outbound) }
+            if outbound.unwrittenBytes > outbound.reservedBytes { chargeRest(&outbound) }
             switch kind {
             case .message: outbound.counters.messages &+= 1
             case .streamOpening:
@@ -141,32 +141,32 @@ extension Connection: Peer {
     ///
     /// - Throws: `timedOut` when there has been no room for ``Timeouts/write``; `cancelled`.
     func waitToSend(since epoch: UInt) async throws(ParleyError) {
-        let began = watchCrowd()
+        let began = noteBlocked()
         guard await outbound.wait(in: \.senders, unless: { $0.senders.epoch != epoch }) else {
             throw .cancelled("sending to \(remoteAddress)")
         }
-        if let began { try checkCrowd(since: began) }
+        if let began { try checkBlocked(since: began) }
     }
 
     /// Notes that there is no room, if that is why a sender waits; returns when that was, if it is to give up some time.
-    func watchCrowd() -> UInt64? {
+    func noteBlocked() -> UInt64? {
         guard let timeout = node.options.timeouts.write?.inMilliseconds else { return nil }
-        let now = EventLoop.millisecondsAnywhere
+        let now = MonotonicTime.millisecondsNow
         let isNews: Bool? = outbound.withLock { outbound in
             guard outbound.life.reason == nil, !hasRoom(&outbound) else { return nil }
-            defer { outbound.crowdedSince = min(outbound.crowdedSince, now) }
-            return outbound.crowdedSince == .max
+            defer { outbound.blockedSince = min(outbound.blockedSince, now) }
+            return outbound.blockedSince == .max
         }
         guard let isNews else { return nil }
-        if isNews { loop.perform { [self] in worker.lookout.look(at: self, by: now &+ timeout) } }
+        if isNews { loop.perform { [self] in context.timers.look(at: self, by: now &+ timeout) } }
         return now
     }
 
-    func checkCrowd(since began: UInt64) throws(ParleyError) {
+    func checkBlocked(since began: UInt64) throws(ParleyError) {
         guard let timeout = node.options.timeouts.write else { return }
-        let now = EventLoop.millisecondsAnywhere
+        let now = MonotonicTime.millisecondsNow
         let isTooLong = outbound.withLock { outbound in
-            let since = outbound.crowdedSince
+            let since = outbound.blockedSince
             guard outbound.life.reason == nil, since != .max else { return false }
             // Whoever noticed it meanwhile may have looked at the clock later than this did.
             return now &- min(now, max(began, since)) >= timeout.inMilliseconds
@@ -278,7 +278,7 @@ extension Connection: EndOfTurn {
 
     private func resume(_ settled: Outbound.Settled) {
         settled.woken.resume()
-        node.sendBudget.giveBack(settled.uncoveredBytes)
+        node.sendBudget.giveBack(settled.releasedBytes)
     }
 }
 
@@ -317,7 +317,7 @@ extension Connection.Outbound {
     fileprivate struct Settled {
         var woken = WaitQueue.Woken()
         /// Part of the node's budget that is not needed any more.
-        var uncoveredBytes = 0
+        var releasedBytes = 0
     }
 
     /// - Returns: nil when nothing follows, as nearly always.
@@ -326,13 +326,13 @@ extension Connection.Outbound {
         unwrittenBytes &-= written
         counters.bytes &+= UInt64(written)
         guard unwrittenBytes <= lowWater else { return nil }
-        crowdedSince = .max
-        let uncoveredBytes = uncover()
-        guard !senders.isEmpty || uncoveredBytes > 0 else {
+        blockedSince = .max
+        let releasedBytes = releaseUnneeded()
+        guard !senders.isEmpty || releasedBytes > 0 else {
             // A sender may be between its look at the buffer and its wait.
             senders.noteWakeUp()
             return nil
         }
-        return Settled(woken: senders.wakeAll(), uncoveredBytes: uncoveredBytes)
+        return Settled(woken: senders.wakeAll(), releasedBytes: releasedBytes)
     }
 }

@@ -1,11 +1,11 @@
 // Sends and reads that block a thread instead of suspending a task: for callers that are not Swift's.
 
 /// How long a blocking call may take.
-package enum Patience: Sendable {
+package enum WaitLimit: Sendable {
     /// It may not wait at all.
     case none
     /// Until then; nil is for ever.
-    case until(Moment?)
+    case until(MonotonicTime?)
 }
 
 extension Connection {
@@ -13,24 +13,24 @@ extension Connection {
     ///
     /// - Throws: as there, and `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread,
     ///   `timedOut` when patience ends. Nothing was accepted then.
-    package func send(_ bytes: ArraySlice<UInt8>, _ patience: Patience) throws(ParleyError) {
+    package func send(_ bytes: ArraySlice<UInt8>, _ patience: WaitLimit) throws(ParleyError) {
         while let epoch = try submit(bytes) { try blockToSend(since: epoch, patience) }
     }
 
     /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``; throws as ``send(_:_:)`` does.
-    package func send(message: ArraySlice<UInt8>, _ patience: Patience) throws(ParleyError) {
+    package func send(message: ArraySlice<UInt8>, _ patience: WaitLimit) throws(ParleyError) {
         while let epoch = try submit(message: message) { try blockToSend(since: epoch, patience) }
     }
 
     /// The same for bytes that are only lent.
-    package func send(message: Span<UInt8>, _ patience: Patience) throws(ParleyError) {
+    package func send(message: Span<UInt8>, _ patience: WaitLimit) throws(ParleyError) {
         while let epoch = try submit(message: message) { try blockToSend(since: epoch, patience) }
     }
 
     /// See ``Peer/openStream(header:)``; throws as ``send(_:_:)`` does.
     package func openStream(
         header: ArraySlice<UInt8>,
-        _ patience: Patience
+        _ patience: WaitLimit
     ) throws(ParleyError) -> ConnectionStreamWriter {
         while true {
             switch try tryOpenStream(header: header) {
@@ -41,7 +41,7 @@ extension Connection {
     }
 
     /// See ``Peer/read(upTo:)``; throws as ``send(_:_:)`` does, and then nothing was read.
-    package func read(upTo count: Int, _ patience: Patience) throws(ParleyError) -> ArraySlice<UInt8>? {
+    package func read(upTo count: Int, _ patience: WaitLimit) throws(ParleyError) -> ArraySlice<UInt8>? {
         while true {
             let (result, epoch) = try tryRead(upTo: count)
             switch result {
@@ -62,7 +62,7 @@ extension Connection {
     /// Begins to close, and waits until it is closed if it may wait.
     ///
     /// - Throws: `timedOut` when patience ends first, `wouldDeadlock` on an event loop's thread.
-    package func close(_ patience: Patience) throws(ParleyError) {
+    package func close(_ patience: WaitLimit) throws(ParleyError) {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
         if case .none = patience { return }
         while !outbound.withLock({ $0.isEnded }) {
@@ -73,17 +73,17 @@ extension Connection {
         }
     }
 
-    fileprivate func blockToSend(since epoch: UInt, _ patience: Patience) throws(ParleyError) {
+    fileprivate func blockToSend(since epoch: UInt, _ patience: WaitLimit) throws(ParleyError) {
         let deadline = try waiting(patience, "sending to")
-        let began = watchCrowd()
+        let began = noteBlocked()
         guard outbound.block(in: \.senders, until: deadline, unless: { $0.senders.epoch != epoch }) else {
             throw ParleyError(.timedOut, "nothing more could be sent to \(remoteAddress) in time")
         }
-        if let began { try checkCrowd(since: began) }
+        if let began { try checkBlocked(since: began) }
     }
 
     /// The deadline of a wait, if there may be one.
-    private func waiting(_ patience: Patience, _ what: String) throws(ParleyError) -> Moment? {
+    private func waiting(_ patience: WaitLimit, _ what: String) throws(ParleyError) -> MonotonicTime? {
         guard case .until(let deadline) = patience else {
             throw ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
         }
@@ -100,7 +100,7 @@ extension Node {
     package func send(
         message: Span<UInt8>,
         to number: UInt64,
-        _ patience: Patience
+        _ patience: WaitLimit
     ) throws(ParleyError) -> Bool {
         try withConnection(number) { (connection) throws(ParleyError) in
             try connection.send(message: message, patience)
@@ -110,7 +110,7 @@ extension Node {
 
 extension ConnectionStreamWriter {
     /// See ``StreamWriter/write(_:)-(ArraySlice<UInt8>)``; throws as ``Connection/send(_:_:)`` does.
-    package func write(_ bytes: ArraySlice<UInt8>, _ patience: Patience) throws(ParleyError) {
+    package func write(_ bytes: ArraySlice<UInt8>, _ patience: WaitLimit) throws(ParleyError) {
         while let epoch = try tryWrite(bytes) { try connection.blockToSend(since: epoch, patience) }
     }
 }

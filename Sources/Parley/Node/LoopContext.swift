@@ -1,12 +1,12 @@
 import Synchronization
 
-/// One event loop of a node, its thread, and what belongs to them alone. A connection stays with the worker that it was
+/// One event loop of a node, its thread, and what belongs to them alone. A connection stays with the context that it was
 /// given to: everything of one peer happens on one thread, in order.
 ///
 /// `@unchecked Sendable`: what changes is the thread's only, unless it says otherwise.
-package final class Worker: @unchecked Sendable {
+package final class LoopContext: @unchecked Sendable {
     unowned let node: Node
-    /// Its place among the node's workers.
+    /// Its place among the node's contexts.
     package let index: Int
     package let loop: EventLoop
 
@@ -20,13 +20,13 @@ package final class Worker: @unchecked Sendable {
     var gone: [(Connection, ParleyError)] = []
 
     /// Keeps its connections' time-outs.
-    let lookout: Lookout
+    let timers: ConnectionTimers
 
     init(of node: Node, index: Int) {
         self.node = node
         self.index = index
         loop = EventLoop(busyPoll: node.options.busyPoll)
-        lookout = Lookout(on: loop)
+        timers = ConnectionTimers(on: loop)
     }
 
     func takeScratch() -> DecodedRuns {

@@ -112,19 +112,19 @@ extension Connection {
 
     /// See ``Peer/setReadDeadline(_:)``.
     public func setReadDeadline(_ deadline: ContinuousClock.Instant?) {
-        let deadline = deadline.map { Moment($0) } ?? .never
+        let deadline = deadline.map { MonotonicTime($0) } ?? .never
         inbound.withLock { $0.readDeadline = deadline }
         loop.perform { [self] in armDeadline() }
     }
 
     /// See ``Peer/setWriteDeadline(_:)``.
     public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {
-        let deadline = deadline.map { Moment($0) } ?? .never
+        let deadline = deadline.map { MonotonicTime($0) } ?? .never
         outbound.withLock { $0.writeDeadline = deadline }
         loop.perform { [self] in armDeadline() }
     }
 
-    func checkDeadline(_ deadline: Moment, _ what: String) throws(ParleyError) {
+    func checkDeadline(_ deadline: MonotonicTime, _ what: String) throws(ParleyError) {
         if deadline != .never, deadline <= .now {
             throw ParleyError(.timedOut, "the deadline for \(what) (\(remoteAddress)) has passed")
         }
@@ -134,7 +134,7 @@ extension Connection {
     private func armDeadline() {
         guard ending != .over else { return }
         let deadlines = [inbound.withLock { $0.readDeadline }, outbound.withLock { $0.writeDeadline }]
-        let now = Moment.now
+        let now = MonotonicTime.now
         inbound.withLock { $0.readers.wakeAll() }.resume()
         outbound.withLock { $0.senders.wakeAll() }.resume()
         guard let next = deadlines.filter({ $0 > now && $0 != .never }).min() else {

@@ -145,10 +145,10 @@ extension TCPHandle: Link {
         let status = uv_read_start(
             stream,
             { handle, _, buffer in
-                Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).lend { $0.prepareRead(buffer!) }
+                Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).withBorrowed { $0.prepareRead(buffer!) }
             },
             { stream, count, buffer in
-                Unmanaged<TCPHandle>.fromOpaque(stream!.pointee.data).lend {
+                Unmanaged<TCPHandle>.fromOpaque(stream!.pointee.data).withBorrowed {
                     $0.didRead(count, buffer!.pointee.base)
                 }
             }
@@ -164,7 +164,7 @@ extension TCPHandle: Link {
         if let owner, readDirectly(to: owner.linkWillRead()) {
             loop.noteEvent()
         } else {
-            loop.lendReadSlab(to: buffer)
+            loop.provideReadSlab(to: buffer)
         }
     }
 

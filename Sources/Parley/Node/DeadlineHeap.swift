@@ -1,7 +1,7 @@
 /// When which connection is to be looked at: a heap by time. One for each loop.
 ///
 /// Entries name connections by number, so that one that has ended is not kept by its own time-outs.
-struct LookQueue {
+struct DeadlineHeap {
     struct Entry {
         let due: UInt64
         let number: UInt64

@@ -10,7 +10,7 @@ import Parley
 
 /// Threads for callbacks that may block: as many as there is work for, up to a limit; more work waits. A thread with
 /// nothing left to do stays for a while, since to start one costs more than most handshakes.
-final class Workers: Sendable {
+final class HandshakeThreads: Sendable {
     private struct State {
         var waiting: [@Sendable () -> Void] = []
         var threads = 0
@@ -41,7 +41,7 @@ final class Workers: Sendable {
             state.waiting.append(work)
             return idle
         }
-        idle?.tell()
+        idle?.wake()
     }
 
     /// Refuses more work, and blocks until nothing runs and nothing waits. Idempotent.
@@ -49,11 +49,11 @@ final class Workers: Sendable {
         let parker = ThreadParker()
         let idle = state.withLock { state in
             state.isStopped = true
-            if state.threads == 0 { parker.tell() } else { state.stopping.append(parker) }
+            if state.threads == 0 { parker.wake() } else { state.stopping.append(parker) }
             defer { state.idle = [] }
             return state.idle
         }
-        for thread in idle { thread.tell() }
+        for thread in idle { thread.wake() }
         _ = parker.wait(until: nil)
     }
 
@@ -69,7 +69,7 @@ final class Workers: Sendable {
                 isPatient = parker.wait(until: .now + Self.patience)
                 if !isPatient { state.withLock { $0.idle.removeAll { $0 === parker } } }
             case .end(let stopping):
-                for parker in stopping { parker.tell() }
+                for parker in stopping { parker.wake() }
                 return
             }
         }
@@ -105,24 +105,24 @@ private let workerKey: pthread_key_t = {
     return key
 }()
 
-extension Workers {
+extension HandshakeThreads {
     private func startThread() -> Bool {
         let context = Unmanaged.passRetained(self).toOpaque()
         #if canImport(Darwin)
             var thread: pthread_t?
-            let status = pthread_create(&thread, nil, { Workers.enter($0) }, context)
+            let status = pthread_create(&thread, nil, { HandshakeThreads.enter($0) }, context)
             if status == 0, let thread { pthread_detach(thread) }
         #else
             var thread = pthread_t()
-            let status = pthread_create(&thread, nil, { Workers.enter($0!) }, context)
+            let status = pthread_create(&thread, nil, { HandshakeThreads.enter($0!) }, context)
             if status == 0 { pthread_detach(thread) }
         #endif
-        if status != 0 { Unmanaged<Workers>.fromOpaque(context).release() }
+        if status != 0 { Unmanaged<HandshakeThreads>.fromOpaque(context).release() }
         return status == 0
     }
 
     private static func enter(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-        Unmanaged<Workers>.fromOpaque(context).takeRetainedValue().work()
+        Unmanaged<HandshakeThreads>.fromOpaque(context).takeRetainedValue().work()
         return nil
     }
 }

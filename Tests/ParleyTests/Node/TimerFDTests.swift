@@ -4,7 +4,7 @@ import Testing
 @testable import Parley
 
 /// The timer behind the time-outs of a loop's connections, with a descriptor of its own and without.
-@Suite(.timeLimit(.minutes(2))) struct AlarmTests {
+@Suite(.timeLimit(.minutes(2))) struct TimerFDTests {
     @Test(arguments: [true, false])
     func `it goes off once each time it is set, when that was last, and not before`(
         hasDescriptor: Bool
@@ -51,15 +51,15 @@ import Testing
     /// Calls `body` with a loop, an alarm for its thread, and what happens when it goes off.
     private func withAlarm(
         _ hasDescriptor: Bool,
-        _ body: (EventLoop, _ alarm: @escaping @Sendable () -> Alarm, Events<Void>) async throws -> Void
+        _ body: (EventLoop, _ alarm: @escaping @Sendable () -> TimerFD, Events<Void>) async throws -> Void
     ) async throws {
         let loop = EventLoop()
         try loop.start()
         let events = Events<Void>()
-        let kept = Lock<Alarm?>(nil)
+        let kept = Lock<TimerFD?>(nil)
         loop.execute {
-            let descriptor = hasDescriptor ? Alarm.makeDescriptor() : nil
-            let alarm = Alarm(on: loop, descriptor: descriptor) { events.add(()) }
+            let descriptor = hasDescriptor ? TimerFD.makeDescriptor() : nil
+            let alarm = TimerFD(on: loop, descriptor: descriptor) { events.add(()) }
             kept.withLock { $0 = alarm }
         }
         try await body(loop, { kept.withLock { $0! } }, events)

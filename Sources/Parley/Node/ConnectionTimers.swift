@@ -1,12 +1,12 @@
-/// Looks at a worker's connections when it is time to: one alarm for all their time-outs. The worker's thread only.
-final class Lookout {
+/// Looks at a context's connections when it is time to: one alarm for all their time-outs. The context's thread only.
+final class ConnectionTimers {
     private let loop: EventLoop
     /// Held as long as it has connections, which hold it too. Not weak: the node's count of references would be elsewhere
     /// from then on, and every message would pay for that.
     private var node: Node?
     private var connections = 0
-    private var looks = LookQueue()
-    private var alarm: Alarm?
+    private var looks = DeadlineHeap()
+    private var alarm: TimerFD?
     private var isSetFor = UInt64.max
     private var isLooking = false
 
@@ -25,7 +25,7 @@ final class Lookout {
         connections &-= 1
         guard connections == 0 else { return }
         // The alarm stays as it is: the next connection may well come before it goes off.
-        looks = LookQueue()
+        looks = DeadlineHeap()
         node = nil
     }
 
@@ -34,14 +34,14 @@ final class Lookout {
         loop.assertIsCurrent()
         guard due < connection.watch.nextLook, connection.ending != .over else { return }
         connection.watch.nextLook = due
-        looks.push(LookQueue.Entry(due: due, number: connection.number))
+        looks.push(DeadlineHeap.Entry(due: due, number: connection.number))
         setAlarm()
     }
 
     private func setAlarm() {
         guard let first = looks.first, first < isSetFor, !isLooking else { return }
         isSetFor = first
-        let alarm = alarm ?? Alarm(on: loop) { [self] in lookAround() }
+        let alarm = alarm ?? TimerFD(on: loop) { [self] in lookAround() }
         self.alarm = alarm
         let now = loop.milliseconds
         alarm.set(inMilliseconds: first > now ? first - now : 0)

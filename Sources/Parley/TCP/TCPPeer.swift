@@ -1,8 +1,8 @@
 /// One TCP connection to another node.
 public final class TCPPeer: Connection, @unchecked Sendable {
-    /// A peer over a connected socket; nil when the other side is gone already. The thread of `worker` only.
+    /// A peer over a connected socket; nil when the other side is gone already. The thread of `context` only.
     init?(
-        worker: Worker,
+        context: LoopContext,
         handle: TCPHandle,
         isOutbound: Bool,
         local: SocketAddress?,
@@ -10,7 +10,7 @@ public final class TCPPeer: Connection, @unchecked Sendable {
     ) {
         guard let local, let remote else { return nil }
         super.init(
-            worker: worker,
+            context: context,
             link: handle,
             isOutbound: isOutbound,
             localAddress: local,

@@ -1,5 +1,5 @@
 /// A value that most connections never change from what it was made as: it takes a word until then.
-struct Seldom<Value: MadeEmpty> {
+struct LazyBox<Value: DefaultInitializable> {
     fileprivate indirect enum Changed {
         case to(Value)
     }
@@ -7,7 +7,7 @@ struct Seldom<Value: MadeEmpty> {
     private var changed: Changed?
 
     /// Whether it was never changed, or was cleared.
-    var isUnchanged: Bool { changed == nil }
+    var isDefault: Bool { changed == nil }
 
     var value: Value {
         get { if case .to(let value)? = changed { value } else { Value() } }
@@ -17,10 +17,10 @@ struct Seldom<Value: MadeEmpty> {
     mutating func clear() { changed = nil }
 }
 
-extension Seldom: Sendable where Value: Sendable {}
-extension Seldom.Changed: Sendable where Value: Sendable {}
+extension LazyBox: Sendable where Value: Sendable {}
+extension LazyBox.Changed: Sendable where Value: Sendable {}
 
-/// What ``Seldom`` can hold.
-protocol MadeEmpty {
+/// What ``LazyBox`` can hold.
+protocol DefaultInitializable {
     init()
 }

@@ -1,4 +1,4 @@
-// Time-outs that look back: one entry in its worker's timer queue for each connection that has something to wait for, and
+// Time-outs that look back: one entry in its context's timer queue for each connection that has something to wait for, and
 // nothing for each message. They ask the kernel too, so they work while nothing is read. The loop's thread only.
 
 extension Connection {
@@ -7,7 +7,7 @@ extension Connection {
         /// When this connection is looked at next.
         var nextLook = UInt64.max
         /// When handshake and `onPeer` have to be over; `.max` when they are.
-        var greetingEnds = UInt64.max
+        var handshakeDeadline = UInt64.max
         /// When something other than heartbeats was last written.
         var lastWrite: UInt64 = 0
         /// What the link was given in all, and how much of that the other side had when there was last more of it.
@@ -32,11 +32,11 @@ extension Connection {
         let now = loop.milliseconds
         watch.lastWrite = now
         if let idle = node.options.timeouts.idle {
-            worker.lookout.look(at: self, by: now &+ idle.inMilliseconds)
+            context.timers.look(at: self, by: now &+ idle.inMilliseconds)
         }
         if let heartbeat = node.options.timeouts.heartbeat {
             watch.nextHeartbeat = now &+ heartbeat.intervalMilliseconds
-            worker.lookout.look(at: self, by: watch.nextHeartbeat)
+            context.timers.look(at: self, by: watch.nextHeartbeat)
         }
     }
 
@@ -46,7 +46,7 @@ extension Connection {
     func look(at now: UInt64) -> UInt64 {
         var next = UInt64.max
         for look in [
-            lookForGreeting, lookForRoom, lookForDeath, lookForAcknowledgements, lookForHeartbeats,
+            lookForHandshake, lookForRoom, lookForDeath, lookForAcknowledgements, lookForHeartbeats,
             lookForActivity,
         ] {
             guard ending == .no || ending == .draining, link != nil else { return .max }
@@ -58,13 +58,13 @@ extension Connection {
     // MARK: Greeting
 
     /// Handshake and `onPeer` begin.
-    func beginGreeting() {
-        watch.greetingEnds = loop.milliseconds &+ node.options.handshakeTimeout.inMilliseconds
-        worker.lookout.look(at: self, by: watch.greetingEnds)
+    func beginHandshake() {
+        watch.handshakeDeadline = loop.milliseconds &+ node.options.handshakeTimeout.inMilliseconds
+        context.timers.look(at: self, by: watch.handshakeDeadline)
     }
 
-    private func lookForGreeting(_ now: UInt64) -> UInt64 {
-        guard now >= watch.greetingEnds else { return watch.greetingEnds }
+    private func lookForHandshake(_ now: UInt64) -> UInt64 {
+        guard now >= watch.handshakeDeadline else { return watch.handshakeDeadline }
         fail(
             ParleyError(
                 .timedOut,
@@ -88,7 +88,7 @@ extension Connection {
         return .max
     }
 
-    private var isOpen: Bool { outbound.withLock { $0.isGreeted } }
+    private var isOpen: Bool { outbound.withLock { $0.isOpened } }
     private var isReadingNow: Bool { inbound.withLock { $0.isReading } }
 
     // MARK: Writes
@@ -102,7 +102,7 @@ extension Connection {
             watch.isWriteWatched = true
             watch.acknowledgedBytes = watch.handedBytes
             watch.acknowledgedAt = now
-            worker.lookout.look(at: self, by: now &+ stallLook)
+            context.timers.look(at: self, by: now &+ stallLook)
         }
         watch.handedBytes &+= count
     }
@@ -139,7 +139,7 @@ extension Connection {
     private func lookForRoom(_ now: UInt64) -> UInt64 {
         guard let timeout = node.options.timeouts.write?.inMilliseconds else { return .max }
         let (since, woken) = outbound.withLock { outbound in
-            let since = outbound.crowdedSince
+            let since = outbound.blockedSince
             return (since, now &- min(now, since) >= timeout ? outbound.senders.wakeAll() : WaitQueue.Woken())
         }
         woken.resume()
@@ -151,7 +151,7 @@ extension Connection {
     // MARK: Death while nothing is read
 
     /// Reading has stopped: libuv does not watch the socket now.
-    func watchPaused() { worker.lookout.look(at: self, by: loop.milliseconds &+ Self.pausedLook) }
+    func watchPaused() { context.timers.look(at: self, by: loop.milliseconds &+ Self.pausedLook) }
 
     private func lookForDeath(_ now: UInt64) -> UInt64 {
         guard !isReadingNow, let link else { return .max }
@@ -163,11 +163,6 @@ extension Connection {
         link.setReading(true)
         return .max
     }
-}
-
-extension Duration {
-    /// For adding to a time; what is for ever is some centuries.
-    var inMilliseconds: UInt64 { min(wholeMilliseconds, 1 << 44) }
 }
 
 extension Heartbeat {

@@ -2,7 +2,7 @@ extension Unmanaged {
     /// Lends the object to `body` without counting a reference to it: the caller knows that it stays. For what is done for
     /// every message.
     @inline(__always)
-    func lend<Result, Failure: Error>(
+    func withBorrowed<Result, Failure: Error>(
         _ body: (Instance) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         // The standard library's own does not know typed errors.

@@ -26,7 +26,7 @@ struct WaitQueue {
         func wake() {
             switch self {
             case .task(let continuation): continuation.resume(returning: true)
-            case .thread(let parker): parker.tell()
+            case .thread(let parker): parker.wake()
             case .function(let function): function()
             }
         }
@@ -117,7 +117,7 @@ extension Lock {
     /// - Returns: false when `deadline` passed first; nil is never.
     func block(
         in queue: WritableKeyPath<State, WaitQueue>,
-        until deadline: Moment?,
+        until deadline: MonotonicTime?,
         unless isReady: (inout State) -> Bool
     ) -> Bool {
         let ticket = nextTicket.add(1, ordering: .relaxed).oldValue

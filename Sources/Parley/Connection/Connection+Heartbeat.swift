@@ -2,7 +2,7 @@
 
 extension Connection {
     /// What is known of the heartbeats, under the receiving half's lock.
-    struct HeartbeatRecord: MadeEmpty {
+    struct HeartbeatRecord: DefaultInitializable {
         /// The token of the last one that was sent: nanoseconds of the loop's clock.
         var lastSent: UInt64?
         /// How many were sent and not answered.
@@ -16,7 +16,7 @@ extension Connection {
         let ping: UInt64? = inbound.withLock { inbound in
             let found = inbound.state.takeHeartbeats()
             if let pong = found.pong, let sent = inbound.heartbeats.value.lastSent, pong == sent {
-                let now = EventLoop.nanosecondsAnywhere
+                let now = MonotonicTime.nanosecondsNow
                 inbound.heartbeats.value.roundTripNanoseconds = now > sent ? now &- sent : 1
                 inbound.heartbeats.value.unanswered = 0
                 inbound.heartbeats.value.lastSent = nil
@@ -54,7 +54,7 @@ extension Connection {
             )
             return .max
         }
-        let token = EventLoop.nanosecondsAnywhere
+        let token = MonotonicTime.nanosecondsNow
         inbound.withLock { inbound in
             inbound.heartbeats.value.lastSent = token
             inbound.heartbeats.value.unanswered += 1
@@ -75,7 +75,7 @@ extension Connection {
     @discardableResult
     private func appendHeartbeat(_ encode: (inout any Decoder, inout WireBuffer) -> Bool) -> Bool? {
         let (isEncoded, count, needsFlush): (Bool?, Int, Bool) = outbound.withLock { outbound in
-            guard outbound.life.reason == nil, outbound.isGreeted, hasRoom(&outbound) else {
+            guard outbound.life.reason == nil, outbound.isOpened, hasRoom(&outbound) else {
                 return (nil, 0, false)
             }
             let before = outbound.unwrittenBytes

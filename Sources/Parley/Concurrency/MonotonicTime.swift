@@ -1,0 +1,89 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// A moment on the monotonic clock, as one number.
+///
+/// A `ContinuousClock.Instant` is opaque to the compiler, and makes every struct that holds one slow to copy. The clock
+/// is the one that libuv uses for its timers, so times of both can be compared.
+///
+/// Source: clock_gettime(2), `CLOCK_MONOTONIC`.
+package struct MonotonicTime: Comparable, Sendable {
+    private let nanoseconds: UInt64
+
+    private init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
+
+    package static var now: MonotonicTime { MonotonicTime(nanoseconds: nanosecondsNow) }
+
+    /// Nanoseconds since some moment in the past.
+    static var nanosecondsNow: UInt64 {
+        #if canImport(Darwin)
+            clock_gettime_nsec_np(CLOCK_UPTIME_RAW)
+        #else
+            var time = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &time)
+            return UInt64(truncatingIfNeeded: time.tv_sec) &* 1_000_000_000
+                &+ UInt64(truncatingIfNeeded: time.tv_nsec)
+        #endif
+    }
+
+    /// The same clock in milliseconds, rounded down.
+    static var millisecondsNow: UInt64 { nanosecondsNow / 1_000_000 }
+
+    /// Later than any other: the deadline of what has none, in half the space of an optional one.
+    static let never = MonotonicTime(nanoseconds: .max)
+
+    /// The same moment on the clock that the API uses.
+    init(_ instant: ContinuousClock.Instant) { self = .now + ContinuousClock.now.duration(to: instant) }
+
+    /// Never beyond what the clock can count, in either direction.
+    package static func + (time: MonotonicTime, duration: Duration) -> MonotonicTime {
+        let (seconds, attoseconds) = duration.components
+        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        guard !overflow else { return MonotonicTime(nanoseconds: seconds < 0 ? 0 : .max) }
+        let delta = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
+        guard !delta.overflow else { return MonotonicTime(nanoseconds: seconds < 0 ? 0 : .max) }
+        let (sum, sumOverflow) =
+            delta.partialValue < 0
+            ? time.nanoseconds.subtractingReportingOverflow(delta.partialValue.magnitude)
+            : time.nanoseconds.addingReportingOverflow(delta.partialValue.magnitude)
+        return MonotonicTime(nanoseconds: sumOverflow ? (delta.partialValue < 0 ? 0 : .max) : sum)
+    }
+
+    /// How long it is until `other`; negative when that is earlier.
+    func duration(to other: MonotonicTime) -> Duration {
+        other > self
+            ? .nanoseconds(Int64(clamping: other.nanoseconds &- nanoseconds))
+            : .zero - .nanoseconds(Int64(clamping: nanoseconds &- other.nanoseconds))
+    }
+
+    package static func < (one: MonotonicTime, other: MonotonicTime) -> Bool {
+        one.nanoseconds < other.nanoseconds
+    }
+}
+
+extension Duration {
+    /// Whole milliseconds, for adding to a time: negative is zero, rounded up, and at most some centuries.
+    var inMilliseconds: UInt64 { min(wholeMilliseconds, 1 << 44) }
+
+    /// Negative is zero; at most some centuries.
+    var inNanoseconds: UInt64 {
+        guard self > .zero else { return 0 }
+        let seconds = min(UInt64(components.seconds), 1 << 33)
+        return seconds * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000)
+    }
+
+    /// Rounded up, so that a timer never fires early; negative is zero, and what no timer can count is its maximum.
+    var wholeMilliseconds: UInt64 {
+        let (seconds, attoseconds) = components
+        guard seconds >= 0, attoseconds >= 0 else { return 0 }
+        let (milliseconds, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000)
+        let fraction = UInt64((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+        let (sum, sumOverflow) = milliseconds.addingReportingOverflow(fraction)
+        return overflow || sumOverflow ? UInt64.max / 2 : min(sum, UInt64.max / 2)
+    }
+}

@@ -1,0 +1,94 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
+/// Blocks one thread until another one wakes it, once: what a blocking call is made of.
+///
+/// The time-out counts monotonic time, so setting the system's clock does not change it.
+package final class ThreadParker: @unchecked Sendable {
+    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+    private var isWoken = false
+
+    package init() {
+        mutex.initialize(to: pthread_mutex_t())
+        condition.initialize(to: pthread_cond_t())
+        let isReady = pthread_mutex_init(mutex, nil) == 0 && Self.initialize(condition)
+        precondition(isReady, "out of memory for a condition variable")
+    }
+
+    deinit {
+        pthread_cond_destroy(condition)
+        pthread_mutex_destroy(mutex)
+        condition.deallocate()
+        mutex.deallocate()
+    }
+
+    /// Wakes the thread, whether it waits already or not. Any thread.
+    package func wake() {
+        pthread_mutex_lock(mutex)
+        isWoken = true
+        pthread_cond_signal(condition)
+        pthread_mutex_unlock(mutex)
+    }
+
+    /// Blocks until ``wake()``; false when `deadline` passes first. Nil is never.
+    package func wait(until deadline: MonotonicTime?) -> Bool {
+        pthread_mutex_lock(mutex)
+        defer { pthread_mutex_unlock(mutex) }
+        while !isWoken {
+            guard let deadline else {
+                pthread_cond_wait(condition, mutex)
+                continue
+            }
+            let left = MonotonicTime.now.duration(to: deadline)
+            guard left > .zero else { return false }
+            wait(atMost: left)
+        }
+        return true
+    }
+
+    #if canImport(Darwin)
+        private static func initialize(_ condition: UnsafeMutablePointer<pthread_cond_t>) -> Bool {
+            pthread_cond_init(condition, nil) == 0
+        }
+
+        private func wait(atMost duration: Duration) {
+            var time = timespec(duration)
+            pthread_cond_timedwait_relative_np(condition, mutex, &time)
+        }
+    #else
+        private static func initialize(_ condition: UnsafeMutablePointer<pthread_cond_t>) -> Bool {
+            var attributes = pthread_condattr_t()
+            guard pthread_condattr_init(&attributes) == 0 else { return false }
+            defer { pthread_condattr_destroy(&attributes) }
+            return pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0
+                && pthread_cond_init(condition, &attributes) == 0
+        }
+
+        private func wait(atMost duration: Duration) {
+            var now = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &now)
+            var time = timespec(duration)
+            time.tv_sec += now.tv_sec
+            time.tv_nsec += now.tv_nsec
+            if time.tv_nsec >= 1_000_000_000 {
+                time.tv_nsec -= 1_000_000_000
+                time.tv_sec += 1
+            }
+            pthread_cond_timedwait(condition, mutex, &time)
+        }
+    #endif
+}
+
+extension timespec {
+    /// At most about three centuries, which the sum with a clock can still hold.
+    fileprivate init(_ duration: Duration) {
+        let (seconds, attoseconds) = duration.components
+        self.init(tv_sec: Int(min(seconds, 9_000_000_000)), tv_nsec: Int(attoseconds / 1_000_000_000))
+    }
+}
