@@ -12,11 +12,13 @@ public struct ParleyError: Error, Sendable, Hashable {
         let code: Code
         let message: String
         let systemCode: Int32?
+        let waitsForTurn: Bool
 
-        init(_ code: Code, _ message: String, _ systemCode: Int32?) {
+        init(_ code: Code, _ message: String, _ systemCode: Int32?, waitsForTurn: Bool = false) {
             self.code = code
             self.message = message
             self.systemCode = systemCode
+            self.waitsForTurn = waitsForTurn
         }
     }
 
@@ -27,6 +29,14 @@ public struct ParleyError: Error, Sendable, Hashable {
     /// libuv's (negative) error code, when the failure came from the system.
     /// See <https://docs.libuv.org/en/v1.x/errors.html>.
     public var systemCode: Int32? { content.systemCode }
+
+    /// Of a send that would have to wait: whether that is for its turn, rather than for room.
+    package var waitsForTurn: Bool { content.waitsForTurn }
+
+    /// A send would have to wait, for its turn or for room.
+    init(wouldBlock message: String, waitsForTurn: Bool) {
+        content = Content(.wouldBlock, message, nil, waitsForTurn: waitsForTurn)
+    }
 
     /// Makes an error; transports and decoders of your own use this too.
     public init(_ code: Code, _ message: String, systemCode: Int32? = nil) {

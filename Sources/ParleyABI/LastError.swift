@@ -12,6 +12,8 @@ import Parley
 /// What went wrong last on a thread.
 private final class LastError {
     private var message = ""
+    /// Whether the last send of this thread that returned PARLEY_EAGAIN waits for its turn, rather than for room.
+    var waitsForTurn = false
     private var cString: UnsafeMutablePointer<CChar>?
 
     deinit { free(cString) }
@@ -55,7 +57,9 @@ private final class LastError {
 func record(_ error: any Error) -> Int32 {
     switch error {
     case let error as ParleyError:
-        LastError.ofThisThread.set(error.message)
+        let last = LastError.ofThisThread
+        last.set(error.message)
+        if error.code == .wouldBlock { last.waitsForTurn = error.waitsForTurn }
         return error.code.rawValue
     case let failure as ForeignFailure:
         LastError.ofThisThread.set(failure.description)
@@ -68,6 +72,9 @@ func record(_ error: any Error) -> Int32 {
         return PARLEY_ESYSTEM.rawValue
     }
 }
+
+/// What the last send of this thread that returned PARLEY_EAGAIN waits for.
+var lastRefusal: SendQueue.Wait { LastError.ofThisThread.waitsForTurn ? .turn : .room }
 
 /// Does something that may fail; says how it went.
 @inline(__always)

@@ -88,6 +88,6 @@ public func parley_when_writable(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        try connection.whenWritable(try calling(function, argument, transport, peer))
+        try connection.whenWritable(after: lastRefusal, try calling(function, argument, transport, peer))
     }
 }

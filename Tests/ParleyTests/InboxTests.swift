@@ -48,16 +48,17 @@ import Testing
     @Test func `producers that are called together divide the space`() async {
         let inbox = Inbox(capacity: 16)
         let queue = inbox.queues[0]
+        var room = InboxRoom.unknown
         inbox.offer(rpcs(0..<16))
-        #expect(queue.share(isCalled: false).rpcs == 0)
+        #expect(queue.room.share.rpcs == 0)
         for _ in 0..<3 { inbox.whenSpace {} }
         for _ in 0..<8 { _ = await inbox.next() }
-        #expect(queue.share(isCalled: false).rpcs == 2, "the three, and this one")
-        #expect(queue.share(isCalled: true).rpcs == 2)
-        #expect(queue.share(isCalled: true).rpcs == 4, "two are left")
+        #expect(queue.room.share.rpcs == 2, "the three, and this one")
+        #expect(queue.takeTurn(&room).rpcs == 2)
+        #expect(queue.takeTurn(&room).rpcs == 4, "two are left")
         inbox.offer(rpcs(0..<7))
-        #expect(queue.share(isCalled: true).rpcs == 1)
-        #expect(queue.share(isCalled: false).rpcs == 1)
+        #expect(queue.takeTurn(&room).rpcs == 1)
+        #expect(queue.room.share.rpcs == 1)
     }
 
     @Test func `payload bytes are bounded too, and one RPC may exceed them`() async {
@@ -123,7 +124,7 @@ import Testing
         for _ in 0..<2_000 {
             let inbox = Inbox(capacity: 4, capacityBytes: .max, queues: queues)
             let consumer = Task { await inbox.next() }
-            async let offered: Int = inbox.offer(rpcs(1..<2), to: queues - 1)
+            async let offered: InboxRoom = inbox.offer(rpcs(1..<2), to: queues - 1)
             consumer.cancel()
             _ = await offered
             if await consumer.value == nil { #expect(await inbox.next()?.payload == [1]) }

@@ -166,7 +166,7 @@ import Testing
         let opening: [UInt8] = wire.makeDecoder().streamForm == .delimited ? [2, 0, 0, 0, 0] : [2]
         var state = PeerState(decoder: wire.makeDecoder(), bounds: .init(readAheadBytes: 1_000))
         state.finishHandshake()
-        #expect(state.upcoming == .anything)
+        #expect(state.upcoming == .messages)
         state.receive(opening[...])
         _ = try decode(&state)
         #expect(state.upcoming == .stream)
@@ -181,7 +181,7 @@ import Testing
         while state.bufferedBytes > 0, case .bytes = try read(&state, upTo: 100) {}
         #expect(state.readAheadRoom == 1_000)
         #expect(close(&state))
-        #expect(state.upcoming == .anything)
+        #expect(state.upcoming == .messages)
     }
 
     @Test func `an orderly end is final only when everything is decoded`() throws {

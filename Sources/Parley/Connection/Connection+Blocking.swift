@@ -12,36 +12,58 @@ extension Connection {
     /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``; blocks while too much is unwritten.
     ///
     /// - Throws: as there, and `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread,
-    ///   `timedOut` when patience ends. Nothing was accepted then.
-    package func send(_ bytes: ArraySlice<UInt8>, _ patience: WaitLimit) throws(ParleyError) {
-        while let epoch = try submit(bytes) { try blockToSend(since: epoch, patience) }
+    ///   `timedOut` when the wait limit is reached. Nothing was accepted then.
+    package func send(_ bytes: ArraySlice<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
+        try blockUntilAccepted(limit) { (waited) throws(ParleyError) in try submit(bytes, waited: waited) }
     }
 
     /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``; throws as ``send(_:_:)`` does.
-    package func send(message: ArraySlice<UInt8>, _ patience: WaitLimit) throws(ParleyError) {
-        while let epoch = try submit(message: message) { try blockToSend(since: epoch, patience) }
+    package func send(message: ArraySlice<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
+        try blockUntilAccepted(limit) { (waited) throws(ParleyError) in
+            try submit(message: message, waited: waited)
+        }
     }
 
-    /// The same for bytes that are only lent.
-    package func send(message: Span<UInt8>, _ patience: WaitLimit) throws(ParleyError) {
-        while let epoch = try submit(message: message) { try blockToSend(since: epoch, patience) }
+    /// The same for bytes that are only borrowed.
+    package func send(message: Span<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
+        var refusal = try submit(message: message)
+        while let refused = refusal {
+            try blockToSend(refused, limit)
+            refusal = try submit(message: message, waited: refused)
+        }
     }
 
     /// See ``Peer/openStream(header:)``; throws as ``send(_:_:)`` does.
     package func openStream(
         header: ArraySlice<UInt8>,
-        _ patience: WaitLimit
+        _ limit: WaitLimit
     ) throws(ParleyError) -> ConnectionStreamWriter {
+        var waited: Refusal?
         while true {
-            switch try tryOpenStream(header: header) {
+            switch try tryOpenStream(header: header, waited: waited) {
             case .opened(let writer): return writer
-            case .wait(let epoch): try blockToSend(since: epoch, patience)
+            case .refused(let refusal):
+                try blockToSend(refusal, limit)
+                waited = refusal
             }
         }
     }
 
+    /// Blocks and submits until that is accepted.
+    @inline(__always)
+    fileprivate func blockUntilAccepted(
+        _ limit: WaitLimit,
+        _ submit: (_ waited: Refusal?) throws(ParleyError) -> Refusal?
+    ) throws(ParleyError) {
+        var refusal = try submit(nil)
+        while let refused = refusal {
+            try blockToSend(refused, limit)
+            refusal = try submit(refused)
+        }
+    }
+
     /// See ``Peer/read(upTo:)``; throws as ``send(_:_:)`` does, and then nothing was read.
-    package func read(upTo count: Int, _ patience: WaitLimit) throws(ParleyError) -> ArraySlice<UInt8>? {
+    package func read(upTo count: Int, _ limit: WaitLimit) throws(ParleyError) -> ArraySlice<UInt8>? {
         while true {
             let (result, epoch) = try tryRead(upTo: count)
             switch result {
@@ -49,7 +71,7 @@ extension Connection {
             case .end: return nil
             case .wait: break
             }
-            let deadline = try waiting(patience, "reading from")
+            let deadline = try waiting(limit, "reading from")
             guard inbound.block(in: \.readers, until: deadline, unless: { $0.readers.epoch != epoch }) else {
                 throw ParleyError(.timedOut, "nothing could be read from \(remoteAddress) in time")
             }
@@ -57,34 +79,48 @@ extension Connection {
     }
 
     /// Puts back what ``read(upTo:_:)`` returned, in front of what is there.
-    package func putBack(_ bytes: ArraySlice<UInt8>) { inbound.withLock { $0.state.putBack(bytes) } }
+    package func putBack(_ bytes: ArraySlice<UInt8>) {
+        inbound.withLock { inbound in
+            inbound.state.putBack(bytes)
+            _ = account(&inbound, hasProgress: false)
+        }
+    }
 
     /// Begins to close, and waits until it is closed if it may wait.
     ///
     /// - Throws: `timedOut` when patience ends first, `wouldDeadlock` on an event loop's thread.
-    package func close(_ patience: WaitLimit) throws(ParleyError) {
+    package func close(_ limit: WaitLimit) throws(ParleyError) {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
-        if case .none = patience { return }
-        while !outbound.withLock({ $0.isEnded }) {
-            let deadline = try waiting(patience, "closing the connection to")
-            guard outbound.block(in: \.lifeWaiters, until: deadline, unless: { $0.isEnded }) else {
+        if case .none = limit { return }
+        while !outbound.withLock({ $0.lifecycle.hasEnded }) {
+            let deadline = try waiting(limit, "closing the connection to")
+            guard outbound.block(in: \.lifeWaiters, until: deadline, unless: { $0.lifecycle.hasEnded }) else {
                 throw ParleyError(.timedOut, "the connection to \(remoteAddress) did not close in time")
             }
         }
     }
 
-    fileprivate func blockToSend(since epoch: UInt, _ patience: WaitLimit) throws(ParleyError) {
-        let deadline = try waiting(patience, "sending to")
-        let began = noteBlocked()
-        guard outbound.block(in: \.senders, until: deadline, unless: { $0.senders.epoch != epoch }) else {
+    /// Blocks until a send that was refused may be tried again; it counts as waiting until it is.
+    private func blockToSend(_ refusal: Refusal, _ limit: WaitLimit) throws(ParleyError) {
+        if case .none = limit {
+            throw ParleyError(
+                wouldBlock: "sending to \(remoteAddress) would have to wait",
+                waitsForTurn: refusal.wait == .turn
+            )
+        }
+        let deadline = try waiting(limit, "sending to")
+        let began = beginWait(refusal)
+        guard outbound.block(in: \.senders, until: deadline, unless: { $0.senders.epoch != refusal.epoch })
+        else {
+            giveUpWait(refusal)
             throw ParleyError(.timedOut, "nothing more could be sent to \(remoteAddress) in time")
         }
-        if let began { try checkBlocked(since: began) }
+        try checkBlocked(since: began, refusal)
     }
 
     /// The deadline of a wait, if there may be one.
-    private func waiting(_ patience: WaitLimit, _ what: String) throws(ParleyError) -> MonotonicTime? {
-        guard case .until(let deadline) = patience else {
+    private func waiting(_ limit: WaitLimit, _ what: String) throws(ParleyError) -> MonotonicTime? {
+        guard case .until(let deadline) = limit else {
             throw ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
         }
         guard !EventLoop.isCurrentThreadALoop else {
@@ -100,18 +136,20 @@ extension Node {
     package func send(
         message: Span<UInt8>,
         to number: UInt64,
-        _ patience: WaitLimit
+        _ limit: WaitLimit
     ) throws(ParleyError) -> Bool {
         try withConnection(number) { (connection) throws(ParleyError) in
-            try connection.send(message: message, patience)
+            try connection.send(message: message, limit)
         } != nil
     }
 }
 
 extension ConnectionStreamWriter {
     /// See ``StreamWriter/write(_:)-(ArraySlice<UInt8>)``; throws as ``Connection/send(_:_:)`` does.
-    package func write(_ bytes: ArraySlice<UInt8>, _ patience: WaitLimit) throws(ParleyError) {
-        while let epoch = try tryWrite(bytes) { try connection.blockToSend(since: epoch, patience) }
+    package func write(_ bytes: ArraySlice<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
+        try connection.blockUntilAccepted(limit) { (waited) throws(ParleyError) in
+            try tryWrite(bytes, waited: waited)
+        }
     }
 }
 
@@ -123,34 +161,33 @@ extension Connection {
     ///
     /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
     package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
-        var waitsSince: UInt?
-        do throws(ParleyError) {
-            let (result, epoch) = try tryRead(upTo: 1)
-            switch result {
-            case .bytes(let bytes): putBack(bytes)
-            case .end: break
-            case .wait: waitsSince = epoch
-            }
-        } catch {}  // The next read throws it again.
-        let waits = waitsSince.map { epoch in
-            inbound.notify(in: \.readers, unless: { $0.readers.epoch != epoch }) { [loop] in
+        let (isReadable, epoch) = readability()
+        let waits =
+            !isReadable
+            && inbound.notify(in: \.readers, unless: { $0.readers.epoch != epoch }) { [loop] in
                 loop.execute(function)
             }
-        }
-        if waits != true { try call(function) }
+        if !waits { try call(function) }
     }
 
-    /// Calls `function` once, on the loop's thread, when a send need not wait, or would fail.
+    /// Calls `function` once, on the loop's thread, when a send that was refused may be tried again, or would fail.
     ///
+    /// - Parameter wait: what the refused send waits for.
     /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
-    package func whenWritable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
+    package func whenWritable(
+        after wait: SendQueue.Wait,
+        _ function: @escaping @Sendable () -> Void
+    ) throws(ParleyError) {
+        // One that waits for room may be the open stream's own writer.
+        let kind: SendQueue.Kind = wait == .room ? .raw : .message
         let waits = outbound.notify(
             in: \.senders,
-            // The open stream's own writer is not kept waiting by it.
-            unless: { $0.life.reason != nil || hasRoom(&$0) && ($0.openStream == 0 || !$0.awaitsTurn) },
+            unless: { outbound in
+                outbound.lifecycle.end != nil || mayAppend(kind, &outbound) == nil
+            },
             { [loop] in loop.execute(function) }
         )
-        if !waits { try call(function) }
+        if waits { awaitBudget() } else { try call(function) }
     }
 
     private func call(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {

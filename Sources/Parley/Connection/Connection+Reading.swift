@@ -22,19 +22,41 @@ extension Connection {
     /// Reads what there is now; the number says since when a wait for more has to count.
     func tryRead(upTo count: Int) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt) {
         var hasHeartbeats = false
-        let (result, epoch, resumesReading) = try withInbound {
-            inbound throws(ParleyError) in
+        let (result, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
             if let closed = inbound.closed { throw closed }
             try checkDeadline(inbound.readDeadline, "reading")
             let result = try inbound.state.read(upTo: count)
-            if case .bytes = result { inbound.streamActivity = .now }
-            let resumesReading = !inbound.isReading && inbound.state.wantsInput(isReading: false)
+            if case .bytes = result { inbound.streamReadAt = MonotonicTime.millisecondsNow }
+            _ = account(&inbound, hasProgress: true)
             hasHeartbeats = inbound.state.hasHeartbeats
-            return (result, inbound.readers.epoch, resumesReading)
+            return (result, inbound.readers.epoch, inbound.wantsToReadOn)
         }
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
-        if resumesReading { loop.perform { [self] in settleReading() } }
+        if readsOn { loop.perform { [self] in readOn() } }
         return (result, epoch)
+    }
+
+    /// Whether a read would return at once: bytes, an end, or an error; otherwise since when a wait has to count. Nothing
+    /// is read.
+    func readability() -> (isReadable: Bool, epoch: UInt) {
+        var hasHeartbeats = false
+        let (isReadable, epoch, readsOn): (Bool, UInt, Bool)
+        do throws(ParleyError) {
+            (isReadable, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
+                if let closed = inbound.closed { throw closed }
+                try checkDeadline(inbound.readDeadline, "reading")
+                let isReadable = try inbound.state.isReadable()
+                _ = account(&inbound, hasProgress: false)
+                hasHeartbeats = inbound.state.hasHeartbeats
+                return (isReadable, inbound.readers.epoch, inbound.wantsToReadOn)
+            }
+        } catch {
+            // The next read throws it again.
+            return (true, 0)
+        }
+        if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
+        if readsOn { loop.perform { [self] in readOn() } }
+        return (isReadable, epoch)
     }
 
     /// See ``Peer/read(exactly:)``.
@@ -60,7 +82,7 @@ extension Connection {
     ) async throws(ParleyError) -> ArraySlice<UInt8>? {
         do { return try await read(upTo: count) } catch {
             if error.code == .cancelled || error.code == .timedOut {
-                inbound.withLock { $0.state.putBack(collected) }
+                putBack(collected)
             }
             throw error
         }
@@ -82,65 +104,11 @@ extension Connection {
         // Never at once: a callback that closes the stream it is told of would nest as deep as streams have arrived.
         if wasOpen { loop.execute { [self] in receive() } }
     }
-
-    /// Drops the peer when its stream's reader takes too long. The loop's thread only.
-    func watchStream() {
-        guard let timeout = node.options.streamIdleTimeout, ending != .over else { return }
-        let idle: Duration? = inbound.withLock { inbound in
-            inbound.state.phase == .stream ? inbound.streamActivity.duration(to: .now) : nil
-        }
-        guard let idle else { return }
-        if idle >= timeout {
-            fail(
-                ParleyError(.timedOut, "no byte of the stream from \(remoteAddress) was read for \(timeout)")
-            )
-        } else {
-            // One timer that looks back costs nothing per read.
-            timer(\.stream).start(after: timeout - idle) { [self] in watchStream() }
-        }
-    }
 }
 
-// MARK: - Deadlines
-
-extension Connection {
-    /// See ``Peer/setDeadline(_:)``.
-    public func setDeadline(_ deadline: ContinuousClock.Instant?) {
-        setReadDeadline(deadline)
-        setWriteDeadline(deadline)
-    }
-
-    /// See ``Peer/setReadDeadline(_:)``.
-    public func setReadDeadline(_ deadline: ContinuousClock.Instant?) {
-        let deadline = deadline.map { MonotonicTime($0) } ?? .never
-        inbound.withLock { $0.readDeadline = deadline }
-        loop.perform { [self] in armDeadline() }
-    }
-
-    /// See ``Peer/setWriteDeadline(_:)``.
-    public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {
-        let deadline = deadline.map { MonotonicTime($0) } ?? .never
-        outbound.withLock { $0.writeDeadline = deadline }
-        loop.perform { [self] in armDeadline() }
-    }
-
-    func checkDeadline(_ deadline: MonotonicTime, _ what: String) throws(ParleyError) {
-        if deadline != .never, deadline <= .now {
-            throw ParleyError(.timedOut, "the deadline for \(what) (\(remoteAddress)) has passed")
-        }
-    }
-
-    /// Wakes whoever waits when the next deadline passes: they look at the clock themselves.
-    private func armDeadline() {
-        guard ending != .over else { return }
-        let deadlines = [inbound.withLock { $0.readDeadline }, outbound.withLock { $0.writeDeadline }]
-        let now = MonotonicTime.now
-        inbound.withLock { $0.readers.wakeAll() }.resume()
-        outbound.withLock { $0.senders.wakeAll() }.resume()
-        guard let next = deadlines.filter({ $0 > now && $0 != .never }).min() else {
-            timers.value.deadline?.stop()
-            return
-        }
-        timer(\.deadline).start(after: now.duration(to: next)) { [self] in armDeadline() }
+extension Connection.Inbound {
+    /// Whether the link is not read and should be, now that a reader has taken something.
+    fileprivate var wantsToReadOn: Bool {
+        !intake.isReading && !intake.awaitsInbox && state.wantsInput(isReading: false)
     }
 }

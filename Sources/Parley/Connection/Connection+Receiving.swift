@@ -1,8 +1,22 @@
 // From the link's bytes to RPCs in the inbox. Everything here happens on the loop's thread.
+//
+// linkDidRead -> PeerState and its decoder, under the receiving half's lock -> Node.deliver -> the inbox.
 
 extension Connection: LinkOwner {
+    // MARK: What the link reports
+
+    func linkWillRead() -> ReadTarget {
+        switch upcoming {
+        case .raw, .messages: return .shared
+        case .stream: return .block(room: inbound.withLock { $0.state.readAheadRoom })
+        case .largeFrame:
+            guard let frame = inbound.withLock({ $0.state.takeLargeFrame() }) else { return .shared }
+            largeFrameBytes = frame.bytes.count
+            return .frame(frame)
+        }
+    }
+
     func linkDidRead(_ bytes: Span<UInt8>) {
-        guard ending == .no || ending == .draining else { return }
         hasReceived.store(true, ordering: .relaxed)
         let used = node.takesRPCs ? deliverInPlace(bytes) : 0
         guard used < bytes.count else { return }
@@ -10,15 +24,40 @@ extension Connection: LinkOwner {
         receive(bytes: block.count) { $0.receive(block[...]) }
     }
 
+    func linkDidRead(_ block: [UInt8]) {
+        hasReceived.store(true, ordering: .relaxed)
+        receive(bytes: block.count) { $0.receive(block[...]) }
+    }
+
+    func linkDidRead(into frame: consuming PeerState.LargeFrame) {
+        let bytes = frame.bytes.count &- largeFrameBytes
+        receive(bytes: bytes) { [frame] in $0.returnLargeFrame(frame) }
+    }
+
+    func linkDidEnd(_ reason: ParleyError) {
+        if reason.code == .endOfStream {
+            switch outbound.withLock({ $0.lifecycle.state }) {
+            case .handshake, .announcing, .open, .closeRequested:
+                return receive { $0.endInput(reason) }
+            // The other side reads on: what was sent to it still goes out.
+            case .flushing: return
+            case .draining, .lingering, .failed, .closingLink, .ended: break
+            }
+        }
+        apply(.inputFailed(reason))
+    }
+
+    // MARK: Decoding
+
     /// Delivers the whole messages at the front of what was read, without a copy: for an observer, who takes them now.
     ///
     /// - Returns: how many bytes that were.
     private func deliverInPlace(_ bytes: Span<UInt8>) -> Int {
-        var decoded = context.takeScratch()
-        defer { context.returnScratch(&decoded) }
+        var decoded = context.local.value.takeSpareRuns()
+        defer { context.local.value.returnSpareRuns(&decoded) }
         do throws(ParleyError) {
             let used = try inbound.withLock { inbound throws(ParleyError) in
-                guard inbound.closed == nil else { return 0 }
+                guard inbound.closed == nil, !inbound.intake.isDiscarding else { return 0 }
                 let used = try inbound.state.decodeInPlace(bytes, into: &decoded.found)
                 inbound.count(bytes: used, messages: decoded.found.count, at: loop.milliseconds)
                 return used
@@ -37,137 +76,156 @@ extension Connection: LinkOwner {
     /// An observer is about to hear of this connection, and most often answers it.
     @inline(__always)
     func isMostRecent() {
-        // What is delivered behind its end is not looked up again: nobody would see to it that it is forgotten.
-        if link != nil { loop.turn.pointee.recent = Unmanaged.passUnretained(self) }
+        // Do not cache after close: the cache was cleared already.
+        if link != nil { context.local.value.recent = Unmanaged.passUnretained(self) }
     }
 
-    func linkDidRead(_ block: [UInt8]) {
-        guard ending == .no || ending == .draining else { return }
-        hasReceived.store(true, ordering: .relaxed)
-        receive(bytes: block.count) { $0.receive(block[...]) }
-    }
-
-    func linkWillRead() -> ReadTarget {
-        switch upcoming {
-        case .anything: return .shared
-        case .stream: return .block(room: inbound.withLock { $0.state.readAheadRoom })
-        case .largeFrame:
-            guard let frame = inbound.withLock({ $0.state.takeLargeFrame() }) else { return .shared }
-            lentFrameBytes = frame.bytes.count
-            return .frame(frame)
-        }
-    }
-
-    func linkDidRead(into frame: consuming PeerState.LargeFrame) {
-        let bytes = frame.bytes.count &- lentFrameBytes
-        receive(bytes: bytes) { [frame] in $0.returnLargeFrame(frame) }
-    }
-
-    func linkDidEnd(_ reason: ParleyError) {
-        switch ending {
-        case .no where reason.code == .endOfStream:
-            receive { $0.endInput(reason) }
-        case .no:
-            fail(reason)
-        case .flushing where reason.code == .endOfStream:
-            break  // The other side reads on: what was sent to it still goes out.
-        case .draining, .flushing, .lingering, .over:
-            closeLink()
-        }
-    }
-
-    /// Changes the state by `input`, delivers what can be decoded of it, and decides whether to read on.
+    /// Changes the state by `input`, delivers what can be decoded of it, and reads on or stops.
     func receive(
         bytes: Int = 0,
         isCalledByInbox: Bool = false,
         _ input: (inout PeerState) -> Void = { _ in }
     ) {
         loop.assertIsCurrent()
-        guard let space = node.space(for: self, isCalled: isCalledByInbox) else { return }
-        var decoded = context.takeScratch()
-        var failure: ParleyError?
-        var hasHeartbeats = false
-        let (readers, finalReason, isStream, isSettled) = inbound.withLock { inbound in
+        guard let share = node.inboxShare(for: self, isCalled: isCalledByInbox) else { return }
+        var decoded = context.local.value.takeSpareRuns()
+        var outcome = Outcome()
+        inbound.withLock { inbound in
+            if isCalledByInbox { _ = inbound.intake.apply(.inboxHasRoom) }
             input(&inbound.state)
-            if inbound.closed != nil { inbound.state.dropInput() }
+            if inbound.closed != nil || inbound.intake.isDiscarding { inbound.state.dropInput() }
             let phase = inbound.state.phase
             do throws(ParleyError) {
-                try inbound.state.decode(limit: space.rpcs, byteLimit: space.bytes, into: &decoded)
-            } catch { failure = error }
-            let isStream = inbound.state.phase == .stream && phase != .stream
-            if isStream { inbound.streamActivity = .now }
+                try inbound.state.decode(limit: share.rpcs, byteLimit: share.bytes, into: &decoded)
+            } catch { outcome.failure = error }
+            outcome.isStream = inbound.state.phase == .stream && phase != .stream
             inbound.count(
                 bytes: bytes,
-                messages: decoded.count &- (isStream ? 1 : 0),
+                messages: decoded.count &- (outcome.isStream ? 1 : 0),
                 at: loop.milliseconds
             )
-            hasHeartbeats = inbound.state.hasHeartbeats
-            if isStream { inbound.counters.streams &+= 1 }
-            // Whoever reads raw looks again: there may be bytes, a stream, or the end.
-            let canRead = inbound.state.phase != .messages || inbound.state.inputEnd != nil
-            let readers = canRead ? inbound.readers.wakeAll() : WaitQueue.Woken()
-            upcoming = inbound.state.upcoming
-            let isSettled = inbound.isSettled(keeping: bufferedBytes)
-            return (readers, inbound.state.finalReason, isStream, isSettled)
-        }
-        let isFilling = !decoded.isEmpty && node.deliver(decoded, from: self) == 0
-        context.returnScratch(&decoded)
-        readers.resume()
-        if isStream { watchStream() }
-        if hasHeartbeats { handleHeartbeats() }
-        if let failure { return fail(failure) }
-        if let finalReason { return close(because: finalReason) }
-        if isSettled, !isFilling { return }
-        settleReading(isFillingInbox: isFilling)
-    }
-
-    /// Reads on, or stops: whatever the state wants, unless the inbox has no room.
-    func settleReading(isFillingInbox: Bool = false) {
-        loop.assertIsCurrent()
-        let isLive = ending == .no || ending == .draining
-        let isInboxFull = isFillingInbox || node.inboxQueue(of: self)?.space == 0
-        let (wants, isBlocked, buffered) = inbound.withLock { inbound in
-            let isBlocked = isFillingInbox || inbound.state.hasUndecodedMessages
-            let wants = inbound.state.wantsInput(isReading: inbound.isReading)
-            if isLive { inbound.isReading = watch.isDead || wants && !isBlocked && !isWaitingForInbox }
-            if isBlocked, isInboxFull, !isWaitingForInbox {
-                inbound.isPausedForInbox = true
-                inbound.counters.pauses &+= 1
+            if outcome.isStream {
+                inbound.counters.streams &+= 1
+                inbound.streamReadAt = loop.milliseconds
             }
-            return (inbound.isReading, isBlocked, inbound.state.bufferedBytes)
+            outcome.hasHeartbeats = inbound.state.hasHeartbeats
+            // Whoever reads raw looks again: there may be bytes, a stream, or the end.
+            if inbound.state.phase != .messages || inbound.state.inputEnd != nil {
+                outcome.readers = inbound.readers.wakeAll()
+            }
+            upcoming = inbound.state.upcoming
+            outcome.finalReason = inbound.state.finalReason
+            outcome.hasUnfinishedFrame = inbound.state.unfinishedFrameBytes > 0
+            outcome.change = readingChange(&inbound) { inbound in
+                outcome.asksInbox = inbound.decoded()
+            }
+            if case .over(awaitsInbox: false) = inbound.intake.state { outcome.isBacklogDelivered = true }
+            outcome.isOverLimit = account(&inbound, hasProgress: !decoded.isEmpty)
         }
-        guard isWithinReceiveBuffer(buffered) else { return }
-        if isLive {
-            link?.setReading(wants)
-            if !wants { watchPaused() }
+        let hasFilledInbox = !decoded.isEmpty && !node.deliver(decoded, from: self)
+        context.local.value.returnSpareRuns(&decoded)
+        finish(outcome)
+        // Waits its turn from now on: otherwise it would read ahead of those that wait already.
+        if hasFilledInbox {
+            changeReading { inbound in if inbound.intake.apply(.inboxIsFull) { inbound.counters.pauses &+= 1 } }
         }
-        guard isBlocked, !isWaitingForInbox else { return }
-        isWaitingForInbox = true
-        node.inboxQueue(of: self)?.whenSpace { [self] in goOnDelivering() }
     }
 
-    /// What was kept for want of room has its turn. Any thread.
-    private func goOnDelivering() {
-        loop.execute { [self] in
-            isWaitingForInbox = false
-            inbound.withLock { $0.isPausedForInbox = false }
-            receive(isCalledByInbox: true)
+    /// What follows from a decoding, once the lock is open again.
+    private struct Outcome {
+        var failure: ParleyError?
+        var finalReason: ParleyError?
+        var readers = WaitQueue.Woken()
+        var isStream = false
+        var hasHeartbeats = false
+        var hasUnfinishedFrame = false
+        var change: Bool?
+        var asksInbox = false
+        var isOverLimit = false
+        var isBacklogDelivered = false
+    }
+
+    @inline(__always)
+    private func finish(_ outcome: borrowing Outcome) {
+        outcome.readers.resume()
+        if outcome.hasHeartbeats { handleHeartbeats() }
+        if outcome.isBacklogDelivered { node.forgetBacklog(of: self) }
+        if let failure = outcome.failure {
+            fail(failure)
+            return dropBacklog()
+        }
+        if let finalReason = outcome.finalReason { return close(because: finalReason) }
+        if let change = outcome.change { tellLink(change) }
+        if outcome.asksInbox { askInbox() }
+        if outcome.isOverLimit { node.dropLargestHolder() }
+        if outcome.isStream, let timeout = node.healthLimits.streamIdle {
+            context.timers.check(self, by: loop.milliseconds &+ timeout)
+        }
+        if outcome.hasUnfinishedFrame, let timeout = node.healthLimits.frame {
+            context.timers.check(self, by: loop.milliseconds &+ max(Health.shortestInterval, timeout / 4))
         }
     }
 
-    /// The greeting is over: what has arrived behind the handshake goes to the decoder.
+    // MARK: Reading on, or not
+
+    /// A reader has taken bytes: reads on, if there is a use for more.
+    func readOn() {
+        changeReading { inbound in _ = inbound.decoded() }
+    }
+
+    /// Changes the intake, and tells the link and the inbox what follows.
+    func changeReading(_ body: (inout Inbound) -> Void) {
+        loop.assertIsCurrent()
+        let (change, asksInbox) = inbound.withLock { inbound in
+            let awaited = inbound.intake.awaitsInbox
+            let change = readingChange(&inbound, body)
+            return (change, inbound.intake.awaitsInbox && !awaited)
+        }
+        if let change { tellLink(change) }
+        if asksInbox { askInbox() }
+    }
+
+    /// Lets `body` change the intake; returns whether the link is to be read from now on, if that is another answer.
+    @inline(__always)
+    private func readingChange(_ inbound: inout Inbound, _ body: (inout Inbound) -> Void) -> Bool? {
+        let wasReading = inbound.intake.isReading
+        body(&inbound)
+        let isReading = inbound.intake.isReading
+        return isReading == wasReading ? nil : isReading
+    }
+
+    private func tellLink(_ reads: Bool) {
+        guard let link else { return }
+        if reads { return link.startReading() }
+        link.stopReading()
+        // libuv does not watch a socket that is not read: its death has to be looked for.
+        context.timers.check(self, by: loop.milliseconds &+ Health.pausedInterval)
+    }
+
+    /// The inbox calls when it has room.
+    private func askInbox() {
+        node.inboxQueue(of: self)?.whenSpace { [self] in
+            loop.execute { [self] in receive(isCalledByInbox: true) }
+        }
+    }
+
+    /// Handshake and `onPeer` are over: what has arrived behind the handshake goes to the decoder.
     func finishHandshake() {
-        watch.handshakeDeadline = .max
-        beginWatching()
+        startOpenTimers()
         receive { $0.finishHandshake() }
     }
 }
 
 extension Connection.Inbound {
-    /// Whether nothing follows for reading: it goes on, and no more is kept than before.
-    fileprivate func isSettled(keeping bytes: Int) -> Bool {
-        isReading && state.wantsInput(isReading: true) && !state.hasUndecodedMessages
-            && state.bufferedBytes == bytes
+    /// Decides whether to read on; returns whether the inbox is to be asked to call.
+    @inline(__always)
+    mutating func decoded() -> Bool {
+        let isHeldBack = state.hasUndecodedMessages
+        let asksInbox = intake.apply(
+            .decoded(wantsInput: state.wantsInput(isReading: intake.isReading), isHeldBack: isHeldBack)
+        )
+        if asksInbox { counters.pauses &+= 1 }
+        return asksInbox
     }
 
     fileprivate mutating func count(bytes: Int, messages: Int, at now: UInt64) {

@@ -3,10 +3,13 @@
 extension Connection {
     /// See ``Peer/openStream(header:)``.
     public func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
+        var waited: Refusal?
         while true {
-            switch try tryOpenStream(header: header) {
+            switch try tryOpenStream(header: header, waited: waited) {
             case .opened(let writer): return writer
-            case .wait(let epoch): try await waitToSend(since: epoch)
+            case .refused(let refusal):
+                try await waitToSend(refusal)
+                waited = refusal
             }
         }
     }
@@ -14,20 +17,23 @@ extension Connection {
     /// What came of trying to open a stream.
     enum StreamOpening {
         case opened(ConnectionStreamWriter)
-        /// Pass this to ``waitToSend(since:)``, and try again.
-        case wait(UInt)
+        /// Pass this to ``waitToSend(_:)``, and try again.
+        case refused(Refusal)
     }
 
     /// Opens a stream if that is possible now.
-    func tryOpenStream(header: ArraySlice<UInt8>) throws(ParleyError) -> StreamOpening {
+    func tryOpenStream(
+        header: ArraySlice<UInt8>,
+        waited: Refusal? = nil
+    ) throws(ParleyError) -> StreamOpening {
         var number: UInt64 = 0
-        let epoch = try accept(.streamOpening) { (outbound) throws(ParleyError) in
-            try outbound.encode { (encoder, buffer) throws(ParleyError) in
+        let refusal = try accept(.streamOpening, waited: waited) { (outbound) throws(ParleyError) in
+            try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encodeStreamOpening(header: header, into: &buffer)
             }
-            number = outbound.counters.streams &+ 1
+            number = outbound.queue.nextStream
         }
-        if let epoch { return .wait(epoch) }
+        if let refusal { return .refused(refusal) }
         return .opened(ConnectionStreamWriter(self, stream: number))
     }
 
@@ -41,14 +47,14 @@ extension Connection {
         _ encode: (inout any Decoder, inout WireBuffer) -> Bool
     ) throws(ParleyError) -> Bool {
         let (isSaid, woken, needsFlush) = try outbound.withLock { outbound throws(ParleyError) in
-            guard outbound.openStream == stream else { return (true, WaitQueue.Woken(), false) }
-            if let reason = outbound.life.reason { throw reason }
-            let isSaid = try outbound.encode { (encoder, buffer) throws(ParleyError) in
+            guard outbound.queue.openStream == stream else { return (true, WaitQueue.Woken(), false) }
+            if let end = outbound.lifecycle.end { throw end.reason }
+            let isSaid = try outbound.append { (encoder, buffer) throws(ParleyError) in
                 encode(&encoder, &buffer)
             }
             guard isSaid else { return (false, WaitQueue.Woken(), false) }
-            outbound.openStream = 0
-            return (true, outbound.senders.wakeAll(), outbound.requestFlush())
+            outbound.queue.endStream()
+            return (true, outbound.senders.wakeAll(), outbound.queue.requestFlush())
         }
         woken.resume()
         if needsFlush { loop.atEndOfTurn(self) }
@@ -76,13 +82,20 @@ package final class ConnectionStreamWriter: StreamWriter {
     }
 
     package func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        while let epoch = try tryWrite(bytes) { try await connection.waitToSend(since: epoch) }
+        var refusal = try tryWrite(bytes)
+        while let refused = refusal {
+            try await connection.waitToSend(refused)
+            refusal = try tryWrite(bytes, waited: refused)
+        }
     }
 
-    /// Writes if that is possible now; otherwise returns what to pass to ``Connection/waitToSend(since:)``.
-    func tryWrite(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> UInt? {
-        try connection.accept(.streamBytes(of: stream)) { (outbound) throws(ParleyError) in
-            try outbound.encode { (encoder, buffer) throws(ParleyError) in
+    /// Writes if that is possible now; otherwise returns what to pass to ``Connection/waitToSend(_:)``.
+    func tryWrite(
+        _ bytes: ArraySlice<UInt8>,
+        waited: Connection.Refusal? = nil
+    ) throws(ParleyError) -> Connection.Refusal? {
+        try connection.accept(.streamBytes(of: stream), waited: waited) { (outbound) throws(ParleyError) in
+            try outbound.append { (encoder, buffer) throws(ParleyError) in
                 if !bytes.isEmpty { encoder.encodeStreamBytes(bytes, into: &buffer) }
             }
         }
@@ -91,15 +104,20 @@ package final class ConnectionStreamWriter: StreamWriter {
     /// Writes a part of a file: the kernel moves it, unless the wire form has to see the bytes.
     func write(_ range: FileRange) async throws(ParleyError) {
         var isAccepted = false
-        while let epoch = try connection.accept(
+        var waited: Connection.Refusal?
+        while let refusal = try connection.accept(
             .streamBytes(of: stream),
+            waited: waited,
             { (outbound) throws(ParleyError) in
-                isAccepted = try outbound.encode { (encoder, buffer) throws(ParleyError) in
+                isAccepted = try outbound.append { (encoder, buffer) throws(ParleyError) in
                     encoder.encodeStreamBytesHeader(count: range.count, into: &buffer)
                 }
-                if isAccepted { outbound.append(range) }
+                if isAccepted { outbound.queue.append(range) }
             }
-        ) { try await connection.waitToSend(since: epoch) }
+        ) {
+            try await connection.waitToSend(refusal)
+            waited = refusal
+        }
         if !isAccepted { try await write(range.file.read(at: range.offset, count: range.count)) }
     }
 

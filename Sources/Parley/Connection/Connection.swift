@@ -1,24 +1,29 @@
 import Logging
 import Synchronization
 
-/// What every peer of this library is: one greeted conversation over a link, be it a socket or a pipe in memory.
+/// What every peer of this library is: one conversation over a link, be it a socket or a pipe in memory.
 ///
 /// The receiving half (`inbound`) and the sending half (`outbound`) each have a lock, so any thread may read, send
-/// and close; the link and the timers belong to the loop's thread. The pieces:
-/// `Connection+Receiving` (bytes to RPCs), `Connection+Reading` (raw reads and streams),
-/// `Connection+Sending`, `Connection+Ending`.
+/// and close; the link and the time-outs belong to the loop's thread. What is decided is decided by values:
+/// ``Lifecycle`` (how far the connection has come), ``Intake`` and ``PeerState`` (what becomes of bytes that arrive),
+/// ``SendQueue`` (what is written next, and who waits), ``Health`` (whether it is still alive).
+///
+/// `Connection+Receiving`: bytes to RPCs. `+Reading`: raw reads and streams. `+Sending`, `+Streams`: sends to the
+/// link. `+Blocking`: the same for threads that may block. `+Timeouts`. `+Ending`.
 ///
 /// `@unchecked Sendable`: the locks and the loop's thread between them guard everything that changes.
 public class Connection: @unchecked Sendable {
-    // Small things follow what leaves room for them: an idle peer is to take little memory.
+    // Field order minimises padding: an idle peer should take little memory.
 
     /// See ``Peer/localAddress``.
     public let localAddress: SocketAddress
     /// See ``Peer/remoteAddress``.
     public let remoteAddress: SocketAddress
+    /// The remote address as bits; nil when the road has none.
+    let remoteIP: IPAddress?
     /// See ``Peer/isOutbound``.
     public let isOutbound: Bool
-    /// Something has arrived since this side last wrote from a sender's thread.
+    /// Something has arrived since this side last wrote from a sender's thread: the next send may be its answer.
     let hasReceived = Atomic(false)
 
     /// What it is known by in its node: unique there for ever, and never zero once the node has taken it in. Set
@@ -30,7 +35,7 @@ public class Connection: @unchecked Sendable {
     private let storedNumber = Atomic<UInt64>(0)
 
     package let node: Node
-    /// Whose thread its link and its timers belong to.
+    /// Whose thread its link and its time-outs belong to.
     package let context: LoopContext
     let began = MonotonicTime.now
     let inbound: Lock<Inbound>
@@ -42,118 +47,64 @@ public class Connection: @unchecked Sendable {
     var link: (any Link)?
     /// Bytes that the link has taken and not written yet.
     var writingBytes = 0
-    /// What the timers look back on.
-    var watch = Watch()
-    /// The inbox will call when it has room; until then nothing is read.
-    var isWaitingForInbox = false
+    var health = Health()
+    /// When the time-outs are checked next; see ``ConnectionTimers``.
+    var nextCheck = UInt64.max
+    var rareTimes = LazyBox<RareTimes>()
+    /// How much of a large frame was there when the link got it to read into.
+    var largeFrameBytes = 0
     /// Where what comes next is read to.
-    var upcoming = PeerState.Upcoming.anything
-    var ending = Ending.no
-    /// What this connection last contributed to ``LoopContext/bufferedBytes``.
-    var bufferedBytes = 0
-    /// How much of a large frame was there when it was lent to the link.
-    var lentFrameBytes = 0
-    var timers = LazyBox<Timers>()
+    var upcoming = PeerState.Upcoming.raw
 
+    /// The receiving half.
     struct Inbound {
         var state: PeerState
-        /// What the link was last told.
-        var isReading = false
-        /// The inbox has no room: nothing is read until it calls.
-        var isPausedForInbox = false
+        var intake = Intake()
         var readers = WaitQueue()
-        /// When a stream's reader last got bytes, or the stream began.
-        var streamActivity = MonotonicTime.now
         var heartbeats = LazyBox<HeartbeatRecord>()
         var counters = ReceiveCounters()
-        /// When bytes last came, by ``EventLoop/milliseconds``.
+        /// When bytes last came, in milliseconds.
         var lastArrival: UInt64
         /// The same, but for heartbeats.
         var lastActivity: UInt64
+        /// When a stream's reader last got bytes, or the stream began, in milliseconds.
+        var streamReadAt: UInt64 = 0
+        /// What this connection has added to ``Node/heldBytes``.
+        var heldBytes = 0
+        /// Since when it has held some, without anything being handed on, in milliseconds.
+        var heldSince: UInt64 = 0
         /// This side has closed: reads throw this, whatever is left to read.
         var closed: ParleyError?
         var readDeadline = MonotonicTime.never
     }
 
+    /// The sending half, and how far the connection has come: a send is accepted or refused in one step.
     struct Outbound {
+        var lifecycle = Lifecycle()
+        var queue = SendQueue()
         var encoder: any Decoder
-        /// Accepted, and not yet handed to the link: first this, when there are files in between …
-        var queue: [Outgoing] = []
-        /// … then this.
-        var buffer = WireBuffer()
-        /// Accepted and not yet written, the link's share included.
-        var unwrittenBytes = 0
-        /// What may be unwritten without asking for more of the node's budget: what was taken of it, and what is free.
-        var reservedBytes = SendBudget.freeBytes
         /// What a sender's thread may write to by itself; nil when there is no such thing, or it is about to be closed.
         var socket: Int32?
-        var isFlushRequested = false
-        /// Whether handshake and `onPeer` went well, whatever came later.
-        var isOpened = false
-        /// The send that was refused last waits for the end of the open stream, not for room.
-        var awaitsTurn = false
-        /// The number of the stream that a writer has open; they start at 1, and zero is none.
-        var openStream: UInt64 = 0
-        var life = Life.handshake
+        /// The node's budget has this connection in its queue.
+        var awaitsBudget = false
         var writeDeadline = MonotonicTime.never
         /// What the application keeps with this peer.
         var tag: UInt = 0
-        /// Since when there has been no room for a sender, by ``EventLoop/milliseconds``; `.max` while there is.
-        var blockedSince = UInt64.max
-        var counters = SendCounters()
-        var end = LazyBox<End>()
+        /// When the link was gone.
+        var ended = MonotonicTime.never
         var senders = WaitQueue()
+        /// Who waits for the connection to open, or to end.
         var lifeWaiters = WaitQueue()
     }
 
-    /// What is known of the end when there is one.
-    struct End: DefaultInitializable {
-        var moment = MonotonicTime.never
-        /// What a dial rethrows.
-        var handshakeFailure: (any Error)?
-    }
-
-    /// What a link is given to write.
-    enum Outgoing {
-        case bytes(WireBuffer)
-        case file(FileRange)
-    }
-
-    /// From the handshake to the end.
-    enum Life {
-        case handshake
-        case open
-        /// Refuses sends, and writes out what it has.
-        case closing(ParleyError)
-        case ended(ParleyError)
-
-        var reason: ParleyError? {
-            switch self {
-            case .handshake, .open: nil
-            case .closing(let reason), .ended(let reason): reason
-            }
-        }
-    }
-
-    /// How far the end has come.
-    enum Ending {
-        case no
-        /// The link takes nothing any more, but may still have something to deliver.
-        case draining
-        /// An orderly end writes out what was sent.
-        case flushing
-        /// All of it is written; not all has arrived at the other side.
-        case lingering
-        case over
-    }
-
-    /// Made when they are first needed: most peers never need most of them.
-    struct Timers: DefaultInitializable {
-        var stream: LoopTimer?
-        var deadline: LoopTimer?
-        var ending: LoopTimer?
+    /// Times that most connections never need, in milliseconds.
+    struct RareTimes: DefaultInitializable {
+        /// When the next deadline of a read or a write passes.
+        var ioDeadline = UInt64.max
         /// When an orderly end gives up.
-        var closeDeadline = MonotonicTime.never
+        var closeDeadline = UInt64.max
+        /// How long to wait until the next look whether the other side has everything.
+        var lingerInterval: UInt64 = 1
     }
 
     init(
@@ -161,7 +112,8 @@ public class Connection: @unchecked Sendable {
         link: any Link,
         isOutbound: Bool,
         localAddress: SocketAddress,
-        remoteAddress: SocketAddress
+        remoteAddress: SocketAddress,
+        remoteIP: IPAddress?
     ) {
         node = context.node
         self.context = context
@@ -169,14 +121,21 @@ public class Connection: @unchecked Sendable {
         self.isOutbound = isOutbound
         self.localAddress = localAddress
         self.remoteAddress = remoteAddress
+        self.remoteIP = remoteIP
+        let now = MonotonicTime.millisecondsNow
         inbound = Lock(
             Inbound(
                 state: PeerState(decoder: node.options.decoder.makeDecoder(), bounds: node.bounds),
-                lastArrival: MonotonicTime.millisecondsNow,
-                lastActivity: MonotonicTime.millisecondsNow
+                lastArrival: now,
+                lastActivity: now
             )
         )
         outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))
+    }
+
+    deinit {
+        // What the reader of a stream never took.
+        node.heldBytes.subtract(inbound.withLock { $0.heldBytes }, ordering: .relaxed)
     }
 
     package var loop: EventLoop { context.loop }
@@ -190,13 +149,16 @@ public class Connection: @unchecked Sendable {
         set { outbound.withLock { $0.tag = newValue } }
     }
 
-    /// The timer at `path`, made now if there is none. The loop's thread only.
-    func timer(_ path: WritableKeyPath<Timers, LoopTimer?>) -> LoopTimer {
-        if let timer = timers.value[keyPath: path] { return timer }
-        let timer = LoopTimer(on: loop)
-        timers.value[keyPath: path] = timer
-        return timer
+    /// Whether it counts as a peer: it has been open, and is not gone. Any thread.
+    var isPeer: Bool { outbound.withLock { $0.lifecycle.isPeer } }
+
+    /// Whether its handshake runs. Any thread.
+    var isHandshaking: Bool {
+        outbound.withLock { if case .handshake = $0.lifecycle.state { true } else { false } }
     }
+
+    /// Whether its end has not begun. Any thread.
+    var isLive: Bool { outbound.withLock { $0.lifecycle.end == nil } }
 }
 
 extension Connection: CustomStringConvertible {

@@ -3,12 +3,15 @@
 /// A link reports to its connection through ``LinkOwner``; after ``close(abortively:)`` it reports
 /// ``LinkOwner/linkDidClose()`` once and then nothing any more.
 protocol Link: AnyObject {
-    /// Starts or stops reporting bytes. Idempotent.
-    func setReading(_ isReading: Bool)
+    /// Starts to report what arrives. The owner calls this and ``stopReading()`` in turns; a new link is not read.
+    func startReading()
+
+    /// Stops to report what arrives.
+    func stopReading()
 
     /// Takes the whole buffer, writes what it can at once and the rest when it can.
     ///
-    /// - Returns: true when everything is written; otherwise ``LinkOwner/linkDidWrite(_:)`` is called
+    /// - Returns: true when everything is written; otherwise ``LinkOwner/linkDidWrite(_:returning:)`` is called
     ///   later, and there is no further write before it.
     func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool
 
@@ -18,14 +21,8 @@ protocol Link: AnyObject {
     /// Tells the other side that nothing more will come. Nothing may be waiting to be written.
     func shutdown()
 
-    /// How much of what was written the other side's kernel does not have yet.
-    var unacknowledgedBytes: Int { get }
-
-    /// Whether something has arrived that was not reported, because nothing is read.
-    var hasUnreadBytes: Bool { get }
-
-    /// Whether the connection has failed or was reset, which a link that is not read does not report.
-    var isDead: Bool { get }
+    /// What there is to know of the link and its other side.
+    var look: Health.Look.Link { get }
 
     /// Whether the other side's kernel has everything that was written, the shutdown included.
     var isAcknowledged: Bool { get }
@@ -36,7 +33,7 @@ protocol Link: AnyObject {
 
 /// Where the next bytes of a link are best read to.
 enum ReadTarget {
-    /// Where everybody's are: they are lent, and gone with the next read.
+    /// Where everybody's are: they are borrowed, and gone with the next read.
     case shared
     /// A block that can be handed on without a copy, since there may be many; there is room for so many.
     case block(room: Int)
@@ -46,18 +43,18 @@ enum ReadTarget {
 
 /// What a link tells its connection, on the loop's thread.
 protocol LinkOwner: AnyObject {
-    /// Bytes are about to be read: where to, for links that have the choice.
+    /// Bytes can be read: where to? What was read is reported before anything else happens.
     func linkWillRead() -> ReadTarget
-    /// The frame that was lent, with what was read into it.
+    /// The frame that was to be read into, with what was.
     func linkDidRead(into frame: consuming PeerState.LargeFrame)
     /// A block of bytes has arrived, to keep.
     func linkDidRead(_ block: [UInt8])
-    /// Bytes have arrived; they are lent for the call.
+    /// Bytes have arrived; they are borrowed for the call.
     func linkDidRead(_ bytes: Span<UInt8>)
     /// Nothing more will arrive: `endOfStream` for an orderly end, or what went wrong.
     func linkDidEnd(_ reason: ParleyError)
-    /// The write that was waiting is done, or has failed.
-    func linkDidWrite(_ failure: ParleyError?)
+    /// The write that was waiting is done, or has failed; the owner may keep the room of its buffer.
+    func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer)
     /// The link is gone.
     func linkDidClose()
 }

@@ -36,23 +36,30 @@ final class InMemoryBacklog: @unchecked Sendable {
     }
 
     private func acceptAll() {
-        while !waiting.isEmpty {
+        while let next = waiting.first {
             switch node.acceptPermit() {
-            case .now: accept(waiting.removeFirst())
+            case .now: break
             case .whenThereIsRoom: return
-            case .after(let delay):
-                let retry = retry ?? LoopTimer(on: node.loop)
-                self.retry = retry
-                return retry.start(after: delay) { [self] in
-                    node.acceptPauseIsOver()
-                    acceptAll()
-                }
+            case .after(let delay): return pause(for: delay)
+            }
+            switch node.admit(next.remote.ip, next.remote) {
+            case .admitted: accept(waiting.removeFirst())
+            case .refused: waiting.removeFirst().link.abandon()
+            case .after(let delay): return pause(for: delay)
             }
         }
     }
 
+    private func pause(for delay: Duration) {
+        let retry = retry ?? LoopTimer(on: node.loop)
+        self.retry = retry
+        retry.start(after: delay) { [self] in
+            node.acceptPauseIsOver()
+            acceptAll()
+        }
+    }
+
     private func accept(_ connection: Waiting) {
-        guard node.admit(connection.remote.ip, connection.remote) else { return connection.link.abandon() }
         let peer = InMemoryPeer(
             context: node.contexts[0],
             link: connection.link,

@@ -42,12 +42,13 @@ final class InMemoryLink: Link, @unchecked Sendable {
     /// Who hears about reads, writes and the end.
     func setOwner(_ owner: any LinkOwner) { self.owner = owner }
 
-    func setReading(_ isReading: Bool) {
-        guard isReading != self.isReading else { return }
-        self.isReading = isReading
+    func startReading() {
+        isReading = true
         // Not from in here: the caller is in the middle of something.
-        if isReading { loop.execute { [self] in deliver() } }
+        loop.execute { [self] in deliver() }
     }
+
+    func stopReading() { isReading = false }
 
     func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool {
         guard let other else { throw ParleyError(.closed, "the pipe is closed") }
@@ -72,11 +73,18 @@ final class InMemoryLink: Link, @unchecked Sendable {
 
     func shutdown() { other?.end(ParleyError(.endOfStream, "the remote side closed the connection")) }
 
-    var unacknowledgedBytes: Int { other?.incoming.withLock { $0.blocks.count } ?? 0 }
-
-    var hasUnreadBytes: Bool { incoming.withLock { !$0.blocks.isEmpty } }
-
-    var isDead: Bool { incoming.withLock { $0.end?.code == .connectionReset } }
+    var look: Health.Look.Link {
+        var look = Health.Look.Link()
+        // As with a kernel, what its buffer has room for is acknowledged.
+        let written = other?.incoming.withLock { $0.blocks.count } ?? 0
+        look.unacknowledgedBytes = max(0, written - Self.capacityBytes)
+        incoming.withLock { pipe in
+            look.unreadBytes = pipe.blocks.count
+            look.isFull = pipe.isFull
+            look.isDead = pipe.end?.code == .connectionReset
+        }
+        return look
+    }
 
     /// What is written is in the other end's pipe already.
     var isAcknowledged: Bool { true }
@@ -123,20 +131,30 @@ final class InMemoryLink: Link, @unchecked Sendable {
     /// Hands over what has arrived. The loop's thread only.
     private func deliver() {
         while isReading, !isClosed {
+            guard incoming.withLock({ !$0.blocks.isEmpty || $0.end != nil }) else { return }
+            // Only bytes need a place: an end is told in any case.
+            let target = incoming.withLock({ !$0.blocks.isEmpty }) ? owner?.linkWillRead() : .shared
+            guard let target else { return }
+            let limit = target.limit
             let (block, end, hasRoomAgain) = incoming.withLock { pipe in
-                let block = pipe.blocks.popFirst(upTo: Self.readBytes)
+                let block = pipe.blocks.popFirst(upTo: limit)
                 let hasRoomAgain = pipe.isFull && pipe.blocks.count <= Self.capacityBytes / 2
                 if hasRoomAgain { pipe.isFull = false }
                 return (block, block == nil ? pipe.end : nil, hasRoomAgain)
             }
             if hasRoomAgain, let other { other.loop.execute { other.wrote() } }
-            if let block { owner?.linkDidRead(block.span) }
+            if let block { hand(block, to: target) }
             if let end {
                 isReading = false
                 owner?.linkDidEnd(end)
             }
-            if block == nil { return }
         }
+    }
+
+    private func hand(_ block: ArraySlice<UInt8>, to target: consuming ReadTarget) {
+        guard case .frame(var frame) = target else { return owner?.linkDidRead(block.span) ?? () }
+        frame.bytes.append(contentsOf: block)
+        owner?.linkDidRead(into: frame)
     }
 
     /// The write that waited is done, or never will be. The loop's thread only.
@@ -144,8 +162,20 @@ final class InMemoryLink: Link, @unchecked Sendable {
         guard isWriting, !isClosed, let other else { return }
         isWriting = false
         let isAbandoned = other.incoming.withLock { $0.isAbandoned }
+        var none = WireBuffer()
         owner?.linkDidWrite(
-            isAbandoned ? ParleyError(.connectionReset, "the remote side closed the connection") : nil
+            isAbandoned ? ParleyError(.connectionReset, "the remote side closed the connection") : nil,
+            returning: &none
         )
+    }
+}
+
+extension ReadTarget {
+    /// How much one read brings at most.
+    fileprivate var limit: Int {
+        switch self {
+        case .shared, .block: InMemoryLink.readBytes
+        case .frame(let frame): min(frame.missing, InMemoryLink.readBytes)
+        }
     }
 }

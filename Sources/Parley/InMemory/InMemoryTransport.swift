@@ -140,7 +140,8 @@ public final class InMemoryPeer: Connection, @unchecked Sendable {
             link: link,
             isOutbound: isOutbound,
             localAddress: localAddress,
-            remoteAddress: remoteAddress
+            remoteAddress: remoteAddress,
+            remoteIP: remoteAddress.ip
         )
         link.setOwner(self)
     }

@@ -60,17 +60,23 @@ public final class Inbox: Sendable {
     // MARK: Producing
 
     /// How many more RPCs a producer may offer now.
-    public var space: Int { queues[0].space }
+    public var space: Int {
+        let room = queues[0].room
+        return room.isEmpty ? 0 : room.rpcs
+    }
 
     /// Appends RPCs and wakes consumers. Any thread; never blocks. After ``finish()`` they are dropped.
     ///
     /// - Returns: the space that is left.
     @discardableResult
-    public func offer(_ rpcs: [RPC]) -> Int { offer(rpcs, to: 0) }
+    public func offer(_ rpcs: [RPC]) -> Int {
+        let room = offer(rpcs, to: 0)
+        return room.isEmpty ? 0 : room.rpcs
+    }
 
     /// The same for the queue that is filled.
     @discardableResult
-    func offer(_ rpcs: [RPC], to index: Int) -> Int {
+    func offer(_ rpcs: [RPC], to index: Int) -> InboxRoom {
         offer(count: rpcs.count, to: index) { queue in
             for rpc in rpcs {
                 queue.append(.init(rpc.peer, MessageRun(rpc.payload, isStream: rpc.stream)))
@@ -79,22 +85,26 @@ public final class Inbox: Sendable {
     }
 
     /// The same for what one peer has sent.
-    func offer(_ decoded: borrowing DecodedRuns, from peer: any Peer, to index: Int) -> Int {
+    func offer(_ decoded: borrowing DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom {
         let runs = decoded.runs
         return offer(count: decoded.count, to: index) { queue in
             for run in runs { queue.append(.init(peer, run)) }
         }
     }
 
-    private func offer(count: Int, to index: Int, _ append: (inout InboxQueue.State) -> Void) -> Int {
-        let (woken, space) = queues[index].offer(count: count, append)
+    private func offer(
+        count: Int,
+        to index: Int,
+        _ append: (inout InboxQueue.State) -> Void
+    ) -> InboxRoom {
+        let (woken, room) = queues[index].offer(count: count, append)
         woken.resume()
         // A consumer counts itself before it looks into the queues, and this one was filled before the look at the count: one
         // of both sees the other.
         if single == nil, waiting.load(ordering: .sequentiallyConsistent) > 0 {
             consumers.withLock { $0.wake(atMost: count &- woken.count) }.resume()
         }
-        return space
+        return room
     }
 
     /// Calls `action` once, from a consumer's thread or at once, when at least half of the capacity is free.

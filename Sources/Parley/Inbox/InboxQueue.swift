@@ -102,7 +102,7 @@ final class InboxQueue: Sendable {
     var placesHeld: Int { state.withLock { $0.places } }
 
     /// Tells of what has changed. Nothing in here blocks, and only under the lock it comes in the right order.
-    private func settle(_ state: inout State) {
+    private func publish(_ state: inout State) {
         if state.hadSome != (state.count > 0) {
             state.hadSome.toggle()
             filled.store(state.hadSome, ordering: .sequentiallyConsistent)
@@ -123,27 +123,30 @@ final class InboxQueue: Sendable {
 
     // MARK: Producing
 
-    /// How many more RPCs a producer may offer now.
-    var space: Int { state.withLock { space($0).rpcs } }
+    /// How much there is room for now.
+    var room: InboxRoom { state.withLock { room($0) } }
 
-    private func space(_ state: State) -> (rpcs: Int, bytes: Int) {
+    private func room(_ state: State) -> InboxRoom {
         // After the end offers are dropped, so nobody has to wait.
-        if state.isFinished { return (capacity, .max) }
-        let bytes = capacityBytes &- state.payloadBytes
-        return (bytes > 0 ? max(0, capacity - state.count) : 0, bytes)
+        if state.isFinished { return InboxRoom(rpcs: capacity, bytes: .max, turns: state.turns) }
+        return InboxRoom(
+            rpcs: max(0, capacity - state.count),
+            bytes: capacityBytes &- state.payloadBytes,
+            turns: state.turns
+        )
     }
 
-    /// The share of a producer in the space: those that were called together divide it, so that one with much to
-    /// offer does not keep the others waiting.
+    /// How much a producer may offer that ``whenSpace(_:)`` has called: those that were called together divide the room,
+    /// so that one with much to offer does not keep the others waiting.
     ///
-    /// - Parameter isCalled: whether ``whenSpace(_:)`` has called it, which makes this its turn.
-    /// - Returns: how many RPCs it may offer, and how many bytes of payload, which the last one may exceed.
-    func share(isCalled: Bool) -> (rpcs: Int, bytes: Int) {
+    /// - Parameter room: what there is room for, renewed.
+    func takeTurn(_ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
         state.withLock { state in
-            let (space, bytes) = space(state)
-            let share = space / (isCalled ? max(1, state.turns) : state.turns &+ 1)
-            if isCalled { state.turns = max(0, state.turns &- 1) }
-            return (min(space, max(1, share)), bytes)
+            var left = self.room(state)
+            left.turns = max(0, state.turns &- 1)
+            defer { state.turns = left.turns }
+            room = left
+            return left.share
         }
     }
 
@@ -153,13 +156,13 @@ final class InboxQueue: Sendable {
 
     /// Appends RPCs, as ``Inbox/offer(_:)`` says.
     ///
-    /// - Returns: the consumers of this queue that are to be resumed, and the space that is left.
-    func offer(count: Int, _ append: (inout State) -> Void) -> (WaitQueue.Woken, space: Int) {
+    /// - Returns: the consumers of this queue that are to be resumed, and the room that is left.
+    func offer(count: Int, _ append: (inout State) -> Void) -> (WaitQueue.Woken, room: InboxRoom) {
         state.withLock { state in
-            guard !state.isFinished else { return (WaitQueue.Woken(), capacity) }
+            guard !state.isFinished else { return (WaitQueue.Woken(), room(state)) }
             append(&state)
-            settle(&state)
-            return (state.consumers.wake(atMost: count), space(state).rpcs)
+            publish(&state)
+            return (state.consumers.wake(atMost: count), room(state))
         }
     }
 
@@ -179,7 +182,7 @@ final class InboxQueue: Sendable {
     func finish() {
         let (woken, producers) = state.withLock { state in
             state.isFinished = true
-            settle(&state)
+            publish(&state)
             defer { state.producers = [] }
             return (state.consumers.wakeAll(), state.producers)
         }
@@ -199,7 +202,7 @@ final class InboxQueue: Sendable {
                 swap(&producers, &state.producers)
                 state.turns &+= producers.count
             }
-            settle(&state)
+            publish(&state)
             return (taken, taken == nil && state.isFinished, producers)
         }
         for producer in producers { producer() }

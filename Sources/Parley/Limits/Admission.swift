@@ -57,12 +57,12 @@ struct Admission {
         handshakes += 1
     }
 
-    mutating func greeted() { handshakes -= 1 }
+    mutating func handshakeDone() { handshakes -= 1 }
 
     /// An admitted connection is gone.
-    mutating func leave(_ address: IPAddress?, wasOpened: Bool) {
+    mutating func leave(_ address: IPAddress?, wasOpen: Bool) {
         inbound -= 1
-        if !wasOpened { handshakes -= 1 }
+        if !wasOpen { handshakes -= 1 }
         guard let address else { return }
         for (range, _) in ranges(of: address) {
             let left = byAddress[range, default: 1] - 1

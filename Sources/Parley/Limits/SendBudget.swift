@@ -1,93 +1,129 @@
-/// What all peers of a node together may have unwritten.
+/// What all peers of a node together may have unwritten: a value; ``SharedSendBudget`` is the node's.
 ///
 /// A peer's first ``freeBytes`` are its own; beyond that it takes parts of the budget, a chunk at a time, and gives them
-/// back when its buffer has drained. So a message costs a comparison, and the lock here is taken once in many.
-final class SendBudget: Sendable {
+/// back when its queue has drained. So a message costs a comparison, and the budget's lock is taken once in many.
+///
+/// No peer takes more than what is still free: many that read slowly leave a part for the others, however many they are.
+/// Source: dynamic queue length thresholds (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+struct SendBudget {
     /// What each peer has without asking: those who do not read must not silence the node towards the others.
     static let freeBytes = 16 * 1024
     static let chunkBytes = 64 * 1024
 
-    private struct State {
-        var free: Int
-        var waiting: [Connection] = []
-    }
+    /// How much is left. Messages are taken whole, so it may be less than nothing.
+    private(set) var available: Int
+    /// Connections whose senders wait for a chunk, by number, in the order of their coming.
+    private var waiting: [UInt64] = []
+    private var head = 0
 
-    private let state: Lock<State>
+    init(bytes: Int) { available = max(0, bytes) }
 
-    init(bytes: Int) { state = Lock(State(free: max(0, bytes))) }
-
-    /// Takes a chunk for `connection`; otherwise its senders are woken when there is one. Its sending lock may be held:
-    /// this lock is only ever taken behind that.
-    func takeChunk(for connection: Connection) -> Bool {
-        state.withLock { state in
-            if state.free >= Self.chunkBytes {
-                state.free -= Self.chunkBytes
-                return true
-            }
-            if !state.waiting.contains(where: { $0 === connection }) { state.waiting.append(connection) }
-            return false
-        }
+    /// Takes a chunk for a connection that has reserved so much so far; returns whether there was one.
+    mutating func takeChunk(reserved: Int) -> Bool {
+        guard max(0, reserved - Self.freeBytes) + Self.chunkBytes <= available else { return false }
+        available -= Self.chunkBytes
+        return true
     }
 
     /// Takes what was appended already.
-    func charge(_ bytes: Int) { state.withLock { $0.free -= bytes } }
+    mutating func charge(_ bytes: Int) { available -= bytes }
 
-    /// A connection has ended, and waits no more.
-    func forget(_ connection: Connection) {
-        state.withLock { $0.waiting.removeAll { $0 === connection } }
+    mutating func giveBack(_ bytes: Int) { available += bytes }
+
+    /// A connection's senders wait for a chunk; each waits once.
+    mutating func enqueue(_ number: UInt64) { waiting.append(number) }
+
+    var waitingCount: Int { waiting.count - head }
+
+    /// The connection whose turn it is, if there is a chunk for it.
+    mutating func nextTurn() -> UInt64? {
+        guard waitingCount > 0, available >= Self.chunkBytes else { return nil }
+        defer {
+            head += 1
+            if head == waiting.count {
+                waiting = []
+                head = 0
+            } else if head >= 64, head * 2 >= waiting.count {
+                waiting.removeFirst(head)
+                head = 0
+            }
+        }
+        return waiting[head]
+    }
+}
+
+/// The send budget of a node, which all its threads share.
+final class SharedSendBudget: Sendable {
+    private let budget: Lock<SendBudget>
+    /// Lets the connection with that number take its chunk. Set once, before there are connections.
+    private let serve: @Sendable (UInt64) -> Void
+
+    init(bytes: Int, serve: @escaping @Sendable (UInt64) -> Void) {
+        budget = Lock(SendBudget(bytes: bytes))
+        self.serve = serve
     }
 
-    /// Takes bytes back, and wakes those who wait for some. No lock may be held.
+    /// Takes a chunk for a connection that has reserved so much so far. Its sending lock may be held: this lock is only ever
+    /// taken behind that.
+    func takeChunk(reserved: Int) -> Bool { budget.withLock { $0.takeChunk(reserved: reserved) } }
+
+    /// Takes what was appended already.
+    func charge(_ bytes: Int) { budget.withLock { $0.charge(bytes) } }
+
+    /// Takes bytes back, and serves those whose turn it is. No lock may be held.
     func giveBack(_ bytes: Int) {
         guard bytes > 0 else { return }
-        let waiting = state.withLock { state in
-            state.free += bytes
-            defer { state.waiting = [] }
-            return state.waiting
+        serveTurns { $0.giveBack(bytes) }
+    }
+
+    /// The connection's senders wait for a chunk. No lock may be held.
+    func enqueue(_ number: UInt64) { serveTurns { $0.enqueue(number) } }
+
+    /// Whoever has its turn and takes nothing leaves it to the next.
+    private func serveTurns(_ change: (inout SendBudget) -> Void) {
+        var next = budget.withLock { budget in
+            change(&budget)
+            return budget.nextTurn()
         }
-        // Whoever is still short asks again, and waits again.
-        for connection in waiting { connection.outbound.withLock { $0.senders.wakeAll() }.resume() }
+        while let number = next {
+            serve(number)
+            next = budget.withLock { $0.nextTurn() }
+        }
     }
 
     /// How much is left; for tests.
-    var freeBytes: Int { state.withLock { $0.free } }
+    var freeBytes: Int { budget.withLock { $0.available } }
 }
 
 extension Connection {
-    /// Whether more may be appended: below the peer's high-water mark, and within what the node allows all of them.
-    @inline(__always)
-    func hasRoom(_ outbound: inout Outbound) -> Bool {
-        outbound.unwrittenBytes < node.options.sendHighWaterBytes
-            && (outbound.unwrittenBytes < outbound.reservedBytes || takeChunks(&outbound))
-    }
-
-    private func takeChunks(_ outbound: inout Outbound) -> Bool {
-        while outbound.unwrittenBytes >= outbound.reservedBytes {
-            guard node.sendBudget.takeChunk(for: self) else { return false }
-            outbound.reservedBytes &+= SendBudget.chunkBytes
+    /// Takes chunks of the node's budget until one more send may be appended; returns whether there were enough.
+    func reserveMore(_ outbound: inout Outbound) -> Bool {
+        while !outbound.queue.isWithinReserve {
+            guard node.sendBudget.takeChunk(reserved: outbound.queue.reservedBytes) else { return false }
+            outbound.queue.reserve(SendBudget.chunkBytes)
         }
         return true
     }
 
-    /// The last message went beyond what was covered: the others shall have less.
-    func chargeRest(_ outbound: inout Outbound) {
-        node.sendBudget.charge(outbound.unwrittenBytes &- outbound.reservedBytes)
-        outbound.reservedBytes = outbound.unwrittenBytes
-    }
-}
-
-extension Connection.Outbound {
-    /// Lets go of all of the budget that is not needed for what is unwritten; returns how much that was.
-    mutating func releaseUnneeded() -> Int {
-        let needed = max(SendBudget.freeBytes, unwrittenBytes)
-        guard reservedBytes > needed else { return 0 }
-        defer { reservedBytes = needed }
-        return reservedBytes &- needed
+    /// A sender waits for room: if it is the node's budget that lacks, this connection gets a turn. No lock may be held.
+    func awaitBudget() {
+        let lacksBudget = outbound.withLock { outbound in
+            guard !outbound.awaitsBudget, outbound.lifecycle.end == nil, !outbound.queue.isWithinReserve,
+                outbound.queue.unwrittenBytes < node.sendMarks.high
+            else { return false }
+            outbound.awaitsBudget = true
+            return true
+        }
+        if lacksBudget { node.sendBudget.enqueue(number) }
     }
 
-    /// The same for all of it: the connection has ended.
-    mutating func releaseAll() -> Int {
-        defer { reservedBytes = SendBudget.freeBytes }
-        return reservedBytes &- SendBudget.freeBytes
+    /// It is this connection's turn to take of the budget: wakes its senders if there is enough. No lock may be held.
+    func takeBudgetTurn() {
+        outbound.withLock { outbound in
+            outbound.awaitsBudget = false
+            // Nobody waits any more, or what is free is for others.
+            guard !outbound.senders.isEmpty, hasRoom(&outbound) else { return WaitQueue.Woken() }
+            return outbound.senders.wakeAll()
+        }.resume()
     }
 }

@@ -13,12 +13,21 @@ public struct Timeouts: Sendable, Hashable {
     /// An open stream may go so long without a byte being read; the peer is then dropped (`timedOut`).
     public var streamIdle: Duration? = .seconds(60)
 
+    /// A frame, or a stream's header, that has begun has to go on: when less than ``leastBytesPerSecond`` of it have come
+    /// for so long, and it is not whole, the peer is dropped (`timedOut`). Time in which this side does not read from
+    /// the peer does not count. It is noticed within 1.25 of it.
+    public var frame: Duration? = .seconds(30)
+
+    /// What an unfinished frame and what is sent have to move at least, in bytes a second, averaged over ``frame`` and
+    /// ``writeStall``; at least 0, which leaves it at one byte in that time.
+    public var leastBytesPerSecond = 128
+
     /// A send that finds no room, because the other side does not take what was sent, throws `timedOut` after so long.
     /// The peer is kept: see ``writeStall``. Waiting for one's turn behind a stream does not count.
     public var write: Duration? = .seconds(60)
 
-    /// A peer whose system acknowledges nothing of what was sent for so long is dropped (`writeStalled`): it is gone
-    /// without a word, or it does not read. It is noticed within 1.25 of it.
+    /// A peer whose system acknowledges less than ``leastBytesPerSecond`` of what was sent for so long is dropped
+    /// (`writeStalled`): it is gone without a word, or it hardly reads. It is noticed within 1.25 of it.
     public var writeStall: Duration? = .seconds(120)
 
     /// Closing may take so long to write out what was sent.

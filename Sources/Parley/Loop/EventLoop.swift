@@ -49,6 +49,9 @@ package final class EventLoop: @unchecked Sendable {
     /// Nothing is taken in any more, also from the loop's own thread.
     private var isShut = false
     let turn: UnsafeMutablePointer<LoopTurn>
+    /// What the loop's owner wants to find from the loop's thread without a search. Set before the loop starts; the
+    /// loop neither looks into it nor keeps it alive.
+    var localContext: UnsafeMutableRawPointer?
 
     /// What ``EventLoop/pollsAgain()`` goes by.
     let busyPollNanoseconds: UInt64
@@ -58,9 +61,8 @@ package final class EventLoop: @unchecked Sendable {
     /// What ``SubmissionQueue/isWatched`` says.
     var watchesQueue = false
 
-    /// Where every socket of this loop reads to, one after the other: libuv asks for it right before the read and
-    /// hands it back right after.
-    private let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: readSlabBytes, alignment: 64)
+    /// Where every socket of this loop reads to, one after the other.
+    let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: readSlabBytes, alignment: 64)
     static let readSlabBytes = 64 * 1024
 
     /// Whether the loop's thread is done, and left no handle open; nil before. Tests assert it.
@@ -94,10 +96,10 @@ package final class EventLoop: @unchecked Sendable {
         pthread_getspecific(loopThreadKey).map { Unmanaged.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// That loop's turn.
-    static var currentTurn: UnsafeMutablePointer<LoopTurn>? {
+    /// What the loop's owner keeps for its thread; see ``localContext``.
+    static var currentContext: UnsafeMutableRawPointer? {
         guard let loop = pthread_getspecific(loopThreadKey) else { return nil }
-        return Unmanaged<EventLoop>.fromOpaque(loop).withBorrowed { $0.turn }
+        return Unmanaged<EventLoop>.fromOpaque(loop).withBorrowed { $0.localContext }
     }
 
     /// Traps when called elsewhere: everything that libuv owns is this thread's alone.
@@ -107,36 +109,6 @@ package final class EventLoop: @unchecked Sendable {
     /// The time at which this turn began, in milliseconds since some moment in the past: a look at it costs nothing.
     /// The loop's thread only.
     var milliseconds: UInt64 { uv_now(handles.loop) }
-
-    /// Whether the socket that libuv turns to next may be read in this turn.
-    ///
-    /// A socket has one read a turn: as long as it fills the slab libuv would read it again, up to 32 times, and the others
-    /// wait all that time. Given nothing to read into (`UV_ENOBUFS`), it leaves it at that until it has looked at the
-    /// others.
-    func mayRead() -> Bool {
-        defer { turn.pointee.hasFilledSlab = false }
-        return !turn.pointee.hasFilledSlab
-    }
-
-    func provideReadSlab(to buffer: UnsafeMutablePointer<uv_buf_t>) {
-        noteEvent()
-        buffer.pointee = uv_buf_t(
-            base: readSlab.baseAddress!.assumingMemoryBound(to: CChar.self),
-            len: readSlab.count
-        )
-    }
-
-    /// This much was read into it; libuv turns to the next socket when that was less than there is room for.
-    func noteRead(_ count: Int) { turn.pointee.hasFilledSlab = count == readSlab.count }
-
-    /// Takes the spare buffer for an empty one, or gives it back. The loop's thread only.
-    func exchangeSpare(_ buffer: inout WireBuffer) { swap(&buffer, &turn.pointee.spareBuffer) }
-
-    /// Takes back one that was lent to a write, if it has more room than the spare one. The loop's thread only.
-    func returnSpare(_ buffer: inout WireBuffer) {
-        buffer.removeAll(keeping: WireBuffer.busyBytes)
-        if buffer.capacity > turn.pointee.spareBuffer.capacity { exchangeSpare(&buffer) }
-    }
 
     /// The `uv_loop_t`, for those who make handles on it.
     var uv: UnsafeMutablePointer<uv_loop_t> { handles.loop }

@@ -1,8 +1,9 @@
-/// When which connection is to be looked at: a heap by time. One for each loop.
+/// When which connection's time-outs are due: a heap by time. One for each loop.
 ///
-/// Entries name connections by number, so that one that has ended is not kept by its own time-outs.
+/// Entries name connections by number, so that a time-out does not keep a connection alive.
 struct DeadlineHeap {
-    struct Entry {
+    struct Entry: Equatable {
+        /// Milliseconds, by the loop's clock.
         let due: UInt64
         let number: UInt64
     }
@@ -10,14 +11,11 @@ struct DeadlineHeap {
     private var heap: [Entry] = []
 
     var first: UInt64? { heap.first?.due }
+    var count: Int { heap.count }
 
     mutating func push(_ entry: Entry) {
         heap.append(entry)
-        var child = heap.count - 1
-        while child > 0, heap[(child - 1) / 2].due > heap[child].due {
-            heap.swapAt(child, (child - 1) / 2)
-            child = (child - 1) / 2
-        }
+        siftUp(heap.count - 1)
     }
 
     /// The first entry, if it is due.
@@ -26,14 +24,40 @@ struct DeadlineHeap {
         let last = heap.removeLast()
         guard !heap.isEmpty else { return first }
         heap[0] = last
-        var parent = 0
+        siftDown(0)
+        return first
+    }
+
+    /// Drops the entries of connections that are gone or have a later entry, once they are the larger part of many:
+    /// each entry is looked at a bounded number of times.
+    ///
+    /// - Parameters:
+    ///   - live: how many entries are still of use.
+    ///   - isLive: whether this one is.
+    mutating func compact(live: Int, _ isLive: (Entry) -> Bool) {
+        guard heap.count > 64, heap.count > 2 * live else { return }
+        heap.removeAll { !isLive($0) }
+        if heap.capacity > 4 * heap.count { heap = Array(heap) }
+        for index in heap.indices.prefix(heap.count / 2).reversed() { siftDown(index) }
+    }
+
+    private mutating func siftUp(_ index: Int) {
+        var child = index
+        while child > 0, heap[(child - 1) / 2].due > heap[child].due {
+            heap.swapAt(child, (child - 1) / 2)
+            child = (child - 1) / 2
+        }
+    }
+
+    private mutating func siftDown(_ index: Int) {
+        var parent = index
         while true {
             var least = parent
             for child in [2 * parent + 1, 2 * parent + 2]
             where child < heap.count && heap[child].due < heap[least].due {
                 least = child
             }
-            guard least != parent else { return first }
+            guard least != parent else { return }
             heap.swapAt(parent, least)
             parent = least
         }

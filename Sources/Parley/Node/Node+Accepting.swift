@@ -12,7 +12,8 @@ extension Node {
 
     func acceptPermit() -> AcceptPermit {
         loop.assertIsCurrent()
-        if let delay = acceptBudget.wait(at: loop.milliseconds) {
+        // Where this host's own connections are exempt, the rate waits until the address is known.
+        if !options.limits.exemptsLoopback, let delay = acceptBudget.wait(at: loop.milliseconds) {
             beginAcceptPause(.acceptsPerSecond)
             return .after(delay)
         }
@@ -44,12 +45,26 @@ extension Node {
     /// There is room again. Any thread.
     func acceptAgain() { loop.execute { [self] in resumeAccepting?() } }
 
-    /// Counts a connection that has come, or turns it away.
-    ///
-    /// - Returns: whether it may come in; ``adopt(_:)``, or ``withdraw(_:)``, is next then.
-    func admit(_ ip: IPAddress?, _ address: @autoclosure () -> SocketAddress) -> Bool {
+    /// What becomes of a connection that was taken out of the backlog.
+    enum AcceptDecision {
+        /// It may come in; ``adopt(_:)``, or ``withdraw(_:)``, is next.
+        case admitted
+        /// It is turned away.
+        case refused
+        /// ``Limits/acceptsPerSecond`` is used up: ask again then.
+        case after(Duration)
+    }
+
+    /// Counts a connection that has come, turns it away, or lets it wait.
+    func admit(_ ip: IPAddress?, _ address: @autoclosure () -> SocketAddress) -> AcceptDecision {
         loop.assertIsCurrent()
-        if ip?.isLoopback != true || !options.limits.exemptsLoopback { acceptBudget.take() }
+        if ip?.isLoopback != true || !options.limits.exemptsLoopback {
+            if let delay = acceptBudget.wait(at: loop.milliseconds) {
+                beginAcceptPause(.acceptsPerSecond)
+                return .after(delay)
+            }
+            acceptBudget.take()
+        }
         var refusal: ParleyError.Code?
         if let gate = options.gate, !gate.allows(address(), false) { refusal = .notAllowed }
         state.withLock { state in
@@ -57,20 +72,20 @@ extension Node {
             if refusal == nil { refusal = state.admission.admit(ip) }
             if let refusal { state.counters.refusals[refusal, default: 0] &+= 1 }
         }
-        guard let refusal else { return true }
+        guard let refusal else { return .admitted }
         logThrottled(
             .notice,
             .connectionRefused,
             key: refusal.description,
             ["peer": "\(address())", "reason": "\(refusal)"]
         )
-        return false
+        return .refused
     }
 
     /// An admitted connection did not come to be. Any thread.
     func withdraw(_ ip: IPAddress?) {
         let hasRoom = state.withLock { state in
-            state.admission.leave(ip, wasOpened: false)
+            state.admission.leave(ip, wasOpen: false)
             return state.endAcceptPause()
         }
         if hasRoom { acceptAgain() }

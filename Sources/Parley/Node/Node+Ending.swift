@@ -2,67 +2,76 @@
 
 extension Node {
     /// The connection's link is closed. Its loop's thread only, once for each connection.
-    func connectionEnded(_ connection: Connection, _ reason: ParleyError) {
-        let number = connection.number
+    func connectionEnded(_ connection: Connection, _ end: Lifecycle.End) {
+        let (number, reason) = (connection.number, end.reason)
         release(connection.context)
-        connection.context.timers.hasLost()
-        tellObserver(connection, reason)
-        let wasOpened = connection.outbound.withLock { $0.isOpened }
+        if let observer, state.withLock({ $0.connections[number] != nil }) {
+            observer.peerDidDisconnect(connection, reason)
+        }
         let traffic = connection.statistics.traffic
         let (entry, woken, hasRoom) = state.withLock { state in
             if connection.isOutbound {
                 state.admission.leaveOutbound()
             } else {
-                state.admission.leave(connection.remoteAddress.ip, wasOpened: wasOpened)
+                state.admission.leave(connection.remoteIP, wasOpen: end.wasOpen)
             }
             let entry = state.connections.remove(number)
-            if let entry { state.forgetIdentity(of: entry.connection) }
-            if let entry { state.counters.count(end: entry.stage, wasOpened: wasOpened, reason, traffic) }
-            if entry?.stage == .announcing {
-                state.goneWhileAnnounced[number] = Gone(connection: connection, reason: reason)
+            if let entry {
+                state.forgetIdentity(of: entry.connection)
+                state.counters.count(end, traffic)
             }
             let woken = state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken()
             return (entry, woken, state.endAcceptPause())
         }
-        connection.loop.turn.pointee.forget(connection)
+        connection.context.timers.connectionEnded()
+        connection.context.local.value.forget(connection)
         if hasRoom { acceptAgain() }
         // One that came while the node was closing was never let in.
         guard let entry else { return }
         entry.handshake?.cancel()
         woken.resume()
         log(.info, .peerDisconnected, connection, reason)
-        guard entry.stage == .announcing else {
+        guard end.isAnnouncing else {
             if options.onDisconnect != nil { connection.context.tellGone(connection, reason) }
             return
         }
-        let timeout = Task {
+        // `onDisconnect` waits for `onPeer`, but no longer than the handshake's time-out.
+        Task {
             // The clock traps beyond what it can count.
             try? await Task.sleep(for: min(options.handshakeTimeout, .seconds(86_400)))
-            tellIfGone(connection)
+            connection.announced()
         }
-        let isToldAlready = state.withLock { state in
-            state.goneWhileAnnounced[number]?.timeout = timeout
-            return state.goneWhileAnnounced[number] == nil
-        }
-        if isToldAlready { timeout.cancel() }
     }
 
-    private func tellObserver(_ connection: Connection, _ reason: ParleyError) {
-        guard let observer else { return }
-        let isKnown = state.withLock { state in
-            let stage = state.connections[connection.number]?.stage
-            if stage != .announcing { state.connections[connection.number]?.stage = .gone }
-            return stage != nil
-        }
-        if isKnown { observer.peerDidDisconnect(connection, reason) }
-    }
-
-    func tellIfGone(_ connection: Connection) {
-        let gone = state.withLock { $0.goneWhileAnnounced.removeValue(forKey: connection.number) }
-        guard let gone else { return }
-        gone.timeout?.cancel()
+    /// Calls `onDisconnect` of a connection that ended while `onPeer` ran. Any thread.
+    func tellDisconnect(_ connection: Connection, _ reason: ParleyError) {
         guard let onDisconnect = options.onDisconnect else { return }
-        Task { await onDisconnect(gone.connection, gone.reason) }
+        Task { await onDisconnect(connection, reason) }
+    }
+
+    // MARK: Backlogs
+
+    /// The connection has ended, and messages of it wait for room in the inbox. Any thread.
+    func keepBacklog(of connection: Connection) {
+        state.withLock { state in
+            if state.closing == nil { state.backlogs[ObjectIdentifier(connection)] = connection }
+        }
+    }
+
+    /// All of it is delivered, or dropped. Any thread.
+    func forgetBacklog(of connection: Connection) {
+        state.withLock { _ = $0.backlogs.removeValue(forKey: ObjectIdentifier(connection)) }
+    }
+
+    /// Messages of a connection that has ended were dropped, because all connections together held too much. Any thread.
+    func backlogDropped(_ connection: Connection, bytes: Int) {
+        count { $0.backlogsDropped &+= 1 }
+        logThrottled(
+            .warning,
+            .messagesDropped,
+            key: "",
+            ["peer": "\(connection.remoteAddress)", "bytes": "\(bytes)"]
+        )
     }
 }
 
@@ -120,14 +129,18 @@ extension Node {
     }
 
     private func closeEverything() async {
-        let (stops, connections) = state.withLock { state in
+        let (stops, connections, backlogs) = state.withLock { state in
             // They hold this node: what stays registered would keep it for ever.
-            defer { state.stops = [:] }
-            return (state.stops.values, state.connections.elements.map(\.connection))
+            defer {
+                state.stops = [:]
+                state.backlogs = [:]
+            }
+            return (state.stops.values, state.connections.elements.map(\.connection), state.backlogs.values)
         }
         for stop in stops { stop.loop.execute(stop.call) }
         let reason = ParleyError(.closed, "the transport was closed")
         for connection in connections { connection.close(because: reason) }
+        for connection in backlogs { connection.dropBacklog() }
         // Behind the stops on the loops' threads: a connection they have just let in is adopted by now, and ended.
         _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
         inbox?.finish()

@@ -1,9 +1,9 @@
-// From a link that is up to a greeted peer.
+// From a link that is up to an open connection: handshake, onPeer, duplicates.
 
 extension Node {
-    /// Takes in a connection whose link is up, and greets it. Its loop's thread only.
+    /// Takes in a connection whose link is up, and begins its handshake. Its loop's thread only.
     func adopt(_ connection: Connection) {
-        connection.context.timers.hasTakenIn(self)
+        connection.context.timers.connectionBegan(self)
         let isOpen = state.withLock { state in
             if connection.isOutbound { state.admission.dialed() }
             guard state.closing == nil else { return false }
@@ -12,43 +12,37 @@ extension Node {
             return true
         }
         guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
-        guard options.handshake != nil || options.onPeer != nil else { return announce(connection) }
-        connection.beginHandshake()
-        connection.settleReading()
+        guard options.handshake != nil || options.onPeer != nil else { return askObserver(about: connection) }
+        connection.startHandshakeTimer()
+        connection.readOn()
         // On the loop: its reads and sends need no way to another thread, and strangers cannot keep the threads busy that
         // the application's tasks share.
-        let task = Task(executorPreference: connection.loop) { [self] in await greet(connection) }
+        let task = Task(executorPreference: connection.loop) { [self] in await runHandshake(connection) }
         state.withLock { $0.connections[connection.number]?.handshake = task }
     }
 
-    private func greet(_ connection: Connection) async {
+    private func runHandshake(_ connection: Connection) async {
         do {
             try await options.handshake?(connection)
         } catch {
             // When that is why it failed, there is nothing to add.
             guard connection.isLive else { return }
             let what = "the handshake with \(connection.remoteAddress) failed: \(error)"
-            return connection.close(
-                because: ParleyError(.handshakeFailed, what),
-                handshakeFailure: error
-            )
+            return connection.close(because: ParleyError(.handshakeFailed, what), handshakeFailure: error)
         }
         guard let onPeer = options.onPeer else {
-            return connection.loop.perform { [self] in announce(connection) }
+            return connection.loop.perform { [self] in askObserver(about: connection) }
         }
-        await withTaskExecutorPreference(globalConcurrentExecutor) { await present(connection, to: onPeer) }
+        await withTaskExecutorPreference(globalConcurrentExecutor) { await runOnPeer(onPeer, connection) }
     }
 
-    /// Lets the application have a look at it.
-    private func present(
-        _ connection: Connection,
-        to onPeer: @Sendable (any Peer) async throws -> Void
+    /// Lets the application refuse it.
+    private func runOnPeer(
+        _ onPeer: @Sendable (any Peer) async throws -> Void,
+        _ connection: Connection
     ) async {
-        let isThere = state.withLock { state in
-            state.connections[connection.number]?.stage = .announcing
-            return state.connections[connection.number] != nil
-        }
-        guard isThere else { return }
+        guard connection.isLive else { return }
+        connection.apply(.announce)
         do {
             try await onPeer(connection)
         } catch {
@@ -56,15 +50,15 @@ extension Node {
             connection.close(because: ParleyError(.peerRefused, what), handshakeFailure: error)
         }
         if isObserved {
-            connection.loop.execute { [self] in announce(connection) }
+            connection.loop.execute { [self] in askObserver(about: connection) }
         } else {
-            finishHandshake(connection)
+            open(connection)
         }
-        tellIfGone(connection)
+        connection.announced()
     }
 
     /// Lets the observer refuse it, and opens it. Its loop's thread, where there is an observer.
-    private func announce(_ connection: Connection) {
+    private func askObserver(about connection: Connection) {
         if isObserved, self.connection(connection.number) == nil { return }
         do {
             try observer?.peerDidConnect(connection)
@@ -72,21 +66,21 @@ extension Node {
             let what = "\(connection.remoteAddress) was refused: \(error)"
             connection.close(because: ParleyError(.peerRefused, what), handshakeFailure: error)
         }
-        finishHandshake(connection)
+        open(connection)
     }
 
-    private func finishHandshake(_ connection: Connection) {
-        settleDuplicates(of: connection)
-        let woken = connection.open()
-        let isOpen = woken != nil
-        let hasRoom = state.withLock { state in
-            if isOpen, !connection.isOutbound { state.admission.greeted() }
-            state.connections[connection.number]?.stage = isOpen ? .greeted : .refused
-            state.connections[connection.number]?.handshake = nil
-            return state.endAcceptPause()
+    /// Handshake and `onPeer` are over: messages flow, unless the connection has ended meanwhile.
+    private func open(_ connection: Connection) {
+        applyDuplicateRule(to: connection)
+        var hasRoom = false
+        let isOpen = connection.open { isOpen in
+            // Whoever has dialed finds it among the peers.
+            hasRoom = state.withLock { state in
+                if isOpen, !connection.isOutbound { state.admission.handshakeDone() }
+                state.connections[connection.number]?.handshake = nil
+                return state.endAcceptPause()
+            }
         }
-        // Whoever has dialed finds it among the peers.
-        woken?.resume()
         if hasRoom { acceptAgain() }
         guard isOpen else { return }
         log(.info, .peerConnected, connection)

@@ -20,6 +20,8 @@ enum LogLine: String {
     case banned
     /// `address`, `error`, `retryIn`
     case reconnecting
+    /// `peer`, `bytes`, `suppressed`
+    case messagesDropped = "messages dropped"
 }
 
 extension Node {

@@ -29,7 +29,4 @@ extension Node {
         guard contexts.count > 1 else { return }
         loads.withLock { $0[context.index] -= 1 }
     }
-
-    /// What all peers together have received and left unread.
-    var bufferedBytes: Int { contexts.reduce(0) { $0 &+ $1.bufferedBytes } }
 }

@@ -1,19 +1,20 @@
 extension Node {
     func statistics(of inbox: Inbox) -> TransportStatistics {
         var statistics = TransportStatistics()
-        let connections = state.withLock { state in
+        let (connections, backlogs) = state.withLock { state in
             state.counters.report(to: &statistics)
             statistics.dialing = state.admission.dialing
             statistics.acceptPause = state.acceptPause
-            for entry in state.connections.elements {
-                switch (entry.stage, entry.connection.isOutbound) {
-                case (.greeted, false): statistics.inboundPeers += 1
-                case (.greeted, true): statistics.outboundPeers += 1
-                default: statistics.ungreeted += 1
-                }
-            }
-            return state.connections.elements.map(\.connection)
+            return (state.connections.elements.map(\.connection), state.backlogs.values)
         }
+        for connection in connections {
+            switch (connection.isPeer, connection.isOutbound) {
+            case (true, false): statistics.inboundPeers += 1
+            case (true, true): statistics.outboundPeers += 1
+            case (false, _): statistics.ungreeted += 1
+            }
+        }
+        for connection in backlogs { statistics.unreadBytes += connection.statistics.unreadBytes }
         statistics.uptime = began.duration(to: .now)
         (statistics.inboxRPCs, statistics.inboxBytes) = inbox.depth
         for connection in connections {
@@ -31,17 +32,13 @@ extension Node {
 }
 
 extension NodeCounters {
-    mutating func count(
-        end stage: Node.Stage,
-        wasOpened: Bool,
-        _ reason: ParleyError,
-        _ traffic: Traffic
-    ) {
+    /// A connection has ended.
+    mutating func count(_ end: Lifecycle.End, _ traffic: Traffic) {
         pastTraffic.add(traffic)
-        disconnects[reason.code, default: 0] &+= 1
-        if reason.code == .peerRefused {
+        disconnects[end.reason.code, default: 0] &+= 1
+        if end.reason.code == .peerRefused {
             peersRefused &+= 1
-        } else if !wasOpened, stage != .announcing {
+        } else if !end.wasOpen, !end.isAnnouncing {
             handshakesFailed &+= 1
         }
     }

@@ -1,4 +1,6 @@
-/// What every transport of this library shares: the connections, their greeting and their end, and the inbox.
+import Synchronization
+
+/// What every transport of this library shares: the connections, their handshake and their end, and the inbox.
 ///
 /// A transport brings links (sockets, or pipes in memory) with ``adopt(_:)``; the node does the rest.
 package final class Node: @unchecked Sendable {
@@ -16,7 +18,11 @@ package final class Node: @unchecked Sendable {
 
     let state: Lock<State>
     let bounds: PeerState.Bounds
-    let sendBudget: SendBudget
+    let sendMarks: SendQueue.Marks
+    let healthLimits: Health.Limits
+    private(set) var sendBudget: SharedSendBudget!
+    /// What all connections together have received and left unread; see ``Connection/account(_:hasProgress:)``.
+    let heldBytes = Atomic(0)
     let logThrottle = Lock(LogThrottle())
     let began = MonotonicTime.now
     /// The first loop's thread only.
@@ -26,8 +32,8 @@ package final class Node: @unchecked Sendable {
 
     struct State {
         var connections = SlotTable<Entry>()
-        /// Gone while `onPeer` was running: `onDisconnect` comes after it.
-        var goneWhileAnnounced: [UInt64: Gone] = [:]
+        /// Connections that have ended with messages that wait for room in the inbox.
+        var backlogs: [ObjectIdentifier: Connection] = [:]
         var closing: Task<Void, Never>?
         var isEmpty = WaitQueue()
         var listening = Listening.no
@@ -51,31 +57,14 @@ package final class Node: @unchecked Sendable {
 
     struct Entry {
         let connection: Connection
+        /// What runs handshake and `onPeer`.
         var handshake: Task<Void, Never>?
-        var stage = Stage.handshaking
     }
 
     struct Stop {
         /// Where it is called.
         let loop: EventLoop
         let call: @Sendable () -> Void
-    }
-
-    struct Gone {
-        let connection: Connection
-        let reason: ParleyError
-        /// Tells without waiting any longer for an `onPeer` that does not return.
-        var timeout: Task<Void, Never>?
-    }
-
-    enum Stage {
-        case handshaking
-        /// `onPeer` is running.
-        case announcing
-        case greeted
-        case refused
-        /// The observer is hearing of its end.
-        case gone
     }
 
     /// - Parameter loops: how many event loops the connections are spread over.
@@ -96,41 +85,43 @@ package final class Node: @unchecked Sendable {
             readAheadBytes: max(1, limits.readAheadBytes),
             isChecked: limits.maxMessageBytes != nil || !options.decoder.checksLengths
         )
-        sendBudget = SendBudget(bytes: limits.sendBufferBytes)
+        sendMarks = SendQueue.Marks(high: options.sendHighWaterBytes, low: options.sendLowWaterBytes)
+        healthLimits = Health.Limits(options.timeouts)
         acceptBudget = AcceptBudget(perSecond: limits.acceptsPerSecond)
         loads = Lock(Array(repeating: 0, count: loops))
+        sendBudget = SharedSendBudget(bytes: limits.sendBufferBytes) { [unowned self] number in
+            connection(number)?.takeBudgetTurn()
+        }
         contexts = (0..<loops).map { LoopContext(of: self, index: $0) }
     }
 
-    /// The peers that are greeted and connected.
+    /// The peers: connections that are open, or were and are not gone yet.
     package var connections: [Connection] {
-        state.withLock { $0.connections.elements.filter { $0.stage == .greeted }.map(\.connection) }
+        state.withLock { $0.connections.elements.map(\.connection) }.filter(\.isPeer)
     }
 
     /// The connection under `number`, from the handshake until its end was told.
     package func connection(_ number: UInt64) -> Connection? { withConnection(number) { $0 } }
 
-    /// Lends the same to `body`, which is not called when there is none.
+    /// Passes the same to `body`, which is not called when there is none.
     @inline(__always)
     func withConnection<Result, Failure: Error>(
         _ number: UInt64,
         _ body: (Connection) throws(Failure) -> Result
     ) throws(Failure) -> Result? {
-        let turn = EventLoop.currentTurn
-        if let recent = turn?.pointee.recent {
+        let context = LoopContext.current
+        if let recent = context?.withBorrowed({ $0.local.value.recent }) {
             // It cannot end meanwhile: that happens on this thread.
             let isIt = recent.withBorrowed { $0.number == number && $0.node === self }
             if isIt { return try recent.withBorrowed(body) }
         }
         guard let found = state.withLock({ $0.connections.look(number, \.connection) }) else { return nil }
-        if let turn, found.loop.turn == turn { found.isMostRecent() }
+        if let context, context.withBorrowed({ $0 === found.context }) { found.isMostRecent() }
         return try body(found)
     }
 
     /// Whether the handshake with that connection is still of use.
-    package func isHandshaking(_ number: UInt64) -> Bool {
-        state.withLock { $0.connections[number]?.stage == .handshaking }
-    }
+    package func isHandshaking(_ number: UInt64) -> Bool { connection(number)?.isHandshaking == true }
 
     /// Whether ``close()`` was called.
     var isClosing: Bool { state.withLock { $0.closing != nil } }
@@ -142,25 +133,38 @@ package final class Node: @unchecked Sendable {
         }
     }
 
-    /// How many RPCs, and bytes of them, one connection may deliver now; nil when nobody takes them any more. Its loop's
-    /// thread only.
-    ///
-    /// - Parameter isCalled: whether the connection has waited for the inbox, and it is its turn.
-    func space(for connection: Connection, isCalled: Bool) -> (rpcs: Int, bytes: Int)? {
-        takesRPCs ? (.max, .max) : inboxQueue(of: connection)?.share(isCalled: isCalled)
-    }
-
     /// The queue that the connection fills; nil once everything is closed. Its loop's thread only.
     func inboxQueue(of connection: Connection) -> InboxQueue? { inbox?.queues[connection.context.index] }
 
-    /// Hands RPCs, of which there are some, to whoever takes them; returns the space that is left. Its loop's thread only.
-    func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Int {
+    /// How many RPCs, and bytes of them, one connection may deliver now; nil when nobody takes them any more. Its loop's
+    /// thread only.
+    ///
+    /// A loop remembers how much room there was, since it alone fills its queue: the inbox is asked only when that is
+    /// used up.
+    ///
+    /// - Parameter isCalled: whether the connection has waited for the inbox, and it is its turn.
+    func inboxShare(for connection: Connection, isCalled: Bool) -> (rpcs: Int, bytes: Int)? {
+        if takesRPCs { return (.max, .max) }
+        guard let queue = inboxQueue(of: connection) else { return nil }
+        let local = connection.context.local
+        if isCalled { return queue.takeTurn(&local.value.inboxRoom) }
+        if local.value.inboxRoom.isEmpty { local.value.inboxRoom = queue.room }
+        return local.value.inboxRoom.share
+    }
+
+    /// Hands RPCs, of which there are some, to whoever takes them. Its loop's thread only.
+    ///
+    /// - Returns: whether there is room for more.
+    func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Bool {
         guard let observer, takesRPCs else {
-            return inbox?.offer(decoded, from: connection, to: connection.context.index) ?? 0
+            let index = connection.context.index
+            guard let room = inbox?.offer(decoded, from: connection, to: index) else { return true }
+            connection.context.local.value.inboxRoom = room
+            return !room.isEmpty
         }
         connection.isMostRecent()
         observer.didReceive(decoded.runs, from: connection)
-        return .max
+        return true
     }
 
     var takesRPCs: Bool { observer?.takesRPCs == true }

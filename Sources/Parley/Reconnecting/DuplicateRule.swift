@@ -50,9 +50,9 @@ public struct DuplicateRule: Sendable {
 }
 
 extension Node {
-    /// Settles which of two connections with one node stays, if there are two. Any thread.
-    func settleDuplicates(of connection: Connection) {
-        guard let rule = options.duplicates, case .handshake = connection.outbound.withLock({ $0.life }),
+    /// Decides which of two connections with one node stays, if there are two. Any thread.
+    func applyDuplicateRule(to connection: Connection) {
+        guard let rule = options.duplicates, connection.outbound.withLock({ $0.lifecycle.isStarting }),
             let identity = rule.identify(connection)
         else { return }
         let existing: Connection? = state.withLock { state in
@@ -63,12 +63,19 @@ extension Node {
             return known
         }
         guard let existing, existing !== connection else { return }
+        // One that is ending already is no reason to refuse a new one.
+        var verdict = existing.isLive ? rule.settle(existing, connection) : .keepNew
+        if verdict == .keepExisting, !existing.isLive { verdict = .keepNew }
         let reason = ParleyError(.duplicate, "there is another connection with node \(identity)")
-        switch rule.settle(existing, connection) {
+        switch verdict {
         case .keepBoth: break
         case .keepExisting: connection.close(because: reason, handshakeFailure: reason)
         case .keepNew:
-            state.withLock { $0.identities[identity] = connection.number }
+            state.withLock { state in
+                // The new one may have ended meanwhile, and was forgotten then.
+                guard state.connections[connection.number] != nil else { return }
+                state.identities[identity] = connection.number
+            }
             existing.close(because: reason)
         }
     }

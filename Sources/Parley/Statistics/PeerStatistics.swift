@@ -28,7 +28,7 @@ extension Connection {
         var statistics = PeerStatistics()
         let received = inbound.withLock { inbound in
             statistics.unreadBytes = inbound.state.bufferedBytes
-            statistics.isReadingPaused = inbound.isPausedForInbox
+            statistics.isReadingPaused = inbound.intake.awaitsInbox
             statistics.unansweredHeartbeats = inbound.heartbeats.value.unanswered
             statistics.roundTripTime = inbound.heartbeats.value.roundTripNanoseconds.map { .nanoseconds($0) }
             let now = MonotonicTime.millisecondsNow
@@ -36,8 +36,8 @@ extension Connection {
             return inbound.counters
         }
         let (sent, ended) = outbound.withLock { outbound in
-            statistics.unsentBytes = outbound.unwrittenBytes
-            return (outbound.counters, outbound.end.value.moment)
+            statistics.unsentBytes = outbound.queue.unwrittenBytes
+            return (outbound.queue.counters, outbound.ended)
         }
         statistics.traffic = Traffic(received, sent)
         statistics.uptime = began.duration(to: min(ended, .now))

@@ -53,6 +53,10 @@ public struct TransportStatistics: Sendable, Hashable {
     /// Connections that got as far as the handshake and have ended, by reason.
     public var disconnects: [ParleyError.Code: UInt64] = [:]
 
+    /// Connections that had ended, and whose last messages were dropped because of ``Limits/receiveBufferBytes`` before there
+    /// was room for them in the inbox.
+    public var backlogsDropped: UInt64 = 0
+
     /// Nothing yet; for transports of your own.
     public init() {}
 }
@@ -70,6 +74,7 @@ struct NodeCounters {
     var shortages: UInt64 = 0
     var refusals: [ParleyError.Code: UInt64] = [:]
     var disconnects: [ParleyError.Code: UInt64] = [:]
+    var backlogsDropped: UInt64 = 0
 
     /// Writes what was counted into a snapshot.
     func report(to statistics: inout TransportStatistics) {
@@ -83,5 +88,6 @@ struct NodeCounters {
         statistics.shortages = shortages
         statistics.refusals = refusals
         statistics.disconnects = disconnects
+        statistics.backlogsDropped = backlogsDropped
     }
 }

@@ -37,6 +37,11 @@ final class Listener: @unchecked Sendable {
     private var backOff = shortestBackOff
     /// Asked before each accept(2): connections that there is no room for wait in the backlog, and cost no descriptor.
     private let permit: () -> Node.AcceptPermit
+    /// Asked behind each accept(2), with the remote address.
+    private let admit: (RawSocketAddress?) -> Node.AcceptDecision
+    /// A connection that has to wait for the accept rate, and was taken out of the backlog because its address was not
+    /// known before.
+    private var held: (descriptor: Int32, remote: RawSocketAddress?)?
     private var deliver: ((Event) -> Void)?
     /// The real address, with the port that the system chose if it was asked to.
     let address: SocketAddress
@@ -49,11 +54,13 @@ final class Listener: @unchecked Sendable {
         address: RawSocketAddress,
         keepAlive: KeepAlive?,
         permit: @escaping () -> Node.AcceptPermit,
+        admit: @escaping (RawSocketAddress?) -> Node.AcceptDecision,
         deliver: @escaping (Event) -> Void
     ) throws(ParleyError) {
         loop.assertIsCurrent()
         self.loop = loop
         self.permit = permit
+        self.admit = admit
         self.keepAlive = keepAlive
         descriptor = try Self.openSocket(at: address)
         setPeerOptions(of: descriptor, keepAlive)
@@ -86,6 +93,8 @@ final class Listener: @unchecked Sendable {
         let handle = clibuv_poll_as_handle(poll)
         guard uv_is_closing(handle) == 0 else { return }
         deliver = nil
+        if let held { Self.refuse(held.descriptor) }
+        held = nil
         retry.close()
         uv_close(handle) { handle in
             Unmanaged<Listener>.fromOpaque(handle!.pointee.data).release()
@@ -104,7 +113,11 @@ final class Listener: @unchecked Sendable {
     /// messages: the next one gets the next turn, and until then it waits in the backlog at no cost.
     private func acceptNext() {
         loop.noteEvent()
-        guard let deliver else { return }
+        guard deliver != nil else { return }
+        if let held {
+            self.held = nil
+            return take(held.descriptor, from: held.remote)
+        }
         switch permit() {
         case .now: break
         case .after(let delay): return pause(for: delay)
@@ -119,13 +132,24 @@ final class Listener: @unchecked Sendable {
                 setPeerOptions(of: accepted, keepAlive)
             #endif
             backOff = Self.shortestBackOff
-            return deliver(.accepted(accepted, from: remote, at: isWildcard ? nil : address))
+            return take(accepted, from: remote)
         }
         switch errno {
         // Nothing there any more, or the connection went away while it waited; accept(2) lists what a caller should
         // treat alike. There will be another call if there is another connection.
         case EAGAIN, EWOULDBLOCK, EINTR, ECONNABORTED, EPROTO: return
         case let code: pause(because: ParleyError(libuv: uv_translate_sys_error(code), "cannot accept"))
+        }
+    }
+
+    /// Hands on a connection that was accepted, turns it away, or holds it.
+    private func take(_ descriptor: Int32, from remote: RawSocketAddress?) {
+        switch admit(remote) {
+        case .admitted: deliver?(.accepted(descriptor, from: remote, at: isWildcard ? nil : address))
+        case .refused: Self.refuse(descriptor)
+        case .after(let delay):
+            held = (descriptor, remote)
+            pause(for: delay)
         }
     }
 
@@ -141,6 +165,8 @@ final class Listener: @unchecked Sendable {
         retry.start(after: delay) { [unowned self] in
             deliver?(.resumed)
             resume()
+            // The backlog may be empty, and the poll never call.
+            if held != nil { acceptNext() }
         }
     }
 

@@ -28,6 +28,14 @@ struct ReadBlock {
     }
 }
 
+/// What the socket has, without blocking, into `buffer`.
+///
+/// - Returns: how much that was; 0 at the end and, negated, an errno.
+func receive(from descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    let received = recv(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
+    return received < 0 ? -Int(errno) : received
+}
+
 extension [UInt8] {
     /// Appends what the socket has, without blocking.
     ///

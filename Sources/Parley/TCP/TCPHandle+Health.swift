@@ -17,9 +17,17 @@ extension TCPHandle {
         return kernelUnacknowledgedBytes(descriptor) == 0 || isDead
     }
 
-    var unacknowledgedBytes: Int {
-        guard let descriptor else { return 0 }
-        return uv_stream_get_write_queue_size(stream) + kernelUnacknowledgedBytes(descriptor)
+    var look: Health.Look.Link {
+        guard let descriptor else { return .init(isDead: true) }
+        let unreadBytes = unreadBytes(descriptor)
+        let info = TCPInfo(descriptor)
+        return .init(
+            unacknowledgedBytes: uv_stream_get_write_queue_size(stream)
+                + kernelUnacknowledgedBytes(descriptor),
+            unreadBytes: unreadBytes,
+            isFull: unreadBytes > 0 && isFull(descriptor, segmentBytes: info.segmentBytes),
+            isDead: info.isClosed
+        )
     }
 
     /// What was written and is not acknowledged yet, a FIN included.
@@ -33,21 +41,50 @@ extension TCPHandle {
         #endif
     }
 
-    var hasUnreadBytes: Bool {
-        guard let descriptor else { return false }
+    private func unreadBytes(_ descriptor: Int32) -> Int {
         var count: Int32 = 0
-        return ioctl(descriptor, UInt(FIONREAD), &count) == 0 && count > 0
+        return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
     }
 
-    var isDead: Bool {
-        guard let descriptor else { return true }
-        #if canImport(Darwin)
-            return false
+    /// Whether what lies unread takes so much of the socket's buffer that the kernel offers the other side no more room:
+    /// less than a segment, or than a sixteenth of the buffer. About half of the buffer's memory is for bytes.
+    ///
+    /// Source: `SO_MEMINFO` in socket(7); `__tcp_select_window` of Linux.
+    private func isFull(_ descriptor: Int32, segmentBytes: Int) -> Bool {
+        #if os(Linux)
+            // SK_MEMINFO_RMEM_ALLOC and SK_MEMINFO_RCVBUF are the first two of nine.
+            var info: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) =
+                (0, 0, 0, 0, 0, 0, 0, 0, 0)
+            var size = socklen_t(MemoryLayout.size(ofValue: info))
+            let socketMemoryInfo: Int32 = 55
+            guard getsockopt(descriptor, SOL_SOCKET, socketMemoryInfo, &info, &size) == 0 else { return false }
+            let (used, all) = (Int(info.0), Int(info.1))
+            let free = (all - used) / 2
+            return free < min(segmentBytes, all / 2) || free < all / 32
         #else
-            var state: UInt8 = 0
-            var size = socklen_t(MemoryLayout<UInt8>.size)
-            let isKnown = getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &state, &size) == 0
-            return isKnown && Int(state) == Int(TCP_CLOSE)
+            return true
+        #endif
+    }
+
+    /// Whether the connection has failed or was reset, which a socket that is not read does not report.
+    var isDead: Bool { descriptor.map { TCPInfo($0).isClosed } ?? true }
+}
+
+/// What is needed of the kernel's tcp_info (tcp(7)).
+private struct TCPInfo {
+    /// The connection has failed or was reset.
+    var isClosed = false
+    /// The size of the segments that come.
+    var segmentBytes = 65_536
+
+    init(_ descriptor: Int32) {
+        #if os(Linux)
+            // tcpi_state is the first byte, tcpi_rcv_mss the sixth word.
+            var words: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (0, 0, 0, 0, 0, 0)
+            var size = socklen_t(MemoryLayout.size(ofValue: words))
+            guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &words, &size) == 0 else { return }
+            isClosed = withUnsafeBytes(of: words) { Int($0[0]) == Int(TCP_CLOSE) }
+            segmentBytes = Int(words.5)
         #endif
     }
 }

@@ -18,7 +18,6 @@ final class TCPHandle {
     private let tcp: UnsafeMutablePointer<uv_tcp_t>
     /// Kept alive by the open socket; let go in the close callback.
     private var owner: (any LinkOwner)?
-    private var isReading = false
     /// Who hears of a connect that is under way.
     private var connecting: Connecting?
     /// What the socket has no room for at the moment.
@@ -132,67 +131,91 @@ extension TCPHandle {
 // MARK: - Reading
 
 extension TCPHandle: Link {
-    func setReading(_ isReading: Bool) {
+    /// libuv tells when there is something to read, and reads nothing itself: it would read one socket up to 32 times
+    /// in a row, and into one place only. Here a socket has one read a turn, straight to where its bytes belong.
+    ///
+    /// That is what `UV_ENOBUFS` is for: <https://docs.libuv.org/en/v1.x/handle.html#c.uv_alloc_cb>.
+    func startReading() {
         loop.assertIsCurrent()
-        guard isReading != self.isReading, uv_is_closing(handle) == 0 else { return }
-        self.isReading = isReading
-        guard isReading else {
-            uv_read_stop(stream)
-            // libuv turns to the next socket.
-            loop.noteRead(0)
-            return
-        }
+        guard uv_is_closing(handle) == 0 else { return }
         let status = uv_read_start(
             stream,
-            { handle, _, buffer in
-                Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).withBorrowed { $0.prepareRead(buffer!) }
-            },
-            { stream, count, buffer in
+            { _, _, buffer in buffer!.pointee = uv_buf_t(base: nil, len: 0) },
+            { stream, count, _ in
                 Unmanaged<TCPHandle>.fromOpaque(stream!.pointee.data).withBorrowed {
-                    $0.didRead(count, buffer!.pointee.base)
+                    count == UV_ENOBUFS.rawValue ? $0.read() : $0.ended(Int32(truncatingIfNeeded: count))
                 }
             }
         )
         if status != 0 { owner?.linkDidEnd(ParleyError(libuv: status, "cannot read")) }
     }
 
-    /// libuv is about to read. A large frame or a stream gets what there is before it does, without the way through
-    /// the slab; with nothing to read into libuv leaves it at that (`UV_ENOBUFS`), until the socket is readable again.
-    private func prepareRead(_ buffer: UnsafeMutablePointer<uv_buf_t>) {
-        buffer.pointee = uv_buf_t(base: nil, len: 0)
-        guard loop.mayRead() else { return }
-        if let owner, readDirectly(to: owner.linkWillRead()) {
-            loop.noteEvent()
-        } else {
-            loop.provideReadSlab(to: buffer)
+    func stopReading() {
+        loop.assertIsCurrent()
+        if uv_is_closing(handle) == 0 { uv_read_stop(stream) }
+    }
+
+    /// Reads once what the socket has, to where the owner wants it.
+    private func read() {
+        loop.noteEvent()
+        guard let owner, let descriptor else { return }
+        switch owner.linkWillRead() {
+        case .shared:
+            let slab = loop.readSlab
+            let received = receive(from: descriptor, into: slab)
+            guard received > 0 else { return readNothing(received) }
+            let bytes = UnsafeBufferPointer(rebasing: slab.bindMemory(to: UInt8.self)[..<received])
+            owner.linkDidRead(bytes.span)
+        case .block(let room): readBlock(from: descriptor, room: room, to: owner)
+        case .frame(let frame): read(into: frame, from: descriptor, to: owner)
         }
     }
 
-    private func didRead(_ count: Int, _ base: UnsafeMutablePointer<CChar>?) {
-        let failure = loop.turn.pointee.directRead?.failure
-        deliverDirectRead()
-        if count == UV_ENOBUFS.rawValue { return }
-        loop.noteRead(count)
-        if count > 0, let base {
-            base.withMemoryRebound(to: UInt8.self, capacity: count) { base in
-                owner?.linkDidRead(UnsafeBufferPointer(start: base, count: count).span)
-            }
-        } else if count < 0 {
-            setReading(false)
-            let told = failure ?? Int32(truncatingIfNeeded: count)
-            // What was told is taken from the socket.
-            let status = told == UV_EOF.rawValue ? pendingFailure ?? told : told
-            let isOrderly = status == UV_EOF.rawValue
-            owner?.linkDidEnd(
-                isOrderly
-                    ? ParleyError(.endOfStream, "the remote side closed the connection", systemCode: status)
-                    : ParleyError(libuv: status, "the connection failed")
-            )
+    /// Reads a part of a stream into a block that its reader may keep.
+    private func readBlock(from descriptor: Int32, room: Int, to owner: any LinkOwner) {
+        var block = ReadBlock()
+        exchangeSpare(&block)
+        let received = block.read(from: descriptor, atMost: max(room, EventLoop.readSlabBytes))
+        if block.isWorthKeeping { return owner.linkDidRead(block.bytes) }
+        if received > 0 { owner.linkDidRead(block.bytes.span) }
+        exchangeSpare(&block)
+        if received <= 0 { readNothing(received) }
+    }
+
+    /// Takes the loop's spare block for an empty one, or gives it back.
+    private func exchangeSpare(_ block: inout ReadBlock) {
+        LoopContext.current?.withBorrowed { swap(&block, &$0.local.value.spareBlock) }
+    }
+
+    /// Reads a part of a large frame to its place. The frame is consumed: with a second reference to it, appending to it
+    /// would copy all of it.
+    private func read(into frame: consuming PeerState.LargeFrame, from descriptor: Int32, to owner: any LinkOwner) {
+        let received = frame.bytes.append(from: descriptor, atMost: frame.missing)
+        owner.linkDidRead(into: frame)
+        if received <= 0 { readNothing(received) }
+    }
+
+    /// A read brought nothing: the end, or an error, negated.
+    private func readNothing(_ result: Int) {
+        switch Int32(truncatingIfNeeded: -result) {
+        case EAGAIN, EWOULDBLOCK, EINTR: return
+        case 0: ended(UV_EOF.rawValue)
+        case let code: ended(uv_translate_sys_error(code))
         }
     }
 
-    /// The failure behind what libuv calls the end: once a hang-up is signalled it reports an end behind the last
-    /// bytes without asking the socket for its error.
+    private func ended(_ told: Int32) {
+        stopReading()
+        let status = told == UV_EOF.rawValue ? pendingFailure ?? told : told
+        let isOrderly = status == UV_EOF.rawValue
+        owner?.linkDidEnd(
+            isOrderly
+                ? ParleyError(.endOfStream, "the remote side closed the connection", systemCode: status)
+                : ParleyError(libuv: status, "the connection failed")
+        )
+    }
+
+    /// The failure behind what looks like the end.
     ///
     /// The socket tells an error once, and a write that is still to be reported, or was made past the loop, may have been
     /// told: a socket that is closed although this side has not ended anything was reset all the same. A reset behind the
@@ -211,48 +234,6 @@ extension TCPHandle: Link {
             if code == 0 { code = ECONNRESET }
         #endif
         return code == 0 ? nil : uv_translate_sys_error(code)
-    }
-
-    /// Reads past libuv, where the owner has a better place for it than the slab. The target is consumed: with a second
-    /// reference to a frame, appending to it would copy all of it.
-    ///
-    /// - Returns: whether anything was read.
-    private func readDirectly(to target: consuming ReadTarget) -> Bool {
-        var received = 0
-        switch consume target {
-        case .shared: return false
-        case .block(let room):
-            let limit = max(room, EventLoop.readSlabBytes)
-            if let descriptor {
-                received = loop.turn.pointee.spareBlock.read(from: descriptor, atMost: limit)
-            }
-            loop.turn.pointee.directRead = DirectRead(place: .block)
-        case .frame(var frame):
-            if let descriptor { received = frame.bytes.append(from: descriptor, atMost: frame.missing) }
-            loop.turn.pointee.directRead = DirectRead(place: .frame(frame))
-        }
-        if received < 0, ![EAGAIN, EWOULDBLOCK, EINTR].contains(Int32(-received)) {
-            loop.turn.pointee.directRead?.failure = uv_translate_sys_error(Int32(-received))
-        }
-        return received > 0
-    }
-
-    /// Hands on what was read. In a function of its own: a copy that lives on here would make the next append to a
-    /// frame copy all of it.
-    private func deliverDirectRead() {
-        guard let place = loop.turn.pointee.directRead.take()?.place else { return }
-        switch consume place {
-        case .frame(let frame): owner?.linkDidRead(into: frame)
-        case .block:
-            var block = ReadBlock()
-            swap(&block, &loop.turn.pointee.spareBlock)
-            if block.isWorthKeeping {
-                owner?.linkDidRead(block.bytes)
-            } else {
-                if !block.isEmpty { owner?.linkDidRead(block.bytes.span) }
-                swap(&block, &loop.turn.pointee.spareBlock)
-            }
-        }
     }
 }
 
@@ -295,7 +276,6 @@ extension TCPHandle {
     private func didWrite(_ status: Int32) {
         loop.noteEvent()
         let written = writing.take()
-        if let written { loop.returnSpare(&written.buffer) }
         if uv_is_closing(handle) != 0 { return }
         var failure = status == 0 ? nil : ParleyError(libuv: status, "the connection failed while writing")
         if failure == nil, let rest = written?.file {
@@ -303,7 +283,9 @@ extension TCPHandle {
                 guard try write(rest) else { return }
             } catch { failure = error }
         }
-        owner?.linkDidWrite(failure)
+        var buffer = WireBuffer()
+        if let written { swap(&buffer, &written.buffer) }
+        owner?.linkDidWrite(failure, returning: &buffer)
     }
 
     /// Lets the kernel move bytes from file to socket. When the socket is full, the next piece goes through
@@ -354,7 +336,6 @@ extension TCPHandle {
     func close(abortively: Bool) {
         loop.assertIsCurrent()
         guard uv_is_closing(handle) == 0 else { return }
-        loop.noteRead(0)
         connecting = nil
         let closed: uv_close_cb = { handle in
             let handle = Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).takeRetainedValue()

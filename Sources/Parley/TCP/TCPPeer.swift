@@ -6,7 +6,8 @@ public final class TCPPeer: Connection, @unchecked Sendable {
         handle: TCPHandle,
         isOutbound: Bool,
         local: SocketAddress?,
-        remote: SocketAddress?
+        remote: SocketAddress?,
+        remoteIP: IPAddress?
     ) {
         guard let local, let remote else { return nil }
         super.init(
@@ -14,7 +15,8 @@ public final class TCPPeer: Connection, @unchecked Sendable {
             link: handle,
             isOutbound: isOutbound,
             localAddress: local,
-            remoteAddress: remote
+            remoteAddress: remote,
+            remoteIP: remoteIP
         )
         handle.setOwner(self)
         outbound.withLock { $0.socket = handle.descriptor }

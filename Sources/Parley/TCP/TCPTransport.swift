@@ -136,6 +136,12 @@ extension TCPTransport {
                     address: address,
                     keepAlive: node.options.keepAlive,
                     permit: { [node] in node.acceptPermit() },
+                    admit: { [node] remote in
+                        node.admit(
+                            remote?.ip,
+                            remote.map(SocketAddress.init) ?? SocketAddress(host: "", port: 0)
+                        )
+                    },
                     deliver: { [self] event in handle(event) }
                 )
                 let stop: @Sendable () -> Void = { [node] in
@@ -156,8 +162,6 @@ extension TCPTransport {
     private func handle(_ event: Listener.Event) {
         switch event {
         case .accepted(let descriptor, let remote, let local):
-            guard node.admit(remote?.ip, remote.map(SocketAddress.init) ?? SocketAddress(host: "", port: 0))
-            else { return Listener.refuse(descriptor) }
             let context = node.reserveContext()
             if context.loop.isCurrent { return adopt(descriptor, from: remote, at: local, on: context) }
             let isRunning = context.loop.execute { [self] in
@@ -194,7 +198,8 @@ extension TCPTransport {
                     handle: handle,
                     isOutbound: false,
                     local: local ?? handle.localAddress,
-                    remote: remote.map(SocketAddress.init)
+                    remote: remote.map(SocketAddress.init),
+                    remoteIP: remote?.ip
                 )
             else {
                 handle.close(abortively: false)
@@ -360,7 +365,8 @@ extension Node {
                 handle: handle,
                 isOutbound: true,
                 local: handle.localAddress,
-                remote: remote
+                remote: remote,
+                remoteIP: remote.ip
             )
         else {
             handle.close(abortively: false)

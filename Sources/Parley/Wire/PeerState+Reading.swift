@@ -28,8 +28,39 @@ extension PeerState {
         return .end
     }
 
+    /// Whether ``read(upTo:)`` has something to return or throw; takes nothing.
+    mutating func isReadable() throws(ParleyError) -> Bool {
+        if let violation { throw violation }
+        switch phase {
+        case .messages, .discarding: return !hasUndecodedMessages && inputEnd != nil
+        case .handshake: return !queue.isEmpty || inputEnd != nil
+        case .stream:
+            isStreamAskedFor = true
+            guard streamForm == .delimited else { return !queue.isEmpty || inputEnd != nil }
+            decoded = try takeStreamBytes()
+            return !decoded.isEmpty || streamOutcome != nil || inputEnd != nil
+        }
+    }
+
     private mutating func readDelimited(upTo limit: Int) throws(ParleyError) -> ReadResult {
-        // Most frames are taken whole, and never kept.
+        let decoded = try takeStreamBytes()
+        if !decoded.isEmpty {
+            let bytes = decoded.prefix(limit)
+            self.decoded = decoded.dropFirst(limit)
+            return .bytes(bytes)
+        }
+        switch streamOutcome {
+        case .ended: return .end
+        case .aborted(let error): throw error
+        case nil:
+            guard case .end = try resultAtEnd() else { return .wait }
+            throw ParleyError(.truncated, "the connection ended inside a stream")
+        }
+    }
+
+    /// Decodes until there are bytes for the stream's reader, or its end; the caller stores what it leaves of them in
+    /// ``decoded``. Most frames are taken whole, and never stored.
+    private mutating func takeStreamBytes() throws(ParleyError) -> ArraySlice<UInt8> {
         var decoded = decoded
         while decoded.isEmpty, streamOutcome == nil, var input = nextInput() {
             while decoded.isEmpty, streamOutcome == nil, !input.isEmpty {
@@ -53,18 +84,7 @@ extension PeerState {
             }
             queue.prepend(input)
         }
-        if !decoded.isEmpty {
-            let bytes = decoded.prefix(limit)
-            self.decoded = decoded.dropFirst(limit)
-            return .bytes(bytes)
-        }
-        switch streamOutcome {
-        case .ended: return .end
-        case .aborted(let error): throw error
-        case nil:
-            guard case .end = try resultAtEnd() else { return .wait }
-            throw ParleyError(.truncated, "the connection ended inside a stream")
-        }
+        return decoded
     }
 
     /// Takes back bytes that ``read(upTo:)`` gave, in front of what is there; drops them when nobody may read them
@@ -72,7 +92,7 @@ extension PeerState {
     mutating func putBack(_ bytes: ArraySlice<UInt8>) {
         switch phase {
         case .messages, .discarding: break
-        case .stream where streamForm == .delimited: decoded = bytes + decoded
+        case .stream where streamForm == .delimited: decoded = decoded.isEmpty ? bytes : bytes + decoded
         case .handshake, .stream: queue.prepend(bytes)
         }
     }

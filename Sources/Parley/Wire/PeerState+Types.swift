@@ -12,10 +12,13 @@ extension PeerState {
 
     /// What the bytes that come next belong to, as far as that is known.
     enum Upcoming: Sendable {
-        case anything
-        /// Its reader takes them as they come.
+        /// The handshake's reader takes them as they come.
+        case raw
+        /// Messages, and whatever is between them.
+        case messages
+        /// The stream's reader takes them as they come.
         case stream
-        /// One is on its way, and has a buffer to read into.
+        /// A large frame is on its way, and has a buffer to read into.
         case largeFrame
     }
 

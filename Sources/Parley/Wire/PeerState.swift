@@ -159,8 +159,15 @@ struct PeerState: Sendable {
 
     var upcoming: Upcoming {
         if awaitsLargeFrame { return .largeFrame }
-        return phase == .stream ? .stream : .anything
+        return switch phase {
+        case .handshake: .raw
+        case .messages, .discarding: .messages
+        case .stream: .stream
+        }
     }
+
+    /// How much there is of a frame that is not whole; zero when the decoder wants no more of anything.
+    var unfinishedFrameBytes: Int { isLargeFrameWhole ? 0 : unfinishedBytes.count }
 
     private var isLargeFrameWhole: Bool {
         if case .largeFrame(let frame) = unfinished { frame.missing <= 0 } else { false }

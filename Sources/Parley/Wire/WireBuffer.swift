@@ -87,7 +87,7 @@ public struct WireBuffer: Sendable {
     static let busyBytes = 4 << 20
 
     /// Whether it has more room than an idle peer is to hold on to.
-    var isRoomy: Bool { capacity > Self.idleBytes }
+    var isLarge: Bool { capacity > Self.idleBytes }
 
     /// Grows in few steps to what gathers behind a busy loop, since each step copies all of it; from there on by doubling,
     /// as arrays do.

@@ -51,7 +51,7 @@ import Testing
         #expect(try admit("2001:db8:1:300::1") == .tooManyFromAddress)
         #expect(try admit("2001:db8:2:300::1") == nil)
         // Who leaves makes room.
-        try admission.leave(ip("1.2.3.4"), wasOpened: false)
+        try admission.leave(ip("1.2.3.4"), wasOpen: false)
         #expect(try admit("1.2.3.4") == nil)
         for _ in 0..<100 { #expect(try admit("127.0.0.1") == nil) }
         #expect(admission.inbound == 107)

@@ -70,10 +70,10 @@ import Testing
                 try await nodes.make { $0.decoder = .framed }.dial(server.address) as? Connection
             )
             let remembered = Events<Bool>()
-            let look: @Sendable () -> Void = { [loop = connection.loop] in
+            let look: @Sendable () -> Void = { [loop = connection.loop, context = connection.context] in
                 loop.execute {
                     connection.isMostRecent()
-                    remembered.add(loop.turn.pointee.recent != nil)
+                    remembered.add(context.local.value.recent != nil)
                 }
             }
             look()

@@ -45,5 +45,5 @@ import Testing
 }
 
 extension Connection {
-    fileprivate var isRoomy: Bool { outbound.withLock { $0.buffer.isRoomy } }
+    fileprivate var isRoomy: Bool { outbound.withLock { $0.queue.buffer.isLarge } }
 }

@@ -309,12 +309,12 @@ import Testing
 extension Connection {
     /// What the timer does, so many milliseconds from now.
     fileprivate func look(behind milliseconds: UInt64) async {
-        await onLoop { [self] in _ = look(at: loop.milliseconds + milliseconds) }
+        await onLoop { [self] in _ = checkTimeouts(at: loop.milliseconds + milliseconds) }
     }
 
     /// Whether something lies in its socket.
     fileprivate var hasUnreadBytes: Bool {
-        get async { await onLoop { [self] in link?.hasUnreadBytes == true } }
+        get async { await onLoop { [self] in (link?.look.unreadBytes ?? 0) > 0 } }
     }
 
     private func onLoop<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {

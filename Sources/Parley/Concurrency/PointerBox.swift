@@ -1,0 +1,24 @@
+/// A value on the heap that is reached by pointer, for what one thread alone uses many times a message.
+///
+/// A class would check each access to its fields for overlaps at run time. Whoever makes a box calls ``deallocate()``.
+struct PointerBox<Value>: @unchecked Sendable {
+    private let pointer: UnsafeMutablePointer<Value>
+
+    init(_ value: Value) {
+        pointer = .allocate(capacity: 1)
+        pointer.initialize(to: value)
+    }
+
+    var value: Value {
+        @inline(__always) unsafeAddress { UnsafePointer(pointer) }
+        @inline(__always) nonmutating unsafeMutableAddress { pointer }
+    }
+
+    func deallocate() {
+        pointer.deinitialize(count: 1)
+        pointer.deallocate()
+    }
+
+    /// Whether both are the same box.
+    static func === (one: PointerBox, other: PointerBox) -> Bool { one.pointer == other.pointer }
+}

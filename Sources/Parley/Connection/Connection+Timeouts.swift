@@ -1,0 +1,301 @@
+// Time-outs, heartbeats and deadlines. The loop's thread only, but for setting a deadline.
+//
+// Each connection has one entry in its loop's ConnectionTimers: the first time at which anything may be due. Nothing is
+// done for each message; a check looks back at what has happened.
+
+extension Connection {
+    /// What is known of the heartbeats, under the receiving half's lock.
+    struct HeartbeatRecord: DefaultInitializable {
+        /// The token of the last one that was sent: nanoseconds of the monotonic clock.
+        var lastSent: UInt64?
+        /// How many were sent and not answered.
+        var unanswered = 0
+        var roundTripNanoseconds: UInt64?
+    }
+
+    /// Handshake and `onPeer` begin.
+    func startHandshakeTimer() {
+        context.timers.check(self, by: health.handshakeBegins(at: loop.milliseconds, node.healthLimits))
+    }
+
+    /// Handshake and `onPeer` are over: the time-outs of an open connection begin.
+    func startOpenTimers() {
+        context.timers.check(self, by: health.opened(at: loop.milliseconds, node.healthLimits))
+    }
+
+    /// An orderly end, or the rest of a connection that cannot be written to, has so long.
+    func startCloseTimer() {
+        let due = loop.milliseconds &+ node.options.closeTimeout.inMilliseconds
+        rareTimes.value.closeDeadline = due
+        context.timers.check(self, by: due)
+    }
+
+    /// Something was handed to the link, and nobody looks yet whether it is acknowledged.
+    func startAcknowledgementWatch() {
+        guard let link, case let handed = outbound.withLock({ $0.queue.handedBytes }) else { return }
+        let unacknowledged = UInt64(max(0, link.look.unacknowledgedBytes))
+        let due = health.watchBegins(
+            at: loop.milliseconds,
+            acknowledgedBytes: handed &- min(handed, unacknowledged),
+            node.healthLimits
+        )
+        context.timers.check(self, by: due)
+    }
+
+    /// Checks everything that has a time-out, and ends the connection when one has passed.
+    ///
+    /// - Returns: when to check again; `.max` when there is nothing to wait for.
+    func checkTimeouts(at now: UInt64) -> UInt64 {
+        let state = outbound.withLock { $0.lifecycle.state }
+        let next: UInt64
+        switch state {
+        case .handshake, .announcing, .open: next = min(checkHealth(at: now), checkDeadlines(at: now))
+        case .draining: next = min(checkHealth(at: now), checkDeadlines(at: now), checkCloseTime(at: now))
+        case .flushing: next = checkCloseTime(at: now)
+        case .lingering: next = checkCloseTime(at: now) == .max ? .max : checkAllArrived()
+        case .closeRequested, .failed, .closingLink, .ended: next = .max
+        }
+        return next == .max ? .max : max(next, now &+ 1)
+    }
+
+    private func checkCloseTime(at now: UInt64) -> UInt64 {
+        let due = rareTimes.value.closeDeadline
+        if now < due { return due }
+        apply(.timeIsUp)
+        return .max
+    }
+
+    // MARK: Health
+
+    private func checkHealth(at now: UInt64) -> UInt64 {
+        guard let link else { return .max }
+        let verdict = health.check(look(at: now, link), node.healthLimits)
+        if let failure = verdict.failure {
+            fail(error(for: failure))
+            return .max
+        }
+        if verdict.endsWatch { outbound.withLock { $0.queue.endWatch() } }
+        if verdict.wakesSenders { outbound.withLock { $0.senders.wakeAll() }.resume() }
+        if verdict.isHeartbeatDue { sendHeartbeat() }
+        if verdict.hasLinkDied { readToEnd() }
+        return verdict.next
+    }
+
+    /// What is to be seen now.
+    private func look(at now: UInt64, _ link: any Link) -> Health.Look {
+        var look = Health.Look(now: now)
+        inbound.withLock { inbound in
+            look.isReading = inbound.intake.isReading
+            look.lastArrival = inbound.lastArrival
+            look.lastActivity = inbound.lastActivity
+            if inbound.state.phase == .stream { look.streamReadAt = inbound.streamReadAt }
+            if inbound.state.unfinishedFrameBytes > 0 {
+                // Where the frame begins tells it from others. Never zero, which is none.
+                let position = inbound.counters.bytes &- UInt64(inbound.state.bufferedBytes)
+                look.frame = .init(
+                    number: position &+ 1,
+                    receivedBytes: inbound.state.unfinishedFrameBytes
+                )
+            }
+        }
+        outbound.withLock { outbound in
+            look.isStarting = outbound.lifecycle.isStarting
+            look.lastHanded = outbound.queue.lastHanded
+            look.handedBytes = outbound.queue.handedBytes
+            look.isWatched = outbound.queue.isWatched
+            look.blockedSince = outbound.queue.blockedSince
+        }
+        look.link = link.look
+        return look
+    }
+
+    private func error(for failure: Health.Failure) -> ParleyError {
+        let timeouts = node.options.timeouts
+        switch failure {
+        case .handshake:
+            return ParleyError(
+                .timedOut,
+                "the handshake with \(remoteAddress) took longer than \(timeouts.handshake)"
+            )
+        case .idle:
+            let idle = node.healthLimits.idle ?? 0
+            return ParleyError(
+                .idle,
+                "nothing came from \(remoteAddress), and nothing went there, for \(idle) ms"
+            )
+        case .heartbeat:
+            let heartbeat = timeouts.heartbeat ?? Heartbeat()
+            return ParleyError(
+                .heartbeatLost,
+                "\(remoteAddress) did not answer \(heartbeat.maxMissed) heartbeats, one every "
+                    + "\(heartbeat.interval)"
+            )
+        case .writeStall(let bytes):
+            return ParleyError(
+                .writeStalled,
+                "\(remoteAddress) took too little of \(bytes) bytes that were sent to it for "
+                    + "\(timeouts.writeStall ?? .zero), at least \(node.healthLimits.leastBytesPerSecond) bytes "
+                    + "a second are expected"
+            )
+        case .stream:
+            return ParleyError(
+                .timedOut,
+                "no byte of the stream from \(remoteAddress) was read for \(timeouts.streamIdle ?? .zero)"
+            )
+        case .frame(let bytes):
+            return ParleyError(
+                .timedOut,
+                "\(remoteAddress) sent too little of a frame for \(timeouts.frame ?? .zero): \(bytes) bytes of "
+                    + "it are there, at least \(node.healthLimits.leastBytesPerSecond) bytes a second are expected"
+            )
+        }
+    }
+
+    /// The link is dead, and nothing more can come. What the kernel still has is read at once, whether or not the inbox
+    /// has room: behind it comes the reason, and what was complete is delivered.
+    private func readToEnd() {
+        changeReading { _ = $0.intake.apply(.linkDied) }
+    }
+
+    // MARK: Heartbeats
+
+    /// Answers and evaluates the heartbeats among what has arrived.
+    func handleHeartbeats() {
+        loop.assertIsCurrent()
+        let (ping, isAnswer): (UInt64?, Bool) = inbound.withLock { inbound in
+            let found = inbound.state.takeHeartbeats()
+            guard let pong = found.pong, let sent = inbound.heartbeats.value.lastSent, pong == sent else {
+                return (found.ping, false)
+            }
+            let now = MonotonicTime.nanosecondsNow
+            inbound.heartbeats.value.roundTripNanoseconds = now > sent ? now &- sent : 1
+            inbound.heartbeats.value.unanswered = 0
+            inbound.heartbeats.value.lastSent = nil
+            return (found.ping, true)
+        }
+        if isAnswer { health.heartbeatAnswered() }
+        guard let ping else { return }
+        // A peer that asks and does not read the answers gets no more of them than there is room for.
+        _ = appendHeartbeat { encoder, buffer in
+            encoder.encodePong(ping, into: &buffer)
+            return true
+        }
+    }
+
+    private func sendHeartbeat() {
+        let token = MonotonicTime.nanosecondsNow
+        switch appendHeartbeat({ encoder, buffer in encoder.encodePing(token, into: &buffer) }) {
+        case .sent(let end):
+            health.heartbeatSent(endingAt: end)
+            inbound.withLock { inbound in
+                inbound.heartbeats.value.lastSent = token
+                inbound.heartbeats.value.unanswered = health.missedHeartbeats + 1
+            }
+        case .noRoom: health.heartbeatBlocked()
+        case .unsupported: health.stopHeartbeats()
+        }
+    }
+
+    private enum HeartbeatOutcome {
+        /// With that byte of all that is handed over it ends.
+        case sent(endingAt: UInt64)
+        case noRoom
+        case unsupported
+    }
+
+    /// Appends a heartbeat behind what was accepted, also inside a stream, if there is room.
+    private func appendHeartbeat(
+        _ encode: (inout any Decoder, inout WireBuffer) -> Bool
+    ) -> HeartbeatOutcome {
+        let (outcome, needsFlush): (HeartbeatOutcome, Bool) = outbound.withLock { outbound in
+            guard case .open = outbound.lifecycle.state, hasRoom(&outbound) else { return (.noRoom, false) }
+            let before = outbound.queue.unwrittenBytes
+            // `append` throws what its closure throws, which is nothing here.
+            let isEncoded =
+                (try? outbound.append { (encoder, buffer) throws(ParleyError) in encode(&encoder, &buffer) })
+                ?? false
+            guard isEncoded else { return (.unsupported, false) }
+            outbound.queue.noteHeartbeat(outbound.queue.unwrittenBytes &- before)
+            let end = outbound.queue.handedBytes &+ UInt64(outbound.queue.unhandedBytes)
+            return (.sent(endingAt: end), outbound.queue.requestFlush())
+        }
+        if needsFlush { loop.atEndOfTurn(self) }
+        return outcome
+    }
+}
+
+// MARK: - Deadlines
+
+extension Connection {
+    /// See ``Peer/setDeadline(_:)``.
+    public func setDeadline(_ deadline: ContinuousClock.Instant?) {
+        setReadDeadline(deadline)
+        setWriteDeadline(deadline)
+    }
+
+    /// See ``Peer/setReadDeadline(_:)``.
+    public func setReadDeadline(_ deadline: ContinuousClock.Instant?) {
+        let deadline = deadline.map { MonotonicTime($0) } ?? .never
+        let readers = inbound.withLock { inbound in
+            inbound.readDeadline = deadline
+            return inbound.readers.wakeAll()
+        }
+        readers.resume()
+        loop.perform { [self] in startDeadline() }
+    }
+
+    /// See ``Peer/setWriteDeadline(_:)``.
+    public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {
+        let deadline = deadline.map { MonotonicTime($0) } ?? .never
+        let senders = outbound.withLock { outbound in
+            outbound.writeDeadline = deadline
+            return outbound.senders.wakeAll()
+        }
+        senders.resume()
+        loop.perform { [self] in startDeadline() }
+    }
+
+    func checkDeadline(_ deadline: MonotonicTime, _ what: String) throws(ParleyError) {
+        if deadline != .never, deadline <= .now {
+            throw ParleyError(.timedOut, "the deadline for \(what) (\(remoteAddress)) has passed")
+        }
+    }
+
+    /// Sets the time of the next deadline.
+    private func startDeadline() {
+        let deadlines = [inbound.withLock { $0.readDeadline }, outbound.withLock { $0.writeDeadline }]
+        let now = MonotonicTime.now
+        guard let next = deadlines.filter({ $0 > now && $0 != .never }).min() else {
+            if rareTimes.value.ioDeadline != .max { rareTimes.value.ioDeadline = .max }
+            return
+        }
+        rareTimes.value.ioDeadline = MonotonicTime.millisecondsNow &+ now.duration(to: next).inMilliseconds
+        context.timers.check(self, by: rareTimes.value.ioDeadline)
+    }
+
+    /// Wakes whoever reads or sends when a deadline has passed: they look at the clock themselves.
+    private func checkDeadlines(at now: UInt64) -> UInt64 {
+        guard !rareTimes.isDefault, now >= rareTimes.value.ioDeadline else {
+            return rareTimes.isDefault ? .max : rareTimes.value.ioDeadline
+        }
+        rareTimes.value.ioDeadline = .max
+        startDeadline()
+        inbound.withLock { $0.readers.wakeAll() }.resume()
+        outbound.withLock { $0.senders.wakeAll() }.resume()
+        return rareTimes.value.ioDeadline
+    }
+}
+
+extension Health.Limits {
+    init(_ timeouts: Timeouts) {
+        handshake = timeouts.handshake.inMilliseconds
+        idle = timeouts.idle?.inMilliseconds
+        write = timeouts.write?.inMilliseconds
+        writeStall = timeouts.writeStall?.inMilliseconds
+        streamIdle = timeouts.streamIdle?.inMilliseconds
+        frame = timeouts.frame?.inMilliseconds
+        leastBytesPerSecond = UInt64(max(0, timeouts.leastBytesPerSecond))
+        heartbeat = timeouts.heartbeat.map { max(10, $0.interval.inMilliseconds) }
+        maxMissedHeartbeats = max(1, timeouts.heartbeat?.maxMissed ?? 1)
+    }
+}
