@@ -53,7 +53,7 @@ public func parley_get_statistics(
             uptime_ms: now.uptime.whole(per: 1_000),
             inbound_peers: UInt64(now.inboundPeers),
             outbound_peers: UInt64(now.outboundPeers),
-            ungreeted: UInt64(now.ungreeted),
+            handshaking: UInt64(now.handshaking),
             dialing: UInt64(now.dialing),
             paused_peers: UInt64(now.pausedPeers),
             inbox_rpcs: UInt64(now.inboxRPCs),

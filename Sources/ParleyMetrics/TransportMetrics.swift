@@ -83,7 +83,7 @@ public actor TransportMetrics {
         set("uptime_seconds", statistics.uptime / .seconds(1))
         set("peers", statistics.inboundPeers, ("direction", "inbound"))
         set("peers", statistics.outboundPeers, ("direction", "outbound"))
-        set("ungreeted", statistics.ungreeted)
+        set("handshaking", statistics.handshaking)
         set("dialing", statistics.dialing)
         set("paused_peers", statistics.pausedPeers)
         set("inbox_rpcs", statistics.inboxRPCs)

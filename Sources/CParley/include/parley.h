@@ -462,8 +462,8 @@ typedef struct parley_traffic {
 typedef struct parley_statistics {
     parley_traffic traffic; /* of connections that have ended too */
     uint64_t uptime_ms;
-    uint64_t inbound_peers, outbound_peers; /* greeted and connected now */
-    uint64_t ungreeted;      /* connections in the handshake, or on their way out */
+    uint64_t inbound_peers, outbound_peers; /* open now */
+    uint64_t handshaking;    /* connections in the handshake, in on_peer, or closing */
     uint64_t dialing;        /* dials that have no connection yet */
     uint64_t paused_peers;   /* not read now, because the inbox is full */
     uint64_t inbox_rpcs, inbox_bytes;      /* that wait for a consumer */

@@ -11,7 +11,7 @@ extension Node {
             switch (connection.isPeer, connection.isOutbound) {
             case (true, false): statistics.inboundPeers += 1
             case (true, true): statistics.outboundPeers += 1
-            case (false, _): statistics.ungreeted += 1
+            case (false, _): statistics.handshaking += 1
             }
         }
         for connection in backlogs { statistics.unreadBytes += connection.statistics.unreadBytes }

@@ -7,14 +7,14 @@ public struct TransportStatistics: Sendable, Hashable {
 
     // MARK: Now
 
-    /// Peers that are greeted and connected.
+    /// Open peers: their handshake and `onPeer` are done.
     public var peers: Int { inboundPeers + outboundPeers }
     /// Those of them that dialed this node.
     public var inboundPeers = 0
     /// Those of them that this node dialed.
     public var outboundPeers = 0
-    /// Connections that are there but not greeted: in the handshake, in `onPeer`, or on their way out.
-    public var ungreeted = 0
+    /// Connections that are not open: in the handshake, in `onPeer`, or closing.
+    public var handshaking = 0
     /// Dials that have no connection yet.
     public var dialing = 0
     /// Peers that nothing is read from now, because the inbox is full.

@@ -73,7 +73,7 @@ import Testing
             #expect(try await begun.next())
             if isReset { socket.reset() } else { socket.close() }
             #expect(try await ends.next().code == (isReset ? .connectionReset : .handshakeFailed))
-            try await eventually { server.statistics.ungreeted == 0 }
+            try await eventually { server.statistics.handshaking == 0 }
             #expect(server.statistics.handshakesFailed == 1 && ends.soFar.count == 1)
         }
     }

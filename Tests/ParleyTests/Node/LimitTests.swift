@@ -46,9 +46,9 @@ import Testing
             let second = try await client.dial(server.address)
             try await second.send([1])
             try await eventually { server.statistics.acceptPause == .maxHandshakes }
-            #expect(server.statistics.ungreeted == 1 && server.statistics.inboundPeers == 0)
+            #expect(server.statistics.handshaking == 1 && server.statistics.inboundPeers == 0)
             try await first.send([1])
-            try await eventually { server.statistics.inboundPeers == 2 && server.statistics.ungreeted == 0 }
+            try await eventually { server.statistics.inboundPeers == 2 && server.statistics.handshaking == 0 }
             #expect(server.statistics.acceptPause == nil)
         }
     }

@@ -261,7 +261,7 @@ import Testing
                 await server.close()
                 await closed
                 for dial in dials { _ = await dial.result }
-                #expect(server.statistics.ungreeted == 0 && client.statistics.dialing == 0)
+                #expect(server.statistics.handshaking == 0 && client.statistics.dialing == 0)
             }
         }
     }

@@ -60,7 +60,7 @@ import Testing
             _ = try await server.nextRPC()
             try await eventually { server.statistics.inboundPeers == 1 }
             #expect(client.statistics.outboundPeers == 1 && client.statistics.peers == 1)
-            #expect(server.statistics.outboundPeers == 0 && server.statistics.ungreeted == 0)
+            #expect(server.statistics.outboundPeers == 0 && server.statistics.handshaking == 0)
             #expect(server.statistics.accepted == 1 && client.statistics.dialed == 1)
             await peer.close()
             try await eventually { server.statistics.peers == 0 && client.statistics.peers == 0 }
