@@ -13,28 +13,35 @@
  *         parley_free(node);
  *     }
  *
- * Link with `pkg-config --cflags --libs parley`. C11 and C++17. This header is the authority on the interface.
+ * Link with `pkg-config --cflags --libs parley`. C11 and C++17. This header is the authority on the
+ * interface.
  *
  * WHAT HOLDS EVERYWHERE
  *
- *   Threads      Any function may be called on any thread at any time, unless it says otherwise. Each transport has
- *                one thread of its own, "its loop". Callbacks run there, one at a time, with no lock held, and must
- *                not block; the handshake and the log callback are the two exceptions, and say so. The loop's thread
- *                blocks SIGPIPE; the signal dispositions of the process are left alone.
- *                With `loops` above 1 a transport has as many such threads, and each peer belongs to one of them from
- *                beginning to end: "the loop" is then that peer's, callbacks about one peer come one at a time and in order,
- *                those about different peers may come at the same time. What belongs to no peer is the first loop's.
- *   Blocking     Functions that may block take a timeout in milliseconds: PARLEY_FOREVER (-1) waits as long as it
- *                takes, 0 does not wait at all (PARLEY_EAGAIN). On a loop's thread, that is in a callback, none of them
- *                ever waits: where they would have to, they fail with PARLEY_EDEADLK (with a timeout of 0: as ever).
- *   Results      An int is PARLEY_OK (0), a count, or a negative parley_error. parley_strerror() describes a code,
- *                parley_last_error() has the details of the last failure on the calling thread.
- *   Memory       What you pass in is copied or finished with when the function returns, unless it says otherwise.
- *                What you get belongs to the transport, unless it says otherwise; there is a function to give it back.
- *   Texts        are UTF-8 and end with NUL. Functions that fill a buffer do as snprintf(3) does: they never write
- *                more than `size` bytes, end with NUL if size is not 0, and return the length that the whole text has.
- *   Signals      None of these functions may be called in a signal handler. After fork(2) a child may not use the
- *                transports of its parent, not even to free them.
+ *   Threads      Any function may be called on any thread at any time, unless it says otherwise. Each
+ *                transport has a thread of its own, called its loop. Callbacks run on the loop, one at a time
+ *                and with no lock held, and must not block. Two callbacks are exceptions and say so:
+ *                handshake and on_log. The loop's thread blocks SIGPIPE; the process's signal dispositions
+ *                stay as they are.
+ *   Loops        With `loops` above 1 a transport has that many threads. Each peer belongs to one loop for
+ *                its whole life, and "the loop" means that one. Callbacks about one peer run one at a time
+ *                and in order; callbacks about different peers may run at the same time. Work that belongs to
+ *                no peer runs on the first loop.
+ *   Blocking     Functions that may wait take a time-out in milliseconds. PARLEY_FOREVER (-1) waits without a
+ *                limit. 0 does not wait: the function returns PARLEY_EAGAIN. On a loop's thread, which
+ *                includes every callback there, no function ever waits: where it would have to, it returns
+ *                PARLEY_EDEADLK, or PARLEY_EAGAIN when the time-out is 0.
+ *   Results      An int is PARLEY_OK (0), a count, or a negative parley_error. parley_strerror() describes a
+ *                code. parley_last_error() returns the details of the last failure on the calling thread.
+ *   Memory       The library has copied your arguments, or no longer needs them, when a function returns,
+ *                unless it says otherwise. What you get belongs to the transport, unless it says otherwise;
+ *                then a function to give it back is named.
+ *   Texts        Texts are UTF-8 and end with NUL. Functions that fill a buffer behave like snprintf(3): they
+ *                write at most `size` bytes, end the text with NUL if size is not 0, and return the length of
+ *                the whole text.
+ *   Signals      No function may be called in a signal handler. After fork(2) the child must not use its
+ *                parent's transports, not even to free them.
+ *   Peers        A peer is in its handshake first. It is open when the handshake and on_peer have succeeded.
  */
 #ifndef PARLEY_H
 #define PARLEY_H
@@ -53,7 +60,7 @@ extern "C" {
 #define PARLEY_CHECKED
 #endif
 
-/* ---- Version --------------------------------------------------------------------------------------------------- */
+/* ---- Version ------------------------------------------------------------------------------------------- */
 
 #define PARLEY_VERSION_MAJOR 0
 #define PARLEY_VERSION_MINOR 1
@@ -62,165 +69,171 @@ extern "C" {
 #define PARLEY_VERSION \
     ((PARLEY_VERSION_MAJOR << 16) | (PARLEY_VERSION_MINOR << 8) | PARLEY_VERSION_PATCH)
 
-/* The version of the library that is loaded, in the form of PARLEY_VERSION; the header's may be another one. The two work
- * together as long as the soname (libparley.so.0) is the same. Never blocks. */
+/* The version of the loaded library, in the form of PARLEY_VERSION. It may differ from the header's; the two
+ * work together as long as the soname (libparley.so.0) is the same. Never blocks. */
 int parley_version(void);
 
 /* The same as text: "0.1.0". Static; never blocks. */
 const char *parley_version_string(void);
 
-/* ---- Errors ---------------------------------------------------------------------------------------------------- */
+/* ---- Errors -------------------------------------------------------------------------------------------- */
 
-/* Stable numbers: none is ever reused. Expect new ones. Your own callbacks may return any code below -1000: it reaches
- * whoever waits for the outcome as it is. */
+/* The numbers are stable: none is ever reused. New ones may be added. Your own callbacks may return any code
+ * below -1000; it is passed unchanged to the caller that waits for the result. */
 typedef enum parley_error {
     PARLEY_OK = 0,
     PARLEY_EADDRINVAL = -1,   /* the address is not of the form host:port */
     PARLEY_EINVAL = -2,       /* an argument is out of its range */
-    PARLEY_ENOTSUP = -3,      /* the wire form in use cannot express what was asked for */
+    PARLEY_ENOTSUP = -3,      /* the wire form in use cannot express the request */
     PARLEY_EMSGSIZE = -4,     /* the message is longer than the wire form or the options allow */
     PARLEY_EALREADY = -5,     /* the transport is listening already */
     PARLEY_EADDRINUSE = -6,   /* another socket holds the address */
     PARLEY_EADDRNOTAVAIL = -7, /* the address belongs to no interface of this machine */
     PARLEY_ENONAME = -8,      /* the name has no address, or the resolver could not be reached */
-    PARLEY_ECONNREFUSED = -9, /* nobody listens there */
-    PARLEY_EUNREACH = -10,    /* no route leads there */
-    PARLEY_ETIMEDOUT = -11,   /* a timeout or deadline passed */
-    PARLEY_ECANCELED = -12,   /* the call was given up */
+    PARLEY_ECONNREFUSED = -9, /* nothing listens at the address */
+    PARLEY_EUNREACH = -10,    /* there is no route to the address */
+    PARLEY_ETIMEDOUT = -11,   /* a time-out or deadline passed */
+    PARLEY_ECANCELED = -12,   /* the call was cancelled */
     PARLEY_ECLOSED = -13,     /* this side closed the peer or the transport */
     PARLEY_EOF = -14,         /* the remote side closed the connection in an orderly way */
     PARLEY_ECONNRESET = -15,  /* the remote side reset the connection */
     PARLEY_EPROTO = -16,      /* the bytes that arrived do not follow the wire form */
-    PARLEY_ETRUNCATED = -17,  /* the connection, or a file, ended in the middle of something */
+    PARLEY_ETRUNCATED = -17,  /* the connection or file ended in the middle of a frame, stream or read */
     PARLEY_EHANDSHAKE = -18,  /* the handshake failed */
     PARLEY_EREFUSED = -19,    /* on_peer refused the peer */
     PARLEY_EMFILE = -20,      /* the process or the system has no file descriptors left */
     PARLEY_EACCES = -21,      /* the operating system forbids it */
-    PARLEY_EABORTED = -22,    /* the remote side gave up its stream before the end */
+    PARLEY_EABORTED = -22,    /* the remote side aborted its stream */
     PARLEY_ESYSTEM = -23,     /* any other failure that the system reported */
-    PARLEY_EEXIST = -24,      /* there is a file of that name already */
+    PARLEY_EEXIST = -24,      /* a file of that name exists already */
     PARLEY_ENOENT = -25,      /* there is no such file or folder */
-    PARLEY_EMAXPEERS = -26,   /* a limit of this node on peers is reached */
-    PARLEY_EMAXADDRESS = -27, /* the remote address has as many connections as one may */
-    PARLEY_ENOTALLOWED = -28, /* the gate does not let this address in */
+    PARLEY_EMAXPEERS = -26,   /* this node's limit on peers is reached */
+    PARLEY_EMAXADDRESS = -27, /* the limit on connections of one remote address is reached */
+    PARLEY_ENOTALLOWED = -28, /* the gate refused the address */
     PARLEY_EBANNED = -29,     /* the address is banned */
-    PARLEY_EIDLE = -30,       /* nothing went either way for idle_timeout_ms */
-    PARLEY_ESTALLED = -31,    /* the other side took nothing of what was sent for write_stall_timeout_ms */
-    PARLEY_EHEARTBEAT = -32,  /* the other side did not answer heartbeats */
-    PARLEY_EBUFFERFULL = -33, /* the node holds as many unread bytes as it may */
-    PARLEY_EDUPLICATE = -34,  /* another connection with the same node stays */
+    PARLEY_EIDLE = -30,       /* no byte was received or sent for idle_timeout_ms */
+    PARLEY_ESTALLED = -31,    /* the remote side acknowledged nothing for write_stall_timeout_ms */
+    PARLEY_EHEARTBEAT = -32,  /* the remote side did not answer heartbeats */
+    PARLEY_EBUFFERFULL = -33, /* this node's limit on unread bytes is reached */
+    PARLEY_EDUPLICATE = -34,  /* another connection to the same node was kept instead */
     PARLEY_ENOPEER = -64,     /* no peer has this number any more */
-    PARLEY_EDEADLK = -65,     /* the call would block the thread whose work it waits for */
-    PARLEY_EAGAIN = -66       /* the call may not wait, and would have to */
+    PARLEY_EDEADLK = -65,     /* the call would block the thread that it waits for */
+    PARLEY_EAGAIN = -66       /* the call would have to wait, and its time-out is 0 */
 } parley_error;
 
-/* One sentence about a code, for people. Static, never NULL; never blocks. */
+/* One sentence that describes a code. Static, never NULL; never blocks. */
 const char *parley_strerror(int code);
 
-/* The code's name, such as "PARLEY_ECLOSED", for logs; "PARLEY_EUNKNOWN" for an unknown one. Static; never blocks. */
+/* The code's name for logs, such as "PARLEY_ECLOSED"; "PARLEY_EUNKNOWN" for an unknown code. Static, never
+ * NULL; never blocks. */
 const char *parley_err_name(int code);
 
-/* What exactly went wrong in the last call on this thread that failed: a sentence with the addresses, sizes and bytes that
- * matter, such as `cannot connect to 127.0.0.1:3000: connection refused`. Empty when nothing has failed. Valid until the
- * next call of this library on this thread fails; never NULL, never blocks. */
+/* Describes the last failed call on this thread in a sentence with the addresses, sizes and bytes concerned,
+ * such as `cannot connect to 127.0.0.1:3000: connection refused`. Empty when no call has failed. Valid until
+ * the next call on this thread fails. Never NULL; never blocks. */
 const char *parley_last_error(void);
 
-/* ---- Handles --------------------------------------------------------------------------------------------------- */
+/* ---- Handles ------------------------------------------------------------------------------------------- */
 
-/* A node. Made by parley_create(), given back with parley_free(). */
+/* A node. parley_create() makes one, parley_free() frees it. */
 typedef struct parley_transport parley_transport;
 
-/* One connection, by number. A number is never zero and never used again in its transport, so it is safe to keep and to
- * use when the peer is long gone: functions then return PARLEY_ENOPEER. It is good from the handshake until on_disconnect
- * has returned. */
+/* The number of one connection. It is never zero and never reused by its transport, so it is safe to keep
+ * after the peer is gone: functions then return PARLEY_ENOPEER. It is valid from the start of the handshake
+ * until on_disconnect has returned. */
 typedef uint64_t parley_peer;
 
 #define PARLEY_NO_PEER ((parley_peer)0)
 #define PARLEY_FOREVER (-1)
 
-/* One thing that a peer sent: a whole message, or the news that a stream begins. */
+/* One item that a peer sent: a whole message, or the beginning of a stream. */
 typedef struct parley_rpc {
     parley_peer peer;
     const uint8_t *payload; /* the message, or the stream's header; NULL when it is empty */
     size_t length;          /* in bytes */
-    bool stream;            /* a stream begins: read it with parley_read(), end it with parley_close_stream() */
-    void *owner;            /* the library's own; see parley_rpc_release() */
+    bool stream;            /* a stream begins: read it with parley_read(), then call parley_close_stream() */
+    void *owner;            /* used by the library alone; see parley_rpc_release() */
 } parley_rpc;
 
-/* ---- A decoder of one's own ------------------------------------------------------------------------------------ */
+/* ---- Custom wire forms --------------------------------------------------------------------------------- */
 
-/* Where an encoder appends its bytes; good during the call only. */
+/* The buffer to which an encoder appends its bytes; valid during the call only. */
 typedef struct parley_buffer parley_buffer;
 
-/* Appends bytes; in an encoder's callback only. Never fails, never blocks. */
+/* Appends bytes. May be called in an encoder only. Never fails, never blocks. */
 void parley_buffer_append(parley_buffer *buffer, const void *bytes, size_t length);
 
 typedef enum parley_stream_form {
-    PARLEY_STREAMS_NONE = 0,         /* there are no streams */
-    PARLEY_STREAMS_UNTIL_CLOSED = 1, /* behind the opening everything is raw, until parley_close_stream() */
-    PARLEY_STREAMS_DELIMITED = 2     /* a stream's bytes come in frames, and its end has one of its own */
+    PARLEY_STREAMS_NONE = 0,         /* the wire form has no streams */
+    PARLEY_STREAMS_UNTIL_CLOSED = 1, /* all bytes after the opening are raw, until parley_close_stream() */
+    PARLEY_STREAMS_DELIMITED = 2     /* the bytes of a stream and its end come as events */
 } parley_stream_form;
 
 typedef enum parley_event_type {
-    PARLEY_EVENT_INCOMPLETE = 0, /* nothing whole yet */
+    PARLEY_EVENT_INCOMPLETE = 0, /* the frame at the front is not whole yet */
     PARLEY_EVENT_MESSAGE = 1,
     PARLEY_EVENT_STREAM_OPENED = 2,
-    PARLEY_EVENT_STREAM_BYTES = 3,   /* with PARLEY_STREAMS_DELIMITED only, as the next two */
+    PARLEY_EVENT_STREAM_BYTES = 3,   /* this and the next two with PARLEY_STREAMS_DELIMITED only */
     PARLEY_EVENT_STREAM_ENDED = 4,
     PARLEY_EVENT_STREAM_ABORTED = 5
 } parley_event_type;
 
-/* What a decoder found at the front of its input. Zeroed before the call. */
+/* The event that a decoder found at the front of its input. The library zeroes it before the call. */
 typedef struct parley_event {
     parley_event_type type;
-    size_t consumed;       /* bytes of the input that are used up; at least 1 unless incomplete */
-    size_t payload_offset; /* where in the input the payload begins (message, header, stream bytes) */
+    size_t consumed;       /* how many bytes of the input the event takes; at least 1 unless incomplete */
+    size_t payload_offset; /* where the payload begins in the input (message, header or stream bytes) */
     size_t payload_length;
-    size_t frame_length;   /* incomplete: how long the frame at the front is in all, if known, otherwise 0 */
-    uint32_t abort_code;   /* aborted: the sender's code … */
-    const char *reason;    /* … and reason; or, with a negative result, what is wrong. Read before the next call. */
+    size_t frame_length;   /* incomplete: the length of the whole frame at the front; 0 when unknown */
+    uint32_t abort_code;   /* aborted: the sender's code */
+    /* Aborted: the sender's reason. With a negative result: what is wrong. Must be valid until the next
+     * call. */
+    const char *reason;
 } parley_event;
 
 /*
- * A wire form: how messages and streams are written as bytes, and read back. Both ends must use the same one.
+ * A wire form: how messages and streams are encoded as bytes and decoded. Both ends must use the same one.
  *
- * Each connection makes two states of it, one that decodes and one that encodes. The calls on one state never overlap,
- * but may come from different threads; a lock of the connection is held, so they must not call this library except for
- * parley_buffer_append(), and must not block. Encoders return PARLEY_OK, or a negative code that the sender gets; then
- * nothing they appended is sent.
+ * Each connection creates two states, one to decode and one to encode. Calls on one state never overlap, but
+ * may come from different threads. A lock of the connection is held during a call, so it must not block, and
+ * must not call this library except for parley_buffer_append(). Encoders return PARLEY_OK or a negative code.
+ * A negative code is returned to the sender, and nothing that the encoder appended is sent.
  */
 typedef struct parley_decoder {
     size_t size;      /* sizeof(parley_decoder) */
     const char *name; /* for error messages */
     parley_stream_form stream_form;
-    void *userdata;                         /* handed to `create` */
-    void (*destroy_userdata)(void *userdata); /* called once when no transport or connection uses it; may be NULL */
+    void *userdata;   /* passed to `create` */
+    /* Called once, when no transport and no connection uses the wire form any more. May be NULL. */
+    void (*destroy_userdata)(void *userdata);
 
-    void *(*create)(void *userdata); /* a new state, NULL if it needs none; may be NULL */
-    void (*destroy)(void *state);    /* gives a state back, also the NULL of one without `create`; may be NULL */
+    void *(*create)(void *userdata); /* returns a new state, or NULL if it needs none; may be NULL */
+    void (*destroy)(void *state);    /* frees a state; called with NULL where there is none; may be NULL */
 
-    /* Takes the next event from the front of `input`, which is never empty and begins with what the last call left. The
-     * same bytes come again, with more behind them, after an incomplete event. A negative result drops the peer with
-     * PARLEY_EPROTO and `event->reason`. Check every length before you use it. */
+    /* Takes the next event from the front of `input`. The input is never empty; it begins with the bytes that
+     * the last call did not consume. After an incomplete event the same bytes are passed again, followed by
+     * more. A negative result closes the peer with PARLEY_EPROTO and `event->reason`. Check every length
+     * before you use it. */
     int (*decode)(void *state, const uint8_t *input, size_t length, parley_event *event);
 
     int (*encode_message)(void *state, const uint8_t *message, size_t length, parley_buffer *output);
 
-    /* For streams; each may be NULL without them. Bytes go out as they are where encode_stream_bytes is NULL, nothing is
-     * appended where encode_stream_end is NULL, and aborting closes the connection where encode_stream_abort is NULL. */
+    /* For streams; a wire form without streams leaves them NULL. When encode_stream_bytes is NULL, bytes are
+     * sent unchanged. When encode_stream_end is NULL, nothing marks the end. When encode_stream_abort is
+     * NULL, an abort closes the connection. */
     int (*encode_stream_opening)(void *state, const uint8_t *header, size_t length, parley_buffer *output);
     void (*encode_stream_bytes)(void *state, const uint8_t *bytes, size_t length, parley_buffer *output);
     void (*encode_stream_end)(void *state, parley_buffer *output);
     void (*encode_stream_abort)(void *state, uint32_t code, const char *reason, parley_buffer *output);
 } parley_decoder;
 
-/* ---- Options --------------------------------------------------------------------------------------------------- */
+/* ---- Options ------------------------------------------------------------------------------------------- */
 
 typedef enum parley_codec {
-    PARLEY_CODEC_DEFAULT = 0,    /* the Go package's: a type byte, then what one read brings; 1 to 1,028 bytes */
-    PARLEY_CODEC_FRAMED = 1,     /* what two Parley nodes should use: type, length, payload */
-    PARLEY_CODEC_GOB = 2,        /* Go's encoding/gob, each message with its type definition */
-    PARLEY_CODEC_GOB_ONCE = 3    /* the same, with the definition in front of the first message only */
+    PARLEY_CODEC_DEFAULT = 0,    /* the Go package's: a type byte, then the rest of one read; 1 to 1,028 B */
+    PARLEY_CODEC_FRAMED = 1,     /* type, length, payload: the form for two Parley nodes */
+    PARLEY_CODEC_GOB = 2,        /* Go's encoding/gob; each message carries its type definition */
+    PARLEY_CODEC_GOB_ONCE = 3    /* Go's encoding/gob; the definition comes once, before the first message */
 } parley_codec;
 
 typedef enum parley_log_level {
@@ -234,419 +247,459 @@ typedef enum parley_log_level {
 } parley_log_level;
 
 /*
- * Everything that can be chosen about a transport. Begin with PARLEY_OPTIONS_INIT: every field is zero then, and zero is
- * the default that the comment names. PARLEY_FOREVER (-1) in a timeout means never. The struct and its texts are copied
- * by parley_create(); new fields are added at the end, and `size` tells the library which ones you know.
+ * The options of a transport. Begin with PARLEY_OPTIONS_INIT, which zeroes every field; zero means the
+ * default that the comment names. PARLEY_FOREVER (-1) in a time-out means never. parley_create() copies the
+ * struct and its texts. New fields are added at the end; `size` tells the library which fields you know.
  */
 typedef struct parley_options {
     size_t size; /* sizeof(parley_options) */
 
-    /* Where to listen: "host:port". ":3000" is every interface, IPv6 and IPv4; port 0 takes a free one. NULL is ":0". */
+    /* The address to listen on, "host:port". ":3000" means every interface, IPv6 and IPv4. Port 0 takes a
+     * free port. NULL is ":0". */
     const char *listen_address;
 
     parley_codec codec;
-    /* A wire form of one's own, instead of `codec`; copied. */
+    /* A custom wire form, used instead of `codec`; copied. NULL uses `codec`. */
     const parley_decoder *decoder;
-    /* The longest message or stream header (not with the default codec), up to UINT32_MAX; 0 is 16 MiB. */
+    /* The longest message or stream header in bytes, at most UINT32_MAX; 0 is 16 MiB. The default codec
+     * ignores it. */
     size_t max_message_bytes;
 
-    /* Handed to the callbacks below. destroy_userdata is called once, when no callback will be called any more: in
+    /* Passed to the callbacks below. destroy_userdata is called once, after the last callback: in
      * parley_free(), or in parley_create() if that fails. It may be NULL. */
     void *userdata;
     void (*destroy_userdata)(void *userdata);
 
-    /* Greets a new peer before any message is decoded, on both sides: it may read and send raw bytes, and block on that, since
-     * it runs on a worker thread of its own. A negative result drops the peer, and is what parley_dial() returns. NULL accepts
-     * everyone. */
+    /* The handshake with a new peer, before any message is decoded; called on both sides. It runs on a worker
+     * thread of its own, so it may block; it may read and send raw bytes. A negative result closes the peer,
+     * and parley_dial() returns it. NULL accepts every peer. */
     int (*handshake)(parley_transport *transport, parley_peer peer, void *userdata);
 
-    /* A peer is greeted, nothing of it was delivered yet. A negative result refuses it. On the loop's thread. */
+    /* Called after the handshake and before anything of the peer is delivered. A negative result refuses the
+     * peer. On the loop's thread. */
     int (*on_peer)(parley_transport *transport, parley_peer peer, void *userdata);
 
-    /* Called exactly once for each peer that got as far as the handshake, when it is gone: PARLEY_EOF when the other side
-     * closed, PARLEY_ECLOSED when this one did, or what went wrong. `message` says it in a sentence, and is good during the
-     * call. On the loop's thread. */
-    void (*on_disconnect)(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
+    /* Called exactly once, when the connection has ended, for each peer whose handshake began. `reason` is
+     * PARLEY_EOF when the remote side closed it, PARLEY_ECLOSED when this side did, or the error. `message`
+     * describes the reason in a sentence and is valid during the call. On the loop's thread. */
+    void (*on_disconnect)(
+        parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
 
-    /* Takes what arrives, in the order in which each peer sent it, in batches of one read; see "Receiving" below. The RPCs and
-     * their payloads are good during the call. On the loop's thread. */
+    /* Called with the RPCs of one read, in the order in which the peer sent them; see "Receiving" below. The
+     * RPCs and their payloads are valid during the call. On the loop's thread. */
     void (*on_rpcs)(parley_transport *transport, const parley_rpc *rpcs, size_t count, void *userdata);
 
-    /* Takes log lines at log_level or above: an event's name and ` key=value` pairs. On any thread, several at a time; it must
-     * not call this library. NULL logs nothing. */
+    /* Called with each log line at log_level or above: the event's name, then ` key=value` pairs. On any
+     * thread, and on several at the same time. It must not call this library. NULL logs nothing. */
     void (*on_log)(parley_log_level level, const char *line, void *userdata);
     parley_log_level log_level;
 
-    size_t inbox_capacity;         /* RPCs that may wait for a consumer, each loop has its part; 0 is 1,024 */
-    size_t inbox_capacity_bytes;   /* bytes that may, likewise; one RPC of each may exceed it; 0 is 64 MiB */
-    size_t send_high_water_bytes;  /* from so many unwritten bytes of a peer on, sends wait; 0 is 1 MiB */
-    size_t send_low_water_bytes;   /* at so many they go on; 0 is 256 KiB */
+    /* How many RPCs may wait for a consumer; several loops share it in equal parts. 0 is 1,024. */
+    size_t inbox_capacity;
+    /* How many bytes of RPCs may wait for a consumer; several loops share it in equal parts. One RPC of each
+     * loop may exceed it. 0 is 64 MiB. */
+    size_t inbox_capacity_bytes;
+    /* Sends to a peer wait once it has this many unwritten bytes; 0 is 1 MiB. */
+    size_t send_high_water_bytes;
+    /* Waiting sends continue when it has no more unwritten bytes than this; 0 is 256 KiB. */
+    size_t send_low_water_bytes;
 
-    int dial_timeout_ms;           /* from looking up the name to the connection; 0 is 30 s */
-    int handshake_timeout_ms;      /* handshake and on_peer together; 0 is 10 s */
-    int stream_idle_timeout_ms;    /* how long an open stream may go without a byte being read; 0 is 60 s */
-    int close_timeout_ms;          /* how long closing may take to write out what was sent; 0 is 5 s */
+    int dial_timeout_ms;           /* for name look-up and connecting together; 0 is 30 s */
+    int handshake_timeout_ms;      /* for handshake and on_peer together; 0 is 10 s */
+    int stream_idle_timeout_ms;    /* closes a peer whose open stream nobody reads for this long; 0 is 60 s */
+    int close_timeout_ms;          /* for writing out accepted bytes when closing; 0 is 5 s */
 
-    int keepalive_idle_s;          /* silence before the first TCP keep-alive probe; 0 is 15 s, -1 turns it off */
-    int keepalive_interval_s;      /* between probes; 0 is 15 s */
-    int keepalive_count;           /* unanswered probes before the peer is given up; 0 is 9 */
+    int keepalive_idle_s;          /* silence before the first TCP keep-alive probe; 0 is 15 s, -1 is off */
+    int keepalive_interval_s;      /* time between probes; 0 is 15 s */
+    int keepalive_count;           /* unanswered probes after which the peer is closed; 0 is 9 */
 
-    int idle_timeout_ms;           /* a peer to and from which nothing goes is dropped; 0 is never */
-    int write_timeout_ms;          /* how long a send may find no room, whatever its own timeout; 0 is 60 s */
-    int write_stall_timeout_ms;    /* a peer that acknowledges nothing is dropped; 0 is 120 s */
-    int heartbeat_interval_ms;     /* asks each peer whether it is there (framed wire form); 0 is never */
-    int heartbeat_max_missed;      /* questions without an answer before it is dropped; 0 is 3 */
+    int idle_timeout_ms;           /* closes a peer without a byte either way for this long; 0 is never */
+    int write_timeout_ms;          /* for a send that waits for room, whatever its own time-out; 0 is 60 s */
+    int write_stall_timeout_ms;    /* closes a peer that acknowledges nothing for this long; 0 is 120 s */
+    int heartbeat_interval_ms;     /* time between heartbeats (framed wire form only); 0 is never */
+    int heartbeat_max_missed;      /* unanswered heartbeats after which the peer is closed; 0 is 3 */
 
-    /* Who may connect at all: asked about a numeric address before anything else is spent on it. NULL lets everyone in. On
-     * a loop's thread, with `loops` above 1 perhaps on two at once; it must not call this library. */
+    /* Decides whether a connection from or to a numeric address is allowed. It is called before anything else
+     * is spent on the connection. NULL allows every address. On a loop's thread; with `loops` above 1 it may
+     * be called on two at the same time. It must not call this library. */
     bool (*gate)(const char *address, bool is_outbound, void *userdata);
 
     size_t max_peers;              /* connections in all; 0 is 4,096 */
-    size_t max_inbound_peers;      /* that others make; further ones wait in the backlog; 0 is 3,584 */
-    size_t max_outbound_peers;     /* that this node makes; 0 is 1,024 */
-    size_t max_peers_per_ipv4;     /* from one IPv4 address, loopback excepted; 0 is 8 */
+    size_t max_inbound_peers;      /* accepted connections; further ones wait in the backlog; 0 is 3,584 */
+    size_t max_outbound_peers;     /* dialed connections; 0 is 1,024 */
+    size_t max_peers_per_ipv4;     /* from one IPv4 address, except loopback; 0 is 8 */
     size_t max_peers_per_ipv6_customer; /* from one IPv6 /56; 0 is 8 */
     size_t max_peers_per_ipv6_site; /* from one IPv6 /48; 0 is 64 */
-    size_t max_handshakes;         /* connections of others that are not greeted yet; 0 is 256 */
-    size_t accepts_per_second;     /* on average and in one go, loopback excepted; 0 is 1,000 */
+    size_t max_handshakes;         /* accepted connections that are not open yet; 0 is 256 */
+    size_t accepts_per_second;     /* average rate and largest burst, except loopback; 0 is 1,000 */
     size_t send_buffer_bytes;      /* unwritten bytes of all peers; 0 is 64 MiB */
     size_t receive_buffer_bytes;   /* unread bytes of all peers; 0 is 256 MiB */
-    size_t read_ahead_bytes;       /* how far one stream is read ahead of its reader; 0 is 256 KiB */
+    size_t read_ahead_bytes;       /* unread bytes of one stream; 0 is 256 KiB */
 
-    /* How many loops, each with a thread, the peers are spread over: for many busy peers, one for each core; see "Threads"
-     * above. The limits are the whole transport's, but for the inbox's, of which each loop has its part, at least one RPC. At
-     * most 256; 0 is 1. */
+    /* The number of loops, each with a thread, that share the peers; see "Loops" above. Use one for each
+     * core when many peers are busy. The limits hold for the whole transport, except the inbox's: each loop
+     * has an equal part of it, at least one RPC. At most 256; 0 is 1. */
     size_t loops;
 
-    /* How long a loop polls without blocking after the last thing that has happened there, in microseconds. It trades a core
-     * for time: waking a thread that sleeps takes longer than a whole round trip between two that do not. 50 are enough for
-     * peers that answer at once; 0 blocks at once. */
+    /* How long a loop polls without blocking after its last event, in microseconds. It trades a core for
+     * latency: waking a sleeping thread takes longer than a round trip between two threads that are awake. 50
+     * is enough for peers that answer at once; 0 blocks at once. */
     int busy_poll_us;
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
     { sizeof(parley_options), NULL, PARLEY_CODEC_DEFAULT, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
-      PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, \
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
-/* ---- A transport's life ---------------------------------------------------------------------------------------- */
+/* ---- Transports ---------------------------------------------------------------------------------------- */
 
 /*
- * Makes a node that neither listens nor is connected. A thread starts when there is something to do for it.
+ * Makes a node that does not listen and has no connections. Its thread starts with the first work for it.
  *
  * options  NULL for the defaults.
- * Returns  PARLEY_OK; PARLEY_EINVAL, when an option is out of its range or out is NULL. Never blocks.
+ * Returns  PARLEY_OK; PARLEY_EINVAL when an option is out of its range or out is NULL. Never blocks.
  */
 PARLEY_CHECKED int parley_create(const parley_options *options, parley_transport **out);
 
 /*
- * Starts to listen; others can connect when it returns. Blocks while a name is looked up; not in callbacks.
+ * Starts to listen. Other nodes can connect when it returns. Blocks while a name is looked up; not in
+ * callbacks.
  *
- * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_EADDRINUSE, PARLEY_EADDRNOTAVAIL, PARLEY_EACCES,
- *          PARLEY_EALREADY, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK.
+ * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_EADDRINUSE, PARLEY_EADDRNOTAVAIL,
+ *          PARLEY_EACCES, PARLEY_EALREADY, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK.
  */
 PARLEY_CHECKED int parley_listen(parley_transport *transport);
 
-/* The listening address as it was configured, and with its real port once it is bound; as snprintf(3). Never blocks. */
+/* The listening address: as configured, or with its real port once it is bound. Fills the buffer like
+ * snprintf(3). Never blocks. */
 int parley_address(parley_transport *transport, char *buffer, size_t size);
 
 /*
- * Stops listening, writes out what was sent (for at most close_timeout_ms), closes every peer, and returns when no socket
- * and no thread is left, and no callback will be called any more. What has arrived can still be consumed; everything
- * else then returns PARLEY_ECLOSED or PARLEY_ENOPEER. Idempotent, on several threads too. Blocks; not in callbacks.
+ * Stops listening, writes out accepted bytes (for at most close_timeout_ms), and closes every peer. When it
+ * returns, no socket and no thread is left, and no callback is called any more. RPCs that have arrived can
+ * still be consumed; every other function returns PARLEY_ECLOSED or PARLEY_ENOPEER. Idempotent; several
+ * threads may call it. Blocks; not in callbacks.
  *
  * Returns  PARLEY_OK; PARLEY_EDEADLK.
  */
 int parley_close(parley_transport *transport);
 
 /*
- * Closes it if that has not happened, and gives it back. Wakes those who wait in parley_consume(); the caller has to see
- * to it that no other thread is inside, or enters, a function with this transport. NULL is fine. Blocks as
- * parley_close(); in a callback it does nothing but return PARLEY_EDEADLK.
+ * Closes the transport if it is not closed yet, and frees it. Closing wakes threads that wait in
+ * parley_consume(). No other thread may be inside or enter a function with this transport; the caller ensures
+ * that. NULL is allowed. Blocks as parley_close() does; in a callback it only returns PARLEY_EDEADLK.
  */
 int parley_free(parley_transport *transport);
 
-/* Runs `function` on the (first) loop's thread, behind what was posted before. Returns PARLEY_OK, and then it runs exactly once, or
- * PARLEY_ECLOSED or, where the thread cannot start, PARLEY_EMFILE. Never blocks. */
+/* Runs `function` on the first loop's thread, after everything posted there before. Returns PARLEY_OK, and
+ * then it runs exactly once; PARLEY_ECLOSED; or PARLEY_EMFILE when the thread cannot start. Never blocks. */
 int parley_post(parley_transport *transport, void (*function)(void *argument), void *argument);
 
-/* ---- Peers ----------------------------------------------------------------------------------------------------- */
+/* ---- Peers --------------------------------------------------------------------------------------------- */
 
 /*
- * Connects to another node, greets it, and stores its number in *peer. Every address of the name is tried, the next one
- * 300 ms after the last (RFC 8305). ":5000" means this host.
+ * Connects to another node, does the handshake, and stores the peer's number in *peer. Tries every address of
+ * the name, each 300 ms after the one before (RFC 8305). ":5000" means this host.
  *
- * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_ECONNREFUSED, PARLEY_EUNREACH, PARLEY_ETIMEDOUT, what the
- *          handshake or on_peer returned, PARLEY_EOF or PARLEY_ECONNRESET when the other side ended it before it was
- *          greeted, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK. Blocks; not in callbacks.
+ * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_ECONNREFUSED, PARLEY_EUNREACH,
+ *          PARLEY_ETIMEDOUT, the negative result of the handshake or of on_peer, PARLEY_EOF or
+ *          PARLEY_ECONNRESET when the remote side ended the connection before it was open, PARLEY_EMFILE,
+ *          PARLEY_ECLOSED, PARLEY_EDEADLK. Blocks; not in callbacks.
  */
-PARLEY_CHECKED int parley_dial(parley_transport *transport, const char *address, int timeout_ms, parley_peer *peer);
+PARLEY_CHECKED int parley_dial(
+    parley_transport *transport, const char *address, int timeout_ms, parley_peer *peer);
 
 /*
- * The same without blocking: `done` is called exactly once on the loop's thread, with the peer or with PARLEY_NO_PEER and
- * the error; parley_last_error() has its details there.
+ * Dials like parley_dial(), without blocking. `done` is called exactly once on the loop's thread, with the
+ * peer or with PARLEY_NO_PEER and the error. parley_last_error() has the details there.
  *
- * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_EMFILE, PARLEY_ECLOSED, and `done` is not called then. Never blocks.
+ * Returns  PARLEY_OK; or PARLEY_EADDRINVAL, PARLEY_EMFILE, PARLEY_ECLOSED, and then `done` is not called.
+ *          Never blocks.
  */
 PARLEY_CHECKED int parley_dial_async(
     parley_transport *transport, const char *address,
     void (*done)(parley_transport *transport, parley_peer peer, int error, void *argument), void *argument);
 
-/* Stores the numbers of up to `capacity` greeted peers, in no particular order, and returns how many there are. Never
+/* Stores the numbers of up to `capacity` open peers, in no particular order. Returns how many are open. Never
  * blocks. */
 size_t parley_peers(parley_transport *transport, parley_peer *peers, size_t capacity);
 
-/* Addresses of the two ends, numeric: "127.0.0.1:51514", "[::1]:3000". As snprintf(3), or PARLEY_ENOPEER. Never block. */
+/* The numeric addresses of the two ends: "127.0.0.1:51514", "[::1]:3000". They fill the buffer like
+ * snprintf(3), or return PARLEY_ENOPEER. Never block. */
 int parley_peer_remote_address(parley_transport *transport, parley_peer peer, char *buffer, size_t size);
 int parley_peer_local_address(parley_transport *transport, parley_peer peer, char *buffer, size_t size);
 
-/* 1 when this side dialed, 0 when the other one did, or PARLEY_ENOPEER. Never blocks. */
+/* Returns 1 when this side dialed, 0 when the remote side did, or PARLEY_ENOPEER. Never blocks. */
 int parley_peer_is_outbound(parley_transport *transport, parley_peer peer);
 
-/* A pointer of yours for each peer, NULL at first; for what you would otherwise look up by number. It is yours to free, in
- * on_disconnect. parley_peer_userdata() returns NULL for a peer that is gone. Never block. */
+/* Your own pointer for each peer, NULL at first; it replaces a look-up by number. Free it in on_disconnect.
+ * parley_peer_userdata() returns NULL for a peer that is gone. Never block. */
 int parley_peer_set_userdata(parley_transport *transport, parley_peer peer, void *userdata);
 void *parley_peer_userdata(parley_transport *transport, parley_peer peer);
 
-/* Runs `function` on the thread of that peer's loop, between its callbacks and behind what was posted there before. Returns
- * PARLEY_OK, and then it runs exactly once, or PARLEY_ENOPEER. Never blocks. */
+/* Runs `function` on the thread of the peer's loop, between callbacks and after everything posted there
+ * before. Returns PARLEY_OK, and then it runs exactly once, or PARLEY_ENOPEER. Never blocks. */
 int parley_peer_post(
     parley_transport *transport, parley_peer peer, void (*function)(void *argument), void *argument);
 
 /*
- * Begins to close a peer: what was sent is written out (for at most close_timeout_ms), then on_disconnect is called with
- * PARLEY_ECLOSED. With a timeout other than 0 it waits until the connection is closed.
+ * Begins to close a peer: writes out accepted bytes (for at most close_timeout_ms), then calls on_disconnect
+ * with PARLEY_ECLOSED. With a time-out other than 0 it waits until the connection is closed.
  *
- * Returns  PARLEY_OK, also with a timeout of 0; PARLEY_ETIMEDOUT, PARLEY_ENOPEER, and PARLEY_EDEADLK in a callback
- *          unless the timeout is 0.
+ * Returns  PARLEY_OK, also with a time-out of 0; PARLEY_ETIMEDOUT; PARLEY_ENOPEER; PARLEY_EDEADLK in a
+ *          callback, unless the time-out is 0.
  */
 int parley_peer_close(parley_transport *transport, parley_peer peer, int timeout_ms);
 
-/* Reads, or sends, that have not finished so many milliseconds from now fail with PARLEY_ETIMEDOUT, those that wait now
- * included; PARLEY_FOREVER takes the deadline away. PARLEY_OK or PARLEY_ENOPEER. Never block. */
+/* Reads, sends or both fail with PARLEY_ETIMEDOUT when they have not finished by the deadline, in
+ * milliseconds from now. That includes calls that wait already. PARLEY_FOREVER removes the deadline. Return
+ * PARLEY_OK or PARLEY_ENOPEER. Never block. */
 int parley_set_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
 int parley_set_read_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
 int parley_set_write_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
 
 /*
- * Stays connected to a node: dials it, and dials again when that fails or the connection ends, after waits that grow from a
- * second to five minutes with full jitter and begin anew after a stable minute. on_peer and on_disconnect tell what comes of
- * it. Ends with parley_disconnect() of the same address, and with the transport.
+ * Stays connected to a node: dials it, and dials again when the dial fails or the connection ends. The wait
+ * before a retry is random (full jitter); its upper bound doubles from one second to five minutes, and starts
+ * over after a connection that lasted a minute. on_peer and on_disconnect report the connections. It ends
+ * with parley_disconnect() of the same address, or with the transport.
  *
- * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_EALREADY (it does so already), PARLEY_ECLOSED. Never blocks.
+ * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_EALREADY (the transport stays connected to the address
+ *          already), PARLEY_ECLOSED. Never blocks.
  */
 int parley_keep_connected(parley_transport *transport, const char *address);
 
-/* Takes parley_keep_connected() back: the connection that there may be is closed, as by parley_peer_close(). PARLEY_OK, or
- * PARLEY_EINVAL when there was nothing to take back. Never blocks. */
+/* Ends parley_keep_connected() of this address, and closes its connection, if there is one, as
+ * parley_peer_close() does. Returns PARLEY_OK, or PARLEY_EINVAL when the transport does not stay connected to
+ * the address. Never blocks. */
 int parley_disconnect(parley_transport *transport, const char *address);
 
-/* Shuts a numeric address (without a port) out for so long, or an IPv6 address with its /64: its connections end with
- * PARLEY_EBANNED, and none can be made from or to it. PARLEY_OK, or PARLEY_EADDRINVAL, PARLEY_EINVAL. Never blocks. */
+/* Bans a numeric address (without a port) for a time; an IPv6 address with its whole /64. PARLEY_FOREVER bans
+ * it without end. Its connections end with PARLEY_EBANNED, and no new one can be made from or to it. Returns
+ * PARLEY_OK, PARLEY_EADDRINVAL or PARLEY_EINVAL. Never blocks. */
 int parley_ban(parley_transport *transport, const char *host, int duration_ms);
 
-/* Takes a ban back. PARLEY_OK, also when there is none, or PARLEY_EADDRINVAL. Never blocks. */
+/* Removes a ban. Returns PARLEY_OK, also when there is none, or PARLEY_EADDRINVAL. Never blocks. */
 int parley_unban(parley_transport *transport, const char *host);
 
-/* ---- A view from outside --------------------------------------------------------------------------------------- */
+/* ---- Statistics ---------------------------------------------------------------------------------------- */
 
-/* What has gone each way. Every number only grows. */
+/* Counts of received and sent data. They only grow. */
 typedef struct parley_traffic {
     uint64_t bytes_received, bytes_sent;
     uint64_t messages_received, messages_sent;
     uint64_t streams_received, streams_sent;
-    uint64_t read_pauses; /* how often reading stopped because the inbox had no room */
-    uint64_t send_waits;  /* how often a send had to wait, or would have had to */
+    uint64_t read_pauses; /* how often reading paused because the inbox was full */
+    uint64_t send_waits;  /* how often a send waited for room, or failed because it was not allowed to wait */
 } parley_traffic;
 
-/* A transport at one moment. */
+/* A snapshot of a transport. */
 typedef struct parley_statistics {
-    parley_traffic traffic; /* of connections that have ended too */
+    parley_traffic traffic;  /* of all connections, including those that have ended */
     uint64_t uptime_ms;
     uint64_t inbound_peers, outbound_peers; /* open now */
     uint64_t handshaking;    /* connections in the handshake, in on_peer, or closing */
     uint64_t dialing;        /* dials that have no connection yet */
-    uint64_t paused_peers;   /* not read now, because the inbox is full */
-    uint64_t inbox_rpcs, inbox_bytes;      /* that wait for a consumer */
+    uint64_t paused_peers;   /* peers that are not read now because the inbox is full */
+    uint64_t inbox_rpcs, inbox_bytes;      /* waiting for a consumer */
     uint64_t unsent_bytes, unread_bytes;   /* of all peers */
-    uint64_t accepted, dialed;             /* connections that got as far as the handshake */
+    uint64_t accepted, dialed;             /* connections whose handshake began */
     uint64_t dials_failed, handshakes_failed, peers_refused;
-    uint64_t accept_pauses;  /* how often accepting has paused, because of a limit or a shortage */
-    uint64_t shortages;      /* how often descriptors or memory have run out */
-    uint64_t turned_away;    /* connections that ended before the handshake, because of a limit, the gate or a ban */
-    uint64_t disconnects;    /* connections that got as far as the handshake and have ended */
+    uint64_t accept_pauses;  /* how often accepting paused because of a limit or a shortage */
+    uint64_t shortages;      /* how often descriptors or memory ran out */
+    uint64_t turned_away;    /* connections refused before the handshake by a limit, the gate or a ban */
+    uint64_t disconnects;    /* connections whose handshake began and that have ended */
 } parley_statistics;
 
-/* One peer at one moment. */
+/* A snapshot of one peer. */
 typedef struct parley_peer_statistics {
     parley_traffic traffic;
     uint64_t uptime_ms;
-    uint64_t silence_ms;             /* how long nothing has arrived */
+    uint64_t silence_ms;             /* time since the last byte arrived */
     uint64_t unsent_bytes, unread_bytes;
-    uint64_t round_trip_us;          /* the last heartbeat's; 0 before the first */
+    uint64_t round_trip_us;          /* of the last heartbeat; 0 before the first */
     uint64_t unanswered_heartbeats;
-    bool is_reading_paused;          /* the inbox is full */
+    bool is_reading_paused;          /* because the inbox is full */
 } parley_peer_statistics;
 
-/* Fills the first `size` bytes of *statistics; pass its sizeof: later versions know more numbers, at the end. PARLEY_OK, or
- * PARLEY_EINVAL. Never blocks, and costs a look at every peer. */
+/* Fills the first `size` bytes of *statistics. Pass sizeof(parley_statistics): later versions add fields at
+ * the end. Returns PARLEY_OK or PARLEY_EINVAL. Never blocks; its cost grows with the number of peers. */
 int parley_get_statistics(parley_transport *transport, parley_statistics *statistics, size_t size);
 
-/* The same for one peer; or PARLEY_ENOPEER. Never blocks. */
-int parley_get_peer_statistics(parley_transport *transport, parley_peer peer, parley_peer_statistics *statistics, size_t size);
+/* The same for one peer. Also returns PARLEY_ENOPEER. Never blocks. */
+int parley_get_peer_statistics(
+    parley_transport *transport, parley_peer peer, parley_peer_statistics *statistics, size_t size);
 
-/* ---- Sending --------------------------------------------------------------------------------------------------- */
+/* ---- Sending ------------------------------------------------------------------------------------------- */
 
 /*
- * Sends one message in the transport's wire form. Returns when it is accepted: at once while less than
- * send_high_water_bytes of the peer are unwritten and no stream to it is unfinished, otherwise it waits. Calls of several
- * threads never interleave. What is sent from one callback leaves in one write.
+ * Sends one message in the transport's wire form. Returns when the library has accepted it. That is at once
+ * while the peer has fewer than send_high_water_bytes unwritten and no unfinished stream to it; otherwise it
+ * waits. Messages of several threads never interleave. Messages sent in one callback leave in one write.
  *
- * Returns  PARLEY_OK; PARLEY_EMSGSIZE or PARLEY_EINVAL when the wire form cannot carry it; PARLEY_EAGAIN, PARLEY_EDEADLK,
- *          PARLEY_ETIMEDOUT (nothing was accepted then), PARLEY_ENOPEER, or why the connection has ended.
+ * Returns  PARLEY_OK; PARLEY_EMSGSIZE or PARLEY_EINVAL when the wire form cannot carry it; PARLEY_EAGAIN,
+ *          PARLEY_EDEADLK or PARLEY_ETIMEDOUT, and then nothing was accepted; PARLEY_ENOPEER; or the reason
+ *          why the connection has ended.
  */
 int parley_send_message(
     parley_transport *transport, parley_peer peer, const void *message, size_t length, int timeout_ms);
 
-/* Sends raw bytes, behind everything sent before, alike: for handshakes, and for streams whose end the reader knows. */
-int parley_send(parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
+/* Sends raw bytes after everything sent before. For handshakes, and for streams whose length the reader
+ * knows. Waits and returns as parley_send_message() does. */
+int parley_send(
+    parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
 
-/* The same as parley_send(), under the name it has in Go's net.Conn. */
-int parley_write(parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
+/* parley_send() under the name that it has in Go's net.Conn. */
+int parley_write(
+    parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
 
-/* Sends one message to every greeted peer without waiting for any, and returns how many have accepted it; those that would
- * have to wait, or cannot carry it, are left out. Never blocks. */
+/* Sends one message to every open peer, without waiting for any. Peers for which it would have to wait, or
+ * that cannot carry the message, are left out. Returns how many accepted it. Never blocks. */
 int parley_broadcast(parley_transport *transport, const void *message, size_t length);
 
-/* Calls `function` once on the loop's thread, when a send to this peer that returned PARLEY_EAGAIN may be tried again, or the
- * peer is about to go. PARLEY_OK, or PARLEY_ENOPEER, and it is not called then. Never blocks. */
+/* Calls `function` once on the loop's thread, when a send to this peer that returned PARLEY_EAGAIN may be
+ * tried again, or when the connection is ending. Returns PARLEY_OK; or PARLEY_ENOPEER, and then it is not
+ * called. Never blocks. */
 int parley_when_writable(
     parley_transport *transport, parley_peer peer,
     void (*function)(parley_transport *transport, parley_peer peer, void *argument), void *argument);
 
-/* ---- Receiving ------------------------------------------------------------------------------------------------- */
+/* ---- Receiving ----------------------------------------------------------------------------------------- */
 
 /*
- * There are three ways; a transport has one of them.
+ * There are three ways to receive. A transport uses one of them.
  *
- *   on_rpcs           A callback on the loop's thread: the fastest, for programs whose answers are quick.
- *   parley_consume()  Blocks, on one thread or several: for programs whose work on a message takes time. While
- *                     inbox_capacity RPCs wait, the peers that send more are not read, and so are held back.
- *   parley_fd()       A descriptor for your own poll(2), epoll(7), libuv or GLib loop; when it is readable, call
- *                     parley_try_consume() until it returns PARLEY_EAGAIN.
+ *   on_rpcs           A callback on the loop's thread. The fastest way, for programs that answer quickly.
+ *   parley_consume()  Blocks, on one thread or several. For programs that work on a message for some time.
+ *                     While inbox_capacity RPCs wait, peers that send more are not read, which holds them
+ *                     back.
+ *   parley_fd()       A descriptor for your own poll(2), epoll(7), libuv or GLib loop. When it is readable,
+ *                     call parley_try_consume() until it returns PARLEY_EAGAIN.
  */
 
 /*
- * Takes the oldest RPC, with `loops` above 1 that of one loop; waits for one. Each goes to one caller; several threads may
- * call. Give it back with parley_rpc_release().
+ * Takes the oldest RPC, or waits for one. With `loops` above 1 it is the oldest of one loop. Several threads
+ * may call; each RPC goes to one of them. Free it with parley_rpc_release().
  *
- * Returns  PARLEY_OK; PARLEY_ETIMEDOUT or PARLEY_EAGAIN, when none came in time; PARLEY_ECLOSED, when the transport is closed
- *          and everything was consumed; PARLEY_EDEADLK; PARLEY_EINVAL, when there is an on_rpcs.
+ * Returns  PARLEY_OK; PARLEY_ETIMEDOUT or PARLEY_EAGAIN when none came in time; PARLEY_ECLOSED when the
+ *          transport is closed and every RPC was consumed; PARLEY_EDEADLK; PARLEY_EINVAL when the transport
+ *          has an on_rpcs.
  */
 PARLEY_CHECKED int parley_consume(parley_transport *transport, parley_rpc *rpc, int timeout_ms);
 
-/* The same for up to `capacity` RPCs of a loop at once, at least one: a lock and a wake-up for all of them together. Each is
- * given back with parley_rpc_release(); the memory of all goes with the last. Returns how many there are, or what
- * parley_consume() does. */
+/* Takes up to `capacity` RPCs of one loop, at least one, with one lock and one wake-up for all of them. Free
+ * each with parley_rpc_release(); their memory is freed with the last. Returns how many it took, or the
+ * errors of parley_consume(). */
 PARLEY_CHECKED int parley_consume_batch(
     parley_transport *transport, parley_rpc *rpcs, size_t capacity, int timeout_ms);
 
-/* parley_consume() with a timeout of 0. Never blocks. */
+/* parley_consume() with a time-out of 0. Never blocks. */
 PARLEY_CHECKED int parley_try_consume(parley_transport *transport, parley_rpc *rpc);
 
-/* Gives back what parley_consume(), parley_consume_batch() or parley_try_consume() returned; afterwards it is zero, and
- * releasing it again does nothing. NULL, and RPCs of on_rpcs, are fine. Never blocks. */
+/* Frees an RPC of parley_consume(), parley_consume_batch() or parley_try_consume(), and zeroes the struct, so
+ * that a second release does nothing. NULL is allowed, and so is an RPC of on_rpcs. Never blocks. */
 void parley_rpc_release(parley_rpc *rpc);
 
-/* The sender's address of an RPC that was not released, also when it is long gone; as snprintf(3). For RPCs of on_rpcs use
- * parley_peer_remote_address(). Never blocks. */
+/* The sender's address of a consumed RPC that was not released, even when the peer is gone. Fills the buffer
+ * like snprintf(3). For RPCs of on_rpcs use parley_peer_remote_address(). Never blocks. */
 int parley_rpc_from(const parley_rpc *rpc, char *buffer, size_t size);
 
-/* A descriptor that is readable while there is something to consume, or the end (level-triggered). It is the transport's: poll
- * it, but neither read nor close it, and stop before parley_free(). Or PARLEY_EMFILE; PARLEY_EINVAL, when there is an
- * on_rpcs. Never blocks. */
+/* Returns a descriptor that is readable (level-triggered) while an RPC waits, and after the transport is
+ * closed. It belongs to the transport: poll it, but do not read or close it, and stop polling before
+ * parley_free(). Also returns PARLEY_EMFILE; PARLEY_EINVAL when the transport has an on_rpcs. Never
+ * blocks. */
 int parley_fd(parley_transport *transport);
 
-/* ---- Streams, and the handshake's raw bytes -------------------------------------------------------------------- */
+/* ---- Streams and raw reads ----------------------------------------------------------------------------- */
 
-/* An open stream to a peer. One at a time: other streams and messages to that peer wait until it is finished. */
+/* An open stream to a peer. A peer has one at a time: other streams and messages to it wait until it is
+ * finished. */
 typedef struct parley_stream parley_stream;
 
 /*
- * Announces a stream. header is your own description of it (NULL and 0 for none), for wire forms that can carry one.
+ * Opens a stream to a peer. header is your own description of it, for wire forms that can carry one; NULL and
+ * 0 for none. End every stream exactly once, with parley_stream_finish() or parley_stream_abort(), even when
+ * its peer is gone.
  *
- * Returns  as parley_send_message(), and PARLEY_ENOTSUP. Every stream is ended exactly once, with parley_stream_finish() or
- *          parley_stream_abort(), also when its peer is gone.
+ * Returns  as parley_send_message(), or PARLEY_ENOTSUP.
  */
 PARLEY_CHECKED int parley_stream_open(
     parley_transport *transport, parley_peer peer, const void *header, size_t length, int timeout_ms,
     parley_stream **out);
 
-/* Sends bytes of the stream; waits and returns as parley_send() does. */
+/* Sends bytes of the stream. Waits and returns as parley_send() does. */
 int parley_stream_write(parley_stream *stream, const void *bytes, size_t length, int timeout_ms);
 
-/* Ends the stream and gives it back; lets waiting messages through. PARLEY_OK, or why the connection has ended: then the
- * reader may not have all of it. NULL is fine. Never blocks. */
+/* Ends the stream and frees it. Messages that waited for its end are sent. Returns PARLEY_OK, or the reason
+ * why the connection has ended: the reader may then lack a part of the stream. NULL is allowed. Never
+ * blocks. */
 int parley_stream_finish(parley_stream *stream);
 
-/* Gives the stream up and back: its reader gets PARLEY_EABORTED with this code and reason (NULL for none, cut at 1,024
- * bytes). Where the wire form cannot say so, the connection is closed instead. NULL is fine. Never blocks. */
+/* Aborts the stream and frees it. Its reader gets PARLEY_EABORTED with this code and reason; NULL is no
+ * reason, and a reason is cut at 1,024 bytes. Where the wire form has no abort, the connection is closed
+ * instead. A NULL stream is allowed. Never blocks. */
 void parley_stream_abort(parley_stream *stream, uint32_t code, const char *reason);
 
 /*
- * Reads raw bytes: in the handshake, or of the stream that the peer has opened; between streams it waits for the next one.
- * Bytes are taken from the network as they are read, and 256 KiB ahead, so that a slow reader holds the sender back. For one
- * thread at a time.
+ * Reads raw bytes: in the handshake, or of the stream that the peer opened. Between streams it waits for the
+ * next one. The library reads at most read_ahead_bytes ahead of the reader, so a slow reader holds the sender
+ * back. One thread at a time may read a peer.
  *
- * Returns  how many bytes were read, 1 to size; 0 at the end of the stream or of the connection; PARLEY_EAGAIN,
- *          PARLEY_EDEADLK, PARLEY_ETIMEDOUT (no byte is lost then), PARLEY_EABORTED (parley_last_error() has the sender's
- *          reason), PARLEY_EINVAL for a size of 0, PARLEY_ENOPEER, or why the connection has ended.
+ * Returns  how many bytes were read, 1 to size; 0 at the end of the stream or of the connection;
+ *          PARLEY_EAGAIN, PARLEY_EDEADLK or PARLEY_ETIMEDOUT, and then no byte is lost; PARLEY_EABORTED
+ *          (parley_last_error() has the sender's reason); PARLEY_EINVAL for a size of 0; PARLEY_ENOPEER; or
+ *          the reason why the connection has ended.
  */
 PARLEY_CHECKED int64_t parley_read(
     parley_transport *transport, parley_peer peer, void *buffer, size_t size, int timeout_ms);
 
-/* Reads exactly `size` bytes. PARLEY_OK, or as parley_read(); PARLEY_EOF when fewer are left, and those are lost. After
- * PARLEY_EAGAIN, PARLEY_EDEADLK and PARLEY_ETIMEDOUT none is. */
+/* Reads exactly `size` bytes. Returns PARLEY_OK; PARLEY_EOF when fewer were left, and those are lost; or the
+ * errors of parley_read(). After PARLEY_EAGAIN, PARLEY_EDEADLK and PARLEY_ETIMEDOUT no byte is lost. */
 PARLEY_CHECKED int parley_read_exactly(
     parley_transport *transport, parley_peer peer, void *buffer, size_t size, int timeout_ms);
 
-/* Calls `function` once on the loop's thread, when a read of this peer that returned PARLEY_EAGAIN may be tried again, or the
- * peer is about to go; it may come for nothing. PARLEY_OK, or PARLEY_ENOPEER, and it is not called then. Never blocks. */
+/* Calls `function` once on the loop's thread, when a read of this peer that returned PARLEY_EAGAIN may be
+ * tried again, or when the connection is ending. The call may be spurious: the next read may return
+ * PARLEY_EAGAIN again. Returns PARLEY_OK; or PARLEY_ENOPEER, and then it is not called. Never blocks. */
 int parley_when_readable(
     parley_transport *transport, parley_peer peer,
     void (*function)(parley_transport *transport, parley_peer peer, void *argument), void *argument);
 
-/* Done with the stream that the peer opened: messages go on with what has arrived behind it. With delimited wire forms the
- * rest of it is dropped. PARLEY_OK, also when there is none, or PARLEY_ENOPEER. Never blocks. */
+/* Closes the stream that the peer opened. Decoding resumes with the bytes after it. Wire forms that delimit
+ * streams discard the unread rest first. Returns PARLEY_OK, also when no stream is open, or PARLEY_ENOPEER.
+ * Never blocks. */
 int parley_close_stream(parley_transport *transport, parley_peer peer);
 
-/* ---- Files as streams ------------------------------------------------------------------------------------------ */
+/* ---- Files as streams ---------------------------------------------------------------------------------- */
 
-/* How far a file has come, in bytes; on a thread of the library's, which it must not block. May be NULL. */
+/* Reports how many bytes of a file were moved so far. Called on a thread of the library, which it must not
+ * block. May be NULL. */
 typedef void (*parley_progress)(uint64_t bytes, void *argument);
 
 /*
- * Sends a file, or a part of it, as one stream; the kernel moves the bytes where it can (sendfile(2)). A failure behind the
- * opening aborts the stream. Blocks until everything is accepted; not in callbacks.
+ * Sends a file or a part of it as one stream. The kernel moves the bytes where it can (sendfile(2)). A
+ * failure after the opening aborts the stream. Blocks until every byte is accepted; not in callbacks.
  *
- * offset, length  which part, in bytes; a length of UINT64_MAX means to the end.
- * Returns  how many bytes were sent; PARLEY_ENOENT, PARLEY_EACCES, PARLEY_EINVAL (not a regular file, or a part outside
- *          it), and as parley_stream_open().
+ * offset, length  the part to send, in bytes; a length of UINT64_MAX means to the end of the file.
+ * Returns  how many bytes were sent; PARLEY_ENOENT, PARLEY_EACCES, PARLEY_EINVAL (not a regular file, or a
+ *          part outside it), and as parley_stream_open().
  */
 PARLEY_CHECKED int64_t parley_send_file(
     parley_transport *transport, parley_peer peer, const char *path, const void *header, size_t header_length,
     uint64_t offset, uint64_t length, parley_progress progress, void *argument);
 
 /*
- * Reads the open stream into a new file, which has a temporary name beside it until it is whole and safe on disk, and closes
- * the stream, also on failure. Never replaces a file. Blocks; not in callbacks.
+ * Reads the open stream into a new file, and closes the stream, also on failure. The file has a temporary
+ * name in the same folder until all of it is on disk. It never replaces a file. Blocks; not in callbacks.
  *
- * length   how many bytes to take; UINT64_MAX takes all until the stream's end.
- * Returns  how many bytes were written; PARLEY_EEXIST, PARLEY_ENOENT (no such folder), PARLEY_EACCES, PARLEY_EOF when fewer
- *          bytes came, and as parley_read().
+ * length   how many bytes to read; UINT64_MAX reads to the end of the stream.
+ * Returns  how many bytes were written; PARLEY_EEXIST, PARLEY_ENOENT (no such folder), PARLEY_EACCES,
+ *          PARLEY_EOF when fewer bytes came; or the errors of parley_read().
  */
 PARLEY_CHECKED int64_t parley_receive_file(
-    parley_transport *transport, parley_peer peer, const char *path, uint64_t length, parley_progress progress,
-    void *argument);
+    parley_transport *transport, parley_peer peer, const char *path, uint64_t length,
+    parley_progress progress, void *argument);
 
 #ifdef __cplusplus
 }
