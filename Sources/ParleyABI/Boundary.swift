@@ -3,22 +3,23 @@ import Parley
 
 // The conventions of the boundary, each named once.
 //
-// - A handle is a retained object: `parley_transport *` is a ``ForeignNode``, `parley_stream *` a ``ForeignStream``,
-//   an RPC's `owner` the ``ConsumedRPCs`` it came with.
-// - A peer is a number; whoever uses it looks it up, and the connection lives as long as the call.
-// - Errors are thrown inside and become codes in `status`; see LastError.swift.
+// - A handle is a retained object: `parley_transport *` is a ``ForeignNode``, `parley_stream *` a
+//   ``ForeignStream``, an RPC's `owner` the ``ConsumedRPCs`` it came with.
+// - A peer is a number. Each call looks its connection up and keeps it alive until the call returns.
+// - Swift functions throw; `status` and `counted` turn errors into codes. See LastError.swift.
 // - Pointers that C passes in are read during the call only.
 //
-// Nothing here decides what Parley does: every function says in C's terms what a function of Parley does.
+// This module makes no decisions: every function translates between C's types and a function of Parley.
 
-/// C's pointers, functions and numbers, on their way through closures that Swift may run on any thread: parley.h says
-/// on which threads they are used.
+/// Carries C's pointers, functions and numbers into `@Sendable` closures.
+///
+/// `@unchecked Sendable`: parley.h says on which threads they are used.
 struct Foreign<Value>: @unchecked Sendable {
     let value: Value
     init(_ value: Value) { self.value = value }
 }
 
-/// A failure that a callback reported by its code.
+/// The negative code that a callback returned.
 struct ForeignFailure: Error, CustomStringConvertible {
     let code: Int32
     var description: String { "the callback returned \(code) (\(String(cString: parley_err_name(code)!)))" }
@@ -26,9 +27,9 @@ struct ForeignFailure: Error, CustomStringConvertible {
 
 // MARK: - Handles
 
-/// The object behind a handle; it stays the handle's.
+/// The object behind a handle. The handle keeps its reference.
 func object<Object: AnyObject>(_ handle: OpaquePointer?, _ type: Object.Type) throws(ParleyError) -> Object {
-    guard let handle else { throw ParleyError(.invalidArgument, "a NULL where a \(type) belongs") }
+    guard let handle else { throw ParleyError(.invalidArgument, "NULL for a \(type)") }
     return Unmanaged<Object>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
 }
 
@@ -37,17 +38,17 @@ func handle(_ object: some AnyObject) -> OpaquePointer {
     OpaquePointer(Unmanaged.passUnretained(object).toOpaque())
 }
 
-/// A handle that keeps its object until it is given back.
+/// A handle that holds a reference to its object until it is released.
 func retainedHandle(_ object: some AnyObject) -> OpaquePointer {
     OpaquePointer(Unmanaged.passRetained(object).toOpaque())
 }
 
-/// The transport's object.
+/// The object behind a transport's handle.
 func node(_ transport: OpaquePointer?) throws(ParleyError) -> ForeignNode {
     try object(transport, ForeignNode.self)
 }
 
-/// The peer with that number.
+/// The connection with that number.
 func connection(_ transport: OpaquePointer?, _ peer: parley_peer) throws(ParleyError) -> Connection {
     guard let connection = try node(transport).transport.node.connection(peer) else {
         throw noSuchPeer(peer)
@@ -55,11 +56,12 @@ func connection(_ transport: OpaquePointer?, _ peer: parley_peer) throws(ParleyE
     return connection
 }
 
-/// Lends the transport's node to `body`, for calls that are made for every message: nothing is retained on the way.
+/// Lends the transport's node to `body` without retaining anything. For calls that are made for every
+/// message.
 @inline(__always)
 func withNode<Result>(_ transport: OpaquePointer?, _ body: (Node) throws -> Result) throws -> Result {
     guard let transport else {
-        throw ParleyError(.invalidArgument, "a NULL where a \(ForeignNode.self) belongs")
+        throw ParleyError(.invalidArgument, "NULL for a \(ForeignNode.self)")
     }
     let foreign = Unmanaged<ForeignNode>.fromOpaque(UnsafeRawPointer(transport))
     return try foreign._withUnsafeGuaranteedRef { try $0.node._withUnsafeGuaranteedRef(body) }
@@ -71,7 +73,7 @@ func noSuchPeer(_ peer: parley_peer) -> ParleyError {
 
 // MARK: - Arguments
 
-/// Bytes that C lends, copied.
+/// Copies bytes that C passes in.
 func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> ArraySlice<UInt8> {
     guard length != 0 else { return [] }
     guard length > 0 else { throw ParleyError(.invalidArgument, "a length above SSIZE_MAX") }
@@ -79,7 +81,8 @@ func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> A
     return [UInt8](UnsafeRawBufferPointer(start: pointer, count: length))[...]
 }
 
-/// Copies what a program knows of a struct that begins with its size; what it does not know stays as it was.
+/// Copies the fields that the program knows of a struct that begins with its size. The other fields keep
+/// their value.
 func copy<Value>(
     _ pointer: UnsafePointer<Value>,
     into value: inout Value,
@@ -95,35 +98,36 @@ func copy<Value>(
     }
 }
 
-/// A text that C lends, copied.
+/// Copies a text that C passes in.
 func text(_ pointer: UnsafePointer<CChar>?, _ what: String) throws(ParleyError) -> String {
     guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(what)") }
     return String(cString: pointer)
 }
 
-/// Where a result goes.
-func place<Value>(_ pointer: UnsafeMutablePointer<Value>?) throws(ParleyError) -> UnsafeMutablePointer<Value>
-{
-    guard let pointer else { throw ParleyError(.invalidArgument, "NULL where a result belongs") }
+/// The pointer through which a result is returned.
+func output<Value>(
+    _ pointer: UnsafeMutablePointer<Value>?
+) throws(ParleyError) -> UnsafeMutablePointer<Value> {
+    guard let pointer else { throw ParleyError(.invalidArgument, "NULL for a result") }
     return pointer
 }
 
 extension WaitLimit {
-    /// A timeout as every blocking function takes it.
+    /// The time-out of a blocking function.
     init(milliseconds: Int32) throws(ParleyError) {
         self =
             switch milliseconds {
             case PARLEY_FOREVER: .until(nil)
             case 0: .none
             case 1...: .until(.now + .milliseconds(Int64(milliseconds)))
-            default: throw ParleyError(.invalidArgument, "a timeout of \(milliseconds) ms")
+            default: throw ParleyError(.invalidArgument, "a time-out of \(milliseconds) ms")
             }
     }
 }
 
 // MARK: - Results
 
-/// Fills a buffer as snprintf(3) does.
+/// Fills a buffer as snprintf(3) does. Returns the length of the whole text.
 func fill(_ buffer: UnsafeMutablePointer<CChar>?, _ size: Int, with text: String) -> Int32 {
     var text = text
     return text.withUTF8 { utf8 in
@@ -141,14 +145,14 @@ func fill(_ buffer: UnsafeMutablePointer<CChar>?, _ size: Int, with text: String
 
 // MARK: - Waiting
 
-/// Refuses to block where nobody may.
+/// Throws `wouldDeadlock` on an event loop's thread.
 func checkMayBlock(_ what: String) throws(ParleyError) {
     guard !EventLoop.isCurrentThreadALoop else {
         throw ParleyError(.wouldDeadlock, "\(what) would block an event loop's thread")
     }
 }
 
-/// Something that one thread waits for and another one brings.
+/// A result that one thread waits for and another one provides.
 final class Outcome<Success: Sendable>: Sendable {
     private let result = Lock<Result<Success, any Error>?>(nil)
     private let parker = ThreadParker()
@@ -158,21 +162,21 @@ final class Outcome<Success: Sendable>: Sendable {
         parker.wake()
     }
 
-    /// Blocks; false when `deadline` passes first.
+    /// Blocks until there is a result. Returns false when `deadline` passes first.
     func wait(until deadline: MonotonicTime? = nil) -> Bool { parker.wait(until: deadline) }
 
-    /// What ``wait(until:)`` waited for.
+    /// The result, after ``wait(until:)`` has returned true.
     func get() throws -> Success { try result.withLock { $0! }.get() }
 }
 
-/// Blocks the thread until an asynchronous function is done.
+/// Blocks the thread until an asynchronous function has returned.
 func blocking<Success: Sendable>(
     _ what: String,
     _ body: @escaping @Sendable () async throws -> Success
 ) throws -> Success {
     try checkMayBlock(what)
     let outcome = Outcome<Success>()
-    // A task lets go of what `body` holds before it has a result: whoever goes on here finds it released.
+    // A task releases what `body` captures before its value is available, so the caller finds it released.
     let task = Task.detached { try await body() }
     Task.detached { outcome.finish(await task.result) }
     _ = outcome.wait()

@@ -1,7 +1,7 @@
 import CParley
 import Parley
 
-/// The codes, their names and what they mean: those of ``ParleyError/Code`` under the names of C.
+/// Each code of parley.h with its ``ParleyError/Code``, its name and its description.
 let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticString, text: StaticString)] = [
     (PARLEY_OK, nil, "PARLEY_OK", "success"),
     (PARLEY_EADDRINVAL, .invalidAddress, "PARLEY_EADDRINVAL", "the address is not of the form host:port"),
@@ -15,10 +15,10 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
         "the address belongs to no interface of this machine"
     ),
     (PARLEY_ENONAME, .nameNotResolved, "PARLEY_ENONAME", "the name could not be resolved"),
-    (PARLEY_ECONNREFUSED, .connectionRefused, "PARLEY_ECONNREFUSED", "nobody listens there"),
-    (PARLEY_EUNREACH, .unreachable, "PARLEY_EUNREACH", "no route leads there"),
-    (PARLEY_ETIMEDOUT, .timedOut, "PARLEY_ETIMEDOUT", "a timeout or deadline passed"),
-    (PARLEY_ECANCELED, .cancelled, "PARLEY_ECANCELED", "the call was given up"),
+    (PARLEY_ECONNREFUSED, .connectionRefused, "PARLEY_ECONNREFUSED", "nothing listens at the address"),
+    (PARLEY_EUNREACH, .unreachable, "PARLEY_EUNREACH", "there is no route to the address"),
+    (PARLEY_ETIMEDOUT, .timedOut, "PARLEY_ETIMEDOUT", "a time-out or deadline passed"),
+    (PARLEY_ECANCELED, .cancelled, "PARLEY_ECANCELED", "the call was cancelled"),
     (PARLEY_ECLOSED, .closed, "PARLEY_ECLOSED", "this side closed the peer or the transport"),
     (PARLEY_EOF, .endOfStream, "PARLEY_EOF", "the remote side closed the connection"),
     (PARLEY_ECONNRESET, .connectionReset, "PARLEY_ECONNRESET", "the remote side reset the connection"),
@@ -26,37 +26,49 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
         PARLEY_EPROTO, .protocolViolation, "PARLEY_EPROTO",
         "the bytes that arrived do not follow the wire form"
     ),
-    (PARLEY_ETRUNCATED, .truncated, "PARLEY_ETRUNCATED", "it ended in the middle of something"),
+    (
+        PARLEY_ETRUNCATED, .truncated, "PARLEY_ETRUNCATED",
+        "the connection or file ended in the middle of a frame, stream or read"
+    ),
     (PARLEY_EHANDSHAKE, .handshakeFailed, "PARLEY_EHANDSHAKE", "the handshake failed"),
     (PARLEY_EREFUSED, .peerRefused, "PARLEY_EREFUSED", "the peer was refused"),
     (PARLEY_EMFILE, .tooManyOpenFiles, "PARLEY_EMFILE", "no file descriptor is left"),
     (PARLEY_EACCES, .permissionDenied, "PARLEY_EACCES", "the operating system forbids it"),
-    (PARLEY_EABORTED, .streamAborted, "PARLEY_EABORTED", "the stream was given up before its end"),
+    (PARLEY_EABORTED, .streamAborted, "PARLEY_EABORTED", "the remote side aborted its stream"),
     (PARLEY_ESYSTEM, .system, "PARLEY_ESYSTEM", "the system reported a failure"),
-    (PARLEY_EEXIST, .fileExists, "PARLEY_EEXIST", "there is a file of that name already"),
+    (PARLEY_EEXIST, .fileExists, "PARLEY_EEXIST", "a file of that name exists already"),
     (PARLEY_ENOENT, .fileNotFound, "PARLEY_ENOENT", "there is no such file or folder"),
-    (PARLEY_EMAXPEERS, .tooManyPeers, "PARLEY_EMAXPEERS", "a limit of this node on peers is reached"),
+    (PARLEY_EMAXPEERS, .tooManyPeers, "PARLEY_EMAXPEERS", "this node's limit on peers is reached"),
     (
         PARLEY_EMAXADDRESS, .tooManyFromAddress, "PARLEY_EMAXADDRESS",
-        "the remote address has as many connections as one may"
+        "the limit on connections of one remote address is reached"
     ),
-    (PARLEY_ENOTALLOWED, .notAllowed, "PARLEY_ENOTALLOWED", "the gate does not let this address in"),
+    (PARLEY_ENOTALLOWED, .notAllowed, "PARLEY_ENOTALLOWED", "the gate refused the address"),
     (PARLEY_EBANNED, .banned, "PARLEY_EBANNED", "the address is banned"),
-    (PARLEY_EIDLE, .idle, "PARLEY_EIDLE", "nothing went either way for too long"),
-    (PARLEY_ESTALLED, .writeStalled, "PARLEY_ESTALLED", "the other side took nothing of what was sent"),
-    (PARLEY_EHEARTBEAT, .heartbeatLost, "PARLEY_EHEARTBEAT", "the other side did not answer heartbeats"),
-    (PARLEY_EBUFFERFULL, .receiveBufferFull, "PARLEY_EBUFFERFULL", "the node holds too many unread bytes"),
-    (PARLEY_EDUPLICATE, .duplicate, "PARLEY_EDUPLICATE", "another connection with the same node stays"),
+    (PARLEY_EIDLE, .idle, "PARLEY_EIDLE", "no byte was received or sent for too long"),
+    (
+        PARLEY_ESTALLED, .writeStalled, "PARLEY_ESTALLED",
+        "the remote side acknowledged nothing for too long"
+    ),
+    (PARLEY_EHEARTBEAT, .heartbeatLost, "PARLEY_EHEARTBEAT", "the remote side did not answer heartbeats"),
+    (
+        PARLEY_EBUFFERFULL, .receiveBufferFull, "PARLEY_EBUFFERFULL",
+        "this node's limit on unread bytes is reached"
+    ),
+    (
+        PARLEY_EDUPLICATE, .duplicate, "PARLEY_EDUPLICATE",
+        "another connection to the same node was kept instead"
+    ),
     (PARLEY_ENOPEER, .noSuchPeer, "PARLEY_ENOPEER", "no peer has this number any more"),
     (
         PARLEY_EDEADLK, .wouldDeadlock, "PARLEY_EDEADLK",
-        "the call would block the thread whose work it waits for"
+        "the call would block the thread that it waits for"
     ),
     (PARLEY_EAGAIN, .wouldBlock, "PARLEY_EAGAIN", "the call would have to wait"),
 ]
 
 extension StaticString {
-    /// Literals end with NUL, and live as long as the program.
+    /// String literals end with NUL and live as long as the program.
     fileprivate var cString: UnsafePointer<CChar> {
         UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
     }
@@ -66,7 +78,7 @@ extension StaticString {
 @c @implementation
 public func parley_strerror(_ code: Int32) -> UnsafePointer<CChar>? {
     let text = errorTable.first { $0.code.rawValue == code }?.text
-    return (text ?? (code < -1_000 ? "a callback reported a failure of its own" : "unknown error")).cString
+    return (text ?? (code < -1_000 ? "a callback returned a code of its own" : "unknown error")).cString
 }
 
 /// See parley.h.
@@ -77,7 +89,7 @@ public func parley_err_name(_ code: Int32) -> UnsafePointer<CChar>? {
 
 // MARK: - Version
 
-/// Never changed, never freed.
+/// Written once, never freed.
 nonisolated(unsafe) private let versionText: UnsafePointer<CChar> = {
     let text = "\(PARLEY_VERSION_MAJOR).\(PARLEY_VERSION_MINOR).\(PARLEY_VERSION_PATCH)".utf8CString
     let pointer = UnsafeMutablePointer<CChar>.allocate(capacity: text.count)

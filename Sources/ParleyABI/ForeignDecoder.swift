@@ -1,14 +1,14 @@
 import CParley
 import Parley
 
-/// A wire form that a program brings, and its data; gone when no transport and no connection uses it.
+/// A custom wire form of the program, with its userdata. Freed when no transport and no connection uses it.
 final class ForeignWireForm: @unchecked Sendable {
     let functions: parley_decoder
     let name: String
 
     init(_ pointer: UnsafePointer<parley_decoder>) throws(ParleyError) {
         var functions = parley_decoder()
-        try copy(pointer, into: &functions, "parley_decoder", "it has to be sizeof(parley_decoder)")
+        try copy(pointer, into: &functions, "parley_decoder", "it must be sizeof(parley_decoder)")
         name = functions.name.map { String(cString: $0) } ?? "custom"
         functions.name = nil
         self.functions = functions
@@ -27,12 +27,12 @@ final class ForeignWireForm: @unchecked Sendable {
     }
 }
 
-/// One direction of one connection in a program's own wire form.
+/// Decodes or encodes one direction of one connection in a custom wire form.
 struct ForeignDecoder: Decoder {
     private let form: ForeignWireForm
     private let state: State
 
-    /// What the program made for this direction.
+    /// The state that the program created for this direction.
     private final class State: @unchecked Sendable {
         let pointer: UnsafeMutableRawPointer?
         private let form: ForeignWireForm
@@ -76,7 +76,7 @@ extension ForeignDecoder {
         guard (0...input.count).contains(found.consumed) else {
             throw ParleyError(
                 .protocolViolation,
-                "the \(name) decoder used up \(found.consumed) of \(input.count) bytes"
+                "the \(name) decoder consumed \(found.consumed) of \(input.count) bytes"
             )
         }
         let event = try event(found, input)
@@ -96,7 +96,10 @@ extension ForeignDecoder {
             return .streamAborted(code: found.abort_code, reason: reason)
         case PARLEY_EVENT_INCOMPLETE: return .incomplete(frameBytes: max(0, found.frame_length))
         default:
-            throw ParleyError(.protocolViolation, "the \(name) decoder found an event \(found.type.rawValue)")
+            throw ParleyError(
+                .protocolViolation,
+                "the \(name) decoder returned an event \(found.type.rawValue)"
+            )
         }
     }
 
@@ -117,7 +120,8 @@ extension ForeignDecoder {
     private typealias Encode =
         (UnsafeMutableRawPointer?, UnsafePointer<UInt8>?, Int, OpaquePointer?) -> Int32
 
-    /// Lets the program append to a buffer of its own, which counts only if it succeeds.
+    /// Lets the program append to a separate buffer, which is copied to `output` only if the encoder
+    /// succeeds.
     private func append(to output: inout WireBuffer, _ body: (OpaquePointer) -> Int32) throws(ParleyError) {
         let buffer = ForeignBuffer()
         let result = body(handle(buffer))
@@ -182,7 +186,7 @@ extension ForeignDecoder {
     }
 }
 
-/// What a `parley_buffer *` points to, for the length of one call.
+/// The object behind a `parley_buffer *`, for the duration of one call.
 final class ForeignBuffer {
     fileprivate(set) var bytes: [UInt8] = []
 

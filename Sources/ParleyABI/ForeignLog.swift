@@ -3,7 +3,7 @@ import Logging
 import Parley
 import Synchronization
 
-/// The log callback of a program, as a swift-log handler.
+/// Passes swift-log's lines to the program's log callback.
 final class ForeignLog: Sendable {
     private let call:
         Foreign<
@@ -15,7 +15,7 @@ final class ForeignLog: Sendable {
     private let level: Logger.Level
     private let isSilent = Atomic(false)
 
-    /// Nil when the program does not want to hear anything.
+    /// Nil when the program has no log callback.
     init?(_ options: parley_options) {
         guard let function = options.on_log else { return nil }
         call = Foreign((function, options.userdata))
@@ -28,10 +28,10 @@ final class ForeignLog: Sendable {
         return logger
     }
 
-    /// Nothing is said any more: the program's data is about to go.
+    /// Drops all further lines. Called before the program's userdata is destroyed.
     func silence() { isSilent.store(true, ordering: .sequentiallyConsistent) }
 
-    fileprivate func say(_ level: Logger.Level, _ line: String) {
+    fileprivate func emit(_ level: Logger.Level, _ line: String) {
         guard !isSilent.load(ordering: .sequentiallyConsistent) else { return }
         let (function, userdata) = call.value
         line.withCString { function(parley_log_level(level), $0, userdata) }
@@ -50,7 +50,7 @@ final class ForeignLog: Sendable {
         func log(event: LogEvent) {
             let all = metadata.merging(event.metadata ?? [:]) { $1 }
             let pairs = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }
-            log.say(event.level, "\(event.message)\(pairs.joined())")
+            log.emit(event.level, "\(event.message)\(pairs.joined())")
         }
     }
 }

@@ -2,7 +2,7 @@ import CParley
 import Parley
 
 extension parley_options {
-    /// Copies the fields that the program knows; what it does not know is zero, and so the default.
+    /// Copies the fields that the program knows. The others are zero, which is their default.
     init(_ pointer: UnsafePointer<parley_options>?) throws(ParleyError) {
         self.init()
         if let pointer { try copy(pointer, into: &self, "parley_options", "begin with PARLEY_OPTIONS_INIT") }
@@ -10,7 +10,7 @@ extension parley_options {
 }
 
 extension TransportOptions {
-    /// The options in Swift's terms; callbacks and log are ``ForeignNode``'s.
+    /// Translates the options. ``ForeignNode`` handles the callbacks and the log.
     init(_ foreign: parley_options) throws(ParleyError) {
         self.init(
             listenAddress: foreign.listen_address.map { String(cString: $0) } ?? ":0",
@@ -58,7 +58,7 @@ extension TransportOptions {
 }
 
 extension Timeouts {
-    /// Takes over what is not the default.
+    /// Sets the time-outs that are not the default.
     fileprivate mutating func set(_ foreign: parley_options) throws(ParleyError) {
         if let given = try given(foreign.dial_timeout_ms, "dial_timeout_ms") { dial = given ?? Self.century }
         if let given = try given(foreign.handshake_timeout_ms, "handshake_timeout_ms") {
@@ -86,10 +86,10 @@ extension Timeouts {
         }
     }
 
-    /// Never, where it has to be a time: what any clock can still count.
+    /// Stands for "never" where a duration is required. A clock can still add it to the current time.
     private static let century = Duration.seconds(100 * 365 * 86_400)
 
-    /// Nil for the default; nil in it for never.
+    /// `.none` means the default, `.some(nil)` means never.
     private func given(_ milliseconds: Int32, _ name: String) throws(ParleyError) -> Duration?? {
         switch milliseconds {
         case 0: nil
@@ -101,7 +101,7 @@ extension Timeouts {
 }
 
 extension KeepAlive {
-    /// Nil when it is turned off.
+    /// Nil when keep-alive is turned off.
     fileprivate init?(_ foreign: parley_options) throws(ParleyError) {
         if foreign.keepalive_idle_s == -1 { return nil }
         self.init()
@@ -115,7 +115,7 @@ extension KeepAlive {
 
 extension WireForm {
     fileprivate init(_ foreign: parley_options) throws(ParleyError) {
-        // Made first: whatever else is wrong, its data is given back.
+        // Created first, so that its userdata is destroyed when a later check fails.
         var own: ForeignWireForm?
         if let decoder = foreign.decoder { own = try ForeignWireForm(decoder) }
         guard let limit = UInt32(exactly: foreign.max_message_bytes) else {

@@ -9,10 +9,11 @@ import Parley
     import Darwin
 #endif
 
-/// What went wrong last on a thread.
+/// The message of the last failed call on one thread.
 private final class LastError {
     private var message = ""
-    /// Whether the last send of this thread that returned PARLEY_EAGAIN waits for its turn, rather than for room.
+    /// Whether this thread's last send that returned PARLEY_EAGAIN would have to wait for its turn instead of
+    /// for room.
     var waitsForTurn = false
     private var cString: UnsafeMutablePointer<CChar>?
 
@@ -24,7 +25,7 @@ private final class LastError {
         cString = nil
     }
 
-    /// Made only when somebody asks: most codes speak for themselves.
+    /// The C string is made on demand: most programs read only the code.
     func get() -> UnsafePointer<CChar> {
         if cString == nil { cString = strdup(message) }
         return UnsafePointer(cString!)
@@ -39,7 +40,7 @@ private final class LastError {
                 if let value { Unmanaged<LastError>.fromOpaque(value).release() }
             #endif
         }
-        precondition(status == 0, "no thread-specific key is left")
+        precondition(status == 0, "pthread_key_create failed")
         return key
     }()
 
@@ -53,7 +54,7 @@ private final class LastError {
     }
 }
 
-/// Keeps an error for `parley_last_error`, and returns its code.
+/// Stores an error's message for `parley_last_error` and returns its code.
 func record(_ error: any Error) -> Int32 {
     switch error {
     case let error as ParleyError:
@@ -65,7 +66,7 @@ func record(_ error: any Error) -> Int32 {
         LastError.ofThisThread.set(failure.description)
         return failure.code
     case is CancellationError:
-        LastError.ofThisThread.set("the call was given up")
+        LastError.ofThisThread.set("the call was cancelled")
         return PARLEY_ECANCELED.rawValue
     default:
         LastError.ofThisThread.set("\(error)")
@@ -73,10 +74,10 @@ func record(_ error: any Error) -> Int32 {
     }
 }
 
-/// What the last send of this thread that returned PARLEY_EAGAIN waits for.
+/// What this thread's last send that returned PARLEY_EAGAIN would have to wait for.
 var lastRefusal: SendQueue.Wait { LastError.ofThisThread.waitsForTurn ? .turn : .room }
 
-/// Does something that may fail; says how it went.
+/// Runs `body` and returns `PARLEY_OK` or the code of the error that it throws.
 @inline(__always)
 func status(_ body: () throws -> Void) -> Int32 {
     do {
@@ -85,7 +86,7 @@ func status(_ body: () throws -> Void) -> Int32 {
     } catch { return record(error) }
 }
 
-/// The same with a count as the result.
+/// Runs `body` and returns its count or the code of the error that it throws.
 @inline(__always)
 func counted<Count: SignedInteger>(_ body: () throws -> Count) -> Count {
     do { return try body() } catch { return Count(record(error)) }

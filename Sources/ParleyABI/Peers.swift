@@ -1,7 +1,7 @@
 import CParley
 import Parley
 
-// Dialing, and what there is to know and to change about a peer. parley.h says what each function does.
+// Dialing, and the properties and deadlines of a peer. parley.h documents each function.
 
 /// See parley.h.
 @c @implementation
@@ -13,7 +13,7 @@ public func parley_dial(
 ) -> Int32 {
     status {
         let node = try node(transport)
-        let peer = try place(peer)
+        let peer = try output(peer)
         peer.pointee = 0
         let address = try text(address, "an address")
         guard case .until(let deadline) = try WaitLimit(milliseconds: timeout_ms) else {
@@ -126,7 +126,7 @@ public func parley_peer_post(
         guard let function else { throw ParleyError(.invalidArgument, "NULL for a function") }
         let call = Foreign((function, argument))
         guard connection.loop.execute({ call.value.0(call.value.1) }) else {
-            throw ParleyError(.noSuchPeer, "peer \(peer) is gone")
+            throw noSuchPeer(peer)
         }
     }
 }
@@ -137,9 +137,9 @@ public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, 
 {
     status {
         let connection = try connection(transport, peer)
-        let patience = try WaitLimit(milliseconds: timeout_ms)
-        if case .until = patience { try checkMayBlock("closing peer \(peer)") }
-        try connection.close(patience)
+        let limit = try WaitLimit(milliseconds: timeout_ms)
+        if case .until = limit { try checkMayBlock("closing peer \(peer)") }
+        try connection.close(limit)
     }
 }
 

@@ -1,16 +1,16 @@
 import CParley
 import Parley
 
-// The consumer's side: RPCs out of the inbox. parley.h says what each function does.
+// Consuming RPCs from the inbox. parley.h documents each function.
 
-/// What the owners of RPCs that were consumed together refer to: it holds their bytes and their peers, and is retained
-/// once for each.
+/// Owns the bytes and the peers of RPCs that were consumed together. Each RPC's `owner` holds one reference
+/// to it.
 final class ConsumedRPCs {
     private let batch: RPCBatch
     init(_ batch: RPCBatch) { self.batch = batch }
 
-    /// Writes them in C's terms, each with an owner to be released. The bytes are good as long as there is one: the
-    /// storage of an array does not move.
+    /// Writes the RPCs as C structs, each with a retained owner. The payloads stay valid while one owner is
+    /// retained, because the storage of an array does not move.
     func fill(_ rpcs: UnsafeMutablePointer<parley_rpc>) {
         var next = rpcs
         for delivery in batch.deliveries {
@@ -30,7 +30,7 @@ final class ConsumedRPCs {
         }
     }
 
-    /// The peer with that number, which has sent one of them.
+    /// The peer with that number, if it sent one of these RPCs.
     func peer(_ number: parley_peer) -> (any Peer)? {
         batch.deliveries.first { self.number($0.peer) == number }?.peer
     }
@@ -46,14 +46,14 @@ private func consume(
     _ timeout_ms: Int32
 ) throws -> Int {
     let node = try node(transport)
-    let out = try place(out)
+    let out = try output(out)
     guard !node.takesRPCs else {
         throw ParleyError(.invalidArgument, "this transport hands its RPCs to on_rpcs")
     }
     guard capacity > 0 else { throw ParleyError(.invalidArgument, "room for \(capacity) RPCs") }
-    let patience = try WaitLimit(milliseconds: timeout_ms)
-    guard let rpcs = try node.transport.inbox.next(atMost: capacity, patience) else {
-        throw ParleyError(.closed, "the transport is closed, and everything was consumed")
+    let limit = try WaitLimit(milliseconds: timeout_ms)
+    guard let rpcs = try node.transport.inbox.next(atMost: capacity, limit) else {
+        throw ParleyError(.closed, "the transport is closed, and every RPC was consumed")
     }
     ConsumedRPCs(rpcs).fill(out)
     return rpcs.count

@@ -1,7 +1,7 @@
 import CParley
 import Parley
 
-// Staying connected, and shutting addresses out. parley.h says what each function does.
+// Staying connected, and bans. parley.h documents each function.
 
 /// See parley.h.
 @c @implementation

@@ -1,7 +1,7 @@
 import CParley
 import Parley
 
-// Messages and raw bytes on their way out. parley.h says what each function does.
+// Sending messages and raw bytes. parley.h documents each function.
 
 /// See parley.h.
 @c @implementation
@@ -13,14 +13,15 @@ public func parley_send_message(
     _ timeout_ms: Int32
 ) -> Int32 {
     status {
-        let patience = try WaitLimit(milliseconds: timeout_ms)
-        // Small ones are encoded from where they are; a large one is copied once, and kept as it is until it is written.
+        let limit = try WaitLimit(milliseconds: timeout_ms)
+        // A small message is encoded from the caller's memory. A large one is copied once and kept until it
+        // is written.
         guard let message, (1..<WireBuffer.keptSliceBytes).contains(length) else {
-            return try connection(transport, peer).send(message: try bytes(message, length), patience)
+            return try connection(transport, peer).send(message: try bytes(message, length), limit)
         }
         let bytes = UnsafeRawBufferPointer(start: message, count: length).bindMemory(to: UInt8.self)
-        let isThere = try withNode(transport) { try $0.send(message: bytes.span, to: peer, patience) }
-        guard isThere else { throw noSuchPeer(peer) }
+        let isFound = try withNode(transport) { try $0.send(message: bytes.span, to: peer, limit) }
+        guard isFound else { throw noSuchPeer(peer) }
     }
 }
 
@@ -62,11 +63,11 @@ public func parley_broadcast(
     }
 }
 
-/// A function of the program's that is told about one peer.
+/// A callback of the program that concerns one peer.
 public typealias PeerFunction = @convention(c) (OpaquePointer?, parley_peer, UnsafeMutableRawPointer?) -> Void
 
-/// How to call it once, on the loop's thread.
-func calling(
+/// Binds the arguments of a callback that concerns one peer.
+func bound(
     _ function: PeerFunction?,
     _ argument: UnsafeMutableRawPointer?,
     _ transport: OpaquePointer?,
@@ -88,6 +89,6 @@ public func parley_when_writable(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        try connection.whenWritable(after: lastRefusal, try calling(function, argument, transport, peer))
+        try connection.whenWritable(after: lastRefusal, try bound(function, argument, transport, peer))
     }
 }

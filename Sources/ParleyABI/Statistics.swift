@@ -1,7 +1,7 @@
 import CParley
 import Parley
 
-// Snapshots of what a transport and its peers have done. parley.h says what each function does.
+// Snapshots of a transport and of its peers. parley.h documents each function.
 
 extension parley_traffic {
     fileprivate init(_ traffic: Traffic) {
@@ -19,7 +19,7 @@ extension parley_traffic {
 }
 
 extension Duration {
-    /// Never negative.
+    /// Whole units of which a second has `second`; zero for a negative duration.
     fileprivate func whole(per second: UInt64) -> UInt64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }
@@ -27,7 +27,7 @@ extension Duration {
     }
 }
 
-/// Copies as much of a struct as the program knows.
+/// Copies the fields that the program knows, as many bytes as it passes for the struct's size.
 private func copy<Value>(
     _ value: Value,
     to place: UnsafeMutablePointer<Value>?,

@@ -1,14 +1,14 @@
 import CParley
 import Parley
 
-// Streams, and raw reads. parley.h says what each function does.
+// Streams and raw reads. parley.h documents each function.
 
-/// What a `parley_stream *` points to.
+/// The object behind a `parley_stream *`.
 final class ForeignStream {
     let writer: ConnectionStreamWriter
     init(_ writer: ConnectionStreamWriter) { self.writer = writer }
 
-    /// Takes the handle back.
+    /// Takes over the handle's reference.
     static func take(_ stream: OpaquePointer) -> ForeignStream {
         Unmanaged<ForeignStream>.fromOpaque(UnsafeRawPointer(stream)).takeRetainedValue()
     }
@@ -25,7 +25,7 @@ public func parley_stream_open(
     _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
     status {
-        let out = try place(out)
+        let out = try output(out)
         out.pointee = nil
         let connection = try connection(transport, peer)
         let writer = try connection.openStream(
@@ -68,7 +68,7 @@ public func parley_stream_abort(_ stream: OpaquePointer?, _ code: UInt32, _ reas
 
 // MARK: - Reading
 
-/// Copies what was read to where C wants it.
+/// Copies bytes that were read to the caller's buffer.
 private func copy(_ bytes: ArraySlice<UInt8>, to buffer: UnsafeMutableRawPointer) {
     bytes.withUnsafeBytes { buffer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
 }
@@ -106,11 +106,11 @@ public func parley_read_exactly(
         guard size >= 0 else { throw ParleyError(.invalidArgument, "a read above SSIZE_MAX") }
         guard size > 0 else { return }
         guard let buffer else { throw ParleyError(.invalidArgument, "NULL for \(size) bytes") }
-        let patience = try WaitLimit(milliseconds: timeout_ms)
+        let limit = try WaitLimit(milliseconds: timeout_ms)
         var filled = 0
         do throws(ParleyError) {
             while filled < size {
-                guard let read = try connection.read(upTo: size - filled, patience) else {
+                guard let read = try connection.read(upTo: size - filled, limit) else {
                     throw ParleyError(
                         .endOfStream,
                         "\(connection.remoteAddress) ended after \(filled) of \(size) bytes"
@@ -120,7 +120,7 @@ public func parley_read_exactly(
                 filled += read.count
             }
         } catch {
-            // What only came too late shall be there for the next read.
+            // These bytes came too late for this read: the next one gets them.
             if [.wouldBlock, .wouldDeadlock, .timedOut].contains(error.code) {
                 connection.putBack(try bytes(buffer, filled))
             }
@@ -139,7 +139,7 @@ public func parley_when_readable(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        try connection.whenReadable(try calling(function, argument, transport, peer))
+        try connection.whenReadable(try bound(function, argument, transport, peer))
     }
 }
 

@@ -1,7 +1,7 @@
 import CParley
 import Parley
 
-// A transport's life. parley.h says what each function does.
+// Creating, listening, closing and freeing. parley.h documents each function.
 
 /// See parley.h.
 @c @implementation
@@ -12,9 +12,9 @@ public func parley_create(
     status {
         let foreign = try parley_options(options)
         do {
-            // Whatever fails behind this, the decoder's data has an owner who gives it back.
+            // The decoder's userdata has an owner from here on, which destroys it when a later step fails.
             let options = try TransportOptions(foreign)
-            let out = try place(out)
+            let out = try output(out)
             out.pointee = retainedHandle(ForeignNode(foreign, options))
         } catch {
             foreign.destroy_userdata?(foreign.userdata)
