@@ -13,7 +13,7 @@ enum Codec: String, CaseIterable, ExpressibleByArgument {
         }
     }
 
-    /// The most that one message can carry.
+    /// The longest message, in bytes.
     var maxMessageBytes: Int {
         switch self {
         case .default: DefaultDecoder.maxMessageBytes
@@ -22,6 +22,6 @@ enum Codec: String, CaseIterable, ExpressibleByArgument {
         }
     }
 
-    /// Whether streams carry a header and end by themselves; then a file needs no offer before its stream.
+    /// Whether a stream has a header and an end of its own. If so, a file needs no offer before its stream.
     var delimitsStreams: Bool { self == .framed }
 }

@@ -2,23 +2,23 @@ import ArgumentParser
 import Logging
 import Parley
 
-/// What every subcommand understands.
+/// The options that every subcommand has.
 struct CommonOptions: ParsableArguments, Sendable {
     @Flag(name: .shortAndLong, help: "Log what the transport does to standard error.")
     var verbose = false
 
     @Option(
         help: ArgumentHelp(
-            "The wire form, the same at both ends: framed between Parley nodes, default or gob with Go nodes.",
+            "The wire form, the same at both ends: framed for Parley nodes, default or gob for Go nodes.",
             valueName: "form"
         )
     )
     var codec = Codec.framed
 
-    /// A progress bar would only be torn apart by a log.
+    /// False with `--verbose`: log lines would break up the progress bar.
     var showsProgressBar: Bool { !verbose && Console.hasStatusLine }
 
-    /// The options of a transport that logs as the command line says.
+    /// The options of a transport with this wire form and this logging.
     func transportOptions(listenAddress: String = ":0") -> TransportOptions {
         var options = TransportOptions(listenAddress: listenAddress, decoder: codec.wireForm)
         if verbose {

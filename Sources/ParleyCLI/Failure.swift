@@ -8,7 +8,7 @@ import Parley
     import Darwin
 #endif
 
-/// What the tool itself finds wrong: one sentence without a full stop.
+/// An error of the tool itself, described in one sentence without a full stop.
 struct Failure: Error {
     let sentence: String
 
@@ -16,7 +16,8 @@ struct Failure: Error {
 }
 
 extension Failure {
-    /// How an error is told in one line; nil when it is not one of the tool's, the library's or the system's.
+    /// The sentence that describes an error; nil when it is not one of the tool's, the library's or the
+    /// system's.
     static func sentence(of error: any Error) -> String? {
         switch error {
         case let error as Failure: error.sentence
@@ -29,13 +30,13 @@ extension Failure {
     }
 }
 
-/// An `errno`, and nothing about what was tried.
+/// An `errno`.
 struct SystemError: Error, Equatable {
     let code: Int32
 
-    /// What the last failed call of this thread has left behind.
+    /// The `errno` of the last failed call on this thread.
     static var last: SystemError { SystemError(code: errno) }
 
-    /// The system's own words.
+    /// The system's description, as strerror(3) returns it.
     var reason: String { String(cString: strerror(code)) }
 }

@@ -10,8 +10,8 @@ import Synchronization
     import Darwin
 #endif
 
-/// How a signal ends the tool: the first one cancels what it does, so that connections are closed and partial
-/// files removed; the second one ends the process at once.
+/// Ends the tool on a signal. The first signal cancels the command, so that connections are closed and
+/// partial files are removed. The second one ends the process at once.
 enum Interruption {
     private struct State {
         var cancel: @Sendable () -> Void = {}
@@ -20,13 +20,13 @@ enum Interruption {
 
     private static let state = Mutex(State())
 
-    /// Runs `body` to its end, in a task that SIGINT and SIGTERM cancel.
+    /// Runs `body` in a task that SIGINT and SIGTERM cancel.
     ///
-    /// - Throws: what `body` throws; after a signal, the exit code 128 + its number, as shells have it.
+    /// - Throws: what `body` throws; after a signal, the exit code 128 + its number, as shells do.
     static func run(_ body: @escaping @Sendable () async throws -> Void) async throws {
         let task = Task { try await body() }
         state.withLock { $0.cancel = { task.cancel() } }
-        // A write to a closed pipe shall fail, not kill: there may be files to remove.
+        // A write to a closed pipe must fail instead of killing the process: there may be files to remove.
         signal(SIGPIPE, SIG_IGN)
         let sources = [SIGINT, SIGTERM].map(watch)
         let result = await task.result
@@ -35,11 +35,11 @@ enum Interruption {
         try result.get()
     }
 
-    /// Nobody reads standard output any more: ends as SIGPIPE would, but in good order.
+    /// Cancels the command because standard output is closed. The exit code is that of SIGPIPE.
     static func standardOutputClosed() { _ = cancelOnce(exitCode: 128 + SIGPIPE) }
 
     private static func watch(_ number: Int32) -> any DispatchSourceSignal {
-        // The default action would end the process before the source is told.
+        // The default action would end the process before the source sees the signal.
         signal(number, SIG_IGN)
         let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
         source.setEventHandler {
@@ -49,7 +49,7 @@ enum Interruption {
         return source
     }
 
-    /// - Returns: whether this was the first time.
+    /// - Returns: whether this was the first call.
     private static func cancelOnce(exitCode: Int32) -> Bool {
         let cancel: (@Sendable () -> Void)? = state.withLock { state in
             guard state.exitCode == nil else { return nil }
@@ -61,9 +61,9 @@ enum Interruption {
     }
 }
 
-/// A subcommand that signals end in good order.
+/// A subcommand that cleans up after SIGINT and SIGTERM.
 protocol InterruptibleCommand: AsyncParsableCommand, Sendable {
-    /// Does the work; cancelled by SIGINT and SIGTERM.
+    /// Does the subcommand's work. SIGINT and SIGTERM cancel it.
     func work() async throws
 }
 

@@ -1,6 +1,6 @@
 import Parley
 
-/// Lends a transport to `body`, and closes it however that ends.
+/// Passes a new transport to `body`, and closes it when `body` returns or throws.
 func withTransport<Result>(
     _ options: TransportOptions,
     _ body: (TCPTransport) async throws -> Result
@@ -16,18 +16,18 @@ func withTransport<Result>(
     }
 }
 
-/// A peer that was dialed, on a transport of its own which closes when the peer ends: what the peer sends thus has
-/// an end too, behind the last that has arrived.
+/// A dialed peer on a transport of its own. The transport closes when the connection ends, so that its
+/// sequence of RPCs ends after the last one that arrived.
 struct DialedPeer: Sendable {
     let peer: any Peer
     let transport: TCPTransport
     fileprivate let closing: Task<ParleyError, Never>
 
-    /// Why the connection ended; waits until it has.
+    /// Waits until the connection has ended, and returns the reason.
     var end: ParleyError { get async { await closing.value } }
 }
 
-/// Dials `address`, lends the peer to `body`, and closes it however that ends.
+/// Dials `address` and passes the peer to `body`. Closes it when `body` returns or throws.
 func withPeer<Result>(
     at address: String,
     _ options: TransportOptions,
@@ -49,7 +49,7 @@ func withPeer<Result>(
 
 /// Runs `body`, and cancels it when it takes longer than `limit`.
 ///
-/// - Throws: `failure` then.
+/// - Throws: `failure` when the time is over, or what `body` throws.
 func withDeadline<Result: Sendable>(
     _ limit: Duration,
     failingWith failure: Failure,

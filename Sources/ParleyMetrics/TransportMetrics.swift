@@ -1,15 +1,16 @@
 public import Metrics
 public import Parley
 
-/// Hands what a transport counts to swift-metrics, and so to Prometheus, StatsD or whatever else a program has chosen.
+/// Exports a transport's statistics to swift-metrics, and so to Prometheus, StatsD or another backend.
 ///
 /// ```swift
 /// let metrics = TransportMetrics(of: transport)
 /// try await metrics.run(every: .seconds(10))
 /// ```
 ///
-/// Nothing is recorded while messages are sent: it takes ``Transport/statistics`` now and then. What only grows becomes
-/// counters, what goes up and down gauges; their names begin with the prefix, `parley_bytes_received` for example.
+/// It reads ``Transport/statistics`` at an interval, so sending and receiving cost nothing more. Numbers that
+/// only grow become counters, the others gauges. Their names begin with the prefix: `parley_bytes_received`,
+/// for example.
 public actor TransportMetrics {
     private let transport: any Transport
     private let prefix: String
@@ -21,10 +22,10 @@ public actor TransportMetrics {
     /// The metrics of one transport.
     ///
     /// - Parameters:
-    ///   - transport: whose.
-    ///   - prefix: what every name begins with.
-    ///   - dimensions: added to each metric, to tell several transports of one process apart.
-    ///   - factory: where they go; the one of the process by default.
+    ///   - transport: the transport to read.
+    ///   - prefix: the beginning of every name.
+    ///   - dimensions: added to each metric, to distinguish several transports of one process.
+    ///   - factory: receives the metrics; the process's factory by default.
     public init(
         of transport: any Transport,
         prefix: String = "parley",
@@ -37,9 +38,9 @@ public actor TransportMetrics {
         self.factory = factory
     }
 
-    /// Records again and again, the last time when the task is cancelled.
+    /// Records at an interval, and once more when the task is cancelled.
     ///
-    /// - Throws: `CancellationError`.
+    /// - Throws: `CancellationError` when the task is cancelled.
     public func run(every interval: Duration) async throws {
         while true {
             record()
@@ -50,7 +51,7 @@ public actor TransportMetrics {
         }
     }
 
-    /// Records what the statistics say now.
+    /// Records the current statistics once.
     public func record() {
         let statistics = transport.statistics
         recordTraffic(statistics.traffic)
@@ -93,14 +94,14 @@ public actor TransportMetrics {
         set("accepting_paused", statistics.acceptPause == nil ? 0 : 1)
     }
 
-    /// Adds what has come since the last time.
+    /// Adds the growth since the last recording to a counter.
     private func count(_ name: String, _ value: UInt64, _ dimension: (String, String)? = nil) {
         let key = "\(name) \(dimension?.1 ?? "")"
         var entry =
             counters[key] ?? (
                 Counter(label: "\(prefix)_\(name)", dimensions: all(dimension), factory: factory), 0
             )
-        // Statistics are collected peer by peer: a sum may be a little behind the last one.
+        // Statistics are collected peer by peer, so a sum may be slightly less than the last one.
         if value > entry.last {
             entry.counter.increment(by: value - entry.last)
             entry.last = value

@@ -1,17 +1,22 @@
 public import Parley
 public import ServiceLifecycle
 
-/// A transport as a service: it listens when its group starts, and is closed when the group shuts down.
+/// Runs a transport as a service: it listens when its group starts and is closed when the group shuts down.
 ///
 /// ```swift
 /// let service = TransportService(transport) { rpcs in
 ///     for await rpc in rpcs { try await rpc.peer.send(message: rpc.payload) }
 /// }
-/// try await ServiceGroup(services: [service], gracefulShutdownSignals: [.sigterm, .sigint], logger: logger).run()
+/// let group = ServiceGroup(
+///     services: [service],
+///     gracefulShutdownSignals: [.sigterm, .sigint],
+///     logger: logger
+/// )
+/// try await group.run()
 /// ```
 ///
-/// On a graceful shutdown it stops listening, writes out what was sent (for at most ``Timeouts/close``) and closes every
-/// peer; what has arrived is still consumed. Cancellation does the same.
+/// On a graceful shutdown it stops listening, writes out accepted bytes (for at most ``Timeouts/close``) and
+/// closes every peer. RPCs that have arrived are still consumed. Cancellation does the same.
 public struct TransportService: Service {
     private let transport: any Transport
     private let isListening: Bool
@@ -20,9 +25,10 @@ public struct TransportService: Service {
     /// A service that runs until it is shut down, or until the transport is closed.
     ///
     /// - Parameters:
-    ///   - transport: closed at the end, whatever that is.
+    ///   - transport: the transport to run. It is closed at the end, also after an error.
     ///   - isListening: whether to listen; false for a node that only dials.
-    ///   - consume: gets what the peers send; nil leaves that to somebody else. When it throws, so does the service.
+    ///   - consume: consumes the RPCs; nil when the program consumes them elsewhere. The service throws what
+    ///     it throws.
     public init(
         _ transport: any Transport,
         isListening: Bool = true,
@@ -33,7 +39,7 @@ public struct TransportService: Service {
         self.consume = consume
     }
 
-    /// Listens, consumes, and closes the transport in the end.
+    /// Listens and consumes until it is shut down, then closes the transport.
     ///
     /// - Throws: what ``Transport/listenAndAccept()`` and the consumer throw.
     public func run() async throws {
@@ -49,7 +55,7 @@ public struct TransportService: Service {
                 }
             } onCancelOrGracefulShutdown: {
                 ended.finish()
-                // A consumer ends with the transport.
+                // Closing the transport ends the consumer's sequence.
                 Task { await closing.close() }
             }
         } catch {

@@ -1,13 +1,13 @@
 import Parley
 
-/// What `listen` and `dial` have in common: they show what peers send, and send what is typed.
+/// The common part of `listen` and `dial`: shows received messages, and sends the lines of standard input.
 struct ChatSession: Sendable {
     let transport: TCPTransport
     let options: CommonOptions
 
     private static let readBytes = 65_536
 
-    /// Shows what arrives, until the transport is closed or the task is cancelled.
+    /// Shows what peers send, until the transport is closed or the task is cancelled.
     func show() async {
         await withDiscardingTaskGroup { group in
             for await rpc in transport.consume() {
@@ -21,8 +21,8 @@ struct ChatSession: Sendable {
         }
     }
 
-    /// Reads a stream to its end, which without the framed wire form is the end of the connection, and shows how
-    /// much it brought.
+    /// Reads a stream to its end and shows its length. Without the framed wire form it ends with the
+    /// connection.
     private func readStream(of peer: any Peer) async {
         var byteCount = 0
         let ending: String
@@ -47,8 +47,8 @@ struct ChatSession: Sendable {
             case .text(let bytes): await send(bytes, to: peers())
             case .tooLong(let byteCount):
                 Console.error(
-                    "a line of \(byteCount) bytes was not sent: the \(options.codec) wire form carries at most "
-                        + "\(options.codec.maxMessageBytes)"
+                    "a line of \(byteCount) bytes was not sent: "
+                        + "the \(options.codec) wire form carries at most \(options.codec.maxMessageBytes)"
                 )
             }
         }
@@ -60,10 +60,10 @@ struct ChatSession: Sendable {
             do {
                 try await peer.send(message: line)
             } catch let error where error.code == .invalidArgument || error.code == .messageTooLong {
-                // It is the line's fault, so no other peer can get it either.
+                // The line is invalid, so it cannot be sent to any peer.
                 return Console.error("a line was not sent: \(error.message)")
             } catch {
-                // This peer is going, and its end is shown by itself.
+                // The connection is ending; `onDisconnect` reports that.
             }
         }
     }

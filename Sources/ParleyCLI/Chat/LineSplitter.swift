@@ -1,11 +1,11 @@
 /// One line of input, without its newline.
 enum InputLine: Equatable {
     case text([UInt8])
-    /// It is not kept: nothing bounds how long it may be.
+    /// The line is longer than allowed. Its bytes are not kept, because it may have any length.
     case tooLong(byteCount: Int)
 }
 
-/// Cuts blocks of bytes into lines, and holds no more than one line of the allowed length.
+/// Splits blocks of bytes into lines. It keeps at most one line of the allowed length.
 struct LineSplitter {
     let maxBytes: Int
     private var kept: [UInt8] = []
@@ -26,7 +26,7 @@ struct LineSplitter {
         return lines
     }
 
-    /// What is left at the end of the input: a line that nobody ended.
+    /// The rest at the end of the input: a last line without a newline. Nil when there is none.
     mutating func finish() -> InputLine? { byteCount > 0 ? takeLine() : nil }
 
     private mutating func append(_ bytes: ArraySlice<UInt8>) {

@@ -8,24 +8,25 @@ import Dispatch
     import Darwin
 #endif
 
-/// Standard input, line by line.
+/// Reads standard input line by line.
 enum StandardInput {
     private static let blockBytes = 65_536
 
     /// Calls `body` with each line, until the end of the input or until the task is cancelled.
     ///
-    /// Reading blocks, so it has a queue, and thereby a thread, of its own; that reads the next block when `body` is
-    /// done with the last, so a fast input waits for a slow peer. A thread that still waits for input goes with the
-    /// process.
+    /// Reading blocks, so it has a queue of its own, and with it a thread. The thread reads the next block
+    /// when `body` has returned for all lines of the last one, so a fast input waits for a slow peer. A
+    /// thread that still waits for input ends with the process.
     static func forEachLine(maxBytes: Int, _ body: (InputLine) async -> Void) async {
         let (blocks, continuation) = AsyncStream.makeStream(of: [UInt8].self)
-        // Not created with 1: a semaphore must not be let go below the value it was created with.
+        // Created with 0 and signalled once: releasing a semaphore traps when its value is below the initial
+        // one.
         let permits = DispatchSemaphore(value: 0)
         permits.signal()
         DispatchQueue(label: "parley.standard-input").async {
             while true {
                 permits.wait()
-                // Input that cannot be read is at its end.
+                // A read error counts as the end of the input.
                 guard let block = try? readSome(blockBytes, from: STDIN_FILENO), !block.isEmpty else { break }
                 continuation.yield(block)
             }

@@ -4,11 +4,11 @@ import Parley
 struct DialCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
         commandName: "dial",
-        abstract: "Connect to a peer, and exchange messages with it.",
+        abstract: "Connect to a peer and exchange messages with it.",
         discussion: """
-            Shows what the peer sends, and sends it every line that is typed. At the end of its input it sends \
-            what is left, closes the connection and ends. It also ends when the peer does: with exit code 0 when \
-            that was in order.
+            Shows what the peer sends, and sends it each line of standard input. At the end of the input it \
+            writes out what was sent, closes the connection and ends. It also ends when the peer closes the \
+            connection: with exit code 0 if that was in order.
 
             \(ChatHelp.text)
             """
@@ -33,7 +33,7 @@ struct DialCommand: InterruptibleCommand {
         }
     }
 
-    /// Until the transport is closed: by the end of the input here, or together with the peer.
+    /// Returns when the transport is closed: at the end of the input here, or when the connection ends.
     private func exchange(with dialed: DialedPeer) async {
         let session = ChatSession(transport: dialed.transport, options: common)
         await withDiscardingTaskGroup { group in
@@ -47,13 +47,13 @@ struct DialCommand: InterruptibleCommand {
     }
 }
 
-/// What the help of both subcommands says.
+/// The part of the help that `listen` and `dial` share.
 enum ChatHelp {
     static let text = """
-        A message is shown as "127.0.0.1:51514> text". Control characters in it are escaped, and bytes that are \
-        not UTF-8 are shown as \\xff. A stream is read to its end, and its length is shown.
+        A message is shown as "127.0.0.1:51514> text". Control characters in it are escaped, and bytes \
+        that are not UTF-8 are shown as \\xff. A stream is read to its end, and its length is shown.
 
-        With --codec default a message carries at most \(DefaultDecoder.maxMessageBytes) bytes, and nothing marks \
-        its end: lines that are sent at the same moment can arrive as one message.
+        With --codec default a message has at most \(DefaultDecoder.maxMessageBytes) bytes, and nothing \
+        marks its end: lines that are sent at the same moment can arrive as one message.
         """
 }

@@ -4,11 +4,11 @@ import Parley
 struct ListenCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
         commandName: "listen",
-        abstract: "Wait for peers, and exchange messages with them.",
+        abstract: "Wait for peers and exchange messages with them.",
         discussion: """
-            Shows what peers send, and sends every line that is typed to all of them. The first line of the output \
-            is "listening on ADDRESS", with the real port. At the end of its input it goes on listening; Ctrl-C \
-            ends it.
+            Shows what peers send, and sends each line of standard input to all of them. The first line of \
+            the output is "listening on ADDRESS", with the real port. At the end of the input it goes on \
+            listening; Ctrl-C ends it.
 
             \(ChatHelp.text)
             """
@@ -17,7 +17,7 @@ struct ListenCommand: InterruptibleCommand {
     @Argument(help: "Where to listen.")
     var address = ":3000"
 
-    @Flag(help: "Show peers, traffic and queues in a line that is renewed, on standard error.")
+    @Flag(help: "Show peers, traffic and queues on standard error, in a line that is updated.")
     var stats = false
 
     @Option(help: ArgumentHelp("How many threads share the peers.", valueName: "count"))
@@ -36,7 +36,7 @@ struct ListenCommand: InterruptibleCommand {
         options.loops = loops
         options.onPeer = { peer in Console.line("\(peer.remoteAddress) connected") }
         options.onDisconnect = { peer, reason in
-            // A peer that this side closed is no news: the session is ending.
+            // Peers that this side closed are not reported: the session is ending.
             if reason.code != .closed {
                 Console.line("\(peer.remoteAddress) disconnected: \(reason.message)")
             }

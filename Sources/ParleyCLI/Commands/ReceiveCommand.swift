@@ -4,16 +4,16 @@ import Parley
 struct ReceiveCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
         commandName: "receive",
-        abstract: "Store the files that parley send brings.",
+        abstract: "Receive files from parley send, and store them.",
         discussion: """
-            Serves any number of senders at once. The first line of the output is "listening on ADDRESS", with the \
-            real port; each file has a line when it begins and one when it is stored.
+            Serves any number of senders at once. The first line of the output is "listening on ADDRESS", \
+            with the real port. Each file has one line when it begins and one when it is stored.
 
-            A file keeps its name, never replaces another one, and never leaves the directory: other names are \
-            refused. It appears there when all of it has arrived.
+            A file keeps its name. It never replaces another file and never leaves the directory: other \
+            names are refused. It appears in the directory when all of it has arrived.
 
-            It runs until Ctrl-C or, with --once, until the first offer is dealt with; the exit code is then 0 if \
-            the file was stored.
+            It runs until Ctrl-C. With --once it ends after the first offer, with exit code 0 if the file \
+            was stored.
             """
     )
 
@@ -52,7 +52,7 @@ struct ReceiveCommand: InterruptibleCommand {
             defer { group.cancelAll() }
             return await receiver.firstOutcome
         }
-        // Why it was not stored is told already.
+        // The reason was printed already.
         if outcome != .stored { throw ExitCode.failure }
     }
 }

@@ -6,8 +6,8 @@ struct SendCommand: InterruptibleCommand {
         commandName: "send",
         abstract: "Send a file to a parley receive.",
         discussion: """
-            Offers the file, sends it when the receiver is ready, and ends with exit code 0 when the receiver has \
-            stored all of it. A file that changes meanwhile is not stored.
+            Offers the file, sends it when the receiver is ready, and ends with exit code 0 when the \
+            receiver has stored all of it. A file that changes while it is sent is not stored.
             """
     )
 

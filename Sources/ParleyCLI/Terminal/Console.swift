@@ -8,27 +8,28 @@ import Synchronization
     import Darwin
 #endif
 
-/// The tool's two outputs. Each line is one write, so a script that reads a pipe gets it at once and whole.
+/// Standard output and standard error. Each line is one write, so a script that reads a pipe gets it whole
+/// and at once.
 ///
-/// On a terminal there may be a status line below, which is redrawn under whatever is printed.
+/// On a terminal, a status line can be shown; it is redrawn below each printed line.
 enum Console {
-    /// What the last line of the terminal shows.
+    /// The text of the status line; empty when there is none.
     private static let status = Mutex("")
 
-    /// Whether a status line can be shown: standard error is a terminal that understands how to erase one.
+    /// Whether a status line can be shown: standard error is a terminal that can erase a line.
     static let hasStatusLine =
         isatty(STDERR_FILENO) == 1 && getenv("TERM").map { String(cString: $0) } != "dumb"
 
-    /// A line of results on standard output.
+    /// Prints a result on standard output.
     static func line(_ text: String) {
         let isWritten = print(text, to: STDOUT_FILENO)
         if !isWritten { Interruption.standardOutputClosed() }
     }
 
-    /// A line about what went wrong on standard error.
+    /// Prints an error on standard error.
     static func error(_ sentence: String) { _ = print("parley: \(sentence)", to: STDERR_FILENO) }
 
-    /// A line of the log on standard error.
+    /// Prints a log line on standard error.
     static func log(_ text: String) { _ = print(text, to: STDERR_FILENO) }
 
     /// Shows `text` as the status line; an empty one removes it. Does nothing where there is no terminal.
@@ -41,7 +42,7 @@ enum Console {
         }
     }
 
-    /// How wide the terminal is; 80 columns where it does not say.
+    /// The width of the terminal; 80 columns when it is unknown.
     static var columns: Int {
         var size = winsize()
         let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0

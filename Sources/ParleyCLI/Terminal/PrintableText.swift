@@ -1,8 +1,8 @@
 extension String {
-    /// Bytes that others chose, in a form that is safe on a terminal and stays on one line.
+    /// Untrusted bytes as one line of text that is safe on a terminal.
     ///
-    /// UTF-8 text is shown as it is but for control characters (`\n`, `\x1b`, `\u{202e}`); bytes that are not
-    /// UTF-8 are shown as ASCII where they are printable, and as `\xff` where not.
+    /// In UTF-8 text, control characters are escaped (`\n`, `\x1b`, `\u{202e}`). Of bytes that are not UTF-8,
+    /// printable ASCII is shown and all others are escaped (`\xff`).
     init(printable bytes: some Collection<UInt8>) {
         if let text = String(validating: bytes, as: UTF8.self) {
             self = text.printable
@@ -13,18 +13,19 @@ extension String {
         }
     }
 
-    /// The same text with its control characters escaped; a text that was escaped already does not change.
+    /// The text with its control characters escaped. An escaped text does not change.
     var printable: String {
         unicodeScalars.contains { !$0.isPrintable } ? unicodeScalars.map(\.printable).joined() : self
     }
 }
 
 extension Unicode.Scalar {
-    /// Whether a terminal shows it and does nothing else: no controls, no line breaks, nothing that reorders text.
+    /// Whether a terminal only shows it. False for controls, line breaks and characters that reorder text.
     var isPrintable: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator, .surrogate: false
-        // Zero-width joiners hold emoji and several scripts together; the others hide or turn text around.
+        // Emoji and several scripts need zero-width joiners. The other format characters hide or reorder
+        // text.
         case .format: value == 0x200C || value == 0x200D
         default: true
         }

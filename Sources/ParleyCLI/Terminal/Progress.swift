@@ -6,9 +6,9 @@
     import Darwin
 #endif
 
-/// How far something has come, as text.
+/// The progress of a transfer, as text.
 struct Progress: Equatable {
-    // As others claim: a sum of these must not overflow.
+    // `Double`, because the sizes are claims of remote senders, and their sum must not overflow.
     var doneBytes: Double
     var totalBytes: Double
     var seconds: Double
@@ -16,7 +16,7 @@ struct Progress: Equatable {
     private static let widestBar = 40
     private static let narrowestBar = 10
 
-    /// On average since the beginning.
+    /// The average since the beginning.
     private var bytesPerSecond: Double { seconds > 0 ? doneBytes / seconds : 0 }
 
     /// `20971520 bytes in 0.12 s (174.8 MB/s)`
@@ -24,7 +24,7 @@ struct Progress: Equatable {
         "\(doneBytes.text(decimals: 0)) bytes in \(seconds.text(decimals: 2)) s (\(rate))"
     }
 
-    /// `[#######             ]  37%  7.8 MB of 21.0 MB  104.9 MB/s  ETA 0:03`, in less than `columns`.
+    /// `[#######             ]  37%  7.8 MB of 21.0 MB  104.9 MB/s  ETA 0:03`, narrower than `columns`.
     func bar(columns: Int) -> String {
         let fraction = totalBytes > 0 ? min(1, doneBytes / totalBytes) : 1
         let percent = "\(Int(fraction * 100))%".padded(to: 4, with: " ")
@@ -44,7 +44,7 @@ struct Progress: Equatable {
     private var timeLeft: String {
         guard bytesPerSecond > 0 else { return "-:--" }
         let left = max(0, totalBytes - doneBytes) / bytesPerSecond
-        // A day and more is no figure to wait for.
+        // No figure from one day on.
         guard left < 86_400 else { return "-:--" }
         let (hours, minutes, seconds) = (Int(left) / 3_600, Int(left) / 60 % 60, Int(left) % 60)
         let twoDigits = { (number: Int) in String(number).padded(to: 2, with: "0") }
@@ -65,10 +65,10 @@ struct Progress: Equatable {
     }
 }
 
-// What printf would do. Foundation has that, and makes the tool four times as large where it is linked in.
+// Number formatting. Foundation has it too, but would make a statically linked tool four times as large.
 
 extension Double {
-    /// Rounded to so many decimals: `174.8`. For what is not negative.
+    /// The number rounded to that many decimals: `174.8`. It must not be negative.
     fileprivate func text(decimals: Int) -> String {
         let scale = (0..<decimals).reduce(1) { scale, _ in scale * 10 }
         let rounded = (self * Double(scale)).rounded(.toNearestOrEven)
@@ -79,7 +79,7 @@ extension Double {
 }
 
 extension String {
-    /// With as many of `filler` in front as it takes.
+    /// The text with `filler` in front, at least `width` characters long.
     fileprivate func padded(to width: Int, with filler: String) -> String {
         String(repeating: filler, count: Swift.max(0, width - count)) + self
     }

@@ -1,8 +1,8 @@
 import Synchronization
 
-/// All transfers that are under way as the one status line of a terminal.
+/// Shows all current transfers together in the terminal's status line.
 final class ProgressBar: Sendable {
-    /// More often is only work for the terminal.
+    /// The shortest time between two redraws.
     private static let redrawInterval = Duration.milliseconds(100)
 
     private struct State {
@@ -16,10 +16,10 @@ final class ProgressBar: Sendable {
     private let isShown: Bool
     private let state = Mutex(State())
 
-    /// - Parameter isShown: false where there is no terminal; the bar then does nothing.
+    /// - Parameter isShown: false when there is no terminal; the bar then does nothing.
     init(isShown: Bool) { self.isShown = isShown }
 
-    /// One more transfer, which shares the line with the others.
+    /// Adds a transfer.
     func begin(totalBytes: Int) {
         update { state in
             if state.transfers == 0 { state = State() }
@@ -32,7 +32,7 @@ final class ProgressBar: Sendable {
         update { $0.doneBytes += Double(byteCount) }
     }
 
-    /// One transfer less; `missingBytes` of it will not come any more.
+    /// Removes a transfer. `missingBytes` of it were not transferred.
     func end(missingBytes: Int) {
         update { state in
             state.transfers -= 1
@@ -42,7 +42,7 @@ final class ProgressBar: Sendable {
 
     private func update(_ change: (inout State) -> Void) {
         guard isShown else { return }
-        // Drawn under the lock, so that the last change is what the terminal shows in the end.
+        // Drawn under the lock, so that the terminal shows the last change.
         state.withLock { state in
             change(&state)
             guard state.transfers > 0 else { return Console.setStatus("") }
@@ -60,6 +60,6 @@ final class ProgressBar: Sendable {
 }
 
 extension Duration {
-    /// The same with a fraction.
+    /// The duration in seconds, with its fraction.
     var seconds: Double { self / .seconds(1) }
 }

@@ -1,15 +1,15 @@
 import Parley
 
-/// What a transport does, in one line that is renewed.
+/// Shows a transport's statistics in one line that is updated.
 struct StatisticsLine: Sendable {
-    /// Where there is no terminal, a log wants fewer of them.
+    /// The interval without a terminal, where each update is a new line.
     private static let betweenLines = Duration.seconds(10)
     private static let betweenRedraws = Duration.seconds(1)
 
     let transport: any Transport
 
-    /// Shows it until the task is cancelled: below everything else on a terminal, otherwise as lines on standard error,
-    /// the first at once and the last at the end.
+    /// Shows the line until the task is cancelled. On a terminal it is the status line. Otherwise each update
+    /// is a line on standard error. The first comes at once, the last at the end.
     func run() async {
         while true {
             show()
@@ -29,7 +29,7 @@ struct StatisticsLine: Sendable {
         }
     }
 
-    /// `up 12 s  peers 2 in 1 out  received 340 messages 1.2 MB  sent …  inbox 0  unsent 0 B  refused 0  failed 0`
+    /// `up 12 s  peers 2 in 1 out  received 340 messages 1.2 MB  sent …  inbox 0  unsent 0 B  refused 0  …`
     static func text(_ statistics: TransportStatistics) -> String {
         let traffic = statistics.traffic
         var parts = [
