@@ -1,18 +1,18 @@
 import Parley
 
-// A node that listens on a port the system chooses, and hears who comes and goes.
+// A node that listens on a port that the system chooses, and prints connections and disconnections.
 var options = TransportOptions(listenAddress: "127.0.0.1:0")
-options.onPeer = { peer in print("greeted \(peer.remoteAddress)") }
-options.onDisconnect = { peer, reason in print("\(peer.remoteAddress) is gone: \(reason.message)") }
+options.onPeer = { peer in print("connected to \(peer.remoteAddress)") }
+options.onDisconnect = { peer, reason in print("\(peer.remoteAddress) disconnected: \(reason.message)") }
 let server = TCPTransport(options)
 try await server.listenAndAccept()
 
-// Another one dials it and sends a message.
+// Another node dials it and sends a message.
 let client = TCPTransport()
 let peer = try await client.dial(server.address)
 try await peer.send(message: "hello")
 
-// Messages and streams of all peers arrive in one sequence; answers go to the peer an RPC came from.
+// Messages and streams of all peers arrive in one sequence. Answers go to the peer that an RPC came from.
 for await rpc in server.consume() {
     print("\(rpc.from) says \(String(decoding: rpc.payload, as: UTF8.self))")
     try await rpc.peer.send(message: "hello yourself")
