@@ -1,11 +1,11 @@
 /*
- * A chat among equals: every line that is typed goes to all peers, and what they type is shown.
+ * A chat: sends each line of standard input to all peers, and prints what they send.
  *
- *     chat :3000                             waits for others
- *     chat :3001 localhost:3000              dials somebody who does; more addresses may follow
+ *     chat :3000                             waits for peers
+ *     chat :3001 localhost:3000              also dials a peer; more addresses may follow
  *
- * It receives in a callback on the loop's thread, the shortest way from the network to your code. The price is that
- * the callback must not block: here it prints, and that is all.
+ * It receives in a callback on the loop's thread, which is the fastest way. The callback must not block: this
+ * one only prints.
  */
 #include <parley.h>
 
@@ -21,19 +21,19 @@ static void fail(const char *what, const char *why) {
     exit(EXIT_FAILURE);
 }
 
-/* What a stranger sends may hold control characters, and they would reach your terminal. */
+/* Replaces control characters: a message may contain some, and must not control your terminal. */
 static void show(const uint8_t *text, size_t length) {
     for (size_t i = 0; i < length; i++)
         putchar(text[i] >= ' ' && text[i] != 0x7f ? text[i] : '?');
 }
 
-/* The pointer that belongs to each peer holds its address, so that no message has to ask for it. */
+/* Keeps each peer's address in its userdata, so that no message needs a look-up. */
 static int on_peer(parley_transport *node, parley_peer peer, void *userdata) {
     (void)userdata;
     char address[64];
     parley_peer_remote_address(node, peer, address, sizeof address);
     char *name = strdup(address);
-    if (name == NULL) return -1001; /* a code of one's own refuses the peer */
+    if (name == NULL) return -1001; /* refuses the peer with a code of this program */
     parley_peer_set_userdata(node, peer, name);
     printf("%s is here\n", name);
     return PARLEY_OK;
@@ -43,7 +43,7 @@ static void on_disconnect(
     parley_transport *node, parley_peer peer, int reason, const char *message, void *userdata) {
     (void)reason, (void)userdata;
     char *name = parley_peer_userdata(node, peer);
-    if (name == NULL) return; /* it was never greeted */
+    if (name == NULL) return; /* on_peer was never called for it */
     printf("%s is gone: %s\n", name, message);
     free(name);
 }
@@ -52,7 +52,7 @@ static void on_rpcs(parley_transport *node, const parley_rpc *rpcs, size_t count
     (void)userdata;
     for (size_t i = 0; i < count; i++) {
         if (rpcs[i].stream) {
-            parley_close_stream(node, rpcs[i].peer); /* this program has no use for one */
+            parley_close_stream(node, rpcs[i].peer); /* this program does not use streams */
             continue;
         }
         printf("%s> ", (const char *)parley_peer_userdata(node, rpcs[i].peer));
@@ -94,11 +94,11 @@ int main(int argc, char **argv) {
         if (line[length - 1] == '\n') length--;
         int sent = parley_broadcast(node, line, (size_t)length);
         if (sent < 0) fail("cannot send", parley_last_error());
-        if (sent == 0) fprintf(stderr, "%s: nobody has taken that\n", program);
+        if (sent == 0) fprintf(stderr, "%s: no peer accepted the line\n", program);
     }
     free(line);
     if (ferror(stdin)) fail("standard input", strerror(errno));
 
-    parley_free(node); /* writes out what was sent, and says goodbye */
+    parley_free(node); /* writes out what was sent */
     return EXIT_SUCCESS;
 }

@@ -1,10 +1,10 @@
 /*
- * One thread, one epoll loop: standard input goes to a peer in messages, what the peer sends goes to standard output.
+ * One thread with one epoll loop: sends standard input to a peer in messages, and prints its messages.
  *
- *     epoll localhost:3000                   talks to `chat :3000`, for one
+ *     epoll localhost:3000                   connects to `chat :3000`, for example
  *
- * It receives through parley_fd(), the way for programs that have a loop of their own. When the peer takes less than
- * standard input brings, standard input is left alone until there is room again: nothing is dropped, nothing grows.
+ * It receives through parley_fd(), the way for programs with an event loop of their own. While the peer has no
+ * room, the program does not read standard input: nothing is dropped, and memory stays bounded.
  */
 #include <parley.h>
 
@@ -20,14 +20,14 @@ static parley_peer peer;
 static int loop, wake;
 static atomic_bool gone;
 static char chunk[65536];
-static size_t unsent; /* bytes of `chunk` that wait for room */
+static size_t unsent; /* bytes of `chunk` that wait to be sent */
 
 static void fail(const char *what) {
     perror(what);
     exit(EXIT_FAILURE);
 }
 
-/* Parley's callbacks run on a thread of its own; all they do here is to wake this program's loop. */
+/* Parley's callbacks run on Parley's thread. Here they only wake this program's loop. */
 static void wake_up(void) {
     if (eventfd_write(wake, 1) < 0) perror("eventfd");
 }
@@ -50,7 +50,7 @@ static void watch(int descriptor, int operation) {
     if (epoll_ctl(loop, operation, descriptor, &event) < 0) fail("cannot wait for a descriptor");
 }
 
-/* Sends what was read; standard input is watched only while there is room for more. */
+/* Sends what was read. Standard input is watched only while there is room for more. */
 static void send_chunk(parley_transport *node) {
     int result = parley_send_message(node, peer, chunk, unsent, 0);
     if (result == PARLEY_EAGAIN) {
@@ -62,12 +62,12 @@ static void send_chunk(parley_transport *node) {
     watch(STDIN_FILENO, EPOLL_CTL_ADD);
 }
 
-/* False at the end. */
+/* Returns false at the end of the input. */
 static bool read_chunk(parley_transport *node) {
     ssize_t count = read(STDIN_FILENO, chunk, sizeof chunk);
     if (count < 0) fail("standard input");
     if (count == 0) return false;
-    unsent = (size_t)count - (chunk[count - 1] == '\n'); /* a line's end is where the message ends */
+    unsent = (size_t)count - (chunk[count - 1] == '\n'); /* without the newline at the end */
     if (unsent == 0) return true;
     watch(STDIN_FILENO, EPOLL_CTL_DEL);
     send_chunk(node);

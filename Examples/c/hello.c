@@ -1,4 +1,4 @@
-/* Two nodes on this machine: one listens, the other one dials it, and each says hello. */
+/* Two nodes on this machine: one listens, the other one dials it, and each sends a message. */
 #include <parley.h>
 
 #include <stdio.h>
@@ -10,7 +10,7 @@ static void check(int result) {
     exit(EXIT_FAILURE);
 }
 
-/* The next message that a node gets, whoever sent it. */
+/* Waits for a node's next message, prints it, and returns its sender. */
 static parley_peer hear(parley_transport *node, const char *name) {
     parley_rpc rpc;
     check(parley_consume(node, &rpc, PARLEY_FOREVER));
@@ -23,7 +23,7 @@ static parley_peer hear(parley_transport *node, const char *name) {
 int main(void) {
     parley_options options = PARLEY_OPTIONS_INIT;
     options.listen_address = "127.0.0.1:0"; /* any free port */
-    options.codec = PARLEY_CODEC_FRAMED;    /* the wire form; both ends have to choose the same */
+    options.codec = PARLEY_CODEC_FRAMED;    /* the wire form; both ends must use the same */
 
     parley_transport *server, *client;
     check(parley_create(&options, &server));

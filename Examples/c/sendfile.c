@@ -1,11 +1,11 @@
 /*
- * Files from one machine to another, as streams.
+ * Sends files from one machine to another, as streams.
  *
- *     sendfile receive :3000 FOLDER          stores what comes, until it is interrupted
- *     sendfile send FILE localhost:3000      ends when the other side has the whole file
+ *     sendfile receive :3000 FOLDER          stores files until it is interrupted
+ *     sendfile send FILE localhost:3000      ends when the receiver has the whole file
  *
- * It receives with parley_consume(), which blocks: the way for programs whose work on what they get takes time. One
- * thread takes one file after the other; several threads that call take_files() would take as many at once.
+ * It receives with parley_consume(), which blocks: the way for programs that work on an RPC for some time.
+ * One thread stores one file after the other. Several threads in take_files() would store several at once.
  */
 #include <parley.h>
 
@@ -22,7 +22,7 @@ static void show_progress(uint64_t bytes, void *name) {
     if (bytes != 0) fprintf(stderr, "\r%s: %llu bytes", (const char *)name, (unsigned long long)bytes);
 }
 
-/* A name comes from a stranger: one that leads elsewhere, or would reach the terminal, is not used. */
+/* The sender chooses the name. Refuses names that lead to another folder or contain control characters. */
 static bool is_file_name(const char *name, size_t length) {
     if (length == 0 || length > 255 || name[0] == '.') return false;
     for (size_t i = 0; i < length; i++)
@@ -30,7 +30,7 @@ static bool is_file_name(const char *name, size_t length) {
     return true;
 }
 
-/* Stores one file and says what became of it: the sender waits for that. */
+/* Stores one file and sends the result, for which the sender waits. */
 static void take_file(parley_transport *node, const parley_rpc *rpc, const char *folder) {
     const char *answer = "stored", *header = (const char *)rpc->payload;
     char name[256], path[4096];
@@ -56,7 +56,7 @@ static int take_files(parley_transport *node, const char *folder) {
     }
 }
 
-/* Waits for an answer while the peer is there to give one. */
+/* Waits for the answer while the peer is connected. */
 static int wait_for_answer(parley_transport *node, parley_peer peer, parley_rpc *rpc) {
     int result;
     do result = parley_consume(node, rpc, 500);
@@ -83,7 +83,8 @@ static int send_one(parley_transport *node, char *path, const char *address) {
 int main(int argc, char **argv) {
     bool receives = argc == 4 && strcmp(argv[1], "receive") == 0;
     if (!receives && (argc != 4 || strcmp(argv[1], "send") != 0)) {
-        fprintf(stderr, "usage: sendfile receive LISTEN-ADDRESS FOLDER\n       sendfile send FILE ADDRESS\n");
+        fprintf(
+            stderr, "usage: sendfile receive LISTEN-ADDRESS FOLDER\n       sendfile send FILE ADDRESS\n");
         return 64;
     }
     parley_options options = PARLEY_OPTIONS_INIT;

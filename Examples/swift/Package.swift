@@ -1,9 +1,9 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-// What a package of your own looks like. From its repository it is
+// A package that depends on Parley. With Parley's repository instead of a path, the dependency is
 //     .package(url: "https://…/parley.git", from: "0.1.0")
-// and scripts/consumers.sh builds it that way, too.
+// scripts/consumers.sh builds it that way too.
 let package = Package(
     name: "tally",
     platforms: [.macOS(.v15)],

@@ -1,6 +1,6 @@
 import Parley
 
-/// Newline-delimited text: a wire form of one's own, with nothing but public API.
+/// Newline-delimited text: a custom wire form that uses only public API.
 struct LineDecoder: Decoder {
     let name = "line"
 

@@ -1,17 +1,17 @@
 import Parley
 
-// A node that counts words: whoever sends it a text gets the number back.
+// A node that counts words: it answers each text with the number of its words.
 
-/// Answers every message, until the transport is closed.
+/// Answers every message until the transport is closed.
 func serve(_ transport: TCPTransport) async {
     for await rpc in transport.consume() where !rpc.stream {
         let words = String(decoding: rpc.payload, as: UTF8.self).split(separator: " ").count
-        // Who has gone meanwhile does not need the answer any more.
+        // A peer that has disconnected meanwhile gets no answer.
         try? await rpc.peer.send(message: "\(words)")
     }
 }
 
-/// Asks the node at `address` about each text in turn.
+/// Sends each text to the node at `address` and prints the answer.
 func ask(about texts: [String], at address: String) async throws {
     let transport = TCPTransport(TransportOptions(decoder: .framed))
     let peer = try await transport.dial(address)
