@@ -1,9 +1,9 @@
-# The C library: what `make lib` leaves in .build-lib/lib is what `make install` copies.
+# The C library. `make lib` builds it in .build-lib/lib, `make install` copies it from there.
 
 CC ?= cc
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
-# Debian and its relatives may want LIBDIR=/usr/lib/x86_64-linux-gnu.
+# Debian and its derivatives may need LIBDIR=/usr/lib/x86_64-linux-gnu.
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
@@ -11,12 +11,14 @@ DESTDIR ?=
 INSTALL ?= install
 
 HEADER := Sources/CParley/include/parley.h
-# The header's macros are the one place where the version stands.
-VERSION := $(shell awk '/^\#define PARLEY_VERSION_(MAJOR|MINOR|PATCH) / { printf "%s%s", dot, $$3; dot = "." }' $(HEADER))
+# The version is defined in the header's macros alone.
+VERSION := $(shell \
+  awk '/^\#define PARLEY_VERSION_(MAJOR|MINOR|PATCH) / { printf "%s%s", dot, $$3; dot = "." }' \
+  $(HEADER))
 SONAME := libparley.so.$(firstword $(subst ., ,$(VERSION)))
 LIB := .build-lib/lib
 
-# `man parley_dial` leads to the page that has it.
+# Every function of the manual page, for links such as parley_dial.3.
 FUNCTIONS = $(shell sed -n 's/^\.It Fn \(parley_[a-z_]*\).*/\1/p' man/parley.3)
 
 .PHONY: deps-c deps-man lib size abi abi-update install uninstall examples consumers man
@@ -38,13 +40,13 @@ deps-man:
 
 # --- Building and installing ---------------------------------------------------------------------------
 
-lib: deps-c $(LIB)/libparley.a $(LIB)/parley.pc size ## The C library, shared and static, without anything of Swift to install
+lib: deps-c $(LIB)/libparley.a $(LIB)/parley.pc size ## Builds the C library; it needs no Swift runtime
 
-# Files, so that `sudo make install` after `make lib` compiles nothing and needs no Swift.
+# The targets are files, so that `sudo make install` after `make lib` compiles nothing and needs no Swift.
 $(LIB)/libparley.a: scripts/library.sh Package.swift $(shell find Sources CLibUV -type f)
 	SWIFT="$(SWIFT)" CC="$(CC)" scripts/library.sh $(VERSION) $(LIB)
 
-# pkg-config's file names folders under the prefix by it, so that the whole tree can be moved.
+# parley.pc names folders relative to its prefix, so that the whole tree can be moved.
 pc = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' \
   -e 's|@libdir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
   -e 's|@includedir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' Sources/CParley/parley.pc.in
@@ -52,11 +54,11 @@ pc = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' \
 $(LIB)/parley.pc: Sources/CParley/parley.pc.in $(LIB)/libparley.a
 	@$(pc) > $@
 
-size: $(LIB)/libparley.a ## How large the stripped library is
+size: $(LIB)/libparley.a ## Prints the sizes of the stripped library and tool
 	@printf '%s bytes  %s\n' "$$(wc -c < $(LIB)/libparley.so.$(VERSION))" libparley.so.$(VERSION) \
 	  "$$(wc -c < $(LIB)/parley)" "parley, the tool"
 
-install: $(LIB)/libparley.a ## Header, libraries, parley.pc, man pages and tool, into DESTDIR and PREFIX (/usr/local)
+install: $(LIB)/libparley.a ## Installs library, header, manuals and tool into DESTDIR, PREFIX (/usr/local)
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" \
 	  "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man3"
 	$(INSTALL) -m 755 $(LIB)/parley "$(DESTDIR)$(BINDIR)"
@@ -71,7 +73,7 @@ install: $(LIB)/libparley.a ## Header, libraries, parley.pc, man pages and tool,
 	@for function in $(FUNCTIONS); do ln -sf parley.3 "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
-uninstall: ## Removes what `make install` with the same variables has installed
+uninstall: ## Removes what `make install` with the same variables installed
 	rm -f "$(DESTDIR)$(BINDIR)/parley" "$(DESTDIR)$(INCLUDEDIR)/parley.h" \
 	  "$(DESTDIR)$(LIBDIR)"/libparley.so "$(DESTDIR)$(LIBDIR)"/$(SONAME) "$(DESTDIR)$(LIBDIR)"/$(SONAME).* \
 	  "$(DESTDIR)$(LIBDIR)/libparley.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc" \
@@ -79,20 +81,20 @@ uninstall: ## Removes what `make install` with the same variables has installed
 	@for function in $(FUNCTIONS); do rm -f "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
-# --- Proving -------------------------------------------------------------------------------------------
+# --- Checks --------------------------------------------------------------------------------------------
 
-abi: $(LIB)/libparley.a ## Fails when the library's symbols, prototypes or layouts are not what parley.abi says
+abi: $(LIB)/libparley.a ## Fails when symbols, prototypes or layouts of the library differ from parley.abi
 	scripts/abi.sh check $(LIB)/libparley.so
 
-abi-update: $(LIB)/libparley.a ## Writes Sources/CParley/parley.abi anew, after a change that was meant
+abi-update: $(LIB)/libparley.a ## Writes Sources/CParley/parley.abi, after an intended change
 	scripts/abi.sh update $(LIB)/libparley.so
 
-examples: deps-c lib ## The programs in Examples/c, built against a staged install and run without anything of Swift
+examples: deps-c lib ## Builds the programs in Examples/c with a staged install, and runs them without Swift
 	CC="$(CC)" scripts/c-examples.sh
 	CC="$(CC)" scripts/without-swift.sh
 
-consumers: deps ## Packages that depend on Parley by path and by URL
+consumers: deps ## Builds packages that depend on Parley by path and by URL
 	scripts/consumers.sh
 
-man: deps-man $(LIB)/libparley.a ## Checks the man pages: their form, and that they leave out no function and no option
+man: deps-man $(LIB)/libparley.a ## Checks the man pages' form, and that they name every function and option
 	scripts/check-man.sh $(LIB)/parley
