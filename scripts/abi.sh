@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The binary interface of the C library, written down: what the library exports, the functions' types, and the layout
+# Describes the binary interface of the C library: its exported symbols, the functions' types, and the layout
 # of every public struct and enum.
 #
-#     abi.sh check LIBRARY     fails when it is not what Sources/CParley/parley.abi says
-#     abi.sh update LIBRARY    writes that file anew
+#     abi.sh check LIBRARY     fails when it differs from Sources/CParley/parley.abi
+#     abi.sh update LIBRARY    writes that file
 #
-# Names of parameters are left out, since a program does not see them once it is compiled.
+# Names of parameters are left out: they are not part of the binary interface.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mode=${1:?usage: abi.sh check|update LIBRARY}
@@ -15,7 +15,8 @@ list=Sources/CParley/parley.abi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Every declaration of the header itself, not of what it includes, one a line: `text;`, without attributes.
+# Prints every declaration of the header itself, without those of its includes and without attributes, one on
+# each line.
 "${CC:-cc}" -std=c11 -E "$header" | awk '
     /^# [0-9]+ / { own = $3 ~ /parley\.h"$/; next }
     own { text = text " " $0 }
@@ -30,13 +31,15 @@ trap 'rm -rf "$work"' EXIT
         }
     }' | sed 's/^ //' > "$work/declarations"
 
-# A parameter is a type and, if it has one, a name: the last word, behind a word or a star.
-nameless() { sed -E ':again s/([A-Za-z0-9_] |\*)[a-z_][a-z_0-9]*([,)])/\1\2/; t again; s/ +([,)])/\1/g; s/\( /(/g'; }
+# Removes the names of parameters: the last word, after another word or a star.
+nameless() {
+    sed -E ':again s/([A-Za-z0-9_] |\*)[a-z_][a-z_0-9]*([,)])/\1\2/; t again; s/ +([,)])/\1/g; s/\( /(/g'
+}
 
 grep -vE '^typedef (struct|enum) [a-z_]+ \{' "$work/declarations" \
     | sed -E 's/^typedef (.*)\(\*([a-z_]+)\)/typedef \2: \1(*)/' | nameless | LC_ALL=C sort > "$work/types"
 
-# A program that prints where each field lies and what each constant is.
+# Writes a program that prints the offset of each field and the value of each constant.
 {
     echo '#include <stdio.h>'
     echo '#include "parley.h"'
@@ -69,16 +72,18 @@ grep -vE '^typedef (struct|enum) [a-z_]+ \{' "$work/declarations" \
                 }
             }
         }'
-    sed -n 's/^#define \(PARLEY_[A-Z_]*\) (.*/\1/p' "$header" | grep -v '^PARLEY_VERSION' | while read -r macro; do
+    sed -n 's/^#define \(PARLEY_[A-Z_]*\) (.*/\1/p' "$header" | grep -v '^PARLEY_VERSION' \
+        | while read -r macro; do
         echo "printf(\"$macro = %lld\\n\", (long long)$macro);"
     done
     echo '}'
 } > "$work/layout.c"
 "${CC:-cc}" -std=c11 -I "$(dirname "$header")" -o "$work/layout" "$work/layout.c"
 
-nm -D --defined-only --extern-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' | LC_ALL=C sort > "$work/symbols"
+nm -D --defined-only --extern-only "$library" | awk '$2 != "A" { sub(/@.*/, "", $3); print $3 }' \
+    | LC_ALL=C sort > "$work/symbols"
 
-# What the header declares has to be what the library exports, whatever the list says.
+# The header must declare exactly what the library exports.
 sed -nE 's/^[^(]*[ *](parley_[a-z_]+)\(.*/\1/p' "$work/types" | LC_ALL=C sort > "$work/declared"
 if ! diff "$work/declared" "$work/symbols" > "$work/difference"; then
     sed -n 's/^< /declared in parley.h, not exported: /p; s/^> /exported, not declared in parley.h: /p' \
@@ -86,8 +91,9 @@ if ! diff "$work/declared" "$work/symbols" > "$work/difference"; then
     exit 1
 fi
 
+soname=$(readelf -d "$library" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p')
 {
-    echo "# The binary interface of $(readelf -d "$library" | sed -n 's/.*(SONAME).*\[\(.*\)\]/\1/p'), for machines"
+    echo "# The binary interface of $soname, for machines"
     echo "# with 64-bit pointers. Written by \`make abi-update\`; \`make abi\` compares."
     printf '\n[exported]\n'
     cat "$work/symbols"
@@ -101,9 +107,9 @@ if [ "$mode" = update ]; then
     cp "$work/abi" "$list"
     echo "$list: $(wc -l < "$work/symbols") functions"
 elif diff -u --label "$list" --label "$library" "$list" "$work/abi" >&2; then
-    echo "the binary interface is what $list says: $(wc -l < "$work/symbols") functions"
+    echo "the binary interface equals $list: $(wc -l < "$work/symbols") functions"
 else
-    echo "the binary interface has changed. If that is meant: make abi-update, and a new soname unless all it does" >&2
-    echo "is to add functions, or fields at the end of a struct that has a size." >&2
+    echo "the binary interface has changed. If that is intended, run make abi-update. Change the soname too," >&2
+    echo "unless the change only adds functions, or fields at the end of a struct with a size." >&2
     exit 1
 fi

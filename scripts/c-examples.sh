@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds the programs in Examples/c with the flags that pkg-config prints, and has them talk to each other. Nothing here
-# sleeps: each step waits for a line that a program prints, or for its end, and gives up after a while.
+# Builds the programs in Examples/c with the flags that pkg-config prints, and lets them talk to each other.
+# Nothing here sleeps: each step waits for a line of output or for the end of a program, and fails after a
+# time limit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 read -ra compiler <<< "${CC:-cc}"
-patience_seconds=30
+limit_seconds=30
 work=$(mktemp -d)
 
 cleanup() {
@@ -24,14 +25,14 @@ make --no-print-directory -s install PREFIX="$work/usr" DESTDIR=
 export PKG_CONFIG_PATH=$work/usr/lib/pkgconfig LD_LIBRARY_PATH=$work/usr/lib
 for example in hello chat sendfile epoll; do
     [ "$(wc -l < "Examples/c/$example.c")" -lt 120 ] || fail "$example.c is too long for an example"
-    # Word splitting is what `cc $(pkg-config …)` is about.
+    # pkg-config's output must be split into words.
     # shellcheck disable=SC2046
     "${compiler[@]}" -O2 -Wall -Wextra -Wpedantic -Werror "Examples/c/$example.c" -o "$work/$example" \
         $(pkg-config --cflags --libs parley)
 done
 
-# start NAME DESCRIPTOR PROGRAM ARGUMENT...: its output is read from DESCRIPTOR, its input written to DESCRIPTOR + 1,
-# and its process is in $started.
+# start NAME DESCRIPTOR PROGRAM ARGUMENT...: starts a program. Its output is read from DESCRIPTOR, its input
+# is written to DESCRIPTOR + 1, and its process number is in $started.
 start() {
     local name=$1 output=$2 input=$(($2 + 1))
     mkfifo "$work/$name.in" "$work/$name.out"
@@ -40,21 +41,21 @@ start() {
     eval "exec $input> \"\$work/$name.in\" $output< \"\$work/$name.out\""
 }
 
-# expect DESCRIPTOR PATTERN: reads lines until one is like it, and leaves that in $line.
+# expect DESCRIPTOR PATTERN: reads lines until one matches, and stores that one in $line.
 expect() {
     local status
     while :; do
         status=0
-        read -r -t "$patience_seconds" line <&"$1" || status=$?
-        [ "$status" -le 128 ] || fail "nothing came for $patience_seconds s, instead of: $2"
-        [ "$status" = 0 ] || fail "a program ended before it said: $2"
+        read -r -t "$limit_seconds" line <&"$1" || status=$?
+        [ "$status" -le 128 ] || fail "no line for $limit_seconds s, instead of: $2"
+        [ "$status" = 0 ] || fail "a program ended before it printed: $2"
         echo "    $line"
         # shellcheck disable=SC2254
         case $line in $2) return ;; esac
     done
 }
 
-# expect_end PROCESS STATUS NAME
+# expect_end PROCESS STATUS NAME: waits for a process and checks its exit status.
 expect_end() {
     local status=0
     wait "$1" || status=$?
@@ -88,16 +89,17 @@ expect 3 "127.0.0.1:*> from an epoll loop"
 echo "to all" >&4
 expect 5 "$address> to all"
 expect 7 "to all"
-# More than a socket and its buffers hold: nobody reads the chat's output yet, so the loop has to wait for room.
+# More than a socket and its buffers hold. Nobody reads the chat's output yet, so the epoll program must wait
+# for room.
 bytes=16000000
 { head -c "$bytes" /dev/zero | tr '\0' x >&8; } 8>&8 &
 flood=$!
 exec 8>&-
-timeout "$patience_seconds" sed '/ is gone: /q' <&3 > "$work/flood" || fail "the flood did not end"
+timeout "$limit_seconds" sed '/ is gone: /q' <&3 > "$work/flood" || fail "the flood did not end"
 received=$(sed -n 's/^[^ ]*> //p' "$work/flood" | tr -d '\n' | wc -c)
 [ "$received" = "$bytes" ] || fail "of $bytes bytes, $received arrived"
 echo "    $received bytes"
-expect_end "$flood" 0 "what writes them"
+expect_end "$flood" 0 "the writer"
 expect_end "$eva" 0 epoll
 exec 6>&-
 expect_end "$ben" 0 chat
@@ -114,7 +116,7 @@ address=${line#listening on }
 head -c 20000000 /dev/urandom > "$work/letter"
 "$work/sendfile" send "$work/letter" "$address" 2>&1 | tr '\r' '\n' | tail -n 1 | sed 's/^/    /'
 cmp "$work/letter" "$work/inbox/letter"
-# It exists by now, and a stranger's name leads nowhere.
+# A second file of the same name and a hidden name are refused.
 status=0
 "$work/sendfile" send "$work/letter" "$address" 2> "$work/refusal" || status=$?
 [ "$status" = 1 ] || fail "a second file of the same name ended with $status"
@@ -124,6 +126,6 @@ if "$work/sendfile" send "$work/.hidden" "$address" 2> /dev/null; then fail "a h
 [ "$(find "$work/inbox" -type f)" = "$work/inbox/letter" ] || fail "the inbox holds something else"
 kill -TERM "$receiver"
 expect_end "$receiver" 143 sendfile
-# Nobody is there any more.
+# The receiver has ended.
 if "$work/sendfile" send "$work/letter" "$address" 2> "$work/refusal"; then fail "sent to nobody"; fi
 sed 's/^/    /' "$work/refusal"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Code that is shown in prose is code that CI compiles: each marked block has to equal its source file.
-# `--write` copies the sources into the prose.
+# Checks that code in documentation is code that CI compiles: each marked block must equal its source file.
+# `--write` copies the sources into the pages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The rules of the house that a compiler does not check: who may import what.
+# Checks the rules about imports that a compiler does not check.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail=0
@@ -11,7 +11,8 @@ fi
 if found=$(grep -rln 'import CLibUV' Sources | grep -vE '^Sources/Parley/(Loop|TCP)/'); then
     complain "only Loop/ and TCP/ of Sources/Parley may import CLibUV: $found"
 fi
-if found=$(grep -rlE '^import (CLibUV|Glibc|Darwin|Dispatch|Synchronization|Logging)' Sources/Parley/Wire); then
+if found=$(grep -rlE '^import (CLibUV|Glibc|Darwin|Dispatch|Synchronization|Logging)' \
+    Sources/Parley/Wire); then
     complain "Sources/Parley/Wire must stay pure: $found"
 fi
 if found=$(grep -rlE 'Unsafe(Mutable)?(Raw)?(Buffer)?Pointer' Sources/Parley --include='*.swift' \
@@ -24,5 +25,5 @@ if [ "$(uname)" = Linux ]; then
     # shellcheck disable=SC2086
     if nm -u $objects | grep -q 'Foundation'; then complain "the library links Foundation"; fi
 fi
-[ "$fail" = 0 ] && echo "imports are as they should be"
+[ "$fail" = 0 ] && echo "imports follow the rules"
 exit "$fail"

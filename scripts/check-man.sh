@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The man pages are well-formed, and leave nothing out: every function, error and callback of parley.h, and every
-# subcommand and option of the tool; their example is the one that is compiled.
+# Checks that the man pages are well-formed and complete: they must name every function and error of parley.h,
+# and every subcommand and option of the tool. Their example must equal the one that is compiled.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tool=${1:?usage: check-man.sh TOOL}
@@ -20,7 +20,7 @@ for page in man/*.[13]; do
 done
 
 for function in $(grep -oE '\bparley_[a-z_]+\(' "$header" | grep -oE '[a-z_]+' | LC_ALL=C sort -u); do
-    # Names of callbacks' types and of what a comment speaks of are functions, too, or not declared at all.
+    # Skips names that match but are not declared as functions: callback types, and words in comments.
     grep -qE "^[^/* ].*[ *]$function\(" "$header" || continue
     grep -q "^\.It Fn $function\( \|\$\)" man/parley.3 || complain "parley.3 leaves out $function()"
 done
@@ -32,12 +32,13 @@ sed -n '/^#include <parley.h>/,/^\.Ed/p' man/parley.3 | sed -e '/^\.Ed/d' -e 's/
     | diff <(sed -n '/^#include <parley.h>/,$p' Examples/c/hello.c) - >&2 \
     || complain "the example in parley.3 is not Examples/c/hello.c"
 
-# What follows USAGE names every argument and option.
+# The tool's help names every option.
 for command in "" listen dial receive send; do
     [ -z "$command" ] || grep -q "^\.Cm $command\$" man/parley.1 || complain "parley.1 leaves out $command"
     # shellcheck disable=SC2086
     for option in $("$tool" help $command | grep -oE -- '--[a-z-]+' | LC_ALL=C sort -u); do
-        grep -qE "^\.(It|Op|Fl).*(Fl|,) -${option#--}( |\$)" man/parley.1 || complain "parley.1 leaves out $option"
+        grep -qE "^\.(It|Op|Fl).*(Fl|,) -${option#--}( |\$)" man/parley.1 \
+            || complain "parley.1 leaves out $option"
     done
 done
 for command in $("$tool" help | sed -n '/^SUBCOMMANDS/,/^$/s/^  \([a-z]*\) .*/\1/p'); do

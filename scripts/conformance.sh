@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds the programs of Tests/Conformance against a staged install, and runs each of them in every way:
+# Builds the programs of Tests/Conformance with a staged install, and runs each of them in every way:
 #
 #     gcc, clang    C11
 #     g++           C++17
 #     valgrind      no error, and nothing definitely lost
-#     asan          the program with AddressSanitizer and LeakSanitizer, against the library as it is
+#     asan          the program, but not the library, with AddressSanitizer and LeakSanitizer
 #
-# The programs find the library through pkg-config, and run without a Swift toolchain in sight. Prints
-# `N passed, M failed` on its last line. NAME=... limits it to one program.
+# The programs find the library through pkg-config, and run without a Swift toolchain in their environment.
+# The last line is `N passed, M failed`. NAME=... limits it to one program.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -20,7 +20,7 @@ if [ "${1-}" = --run ]; then
     name=$2 way=$3 binary=$STAGE/$2-$3
     packages=(parley)
     [ "$name" != uvloop ] || packages+=(libuv)
-    # The staged tree is where it is: pkg-config takes the prefix from there.
+    # The staged tree is not at its prefix: pkg-config derives the prefix from the place of parley.pc.
     read -ra cflags <<< "$(pkg-config --define-prefix --cflags "${packages[@]}")"
     read -ra libs <<< "$(pkg-config --define-prefix --libs "${packages[@]}")"
     extra=() before=() sanitizer=()
@@ -40,9 +40,10 @@ if [ "${1-}" = --run ]; then
         ;;
     esac
     started=${EPOCHREALTIME/./}
-    # In two steps: `-x c++` is about the source, not about what is linked to it.
+    # In two steps: `-x c++` must not apply to the objects and libraries that are linked.
     build() {
-        "${compile[@]}" "${warnings[@]}" "${sanitizer[@]}" -c "$programs/$name.c" -o "$binary.o" "${cflags[@]}" \
+        "${compile[@]}" "${warnings[@]}" "${sanitizer[@]}" -c "$programs/$name.c" -o "$binary.o" \
+            "${cflags[@]}" \
             && "${compile[0]}" -pthread "${sanitizer[@]}" "$binary.o" -o "$binary" "${libs[@]}"
     }
     run() {
@@ -59,7 +60,7 @@ if [ "${1-}" = --run ]; then
     exit 0
 fi
 
-# --- What it all needs ------------------------------------------------------------------------------------
+# --- The staged install ---------------------------------------------------------------------------------
 
 stage=$(mktemp -d)
 trap 'rm -rf "$stage"' EXIT
@@ -72,7 +73,7 @@ root=$stage/root/usr/local
 export PKG_CONFIG_PATH=$root/lib/pkgconfig
 export STAGE=$stage LIBRARIES=$root/lib TOOL=$root/bin/parley GONODE=$PWD/Tests/Interop/go/bin/gonode
 
-# --- Every function is called in some program -----------------------------------------------------------
+# --- Every function is called in a program --------------------------------------------------------------
 
 functions=$(gcc -E -P "$root/include/parley.h" | grep -oE '\bparley_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u)
 called=$(grep -ohE '\bparley_[a-z0-9_]+ *\(' "$programs"/*.c "$programs"/check.h | tr -d ' (' | sort -u)
@@ -85,7 +86,7 @@ else
     echo failed >> "$stage/results"
 fi
 
-# --- The tools find what they are for -------------------------------------------------------------------
+# --- The checkers find a planted leak -------------------------------------------------------------------
 
 cat > "$stage/planted.c" <<'PLANTED'
 #include <stdlib.h>
@@ -94,7 +95,7 @@ int main(int count, char **arguments) {
     parley_transport *leaked = NULL;
     int index;
     (void)arguments;
-    /* Never freed; of the last one a register may still know. */
+    /* Never freed. A register may still point to the last one. */
     for (index = 0; index < 16; index++)
         if (parley_create(NULL, &leaked) != PARLEY_OK) return 3;
     leaked = NULL;
@@ -104,7 +105,8 @@ PLANTED
 read -ra flags <<< "$(pkg-config --define-prefix --cflags --libs parley)"
 gcc "$stage/planted.c" -o "$stage/planted" "${flags[@]}"
 gcc -fsanitize=address "$stage/planted.c" -o "$stage/planted-asan" "${flags[@]}"
-for tool in "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite $stage/planted" \
+for tool in \
+    "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite $stage/planted" \
     "$stage/planted-asan"; do
     if env -i PATH=/usr/bin:/bin LD_LIBRARY_PATH="$LIBRARIES" $tool > "$stage/planted.log" 2>&1; then
         echo "FAIL  a planted leak was not found by: $tool"

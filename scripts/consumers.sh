@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds and runs Examples/swift, a package that depends on Parley: by path, as it stands there, and by URL and version,
-# from a clone of the last commit.
+# Builds and runs Examples/swift, a package that depends on Parley: once by path, as it is, and once by URL
+# and version, from a clone of the last commit.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
@@ -11,24 +11,26 @@ expected='"to be or not to be" has 6 words
 
 fail() { echo "consumers.sh: $*" >&2; exit 1; }
 
-# try HOW OPTION...
+# try HOW OPTION...: builds and runs the package, and checks its output.
 try() {
     "$swift" build "${@:2}"
     said=$("$("$swift" build "${@:2}" --show-bin-path)/Tally")
-    [ "$said" = "$expected" ] || fail "by $1, it said: $said"
-    echo "a package that depends on Parley by $1 builds, runs and counts right"
+    [ "$said" = "$expected" ] || fail "by $1, it printed: $said"
+    echo "a package that depends on Parley by $1 builds, runs and prints the right counts"
 }
 
 try path --package-path Examples/swift --scratch-path .build-consumers
 
-# A release, as far as SwiftPM can tell; it refuses what only works in a checkout, such as unsafe flags.
+# To SwiftPM the clone is a release, for which it refuses what only works in a checkout, such as unsafe flags.
 version=0.1.0
 git clone -q --no-local --depth 1 "file://$PWD" "$work/parley"
 git -C "$work/parley" tag "$version"
 cp -R Examples/swift "$work/tally"
-sed -i.before "s|\.package(name: \"parley\", path: \"../..\")|.package(url: \"file://$work/parley\", from: \"$version\")|" \
-    "$work/tally/Package.swift"
-cmp -s "$work/tally/Package.swift" "$work/tally/Package.swift.before" && fail "Examples/swift names no path to replace"
-# Nothing that SwiftPM keeps about dependencies, since the next run has another commit under the same version.
+by_path='\.package(name: "parley", path: "../..")'
+by_url=".package(url: \"file://$work/parley\", from: \"$version\")"
+sed -i.before "s|$by_path|$by_url|" "$work/tally/Package.swift"
+cmp -s "$work/tally/Package.swift" "$work/tally/Package.swift.before" \
+    && fail "Examples/swift names no path to replace"
+# Without SwiftPM's caches: the next run has another commit under the same version.
 try "URL and version" --package-path "$work/tally" --scratch-path "$work/scratch" \
     --disable-dependency-cache --security-path "$work/security"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs each fuzz target for SECONDS and says how many inputs it has tried. An input that fails is left in
-# Tests/Fuzz/Failures, where `make test` replays it. What libFuzzer learns on the way is kept in .build-fuzz.
+# Runs each fuzz target for SECONDS and prints how many inputs it has tried. An input that fails is kept in
+# Tests/Fuzz/Failures, where `make test` replays it. The corpus that libFuzzer finds is kept in .build-fuzz.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-}
@@ -12,7 +12,7 @@ export SWIFT_BACKTRACE=enable=no
 # The wire forms, and the error that they throw.
 sources=(Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift)
 
-# compile TARGET FLAG
+# compile TARGET FLAG: builds the fuzzer of a target.
 compile() {
     swiftc -O -wmo -num-threads 1 -parse-as-library -module-name ParleyFuzz -package-name parley \
         -swift-version 6 -enable-upcoming-feature NonisolatedNonsendingByDefault \
@@ -22,13 +22,13 @@ compile() {
         "$build/heap.o" -o "$build/$1"
 }
 
-# enlarge TARGET: inputs just below 1 MiB, which libFuzzer would take days to arrive at.
+# enlarge TARGET: writes inputs of almost 1 MiB, for which libFuzzer would need days.
 enlarge() {
     local folder=$build/large/$1 seed name
     rm -rf "$folder" && mkdir -p "$folder"
     for seed in "Tests/Fuzz/Corpus/$1"/*; do
         name=$folder/$(basename "$seed")
-        # Behind the two bytes that say how it is used, the same over and over.
+        # The first two bytes say how the input is used; the rest is repeated.
         tail -c +3 "$seed" > "$name.part"
         [ -s "$name.part" ] || continue
         while [ "$(wc -c < "$name.part")" -lt 500000 ]; do
@@ -38,7 +38,8 @@ enlarge() {
     done
 }
 
-# run TARGET SECONDS MAX_LENGTH OPTION... : adds to `executions`, or says what failed and exits.
+# run TARGET SECONDS MAX_LENGTH OPTION...: runs a fuzzer and adds to `executions`, or prints the failure and
+# exits.
 run() {
     local target=$1 log=$build/$1.log failures=Tests/Fuzz/Failures/$1 failure
     touch "$build/started"

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Builds the C library and the tool so that nothing of Swift has to be on the machine that runs them:
+# Builds the C library and the tool so that they run on machines without Swift:
 #
-#     library.sh VERSION FOLDER    leaves libparley.so.VERSION, its two symlinks, libparley.a and parley in FOLDER
+#     library.sh VERSION FOLDER    writes libparley.so.VERSION, two symlinks, libparley.a and parley to FOLDER
 #
-# The shared library has the Swift runtime inside and exports parley_* alone. The archive holds one object, linked
-# from the same parts, in which every other name is local: it gets along with whatever else a program links.
+# The shared library contains the Swift runtime and exports only parley_*. The archive holds one object,
+# linked from the same parts. Its other names are local, so it does not conflict with other libraries of a
+# program.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 version=${1:?usage: library.sh VERSION FOLDER}
 folder=${2:?usage: library.sh VERSION FOLDER}
 swift=${SWIFT:-swift}
-# 8 MB; what has grown beyond that links something it should not.
+# A library above 8 MB links something that it should not.
 limit_bytes=8000000
 
 fail() { echo "library.sh: $*" >&2; exit 1; }
@@ -19,22 +20,22 @@ fail() { echo "library.sh: $*" >&2; exit 1; }
 
 soname=libparley.so.${version%%.*}
 scratch=.build-lib
-# One set of compiler flags, so that the library and the tool share their objects; a folder of its own keeps .build
-# as it is.
+# One set of compiler flags, so that the library and the tool share their objects. A separate scratch folder
+# leaves .build unchanged.
 build() {
     "$swift" build -c release --scratch-path "$scratch" --disable-local-rpath -Xswiftc -static-stdlib "$@"
 }
 build --product parley
 
-# What the library does without: Unicode's names of characters, a fifteenth of it. Nothing asks for one, and would get
-# the answer that there is none.
+# Leaves out Unicode's names of characters, a fifteenth of the library's size. Nothing in it looks one up; a
+# look-up would find no name.
 "${CC:-cc}" -O2 -fPIC -c -x c -o "$scratch/nameless.o" - <<'END'
 #include <stdint.h>
 intptr_t __wrap__swift_stdlib_getScalarName(uint32_t scalar, uint8_t *buffer, intptr_t capacity) {
     return (void)scalar, (void)buffer, (void)capacity, 0;
 }
 END
-# Functions that are the same, instruction by instruction, are kept once.
+# --icf=safe merges functions with identical instructions.
 build --product parley-shared -Xlinker -soname="$soname" \
     -Xlinker --version-script=Sources/CParley/parley.map -Xlinker --icf=safe \
     -Xlinker --wrap=_swift_stdlib_getScalarName -Xlinker "$scratch/nameless.o"
@@ -59,8 +60,8 @@ architecture=$("${SWIFTC:-swiftc}" -print-target-info | sed -n 's/^ *"arch": "\(
 registration=$runtime/$architecture/swiftrt.o
 [ -f "$registration" ] || fail "this toolchain has no static Swift runtime: $registration is missing"
 
-# What the objects ask for and what the runtime itself does, as far as it belongs to the toolchain: libuv and the
-# system's libraries stay outside.
+# The libraries that the objects and the runtime need, if they belong to the toolchain. libuv and the system's
+# libraries stay outside.
 libraries=()
 extract=$(dirname "$(readlink -f "$(command -v "${SWIFTC:-swiftc}")")")/swift-autolink-extract
 [ -x "$extract" ] || extract="swift-autolink-extract"
@@ -71,23 +72,27 @@ for library in $(cat "$scratch/autolink" "$runtime/static-stdlib-args.lnk"); do
     case " ${libraries[*]-} " in *" $library "*) ;; *) libraries+=("$library") ;; esac
 done
 
-# Groups are dissolved: inline functions of the C++ library, local here, must not be dropped in favour of a program's.
+# Without --force-group-allocation, the linker would drop the archive's local inline functions of the C++
+# library in favour of a program's.
 ld -r --force-group-allocation -o "$scratch/parley.o" -L"$runtime" "$registration" \
     --start-group "@$objects" "${libraries[@]}" --end-group
 objcopy --wildcard --keep-global-symbol='parley_*' --strip-unneeded \
     --remove-section=.swift1_autolink_entries "$scratch/parley.o"
 
-# --- What was promised -----------------------------------------------------------------------------------
+# --- Checks ----------------------------------------------------------------------------------------------
 
 for file in "$folder/libparley.so.$version" "$folder/parley"; do
     needed=$(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
-    strangers=$(grep -vE '^(libuv|libc|libm|libstdc\+\+|libgcc_s|ld-linux[a-z0-9_-]*)\.so\.[0-9]+$' <<< "$needed" || true)
-    [ -z "$strangers" ] || fail "$file needs libraries that users would have to install: $strangers"
-    readelf -d "$file" | grep -qE '\((RPATH|RUNPATH)\)' && fail "$file searches folders of the machine that built it"
+    others=$(
+        grep -vE '^(libuv|libc|libm|libstdc\+\+|libgcc_s|ld-linux[a-z0-9_-]*)\.so\.[0-9]+$' <<< "$needed" || true
+    )
+    [ -z "$others" ] || fail "$file needs libraries that users would have to install: $others"
+    readelf -d "$file" | grep -qE '\((RPATH|RUNPATH)\)' \
+        && fail "$file searches folders of the machine that built it"
 done
 readelf -d "$folder/libparley.so.$version" | grep -qF "[$soname]" || fail "the soname is not $soname"
 size=$(wc -c < "$folder/libparley.so.$version")
 [ "$size" -le "$limit_bytes" ] || fail "libparley.so.$version has $size bytes, more than $limit_bytes"
 
-# The last file, by which make knows that all of it is there and as it should be.
+# Written last: make takes this file as the sign that all files exist and have passed the checks.
 ar rcsD "$folder/libparley.a" "$scratch/parley.o"

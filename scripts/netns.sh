@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Three hosts on a switch, each a network namespace of its own, and a fourth one that holds the switch: nothing of the
-# machine's own network is touched. ParleyNamespaces puts a node on each host and pulls a cable. Whatever happens, the
-# namespaces are removed at the end, and with them their links.
+# Makes three hosts and a switch, each in a network namespace of its own, so that the machine's network is not
+# touched. ParleyNamespaces runs a node on each host and takes a link down. The namespaces and their links are
+# removed at the end, also after a failure.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=$PWD/.build/release/ParleyNamespaces

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Two processes on this machine exchange messages and a file: run.sh PARLEY [FILE]
+# Lets two processes on this machine exchange messages and a file: run.sh PARLEY [FILE]
 #
-# PARLEY is the built tool; FILE is what to send, the tool itself if there is none. The last line says that what
-# arrived is what was sent. Nothing here sleeps: each step waits for a line that a process prints, or for its end,
-# and gives up after a while.
+# PARLEY is the built tool. FILE is the file to send, by default the tool itself. The last line says that the
+# received file equals the sent one. Nothing here sleeps: each step waits for a line of output or for the end
+# of a process, and fails after a time limit.
 set -euo pipefail
 
 tool=${1:?usage: run.sh PARLEY [FILE]}
@@ -29,24 +29,24 @@ fail() {
     exit 1
 }
 
-# The next line of file descriptor $1, within $2 seconds, into $line; false at the end of the output.
+# Reads the next line of file descriptor $1 into $line, within $2 seconds. Fails at the end of the output.
 next_line() {
     local status=0
     read -r -t "${2:-$line_seconds}" line <&"$1" || status=$?
-    if [ "$status" -gt 128 ]; then fail "nothing came for ${2:-$line_seconds} s"; fi
+    if [ "$status" -gt 128 ]; then fail "no line for ${2:-$line_seconds} s"; fi
     return "$status"
 }
 
-# Reads lines of file descriptor $1 until one ends with $2; shows them behind the name $3.
+# Reads lines of file descriptor $1 until one ends with $2. Prints them after the name $3.
 expect() {
     while next_line "$1"; do
         echo "$3: $line"
         case $line in *"$2") return ;; esac
     done
-    fail "$3 ended before it said: $2"
+    fail "$3 ended before it printed: $2"
 }
 
-# Waits until process $1 has closed its output, file descriptor $2; its exit code has to be $3.
+# Waits until process $1 has closed its output, file descriptor $2. Its exit code must be $3.
 expect_exit() {
     local status=0
     while next_line "$2" "$file_seconds"; do echo "$4: $line"; done
@@ -80,7 +80,8 @@ exec 3>&- 4<&- 6<&-
 # A file: one process receives it, the other sends it.
 mkdir "$work/received"
 mkfifo "$work/receive.out" "$work/send.out"
-"$tool" receive --once --listen 127.0.0.1:0 --into "$work/received" >"$work/receive.out" 2>"$work/receive.err" &
+"$tool" receive --once --listen 127.0.0.1:0 --into "$work/received" \
+    >"$work/receive.out" 2>"$work/receive.err" &
 receiver=$!
 exec 4<"$work/receive.out"
 next_line 4 || fail "parley receive did not start: $(cat "$work/receive.err")"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The suite with threads that are held up at random (Tests/Shake/shake.c), under SANITIZE (thread or address) if that is set:
-# what ThreadSanitizer sees depends on how threads meet, too.
+# Runs the suite with random delays in its threads (Tests/Shake/shake.c), under SANITIZE (thread or address)
+# if that is set. The delays also show ThreadSanitizer more interleavings.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,7 +10,7 @@ case "${SANITIZE:-}" in
 thread) options=(--sanitize=thread --scratch-path .build-tsan) skipped+="|ParleyCLITests" ;;
 address) options=(--sanitize=address --scratch-path .build-asan) skipped+="|ParleyCLITests" ;;
 *)
-    echo "SANITIZE=$SANITIZE: thread or address are possible" >&2
+    echo "SANITIZE=$SANITIZE is not thread or address" >&2
     exit 2
     ;;
 esac

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Proves that nothing of Swift has to be on the machine that runs a C program with Parley: installs into a folder,
-# builds Examples/c/hello.c with the flags that pkg-config prints and no others, and runs it, linked in each of the
-# documented ways, without this shell's environment and in a root folder that holds the libraries it names and nothing
-# else. At the end it uninstalls, and nothing may be left.
+# Proves that a C program with Parley runs on a machine without Swift. Installs into a folder and builds
+# Examples/c/hello.c, linked in each of the documented ways, with only the flags that pkg-config prints. Runs
+# it without this shell's environment, in a root folder that holds only the libraries that it needs. At the
+# end it uninstalls, and no file may be left.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 read -ra compiler <<< "${CC:-cc}"
@@ -12,23 +12,25 @@ prefix=$work/usr/local
 
 fail() { echo "without-swift.sh: $*" >&2; exit 1; }
 make() { command make --no-print-directory -s PREFIX=/usr/local DESTDIR="$work" "$@"; }
-# Where it is installed for good, the prefix in parley.pc is the right one, and there is nothing to define.
+# The staged tree is not at its prefix; a real installation needs no --define-variable.
 flags() { PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --define-variable=prefix="$prefix" "$@" parley; }
 bare() { env -i PATH=/usr/bin:/bin LD_LIBRARY_PATH="$prefix/lib" "$@"; }
 
 make install
 
-# --- As the manual says ----------------------------------------------------------------------------------
+# --- Linked as the manual says ---------------------------------------------------------------------------
 
-# Word splitting is what `cc $(pkg-config …)` is about.
+# pkg-config's output must be split into words.
 # shellcheck disable=SC2046
 {
     "${compiler[@]}" Examples/c/hello.c -o "$work/shared" $(flags --cflags --libs)
     "${compiler[@]}" Examples/c/hello.c -o "$work/archive" \
         -Wl,--as-needed -l:libparley.a $(flags --static --cflags --libs)
 }
-if readelf -d "$work/archive" | grep -q libparley; then fail "linked with the archive, it needs libparley.so"; fi
-# A C++ program brings inline functions of the C++ library, and the archive has its own.
+if readelf -d "$work/archive" | grep -q libparley; then
+    fail "linked with the archive, it needs libparley.so"
+fi
+# A C++ program and the archive both contain inline functions of the C++ library.
 cat > "$work/groups.cpp" <<'END'
 #include <map>
 #include <parley.h>
@@ -56,11 +58,12 @@ elif unshare --map-root-user --mount true 2>/dev/null; then
     isolate=(unshare --map-root-user --mount)
 else
     isolate=()
-    echo "this user may not change its root folder: only the environment is taken away"
+    echo "this user may not change the root folder: only the environment is cleared"
 fi
 
-# bottled PROGRAM ARGUMENT...: in a root folder with what ldd lists, and /proc, which libdispatch reads.
-bottled() {
+# run_isolated PROGRAM ARGUMENT...: runs it in a root folder with the libraries that ldd lists, and /proc,
+# which libdispatch reads.
+run_isolated() {
     local root library
     root=$(mktemp -d "$work/root.XXXXXX")
     mkdir "$root/proc"
@@ -73,24 +76,26 @@ bottled() {
         env -i LD_LIBRARY_PATH="$prefix/lib" "$(command -v chroot)" "$root" /program "${@:2}"
 }
 
-# run NAME EXPECTED PROGRAM ARGUMENT...
+# run NAME EXPECTED PROGRAM ARGUMENT...: runs a program and checks its libraries and its output.
 run() {
     local libraries
     libraries=$(bare ldd "$3")
-    if grep -iE 'swift|not found' <<< "$libraries" >&2; then fail "$1 needs what users do not have"; fi
-    [ "$(bare "${@:3}")" = "$2" ] || fail "$1 did not say: $2"
-    if [ "${#isolate[@]}" != 0 ]; then
-        [ "$(bottled "${@:3}")" = "$2" ] || fail "$1 did not say, in a root folder of its own: $2"
+    if grep -iE 'swift|not found' <<< "$libraries" >&2; then
+        fail "$1 needs libraries that users do not have"
     fi
-    printf '%s runs with nothing but: %s\n' "$1" \
+    [ "$(bare "${@:3}")" = "$2" ] || fail "$1 did not print: $2"
+    if [ "${#isolate[@]}" != 0 ]; then
+        [ "$(run_isolated "${@:3}")" = "$2" ] || fail "$1 did not print, in a root folder of its own: $2"
+    fi
+    printf '%s runs with only: %s\n' "$1" \
         "$(awk '!/vdso/ { sub(".*/", "", $1); print $1 }' <<< "$libraries" | LC_ALL=C sort | xargs)"
 }
-said=$'the server hears: hello\nthe client hears: hello yourself'
+expected=$'the server hears: hello\nthe client hears: hello yourself'
 version=$(sed -n 's/^Version: //p' "$prefix/lib/pkgconfig/parley.pc")
-run "a C program" "$said" "$work/shared"
-run "a C program with the archive" "$said" "$work/archive"
+run "a C program" "$expected" "$work/shared"
+run "a C program with the archive" "$expected" "$work/archive"
 run "the tool" "$version" "$prefix/bin/parley" --version
 
 make uninstall
 left=$(find "$work/usr" ! -type d)
-[ -z "$left" ] || fail "make uninstall has left: $left"
+[ -z "$left" ] || fail "make uninstall left: $left"
