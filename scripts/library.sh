@@ -83,9 +83,8 @@ objcopy --wildcard --keep-global-symbol='parley_*' --strip-unneeded \
 
 for file in "$folder/libparley.so.$version" "$folder/parley"; do
     needed=$(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
-    others=$(
-        grep -vE '^(libuv|libc|libm|libstdc\+\+|libgcc_s|ld-linux[a-z0-9_-]*)\.so\.[0-9]+$' <<< "$needed" || true
-    )
+    expected='^(libuv|libc|libm|libstdc\+\+|libgcc_s|ld-linux[a-z0-9_-]*)\.so\.[0-9]+$'
+    others=$(grep -vE "$expected" <<< "$needed" || true)
     [ -z "$others" ] || fail "$file needs libraries that users would have to install: $others"
     readelf -d "$file" | grep -qE '\((RPATH|RUNPATH)\)' \
         && fail "$file searches folders of the machine that built it"

@@ -1,4 +1,5 @@
-/* Nobody grows without bound: sends wait above the high water mark, and peers are held back while the inbox is full. */
+/* Queues are bounded: sends wait above the high water mark, and peers are held back while the inbox is
+ * full. */
 #include "check.h"
 
 static uint8_t piece[16384];
@@ -23,7 +24,7 @@ static void *send_one(void *argument) {
     return NULL;
 }
 
-/* Sends until nothing more is taken; how many there were. */
+/* Sends until a send would have to wait. Returns how many messages were accepted. */
 static int send_until_full(parley_transport *node, parley_peer peer) {
     int code, sent = 0, stuck = 0;
     while (stuck < 20) {
@@ -32,7 +33,7 @@ static int send_until_full(parley_transport *node, parley_peer peer) {
             sent += 1;
             stuck = 0;
         } else {
-            /* The kernel's buffers may take some more. */
+            /* The kernel's buffers may still drain. */
             CHECK_CODE(code, PARLEY_EAGAIN);
             stuck += 1;
             sleep_ms(5);
@@ -64,7 +65,7 @@ static void above_high_water(void) {
     CHECK_CODE(parley_send(pair.client, pair.to_server, "x", 1, 0), PARLEY_EAGAIN);
     CHECK_CODE(parley_stream_open(pair.client, pair.to_server, NULL, 0, 20, &stream), PARLEY_ETIMEDOUT);
     CHECK_INT(parley_broadcast(pair.client, "x", 1), 0);
-    /* A deadline ends a send that waits for ever. */
+    /* A deadline ends a send that would wait for ever. */
     sender = start_thread(send_one, &it);
     CHECK_OK(parley_set_write_deadline(pair.client, pair.to_server, 50));
     join(sender);
@@ -73,23 +74,23 @@ static void above_high_water(void) {
 
     CHECK_OK(parley_when_writable(pair.client, pair.to_server, writable, &it));
     sender = start_thread(send_one, &it);
-    /* The inbox holds what it may, and no more. */
+    /* The inbox holds exactly its capacity. */
     for (received = 0; received < sent; received++) {
-        CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+        CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
         CHECK_INT(rpc.length, sizeof piece);
         parley_rpc_release(&rpc);
     }
     CHECK_REACHES(&it.writable, 1);
     join(sender);
     CHECK_OK(it.code);
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
-    /* What was refused was not accepted in part. */
+    /* Nothing of the refused message was accepted. */
     CHECK_CODE(parley_consume(pair.server, &rpc, 20), PARLEY_ETIMEDOUT);
-    /* Once: whatever comes later. */
+    /* Exactly once. */
     CHECK_INT(event_count(&it.writable), 1);
 
-    /* Somebody waits to send, and the other side goes. */
+    /* The remote side closes while a send waits. */
     for (index = 0; index < 2; index++) send_until_full(pair.client, pair.to_server);
     sender = start_thread(send_one, &it);
     CHECK_OK(parley_when_writable(pair.client, pair.to_server, writable, &it));
@@ -100,7 +101,7 @@ static void above_high_water(void) {
     CHECK_OK(parley_free(pair.client));
 }
 
-/* How many RPCs, or bytes of them, are taken in while nobody consumes. */
+/* How many RPCs or bytes the inbox takes while nobody consumes. */
 static void inbox(size_t capacity, size_t capacity_bytes) {
     parley_options server = loopback(), client = loopback();
     parley_rpc rpcs[64];
@@ -112,24 +113,24 @@ static void inbox(size_t capacity, size_t capacity_bytes) {
     pair = connected(&server, &client);
     sent = send_until_full(pair.client, pair.to_server);
     CHECK(sent > 64);
-    count = parley_consume_batch(pair.server, rpcs, 64, PATIENCE_MS);
+    count = parley_consume_batch(pair.server, rpcs, 64, LIMIT_MS);
     CHECK(count >= 1);
     if (capacity) CHECK(count <= (int)capacity);
-    /* One may exceed it. */
+    /* One RPC may exceed the limit. */
     if (capacity_bytes) CHECK((size_t)count * sizeof piece <= capacity_bytes + sizeof piece);
     for (;;) {
         int index;
         for (index = 0; index < count; index++) parley_rpc_release(&rpcs[index]);
         received += count;
         if (received == sent) break;
-        count = parley_consume_batch(pair.server, rpcs, 64, PATIENCE_MS);
+        count = parley_consume_batch(pair.server, rpcs, 64, LIMIT_MS);
         CHECK(count > 0);
     }
     CHECK_CODE(parley_consume_batch(pair.server, rpcs, 64, 0), PARLEY_EAGAIN);
     free_pair(pair);
 }
 
-/* A peer that is held back does not hold back the others' ends, nor closing. */
+/* A peer that is held back delays neither the ends of other peers nor closing. */
 static void closing_while_full(void) {
     parley_options options = loopback();
     pair pair;
@@ -139,12 +140,13 @@ static void closing_while_full(void) {
     pair = connected(&options, &options);
     send_until_full(pair.client, pair.to_server);
     begun = now_ms();
-    CHECK_OK(parley_free(pair.client)); /* cannot write everything out: close_timeout_ms ends it */
+    /* Not everything can be written out: close_timeout_ms ends the attempt. */
+    CHECK_OK(parley_free(pair.client));
     CHECK(now_ms() - begun < 10000);
     CHECK_OK(parley_free(pair.server));
 }
 
-/* A stream's reader that takes nothing holds its sender back. */
+/* A reader that does not read its stream holds the sender back. */
 static void slow_stream_reader(void) {
     parley_options options = loopback();
     parley_stream *stream;
@@ -165,12 +167,12 @@ static void slow_stream_reader(void) {
             stuck += 1;
         }
     }
-    CHECK_OK(parley_stream_finish(stream)); /* never waits */
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_stream_finish(stream)); /* never blocks */
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
     for (;;) {
         static uint8_t buffer[100000];
-        int64_t count = parley_read(pair.server, pair.to_client, buffer, sizeof buffer, PATIENCE_MS);
+        int64_t count = parley_read(pair.server, pair.to_client, buffer, sizeof buffer, LIMIT_MS);
         CHECK(count >= 0);
         if (count == 0) break;
         read += (uint64_t)count;

@@ -1,8 +1,9 @@
-/* parley_consume_batch(): how many come, in which order they may be given back, and what is known of a gone peer. */
+/* parley_consume_batch(): the number of RPCs, the order of release, and the address of a peer that is
+ * gone. */
 #include "check.h"
 
 static void send_numbers(parley_transport *node, parley_peer peer, int from, int to) {
-    for (; from < to; from++) CHECK_OK(parley_send_message(node, peer, &from, sizeof from, PATIENCE_MS));
+    for (; from < to; from++) CHECK_OK(parley_send_message(node, peer, &from, sizeof from, LIMIT_MS));
 }
 
 static void check_number(const parley_rpc *rpc, int expected) {
@@ -12,11 +13,11 @@ static void check_number(const parley_rpc *rpc, int expected) {
     CHECK_INT(number, expected);
 }
 
-/* Takes exactly `count` RPCs, in as many batches as it takes. */
+/* Takes exactly `count` RPCs, in any number of batches. */
 static void take(parley_transport *node, parley_rpc *rpcs, int count) {
     int taken = 0;
     while (taken < count) {
-        int more = parley_consume_batch(node, rpcs + taken, (size_t)(count - taken), PATIENCE_MS);
+        int more = parley_consume_batch(node, rpcs + taken, (size_t)(count - taken), LIMIT_MS);
         CHECK(more > 0 && more <= count - taken);
         taken += more;
     }
@@ -38,14 +39,14 @@ static void in_every_order(pair pair) {
                      : round == 2 ? (index % 2 ? 63 - index / 2 : index / 2)
                      : round == 3 ? (index * 37 + 11) % 64
                                   : (index + 32) % 64;
-            /* Those that were not given back are good until they are. */
+            /* RPCs that were not released stay valid. */
             check_number(&rpcs[at], at);
             parley_rpc_release(&rpcs[at]);
             CHECK(rpcs[at].owner == NULL && rpcs[at].payload == NULL);
             parley_rpc_release(&rpcs[at]);
         }
     }
-    /* A struct may be moved: who gives back what is decided by its content. */
+    /* A struct may be copied: its content decides what is released. */
     send_numbers(pair.client, pair.to_server, 7, 8);
     take(pair.server, rpcs, 1);
     copy = rpcs[0];
@@ -81,15 +82,15 @@ static void limits(pair pair) {
     CHECK_CODE(parley_consume_batch(pair.server, NULL, 8, 0), PARLEY_EINVAL);
     CHECK_CODE(parley_consume_batch(pair.server, rpcs, 8, -2), PARLEY_EINVAL);
     send_numbers(pair.client, pair.to_server, 0, 3);
-    /* One at a time, from a batch of three. */
+    /* One at a time, although three wait. */
     for (int index = 0; index < 3; index++) {
-        CHECK_INT(parley_consume_batch(pair.server, rpcs, 1, PATIENCE_MS), 1);
+        CHECK_INT(parley_consume_batch(pair.server, rpcs, 1, LIMIT_MS), 1);
         check_number(&rpcs[0], index);
         parley_rpc_release(&rpcs[0]);
     }
 }
 
-/* RPCs of several peers in one batch, some of them gone: each still says from where it came. */
+/* RPCs of several peers in one batch, some of them gone: each still has its sender's address. */
 static void several_peers(void) {
     enum { peers = 8 };
     parley_options options = loopback();
@@ -102,8 +103,8 @@ static void several_peers(void) {
         clients[index] = create(&options);
         peer = dial(clients[index], server);
         parley_peer_local_address(clients[index], peer, addresses[index], sizeof addresses[index]);
-        CHECK_OK(parley_send_message(clients[index], peer, &index, sizeof index, PATIENCE_MS));
-        if (index % 2) CHECK_OK(parley_peer_close(clients[index], peer, PATIENCE_MS));
+        CHECK_OK(parley_send_message(clients[index], peer, &index, sizeof index, LIMIT_MS));
+        if (index % 2) CHECK_OK(parley_peer_close(clients[index], peer, LIMIT_MS));
     }
     await_peers(server, peers / 2);
     take(server, rpcs, peers);
@@ -125,7 +126,7 @@ static void several_peers(void) {
     CHECK_OK(parley_free(server));
 }
 
-/* RPCs that a program holds survive even the transport's end. */
+/* RPCs that a program holds outlive the transport. */
 static void released_behind_free(void) {
     parley_options options = loopback();
     pair pair = connected(&options, &options);

@@ -1,4 +1,4 @@
-/* Everything that is called back: on which thread, in which order, and what may be done in there. */
+/* Callbacks: their thread, their order, and which calls are allowed inside them. */
 #include "check.h"
 
 #include <poll.h>
@@ -18,7 +18,7 @@ static void note_thread(void *argument) {
     event_add(&it->done, 1);
 }
 
-/* Which thread is the loop's. */
+/* Stores the loop's thread. */
 static pthread_t loop_of(parley_transport *node) {
     seat it = {pthread_self(), node, PARLEY_NO_PEER, EVENT_INIT};
     CHECK_OK(parley_post(node, note_thread, &it));
@@ -27,19 +27,19 @@ static pthread_t loop_of(parley_transport *node) {
     return it.thread;
 }
 
-/* ---- The order of a peer's life ---- */
+/* ---- The order of a peer's callbacks ---- */
 
 typedef struct life {
     pthread_t loop;
     bool has_loop;
-    int stage; /* 0: nothing yet, 1: on_peer, 2: something was received, 3: gone */
+    int stage; /* 0: no callback yet, 1: on_peer, 2: received an RPC, 3: disconnected */
     int received;
     event peers, all, gone;
     int expected;
 } life;
 
 static void check_loop(life *it) {
-    /* The first call may come before the program can know the thread. */
+    /* The first call may come before the program has stored the thread. */
     if (!it->has_loop) {
         it->loop = pthread_self();
         it->has_loop = true;
@@ -53,7 +53,7 @@ static int peer_came(parley_transport *transport, parley_peer peer, void *userda
     check_loop(it);
     CHECK_INT(it->stage, 0);
     it->stage = 1;
-    /* Not one of the greeted yet, but it can be used. */
+    /* The peer is not open yet, but it can be used. */
     CHECK_INT(parley_peers(transport, peers, 4), 0);
     CHECK_OK(parley_peer_set_userdata(transport, peer, it));
     CHECK_OK(parley_send_message(transport, peer, "welcome", 7, 0));
@@ -80,7 +80,7 @@ static void rpcs_came(parley_transport *transport, const parley_rpc *rpcs, size_
         CHECK(parley_peer_userdata(transport, copy.peer) == it);
         CHECK_CODE(parley_rpc_from(&copy, text, sizeof text), PARLEY_EINVAL);
         CHECK(parley_peer_remote_address(transport, copy.peer, text, sizeof text) > 0);
-        parley_rpc_release(&copy); /* fine, and does nothing */
+        parley_rpc_release(&copy); /* allowed; does nothing */
         CHECK(copy.payload != NULL);
     }
     event_add(&it->all, (long)count);
@@ -114,19 +114,19 @@ static void order(void) {
     options.on_disconnect = peer_went;
     pair = connected(&options, &plain);
     CHECK_INT(event_count(&it.peers), 1);
-    CHECK_OK(parley_consume(pair.client, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.client, &rpc, LIMIT_MS));
     CHECK(rpc.length == 7 && memcmp(rpc.payload, "welcome", 7) == 0);
     parley_rpc_release(&rpc);
     for (index = 0; index < it.expected; index++)
-        CHECK_OK(parley_send_message(pair.client, pair.to_server, &index, sizeof index, PATIENCE_MS));
-    /* Closing loses nothing of what was sent. */
-    CHECK_OK(parley_peer_close(pair.client, pair.to_server, PATIENCE_MS));
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, &index, sizeof index, LIMIT_MS));
+    /* Closing loses no accepted message. */
+    CHECK_OK(parley_peer_close(pair.client, pair.to_server, LIMIT_MS));
     CHECK_REACHES(&it.gone, 1);
     CHECK_INT(event_count(&it.all), it.expected);
     CHECK(pthread_equal(it.loop, loop_of(pair.server)));
     CHECK(!pthread_equal(it.loop, loop_of(pair.client)));
 
-    /* With on_rpcs there is nothing to consume. */
+    /* A transport with on_rpcs cannot be consumed. */
     CHECK_CODE(parley_consume(pair.server, &rpc, 0), PARLEY_EINVAL);
     CHECK_CODE(parley_consume_batch(pair.server, &rpc, 1, 0), PARLEY_EINVAL);
     CHECK_CODE(parley_try_consume(pair.server, &rpc), PARLEY_EINVAL);
@@ -134,7 +134,7 @@ static void order(void) {
     free_pair(pair);
 }
 
-/* ---- What blocks elsewhere does not block here ---- */
+/* ---- No call blocks in a callback ---- */
 
 static void may_not_block(void *argument) {
     seat *it = (seat *)argument;
@@ -157,11 +157,11 @@ static void may_not_block(void *argument) {
     CHECK_CODE(parley_read_exactly(it->node, it->peer, &byte, 1, 0), PARLEY_EAGAIN);
     CHECK_CODE(parley_send_file(it->node, it->peer, "/dev/null", NULL, 0, 0, 0, NULL, NULL), PARLEY_EDEADLK);
     CHECK_CODE(parley_receive_file(it->node, it->peer, "/tmp/never", 0, NULL, NULL), PARLEY_EDEADLK);
-    /* Where there is room nobody has to wait, whatever the timeout. */
+    /* While there is room no send has to wait, whatever its time-out. */
     CHECK_OK(parley_send_message(it->node, it->peer, "a", 1, PARLEY_FOREVER));
     CHECK_OK(parley_stream_open(it->node, it->peer, NULL, 0, PARLEY_FOREVER, &stream));
     CHECK_OK(parley_stream_write(stream, "b", 1, PARLEY_FOREVER));
-    /* An unfinished stream is in the way of messages and other streams. */
+    /* Messages and other streams wait for an unfinished stream. */
     CHECK_CODE(parley_send_message(it->node, it->peer, "c", 1, 5), PARLEY_EDEADLK);
     CHECK_CODE(parley_send_message(it->node, it->peer, "c", 1, 0), PARLEY_EAGAIN);
     CHECK_CODE(parley_stream_open(it->node, it->peer, NULL, 0, 5, &second), PARLEY_EDEADLK);
@@ -195,7 +195,7 @@ static void may_not_block_here(void) {
 static void consume_what_is_there(void *argument) {
     seat *it = (seat *)argument;
     parley_rpc rpc;
-    /* Nobody would have to wait: there is one. */
+    /* No wait is needed: an RPC is there. */
     CHECK_OK(parley_consume(it->node, &rpc, PARLEY_FOREVER));
     parley_rpc_release(&rpc);
     event_add(&it->done, 1);
@@ -208,19 +208,19 @@ static void may_consume_here(void) {
     parley_rpc rpc;
     struct pollfd waiting;
     it.node = pair.server;
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "1", 1, PATIENCE_MS));
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "2", 1, PATIENCE_MS));
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "1", 1, LIMIT_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "2", 1, LIMIT_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
     waiting.fd = parley_fd(pair.server);
     waiting.events = POLLIN;
-    CHECK_INT(poll(&waiting, 1, PATIENCE_MS), 1);
+    CHECK_INT(poll(&waiting, 1, LIMIT_MS), 1);
     CHECK_OK(parley_post(it.node, consume_what_is_there, &it));
     CHECK_REACHES(&it.done, 1);
     free_pair(pair);
 }
 
-/* ---- Callbacks that would free what they are called by ---- */
+/* ---- Callbacks that try to free their transport ---- */
 
 typedef struct attempt {
     parley_transport *transport, *other;
@@ -231,7 +231,7 @@ static void free_from_inside(void *argument) {
     attempt *it = (attempt *)argument;
     CHECK_CODE(parley_free(it->transport), PARLEY_EDEADLK);
     CHECK_CODE(parley_close(it->transport), PARLEY_EDEADLK);
-    /* Another one's end may depend on this thread as well. */
+    /* Freeing another transport could wait for this thread as well. */
     CHECK_CODE(parley_free(it->other), PARLEY_EDEADLK);
     CHECK_OK(parley_free(NULL));
     event_add(&it->done, 1);
@@ -243,7 +243,7 @@ static void free_in_a_callback(void) {
     it.other = create(NULL);
     CHECK_OK(parley_post(it.transport, free_from_inside, &it));
     CHECK_REACHES(&it.done, 1);
-    /* It did nothing: both still work. */
+    /* The calls did nothing: both transports still work. */
     CHECK_OK(parley_post(it.other, free_from_inside, &it));
     CHECK_REACHES(&it.done, 2);
     CHECK_OK(parley_free(it.transport));
@@ -309,7 +309,7 @@ static void dial_async(void) {
     CHECK_OK(it.error);
     CHECK(it.peer != PARLEY_NO_PEER);
     CHECK(pthread_equal(it.thread, loop_of(it.node)));
-    CHECK_OK(parley_send_message(it.node, it.peer, "x", 1, PATIENCE_MS));
+    CHECK_OK(parley_send_message(it.node, it.peer, "x", 1, LIMIT_MS));
 
     CHECK_CODE(parley_dial_async(it.node, "nowhere", dialed, &it), PARLEY_EADDRINVAL);
     CHECK_CODE(parley_dial_async(it.node, NULL, dialed, &it), PARLEY_EINVAL);
@@ -326,7 +326,7 @@ static void dial_async(void) {
     CHECK_REACHES(&it.done, 3);
     CHECK_CODE(it.error, PARLEY_ENONAME);
 
-    /* A refusal of its own on_peer comes as it is. */
+    /* The code of the dialer's own on_peer is passed unchanged. */
     server = listening(&options);
     parley_address(server, address, sizeof address);
     options.on_peer = refuse;
@@ -338,7 +338,7 @@ static void dial_async(void) {
     CHECK_CODE(it.error, -1234);
     CHECK(it.peer == PARLEY_NO_PEER);
 
-    /* Those under way when the transport is freed hear of it, before it is gone. */
+    /* Dials that are pending when the transport is freed are called back before parley_free() returns. */
     for (int index = 0; index < 8; index++)
         CHECK_OK(parley_dial_async(it.node, "192.0.2.1:9", dialed, &it));
     CHECK_OK(parley_free(it.node));

@@ -1,6 +1,7 @@
 /*
- * Twelve threads do at once whatever can be done to two transports, until those are closed under them: every call ends,
- * with a code that it may return, every callback that was promised comes exactly once, and freeing leaves nothing.
+ * Twelve threads call everything on two transports at once, until the transports are closed meanwhile. Every
+ * call ends with a code that it may return, every promised callback comes exactly once, and freeing leaves
+ * nothing.
  */
 #include "check.h"
 
@@ -10,7 +11,7 @@ static struct {
     parley_transport *nodes[transports];
     char addresses[transports][64];
     uint32_t seed;
-    long greeted, gone, promised, kept, posted, run;
+    long opened, gone, promised, kept, posted, run;
     bool is_over;
 } world;
 
@@ -43,8 +44,8 @@ static int on_peer(parley_transport *transport, parley_peer peer, void *userdata
     (void)userdata;
     check_not_over();
     CHECK_OK(parley_peer_set_userdata(transport, peer, malloc(16)));
-    add(&world.greeted);
-    /* Now and then one is not wanted. */
+    add(&world.opened);
+    /* Refuses some peers. */
     return peer % 16 == 7 ? -7777 : PARLEY_OK;
 }
 
@@ -80,9 +81,9 @@ static void on_post(void *argument) {
     add(&world.run);
 }
 
-/* ---- What threads do ---- */
+/* ---- Threads ---- */
 
-/* That a code is one of those that a peer's end, a closed transport or a timeout may cause. */
+/* Checks that a code is one that a disconnect, a closed transport or a time-out may cause. */
 static void expected(int code, int line) {
     switch (code) {
     case PARLEY_ETIMEDOUT:
@@ -107,7 +108,7 @@ static parley_peer any_peer(parley_transport *node, uint32_t *random) {
     parley_peer peers[64];
     size_t count = parley_peers(node, peers, 64);
     if (count > 64) count = 64;
-    /* Sometimes one that never was. */
+    /* Sometimes a number that never existed. */
     return count == 0 || next(random) % 32 == 0 ? next(random) : peers[next(random) % count];
 }
 
@@ -178,7 +179,8 @@ static void *work(void *argument) {
     worker *it = (worker *)argument;
     int at = it->number % transports;
     while (!__atomic_load_n(it->stop, __ATOMIC_SEQ_CST))
-        do_something(world.nodes[at], world.addresses[(at + it->random % transports) % transports], &it->random);
+        do_something(
+            world.nodes[at], world.addresses[(at + it->random % transports) % transports], &it->random);
     return NULL;
 }
 
@@ -210,13 +212,13 @@ static void one_life(uint32_t seed) {
     sleep_ms((int)(seed % 7) * 10 + 5);
     for (index = 0; index < transports; index++) CHECK_OK(parley_close(world.nodes[index]));
     __atomic_store_n(&world.is_over, true, __ATOMIC_SEQ_CST);
-    /* Everybody runs into the closed ones for a while. */
+    /* All threads use the closed transports for a while. */
     sleep_ms(5);
     __atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
     for (index = 0; index < threads; index++) join(running[index]);
     for (index = 0; index < transports; index++) CHECK_OK(parley_free(world.nodes[index]));
     CHECK_INT(get(&world.run), get(&world.posted));
-    CHECK_INT(get(&world.gone), get(&world.greeted));
+    CHECK_INT(get(&world.gone), get(&world.opened));
     CHECK_INT(get(&world.kept), get(&world.promised));
 }
 

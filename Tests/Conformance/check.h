@@ -1,6 +1,6 @@
 /*
- * What the conformance programs share: checks that say where they failed, a watchdog, events to wait for, two nodes
- * that are connected. Every program is C11 and C++17 alike.
+ * Shared by the conformance programs: checks that name their line, a watchdog, events to wait for, and two
+ * connected nodes. Every program compiles as C11 and as C++17.
  */
 #ifndef CHECK_H
 #define CHECK_H
@@ -26,25 +26,25 @@
 
 #include <parley.h>
 
-/* ---- Checks: the first that fails ends the program ---- */
+/* ---- Checks: the first failure ends the program ---- */
 
 #define CHECK(condition) ((condition) ? (void)0 : check_failed(__FILE__, __LINE__, #condition, NULL))
 
-/* An expression of an integer type has to be that number. */
+/* Checks that an integer has this value. */
 #define CHECK_INT(expression, expected) \
     check_int(__FILE__, __LINE__, #expression, (long long)(expression), (long long)(expected))
 
-/* A call has to return that code. */
+/* Checks that a call returns this code. */
 #define CHECK_CODE(call, expected) check_code(__FILE__, __LINE__, #call, (int)(call), (int)(expected))
 #define CHECK_OK(call) CHECK_CODE(call, PARLEY_OK)
 
-/* A text has to contain another one. */
+/* Checks that a text contains another one. */
 #define CHECK_CONTAINS(text, part) check_contains(__FILE__, __LINE__, #text, text, part)
 
 static inline void check_failed(const char *file, int line, const char *what, const char *details) {
     fprintf(stderr, "%s:%d: failed: %s%s%s\n", file, line, what, details ? ": " : "", details ? details : "");
     fflush(stderr);
-    /* Not exit(): threads of the library are at work, and leaks are not the news. */
+    /* Not exit(): the library's threads still run, and a report of leaks would hide the failure. */
     _exit(1);
 }
 
@@ -58,27 +58,29 @@ static inline void check_int(const char *file, int line, const char *what, long 
 static inline void check_code(const char *file, int line, const char *what, int code, int expected) {
     char details[512];
     if (code == expected) return;
-    snprintf(details, sizeof details, "is %d (%s), expected %d (%s); last error: %s", code, parley_err_name(code),
+    snprintf(
+        details, sizeof details, "is %d (%s), expected %d (%s); last error: %s", code, parley_err_name(code),
              expected, parley_err_name(expected), parley_last_error());
     check_failed(file, line, what, details);
 }
 
-static inline void check_contains(const char *file, int line, const char *what, const char *text, const char *part) {
+static inline void check_contains(
+    const char *file, int line, const char *what, const char *text, const char *part) {
     char details[1024];
     if (text != NULL && strstr(text, part) != NULL) return;
     snprintf(details, sizeof details, "\"%s\" does not contain \"%s\"", text ? text : "(null)", part);
     check_failed(file, line, what, details);
 }
 
-/* ---- The frame of a program ---- */
+/* ---- Start and watchdog ---- */
 
-/* Under valgrind everything is some thirty times slower: the script says so, and payloads shrink. */
+/* Valgrind is about thirty times slower: conformance.sh sets a variable, and payloads are smaller. */
 static inline bool is_slow(void) { return getenv("PARLEY_CONFORMANCE_SLOW") != NULL; }
 
 static inline size_t scaled(size_t usual, size_t slow) { return is_slow() ? slow : usual; }
 
-/* How long anything may take that has to happen. */
-#define PATIENCE_MS 30000
+/* The time limit for anything that must happen. */
+#define LIMIT_MS 30000
 
 static inline void watchdog(int number) {
     static const char message[] = "watchdog: the program hangs\n";
@@ -88,14 +90,14 @@ static inline void watchdog(int number) {
     _exit(2);
 }
 
-/* A program that hangs ends after so many seconds. Its output is seen as it comes. */
+/* Ends a program that hangs after this many seconds. Also makes its output line-buffered. */
 static inline void begin(int seconds) {
     signal(SIGALRM, watchdog);
     alarm((unsigned)(is_slow() ? 2 * seconds : seconds));
     setvbuf(stdout, NULL, _IOLBF, 0);
 }
 
-/* Names what is about to be tried; the last line printed says where a program hangs. */
+/* Prints the next step, so that the last line shows where a program hangs. */
 static inline void trying(const char *what) { printf("  %s\n", what); }
 
 static inline double now_ms(void) {
@@ -136,7 +138,7 @@ static inline long event_count(event *event) {
     return count;
 }
 
-/* Waits until it has been counted up to `count`; false when `ms` pass first. */
+/* Waits until the count has reached `count`. Returns false when `ms` pass first. */
 static inline bool event_reaches(event *event, long count, int ms) {
     struct timespec end;
     bool reached;
@@ -154,7 +156,7 @@ static inline bool event_reaches(event *event, long count, int ms) {
     return reached;
 }
 
-#define CHECK_REACHES(event, count) CHECK(event_reaches(event, count, PATIENCE_MS))
+#define CHECK_REACHES(event, count) CHECK(event_reaches(event, count, LIMIT_MS))
 
 /* ---- Threads ---- */
 
@@ -168,7 +170,7 @@ static inline void join(pthread_t thread) { CHECK(pthread_join(thread, NULL) == 
 
 /* ---- Nodes ---- */
 
-/* Options with everything at its default, on loopback. */
+/* Default options, on loopback. */
 static inline parley_options loopback(void) {
     parley_options options = PARLEY_OPTIONS_INIT;
     options.listen_address = "127.0.0.1:0";
@@ -195,16 +197,16 @@ static inline parley_peer dial(parley_transport *from, parley_transport *to) {
     parley_peer peer = PARLEY_NO_PEER;
     int length = parley_address(to, address, sizeof address);
     CHECK(length > 0 && (size_t)length < sizeof address);
-    CHECK_OK(parley_dial(from, address, PATIENCE_MS, &peer));
+    CHECK_OK(parley_dial(from, address, LIMIT_MS, &peer));
     CHECK(peer != PARLEY_NO_PEER);
     return peer;
 }
 
-/* Waits until a node has so many greeted peers; the last of those it lists. Programs whose subject is on_peer wait for
- * that instead. */
+/* Waits until a node has this many open peers, and returns the last one. Programs that test on_peer wait for
+ * on_peer instead. */
 static inline parley_peer await_peers(parley_transport *transport, size_t count) {
     parley_peer peers[256];
-    double end = now_ms() + PATIENCE_MS;
+    double end = now_ms() + LIMIT_MS;
     CHECK(count <= 256);
     while (parley_peers(transport, peers, 256) != count) {
         CHECK(now_ms() < end);
@@ -215,14 +217,14 @@ static inline parley_peer await_peers(parley_transport *transport, size_t count)
 
 static inline void passed_by(void *argument) { event_add((event *)argument, 1); }
 
-/* Waits until the callback that the loop is in, if any, has returned: a number is good until then. */
+/* Waits until the loop's current callback, if any, has returned. A peer's number is valid until then. */
 static inline void await_callbacks(parley_transport *node) {
     event passed = EVENT_INIT;
     CHECK_OK(parley_post(node, passed_by, &passed));
     CHECK_REACHES(&passed, 1);
 }
 
-/* Two nodes that are connected, and what each calls the other. */
+/* Two connected nodes, and the number that each has for the other. */
 typedef struct pair {
     parley_transport *server, *client;
     parley_peer to_client, to_server;
@@ -242,7 +244,7 @@ static inline void free_pair(pair pair) {
     CHECK_OK(parley_free(pair.server));
 }
 
-/* A connection to a node without this library: a socket of one's own, for bytes that no node would send. */
+/* A plain socket that is connected to a node, for bytes that no node would send. */
 static inline int raw_dial(parley_transport *to) {
     char address[64];
     struct sockaddr_in target;
@@ -261,7 +263,7 @@ static inline void raw_send(int socket_fd, const void *bytes, size_t length) {
     CHECK(send(socket_fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length);
 }
 
-/* Closes so that the other side sees a reset. */
+/* Closes the socket with a reset. */
 static inline void raw_reset(int socket_fd) {
     struct linger linger;
     linger.l_onoff = 1;
@@ -272,7 +274,7 @@ static inline void raw_reset(int socket_fd) {
 
 /* ---- Content ---- */
 
-/* Bytes that differ from place to place, so that nothing can be lost, doubled or moved unnoticed. */
+/* Bytes that differ by position, so that losses, duplicates and moves are detected. */
 static inline uint8_t content(uint64_t position) { return (uint8_t)((position * 2654435761u) >> 13); }
 
 static inline void fill_content(uint8_t *bytes, size_t length, uint64_t position) {
@@ -287,13 +289,13 @@ static inline bool is_content(const uint8_t *bytes, size_t length, uint64_t posi
     return true;
 }
 
-/* Makes a folder that nobody else has. */
+/* Makes a new folder with a unique name. */
 static inline void make_folder(char path[64]) {
     strcpy(path, "/tmp/parley-conformance-XXXXXX");
     CHECK(mkdtemp(path) != NULL);
 }
 
-/* How many files are in it; they are taken away, and so is the folder, when `removes` says so. */
+/* Returns how many files a folder has. With `removes`, deletes them and the folder. */
 static inline int count_files(const char *path, bool removes) {
     struct dirent *entry;
     int count = 0;

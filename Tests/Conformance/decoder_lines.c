@@ -1,7 +1,7 @@
-/* A wire form of one's own, without streams: each message is a line. */
+/* A custom wire form without streams: each message is a line. */
 #include "check.h"
 
-/* What is counted: each thing made is given back, each callback gets what it is meant for. */
+/* Counters: everything that is created is destroyed, and each callback gets its own state. */
 static struct {
     long created, destroyed, userdata_destroyed;
 } counts;
@@ -24,7 +24,7 @@ static void *make_lines(void *userdata) {
 
 static void destroy_lines(void *state) {
     CHECK(state != NULL);
-    /* A state decodes or encodes, never both. */
+    /* A state is used to decode or to encode, never for both. */
     CHECK(((lines *)state)->decoded == 0 || ((lines *)state)->encoded == 0);
     free(state);
     add(&counts.destroyed);
@@ -50,7 +50,7 @@ static int decode_line(void *state, const uint8_t *input, size_t length, parley_
     event->type = PARLEY_EVENT_MESSAGE;
     event->payload_length = (size_t)(end - input);
     event->consumed = event->payload_length + 1;
-    /* Faults that a decoder may have. */
+    /* Faults of a decoder. */
     if (input[0] == '0') event->consumed = 0;
     if (input[0] == '+') event->consumed = length + 1;
     if (input[0] == '>') event->payload_length = length + 1;
@@ -101,7 +101,7 @@ static void disconnected(
     event_add(&it->gone, 1);
 }
 
-/* Nothing is left when parley_free() has returned. */
+/* Everything is destroyed when parley_free() has returned. */
 static void check_counts(long nodes) {
     CHECK_INT(get(&counts.userdata_destroyed), nodes);
     CHECK_INT(get(&counts.destroyed), get(&counts.created));
@@ -112,7 +112,7 @@ static parley_options speaking_lines(parley_decoder *decoder, end *end) {
     parley_options options = loopback();
     *decoder = line_decoder();
     options.decoder = decoder;
-    options.codec = (parley_codec)99; /* of no interest */
+    options.codec = (parley_codec)99; /* ignored */
     options.userdata = end;
     options.on_disconnect = disconnected;
     return options;
@@ -120,7 +120,7 @@ static parley_options speaking_lines(parley_decoder *decoder, end *end) {
 
 static void expect(parley_transport *node, const char *text) {
     parley_rpc rpc;
-    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
     CHECK_INT(rpc.length, strlen(text));
     CHECK(rpc.length == 0 || memcmp(rpc.payload, text, rpc.length) == 0);
     CHECK(!rpc.stream);
@@ -136,29 +136,30 @@ static void talk(void) {
     char large[2000];
     client.userdata = &of_client;
     pair = connected(&server, &client);
-    /* The struct was copied. */
+    /* The library has copied the struct. */
     memset(&decoder, 0xee, sizeof decoder);
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "first", 5, PATIENCE_MS));
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "", 0, PATIENCE_MS));
-    /* What an encoder refuses leaves nothing behind, and its code comes as it is. */
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "first", 5, LIMIT_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "", 0, LIMIT_MS));
+    /* When an encoder fails, nothing is sent, and its code is returned unchanged. */
     memset(large, 'x', sizeof large);
-    CHECK_CODE(parley_send_message(pair.client, pair.to_server, large, sizeof large, PATIENCE_MS), PARLEY_EMSGSIZE);
-    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "a\nb", 3, PATIENCE_MS), -2002);
+    CHECK_CODE(
+        parley_send_message(pair.client, pair.to_server, large, sizeof large, LIMIT_MS), PARLEY_EMSGSIZE);
+    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "a\nb", 3, LIMIT_MS), -2002);
     CHECK_CONTAINS(parley_last_error(), "lines");
     CHECK_INT(parley_broadcast(pair.client, "a\nb", 3), 0);
-    CHECK_CODE(parley_stream_open(pair.client, pair.to_server, NULL, 0, PATIENCE_MS, &stream), PARLEY_ENOTSUP);
+    CHECK_CODE(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &stream), PARLEY_ENOTSUP);
     CHECK(stream == NULL);
     CHECK_INT(parley_broadcast(pair.client, "last", 4), 1);
     expect(pair.server, "first");
     expect(pair.server, "");
     expect(pair.server, "last");
-    CHECK_OK(parley_send_message(pair.server, pair.to_client, "answer", 6, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.server, pair.to_client, "answer", 6, LIMIT_MS));
     expect(pair.client, "answer");
     free_pair(pair);
     check_counts(2);
 }
 
-/* Lines that arrive byte by byte, and many in one segment. */
+/* Lines that arrive byte by byte, and many lines in one segment. */
 static void pieces(void) {
     end end = {EVENT_INIT, 0, ""};
     parley_decoder decoder;
@@ -178,7 +179,7 @@ static void pieces(void) {
         expect(node, "");
         expect(node, "three");
     }
-    /* It ends in the middle of a line. */
+    /* The connection ends in the middle of a line. */
     raw_send(socket_fd, "fou", 3);
     close(socket_fd);
     CHECK_REACHES(&end.gone, 1);
@@ -188,11 +189,12 @@ static void pieces(void) {
     check_counts(1);
 }
 
-/* Whatever is wrong with the bytes, or with the decoder: that peer is dropped, and no other. */
+/* Invalid bytes, or an invalid result of the decoder, close that peer and no other. */
 static void violations(void) {
     const char *const bytes[] = {"!\n", "?\n", "0\n", "+\n", ">\n", "<\n", "#\n", "s\n"};
-    const char *const reasons[] = {"a line may not begin with an exclamation mark", "lines", "no bytes", "lines",
-                                   "outside its input", "outside its input", "77", "stream"};
+    const char *const reasons[] = {
+        "a line may not begin with an exclamation mark", "lines", "no bytes", "lines",
+        "outside its input", "outside its input", "77", "stream"};
     end end = {EVENT_INIT, 0, ""};
     parley_decoder decoder;
     parley_options options = speaking_lines(&decoder, &end);
@@ -219,7 +221,7 @@ static void violations(void) {
     check_counts(1);
 }
 
-/* Structs that cannot be used, and their data, which is given back all the same. */
+/* Invalid structs are refused, and their userdata is destroyed all the same. */
 static void refused(void) {
     parley_decoder decoder = line_decoder();
     parley_options options = loopback();
@@ -243,14 +245,14 @@ static void refused(void) {
     options.dial_timeout_ms = 0;
     CHECK_CODE(parley_create(&options, NULL), PARLEY_EINVAL);
     check_counts(1);
-    /* Without a size nothing is known about the rest. */
+    /* Without a size, no other field is read. */
     decoder.size = 0;
     CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
     check_counts(0);
     CHECK(node == NULL);
 }
 
-/* The least: two functions and no state. */
+/* The minimal wire form: two functions and no state. */
 static int decode_byte(void *state, const uint8_t *input, size_t length, parley_event *event) {
     CHECK(state == NULL && input != NULL && length > 0);
     event->type = PARLEY_EVENT_MESSAGE;
@@ -275,9 +277,9 @@ static void smallest(void) {
     decoder.encode_message = encode_byte;
     options.decoder = &decoder;
     pair = connected(&options, &options);
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "a", 1, PATIENCE_MS));
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "b", 1, PATIENCE_MS));
-    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "", 0, PATIENCE_MS), PARLEY_EINVAL);
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "a", 1, LIMIT_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "b", 1, LIMIT_MS));
+    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "", 0, LIMIT_MS), PARLEY_EINVAL);
     expect(pair.server, "a");
     expect(pair.server, "b");
     free_pair(pair);

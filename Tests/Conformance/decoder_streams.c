@@ -1,4 +1,4 @@
-/* Wire forms of one's own with streams: one whose streams are delimited, one whose streams are raw until closed. */
+/* Custom wire forms with streams: one with delimited streams, one with streams that are raw until closed. */
 #include "check.h"
 
 /*
@@ -51,7 +51,7 @@ static int decode(void *state, const uint8_t *input, size_t length, parley_event
         event->type = PARLEY_EVENT_STREAM_ABORTED;
         if (size < 4) return -1;
         memcpy(&event->abort_code, input + 5, 4);
-        /* Kept in the state: it has to be there when this has returned. */
+        /* Kept in the state, because it must be valid after the return. */
         snprintf((char *)state, 2000, "%.*s", (int)(size - 4), (const char *)input + 9);
         event->reason = (const char *)state;
         return PARLEY_OK;
@@ -110,7 +110,7 @@ static parley_decoder delimited(void) {
 
 static void expect(parley_transport *node, const char *text, bool stream) {
     parley_rpc rpc;
-    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
     CHECK_INT(rpc.length, strlen(text));
     CHECK(rpc.length == 0 || memcmp(rpc.payload, text, rpc.length) == 0);
     CHECK(rpc.stream == stream);
@@ -119,7 +119,7 @@ static void expect(parley_transport *node, const char *text, bool stream) {
 
 static parley_stream *open_stream(pair pair, const char *header) {
     parley_stream *stream = NULL;
-    CHECK_OK(parley_stream_open(pair.client, pair.to_server, header, strlen(header), PATIENCE_MS, &stream));
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, header, strlen(header), LIMIT_MS, &stream));
     CHECK(stream != NULL);
     return stream;
 }
@@ -130,7 +130,7 @@ static void send_content(parley_stream *stream, uint64_t total) {
     while (sent < total) {
         size_t length = total - sent < sizeof piece ? (size_t)(total - sent) : sizeof piece;
         fill_content(piece, length, sent);
-        CHECK_OK(parley_stream_write(stream, piece, length, PATIENCE_MS));
+        CHECK_OK(parley_stream_write(stream, piece, length, LIMIT_MS));
         sent += length;
     }
 }
@@ -146,7 +146,7 @@ static void *read_content(void *argument) {
     uint8_t piece[33333];
     uint64_t read = 0;
     int64_t count;
-    while ((count = parley_read(it->node, it->peer, piece, sizeof piece, PATIENCE_MS)) > 0) {
+    while ((count = parley_read(it->node, it->peer, piece, sizeof piece, LIMIT_MS)) > 0) {
         CHECK(is_content(piece, (size_t)count, read));
         read += (uint64_t)count;
     }
@@ -168,7 +168,7 @@ static void delimited_streams(void) {
     pair = connected(&options, &options);
 
     trying("whole");
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "before", 6, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "before", 6, LIMIT_MS));
     stream = open_stream(pair, "the header");
     reading.node = pair.server;
     reading.peer = pair.to_client;
@@ -176,7 +176,7 @@ static void delimited_streams(void) {
     reader = start_thread(read_content, &reading);
     send_content(stream, reading.total);
     CHECK_OK(parley_stream_finish(stream));
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "behind", 6, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "behind", 6, LIMIT_MS));
     join(reader);
     expect(pair.server, "before", false);
     expect(pair.server, "the header", true);
@@ -188,25 +188,25 @@ static void delimited_streams(void) {
     stream = open_stream(pair, "");
     send_content(stream, 200000);
     expect(pair.server, "", true);
-    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, sizeof bytes, PATIENCE_MS));
+    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, sizeof bytes, LIMIT_MS));
     CHECK(is_content(bytes, sizeof bytes, 0));
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
     send_content(stream, 200000);
     CHECK_OK(parley_stream_finish(stream));
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     expect(pair.server, "in step", false);
 
     trying("aborted");
     stream = open_stream(pair, "");
-    CHECK_OK(parley_stream_write(stream, "abc", 3, PATIENCE_MS));
+    CHECK_OK(parley_stream_write(stream, "abc", 3, LIMIT_MS));
     parley_stream_abort(stream, 0xfeedface, "no more of it");
     expect(pair.server, "", true);
-    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 3, PATIENCE_MS));
-    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 3, PATIENCE_MS), PARLEY_EABORTED);
+    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 3, LIMIT_MS));
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 3, LIMIT_MS), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "no more of it");
     CHECK_CONTAINS(parley_last_error(), "4277009102");
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     expect(pair.server, "in step", false);
 
     trying("an opening that the encoder refuses");
@@ -215,10 +215,11 @@ static void delimited_streams(void) {
         char large[101];
         memset(large, 'h', sizeof large);
         stream = NULL;
-        CHECK_CODE(parley_stream_open(pair.client, pair.to_server, large, sizeof large, PATIENCE_MS, &stream), -3003);
+        CHECK_CODE(
+            parley_stream_open(pair.client, pair.to_server, large, sizeof large, LIMIT_MS, &stream), -3003);
         CHECK(stream == NULL);
     }
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     expect(pair.server, "in step", false);
 
     trying("a file");
@@ -242,12 +243,12 @@ static void delimited_streams(void) {
         uint8_t *message = (uint8_t *)malloc(length);
         parley_rpc rpc;
         fill_content(message, length, 3);
-        CHECK_OK(parley_send_message(pair.client, pair.to_server, message, length, PATIENCE_MS));
-        CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, message, length, LIMIT_MS));
+        CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
         CHECK(rpc.length == length && memcmp(rpc.payload, message, length) == 0);
         parley_rpc_release(&rpc);
         free(message);
-        /* The limit holds for wire forms of one's own, too. */
+        /* The limit also holds for custom wire forms. */
         length = (32 << 20) + 1;
         message = (uint8_t *)calloc(1, length);
         CHECK_CODE(parley_send_message(pair.client, pair.to_server, message, length, 0), PARLEY_EMSGSIZE);
@@ -292,7 +293,8 @@ static int encode_raw_opening(void *state, const uint8_t *header, size_t length,
     return PARLEY_OK;
 }
 
-static void gone(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+static void gone(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
     (void)transport;
     (void)peer;
     (void)reason;
@@ -324,19 +326,19 @@ static void raw_streams(void) {
     stream = open_stream(pair, "");
     send_content(stream, 1000);
     CHECK_OK(parley_stream_finish(stream));
-    /* Behind it, and in the same segment: the reader knows where the stream ends. */
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "behind", 6, PATIENCE_MS));
+    /* More bytes in the same segment: the reader must know the length of the stream. */
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "behind", 6, LIMIT_MS));
     expect(pair.server, "", true);
-    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 1000, PATIENCE_MS));
+    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 1000, LIMIT_MS));
     CHECK(is_content(bytes, 1000, 0));
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
     expect(pair.server, "behind", false);
 
-    /* It cannot say that a stream is given up: the connection ends instead. */
+    /* The wire form has no abort: the connection is closed instead. */
     stream = open_stream(pair, "");
     expect(pair.server, "", true);
     parley_stream_abort(stream, 1, NULL);
-    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, sizeof bytes, PATIENCE_MS), PARLEY_ECONNRESET);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, sizeof bytes, LIMIT_MS), PARLEY_ECONNRESET);
     CHECK_REACHES(&disconnects, 2);
     free_pair(pair);
 }

@@ -1,4 +1,4 @@
-/* Two nodes: one answers every message with the same bytes, in each wire form and at every size it can carry. */
+/* Two nodes: one echoes every message, in each wire form and at many sizes that it can carry. */
 #include "check.h"
 
 static void *answer(void *argument) {
@@ -20,10 +20,10 @@ static void echo(parley_transport *node, parley_peer peer, size_t length) {
     parley_rpc rpc;
     CHECK(message != NULL);
     fill_content(message, length, length);
-    CHECK_OK(parley_send_message(node, peer, message, length, PATIENCE_MS));
-    /* The bytes were copied: what happens to them now is of no interest. */
+    CHECK_OK(parley_send_message(node, peer, message, length, LIMIT_MS));
+    /* The library has copied the bytes, so changing them has no effect. */
     memset(message, 0xee, length);
-    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
     CHECK(rpc.peer == peer);
     CHECK_INT(rpc.length, length);
     CHECK((rpc.payload == NULL) == (length == 0));
@@ -48,7 +48,7 @@ static void echo_in(parley_codec codec, const size_t *lengths, size_t count) {
 
 int main(void) {
     const size_t in_default[] = {1, 2, 1027, 1028};
-    /* Around the read's 64 KiB, the high water mark of 1 MiB, and the default limit. */
+    /* Around the 64 KiB of a read, the high water mark of 1 MiB, and the default limit. */
     const size_t in_framed[] = {0, 1, 5, 65530, 65531, 65536, 131072, 1048571, 1048576, 5000000, 16 << 20};
     const size_t in_gob[] = {0, 1, 127, 128, 255, 256, 65535, 65536, 1 << 20};
     begin(60);

@@ -1,4 +1,4 @@
-/* A program with its own epoll(7) loop: parley_fd() is readable exactly while there is something to consume. */
+/* A program with its own epoll(7) loop: parley_fd() is readable exactly while there is an RPC to consume. */
 #include "check.h"
 
 #include <fcntl.h>
@@ -23,25 +23,25 @@ static void level_triggered(void) {
     CHECK(fcntl(descriptor, F_GETFD) & FD_CLOEXEC);
     CHECK(!is_readable(descriptor, 0));
     CHECK_CODE(parley_try_consume(pair.server, &first), PARLEY_EAGAIN);
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "1", 1, PATIENCE_MS));
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "2", 1, PATIENCE_MS));
-    CHECK(is_readable(descriptor, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "1", 1, LIMIT_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "2", 1, LIMIT_MS));
+    CHECK(is_readable(descriptor, LIMIT_MS));
     CHECK(is_readable(descriptor, 0));
     CHECK_OK(parley_try_consume(pair.server, &first));
-    CHECK_OK(parley_consume(pair.server, &second, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.server, &second, LIMIT_MS));
     CHECK(first.payload[0] == '1' && second.payload[0] == '2');
-    /* Taken is enough: it need not be given back. */
+    /* Consuming is enough: the RPC need not be released. */
     CHECK(!is_readable(descriptor, 0));
     parley_rpc_release(&first);
     parley_rpc_release(&second);
 
-    /* The blocking and the polling way may be mixed; what one takes the other does not see. */
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "3", 1, PATIENCE_MS));
-    CHECK_OK(parley_consume(pair.server, &first, PATIENCE_MS));
+    /* Blocking and polling may be mixed; each RPC is consumed once. */
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "3", 1, LIMIT_MS));
+    CHECK_OK(parley_consume(pair.server, &first, LIMIT_MS));
     CHECK(!is_readable(descriptor, 0));
     parley_rpc_release(&first);
 
-    /* The end makes it readable for good. */
+    /* After closing it stays readable. */
     CHECK_OK(parley_close(pair.server));
     CHECK(is_readable(descriptor, 0));
     CHECK_CODE(parley_try_consume(pair.server, &first), PARLEY_ECLOSED);
@@ -49,16 +49,16 @@ static void level_triggered(void) {
     free_pair(pair);
 }
 
-/* Something had arrived before anybody asked for the descriptor. */
+/* An RPC arrived before the first call of parley_fd(). */
 static void asked_late(void) {
     parley_options options = loopback();
     pair pair = connected(&options, &options);
     parley_rpc rpc;
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "1", 1, PATIENCE_MS));
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "2", 1, PATIENCE_MS));
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "1", 1, LIMIT_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "2", 1, LIMIT_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
-    CHECK(is_readable(parley_fd(pair.server), PATIENCE_MS));
+    CHECK(is_readable(parley_fd(pair.server), LIMIT_MS));
     CHECK_OK(parley_close(pair.server));
     CHECK(is_readable(parley_fd(pair.server), 0));
     free_pair(pair);
@@ -87,7 +87,7 @@ static void one_loop_for_three(void) {
     }
     while (left > 0) {
         struct epoll_event entries[nodes];
-        int count = epoll_wait(set, entries, nodes, PATIENCE_MS), entry, code;
+        int count = epoll_wait(set, entries, nodes, LIMIT_MS), entry, code;
         CHECK(count > 0);
         for (entry = 0; entry < count; entry++) {
             parley_transport *node = transports[entries[entry].data.u32];
@@ -97,7 +97,7 @@ static void one_loop_for_three(void) {
                 memcpy(&number, rpc.payload, sizeof number);
                 if (++received[entries[entry].data.u32] == rounds) left -= 1;
                 number += 1;
-                /* Each pair plays ball until all have had enough. */
+                /* Each pair answers until it has reached its count. */
                 if (number < 4 * rounds)
                     CHECK_OK(parley_send_message(node, rpc.peer, &number, sizeof number, 0));
                 parley_rpc_release(&rpc);
@@ -109,7 +109,7 @@ static void one_loop_for_three(void) {
     for (index = 0; index < nodes; index++) CHECK_OK(parley_free(transports[index]));
 }
 
-/* The signal stays in step when producers and several consumers race. */
+/* The descriptor's state stays correct while producers and several consumers race. */
 typedef struct race {
     parley_transport *node;
     parley_peer peer;
@@ -120,7 +120,7 @@ typedef struct race {
 static void *produce(void *argument) {
     race *it = (race *)argument;
     for (int index = 0; index < it->count; index++)
-        CHECK_OK(parley_send_message(it->node, it->peer, &index, sizeof index, PATIENCE_MS));
+        CHECK_OK(parley_send_message(it->node, it->peer, &index, sizeof index, LIMIT_MS));
     return NULL;
 }
 
@@ -130,7 +130,7 @@ static void *poll_and_take(void *argument) {
     for (;;) {
         parley_rpc rpc;
         int code;
-        CHECK(is_readable(descriptor, PATIENCE_MS));
+        CHECK(is_readable(descriptor, LIMIT_MS));
         while ((code = parley_try_consume(it->node, &rpc)) == PARLEY_OK) {
             parley_rpc_release(&rpc);
             event_add(it->taken, 1);

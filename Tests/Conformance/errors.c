@@ -10,7 +10,8 @@ static const struct {
 } all[] = {
 #define CODE(name) {name, #name}
     CODE(PARLEY_OK),           CODE(PARLEY_EADDRINVAL),  CODE(PARLEY_EINVAL),       CODE(PARLEY_ENOTSUP),
-    CODE(PARLEY_EMSGSIZE),     CODE(PARLEY_EALREADY),    CODE(PARLEY_EADDRINUSE),   CODE(PARLEY_EADDRNOTAVAIL),
+    CODE(PARLEY_EMSGSIZE),     CODE(PARLEY_EALREADY),    CODE(PARLEY_EADDRINUSE),
+    CODE(PARLEY_EADDRNOTAVAIL),
     CODE(PARLEY_ENONAME),      CODE(PARLEY_ECONNREFUSED), CODE(PARLEY_EUNREACH),    CODE(PARLEY_ETIMEDOUT),
     CODE(PARLEY_ECANCELED),    CODE(PARLEY_ECLOSED),     CODE(PARLEY_EOF),          CODE(PARLEY_ECONNRESET),
     CODE(PARLEY_EPROTO),       CODE(PARLEY_ETRUNCATED),  CODE(PARLEY_EHANDSHAKE),   CODE(PARLEY_EREFUSED),
@@ -25,7 +26,7 @@ enum { codes = sizeof all / sizeof all[0] };
 
 static bool was_reached[codes];
 
-/* That a call failed like this, and that there is something to say about it. */
+/* Checks that a call failed with this code and left a message. */
 static void reached(int code, int expected, int line) {
     size_t index;
     check_code(__FILE__, line, "the cause's code", code, expected);
@@ -46,7 +47,7 @@ static void names_and_texts(void) {
         CHECK(strlen(parley_strerror(all[index].code)) > 5);
         for (other = 0; other < index; other++)
             CHECK(strcmp(parley_strerror(all[index].code), parley_strerror(all[other].code)) != 0);
-        /* Static: the same each time. */
+        /* Static: the same pointer each time. */
         CHECK(parley_strerror(all[index].code) == parley_strerror(all[index].code));
     }
     CHECK(strcmp(parley_err_name(1), "PARLEY_EUNKNOWN") == 0);
@@ -88,7 +89,7 @@ static void addresses(void) {
     CHECK_OK(parley_free(other));
     FAILS(parley_dial(node, taken, PARLEY_FOREVER, &peer), PARLEY_ECONNREFUSED);
     CHECK_CONTAINS(parley_last_error(), taken);
-    /* What failed may be tried again. */
+    /* A failed call may be repeated. */
     CHECK_OK(parley_listen(node));
     CHECK_OK(parley_free(node));
     options.listen_address = "192.0.2.1:0";
@@ -118,7 +119,9 @@ static void messages(void) {
     options.codec = PARLEY_CODEC_DEFAULT;
     pair = connected(&options, &options);
     memset(large, 0, sizeof large);
-    FAILS(parley_send_message(pair.client, pair.to_server, large, sizeof large, PARLEY_FOREVER), PARLEY_EMSGSIZE);
+    FAILS(
+        parley_send_message(pair.client, pair.to_server, large, sizeof large, PARLEY_FOREVER),
+        PARLEY_EMSGSIZE);
     FAILS(parley_send_message(pair.client, pair.to_server, large, 0, PARLEY_FOREVER), PARLEY_EINVAL);
     FAILS(parley_stream_open(pair.client, pair.to_server, "h", 1, PARLEY_FOREVER, &stream), PARLEY_ENOTSUP);
     FAILS(parley_consume(pair.server, &rpc, 0), PARLEY_EAGAIN);
@@ -133,7 +136,7 @@ static void messages(void) {
     free_pair(pair);
 }
 
-/* ---- Ends ---- */
+/* ---- Disconnects ---- */
 
 static struct {
     event gone;
@@ -141,7 +144,8 @@ static struct {
     char message[256];
 } end = {EVENT_INIT, 0, ""};
 
-static void gone(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+static void gone(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
     (void)transport;
     (void)peer;
     (void)userdata;
@@ -166,7 +170,7 @@ static void ends_with(parley_transport *node, const char *bytes, size_t length, 
     } else if (reason != PARLEY_EPROTO) {
         close(socket_fd);
     }
-    CHECK(event_reaches(&end.gone, before + 1, PATIENCE_MS));
+    CHECK(event_reaches(&end.gone, before + 1, LIMIT_MS));
     reached(end.reason, reason, __LINE__);
     CHECK(strlen(end.message) > 0);
     if (reason == PARLEY_EPROTO) close(socket_fd);
@@ -187,7 +191,7 @@ static void ends(void) {
     ends_with(node, "\1\0\0\0\2x", 6, false, PARLEY_ETRUNCATED);
     ends_with(node, "\1\0\0\0\0", 5, true, PARLEY_ECONNRESET);
     ends_with(node, "\11", 1, false, PARLEY_EPROTO);
-    ends_with(node, "\1\0\0\3\351", 5, false, PARLEY_EPROTO); /* 1,001 bytes are announced */
+    ends_with(node, "\1\0\0\3\351", 5, false, PARLEY_EPROTO); /* announces 1,001 bytes */
     ends_with(node, "GET / HTTP/1.1\r\n\r\n", 18, false, PARLEY_EPROTO);
     parley_address(node, address, sizeof address);
 
@@ -197,18 +201,18 @@ static void ends(void) {
     long before = event_count(&end.gone);
     CHECK_CODE(parley_dial(dialer, address, PARLEY_FOREVER, &peer), -1717);
     CHECK_OK(parley_free(dialer));
-    /* Both sides tell; the refusing one last or first. */
-    CHECK(event_reaches(&end.gone, before + 2, PATIENCE_MS));
+    /* Both sides have an on_disconnect. That of the refusing side comes last or first. */
+    CHECK(event_reaches(&end.gone, before + 2, LIMIT_MS));
     CHECK_OK(parley_free(node));
 
-    /* With only one side that tells. */
+    /* Only the dialer has an on_disconnect. */
     parley_options plain = loopback();
     node = listening(&plain);
     parley_address(node, address, sizeof address);
     dialer = create(&options);
     before = event_count(&end.gone);
     CHECK_CODE(parley_dial(dialer, address, PARLEY_FOREVER, &peer), -1717);
-    CHECK(event_reaches(&end.gone, before + 1, PATIENCE_MS));
+    CHECK(event_reaches(&end.gone, before + 1, LIMIT_MS));
     reached(end.reason, PARLEY_EHANDSHAKE, __LINE__);
     CHECK_OK(parley_free(dialer));
     options.on_peer = options.handshake;
@@ -216,7 +220,7 @@ static void ends(void) {
     dialer = create(&options);
     before = event_count(&end.gone);
     CHECK_CODE(parley_dial(dialer, address, PARLEY_FOREVER, &peer), -1717);
-    CHECK(event_reaches(&end.gone, before + 1, PATIENCE_MS));
+    CHECK(event_reaches(&end.gone, before + 1, LIMIT_MS));
     reached(end.reason, PARLEY_EREFUSED, __LINE__);
     CHECK_CONTAINS(end.message, "-1717");
     CHECK_OK(parley_free(dialer));
@@ -234,22 +238,28 @@ static void streams_and_files(void) {
     int file;
     CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, PARLEY_FOREVER, &stream));
     parley_stream_abort(stream, 7, "a reason");
-    FAILS(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), PARLEY_EABORTED);
+    FAILS(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "a reason");
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
 
     make_folder(folder);
     snprintf(path, sizeof path, "%s/secret", folder);
-    FAILS(parley_send_file(pair.client, pair.to_server, path, NULL, 0, 0, UINT64_MAX, NULL, NULL), PARLEY_ENOENT);
+    FAILS(
+        parley_send_file(pair.client, pair.to_server, path, NULL, 0, 0, UINT64_MAX, NULL, NULL),
+        PARLEY_ENOENT);
     file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     CHECK(file >= 0 && write(file, "secret", 6) == 6 && close(file) == 0);
     if (geteuid() == 0) CHECK(seteuid(65534) == 0);
     else CHECK(chmod(path, 0) == 0);
-    FAILS(parley_send_file(pair.client, pair.to_server, path, NULL, 0, 0, UINT64_MAX, NULL, NULL), PARLEY_EACCES);
+    FAILS(
+        parley_send_file(pair.client, pair.to_server, path, NULL, 0, 0, UINT64_MAX, NULL, NULL),
+        PARLEY_EACCES);
     if (getuid() == 0) CHECK(seteuid(0) == 0);
     memset(too_long, 'x', sizeof too_long - 1);
     too_long[sizeof too_long - 1] = 0;
-    FAILS(parley_send_file(pair.client, pair.to_server, too_long, NULL, 0, 0, UINT64_MAX, NULL, NULL), PARLEY_ESYSTEM);
+    FAILS(
+        parley_send_file(pair.client, pair.to_server, too_long, NULL, 0, 0, UINT64_MAX, NULL, NULL),
+        PARLEY_ESYSTEM);
     CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, PARLEY_FOREVER, &stream));
     CHECK_OK(parley_stream_finish(stream));
     FAILS(parley_receive_file(pair.server, pair.to_client, path, UINT64_MAX, NULL, NULL), PARLEY_EEXIST);
@@ -283,7 +293,8 @@ static void descriptors(void) {
     CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
     int listen = parley_listen(node), dialed = parley_dial(node, address, PARLEY_FOREVER, &peer),
         dialing = parley_dial_async(node, address, never_called, NULL), descriptor = parley_fd(node),
-        also = parley_dial(running, address, PARLEY_FOREVER, &peer), post = parley_post(node, count_one, &posted);
+        also = parley_dial(running, address, PARLEY_FOREVER, &peer),
+        post = parley_post(node, count_one, &posted);
     CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
     reached(listen, PARLEY_EMFILE, __LINE__);
     reached(dialed, PARLEY_EMFILE, __LINE__);
@@ -291,12 +302,12 @@ static void descriptors(void) {
     reached(descriptor, PARLEY_EMFILE, __LINE__);
     reached(also, PARLEY_EMFILE, __LINE__);
     reached(post, PARLEY_EMFILE, __LINE__);
-    /* Nothing is broken by it. */
+    /* Everything works again afterwards. */
     CHECK_INT(event_count(&posted), 0);
     CHECK_OK(parley_post(node, count_one, &posted));
     CHECK_REACHES(&posted, 1);
     CHECK_OK(parley_listen(node));
-    CHECK_OK(parley_dial(node, address, PATIENCE_MS, &peer));
+    CHECK_OK(parley_dial(node, address, LIMIT_MS, &peer));
     CHECK(parley_fd(node) >= 0);
     CHECK_OK(parley_free(node));
     CHECK_OK(parley_free(running));
@@ -318,9 +329,9 @@ int main(void) {
     trying("descriptors");
     descriptors();
     for (index = 0; index < codes; index++) {
-        /* The first is no error; in C no call can be cancelled from outside, other than by closing. */
+        /* PARLEY_OK is no error. In C, closing is the only way to cancel a call of another thread. */
         if (all[index].code == PARLEY_OK || all[index].code == PARLEY_ECANCELED) continue;
-        /* Those of limits have limits.c. */
+        /* limits.c covers the codes of limits. */
         if (all[index].code <= PARLEY_EMAXPEERS && all[index].code >= PARLEY_EDUPLICATE) continue;
         if (!was_reached[index]) check_failed(__FILE__, __LINE__, "not reached", all[index].name);
     }

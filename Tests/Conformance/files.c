@@ -1,4 +1,4 @@
-/* Files as streams: 256 MiB with the same checksum on the other side, parts, and everything that can be wrong. */
+/* Files as streams: 256 MiB with the same checksum at the receiver, parts of files, and every failure. */
 #include "check.h"
 
 #include <fcntl.h>
@@ -37,14 +37,14 @@ static pthread_t start_receiving(receiver *it, pair pair, const char *path, uint
 
 static void expect_stream(pair pair, const char *header) {
     parley_rpc rpc;
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK(rpc.stream);
     CHECK_INT(rpc.length, strlen(header));
     CHECK(rpc.length == 0 || memcmp(rpc.payload, header, rpc.length) == 0);
     parley_rpc_release(&rpc);
 }
 
-/* FNV-1a over the file, eight bytes at a time. */
+/* FNV-1a over the file, in words of eight bytes. */
 static uint64_t checksum(const char *path, uint64_t *length) {
     static uint64_t words[1 << 17];
     uint64_t sum = 14695981039346656037u;
@@ -70,7 +70,7 @@ static void make_file(const char *path, uint64_t length) {
     CHECK(file != NULL);
     while (written < length) {
         size_t count = length - written < sizeof bytes ? (size_t)(length - written) : sizeof bytes;
-        /* Different in each block; cheap. */
+        /* Different content in each block, made cheaply. */
         if (written == 0) fill_content(bytes, sizeof bytes, 0);
         memcpy(bytes, &written, sizeof written);
         CHECK(fwrite(bytes, 1, count, file) == count);
@@ -92,7 +92,9 @@ static void whole(parley_codec codec, const char *from, uint64_t length, const c
     snprintf(to, sizeof to, "%s/to-%d", folder, codec);
     begun = now_ms();
     receiving = start_receiving(&it, pair, to, codec == PARLEY_CODEC_FRAMED ? UINT64_MAX : length);
-    CHECK_INT(parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, progressed, &sent), length);
+    CHECK_INT(
+        parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, progressed, &sent),
+        length);
     join(receiving);
     CHECK_INT(it.result, length);
     CHECK_INT(sent, length);
@@ -108,7 +110,8 @@ static void whole(parley_codec codec, const char *from, uint64_t length, const c
 }
 
 static void parts(pair pair, const char *folder, const char *from, uint64_t length) {
-    const uint64_t parts[][2] = {{0, 0}, {0, 1}, {1, 4095}, {length - 1, 1}, {length, 0}, {length / 2, UINT64_MAX}};
+    const uint64_t parts[][2] = {
+        {0, 0}, {0, 1}, {1, 4095}, {length - 1, 1}, {length, 0}, {length / 2, UINT64_MAX}};
     char to[96];
     size_t index;
     for (index = 0; index < 6; index++) {
@@ -116,8 +119,9 @@ static void parts(pair pair, const char *folder, const char *from, uint64_t leng
         uint8_t sent[4096], arrived[4096];
         int file;
         snprintf(to, sizeof to, "%s/part-%zu", folder, index);
-        CHECK_INT(parley_send_file(pair.client, pair.to_server, from, "part", 4, parts[index][0], parts[index][1], NULL,
-                                   NULL),
+        CHECK_INT(
+            parley_send_file(
+                pair.client, pair.to_server, from, "part", 4, parts[index][0], parts[index][1], NULL, NULL),
                   expected);
         expect_stream(pair, "part");
         CHECK_INT(parley_receive_file(pair.server, pair.to_client, to, UINT64_MAX, NULL, NULL), expected);
@@ -132,24 +136,31 @@ static void parts(pair pair, const char *folder, const char *from, uint64_t leng
     }
 }
 
-/* Before anything is sent: the connection, and the stream, are as if nothing had been asked. */
+/* Failures before anything is sent: the connection and the stream are unchanged. */
 static void not_sent(pair pair, const char *folder, const char *from, uint64_t length) {
     char path[96];
     parley_rpc rpc;
     snprintf(path, sizeof path, "%s/missing", folder);
     CHECK_INT(parley_send_file(pair.client, pair.to_server, path, NULL, 0, 0, 0, NULL, NULL), PARLEY_ENOENT);
     CHECK_CONTAINS(parley_last_error(), path);
-    CHECK_INT(parley_send_file(pair.client, pair.to_server, folder, NULL, 0, 0, 0, NULL, NULL), PARLEY_EINVAL);
-    CHECK_INT(parley_send_file(pair.client, pair.to_server, "/dev/zero", NULL, 0, 0, 10, NULL, NULL), PARLEY_EINVAL);
+    CHECK_INT(
+        parley_send_file(pair.client, pair.to_server, folder, NULL, 0, 0, 0, NULL, NULL), PARLEY_EINVAL);
+    CHECK_INT(
+        parley_send_file(pair.client, pair.to_server, "/dev/zero", NULL, 0, 0, 10, NULL, NULL),
+        PARLEY_EINVAL);
     CHECK_INT(parley_send_file(pair.client, pair.to_server, NULL, NULL, 0, 0, 0, NULL, NULL), PARLEY_EINVAL);
-    CHECK_INT(parley_send_file(pair.client, pair.to_server, from, NULL, 0, length + 1, 0, NULL, NULL), PARLEY_EINVAL);
-    CHECK_INT(parley_send_file(pair.client, pair.to_server, from, NULL, 0, 1, length, NULL, NULL), PARLEY_EINVAL);
-    CHECK_INT(parley_send_file(pair.client, pair.to_server, from, NULL, 0, UINT64_MAX, UINT64_MAX, NULL, NULL),
+    CHECK_INT(
+        parley_send_file(pair.client, pair.to_server, from, NULL, 0, length + 1, 0, NULL, NULL),
+        PARLEY_EINVAL);
+    CHECK_INT(
+        parley_send_file(pair.client, pair.to_server, from, NULL, 0, 1, length, NULL, NULL), PARLEY_EINVAL);
+    CHECK_INT(
+        parley_send_file(pair.client, pair.to_server, from, NULL, 0, UINT64_MAX, UINT64_MAX, NULL, NULL),
               PARLEY_EINVAL);
     CHECK_INT(parley_send_file(pair.client, pair.to_server, from, NULL, 0, INT64_MAX, INT64_MAX, NULL, NULL),
               PARLEY_EINVAL);
     CHECK_INT(parley_send_file(pair.client, pair.to_server, from, NULL, 8, 0, 0, NULL, NULL), PARLEY_EINVAL);
-    /* A fifo would block whoever opens it. */
+    /* Opening a FIFO would block. */
     snprintf(path, sizeof path, "%s/fifo", folder);
     CHECK(mkfifo(path, 0600) == 0);
     CHECK_INT(parley_send_file(pair.client, pair.to_server, path, NULL, 0, 0, 0, NULL, NULL), PARLEY_EINVAL);
@@ -170,37 +181,39 @@ static void not_received(pair pair, const char *folder, const char *from, uint64
                  {"", UINT64_MAX, PARLEY_EEXIST}};
     for (size_t index = 0; index < 4; index++) {
         snprintf(path, sizeof path, "%s%s", folder, cases[index].name);
-        CHECK_INT(parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, NULL, NULL), length);
+        CHECK_INT(
+            parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, NULL, NULL), length);
         expect_stream(pair, "");
         CHECK_INT(parley_receive_file(pair.server, pair.to_client, path, cases[index].take, NULL, NULL),
                   cases[index].expected);
-        /* Nothing is left behind, and the connection is in step. */
+        /* No file is left, and the next message is decoded correctly. */
         CHECK_INT(count_files(folder, false), before);
-        CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, PATIENCE_MS));
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
         parley_rpc rpc;
-        CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+        CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
         CHECK(!rpc.stream && rpc.length == 7);
         parley_rpc_release(&rpc);
     }
     CHECK_INT(parley_receive_file(pair.server, pair.to_client, NULL, 0, NULL, NULL), PARLEY_EINVAL);
 }
 
-/* The sender gives its stream up in the middle. */
+/* The sender aborts its stream in the middle. */
 static void aborted(pair pair, const char *folder) {
     char path[96];
     parley_stream *stream;
     int before = count_files(folder, false);
     snprintf(path, sizeof path, "%s/aborted", folder);
-    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, PATIENCE_MS, &stream));
-    CHECK_OK(parley_stream_write(stream, "half", 4, PATIENCE_MS));
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &stream));
+    CHECK_OK(parley_stream_write(stream, "half", 4, LIMIT_MS));
     parley_stream_abort(stream, 9, "disk on fire");
     expect_stream(pair, "");
-    CHECK_INT(parley_receive_file(pair.server, pair.to_client, path, UINT64_MAX, NULL, NULL), PARLEY_EABORTED);
+    CHECK_INT(
+        parley_receive_file(pair.server, pair.to_client, path, UINT64_MAX, NULL, NULL), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "disk on fire");
     CHECK_INT(count_files(folder, false), before);
 }
 
-/* The connection ends in the middle, while both sides are at it. */
+/* The connection ends in the middle of a transfer. */
 static void cut_off(const char *folder, const char *from) {
     parley_options options = loopback();
     char path[96];
@@ -209,30 +222,30 @@ static void cut_off(const char *folder, const char *from) {
     int before = count_files(folder, false);
     parley_stream *stream;
     static uint8_t piece[300000];
-    double end = now_ms() + PATIENCE_MS;
+    double end = now_ms() + LIMIT_MS;
     pair pair = connected(&options, &options);
     snprintf(path, sizeof path, "%s/cut", folder);
     receiving = start_receiving(&it, pair, path, UINT64_MAX);
-    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, PATIENCE_MS, &stream));
-    CHECK_OK(parley_stream_write(stream, piece, sizeof piece, PATIENCE_MS));
-    CHECK_OK(parley_peer_close(pair.client, pair.to_server, PATIENCE_MS));
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &stream));
+    CHECK_OK(parley_stream_write(stream, piece, sizeof piece, LIMIT_MS));
+    CHECK_OK(parley_peer_close(pair.client, pair.to_server, LIMIT_MS));
     join(receiving);
     CHECK(it.result == PARLEY_ETRUNCATED || it.result == PARLEY_ECONNRESET);
     CHECK(parley_stream_finish(stream) < 0);
     CHECK_INT(count_files(folder, false), before);
     free_pair(pair);
 
-    /* The sender, when its reader goes. */
+    /* The sender, when its reader disconnects. */
     pair = connected(&options, &options);
-    CHECK_OK(parley_peer_close(pair.server, pair.to_client, PATIENCE_MS));
-    /* What the system takes before it has heard of the end is sent. */
+    CHECK_OK(parley_peer_close(pair.server, pair.to_client, LIMIT_MS));
+    /* Bytes that the system accepts before it knows of the end count as sent. */
     while (parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, NULL, NULL) >= 0) {
         CHECK(now_ms() < end);
     }
     free_pair(pair);
 }
 
-/* No file of its own may be made: the code of the system's refusal comes through. */
+/* The receiver may not create a file: it gets the code of the system's error. */
 static void forbidden(pair pair, const char *folder, const char *from) {
     char path[96];
     if (geteuid() == 0) {
@@ -241,12 +254,14 @@ static void forbidden(pair pair, const char *folder, const char *from) {
     } else {
         CHECK(chmod(folder, 0500) == 0 && chmod(from, 0) == 0);
     }
-    CHECK_INT(parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, NULL, NULL), PARLEY_EACCES);
+    CHECK_INT(
+        parley_send_file(pair.client, pair.to_server, from, NULL, 0, 0, UINT64_MAX, NULL, NULL),
+        PARLEY_EACCES);
     CHECK_CONTAINS(parley_last_error(), from);
     snprintf(path, sizeof path, "%s/forbidden", folder);
     {
         parley_stream *stream;
-        CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, PATIENCE_MS, &stream));
+        CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &stream));
         CHECK_OK(parley_stream_finish(stream));
     }
     expect_stream(pair, "");

@@ -5,36 +5,39 @@ typedef struct script {
     const char *says, *expects;
     int refuses_with;
     event begun, ended, disconnects;
-    event *gate; /* waits for it before it returns */
+    event *gate; /* the handshake waits for it before it returns */
     int reason;
     char message[256];
 } script;
 
 static const script no_script = {NULL, NULL, 0, EVENT_INIT, EVENT_INIT, EVENT_INIT, NULL, 0, ""};
 
-static int greet(parley_transport *transport, parley_peer peer, void *userdata) {
+static int do_handshake(parley_transport *transport, parley_peer peer, void *userdata) {
     script *it = (script *)userdata;
     char heard[64];
     parley_peer peers[64];
     size_t index, count;
     int code = PARLEY_OK;
     event_add(&it->begun, 1);
-    /* The peer can be used, but is not one of the greeted. */
-    for (index = 0, count = parley_peers(transport, peers, 64); index < count; index++) CHECK(peers[index] != peer);
+    /* The peer can be used, but it is not open yet. */
+    for (index = 0, count = parley_peers(transport, peers, 64); index < count; index++)
+        CHECK(peers[index] != peer);
     CHECK(parley_peer_remote_address(transport, peer, heard, sizeof heard) > 0);
     if (it->says != NULL) code = parley_send(transport, peer, it->says, strlen(it->says), PARLEY_FOREVER);
     if (code == PARLEY_OK && it->expects != NULL) {
         code = parley_read_exactly(transport, peer, heard, strlen(it->expects), PARLEY_FOREVER);
-        if (code == PARLEY_OK && memcmp(heard, it->expects, strlen(it->expects)) != 0) code = it->refuses_with;
+        if (code == PARLEY_OK && memcmp(heard, it->expects, strlen(it->expects)) != 0)
+            code = it->refuses_with;
     } else if (code == PARLEY_OK) {
         code = it->refuses_with;
     }
-    if (it->gate != NULL) CHECK(event_reaches(it->gate, 1, PATIENCE_MS));
+    if (it->gate != NULL) CHECK(event_reaches(it->gate, 1, LIMIT_MS));
     event_add(&it->ended, 1);
     return code;
 }
 
-static void gone(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+static void gone(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
     script *it = (script *)userdata;
     (void)transport;
     (void)peer;
@@ -46,12 +49,12 @@ static void gone(parley_transport *transport, parley_peer peer, int reason, cons
 static parley_options following(script *script) {
     parley_options options = loopback();
     options.userdata = script;
-    options.handshake = greet;
+    options.handshake = do_handshake;
     options.on_disconnect = gone;
     return options;
 }
 
-/* Both say who they are and read who the other one is; what comes behind is for the decoder. */
+/* Both sides send a name and read the other's. Bytes after that go to the decoder. */
 static void both_sides(void) {
     script of_server = no_script, of_client = no_script;
     parley_options server = following(&of_server), client = following(&of_client);
@@ -62,8 +65,8 @@ static void both_sides(void) {
     pair = connected(&server, &client);
     CHECK_INT(event_count(&of_server.ended), 1);
     CHECK_INT(event_count(&of_client.ended), 1);
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "a message", 9, PATIENCE_MS));
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "a message", 9, LIMIT_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK(rpc.length == 9 && memcmp(rpc.payload, "a message", 9) == 0);
     parley_rpc_release(&rpc);
     free_pair(pair);
@@ -71,7 +74,7 @@ static void both_sides(void) {
     CHECK_INT(event_count(&of_client.disconnects), 1);
 }
 
-/* Greeting, message and the end of the connection in one segment: nothing is lost, nothing is taken twice. */
+/* Handshake, message and the end of the connection in one segment: nothing is lost or read twice. */
 static void all_in_one_segment(void) {
     script of_server = no_script;
     parley_options options = following(&of_server);
@@ -84,10 +87,10 @@ static void all_in_one_segment(void) {
     socket_fd = raw_dial(node);
     raw_send(socket_fd, "hello\1\0\0\0\3abc\1\0\0\0\0", 18);
     close(socket_fd);
-    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
     CHECK(rpc.length == 3 && memcmp(rpc.payload, "abc", 3) == 0);
     parley_rpc_release(&rpc);
-    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
     CHECK_INT(rpc.length, 0);
     parley_rpc_release(&rpc);
     CHECK_REACHES(&of_server.disconnects, 1);
@@ -95,7 +98,7 @@ static void all_in_one_segment(void) {
     CHECK_OK(parley_free(node));
 }
 
-/* A code of the program's own reaches its dialer, and on_disconnect says that the handshake failed. */
+/* The program's own code reaches the dialer, and on_disconnect reports that the handshake failed. */
 static void refusals(void) {
     const int codes[] = {-1001, -4711, INT_MIN, PARLEY_EACCES};
     size_t index;
@@ -108,7 +111,7 @@ static void refusals(void) {
         of_client.refuses_with = codes[index];
         dialer = create(&client);
         parley_address(listener, address, sizeof address);
-        CHECK_CODE(parley_dial(dialer, address, PATIENCE_MS, &peer), codes[index]);
+        CHECK_CODE(parley_dial(dialer, address, LIMIT_MS, &peer), codes[index]);
         CHECK(peer == PARLEY_NO_PEER);
         CHECK_REACHES(&of_client.disconnects, 1);
         CHECK_CODE(of_client.reason, PARLEY_EHANDSHAKE);
@@ -118,7 +121,7 @@ static void refusals(void) {
     }
 }
 
-/* The acceptor refuses: the dialer, whose own handshake waits for an answer, sees the connection end. */
+/* The acceptor refuses: the dialer's handshake waits for an answer and sees the connection end. */
 static void refused_by_the_other_side(void) {
     script of_server = no_script, of_client = no_script;
     parley_options server = following(&of_server), client = following(&of_client);
@@ -132,7 +135,7 @@ static void refused_by_the_other_side(void) {
     listener = listening(&server);
     dialer = create(&client);
     parley_address(listener, address, sizeof address);
-    CHECK_CODE(parley_dial(dialer, address, PATIENCE_MS, &peer), PARLEY_EOF);
+    CHECK_CODE(parley_dial(dialer, address, LIMIT_MS, &peer), PARLEY_EOF);
     CHECK_REACHES(&of_server.disconnects, 1);
     CHECK_CODE(of_server.reason, PARLEY_EHANDSHAKE);
     CHECK_CONTAINS(of_server.message, "-1001");
@@ -141,7 +144,7 @@ static void refused_by_the_other_side(void) {
     CHECK_OK(parley_free(listener));
 }
 
-/* Nobody answers: the transport's limit ends it, or the dial's own. */
+/* The other side does not answer: the transport's time-out or the dial's own ends the handshake. */
 static void timeouts(void) {
     script of_server = no_script, of_client = no_script;
     parley_options server = following(&of_server), client = following(&of_client);
@@ -175,7 +178,7 @@ static void timeouts(void) {
     CHECK_OK(parley_free(listener));
 }
 
-/* A handshake that takes its time does not keep other peers waiting, nor the loop. */
+/* A slow handshake delays neither other peers nor the loop. */
 static void many_at_once(void) {
     enum { peers = 40 };
     script of_server = no_script, of_client = no_script;
@@ -201,7 +204,7 @@ static void many_at_once(void) {
     CHECK_INT(event_count(&of_server.disconnects), peers + 1);
 }
 
-/* A handshake never begins, for a peer whose end was told. */
+/* No handshake begins for a peer after its on_disconnect. */
 static struct {
     event called;
     parley_peer gone[512];
@@ -253,8 +256,8 @@ static void more_than_there_are_workers(void) {
     options.handshake_timeout_ms = 300;
     node = listening(&options);
     for (index = 0; index < peers; index++) sockets[index] = raw_dial(node);
-    /* All of them time out, those whose handshake hangs and those that still wait for a thread. */
-    for (end = now_ms() + PATIENCE_MS; gone_so_far() < peers;) {
+    /* All of them time out: those whose handshake hangs and those that still wait for a thread. */
+    for (end = now_ms() + LIMIT_MS; gone_so_far() < peers;) {
         CHECK(now_ms() < end);
         sleep_ms(5);
     }
@@ -264,14 +267,14 @@ static void more_than_there_are_workers(void) {
     CHECK(event_count(&late.called) < peers);
 }
 
-/* The peer goes while its handshake works on something else; that hears of it with the next call. */
+/* The peer disconnects while its handshake does not use it: the handshake's next call fails. */
 static int goes_away(parley_transport *transport, parley_peer peer, void *userdata) {
     event *gate = (event *)userdata;
     uint8_t byte;
     int code;
     event_add(gate, 1);
     CHECK_REACHES(gate, 2);
-    /* The first read may still find the end itself. */
+    /* The first read may still return the end of the connection. */
     code = parley_read_exactly(transport, peer, &byte, 1, PARLEY_FOREVER);
     CHECK(code == PARLEY_EOF || code == PARLEY_ECONNRESET || code == PARLEY_ENOPEER);
     event_add(gate, 10);

@@ -1,13 +1,13 @@
-/* Every order of creating, using, closing and freeing; and what a dead peer's number is good for. */
+/* Every order of creating, using, closing and freeing; and the use of a dead peer's number. */
 #include "check.h"
 
 #include <fcntl.h>
 
-/* ---- What a node tells about its end ---- */
+/* ---- Callbacks at the end ---- */
 
 typedef struct story {
     event peers, disconnects, destroyed, calls;
-    int is_over; /* nothing may be called any more */
+    int is_over; /* no callback may come any more */
     int reason;
 } story;
 
@@ -32,7 +32,7 @@ static void on_disconnect(
     story *it = (story *)userdata;
     happened(it);
     CHECK(message != NULL && strlen(message) > 0);
-    /* The number is good until this returns. */
+    /* The number is valid until this returns. */
     CHECK(parley_peer_remote_address(transport, peer, NULL, 0) > 0);
     it->reason = reason;
     event_add(&it->disconnects, 1);
@@ -113,7 +113,7 @@ static void listen_close_and_free(void) {
     CHECK_INT(event_count(&it.destroyed), 1);
 }
 
-/* Who frees first does not matter: both hear of the end exactly once. */
+/* Either side may free first: both get on_disconnect exactly once. */
 static void free_while_connected(bool server_first) {
     story of_server = no_story, of_client = no_story;
     parley_options server = telling(&of_server), client = telling(&of_client);
@@ -130,7 +130,7 @@ static void free_while_connected(bool server_first) {
     CHECK_INT(event_count(&of_client.destroyed), 1);
 }
 
-/* Connections that are being greeted, that ended, that were not accepted yet: freeing takes them all. */
+/* Freeing closes connections in the handshake, ended ones, and ones that were not accepted yet. */
 static void free_in_a_storm(void) {
     int round, index;
     for (round = 0; round < (int)scaled(60, 6); round++) {
@@ -151,7 +151,7 @@ static void free_in_a_storm(void) {
     }
 }
 
-/* The same where a handshake is under way: none begins, and none is left, when the transport is gone. */
+/* The same during handshakes: none begins and none runs after the transport is freed. */
 static int slow_handshake(parley_transport *transport, parley_peer peer, void *userdata) {
     uint8_t byte;
     story *it = (story *)userdata;
@@ -161,7 +161,7 @@ static int slow_handshake(parley_transport *transport, parley_peer peer, void *u
     return code;
 }
 
-static void free_while_greeting(void) {
+static void free_during_handshakes(void) {
     int round, index;
     for (round = 0; round < (int)scaled(100, 8); round++) {
         story it = no_story;
@@ -174,7 +174,7 @@ static void free_while_greeting(void) {
             sockets[index] = raw_dial(node);
             if (index % 2) raw_send(sockets[index], "x", 1);
         }
-        /* Sometimes at once, sometimes when some were accepted. */
+        /* Sometimes at once, sometimes after some were accepted. */
         if (round % 2) event_reaches(&it.calls, round % 16, 100);
         CHECK_OK(parley_free(node));
         for (index = 0; index < 8; index++) close(sockets[index]);
@@ -255,10 +255,10 @@ static void dead_peer(void) {
     parley_rpc rpc;
     char address[64], from[64];
 
-    /* What it sent before it went can still be consumed, and says from where it came. */
+    /* RPCs that it sent before can still be consumed, and still have its address. */
     CHECK(parley_peer_remote_address(pair.server, pair.to_client, address, sizeof address) > 0);
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "last words", 10, PATIENCE_MS));
-    CHECK_OK(parley_peer_close(pair.client, pair.to_server, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "last words", 10, LIMIT_MS));
+    CHECK_OK(parley_peer_close(pair.client, pair.to_server, LIMIT_MS));
     CHECK_REACHES(&of_server.disconnects, 1);
     CHECK_REACHES(&of_client.disconnects, 1);
     CHECK_CODE(of_client.reason, PARLEY_ECLOSED);
@@ -269,7 +269,7 @@ static void dead_peer(void) {
     knows_nobody(pair.server, PARLEY_NO_PEER);
     knows_nobody(pair.server, UINT64_MAX);
     knows_nobody(pair.server, pair.to_client);
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK_INT(rpc.peer, pair.to_client);
     CHECK_INT(rpc.length, 10);
     CHECK(memcmp(rpc.payload, "last words", 10) == 0);
@@ -278,7 +278,7 @@ static void dead_peer(void) {
     parley_rpc_release(&rpc);
     parley_rpc_release(&rpc);
 
-    /* A number is not given out again. */
+    /* A number is never reused. */
     second = dial(pair.client, pair.server);
     CHECK(second != pair.to_server);
     CHECK(await_peers(pair.server, 1) != pair.to_client);
@@ -300,12 +300,12 @@ static void rpc_outlives_close(void) {
     char from[64];
     int index;
     for (index = 0; index < 3; index++)
-        CHECK_OK(parley_send_message(pair.client, pair.to_server, "abc", 3, PATIENCE_MS));
-    CHECK_OK(parley_consume(pair.server, &held, PATIENCE_MS));
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, "abc", 3, LIMIT_MS));
+    CHECK_OK(parley_consume(pair.server, &held, LIMIT_MS));
     CHECK_OK(parley_free(pair.client));
     await_peers(pair.server, 0);
     CHECK_OK(parley_close(pair.server));
-    /* The others had arrived: they are not lost, and then comes the end. */
+    /* RPCs that have arrived are not lost; after them comes PARLEY_ECLOSED. */
     CHECK_OK(parley_consume(pair.server, &left, PARLEY_FOREVER));
     CHECK(memcmp(left.payload, "abc", 3) == 0);
     parley_rpc_release(&left);
@@ -318,17 +318,17 @@ static void rpc_outlives_close(void) {
     CHECK_OK(parley_free(pair.server));
 }
 
-/* RPCs that nobody consumed, streams that nobody read: freeing takes them. */
+/* Freeing also frees RPCs that nobody consumed and streams that nobody read. */
 static void free_with_work_undone(void) {
     story of_server = no_story, of_client = no_story;
     parley_options server = telling(&of_server), client = telling(&of_client);
     pair pair = connected(&server, &client);
     parley_stream *stream;
     parley_rpc rpc;
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "unheard", 7, PATIENCE_MS));
-    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, PATIENCE_MS, &stream));
-    CHECK_OK(parley_stream_write(stream, "unread", 6, PATIENCE_MS));
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "unheard", 7, LIMIT_MS));
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &stream));
+    CHECK_OK(parley_stream_write(stream, "unread", 6, LIMIT_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
     CHECK_OK(parley_free(pair.server));
     CHECK_REACHES(&of_client.disconnects, 1);
@@ -366,7 +366,7 @@ int main(void) {
     free_while_connected(true);
     free_while_connected(false);
     free_in_a_storm();
-    free_while_greeting();
+    free_during_handshakes();
     trying("close on several threads");
     close_on_several_threads();
     trying("a dead peer");

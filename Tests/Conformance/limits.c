@@ -1,4 +1,4 @@
-/* Who may come, what ends a peer that takes too much or does too little, staying connected, and the view from outside. */
+/* Gate and bans, limits and time-outs that close a peer, staying connected, and statistics. */
 #include "check.h"
 
 static struct {
@@ -6,7 +6,8 @@ static struct {
     int reason;
 } end = {EVENT_INIT, 0};
 
-static void gone(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+static void gone(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
     (void)transport;
     (void)peer;
     (void)userdata;
@@ -15,9 +16,9 @@ static void gone(parley_transport *transport, parley_peer peer, int reason, cons
     event_add(&end.gone, 1);
 }
 
-/* Waits for the next end, and for its reason. */
+/* Waits for the next on_disconnect and returns its reason. */
 static void ends_with(long before, int reason) {
-    CHECK(event_reaches(&end.gone, before + 1, PATIENCE_MS));
+    CHECK(event_reaches(&end.gone, before + 1, LIMIT_MS));
     CHECK_INT(end.reason, reason);
 }
 
@@ -31,8 +32,8 @@ static void peers(void) {
     few.max_outbound_peers = 1;
     client = create(&few);
     parley_address(server, address, sizeof address);
-    CHECK_OK(parley_dial(client, address, PATIENCE_MS, &peer));
-    CHECK_CODE(parley_dial(client, address, PATIENCE_MS, &peer), PARLEY_EMAXPEERS);
+    CHECK_OK(parley_dial(client, address, LIMIT_MS, &peer));
+    CHECK_CODE(parley_dial(client, address, LIMIT_MS, &peer), PARLEY_EMAXPEERS);
     CHECK_INT(peer, PARLEY_NO_PEER);
     CHECK_OK(parley_get_statistics(client, &statistics, sizeof statistics));
     CHECK_INT(statistics.outbound_peers, 1);
@@ -63,7 +64,7 @@ static void gate_and_bans(void) {
     gated.gate = let_nobody_in;
     gated.userdata = &end;
     client = create(&gated);
-    CHECK_CODE(parley_dial(client, address, PATIENCE_MS, &peer), PARLEY_ENOTALLOWED);
+    CHECK_CODE(parley_dial(client, address, LIMIT_MS, &peer), PARLEY_ENOTALLOWED);
     CHECK(asked_about_loopback);
     CHECK_OK(parley_free(client));
 
@@ -72,16 +73,16 @@ static void gate_and_bans(void) {
     CHECK_CODE(parley_ban(pair.client, NULL, 1000), PARLEY_EINVAL);
     before = event_count(&end.gone);
     CHECK_OK(parley_ban(pair.client, "127.0.0.1", PARLEY_FOREVER));
-    CHECK(event_reaches(&end.gone, before + 2, PATIENCE_MS));
-    CHECK_CODE(parley_dial(pair.client, address, PATIENCE_MS, &peer), PARLEY_EBANNED);
+    CHECK(event_reaches(&end.gone, before + 2, LIMIT_MS));
+    CHECK_CODE(parley_dial(pair.client, address, LIMIT_MS, &peer), PARLEY_EBANNED);
     CHECK_CODE(parley_unban(pair.client, "no address"), PARLEY_EADDRINVAL);
     CHECK_OK(parley_unban(pair.client, "127.0.0.1"));
     CHECK_OK(parley_unban(pair.client, "127.0.0.1"));
-    CHECK_OK(parley_dial(pair.client, address, PATIENCE_MS, &peer));
+    CHECK_OK(parley_dial(pair.client, address, LIMIT_MS, &peer));
     free_pair(pair);
 }
 
-/* Peers that are sockets without a node behind: silent, deaf, or with more to say than they may. */
+/* Peers that are plain sockets: they send nothing, read nothing, or send more than allowed. */
 static void ends(void) {
     parley_options options = loopback();
     parley_transport *node;
@@ -108,7 +109,7 @@ static void ends(void) {
     close(socket_fd);
     CHECK_OK(parley_free(node));
 
-    /* No end, but a send that would otherwise wait for ever. */
+    /* The peer stays open, but a send that would wait for ever fails. */
     options.heartbeat_interval_ms = 0;
     options.write_timeout_ms = 100;
     node = listening(&options);
@@ -129,7 +130,8 @@ static void ends(void) {
     socket_fd = raw_dial(node);
     while (parley_send_message(node, await_peers(node, 1), bytes, 1 << 20, 0) == PARLEY_OK) {
         parley_peer_statistics statistics;
-        if (parley_get_peer_statistics(node, await_peers(node, 1), &statistics, sizeof statistics) == PARLEY_OK &&
+        parley_peer peer = await_peers(node, 1);
+        if (parley_get_peer_statistics(node, peer, &statistics, sizeof statistics) == PARLEY_OK &&
             statistics.unsent_bytes > 8u << 20) {
             break;
         }
@@ -144,7 +146,7 @@ static void ends(void) {
     node = listening(&options);
     before = event_count(&end.gone);
     socket_fd = raw_dial(node);
-    /* A message of 256 KiB that never becomes whole. */
+    /* A message of 256 KiB that is never complete. */
     raw_send(socket_fd, "\1\0\4\0\0", 5);
     raw_send(socket_fd, bytes, 128 << 10);
     ends_with(before, PARLEY_EBUFFERFULL);
@@ -163,15 +165,15 @@ static void staying_connected(void) {
     CHECK_OK(parley_keep_connected(client, address));
     CHECK_CODE(parley_keep_connected(client, address), PARLEY_EALREADY);
     await_peers(client, 1);
-    /* It comes back when the other side lets it go. */
-    CHECK_OK(parley_peer_close(server, await_peers(server, 1), PATIENCE_MS));
+    /* It reconnects when the other side closes the connection. */
+    CHECK_OK(parley_peer_close(server, await_peers(server, 1), LIMIT_MS));
     await_peers(client, 0);
     await_peers(client, 1);
     await_peers(server, 1);
     CHECK_OK(parley_disconnect(client, address));
     await_peers(client, 0);
     CHECK_CODE(parley_disconnect(client, address), PARLEY_EINVAL);
-    /* And ends with the transport. */
+    /* It ends with the transport. */
     CHECK_OK(parley_keep_connected(client, address));
     CHECK_OK(parley_free(client));
     CHECK_OK(parley_free(server));
@@ -186,7 +188,7 @@ static void view(void) {
     options.heartbeat_interval_ms = 20;
     pair = connected(&options, &options);
     CHECK_OK(parley_send_message(pair.client, pair.to_server, "twelve bytes", 12, PARLEY_FOREVER));
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
     do {
         CHECK_OK(parley_get_peer_statistics(pair.client, pair.to_server, &peer, sizeof peer));
@@ -199,7 +201,7 @@ static void view(void) {
     CHECK_INT(statistics.inbound_peers, 1);
     CHECK_INT(statistics.accepted, 1);
     CHECK_INT(statistics.inbox_rpcs, 0);
-    /* An older program knows less. */
+    /* An older program passes a smaller size. */
     memset(&statistics, 0xff, sizeof statistics);
     CHECK_OK(parley_get_statistics(pair.server, &statistics, sizeof statistics.traffic));
     CHECK_INT(statistics.traffic.messages_received, 1);

@@ -1,4 +1,4 @@
-/* The log callback: which lines come, at which levels, from any thread, and none behind the end. */
+/* The log callback: its lines and levels, from any thread, and none after the end. */
 #include "check.h"
 
 typedef struct log {
@@ -31,12 +31,13 @@ static void destroy(void *userdata) {
     pthread_mutex_unlock(&it->lock);
 }
 
-/* The first line that has all of it. */
+/* The index of the first line that begins with the event and contains the pair. */
 static int find(log_lines *it, const char *event, const char *pair) {
     int index, found = -1;
     pthread_mutex_lock(&it->lock);
     for (index = 0; index < it->count && found < 0; index++)
-        if (strncmp(it->lines[index], event, strlen(event)) == 0 && strstr(it->lines[index], pair) != NULL) found = index;
+        if (strncmp(it->lines[index], event, strlen(event)) == 0 && strstr(it->lines[index], pair) != NULL)
+            found = index;
     pthread_mutex_unlock(&it->lock);
     return found;
 }
@@ -58,7 +59,8 @@ static parley_options logging(log_lines *it, parley_log_level level) {
 
 static void what_is_said(void) {
     log_lines *of_server = new_log(), *of_client = new_log();
-    parley_options server = logging(of_server, PARLEY_LOG_TRACE), client = logging(of_client, PARLEY_LOG_INFO);
+    parley_options server = logging(of_server, PARLEY_LOG_TRACE);
+    parley_options client = logging(of_client, PARLEY_LOG_INFO);
     pair pair = connected(&server, &client);
     char address[64], pair_text[80];
     int index;
@@ -85,24 +87,26 @@ static void levels(void) {
     CHECK_INT(it->total, 0);
     free(it);
 
-    /* A violation is worth more than an ordinary end: it can be seen in the line. */
+    /* The line of a protocol violation names the reason. */
     it = new_log();
     options = logging(it, PARLEY_LOG_INFO);
     parley_transport *node = listening(&options);
     int socket_fd = raw_dial(node);
     raw_send(socket_fd, "GET / HTTP/1.1\r\n\r\n", 18);
-    double end = now_ms() + PATIENCE_MS;
+    double end = now_ms() + LIMIT_MS;
     while (find(it, "peer disconnected", "reason=") < 0) {
         CHECK(now_ms() < end);
         sleep_ms(1);
     }
-    CHECK(find(it, "peer disconnected", "protocolViolation") >= 0 || find(it, "peer disconnected", "PARLEY_EPROTO") >= 0);
+    CHECK(
+        find(it, "peer disconnected", "protocolViolation") >= 0
+        || find(it, "peer disconnected", "PARLEY_EPROTO") >= 0);
     close(socket_fd);
     CHECK_OK(parley_free(node));
     free(it);
 }
 
-/* Peers come and go on eight threads while one log takes everything. */
+/* Peers connect and disconnect on eight threads with one log. */
 static parley_transport *busy;
 
 static void *come_and_go(void *argument) {
@@ -111,7 +115,7 @@ static void *come_and_go(void *argument) {
     parley_address(busy, address, sizeof address);
     for (index = 0; index < rounds; index++) {
         parley_peer peer;
-        CHECK_OK(parley_dial(busy, address, PATIENCE_MS, &peer));
+        CHECK_OK(parley_dial(busy, address, LIMIT_MS, &peer));
         CHECK_OK(parley_peer_close(busy, peer, 0));
     }
     return NULL;
@@ -127,7 +131,7 @@ static void many_threads(void) {
     for (index = 0; index < 8; index++) join(threads[index]);
     CHECK_OK(parley_free(busy));
     CHECK(it->total >= 8 * rounds * 2);
-    /* The log is the program's again. */
+    /* The library no longer calls the log. */
     free(it);
 }
 

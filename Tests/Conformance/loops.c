@@ -1,4 +1,5 @@
-/* Several loops: each peer has one thread, the callbacks of different peers come at the same time; and loops that poll. */
+/* Several loops: each peer has one thread, and callbacks of different peers run at the same time. Also loops
+ * that poll. */
 #include "check.h"
 
 enum { loops = 3, peers_in_all = 6 };
@@ -23,7 +24,7 @@ typedef struct hall {
     pthread_mutex_t lock;
     seat seats[peers_in_all];
     int taken;
-    /* Who is inside a callback, and waits there for another thread's. */
+    /* Counts callbacks that wait inside for those of other loops. */
     event inside, received, gone;
     int expected;
 } hall;
@@ -54,16 +55,17 @@ static void take(parley_transport *transport, const parley_rpc *rpcs, size_t cou
         CHECK_INT(number, own->next);
         own->next += 1;
         CHECK_CODE(parley_close(transport), PARLEY_EDEADLK);
-        CHECK_CODE(parley_peer_close(transport, rpcs[index].peer, PATIENCE_MS), PARLEY_EDEADLK);
+        CHECK_CODE(parley_peer_close(transport, rpcs[index].peer, LIMIT_MS), PARLEY_EDEADLK);
         if (number > 0) continue;
-        /* The first callback of each loop does not return before all loops are in theirs. */
+        /* The first callback of each loop waits until all loops are in theirs. */
         event_add(&it->inside, 1);
         CHECK_REACHES(&it->inside, loops);
     }
     event_add(&it->received, (long)count);
 }
 
-static void leave(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+static void leave(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
     hall *it = (hall *)userdata;
     seat *own = (seat *)parley_peer_userdata(transport, peer);
     CHECK(own != NULL && !own->is_gone && message != NULL && reason < 0);
@@ -103,7 +105,7 @@ static void callbacks(void) {
     await_peers(server, peers_in_all);
     for (number = 0; number < it.expected; number++)
         for (index = 0; index < peers_in_all; index++)
-            CHECK_OK(parley_send_message(client, to_server[index], &number, sizeof number, PATIENCE_MS));
+            CHECK_OK(parley_send_message(client, to_server[index], &number, sizeof number, LIMIT_MS));
     CHECK_REACHES(&it.received, (long)it.expected * peers_in_all);
     for (index = 0; index < peers_in_all; index++) {
         for (other = 0; other < index; other++)
@@ -116,7 +118,7 @@ static void callbacks(void) {
     CHECK_INT(threads, loops);
     CHECK_CODE(parley_peer_post(server, it.seats[0].peer, NULL, NULL), PARLEY_EINVAL);
     for (index = 0; index < peers_in_all / 2; index++)
-        CHECK_OK(parley_peer_close(client, to_server[index], PATIENCE_MS));
+        CHECK_OK(parley_peer_close(client, to_server[index], LIMIT_MS));
     CHECK_REACHES(&it.gone, peers_in_all / 2);
     CHECK_OK(parley_close(server));
     CHECK_INT(event_count(&it.gone), peers_in_all);
@@ -125,7 +127,7 @@ static void callbacks(void) {
     CHECK_OK(parley_free(client));
 }
 
-/* ---- Consumers: each RPC comes once ---- */
+/* ---- Consumers: each RPC is consumed once ---- */
 
 typedef struct counter {
     parley_transport *server;
@@ -137,7 +139,7 @@ static void *consume_until_closed(void *argument) {
     counter *it = (counter *)argument;
     parley_rpc rpc;
     int code;
-    while ((code = parley_consume(it->server, &rpc, PATIENCE_MS)) == PARLEY_OK) {
+    while ((code = parley_consume(it->server, &rpc, LIMIT_MS)) == PARLEY_OK) {
         int number;
         CHECK_INT(rpc.length, sizeof number);
         memcpy(&number, rpc.payload, sizeof number);
@@ -164,7 +166,7 @@ static void consumers(void) {
     for (index = 0; index < peers_in_all; index++) to_server[index] = dial(client, it.server);
     for (number = 0; number < count; number++)
         for (index = 0; index < peers_in_all; index++) {
-            CHECK_OK(parley_send_message(client, to_server[index], &number, sizeof number, PATIENCE_MS));
+            CHECK_OK(parley_send_message(client, to_server[index], &number, sizeof number, LIMIT_MS));
             sum += number;
         }
     CHECK_REACHES(&it.consumed, (long)count * peers_in_all);
@@ -175,14 +177,14 @@ static void consumers(void) {
     CHECK_OK(parley_free(client));
 }
 
-/* ---- Created and closed, whatever has happened in between ---- */
+/* ---- Created and closed, with and without work in between ---- */
 
 static void *dial_again_and_again(void *argument) {
     parley_transport **both = (parley_transport **)argument;
     char address[64];
     parley_peer peer;
     CHECK(parley_address(both[0], address, sizeof address) > 0);
-    while (parley_dial(both[1], address, PATIENCE_MS, &peer) != PARLEY_ECLOSED) {}
+    while (parley_dial(both[1], address, LIMIT_MS, &peer) != PARLEY_ECLOSED) {}
     return NULL;
 }
 

@@ -1,4 +1,4 @@
-/* Options: what is refused, what an older program's struct means, and that defaults work as they are. */
+/* Options: refused values, structs of older and newer programs, and working defaults. */
 #include "check.h"
 
 #include <stddef.h>
@@ -18,7 +18,7 @@ static void refuses(parley_options options, const char *name) {
     CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
     CHECK_CONTAINS(parley_last_error(), name);
     CHECK(node == NULL);
-    /* Once, also where nothing came of it. */
+    /* Called once, also when parley_create() failed. */
     CHECK_INT(event_count(&destroyed), before + 1);
 }
 
@@ -43,11 +43,11 @@ static void bad_values(void) {
     options = good, options.keepalive_count = -1, refuses(options, "keep");
     options = good, options.loops = SIZE_MAX, refuses(options, "loops");
     options = good, options.busy_poll_us = -1, refuses(options, "busy_poll_us");
-    /* Nowhere to put the result. */
+    /* NULL for the result. */
     options = good, options.userdata = &destroyed, options.destroy_userdata = destroy;
     CHECK_CODE(parley_create(&options, NULL), PARLEY_EINVAL);
     CHECK_CODE(parley_create(NULL, NULL), PARLEY_EINVAL);
-    /* A size of 0 is a struct that was not initialised: nothing in it is believed. */
+    /* A size of 0 means a struct that was not initialised: no other field is read. */
     long before = event_count(&destroyed);
     parley_transport *node = NULL;
     options.size = 0;
@@ -56,7 +56,7 @@ static void bad_values(void) {
     CHECK_INT(event_count(&destroyed), before);
 }
 
-/* Everything at the most that it may be. */
+/* Every option at its greatest value. */
 static void extremes(void) {
     parley_options options = loopback();
     options.max_message_bytes = UINT32_MAX;
@@ -73,7 +73,7 @@ static void extremes(void) {
     options.busy_poll_us = INT_MAX;
     free_pair(connected(&options, &options));
 
-    /* And at the least. */
+    /* And at its least. */
     options = loopback();
     options.max_message_bytes = options.inbox_capacity = options.inbox_capacity_bytes = 1;
     options.send_high_water_bytes = options.send_low_water_bytes = 1;
@@ -82,29 +82,30 @@ static void extremes(void) {
     options.keepalive_idle_s = -1;
     pair pair = connected(&options, &options);
     parley_rpc rpc;
-    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "ab", 2, PATIENCE_MS), PARLEY_EMSGSIZE);
+    CHECK_CODE(parley_send_message(pair.client, pair.to_server, "ab", 2, LIMIT_MS), PARLEY_EMSGSIZE);
     for (int index = 0; index < 10; index++) {
-        CHECK_OK(parley_send_message(pair.client, pair.to_server, "a", 1, PATIENCE_MS));
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, "a", 1, LIMIT_MS));
         if (index % 2) continue;
-        CHECK_OK(parley_send_message(pair.client, pair.to_server, "", 0, PATIENCE_MS));
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, "", 0, LIMIT_MS));
     }
     for (int index = 0; index < 15; index++) {
-        CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+        CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
         parley_rpc_release(&rpc);
     }
     free_pair(pair);
 }
 
-/* A program that was built against a header with fewer fields; what lies behind its struct is not read. */
+/* A program that was built with a header with fewer fields: memory after its struct is not read. */
 static void older_struct(void) {
-    const size_t sizes[] = {sizeof(size_t), offsetof(parley_options, codec), offsetof(parley_options, userdata),
-                            offsetof(parley_options, inbox_capacity), offsetof(parley_options, keepalive_count),
-                            offsetof(parley_options, loops)};
+    const size_t sizes[] = {
+        sizeof(size_t), offsetof(parley_options, codec), offsetof(parley_options, userdata),
+        offsetof(parley_options, inbox_capacity), offsetof(parley_options, keepalive_count),
+        offsetof(parley_options, loops)};
     for (size_t index = 0; index < sizeof sizes / sizeof *sizes; index++) {
         parley_options options;
         parley_transport *node = NULL;
         char address[64];
-        /* Exactly so large, so that a read beyond it is found. */
+        /* Exactly that large, so that a read beyond it is detected. */
         void *old = malloc(sizes[index]);
         memset(&options, 0xff, sizeof options);
         options.size = sizes[index];
@@ -124,7 +125,7 @@ static void older_struct(void) {
     }
 }
 
-/* A program that was built against a header with more fields. */
+/* A program that was built with a header with more fields. */
 static void newer_struct(void) {
     struct {
         parley_options known;
@@ -164,11 +165,11 @@ static void defaults(void) {
     CHECK(parley_address(server, address, sizeof address) > 2);
     CHECK(address[0] == ':' && atoi(address + 1) > 0);
     /* ":port" means this host, IPv6 or IPv4. */
-    CHECK_OK(parley_dial(client, address, PATIENCE_MS, &peer));
+    CHECK_OK(parley_dial(client, address, LIMIT_MS, &peer));
     snprintf(dialed, sizeof dialed, "127.0.0.1%s", address);
-    CHECK_OK(parley_dial(client, dialed, PATIENCE_MS, &peer));
-    CHECK_OK(parley_send_message(client, peer, "x", 1, PATIENCE_MS));
-    CHECK_OK(parley_consume(server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_dial(client, dialed, LIMIT_MS, &peer));
+    CHECK_OK(parley_send_message(client, peer, "x", 1, LIMIT_MS));
+    CHECK_OK(parley_consume(server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
     CHECK_OK(parley_free(client));
     CHECK_OK(parley_free(server));

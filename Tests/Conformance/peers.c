@@ -1,4 +1,4 @@
-/* What there is to know about peers, and to keep with them; sending to all of them. */
+/* Properties and userdata of peers; sending to all of them. */
 #include "check.h"
 
 static void addresses(void) {
@@ -16,7 +16,7 @@ static void addresses(void) {
     CHECK(strcmp(local, other) == 0);
     CHECK_INT(parley_peer_is_outbound(pair.client, pair.to_server), 1);
     CHECK_INT(parley_peer_is_outbound(pair.server, pair.to_client), 0);
-    /* As snprintf(3) does. */
+    /* The buffer is filled like snprintf(3). */
     CHECK_INT(parley_peer_remote_address(pair.client, pair.to_server, few, sizeof few), length);
     CHECK(memcmp(few, remote, 3) == 0 && few[3] == 0);
     CHECK_INT(parley_peer_remote_address(pair.client, pair.to_server, few, 1), length);
@@ -39,7 +39,7 @@ static void ipv6(void) {
     if (parley_listen(node) == PARLEY_OK) {
         parley_address(node, address, sizeof address);
         CHECK(strncmp(address, "[::1]:", 6) == 0);
-        CHECK_OK(parley_dial(node, address, PATIENCE_MS, &peer));
+        CHECK_OK(parley_dial(node, address, LIMIT_MS, &peer));
         CHECK(parley_peer_remote_address(node, peer, remote, sizeof remote) > 0);
         CHECK(strcmp(remote, address) == 0);
     } else {
@@ -85,11 +85,11 @@ static void lists(void) {
     CHECK_INT(parley_peers(hub, NULL, 7), count);
     CHECK_INT(parley_peers(NULL, peers, 7), 0);
 
-    /* Everybody gets it, once; one that cannot be sent reaches nobody. */
+    /* Every peer gets the message once. An invalid message reaches none. */
     CHECK_INT(parley_broadcast(hub, "to all", 6), count);
     for (index = 0; index < count; index++) {
         parley_rpc rpc;
-        CHECK_OK(parley_consume(spokes[index], &rpc, PATIENCE_MS));
+        CHECK_OK(parley_consume(spokes[index], &rpc, LIMIT_MS));
         CHECK(rpc.peer == to_hub[index] && rpc.length == 6 && memcmp(rpc.payload, "to all", 6) == 0);
         parley_rpc_release(&rpc);
         CHECK_CODE(parley_try_consume(spokes[index], &rpc), PARLEY_EAGAIN);
@@ -103,7 +103,7 @@ static void lists(void) {
     CHECK_OK(parley_free(hub));
 }
 
-/* Lengths that cannot be. */
+/* Impossible lengths. */
 static void impossible_lengths(void) {
     parley_options options = loopback();
     pair pair = connected(&options, &options);
@@ -124,7 +124,7 @@ static void impossible_lengths(void) {
     CHECK_INT(rpc.length, 1);
     parley_rpc_release(&rpc);
     CHECK_CODE(parley_try_consume(pair.server, &rpc), PARLEY_EAGAIN);
-    /* NULL where a transport belongs is an error, not a crash. */
+    /* NULL for a transport is an error, not a crash. */
     CHECK_CODE(parley_listen(NULL), PARLEY_EINVAL);
     CHECK_CODE(parley_close(NULL), PARLEY_EINVAL);
     CHECK_CODE(parley_send(NULL, 1, "x", 1, 0), PARLEY_EINVAL);

@@ -1,4 +1,4 @@
-/* parley_post(): in order, exactly once, and nothing that was accepted is dropped at the end. */
+/* parley_post(): in order, exactly once, and no accepted function is dropped at the end. */
 #include "check.h"
 
 typedef struct row {
@@ -62,7 +62,8 @@ static void *post_until_closed(void *argument) {
     return NULL;
 }
 
-/* What was accepted runs, exactly once, however close the end is, also when the loop's own thread posts it. */
+/* Every accepted function runs exactly once, even directly before closing, also when the loop's own thread
+ * posts it. */
 static void every_post_runs(void) {
     int round, index;
     for (round = 0; round < (int)scaled(50, 5); round++) {

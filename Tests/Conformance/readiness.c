@@ -1,4 +1,5 @@
-/* parley_when_readable() and parley_when_writable(): called once, when it is time, too late to ask, or over. */
+/* parley_when_readable() and parley_when_writable(): called once, when ready, when ready already, or at the
+ * end. */
 #include "check.h"
 
 typedef struct wait {
@@ -15,7 +16,7 @@ static void was_called(parley_transport *transport, parley_peer peer, void *argu
     event_add(&it->called, 1);
 }
 
-/* A stream that is written and read on the loops alone, by two state machines. */
+/* A stream that two state machines write and read on the loops alone. */
 static void write_on(parley_transport *transport, parley_peer peer, void *argument) {
     wait *it = (wait *)argument;
     uint8_t piece[10000];
@@ -71,7 +72,7 @@ static void stream_on_the_loops(void) {
     client.send_low_water_bytes = 1000;
     pair = connected(&server, &client);
     writing.total = scaled(64 << 20, 1 << 20);
-    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, PATIENCE_MS, &writing.stream));
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &writing.stream));
     writing.node = pair.client;
     writing.peer = pair.to_server;
     CHECK_OK(parley_when_writable(pair.client, pair.to_server, write_on, &writing));
@@ -81,7 +82,7 @@ static void stream_on_the_loops(void) {
     free_pair(pair);
 }
 
-/* The call comes also when what it waits for has happened before it was asked for. */
+/* The call also comes when the peer was ready before it was requested. */
 static void writable_already(void) {
     wait it = {NULL, PARLEY_NO_PEER, EVENT_INIT, 0, 0, NULL};
     parley_options options = loopback();
@@ -94,23 +95,24 @@ static void writable_already(void) {
     pair = connected(&options, &options);
     it.node = pair.client;
     it.peer = pair.to_server;
-    /* Nothing is in the way. */
+    /* A send has room. */
     CHECK_OK(parley_when_writable(it.node, it.peer, was_called, &it));
     CHECK_REACHES(&it.called, 1);
 
     CHECK_OK(parley_stream_open(it.node, it.peer, NULL, 0, 0, &it.stream));
-    while ((code = parley_stream_write(it.stream, piece, sizeof piece, 0)) == PARLEY_OK) written += sizeof piece;
+    while ((code = parley_stream_write(it.stream, piece, sizeof piece, 0)) == PARLEY_OK)
+        written += sizeof piece;
     CHECK_CODE(code, PARLEY_EAGAIN);
-    /* The reader takes all of it, and only then does the writer ask to be called. */
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    /* The writer requests the call only after the reader has read everything. */
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK(rpc.stream);
     parley_rpc_release(&rpc);
     while (read < written) {
-        int64_t count = parley_read(pair.server, pair.to_client, piece, sizeof piece, PATIENCE_MS);
+        int64_t count = parley_read(pair.server, pair.to_client, piece, sizeof piece, LIMIT_MS);
         CHECK(count > 0);
         read += (uint64_t)count;
     }
-    sleep_ms(20); /* until the last acknowledgement is there; nothing depends on it */
+    sleep_ms(20); /* usually enough for the last acknowledgement; the test passes either way */
     CHECK_OK(parley_when_writable(it.node, it.peer, was_called, &it));
     CHECK_REACHES(&it.called, 2);
     CHECK_OK(parley_stream_write(it.stream, piece, 1, 0));
@@ -118,7 +120,7 @@ static void writable_already(void) {
     free_pair(pair);
 }
 
-/* Somebody waits for a peer that goes: the call comes, once. */
+/* The peer disconnects meanwhile: the call comes once. */
 static void called_at_the_end(void) {
     wait reading = {NULL, PARLEY_NO_PEER, EVENT_INIT, 0, 0, NULL}, writing = reading;
     parley_options options = loopback();
@@ -135,7 +137,7 @@ static void called_at_the_end(void) {
         CHECK_OK(parley_when_readable(pair.client, pair.to_server, was_called, &reading));
         CHECK_OK(parley_free(index ? pair.client : pair.server));
         CHECK_REACHES(&writing.called, index + 1);
-        CHECK(event_reaches(&reading.called, index + 1, PATIENCE_MS));
+        CHECK(event_reaches(&reading.called, index + 1, LIMIT_MS));
         if (index) CHECK(parley_stream_finish(stream) < 0);
         if (!index) parley_stream_abort(stream, 1, "gone");
         CHECK_OK(parley_free(index ? pair.server : pair.client));
@@ -144,7 +146,7 @@ static void called_at_the_end(void) {
     CHECK_CODE(parley_when_readable(NULL, 1, was_called, NULL), PARLEY_EINVAL);
 }
 
-/* read_exactly without waiting, for more than is read ahead: it has to get there in the end. */
+/* parley_read_exactly() with a time-out of 0, for more bytes than are read ahead, succeeds in the end. */
 static void exactly_on(parley_transport *transport, parley_peer peer, void *argument) {
     wait *it = (wait *)argument;
     uint8_t *bytes = (uint8_t *)malloc((size_t)it->total);
@@ -167,9 +169,9 @@ static void large_exact_read(void) {
     uint8_t *bytes = (uint8_t *)malloc((size_t)it.total);
     fill_content(bytes, (size_t)it.total, 0);
     CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, 0, &it.stream));
-    CHECK_OK(parley_stream_write(it.stream, bytes, (size_t)it.total, PATIENCE_MS));
+    CHECK_OK(parley_stream_write(it.stream, bytes, (size_t)it.total, LIMIT_MS));
     CHECK_OK(parley_stream_finish(it.stream));
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
     CHECK_OK(parley_when_readable(pair.server, pair.to_client, exactly_on, &it));
     CHECK_REACHES(&it.called, 1);

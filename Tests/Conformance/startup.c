@@ -1,4 +1,4 @@
-/* How long it takes to make and to free a transport: printed, not judged. */
+/* Measures how long creating and freeing a transport takes. The time is printed, not judged. */
 #include "check.h"
 
 static int by_size(const void *left, const void *right) {

@@ -1,16 +1,16 @@
-/* Streams in each wire form: headers, ends, aborts, readers that stop early, deadlines, and who waits for whom. */
+/* Streams in each wire form: headers, ends, aborts, readers that stop early, deadlines, and waiting. */
 #include "check.h"
 
 static parley_stream *open_stream(pair pair, const char *header) {
     parley_stream *stream = NULL;
-    CHECK_OK(parley_stream_open(pair.client, pair.to_server, header, strlen(header), PATIENCE_MS, &stream));
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, header, strlen(header), LIMIT_MS, &stream));
     CHECK(stream != NULL);
     return stream;
 }
 
 static void expect(pair pair, const char *text, bool stream) {
     parley_rpc rpc;
-    CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK_INT(rpc.length, strlen(text));
     CHECK(rpc.length == 0 || memcmp(rpc.payload, text, rpc.length) == 0);
     CHECK(rpc.stream == stream);
@@ -41,15 +41,16 @@ static void read_content(pair pair, uint64_t total, bool to_the_end) {
     uint64_t read = 0;
     while (read < total) {
         size_t want = total - read < sizeof piece ? (size_t)(total - read) : sizeof piece;
-        int64_t count = parley_read(pair.server, pair.to_client, piece, want, PATIENCE_MS);
+        int64_t count = parley_read(pair.server, pair.to_client, piece, want, LIMIT_MS);
         if (count <= 0) CHECK_CODE((int)count, 1);
         CHECK(is_content(piece, (size_t)count, read));
         read += (uint64_t)count;
     }
-    if (to_the_end) CHECK_INT(parley_read(pair.server, pair.to_client, piece, sizeof piece, PATIENCE_MS), 0);
+    if (to_the_end) CHECK_INT(parley_read(pair.server, pair.to_client, piece, sizeof piece, LIMIT_MS), 0);
 }
 
-/* Streams between messages, of many lengths: whole, and everything in step behind them. */
+/* Streams of many lengths between messages: each arrives whole, and the messages after it are decoded
+ * correctly. */
 static void between_messages(parley_codec codec) {
     const size_t lengths[] = {0, 1, 1000, 65536, 262144, 262145, 1 << 20, 24 << 20};
     parley_options options = loopback();
@@ -69,7 +70,7 @@ static void between_messages(parley_codec codec) {
         read_content(pair, it.total, delimited);
         CHECK_OK(parley_close_stream(pair.server, pair.to_client));
         join(writer);
-        CHECK_OK(parley_send_message(pair.client, pair.to_server, "message", 7, PATIENCE_MS));
+        CHECK_OK(parley_send_message(pair.client, pair.to_server, "message", 7, LIMIT_MS));
         expect(pair, "message", false);
     }
     if (codec == PARLEY_CODEC_DEFAULT) {
@@ -80,7 +81,7 @@ static void between_messages(parley_codec codec) {
     free_pair(pair);
 }
 
-/* ---- Ends before the end ---- */
+/* ---- Streams that end early ---- */
 
 static void reader_stops_early(pair pair) {
     writing it;
@@ -92,13 +93,13 @@ static void reader_stops_early(pair pair) {
     read_content(pair, 100, false);
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
     join(writer);
-    /* One that nobody read at all. */
+    /* A stream that nobody read at all. */
     it.stream = open_stream(pair, "unread");
     writer = start_thread(write_content, &it);
     expect(pair, "unread", true);
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
     join(writer);
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     expect(pair, "in step", false);
 }
 
@@ -107,27 +108,27 @@ static void aborts(pair pair) {
     uint8_t byte;
     parley_stream *stream;
     stream = open_stream(pair, "");
-    CHECK_OK(parley_stream_write(stream, "x", 1, PATIENCE_MS));
+    CHECK_OK(parley_stream_write(stream, "x", 1, LIMIT_MS));
     parley_stream_abort(stream, 42, "changed my mind");
     expect(pair, "", true);
-    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), 1);
-    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), PARLEY_EABORTED);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), 1);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "changed my mind");
     CHECK_CONTAINS(parley_last_error(), "42");
     CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, &byte, 1, 0), PARLEY_EABORTED);
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
 
-    /* No reason, and one that is too long. */
+    /* No reason, and a reason that is too long. */
     parley_stream_abort(open_stream(pair, ""), UINT32_MAX, NULL);
     expect(pair, "", true);
-    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), PARLEY_EABORTED);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "4294967295");
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
     memset(reason, 'r', sizeof reason - 1);
     reason[sizeof reason - 1] = 0;
     parley_stream_abort(open_stream(pair, ""), 0, reason);
     expect(pair, "", true);
-    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, PATIENCE_MS), PARLEY_EABORTED);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), PARLEY_EABORTED);
     reason[1024] = 0;
     CHECK_CONTAINS(parley_last_error(), reason);
     reason[1024] = 'r';
@@ -135,23 +136,23 @@ static void aborts(pair pair) {
     CHECK(strstr(parley_last_error(), reason) == NULL);
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
 
-    /* One whose reader has closed it already. */
+    /* A stream whose reader has closed it already. */
     stream = open_stream(pair, "");
     expect(pair, "", true);
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
     parley_stream_abort(stream, 1, "late");
-    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, PATIENCE_MS));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     expect(pair, "in step", false);
 
     CHECK_OK(parley_stream_finish(NULL));
     parley_stream_abort(NULL, 0, NULL);
 }
 
-/* ---- Who waits for whom ---- */
+/* ---- Waiting for a stream ---- */
 
 static void *send_behind(void *argument) {
     pair *it = (pair *)argument;
-    CHECK_OK(parley_send_message(it->client, it->to_server, "waited", 6, PATIENCE_MS));
+    CHECK_OK(parley_send_message(it->client, it->to_server, "waited", 6, LIMIT_MS));
     return NULL;
 }
 
@@ -174,19 +175,19 @@ static void one_at_a_time(pair pair) {
     CHECK_INT(parley_broadcast(pair.client, "x", 1), 0);
     threads[0] = start_thread(send_behind, &pair);
     threads[1] = start_thread(stream_behind, &pair);
-    /* The other direction is free. */
+    /* The other direction does not wait. */
     CHECK_OK(parley_send_message(pair.server, pair.to_client, "meanwhile", 9, 0));
-    CHECK_OK(parley_consume(pair.client, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(pair.client, &rpc, LIMIT_MS));
     CHECK_INT(rpc.length, 9);
     parley_rpc_release(&rpc);
-    CHECK_OK(parley_stream_write(stream, "bytes", 5, PATIENCE_MS));
+    CHECK_OK(parley_stream_write(stream, "bytes", 5, LIMIT_MS));
     CHECK_OK(parley_stream_finish(stream));
     for (index = 0; index < 2; index++) join(threads[index]);
     expect(pair, "first", true);
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
-    /* In whichever order the two came. */
+    /* The two may come in either order. */
     for (index = 0; index < 2; index++) {
-        CHECK_OK(parley_consume(pair.server, &rpc, PATIENCE_MS));
+        CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
         if (!rpc.stream) message_came = true;
         else CHECK_OK(parley_close_stream(pair.server, pair.to_client));
         parley_rpc_release(&rpc);
@@ -194,11 +195,11 @@ static void one_at_a_time(pair pair) {
     CHECK(message_came);
 }
 
-/* A reader that is there before the stream waits for it. */
+/* A read before the stream begins waits for it. */
 static void *read_first(void *argument) {
     pair *it = (pair *)argument;
     uint8_t bytes[3];
-    CHECK_OK(parley_read_exactly(it->server, it->to_client, bytes, 3, PATIENCE_MS));
+    CHECK_OK(parley_read_exactly(it->server, it->to_client, bytes, 3, LIMIT_MS));
     CHECK(memcmp(bytes, "abc", 3) == 0);
     return NULL;
 }
@@ -206,18 +207,18 @@ static void *read_first(void *argument) {
 static void reader_before_stream(pair pair) {
     pthread_t reader = start_thread(read_first, &pair);
     parley_stream *stream;
-    sleep_ms(10); /* most likely it waits then; it has to work either way */
+    sleep_ms(10); /* usually enough for the read to wait; the test passes either way */
     stream = open_stream(pair, "");
-    CHECK_OK(parley_stream_write(stream, "abc", 3, PATIENCE_MS));
+    CHECK_OK(parley_stream_write(stream, "abc", 3, LIMIT_MS));
     CHECK_OK(parley_stream_finish(stream));
     join(reader);
     expect(pair, "", true);
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
-    /* Without a stream closing one is nothing. */
+    /* Closing without an open stream does nothing. */
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
 }
 
-/* ---- Time ---- */
+/* ---- Time-outs and deadlines ---- */
 
 static void *set_deadline_soon(void *argument) {
     pair *it = (pair *)argument;
@@ -239,44 +240,45 @@ static void deadlines(pair pair) {
     CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 0, 0), PARLEY_EINVAL);
     CHECK_INT(parley_read(pair.server, pair.to_client, NULL, 8, 0), PARLEY_EINVAL);
 
-    /* What came too late is not lost. */
-    CHECK_OK(parley_stream_write(stream, "1234", 4, PATIENCE_MS));
+    /* Bytes that came too late are not lost. */
+    CHECK_OK(parley_stream_write(stream, "1234", 4, LIMIT_MS));
     CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, bytes, 8, 100), PARLEY_ETIMEDOUT);
-    CHECK_OK(parley_stream_write(stream, "5678", 4, PATIENCE_MS));
-    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 8, PATIENCE_MS));
+    CHECK_OK(parley_stream_write(stream, "5678", 4, LIMIT_MS));
+    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 8, LIMIT_MS));
     CHECK(memcmp(bytes, "12345678", 8) == 0);
 
-    /* A deadline holds for those that wait already, and until it is taken away. */
+    /* A deadline also ends reads that wait already, and holds until it is removed. */
     setter = start_thread(set_deadline_soon, &pair);
     CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PARLEY_FOREVER), PARLEY_ETIMEDOUT);
     join(setter);
-    CHECK_OK(parley_stream_write(stream, "9", 1, PATIENCE_MS));
+    CHECK_OK(parley_stream_write(stream, "9", 1, LIMIT_MS));
     CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PARLEY_FOREVER), PARLEY_ETIMEDOUT);
     CHECK_OK(parley_set_read_deadline(pair.server, pair.to_client, PARLEY_FOREVER));
-    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PATIENCE_MS), 1);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, LIMIT_MS), 1);
     CHECK(bytes[0] == '9');
     CHECK_OK(parley_set_write_deadline(pair.client, pair.to_server, 0));
     CHECK_CODE(parley_stream_write(stream, "x", 1, PARLEY_FOREVER), PARLEY_ETIMEDOUT);
     CHECK_OK(parley_set_deadline(pair.client, pair.to_server, PARLEY_FOREVER));
     CHECK_CODE(parley_set_deadline(pair.client, pair.to_server, -2), PARLEY_EINVAL);
 
-    /* Fewer bytes than asked for: those are lost, says the header. */
-    CHECK_OK(parley_stream_write(stream, "ab", 2, PATIENCE_MS));
+    /* Fewer bytes than requested are lost, as the header says. */
+    CHECK_OK(parley_stream_write(stream, "ab", 2, LIMIT_MS));
     CHECK_OK(parley_stream_finish(stream));
-    CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, bytes, 3, PATIENCE_MS), PARLEY_EOF);
-    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PATIENCE_MS), 0);
+    CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, bytes, 3, LIMIT_MS), PARLEY_EOF);
+    CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, LIMIT_MS), 0);
     CHECK_OK(parley_read_exactly(pair.server, pair.to_client, NULL, 0, 0));
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
 }
 
-static void gone(parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+static void gone(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
     (void)transport;
     (void)peer;
     (void)message;
     event_add((event *)userdata, -reason);
 }
 
-/* A stream that nobody reads takes its peer with it, after a while. */
+/* A stream that nobody reads closes its peer after stream_idle_timeout_ms. */
 static void idle(void) {
     event reasons = EVENT_INIT;
     parley_options server = loopback(), client = loopback();
@@ -291,7 +293,7 @@ static void idle(void) {
     CHECK_REACHES(&reasons, -PARLEY_ETIMEDOUT);
     CHECK_INT(event_count(&reasons), -PARLEY_ETIMEDOUT);
     await_peers(pair.client, 0);
-    CHECK(parley_stream_write(stream, "x", 1, PATIENCE_MS) < 0);
+    CHECK(parley_stream_write(stream, "x", 1, LIMIT_MS) < 0);
     CHECK(parley_stream_finish(stream) < 0);
     free_pair(pair);
 }
@@ -312,13 +314,14 @@ static void cut_off(parley_codec codec) {
     if (codec == PARLEY_CODEC_FRAMED) raw_send(socket_fd, "\2\0\0\0\0\3\0\0\0\3abc", 13);
     else raw_send(socket_fd, "\2abc", 4);
     close(socket_fd);
-    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
     CHECK(rpc.stream);
-    CHECK_OK(parley_read_exactly(node, rpc.peer, bytes, 3, PATIENCE_MS));
+    CHECK_OK(parley_read_exactly(node, rpc.peer, bytes, 3, LIMIT_MS));
     CHECK(memcmp(bytes, "abc", 3) == 0);
-    /* A raw stream ends with its connection; a delimited one should have said so first. */
-    if (codec == PARLEY_CODEC_FRAMED) CHECK_INT(parley_read(node, rpc.peer, bytes, 1, PATIENCE_MS), PARLEY_ETRUNCATED);
-    else CHECK_INT(parley_read(node, rpc.peer, bytes, 1, PATIENCE_MS), 0);
+    /* A raw stream ends with its connection. A delimited one is truncated. */
+    if (codec == PARLEY_CODEC_FRAMED)
+        CHECK_INT(parley_read(node, rpc.peer, bytes, 1, LIMIT_MS), PARLEY_ETRUNCATED);
+    else CHECK_INT(parley_read(node, rpc.peer, bytes, 1, LIMIT_MS), 0);
     CHECK_OK(parley_close_stream(node, rpc.peer));
     parley_rpc_release(&rpc);
     CHECK_REACHES(&reasons, 1);
@@ -326,15 +329,16 @@ static void cut_off(parley_codec codec) {
     CHECK_OK(parley_free(node));
 }
 
-/* A peer whose stream is open goes: its writer learns of it, and the handle is given back all the same. */
+/* A peer disconnects while a stream to it is open: the writer gets an error, and the handle is still
+ * freed. */
 static void writer_without_reader(void) {
     parley_options options = loopback();
     pair pair = connected(&options, &options);
     parley_stream *stream = open_stream(pair, "");
     static uint8_t piece[100000];
     int code;
-    CHECK_OK(parley_peer_close(pair.server, pair.to_client, PATIENCE_MS));
-    while ((code = parley_stream_write(stream, piece, sizeof piece, PATIENCE_MS)) == PARLEY_OK) {}
+    CHECK_OK(parley_peer_close(pair.server, pair.to_client, LIMIT_MS));
+    while ((code = parley_stream_write(stream, piece, sizeof piece, LIMIT_MS)) == PARLEY_OK) {}
     CHECK(code == PARLEY_EOF || code == PARLEY_ECONNRESET);
     CHECK_CODE(parley_stream_finish(stream), code);
     free_pair(pair);

@@ -1,5 +1,5 @@
-/* Eight threads send to, and eight consume from, the same two transports at once: everything arrives whole, once, and
- * in the order in which each thread sent it. */
+/* Eight threads send and eight consume on the same two transports at once: every message arrives whole, once,
+ * and in the order in which its thread sent it. */
 #include "check.h"
 
 #define THREADS 8
@@ -25,7 +25,7 @@ static void *send_notes(void *argument) {
     note.thread = it->number;
     for (index = 0; index < it->per_thread; index++) {
         note.sequence = index;
-        /* Of different lengths, so that frames end everywhere. */
+        /* Different lengths, so that frames end at every position. */
         CHECK_OK(parley_send_message(
             it->node, it->peer, &note, 8 + (size_t)(index * 7 + it->number) % 56, PARLEY_FOREVER));
     }
@@ -42,7 +42,7 @@ static void *consume_notes(void *argument) {
         CHECK(rpc.length >= 8 && rpc.length <= sizeof note);
         memcpy(&note, rpc.payload, 8);
         CHECK_INT(rpc.length, 8 + (size_t)(note.sequence * 7 + note.thread) % 56);
-        /* One consumer sees what one thread sent in order. */
+        /* One consumer sees the messages of one thread in order. */
         CHECK(note.thread >= 0 && note.thread < THREADS && note.sequence > last[note.thread]);
         last[note.thread] = note.sequence;
         it->sum += note.sequence;
@@ -63,14 +63,15 @@ static void exchange(parley_codec codec, int per_thread) {
     pair pair;
     int side, index;
     options.codec = codec;
-    options.inbox_capacity = 64; /* so that the inbox is full now and then */
+    options.inbox_capacity = 64; /* so that the inbox is full at times */
     options.send_high_water_bytes = 4096;
     options.send_low_water_bytes = 1024;
     pair = connected(&options, &options);
     for (side = 0; side < 2; side++) {
         for (index = 0; index < THREADS; index++) {
-            work it = {side ? pair.client : pair.server, side ? pair.to_server : pair.to_client, index, per_thread, 0, 0,
-                       side ? &at_client : &at_server};
+            work it = {
+                side ? pair.client : pair.server, side ? pair.to_server : pair.to_client,
+                index, per_thread, 0, 0, side ? &at_client : &at_server};
             sending[side][index] = consuming[side][index] = it;
             consumers[side][index] = start_thread(consume_notes, &consuming[side][index]);
             senders[side][index] = start_thread(send_notes, &sending[side][index]);
@@ -94,7 +95,7 @@ static void exchange(parley_codec codec, int per_thread) {
     free_pair(pair);
 }
 
-/* Threads that dial, talk and hang up, all on one transport. */
+/* Threads dial, exchange messages and close, all on one transport. */
 static void *come_and_go(void *argument) {
     work *it = (work *)argument;
     char address[64];
@@ -103,9 +104,9 @@ static void *come_and_go(void *argument) {
     for (index = 0; index < it->per_thread; index++) {
         parley_peer peer;
         /* A node may dial itself. */
-        CHECK_OK(parley_dial(it->node, address, PATIENCE_MS, &peer));
-        CHECK_OK(parley_send_message(it->node, peer, "hello", 5, PATIENCE_MS));
-        CHECK_OK(parley_peer_close(it->node, peer, index % 2 ? PATIENCE_MS : 0));
+        CHECK_OK(parley_dial(it->node, address, LIMIT_MS, &peer));
+        CHECK_OK(parley_send_message(it->node, peer, "hello", 5, LIMIT_MS));
+        CHECK_OK(parley_peer_close(it->node, peer, index % 2 ? LIMIT_MS : 0));
     }
     return NULL;
 }
@@ -123,7 +124,7 @@ static void everybody_dials(int per_thread) {
         threads[index] = start_thread(come_and_go, &dialing[index]);
     }
     for (index = 0; index < THREADS * per_thread; index++) {
-        CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+        CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
         CHECK(rpc.length == 5 && memcmp(rpc.payload, "hello", 5) == 0);
         parley_rpc_release(&rpc);
     }
@@ -133,7 +134,7 @@ static void everybody_dials(int per_thread) {
     CHECK_OK(parley_free(node));
 }
 
-/* parley_last_error() is each thread's own. */
+/* Each thread has its own parley_last_error(). */
 static void *fail_in_own_words(void *argument) {
     work *it = (work *)argument;
     char name[32];

@@ -25,7 +25,7 @@ static process start(const char *const *arguments) {
         dup2(input[0], STDIN_FILENO);
         dup2(output[1], STDOUT_FILENO);
         close(input[0]), close(input[1]), close(output[0]), close(output[1]);
-        /* Whatever becomes of this program, that one ends too. */
+        /* The child ends when this program ends. */
         alarm(120);
         execv(arguments[0], (char *const *)arguments);
         _exit(127);
@@ -47,7 +47,7 @@ static void stop(process process) {
     fclose(process.output);
 }
 
-/* Reads lines until one has both texts; it is the caller's to free. */
+/* Reads lines until one contains both texts. The caller frees it. */
 static char *expect_line(process process, const char *first, const char *second) {
     char *line = NULL;
     size_t size = 0;
@@ -65,7 +65,7 @@ static void expect(process process, const char *first, const char *second) {
     free(expect_line(process, first, second));
 }
 
-/* ---- Content as the Go node makes it; see content.go ---- */
+/* ---- The content that the Go node makes; see content.go ---- */
 
 static void go_content(uint8_t *bytes, size_t length, uint64_t seed) {
     size_t at, index;
@@ -74,13 +74,14 @@ static void go_content(uint8_t *bytes, size_t length, uint64_t seed) {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        for (index = 0; index < 8 && at + index < length; index++) bytes[at + index] = (uint8_t)(state >> (8 * index));
+        for (index = 0; index < 8 && at + index < length; index++)
+            bytes[at + index] = (uint8_t)(state >> (8 * index));
     }
 }
 
 static void consume(parley_transport *node, parley_peer from, const void *bytes, size_t length) {
     parley_rpc rpc;
-    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
     CHECK_INT(rpc.peer, from);
     CHECK(!rpc.stream);
     CHECK_INT(rpc.length, length);
@@ -118,7 +119,7 @@ int main(void) {
     begin(90);
     CHECK(tool != NULL && gonode != NULL);
     signal(SIGPIPE, SIG_IGN);
-    /* Before the library has threads. */
+    /* Started before the library has threads. */
     swift = start(swift_arguments);
     go = start(go_arguments);
 
@@ -127,9 +128,10 @@ int main(void) {
     options.on_peer = arrived;
     node = listening(&options);
     line = expect_line(swift, "listening on ", "");
-    snprintf(swift_address, sizeof swift_address, "%s", strstr(line, "listening on ") + strlen("listening on "));
+    snprintf(
+        swift_address, sizeof swift_address, "%s", strstr(line, "listening on ") + strlen("listening on "));
     free(line);
-    CHECK_OK(parley_dial(node, swift_address, PATIENCE_MS, &to_swift));
+    CHECK_OK(parley_dial(node, swift_address, LIMIT_MS, &to_swift));
     parley_address(node, address, sizeof address);
     fprintf(go.input, "dial %s\n", address);
     expect(go, "peer ", address);
@@ -139,11 +141,11 @@ int main(void) {
     expect(go, "peer ", swift_address);
 
     trying("C to Swift, Swift to both, Go to both, C to both");
-    CHECK_OK(parley_send_message(node, to_swift, "hello from C", 12, PATIENCE_MS));
+    CHECK_OK(parley_send_message(node, to_swift, "hello from C", 12, LIMIT_MS));
     parley_peer_local_address(node, to_swift, text, sizeof text);
     strcat(text, "> hello from C");
     expect(swift, text, "");
-    /* The tool has heard from the C node; from the Go node it hears before it is told to speak to it. */
+    /* The tool has received a message of the C node. It receives one of the Go node before it sends to it. */
     fprintf(go.input, "message %s 24 5\n", swift_address);
     expect(go, "sent ", swift_address);
     expect(swift, "> ", "");
@@ -162,15 +164,15 @@ int main(void) {
     fprintf(go.input, "expect %d\n", stream_bytes);
     expect(go, "expecting ", "");
     memset(content, 0, sizeof content);
-    CHECK_OK(parley_stream_open(node, to_go, NULL, 0, PATIENCE_MS, &stream));
-    CHECK_OK(parley_stream_write(stream, content, sizeof content, PATIENCE_MS));
+    CHECK_OK(parley_stream_open(node, to_go, NULL, 0, LIMIT_MS, &stream));
+    CHECK_OK(parley_stream_write(stream, content, sizeof content, LIMIT_MS));
     CHECK_OK(parley_stream_finish(stream));
     expect(go, "streamed ", " 1048576 30e14955ebf1352266dc2ff8067e68104607e750abb9d3b36582b8af909fcb58");
     fprintf(go.input, "stream %s %d 11\n", address, stream_bytes);
-    CHECK_OK(parley_consume(node, &rpc, PATIENCE_MS));
+    CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
     CHECK(rpc.stream && rpc.peer == to_go);
     parley_rpc_release(&rpc);
-    CHECK_OK(parley_read_exactly(node, to_go, read, sizeof read, PATIENCE_MS));
+    CHECK_OK(parley_read_exactly(node, to_go, read, sizeof read, LIMIT_MS));
     CHECK_OK(parley_close_stream(node, to_go));
     go_content(content, sizeof content, 11);
     CHECK(memcmp(read, content, sizeof content) == 0);

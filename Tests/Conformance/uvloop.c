@@ -1,5 +1,5 @@
-/* A program that has a libuv loop of its own: uv_poll on parley_fd(), and callbacks that come back to its loop through
- * a uv_async. The two loops share nothing, although it is the same libuv. */
+/* A program with its own libuv loop: it polls parley_fd() with uv_poll, and callbacks wake its loop with
+ * uv_async. The two loops share nothing, although both use the same libuv. */
 #include "check.h"
 
 #include <uv.h>
@@ -8,7 +8,7 @@ typedef struct program {
     uv_loop_t loop;
     uv_poll_t arrivals;
     uv_async_t wake;
-    uv_timer_t patience;
+    uv_timer_t limit;
     parley_transport *server, *client;
     int received, rounds;
     event disconnects;
@@ -35,7 +35,7 @@ static void arrived(uv_poll_t *poll, int status, int events) {
     }
     CHECK_CODE(code, PARLEY_EAGAIN);
     if (it->received == it->rounds) uv_poll_stop(poll);
-    /* This program may block: this is its loop's thread, not the transport's. */
+    /* Blocking is allowed here: this is the program's loop, not the transport's. */
 }
 
 static void answered(parley_transport *transport, const parley_rpc *rpcs, size_t count, void *userdata) {
@@ -65,10 +65,10 @@ static void woken(uv_async_t *wake) {
     CHECK_INT(event_count(&it->disconnects), 1);
     uv_close((uv_handle_t *)&it->wake, NULL);
     uv_close((uv_handle_t *)&it->arrivals, NULL);
-    uv_close((uv_handle_t *)&it->patience, NULL);
+    uv_close((uv_handle_t *)&it->limit, NULL);
 }
 
-/* Work on libuv's own pool, which the library's resolver shares. */
+/* Runs on libuv's thread pool, which the library's resolver shares. */
 static void dial_by_name(uv_work_t *request) {
     program *it = (program *)request->data;
     char address[64], name[64];
@@ -76,8 +76,8 @@ static void dial_by_name(uv_work_t *request) {
     int number = 0;
     parley_address(it->server, address, sizeof address);
     snprintf(name, sizeof name, "localhost%s", strrchr(address, ':'));
-    CHECK_OK(parley_dial(it->client, name, PATIENCE_MS, &peer));
-    CHECK_OK(parley_send_message(it->client, peer, &number, sizeof number, PATIENCE_MS));
+    CHECK_OK(parley_dial(it->client, name, LIMIT_MS, &peer));
+    CHECK_OK(parley_send_message(it->client, peer, &number, sizeof number, LIMIT_MS));
 }
 
 static void dialed(uv_work_t *request, int status) {
@@ -113,15 +113,15 @@ int main(void) {
     it.arrivals.data = it.wake.data = done.data = work.data = &it;
     CHECK(uv_poll_start(&it.arrivals, UV_READABLE, arrived) == 0);
     CHECK(uv_async_init(&it.loop, &it.wake, woken) == 0);
-    CHECK(uv_timer_init(&it.loop, &it.patience) == 0);
-    CHECK(uv_timer_start(&it.patience, ran_out, PATIENCE_MS, 0) == 0);
+    CHECK(uv_timer_init(&it.loop, &it.limit) == 0);
+    CHECK(uv_timer_start(&it.limit, ran_out, LIMIT_MS, 0) == 0);
     CHECK(uv_prepare_init(&it.loop, &done) == 0);
     CHECK(uv_prepare_start(&done, hang_up_when_done) == 0);
     CHECK(uv_queue_work(&it.loop, &work, dial_by_name, dialed) == 0);
     CHECK(uv_run(&it.loop, UV_RUN_DEFAULT) == 0);
     CHECK_INT(it.received, it.rounds);
 
-    /* The other order: the program's loop is gone while the transports live. */
+    /* The other order: the program's loop is closed before the transports. */
     CHECK(uv_loop_close(&it.loop) == 0);
     CHECK_OK(parley_free(it.client));
     CHECK_OK(parley_free(it.server));
