@@ -15,7 +15,8 @@ let package = Package(
         .library(name: "Parley", targets: ["Parley"]),
         // The C library; `make lib` builds it so that nothing of Swift has to be on the machine that runs it.
         .library(name: "parley-shared", type: .dynamic, targets: ["ParleyABI"]),
-        // Views from outside and a place in a service group: of their own, so that the library depends on neither.
+        // Views from outside and a place in a service group: of their own, so that the library depends on
+        // neither.
         .library(name: "ParleyMetrics", targets: ["ParleyMetrics"]),
         .library(name: "ParleyService", targets: ["ParleyService"]),
         .executable(name: "parley", targets: ["ParleyCLI"]),

@@ -109,7 +109,7 @@ if [ "$mode" = update ]; then
 elif diff -u --label "$list" --label "$library" "$list" "$work/abi" >&2; then
     echo "the binary interface equals $list: $(wc -l < "$work/symbols") functions"
 else
-    echo "the binary interface has changed. If that is intended, run make abi-update, and change the soname" >&2
+    echo "the binary interface has changed. If intended, run make abi-update, and change the soname" >&2
     echo "unless the change only adds functions, or fields at the end of a struct with a size." >&2
     exit 1
 fi

@@ -3,8 +3,8 @@
  *
  *     epoll localhost:3000                   connects to `chat :3000`, for example
  *
- * It receives through parley_fd(), the way for programs with an event loop of their own. While the peer has no
- * room, the program does not read standard input: nothing is dropped, and memory stays bounded.
+ * It receives through parley_fd(), the way for programs with an event loop of their own. While the peer has
+ * no room, the program does not read standard input: nothing is dropped, and memory stays bounded.
  */
 #include <parley.h>
 

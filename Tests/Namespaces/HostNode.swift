@@ -2,13 +2,15 @@ import Foundation
 import Gauges
 import Parley
 
-/// A node on one host: it stays connected to those that it has to dial, and says who comes and who goes. It ends when its standard input does.
+/// A node on one host: it stays connected to those that it has to dial, and says who comes and who goes. It
+/// ends when its standard input does.
 enum HostNode {
     /// How a node notices that a peer's cable is pulled.
     enum Watch: String, CaseIterable {
         /// The kernel probes a silent connection.
         case keepAlive
-        /// The node asks, in the middle of traffic: while something is unacknowledged the kernel does not probe.
+        /// The node asks, in the middle of traffic: while something is unacknowledged the kernel does not
+        /// probe.
         case heartbeat
 
         /// How long that takes, and what timers and a busy machine add.

@@ -1,6 +1,7 @@
-// `make netns`: three nodes on three hosts of a network of their own. One host's cable is pulled: no FIN and no reset
-// tells anybody. Its peers, and it itself, have to notice within the configured time, the others must notice nothing,
-// and when the cable is back everybody has to find each other again, with nothing left behind.
+// `make netns`: three nodes on three hosts of a network of their own. One host's cable is pulled: no FIN and
+// no reset tells anybody. Its peers, and it itself, have to notice within the configured time, the others
+// must notice nothing, and when the cable is back everybody has to find each other again, with nothing left
+// behind.
 
 import Foundation
 import Gauges
@@ -66,7 +67,8 @@ import Parley
             let reasons = others.map { $0.reason(for: victim) } + others.map { victim.reason(for: $0) }
             verdict.check(
                 noticed != nil && reasons.allSatisfy { $0 == watch.reason },
-                "\(watch), round \(round): \(victim.name)'s cable is pulled, both ends notice \(text(noticed)), "
+                "\(watch), round \(round): \(victim.name)'s link is down, "
+                    + "both ends notice \(text(noticed)), "
                     + "the limit is \(watch.noticedWithin) s; reasons: \(reasons.joined(separator: ", "))"
             )
             verdict.check(

@@ -33,7 +33,8 @@ struct ChatTests {
             ToolProcess("dial", address, codec: .default), ToolProcess("dial", address, codec: .default),
         ]
         for _ in dialers { _ = try await listener.output.first(endingWith: " connected") }
-        // A peer counts as connected when it is greeted, which is just behind that line: its first message proves it.
+        // A peer counts as connected when it is greeted, which is just behind that line: its first message
+        // proves it.
         for dialer in dialers {
             try dialer.type("here")
             _ = try await listener.output.first(endingWith: "> here")

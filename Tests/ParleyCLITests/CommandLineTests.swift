@@ -35,7 +35,8 @@ struct CommandLineTests {
         arguments: [
             (
                 ["dial", "a:b:c"],
-                "parley: address \"a:b:c\" has too many colons; an IPv6 address goes in brackets, as in [::1]:3000"
+                "parley: address \"a:b:c\" has too many colons; "
+                    + "an IPv6 address goes in brackets, as in [::1]:3000"
             ),
             (["listen", "nowhere"], "parley: address \"nowhere\" has no port; expected host:port"),
             (["dial", "127.0.0.1:1"], "parley: cannot connect to 127.0.0.1:1: connection refused"),

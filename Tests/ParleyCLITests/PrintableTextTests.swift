@@ -4,7 +4,10 @@ import Testing
 
 @Suite("Text that others chose")
 struct PrintableTextTests {
-    @Test("is shown as it is when it is printable", arguments: ["plain", "grüße 你好", "👩‍👩‍👧", "back\\slash", ""])
+    @Test(
+        "is shown as it is when it is printable",
+        arguments: ["plain", "grüße 你好", "👩‍👩‍👧", "back\\slash", ""]
+    )
     func printable(text: String) {
         #expect(String(printable: text.utf8) == text)
     }

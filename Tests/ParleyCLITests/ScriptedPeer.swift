@@ -2,8 +2,8 @@ import Parley
 
 @testable import ParleyCLI
 
-/// The other end of a conversation with the tool, which does exactly what a test tells it to. It keeps the tool
-/// running.
+/// The other end of a conversation with the tool, which does exactly what a test tells it to. It keeps the
+/// tool running.
 struct ScriptedPeer {
     let tool: ToolProcess
     let transport: TCPTransport

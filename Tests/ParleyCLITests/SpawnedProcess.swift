@@ -5,8 +5,8 @@ import Foundation
 
 /// A child process with pipes for its standard streams.
 ///
-/// By posix_spawn(3) itself: Foundation's `Process` copies past the end of a directory entry when it looks for
-/// descriptors to close, and in a process with many of them that ends at an unmapped page.
+/// By posix_spawn(3) itself: Foundation's `Process` copies past the end of a directory entry when it looks
+/// for descriptors to close, and in a process with many of them that ends at an unmapped page.
 struct SpawnedProcess: Sendable {
     let identifier: pid_t
     let input: FileHandle

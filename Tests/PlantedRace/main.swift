@@ -1,5 +1,5 @@
-// A data race on purpose: `make tsan` fails unless ThreadSanitizer reports it, so that its silence about the library
-// means something. Compiled in Swift 5 mode, which lets it.
+// A data race on purpose: `make tsan` fails unless ThreadSanitizer reports it, so that its silence about the
+// library means something. Compiled in Swift 5 mode, which lets it.
 
 #if canImport(Glibc)
     import Glibc
@@ -7,8 +7,8 @@
     import Darwin
 #endif
 
-/// Two of these count without a lock, and take turns at it also where there is one core: what a thread did that has ended
-/// before the other began is not always noticed.
+/// Two of these count without a lock, and take turns at it also where there is one core: what a thread did
+/// that has ended before the other began is not always noticed.
 func count(_ counter: UnsafeMutableRawPointer) {
     let counter = counter.assumingMemoryBound(to: Int.self)
     for _ in 0..<1_000 {

@@ -1,11 +1,11 @@
 /*
- * Preloaded into a program, this lets its threads sleep at random around the calls by which they meet: locks, writes, waits
- * for events. What a test or the library takes to happen before something else, and does not wait for, then comes out in a
- * run or two rather than once in a hundred on somebody else's machine.
+ * Preloaded into a program, this lets its threads sleep at random around the calls by which they meet: locks,
+ * writes, waits for events. What a test or the library takes to happen before something else, and does not
+ * wait for, then comes out in a run or two rather than once in a hundred on somebody else's machine.
  *
- * A thread sleeps at one call in SHAKE_ONE_IN (default 5), mostly for less than a millisecond and sometimes for up to
- * SHAKE_LONGEST_US (default 8,000) microseconds, and then goes on undisturbed for as long again: the work of millions of
- * calls still comes to its end.
+ * A thread sleeps at one call in SHAKE_ONE_IN (default 5), mostly for less than a millisecond and sometimes
+ * for up to SHAKE_LONGEST_US (default 8,000) microseconds, and then goes on undisturbed for as long again:
+ * the work of millions of calls still comes to its end.
  *
  * Source: ld.so(8), LD_PRELOAD; dlsym(3), RTLD_NEXT.
  */
@@ -74,6 +74,9 @@ SHAKEN(ssize_t, write, (int file, const void *bytes, size_t count), (file, bytes
 SHAKEN(ssize_t, send, (int file, const void *bytes, size_t count, int flags), (file, bytes, count, flags))
 SHAKEN(ssize_t, sendmsg, (int file, const struct msghdr *message, int flags), (file, message, flags))
 SHAKEN(int, close, (int file), (file))
-SHAKEN(int, epoll_wait, (int file, struct epoll_event *events, int most, int timeout), (file, events, most, timeout))
-SHAKEN(int, epoll_pwait, (int file, struct epoll_event *events, int most, int timeout, const sigset_t *signals),
+SHAKEN(
+    int, epoll_wait, (int file, struct epoll_event *events, int most, int timeout),
+    (file, events, most, timeout))
+SHAKEN(
+    int, epoll_pwait, (int file, struct epoll_event *events, int most, int timeout, const sigset_t *signals),
        (file, events, most, timeout, signals))

@@ -15,7 +15,8 @@
 struct bench_counters bench_counters;
 
 static struct bench_options options = {
-    .role = "", .host = "127.0.0.1", .bytes = 64, .chunk = 256 << 10, .peers = 1, .hosts = 1, .door = "", .path = "",
+    .role = "", .host = "127.0.0.1", .bytes = 64, .chunk = 256 << 10, .peers = 1, .hosts = 1,
+    .door = "", .path = "",
 };
 static sem_t gone_ahead;
 static sem_t ready;
@@ -23,7 +24,7 @@ static sem_t ready;
 /* Of the library that counts allocations, when it is preloaded. */
 extern uint64_t bench_allocations(void) __attribute__((weak));
 
-/* --- The line of figures ------------------------------------------------------------------------------------- */
+/* --- The line of figures ------------------------------------------------------------------------------- */
 
 static uint64_t cpu_us(void) {
     struct rusage usage;
@@ -87,13 +88,15 @@ static void print_mark(void) {
     }
     printf("MARK ns=%llu messages=%llu bytes=%llu cpu_us=%llu rss_kb=%ld allocations=%lld "
            "p50_ns=%llu p99_ns=%llu p999_ns=%llu\n",
-           (unsigned long long)ns, (unsigned long long)messages, (unsigned long long)bytes, (unsigned long long)cpu,
+           (unsigned long long)ns, (unsigned long long)messages, (unsigned long long)bytes,
+           (unsigned long long)cpu,
            rss_kb(), allocations, (unsigned long long)quantile(since, total, 0.5),
-           (unsigned long long)quantile(since, total, 0.99), (unsigned long long)quantile(since, total, 0.999));
+           (unsigned long long)quantile(since, total, 0.99), (unsigned long long)quantile(
+               since, total, 0.999));
     fflush(stdout);
 }
 
-/* --- Standard input ------------------------------------------------------------------------------------------ */
+/* --- Standard input ------------------------------------------------------------------------------------ */
 
 /* Never returns: what a program holds is given back by its end, and a benchmark has nothing to finish. */
 static void *listen_to_stdin(void *unused) {
@@ -135,7 +138,7 @@ void bench_fail(const char *what, int error) {
     _exit(1);
 }
 
-/* --- The command line ---------------------------------------------------------------------------------------- */
+/* --- The command line ---------------------------------------------------------------------------------- */
 
 static void set_option(const char *name, const char *value) {
     if (strcmp(name, "--host") == 0) options.host = value;

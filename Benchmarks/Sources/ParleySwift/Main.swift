@@ -9,10 +9,10 @@ import Parley
     import Darwin
 #endif
 
-/// Parley from Swift. Its doors: `task` (for await in an ordinary task), `batches` (arrays of what has arrived, in an
-/// ordinary task), `loop` (for await on the transport's own executor), `loop-spin` (the same, and it polls before it
-/// blocks), `loops` and `loops-batches` (a loop for each core, and a consumer on each). For bulk streams the door is the wire
-/// form.
+/// Parley from Swift. Its doors: `task` (for await in an ordinary task), `batches` (arrays of what has
+/// arrived, in an ordinary task), `loop` (for await on the transport's own executor), `loop-spin` (the same,
+/// and it polls before it blocks), `loops` and `loops-batches` (a loop for each core, and a consumer on
+/// each). For bulk streams the door is the wire form.
 @main
 struct Main {
     static func main() async {

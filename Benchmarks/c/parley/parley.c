@@ -1,7 +1,8 @@
 /*
- * Parley from C. Its doors: `callback` (on_rpcs, on the loop's thread), `spin` (the same, and it polls before it blocks),
- * `loops` (the same on a loop for each core) and `consume` (parley_consume_batch, which blocks, on the program's own
- * thread). What it sends from a callback leaves with the turn; from a thread each send is a call.
+ * Parley from C. Its doors: `callback` (on_rpcs, on the loop's thread), `spin` (the same, and it polls before
+ * it blocks), `loops` (the same on a loop for each core) and `consume` (parley_consume_batch, which blocks,
+ * on the program's own thread). What it sends from a callback leaves with the turn; from a thread each send
+ * is a call.
  */
 #include "bench.h"
 #include "frames.h"
@@ -64,7 +65,7 @@ static void sleep_for_ever(void) {
     for (;;) pause();
 }
 
-/* --- The server ---------------------------------------------------------------------------------------------- */
+/* --- The server ---------------------------------------------------------------------------------------- */
 
 static bool wants_echo(const parley_rpc *rpc) { return rpc->length > 0 && rpc->payload[0] == FRAME_ECHO; }
 
@@ -103,7 +104,7 @@ static void serve(bool with_callback) {
     consume_for_ever();
 }
 
-/* --- Round trips --------------------------------------------------------------------------------------------- */
+/* --- Round trips --------------------------------------------------------------------------------------- */
 
 static void send_and_note(void *unused) {
     (void)unused;
@@ -136,7 +137,7 @@ static void ping(bool with_callback) {
     }
 }
 
-/* --- One way ------------------------------------------------------------------------------------------------- */
+/* --- One way ------------------------------------------------------------------------------------------- */
 
 static void send_some(void *unused);
 
@@ -149,7 +150,8 @@ static void writable(parley_transport *at, parley_peer peer, void *unused) {
 static void send_some(void *unused) {
     int status = PARLEY_OK;
     unsigned sent = 0;
-    while (sent < SENDS_PER_TURN && (status = parley_send_message(transport, server, message, options->bytes, 0)) == 0)
+    while (sent < SENDS_PER_TURN
+           && (status = parley_send_message(transport, server, message, options->bytes, 0)) == 0)
         sent++;
     bench_add(sent, sent * options->bytes);
     if (status == PARLEY_EAGAIN) {
@@ -175,7 +177,7 @@ static void flood(bool with_callback) {
     }
 }
 
-/* --- Streams and files --------------------------------------------------------------------------------------- */
+/* --- Streams and files --------------------------------------------------------------------------------- */
 
 static parley_peer next_stream(void) {
     for (;;) {
@@ -214,7 +216,7 @@ static void bulk(void) {
     }
 }
 
-/* --- Connecting ---------------------------------------------------------------------------------------------- */
+/* --- Connecting ---------------------------------------------------------------------------------------- */
 
 static int answer_greeting(parley_transport *at, parley_peer peer, void *unused) {
     (void)unused;

@@ -41,7 +41,7 @@ void bulk(const struct bench_options *options) {
     }
 }
 
-/* --- Files: eight bytes of length, the file, and one byte back when it is written ------------------------------ */
+/* --- Files: eight bytes of length, the file, and one byte back when it is written ---------------------- */
 
 static void read_exactly(int fd, void *data, size_t count) {
     for (size_t have = 0; have < count;) {

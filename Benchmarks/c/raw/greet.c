@@ -75,7 +75,7 @@ static void greet_in_turn(const struct bench_options *options) {
     }
 }
 
-/* --- Many at once -------------------------------------------------------------------------------------------- */
+/* --- Many at once -------------------------------------------------------------------------------------- */
 
 static void begin(const struct bench_options *options, struct guest *guest, int poll_fd) {
     static unsigned n;

@@ -11,7 +11,8 @@ int raw_connect(const struct bench_options *options, unsigned n);
 void raw_no_delay(int fd);
 void raw_set_blocking(int fd, bool blocking);
 void raw_write_all(int fd, const void *data, size_t count);
-/* What recv returns, never an error; 0 at the end. With `spins` it asks again and again for a while before it waits. */
+/* What recv returns, never an error; 0 at the end. With `spins` it asks again and again for a while before it
+ * waits. */
 size_t raw_read(int fd, void *data, size_t count, bool spins);
 /* What one message takes, in the wire form of the options. */
 size_t raw_message(const struct bench_options *options, uint8_t *at, uint8_t purpose);

@@ -36,7 +36,8 @@ static void keep_rest(struct connection *connection, const uint8_t *data, size_t
     connection->rest_count = count;
 }
 
-/* A reply finds room at once unless the other side does not read; then this server waits, having nothing better. */
+/* A reply finds room at once unless the other side does not read; then this server waits, having nothing
+ * better. */
 static void reply(int fd, const uint8_t *data, size_t count) {
     while (count > 0) {
         ssize_t written = send(fd, data, count, MSG_NOSIGNAL);
@@ -76,7 +77,7 @@ static uint8_t *place_to_read(struct connection *connection, struct slab *slab) 
     return slab->in + connection->rest_count;
 }
 
-/* --- A thread for each connection ---------------------------------------------------------------------------- */
+/* --- A thread for each connection ---------------------------------------------------------------------- */
 
 static void *serve_one(void *argument) {
     struct connection connection = {.fd = (int)(intptr_t)argument};
@@ -106,7 +107,7 @@ void serve_with_threads(const struct bench_options *given) {
     }
 }
 
-/* --- One loop for all ---------------------------------------------------------------------------------------- */
+/* --- One loop for all ---------------------------------------------------------------------------------- */
 
 static void accept_all(int listener, int poll_fd) {
     for (;;) {

@@ -32,7 +32,7 @@ static void listen_with(const struct bench_options *given, uv_connection_cb conn
     run_loop(options);
 }
 
-/* --- A stream without an end --------------------------------------------------------------------------------- */
+/* --- A stream without an end --------------------------------------------------------------------------- */
 
 static void count_bytes(uv_stream_t *stream, ssize_t got, const uv_buf_t *lent) {
     (void)lent;
@@ -75,7 +75,7 @@ void bulk(const struct bench_options *given) {
     run_loop(options);
 }
 
-/* --- Files: eight bytes of length, the file, and one byte back when it is written ------------------------------ */
+/* --- Files: eight bytes of length, the file, and one byte back when it is written ---------------------- */
 
 static uint64_t left;
 static unsigned files;

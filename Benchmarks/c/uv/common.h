@@ -1,7 +1,8 @@
 #ifndef UV_COMMON_H
 #define UV_COMMON_H
 
-/* libuv as its own documentation and benchmarks use it: one loop, one slab to read into, try_write before write. */
+/* libuv as its own documentation and benchmarks use it: one loop, one slab to read into, try_write before
+ * write. */
 
 #include "bench.h"
 #include "frames.h"

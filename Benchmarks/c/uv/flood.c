@@ -10,7 +10,7 @@ static uv_tcp_t tcp;
 static uv_connect_t connecting;
 static struct outgoing outgoing;
 
-/* --- On the loop: encode a batch, write it, and again -------------------------------------------------------- */
+/* --- On the loop: encode a batch, write it, and again -------------------------------------------------- */
 
 static uv_idle_t idle;
 
@@ -50,7 +50,7 @@ void flood(const struct bench_options *given) {
     run_loop(options);
 }
 
-/* --- From a thread: lock, append, wake the loop when there was nothing ------------------------------------------ */
+/* --- From a thread: lock, append, wake the loop when there was nothing --------------------------------- */
 
 static uv_async_t wakeup;
 static uv_mutex_t lock;

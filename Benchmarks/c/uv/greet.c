@@ -24,7 +24,7 @@ static void say_greeting(uv_stream_t *stream) {
     check(uv_try_write(stream, &greeting, 1), "greeting");
 }
 
-/* --- The server ---------------------------------------------------------------------------------------------- */
+/* --- The server ---------------------------------------------------------------------------------------- */
 
 static void let_go(uv_handle_t *handle) { free(handle); }
 
@@ -56,7 +56,7 @@ void greet_serve(const struct bench_options *given) {
     run_loop(options);
 }
 
-/* --- Those who greet ----------------------------------------------------------------------------------------- */
+/* --- Those who greet ----------------------------------------------------------------------------------- */
 
 static void begin(struct guest *guest);
 

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A connection owns what it has of an unfinished frame, and replies that did not go at once; mostly neither. */
+/* A connection owns what it has of an unfinished frame, and replies that did not go at once; mostly
+ * neither. */
 struct connection {
     uv_tcp_t tcp;
     uint8_t *rest;

@@ -1,6 +1,6 @@
 /*
- * ZeroMQ with the socket types made for each job: PAIR for round trips, PUSH and PULL for one way, REQ and REP for
- * greetings. Its wire form is its own, so both ends are always this program.
+ * ZeroMQ with the socket types made for each job: PAIR for round trips, PUSH and PULL for one way, REQ and
+ * REP for greetings. Its wire form is its own, so both ends are always this program.
  */
 #include "bench.h"
 #include "frames.h"
@@ -34,8 +34,10 @@ static void *listening(int type) {
     char endpoint[64];
     void *socket = new_socket(type);
     check(zmq_setsockopt(socket, ZMQ_BACKLOG, &(int){4096}, sizeof(int)), "backlog");
-    if (options->port == 0) snprintf(endpoint, sizeof endpoint, "tcp://%s:*", options->hosts > 1 ? "*" : options->host);
-    else snprintf(endpoint, sizeof endpoint, "tcp://%s:%d", options->hosts > 1 ? "*" : options->host, options->port);
+    if (options->port == 0) snprintf(
+        endpoint, sizeof endpoint, "tcp://%s:*", options->hosts > 1 ? "*" : options->host);
+    else snprintf(
+        endpoint, sizeof endpoint, "tcp://%s:%d", options->hosts > 1 ? "*" : options->host, options->port);
     check(zmq_bind(socket, endpoint), "bind");
     size_t length = sizeof endpoint;
     check(zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &length), "endpoint");

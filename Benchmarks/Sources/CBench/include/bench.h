@@ -4,9 +4,9 @@
 /*
  * What every benchmark program shares: the command line, the counters, and the line of figures.
  *
- * A program says READY, and then works until its standard input ends. Whoever runs it writes `mark` there whenever it
- * wants the figures so far: the rate is what two marks are apart, so no program decides what is warm-up and what is
- * measured, and the end of the runner is the end of the program.
+ * A program says READY, and then works until its standard input ends. Whoever runs it writes `mark` there
+ * whenever it wants the figures so far: the rate is what two marks are apart, so no program decides what is
+ * warm-up and what is measured, and the end of the runner is the end of the program.
  */
 
 #include <stdbool.h>
@@ -25,7 +25,8 @@ struct bench_options {
     const char *door;      /* which of its ways in a candidate is to use; "" is its usual one */
     const char *path;      /* the file to send, or the folder to receive into */
     bool unframed;         /* the reference's wire form: a type byte, no length */
-    double seconds;        /* by hand: mark after a warm-up and after as many seconds, then end; 0: marks from stdin */
+    /* by hand: mark after a warm-up and after as many seconds, then end; 0: marks from stdin */
+    double seconds;
 };
 
 /* Reads the command line, lifts the limit of descriptors, and starts to listen to standard input. */
@@ -46,7 +47,7 @@ void bench_fail(const char *what, int error) __attribute__((noreturn));
 /* 127.0.0.1, .2, ... of `options->hosts`, for the n-th connection; a buffer of at least 16 bytes. */
 void bench_host(const struct bench_options *options, unsigned n, char *host);
 
-/* --- Counting ------------------------------------------------------------------------------------------------ */
+/* --- Counting ------------------------------------------------------------------------------------------ */
 
 enum { BENCH_BUCKETS_PER_OCTAVE = 64, BENCH_BUCKETS = 40 * BENCH_BUCKETS_PER_OCTAVE };
 
@@ -77,8 +78,9 @@ static inline void bench_add(uint64_t messages, uint64_t bytes) {
     bench_bump(&bench_counters.bytes, bytes);
 }
 
-/* What threads count together, each in a place of its own, so that they do not wait for one another's cache lines; more
-   than there are places share. */
+/* What threads count together, each in a place of its own, so that they do not wait for one another's cache
+ * lines; more
+ *    than there are places share. */
 enum { BENCH_PLACES = 64 };
 struct bench_place {
     uint64_t messages;

@@ -55,8 +55,8 @@ struct frames_taken {
 };
 
 /*
- * Takes the whole frames off the front of `data`. Those to be sent back are appended to `echo`, as they are, which
- * has room for `count` bytes. Returns false when a frame is longer than FRAME_LIMIT.
+ * Takes the whole frames off the front of `data`. Those to be sent back are appended to `echo`, as they are,
+ * which has room for `count` bytes. Returns false when a frame is longer than FRAME_LIMIT.
  */
 static inline int frames_take(const uint8_t *data, size_t count, uint8_t *echo, struct frames_taken *taken) {
     size_t at = 0, messages = 0, echoed = 0;
