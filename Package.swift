@@ -1,7 +1,7 @@
 // swift-tools-version: 6.2
 import PackageDescription
 
-/// One place for what every target is compiled with.
+/// The settings that every target is compiled with.
 let settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
@@ -13,10 +13,10 @@ let package = Package(
     platforms: [.macOS(.v15)],
     products: [
         .library(name: "Parley", targets: ["Parley"]),
-        // The C library; `make lib` builds it so that nothing of Swift has to be on the machine that runs it.
+        // The C library. `make lib` builds it so that it runs on machines without Swift.
         .library(name: "parley-shared", type: .dynamic, targets: ["ParleyABI"]),
-        // Views from outside and a place in a service group: of their own, so that the library depends on
-        // neither.
+        // Products of their own, so that the library does not depend on swift-metrics and
+        // swift-service-lifecycle.
         .library(name: "ParleyMetrics", targets: ["ParleyMetrics"]),
         .library(name: "ParleyService", targets: ["ParleyService"]),
         .executable(name: "parley", targets: ["ParleyCLI"]),
@@ -74,7 +74,7 @@ let package = Package(
             path: "Examples/TwoNodes",
             swiftSettings: settings
         ),
-        // Not tests, but run by targets of the Makefile.
+        // Programs that targets of the Makefile run.
         .executableTarget(name: "PlantedRace", path: "Tests/PlantedRace"),
         .target(name: "FaultProxy", path: "Tests/FaultProxy", swiftSettings: settings),
         .systemLibrary(name: "CLinux", path: "Tests/CLinux"),
@@ -134,7 +134,7 @@ let package = Package(
             dependencies: ["Parley", "ParleyCLI", "ParleySoak", "CLinux"],
             swiftSettings: settings
         ),
-        // Replays what the fuzzers have found; scripts/fuzz.sh builds the fuzzers from the same files.
+        // Replays inputs that the fuzzers found; scripts/fuzz.sh builds the fuzzers from the same files.
         .testTarget(
             name: "FuzzReplayTests",
             dependencies: ["Parley"],

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes Tests/Fuzz/Corpus: where the fuzzers begin.
+"""Writes Tests/Fuzz/Corpus, the seeds of the fuzzers.
 
-Run it after a change of the golden bytes, or of the inputs' form, which FuzzInput.swift and
+Run it after a change of the golden bytes or of the format of inputs, which FuzzInput.swift and
 PeerStateFuzz.swift in Tests/Fuzz/Targets describe.
 """
 
@@ -11,7 +11,7 @@ import struct
 
 root = pathlib.Path(__file__).resolve().parent.parent
 corpus = root / "Tests/Fuzz/Corpus"
-largest = 16 << 10  # seeds are small: larger goldens are left out
+largest = 16 << 10  # in bytes; larger golden values are left out, since seeds should be small
 
 
 def fuzz_input(wire, script=b"", variant=0):
@@ -118,20 +118,21 @@ default = {
     "framed": message(b"hello"),
 }
 
-# --- How it arrives -----------------------------------------------------------------------------------
+# --- How the bytes arrive -----------------------------------------------------------------------------
 
 in_pieces = {"": b"", "-in-bytes": b"\0", "-in-pieces": bytes([0, 4, 1, 6, 11]), "-in-two": bytes([2, 195])}
 
-# Steps of a PeerState, as PeerExercise.take reads them: the low half is the step, the high half its argument.
+# Steps of a PeerState, as PeerExercise.take reads them: the low four bits are the step, the high four its
+# argument.
 def step(number, argument=0): return number | argument << 4
 
 
 some, much, all_of_it = 5, 12, 15
 receive, decode, decode_all, read, read_on = 0, 4, 5, 6, 7
-close, greeted, fill, pad_frame, pad, final, put_back, finish = 8, 9, 10, 11, 12, 13, 14, 15
+close, handshake_done, fill, pad_frame, pad, final, put_back, finish = 8, 9, 10, 11, 12, 13, 14, 15
 drop = (put_back, 15)
 
-default_form, framed_form, framed_small, gob_form, gob_small, greets = 0, 1, 2, 3, 4, 8
+default_form, framed_form, framed_small, gob_form, gob_small, with_handshake = 0, 1, 2, 3, 4, 8
 
 scripts = {
     "plain": [(receive, much), (decode_all,)],
@@ -146,7 +147,7 @@ scripts = {
     "reset": [(receive, much), (decode_all,), (read, 1), (finish, 14), (final,), (read_on, 1)],
     "dropped": [(receive, some), (decode_all,), drop, (receive, some), (decode_all,), (final,)],
 }
-greeting = [(receive, some), (read, 2), (put_back, 1), (read, 1), (greeted,), (decode_all,), (final,)]
+handshake = [(receive, some), (read, 2), (put_back, 1), (read, 1), (handshake_done,), (decode_all,), (final,)]
 large = [(receive, some), (decode_all,), (fill, some), (pad_frame, 14), (decode_all,), (pad_frame, 15),
          (pad_frame, 15), (read, 1), (decode_all,)]
 ahead = [(receive, much), (decode_all,), (read, 0), (pad, 15), (pad, 15), (pad, 15), (pad, 15), (read_on, 15)]
@@ -166,12 +167,12 @@ def peer_states():
         for form, (variant, wire) in conversations.items():
             yield f"{form}-{name}", fuzz_input(wire, script(steps), variant)
     for form, (variant, wire) in conversations.items():
-        yield f"{form}-greeting", fuzz_input(b"HELLO" + wire, script(greeting), variant | greets)
+        yield f"{form}-handshake", fuzz_input(b"HELLO" + wire, script(handshake), variant | with_handshake)
         yield f"{form}-read-ahead", fuzz_input(wire, script(ahead), variant)
     for name, kind in {"message": 1, "opening": 2}.items():
         wire = frame(kind, b"", length=100_000)
         yield f"framed-large-{name}", fuzz_input(wire, script(large), framed_form)
-    # The definition and the message's first 11 bytes, 64 KiB made up, and the end of the value.
+    # The definition and the message's first 11 bytes, 64 KiB of filling, and the end of the value.
     gob_large = golden_bytes["one-message"][:50] + bytes.fromhex("fd01000c ff8202fd010004") + b"tail\0"
     gob_steps = [(receive, 10), (receive, 9), (receive, 4), (decode_all,), (pad_frame, 14), (fill, some)]
     yield "gob-large-message", fuzz_input(gob_large, script(gob_steps), gob_form)
