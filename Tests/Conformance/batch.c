@@ -127,7 +127,7 @@ static void several_peers(void) {
 }
 
 /* RPCs that a program holds outlive the transport. */
-static void released_behind_free(void) {
+static void released_after_free(void) {
     parley_options options = loopback();
     pair pair = connected(&options, &options);
     parley_rpc rpcs[16];
@@ -156,7 +156,7 @@ int main(void) {
     free_pair(pair);
     trying("several peers");
     several_peers();
-    trying("released behind the transport's end");
-    released_behind_free();
+    trying("released after the transport is freed");
+    released_after_free();
     return 0;
 }

@@ -47,7 +47,7 @@ static void check_loop(life *it) {
     CHECK(pthread_equal(it->loop, pthread_self()));
 }
 
-static int peer_came(parley_transport *transport, parley_peer peer, void *userdata) {
+static int on_peer(parley_transport *transport, parley_peer peer, void *userdata) {
     life *it = (life *)userdata;
     parley_peer peers[4];
     check_loop(it);
@@ -61,7 +61,7 @@ static int peer_came(parley_transport *transport, parley_peer peer, void *userda
     return 0;
 }
 
-static void rpcs_came(parley_transport *transport, const parley_rpc *rpcs, size_t count, void *userdata) {
+static void on_rpcs(parley_transport *transport, const parley_rpc *rpcs, size_t count, void *userdata) {
     life *it = (life *)userdata;
     size_t index;
     check_loop(it);
@@ -86,7 +86,7 @@ static void rpcs_came(parley_transport *transport, const parley_rpc *rpcs, size_
     event_add(&it->all, (long)count);
 }
 
-static void peer_went(
+static void on_disconnect(
     parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
     life *it = (life *)userdata;
     parley_peer peers[4];
@@ -109,9 +109,9 @@ static void order(void) {
     parley_rpc rpc;
     int index;
     options.userdata = &it;
-    options.on_peer = peer_came;
-    options.on_rpcs = rpcs_came;
-    options.on_disconnect = peer_went;
+    options.on_peer = on_peer;
+    options.on_rpcs = on_rpcs;
+    options.on_disconnect = on_disconnect;
     pair = connected(&options, &plain);
     CHECK_INT(event_count(&it.peers), 1);
     CHECK_OK(parley_consume(pair.client, &rpc, LIMIT_MS));
@@ -351,7 +351,7 @@ int main(void) {
     begin(60);
     trying("order");
     order();
-    trying("what may not block");
+    trying("no call blocks in a callback");
     may_not_block_here();
     may_consume_here();
     trying("freeing");

@@ -267,7 +267,7 @@ static int encode_byte(void *state, const uint8_t *message, size_t length, parle
     return PARLEY_OK;
 }
 
-static void smallest(void) {
+static void minimal_form(void) {
     parley_decoder decoder;
     parley_options options = loopback();
     pair pair;
@@ -287,7 +287,7 @@ static void smallest(void) {
 
 int main(void) {
     begin(60);
-    trying("talk");
+    trying("messages");
     talk();
     trying("pieces");
     pieces();
@@ -295,7 +295,7 @@ int main(void) {
     violations();
     trying("refused");
     refused();
-    trying("the smallest");
-    smallest();
+    trying("the minimal_form");
+    minimal_form();
     return 0;
 }

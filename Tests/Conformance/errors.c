@@ -322,7 +322,7 @@ int main(void) {
     addresses();
     trying("messages");
     messages();
-    trying("ends");
+    trying("disconnects");
     ends();
     trying("streams and files");
     streams_and_files();

@@ -237,7 +237,7 @@ static void gone_early(
     pthread_mutex_unlock(&late.lock);
 }
 
-static int gone_so_far(void) {
+static int disconnects_so_far(void) {
     int count;
     pthread_mutex_lock(&late.lock);
     count = late.gone_count;
@@ -257,7 +257,7 @@ static void more_than_there_are_workers(void) {
     node = listening(&options);
     for (index = 0; index < peers; index++) sockets[index] = raw_dial(node);
     /* All of them time out: those whose handshake hangs and those that still wait for a thread. */
-    for (end = now_ms() + LIMIT_MS; gone_so_far() < peers;) {
+    for (end = now_ms() + LIMIT_MS; disconnects_so_far() < peers;) {
         CHECK(now_ms() < end);
         sleep_ms(5);
     }
@@ -268,7 +268,7 @@ static void more_than_there_are_workers(void) {
 }
 
 /* The peer disconnects while its handshake does not use it: the handshake's next call fails. */
-static int goes_away(parley_transport *transport, parley_peer peer, void *userdata) {
+static int peer_disconnects(parley_transport *transport, parley_peer peer, void *userdata) {
     event *gate = (event *)userdata;
     uint8_t byte;
     int code;
@@ -281,12 +281,12 @@ static int goes_away(parley_transport *transport, parley_peer peer, void *userda
     return code;
 }
 
-static void peer_goes_meanwhile(void) {
+static void peer_disconnects_meanwhile(void) {
     event gate = EVENT_INIT;
     parley_options options = loopback();
     parley_transport *node;
     int socket_fd;
-    options.handshake = goes_away;
+    options.handshake = peer_disconnects;
     options.userdata = &gate;
     node = listening(&options);
     socket_fd = raw_dial(node);
@@ -311,7 +311,7 @@ int main(void) {
     many_at_once();
     trying("more than there are workers");
     more_than_there_are_workers();
-    trying("the peer goes meanwhile");
-    peer_goes_meanwhile();
+    trying("the peer disconnects meanwhile");
+    peer_disconnects_meanwhile();
     return 0;
 }

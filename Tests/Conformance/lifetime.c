@@ -218,7 +218,7 @@ static void never_called(parley_transport *transport, parley_peer peer, void *ar
     CHECK(!"called for a peer that is gone");
 }
 
-static void knows_nobody(parley_transport *node, parley_peer peer) {
+static void has_no_such_peer(parley_transport *node, parley_peer peer) {
     char text[64];
     uint8_t byte = 0;
     parley_stream *stream = NULL;
@@ -265,10 +265,10 @@ static void dead_peer(void) {
     CHECK_CODE(of_server.reason, PARLEY_EOF);
     await_callbacks(pair.server);
     await_callbacks(pair.client);
-    knows_nobody(pair.client, pair.to_server);
-    knows_nobody(pair.server, PARLEY_NO_PEER);
-    knows_nobody(pair.server, UINT64_MAX);
-    knows_nobody(pair.server, pair.to_client);
+    has_no_such_peer(pair.client, pair.to_server);
+    has_no_such_peer(pair.server, PARLEY_NO_PEER);
+    has_no_such_peer(pair.server, UINT64_MAX);
+    has_no_such_peer(pair.server, pair.to_client);
     CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK_INT(rpc.peer, pair.to_client);
     CHECK_INT(rpc.length, 10);
@@ -282,10 +282,10 @@ static void dead_peer(void) {
     second = dial(pair.client, pair.server);
     CHECK(second != pair.to_server);
     CHECK(await_peers(pair.server, 1) != pair.to_client);
-    knows_nobody(pair.client, pair.to_server);
+    has_no_such_peer(pair.client, pair.to_server);
 
     CHECK_OK(parley_close(pair.client));
-    knows_nobody(pair.client, second);
+    has_no_such_peer(pair.client, second);
     free_pair(pair);
     CHECK_INT(event_count(&of_client.disconnects), 2);
     CHECK_INT(event_count(&of_server.disconnects), 2);

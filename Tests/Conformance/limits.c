@@ -43,7 +43,7 @@ static void peers(void) {
 
 static bool asked_about_loopback;
 
-static bool let_nobody_in(const char *address, bool is_outbound, void *userdata) {
+static bool refuse_all(const char *address, bool is_outbound, void *userdata) {
     CHECK(userdata == &end);
     CHECK(is_outbound);
     asked_about_loopback = strncmp(address, "127.0.0.1:", 10) == 0;
@@ -61,7 +61,7 @@ static void gate_and_bans(void) {
     pair = connected(&options, &options);
     parley_address(pair.server, address, sizeof address);
 
-    gated.gate = let_nobody_in;
+    gated.gate = refuse_all;
     gated.userdata = &end;
     client = create(&gated);
     CHECK_CODE(parley_dial(client, address, LIMIT_MS, &peer), PARLEY_ENOTALLOWED);
@@ -179,7 +179,7 @@ static void staying_connected(void) {
     CHECK_OK(parley_free(server));
 }
 
-static void view(void) {
+static void statistics(void) {
     parley_options options = loopback();
     parley_statistics statistics;
     parley_peer_statistics peer;
@@ -218,11 +218,11 @@ int main(void) {
     peers();
     trying("gate and bans");
     gate_and_bans();
-    trying("ends");
+    trying("disconnects");
     ends();
     trying("staying connected");
     staying_connected();
-    trying("a view from outside");
-    view();
+    trying("a statistics from outside");
+    statistics();
     return 0;
 }

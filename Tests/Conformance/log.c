@@ -57,7 +57,7 @@ static parley_options logging(log_lines *it, parley_log_level level) {
     return options;
 }
 
-static void what_is_said(void) {
+static void events(void) {
     log_lines *of_server = new_log(), *of_client = new_log();
     parley_options server = logging(of_server, PARLEY_LOG_TRACE);
     parley_options client = logging(of_client, PARLEY_LOG_INFO);
@@ -137,8 +137,8 @@ static void many_threads(void) {
 
 int main(void) {
     begin(60);
-    trying("what is said");
-    what_is_said();
+    trying("events");
+    events();
     trying("levels");
     levels();
     trying("many threads");

@@ -29,7 +29,7 @@ typedef struct hall {
     int expected;
 } hall;
 
-static int sit_down(parley_transport *transport, parley_peer peer, void *userdata) {
+static int join_hall(parley_transport *transport, parley_peer peer, void *userdata) {
     hall *it = (hall *)userdata;
     seat *own;
     pthread_mutex_lock(&it->lock);
@@ -95,7 +95,7 @@ static void callbacks(void) {
     int index, other, threads = 0, number;
     posting posted = {NULL, EVENT_INIT};
     options.userdata = &it;
-    options.on_peer = sit_down;
+    options.on_peer = join_hall;
     options.on_rpcs = take;
     options.on_disconnect = leave;
     server = listening(&options);
@@ -188,7 +188,7 @@ static void *dial_again_and_again(void *argument) {
     return NULL;
 }
 
-static void lives(void) {
+static void create_and_close(void) {
     int round;
     for (round = 0; round < (int)scaled(20, 3); round++) {
         parley_options options = many();
@@ -212,6 +212,6 @@ int main(void) {
     begin(180);
     trying("callbacks"), callbacks();
     trying("consumers"), consumers();
-    trying("lives"), lives();
+    trying("create_and_close"), create_and_close();
     return 0;
 }

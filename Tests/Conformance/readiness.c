@@ -53,7 +53,7 @@ static void read_on(parley_transport *transport, parley_peer peer, void *argumen
     event_add(&it->called, 1);
 }
 
-static void stream_came(parley_transport *transport, const parley_rpc *rpcs, size_t count, void *userdata) {
+static void on_stream(parley_transport *transport, const parley_rpc *rpcs, size_t count, void *userdata) {
     wait *it = (wait *)userdata;
     CHECK_INT(count, 1);
     CHECK(rpcs[0].stream);
@@ -67,7 +67,7 @@ static void stream_on_the_loops(void) {
     parley_options server = loopback(), client = loopback();
     pair pair;
     server.userdata = &reading;
-    server.on_rpcs = stream_came;
+    server.on_rpcs = on_stream;
     client.send_high_water_bytes = 30000;
     client.send_low_water_bytes = 1000;
     pair = connected(&server, &client);
@@ -121,7 +121,7 @@ static void writable_already(void) {
 }
 
 /* The peer disconnects meanwhile: the call comes once. */
-static void called_at_the_end(void) {
+static void called_at_disconnect(void) {
     wait reading = {NULL, PARLEY_NO_PEER, EVENT_INIT, 0, 0, NULL}, writing = reading;
     parley_options options = loopback();
     pair pair;
@@ -184,8 +184,8 @@ int main(void) {
     trying("a stream on the loops alone");
     stream_on_the_loops();
     trying("at the end");
-    called_at_the_end();
-    trying("asked when it is writable already");
+    called_at_disconnect();
+    trying("requested when writable already");
     writable_already();
     trying("a large exact read without waiting");
     large_exact_read();

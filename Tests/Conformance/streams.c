@@ -150,13 +150,13 @@ static void aborts(pair pair) {
 
 /* ---- Waiting for a stream ---- */
 
-static void *send_behind(void *argument) {
+static void *send_after_stream(void *argument) {
     pair *it = (pair *)argument;
     CHECK_OK(parley_send_message(it->client, it->to_server, "waited", 6, LIMIT_MS));
     return NULL;
 }
 
-static void *stream_behind(void *argument) {
+static void *stream_after_stream(void *argument) {
     pair *it = (pair *)argument;
     parley_stream_finish(open_stream(*it, "second"));
     return NULL;
@@ -173,8 +173,8 @@ static void one_at_a_time(pair pair) {
     CHECK_CODE(parley_stream_open(pair.client, pair.to_server, NULL, 0, 0, &second), PARLEY_EAGAIN);
     CHECK(second == NULL);
     CHECK_INT(parley_broadcast(pair.client, "x", 1), 0);
-    threads[0] = start_thread(send_behind, &pair);
-    threads[1] = start_thread(stream_behind, &pair);
+    threads[0] = start_thread(send_after_stream, &pair);
+    threads[1] = start_thread(stream_after_stream, &pair);
     /* The other direction does not wait. */
     CHECK_OK(parley_send_message(pair.server, pair.to_client, "meanwhile", 9, 0));
     CHECK_OK(parley_consume(pair.client, &rpc, LIMIT_MS));

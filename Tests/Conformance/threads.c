@@ -169,7 +169,7 @@ int main(void) {
     exchange(PARLEY_CODEC_FRAMED, (int)scaled(5000, 200));
     trying("gob");
     exchange(PARLEY_CODEC_GOB_ONCE, (int)scaled(2000, 50));
-    trying("everybody dials");
+    trying("all threads dial");
     everybody_dials((int)scaled(100, 8));
     trying("errors of each thread");
     errors_of_each_thread();

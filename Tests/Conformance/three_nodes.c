@@ -181,7 +181,7 @@ int main(void) {
     go_content(content, 3, 9);
     consume(node, to_go, content, 3);
 
-    trying("they go");
+    trying("disconnect");
     fputs("quit\n", go.input);
     await_peers(node, 1);
     stop(swift);
