@@ -145,8 +145,8 @@ import Testing
             GOBBytes.rpc(among: types, type: 66, field: Array(repeating: 1, count: depth - 1) + [0])
         }
         // The struct around them is the first level.
-        #expect(try GOBFeed.events([nested(GOBValue.maxNesting - 1)]) == [.message([0x70])])
-        expectGOBViolation(nested(GOBValue.maxNesting), "a value nests deeper than 10000 levels")
+        #expect(try GOBFeed.events([nested(GOBValueReader.maxNesting - 1)]) == [.message([0x70])])
+        expectGOBViolation(nested(GOBValueReader.maxNesting), "a value nests deeper than 10000 levels")
     }
 
     @Test func `a type that contains itself ends where the bytes do`() {

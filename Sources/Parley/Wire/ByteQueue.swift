@@ -1,13 +1,14 @@
-/// Received blocks in their order, each kept as the read that brought it.
+/// Received bytes in order, as the blocks in which they were read.
 struct ByteQueue: Sendable {
     private var blocks: [ArraySlice<UInt8>] = []
     private var head = 0
-    /// How many bytes are in here.
+    /// The number of bytes in the queue.
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
 
-    /// About how much memory this takes: a peer that sends single bytes must not get more of it than others.
+    /// The approximate memory use in bytes. It counts each block's overhead, so that a peer that sends single
+    /// bytes is charged for what they cost.
     var footprint: Int { count &+ (blocks.count &- head) &* Self.blockOverheadBytes }
 
     private static let blockOverheadBytes = 64
@@ -18,7 +19,7 @@ struct ByteQueue: Sendable {
         count &+= block.count
     }
 
-    /// Puts back what was taken from the front.
+    /// Puts bytes back at the front.
     mutating func prepend(_ block: ArraySlice<UInt8>) {
         guard !block.isEmpty else { return }
         if head > 0 {
@@ -30,7 +31,7 @@ struct ByteQueue: Sendable {
         count &+= block.count
     }
 
-    /// The oldest block, whole.
+    /// Takes the oldest block, whole.
     mutating func popFirst() -> ArraySlice<UInt8>? {
         guard head < blocks.count else { return nil }
         let block = blocks[head]
@@ -47,7 +48,7 @@ struct ByteQueue: Sendable {
         return block
     }
 
-    /// The oldest bytes: at most `limit` (at least 1) of them, and no more than their block holds.
+    /// Takes the oldest bytes: at most `limit` (at least 1), and no more than the oldest block.
     mutating func popFirst(upTo limit: Int) -> ArraySlice<UInt8>? {
         guard let block = popFirst() else { return nil }
         guard block.count > limit else { return block }

@@ -1,77 +1,89 @@
 /// A wire form: how messages and streams are written as bytes, and read back.
 ///
-/// A decoder is a value without I/O. Each connection makes two of them (see ``WireForm``): one is fed what arrives
-/// and asked for events, the other encodes what is sent, so the two directions share no state. A decoder of your own needs ``name``, ``decode(_:)`` and
-/// ``encode(message:into:)``; streams are optional.
+/// A decoder is a value without I/O. Each connection makes two of them (see ``WireForm``): one decodes what
+/// arrives, the other encodes what is sent, so the two directions share no state. A decoder of your own needs
+/// ``name``, ``decode(_:)`` and ``encode(message:into:)``; streams are optional.
 public protocol Decoder: Sendable {
-    /// What error messages call this wire form.
+    /// The name of this wire form in error messages.
     var name: String { get }
 
-    /// How streams end in this wire form; ``StreamForm/none`` unless you say otherwise.
+    /// How streams end in this wire form. Default: ``StreamForm/none``.
     var streamForm: StreamForm { get }
 
     /// Takes the next event from the front of `input`.
     ///
-    /// `input` is never empty, and starts with what the last call left there. Remove what the event used up
-    /// (`input.removeFirst(n)`); return ``DecoderEvent/incomplete(frameBytes:)`` and leave the rest when a frame
-    /// is not whole yet. A call that removes nothing and returns another event is a fault.
+    /// `input` is never empty. It starts with what the last call left there. Remove the event's bytes
+    /// (`input.removeFirst(n)`). While a frame is incomplete, return ``DecoderEvent/incomplete(frameBytes:)``
+    /// and leave its bytes. A call that removes nothing and returns another event breaks the contract; the
+    /// peer is dropped.
     ///
-    /// - Throws: ``ParleyError`` with the code `protocolViolation`; the peer is then dropped with it as the reason.
+    /// - Throws: ``ParleyError`` `protocolViolation`. The peer is then dropped with it as the reason.
     mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent
 
-    /// Finds whole messages at the front of `input`, at most `limit`, and appends where they lie in it to `bounds`;
-    /// stops, without an error, at whatever is not a whole message. `input` may be less than what has arrived.
+    /// Finds at most `limit` whole messages at the front of `input` and appends their payloads' positions in
+    /// it to `bounds`. It stops, without an error, at anything else. `input` may be a part of what has
+    /// arrived.
     ///
-    /// A shortcut that wire forms of many small messages can take: what it leaves goes to ``decode(_:)``, so it may
-    /// as well do nothing, and does unless you say otherwise.
+    /// This is an optional fast path for many small messages: ``decode(_:)`` gets what it leaves. The default
+    /// finds nothing.
     ///
-    /// - Returns: how many bytes of the input are used up.
+    /// - Returns: the number of bytes of `input` that the messages take, headers included.
     mutating func decodeMessages(_ input: Span<UInt8>, limit: Int, into bounds: inout [Range<Int>]) -> Int
 
-    /// The connection has ended with `unread` left over; throw when that is in the middle of a frame.
+    /// Checks the end of the connection. `unread` is what ``decode(_:)`` left.
+    ///
+    /// - Throws: ``ParleyError`` `truncated` when the connection ended in the middle of a frame.
     func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError)
 
     /// Appends one message.
     ///
-    /// - Throws: ``ParleyError`` when this wire form cannot carry it; then nothing may have been appended.
+    /// - Throws: ``ParleyError`` when this wire form cannot carry it. Nothing may be appended then.
     mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
 
-    /// The same for bytes that are only lent; by way of a copy unless you say otherwise.
+    /// Appends one message from borrowed bytes. The default copies them and calls the other method.
+    ///
+    /// - Throws: as for a slice.
     mutating func encode(message: Span<UInt8>, into output: inout WireBuffer) throws(ParleyError)
 
-    /// Appends the opening of a stream. `header` is the application's own, and may be empty.
+    /// Appends the opening of a stream. `header` is the application's own and may be empty.
     mutating func encodeStreamOpening(header: ArraySlice<UInt8>, into output: inout WireBuffer)
         throws(ParleyError)
 
     /// Appends bytes of the open stream.
     mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer)
 
-    /// Appends what goes before `count` bytes of the open stream that are written some other way, by the kernel
-    /// from a file for example; false when this wire form needs to see the bytes.
+    /// Appends the header for `count` stream bytes that are written by other means, for example by the kernel
+    /// from a file.
+    ///
+    /// - Returns: false when this wire form has to see the bytes.
     mutating func encodeStreamBytesHeader(count: Int, into output: inout WireBuffer) -> Bool
 
     /// Appends the end of the open stream.
     mutating func encodeStreamEnd(into output: inout WireBuffer)
 
-    /// Appends that the open stream ends early; false when this wire form cannot say so.
+    /// Appends the abort of the open stream.
+    ///
+    /// - Returns: false when this wire form has none.
     mutating func encodeStreamAbort(code: UInt32, reason: String, into output: inout WireBuffer) -> Bool
 
-    /// Appends a question whether the other side is there, between any two frames; false when this wire form has none,
-    /// and there are no heartbeats then. The other side's decoder returns ``DecoderEvent/ping(_:)``.
+    /// Appends a ping, which may stand between any two frames. The other side's decoder returns
+    /// ``DecoderEvent/ping(_:)`` for it.
+    ///
+    /// - Returns: false when this wire form has no pings; there are no heartbeats then.
     mutating func encodePing(_ token: UInt64, into output: inout WireBuffer) -> Bool
 
-    /// Appends the answer to a ping, with its token.
+    /// Appends the answer to a ping, with the ping's token.
     mutating func encodePong(_ token: UInt64, into output: inout WireBuffer)
 }
 
 /// How a wire form ends a stream.
 public enum StreamForm: Sendable {
-    /// It has no streams.
+    /// The wire form has no streams.
     case none
-    /// Everything behind the opening is raw stream bytes until the reader closes the stream: the reader has to
-    /// know by other means how much belongs to it. ``Decoder/decode(_:)`` does not see those bytes.
+    /// Everything behind the opening is raw stream bytes until the reader closes the stream. The reader must
+    /// know the stream's length by other means. ``Decoder/decode(_:)`` does not see those bytes.
     case untilClosed
-    /// The stream's bytes come in frames, and its end has one of its own.
+    /// The stream's bytes come in frames, and a frame marks its end.
     case delimited
 }
 
@@ -87,17 +99,17 @@ public enum DecoderEvent: Sendable, Equatable {
     case streamEnded
     /// The sender gave up the open stream (``StreamForm/delimited`` only).
     case streamAborted(code: UInt32, reason: String)
-    /// The other side asks whether this one is there; it is answered at once, also inside a stream.
+    /// The other side sent a ping. It is answered at once, also inside a stream.
     case ping(UInt64)
-    /// The other side answers a ping.
+    /// The other side answered a ping.
     case pong(UInt64)
-    /// Nothing whole yet. `frameBytes` is how long the frame at the front of the input is in all, when known, so
-    /// that one buffer of that size can be made ready; otherwise zero.
+    /// The frame at the front of the input is incomplete. `frameBytes` is its whole length, header included,
+    /// so that one buffer of that size can be allocated; zero while the length is not known.
     case incomplete(frameBytes: Int)
 }
 
 extension Decoder {
-    /// Finds nothing.
+    /// Finds no messages.
     public mutating func decodeMessages(
         _ input: Span<UInt8>,
         limit: Int,
@@ -107,7 +119,7 @@ extension Decoder {
     /// No streams.
     public var streamForm: StreamForm { .none }
 
-    /// Left-over bytes mean a frame was cut off.
+    /// Throws `truncated` when bytes are left: a frame was cut off.
     public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
         guard unread.isEmpty else {
             throw ParleyError(
@@ -130,12 +142,12 @@ extension Decoder {
         throw ParleyError(.unsupported, "the \(name) wire form has no streams")
     }
 
-    /// Appends them as they are.
+    /// Appends the bytes as they are.
     public mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer) {
         output.append(bytes)
     }
 
-    /// Nothing goes before raw bytes; other wire forms need to see them.
+    /// Appends nothing; true for raw streams, which have no headers.
     public mutating func encodeStreamBytesHeader(count: Int, into output: inout WireBuffer) -> Bool {
         streamForm == .untilClosed
     }
@@ -143,34 +155,35 @@ extension Decoder {
     /// Appends nothing.
     public mutating func encodeStreamEnd(into output: inout WireBuffer) {}
 
-    /// Cannot be said.
+    /// Appends nothing, and returns false: there is no abort.
     public mutating func encodeStreamAbort(
         code: UInt32,
         reason: String,
         into output: inout WireBuffer
     ) -> Bool { false }
 
-    /// There are no heartbeats.
+    /// Appends nothing, and returns false: there are no heartbeats.
     public mutating func encodePing(_ token: UInt64, into output: inout WireBuffer) -> Bool { false }
 
     /// Appends nothing.
     public mutating func encodePong(_ token: UInt64, into output: inout WireBuffer) {}
 }
 
-/// The choice of a wire form: both ends of a connection must make the same one.
+/// A wire form and its limit. Both ends of a connection must use the same wire form.
 public struct WireForm: Sendable {
     let makeDecoder: @Sendable () -> any Decoder
-    /// The longest message, or stream header, that is taken or sent.
+    /// The longest message or stream header, in bytes, that is accepted or sent.
     let maxMessageBytes: Int
-    /// Whether its decoder finds no longer ones.
+    /// Whether the decoder itself refuses messages longer than `maxMessageBytes`.
     let checksLengths: Bool
 
     /// A wire form of your own.
     ///
     /// - Parameters:
-    ///   - maxMessageBytes: the longest message or stream header. A frame that is longer by more than 64 KiB is refused
-    ///     as soon as its length is known.
-    ///   - makeDecoder: called twice for each connection (one value reads, one writes), on any thread.
+    ///   - maxMessageBytes: the longest message or stream header. A frame that is longer by more than 64 KiB
+    ///     is refused as soon as its length is known.
+    ///   - makeDecoder: makes a decoder. It is called twice for each connection, once for reading and once
+    ///     for writing, on any thread.
     public init(maxMessageBytes: Int = 16 << 20, _ makeDecoder: @escaping @Sendable () -> any Decoder) {
         self.init(maxMessageBytes: maxMessageBytes, checksLengths: false, makeDecoder)
     }
@@ -181,6 +194,6 @@ public struct WireForm: Sendable {
         self.makeDecoder = makeDecoder
     }
 
-    /// The reference's: a type byte, then what one read brings. See ``DefaultDecoder``.
+    /// The reference's wire form: a type byte, then the bytes of one read. See ``DefaultDecoder``.
     public static let `default` = WireForm { DefaultDecoder() }
 }

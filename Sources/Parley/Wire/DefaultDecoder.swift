@@ -1,20 +1,20 @@
-/// The reference's wire form: a type byte, then whatever one read brings.
+/// The unframed wire form, the reference's: a type byte, then the bytes of one read.
 ///
-/// `0x1` announces a message: its payload is what is left of the read that brought the type byte or, when nothing
-/// is left, the next read, and at most 1,028 bytes of it. `0x2` opens a stream: everything behind it is raw, until
-/// the reader calls ``Peer/closeStream()``. Any other byte is a protocol violation.
+/// `0x1` begins a message. Its payload is the rest of the read that brought the type byte or, when nothing is
+/// left of that, the next read; at most 1,028 bytes of it. `0x2` opens a stream: everything behind it is raw
+/// until the reader calls ``Peer/closeStream()``. Any other byte is a protocol violation.
 ///
-/// This form keeps no message boundaries of its own. Two messages that travel in one segment arrive as one (the
-/// second one's type byte in the middle), and a long one may arrive in pieces. Pace it with answers, or use a wire
-/// form with lengths.
+/// This wire form has no message boundaries. Two messages that travel in one segment arrive as one (with the
+/// second one's type byte in the middle), and a long message may arrive in pieces. Wait for an answer after
+/// each message, or use a wire form with lengths.
 ///
-/// Source: `DefaultDecoder.Decode` of the reference, byte for byte; what it leaves open (a read that fails, an
-/// unknown type) is an error here.
+/// Source: `DefaultDecoder.Decode` of the reference, byte for byte. Where the reference is undefined (a read
+/// that fails, an unknown type) this decoder throws.
 public struct DefaultDecoder: Decoder {
     /// The most that one message can carry: the size of the reference's read buffer.
     public static let maxMessageBytes = 1_028
 
-    /// A type byte announced a message and the read ended there: the next read is the payload.
+    /// Whether the last read ended with a message's type byte: the next read is its payload then.
     private var awaitsPayload = false
 
     /// A decoder at the start of a connection.
@@ -23,11 +23,12 @@ public struct DefaultDecoder: Decoder {
     /// `default`
     public var name: String { "default" }
 
-    /// Streams end when the reader closes them.
+    /// A stream ends when its reader closes it.
     public var streamForm: StreamForm { .untilClosed }
 
-    /// Takes a type byte, or the payload that one announced, from the front of `input`; one call's input is
-    /// what the reference calls a read.
+    /// Takes a message or a stream's opening from the front of `input`, which is what one read brought.
+    ///
+    /// - Throws: `protocolViolation`, naming a type byte that is neither `0x1` nor `0x2`.
     public mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         if !awaitsPayload {
             let bytes = input
@@ -54,7 +55,7 @@ public struct DefaultDecoder: Decoder {
         return .message(payload)
     }
 
-    /// A type byte without a payload is a message cut off.
+    /// Throws `truncated` when a type byte has come without its payload.
     public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
         guard !awaitsPayload else {
             throw ParleyError(
@@ -64,22 +65,22 @@ public struct DefaultDecoder: Decoder {
         }
     }
 
-    /// Appends type byte and payload.
+    /// Appends the type byte and the payload.
     ///
-    /// - Throws: `messageTooLong` over 1,028 bytes; `invalidArgument` for an empty message, which this wire form
-    ///   cannot express (the next message would be taken for its payload).
+    /// - Throws: `messageTooLong` over 1,028 bytes; `invalidArgument` for an empty message, which this wire
+    ///   form cannot express (the next message would be taken for its payload).
     public mutating func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) throws(ParleyError)
     {
         try encode(message: message.span, into: &output)
     }
 
-    /// Appends type byte and payload; throws as for a slice.
+    /// Appends the type byte and the payload; throws as for a slice.
     public mutating func encode(message: Span<UInt8>, into output: inout WireBuffer) throws(ParleyError) {
         guard message.count <= Self.maxMessageBytes else {
             throw ParleyError(
                 .messageTooLong,
-                "a message of \(message.count) bytes does not fit the default wire form, which carries at most "
-                    + "\(Self.maxMessageBytes)"
+                "a message of \(message.count) bytes does not fit the default wire form, "
+                    + "which carries at most \(Self.maxMessageBytes)"
             )
         }
         guard !message.isEmpty else {
@@ -103,5 +104,5 @@ public struct DefaultDecoder: Decoder {
     }
 }
 
-/// `0x1f`: how bytes are named in error messages.
+/// A byte in error messages: `0x1f`.
 func hex(_ byte: UInt8) -> String { "0x" + String(byte, radix: 16) }

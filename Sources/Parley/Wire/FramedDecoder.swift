@@ -1,5 +1,5 @@
-/// What two Parley nodes should speak: frames with a type and a length, so messages keep their boundaries and
-/// streams have an end.
+/// The framed wire form, the one for two Parley nodes: frames with a type and a length. Messages keep their
+/// boundaries and streams have an end.
 ///
 /// ```
 /// type u8 | length u32, big-endian | payload
@@ -13,8 +13,9 @@
 /// 7  pong             the token of the ping it answers
 /// ```
 ///
-/// One stream at a time, and no message inside it; ping and pong may come between any two frames. Lengths are checked before anything is allocated; a small frame is
-/// a slice of the read that brought it, a large one is read into a buffer of its own.
+/// One stream is open at a time, and no message comes inside it. Ping and pong may come between any two
+/// frames. Lengths are checked before anything is allocated. A small frame is a slice of the read that
+/// brought it; a large one is read into a buffer of its own.
 public struct FramedDecoder: Decoder {
     enum FrameType: UInt8 {
         case message = 1
@@ -32,13 +33,14 @@ public struct FramedDecoder: Decoder {
     /// The default limit of a message.
     public static let defaultMaxMessageBytes = 16 << 20
 
-    // Small enough to lie inside an `any Decoder`: a larger value would be an object of its own for each direction.
+    // The stored properties fit the inline buffer of `any Decoder` (24 bytes). A larger value would be an
+    // allocation of its own for each direction.
 
     private let maxMessageBytes: UInt32
 
     // Reading
     private var isStreamOpen = false
-    /// What is still to come of a data frame.
+    /// The bytes of the current data frame that have not arrived yet.
     private var dataBytesLeft: UInt32 = 0
     /// How many bytes of the connection have been decoded, for error messages.
     private var position: UInt64 = 0
@@ -54,12 +56,12 @@ public struct FramedDecoder: Decoder {
     /// `framed`
     public var name: String { "framed" }
 
-    /// Streams end with a frame.
+    /// A frame marks a stream's end.
     public var streamForm: StreamForm { .delimited }
 }
 
 extension WireForm {
-    /// Frames with a type and a length: what two Parley nodes should use. See ``FramedDecoder``.
+    /// Frames with a type and a length, the wire form for two Parley nodes. See ``FramedDecoder``.
     public static let framed = framed(maxMessageBytes: FramedDecoder.defaultMaxMessageBytes)
 
     /// The framed wire form with a limit of your own for messages and stream headers.
@@ -73,7 +75,10 @@ extension WireForm {
 // MARK: - Reading
 
 extension FramedDecoder {
-    /// Takes the next frame from the front of `input`; of a data frame, as much as is there.
+    /// Takes the next frame from the front of `input`, or the part of a data frame that is there.
+    ///
+    /// - Throws: `protocolViolation` for an unknown or misplaced frame type, and for a length outside the
+    ///   type's range.
     public mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         if dataBytesLeft > 0 { return .streamBytes(takeData(&input)) }
         let type = try checkedType(input)
@@ -102,7 +107,7 @@ extension FramedDecoder {
         guard !isStreamOpen else { return 0 }
         var used = 0
         var left = limit
-        // A frame that is not whole, no message, or too long is left for `decode`, which says what is wrong with it.
+        // `decode` handles every other frame, and names what is wrong with it.
         while left > 0, input.count &- used >= Self.headerBytes, input[used] == FrameType.message.rawValue {
             let length = Int(
                 UInt32(input[used &+ 1]) << 24 | UInt32(input[used &+ 2]) << 16
@@ -149,7 +154,7 @@ extension FramedDecoder {
         position &+= UInt64(count)
     }
 
-    /// The type of the frame at the front, if it may be there; a wrong one is noticed at its first byte.
+    /// The type of the frame at the front. Throws at the first byte when the type is unknown or misplaced.
     private func checkedType(_ input: ArraySlice<UInt8>) throws(ParleyError) -> FrameType {
         guard let byte = input.first else { throw violation("nothing where a frame was expected") }
         guard let type = FrameType(rawValue: byte) else {
@@ -198,12 +203,12 @@ extension FramedDecoder {
         bytes.reduce(0) { $0 << 8 | UInt64($1) }
     }
 
-    /// The first four of `bytes` as a number.
+    /// The first four bytes as a big-endian number.
     private static func bigEndian(_ bytes: ArraySlice<UInt8>) -> Int {
         bytes.prefix(4).reduce(0) { $0 << 8 | Int($1) }
     }
 
-    /// Left-over bytes, a data frame that is not whole, and a stream without its end are cut off.
+    /// Throws `truncated` when bytes are left, a data frame is incomplete, or a stream has no end.
     public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
         guard unread.isEmpty, dataBytesLeft == 0, !isStreamOpen else {
             let place = isStreamOpen ? "a stream" : "a frame"
@@ -237,7 +242,7 @@ extension FramedDecoder {
         output.append(message)
     }
 
-    /// Appends a stream's opening.
+    /// Appends an opening frame.
     ///
     /// - Throws: `messageTooLong` for a header above `maxMessageBytes`.
     public mutating func encodeStreamOpening(
@@ -247,7 +252,7 @@ extension FramedDecoder {
         try append(.streamOpening, header, "a stream header", into: &output)
     }
 
-    /// Appends data frames.
+    /// Appends the bytes as data frames of at most 4 GiB.
     public mutating func encodeStreamBytes(_ bytes: ArraySlice<UInt8>, into output: inout WireBuffer) {
         var rest = bytes
         while !rest.isEmpty {
@@ -258,19 +263,19 @@ extension FramedDecoder {
         }
     }
 
-    /// Appends a data frame's header.
+    /// Appends a data frame's header; false when `count` does not fit 32 bits.
     public mutating func encodeStreamBytesHeader(count: Int, into output: inout WireBuffer) -> Bool {
         guard let length = UInt32(exactly: count) else { return false }
         appendHeader(.streamData, Int(length), into: &output)
         return true
     }
 
-    /// Appends the stream's end.
+    /// Appends an end frame.
     public mutating func encodeStreamEnd(into output: inout WireBuffer) {
         appendHeader(.streamEnd, 0, into: &output)
     }
 
-    /// Appends the stream's abort; a reason above 1,024 bytes of UTF-8 is cut.
+    /// Appends an abort frame. A reason above 1,024 bytes of UTF-8 is cut.
     public mutating func encodeStreamAbort(
         code: UInt32,
         reason: String,
@@ -300,7 +305,7 @@ extension FramedDecoder {
         output.append(bigEndian: UInt32(truncatingIfNeeded: token))
     }
 
-    /// As many whole characters as fit.
+    /// As many whole characters of `text` as fit.
     private static func utf8(_ text: String, maxBytes: Int) -> [UInt8] {
         var bytes = Array(text.utf8.prefix(maxBytes))
         while !bytes.isEmpty, String(validating: bytes, as: UTF8.self) == nil { bytes.removeLast() }

@@ -1,43 +1,46 @@
-/// Go's `encoding/gob` for the reference's RPC: `struct { From string; Payload []byte; Stream bool }`.
+/// The gob wire form: Go's `encoding/gob` for the reference's RPC,
+/// `struct { From string; Payload []byte; Stream bool }`.
 ///
-/// Reading, it takes what Go's encoder writes for any struct that has at least one of these fields, of these
-/// types: in any order, among others of every kind, which are skipped. The sender may make an encoder for
-/// each message or one for the connection, and may start over with a fresh one at any time. An RPC whose
-/// `Stream` is set opens a stream with `Payload` as its header: behind it everything is raw until the reader
-/// calls ``Peer/closeStream()``. `From` is read and dropped: the sender is known by its address.
+/// It reads what Go's encoder writes for any struct that has at least one of these fields with its type. The
+/// fields may come in any order; other fields of any type are skipped. The sender may make one encoder for
+/// each message or one for the connection, and may start a fresh one at any time. An RPC whose `Stream` is
+/// set opens a stream with `Payload` as its header: everything behind it is raw until the reader calls
+/// ``Peer/closeStream()``. `From` is read and dropped: the connection's address names the sender.
 ///
-/// Writing, it sends what Go's encoder would for an RPC without `From`. Go's decoders differ in whether they
-/// want the type defined again in each message; say which you have with ``Encoding``. Parley takes both.
+/// It writes what Go's encoder writes for an RPC without `From`. Go programs differ in whether their decoder
+/// wants the type defined again in each message; ``Encoding`` chooses. Parley reads both.
 ///
-/// Lengths and counts are checked against `maxMessageBytes` and against the bytes that are there, nesting and
-/// type definitions against limits of their own, before anything is allocated; no message is copied.
+/// Before anything is allocated, lengths and counts are checked against `maxMessageBytes` and against the
+/// bytes that are there, nesting and type definitions against limits of their own. No message is copied.
 ///
 /// Source: <https://pkg.go.dev/encoding/gob>, and Go's own encoder where that page is silent.
 public struct GOBDecoder: Decoder {
     /// How often the type of a message is defined on the wire.
     public enum Encoding: Sendable {
-        /// In front of each message, as by `gob.NewEncoder(conn).Encode(rpc)`: 50 bytes more for each.
+        /// In front of each message, as `gob.NewEncoder(conn).Encode(rpc)` does. It adds 50 bytes to each
+        /// message.
         ///
         /// For Go programs that make a decoder for each message, as the reference does. A decoder that lives
         /// as long as the connection refuses the second message ("gob: duplicate type received").
         ///
-        /// Such a program has to read through one `io.ByteReader` (a `bufio.Reader`, for example) for all its
-        /// decoders. Given a bare connection, as in the reference, each of them reads ahead and drops what it
-        /// does not use: of messages that arrive together it gets the first, and of a stream not the
-        /// beginning. Let each message, and each stream's opening, wait for an answer there.
+        /// Such a program has to read through one `io.ByteReader` (for example a `bufio.Reader`) for all its
+        /// decoders. Given a bare connection, as in the reference, each decoder reads ahead and drops what it
+        /// does not use: the program gets only the first of several messages that arrive together, and loses
+        /// the beginning of a stream. With such a program, wait for an answer after each message and after
+        /// each stream's opening.
         case selfContained
         /// Once, in front of the first message.
         ///
-        /// For Go programs that make one decoder for the connection, as Go's documentation advises. One that
-        /// makes a decoder for each message refuses the second message ("gob: unknown type id or corrupted
-        /// data").
+        /// For Go programs that make one decoder for the connection, as Go's documentation advises. A program
+        /// that makes a decoder for each message refuses the second message ("gob: unknown type id or
+        /// corrupted data").
         case onePerConnection
     }
 
-    /// The default limit of a message.
+    /// The default of `maxMessageBytes`: 16 MiB.
     public static let defaultMaxMessageBytes = 16 << 20
 
-    /// How much of a message may be something other than the payload: `From`, and fields that are not ours.
+    /// How many bytes of a message may be something other than the payload: `From` and skipped fields.
     static let maxOverheadBytes = 64 * 1024
 
     private let encoding: Encoding
@@ -45,10 +48,10 @@ public struct GOBDecoder: Decoder {
 
     // Reading
     private var types = GOBTypes()
-    private var value: GOBValue
-    /// How much the messages of the open value hold in all.
+    private var value: GOBValueReader
+    /// The size of the messages that the open value has come in so far.
     private var valueBytes = 0
-    /// Types were defined, and the value they were defined for has not begun.
+    /// Whether type definitions have come without the value that they are for.
     private var awaitsValue = false
 
     // Writing
@@ -57,30 +60,30 @@ public struct GOBDecoder: Decoder {
     /// A decoder at the start of a connection.
     ///
     /// - Parameters:
-    ///   - maxMessageBytes: The most that one payload may hold, in either direction; 16 MiB unless you say.
-    ///   - encoding: How what is sent is encoded; it has no effect on reading.
+    ///   - maxMessageBytes: the longest payload in bytes, in either direction.
+    ///   - encoding: how often the type is defined in what is sent. It has no effect on reading.
     public init(maxMessageBytes: Int = defaultMaxMessageBytes, encoding: Encoding = .selfContained) {
         precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
         limits = GOBLimits(
             messageBytes: maxMessageBytes,
             valueBytes: maxMessageBytes + Self.maxOverheadBytes
         )
-        value = GOBValue(limits: limits)
+        value = GOBValueReader(limits: limits)
         self.encoding = encoding
     }
 
     /// `gob`
     public var name: String { "gob" }
 
-    /// Streams end when the reader closes them.
+    /// A stream ends when its reader closes it.
     public var streamForm: StreamForm { .untilClosed }
 }
 
-/// What one peer may send.
+/// Limits of what one peer may send.
 struct GOBLimits: Sendable {
     /// The most bytes of payload.
     let messageBytes: Int
-    /// The most bytes of a value in all, even when it comes in several messages; and so the most elements.
+    /// The most bytes of one value, in all the messages that it comes in; also the most elements of one.
     let valueBytes: Int
 }
 
@@ -101,11 +104,11 @@ extension WireForm {
 extension GOBDecoder {
     /// Takes the next RPC from the front of `input`, and the type definitions before it.
     ///
-    /// Definitions, and the parts of a value that Go sent in several messages, are used up as they come, so
-    /// that `input` may be empty behind an `incomplete`.
+    /// It removes definitions, and the parts of a value that comes in several messages, as they come: `input`
+    /// may be empty after an `incomplete`.
     ///
     /// - Throws: `protocolViolation` for bytes that are no gob stream, for a value that is no RPC, and for
-    ///   more of anything than the limits allow.
+    ///   anything over the limits.
     public mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         while let (headerBytes, messageBytes) = try GOBReader.frameHeader(input, limit: limits.valueBytes) {
             guard messageBytes <= input.count - headerBytes else {
@@ -119,7 +122,8 @@ extension GOBDecoder {
         return .incomplete(frameBytes: 0)
     }
 
-    /// Throws in the middle of a message, and where only definitions or a part of a value have come.
+    /// Throws `truncated` in the middle of a message, in the middle of a value, and between a definition and
+    /// its value.
     public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
         guard unread.isEmpty else {
             throw ParleyError(
@@ -138,7 +142,7 @@ extension GOBDecoder {
         }
     }
 
-    /// Reads one whole message; nil when it completes no RPC.
+    /// Reads one whole gob message; nil when it completes no RPC.
     private mutating func read(_ message: ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent? {
         var reader = GOBReader(message)
         if !value.isOpen {
@@ -156,7 +160,7 @@ extension GOBDecoder {
         }
         valueBytes += message.count
         guard valueBytes <= limits.valueBytes else {
-            throw reader.fault("a value of more than \(limits.valueBytes) bytes in several messages")
+            throw reader.violation("a value of more than \(limits.valueBytes) bytes in several messages")
         }
         guard try value.resume(&reader, &types) else { return nil }
         try expectEnd(of: reader, behind: "a value")
@@ -166,7 +170,7 @@ extension GOBDecoder {
 
     private func expectEnd(of reader: GOBReader, behind what: String) throws(ParleyError) {
         guard reader.remaining == 0 else {
-            throw reader.fault("\(reader.remaining) bytes too many behind \(what)")
+            throw reader.violation("\(reader.remaining) bytes too many behind \(what)")
         }
     }
 }
@@ -174,7 +178,7 @@ extension GOBDecoder {
 // MARK: - Writing
 
 extension GOBDecoder {
-    /// Appends an RPC with `Payload` set, and the definition of its type where ``Encoding`` wants one.
+    /// Appends an RPC with `Payload` set, and the definition of its type when ``Encoding`` asks for one.
     ///
     /// - Throws: `messageTooLong` over `maxMessageBytes`.
     public mutating func encode(
@@ -194,8 +198,8 @@ extension GOBDecoder {
         try encode(payload: header, isStream: true, into: &output)
     }
 
-    /// A field that has its zero value is left out, and the number of the next one counts on from the last
-    /// sent.
+    /// Appends one RPC. A field with its zero value is not sent; the next field's number is relative to the
+    /// last field sent.
     private mutating func encode(
         payload: ArraySlice<UInt8>,
         isStream: Bool,
@@ -225,15 +229,16 @@ extension GOBDecoder {
             output.append(payload.isEmpty ? 0x03 : 0x01)  // to field 2, Stream
             output.append(0x01)  // true
         }
-        output.append(0x00)  // no more fields
+        output.append(0x00)  // the end of the fields
     }
 
-    /// 65, where Go began until its later releases moved to 64. Receivers take any id from 64.
+    /// 65, the first user-defined id of older Go releases; newer ones start at 64. Receivers take any from
+    /// 64.
     private static let typeID: [UInt8] = [0xff, 0x82]
 
     /// The definition of RPC, as Go's encoder writes it.
     private static let definition: [UInt8] =
-        [0x31, 0xff, 0x81]  // 49 bytes, which define the type 65
+        [0x31, 0xff, 0x81]  // 49 bytes follow; they define the type 65
         + [0x03]  // wireType's field 2, StructT:
         + [0x01, 0x01, 0x03] + Array("RPC".utf8)  // its CommonType's Name
         + [0x01] + typeID + [0x00]  // its CommonType's Id, and CommonType's end
@@ -244,7 +249,8 @@ extension GOBDecoder {
         + [0x00, 0x00]  // StructT's end, and wireType's
 }
 
-/// A number as gob writes it: itself below 128, else the negated count of the big-endian bytes that follow.
+/// An unsigned number in gob's encoding: one byte below 128, else the negated count of the big-endian bytes
+/// that follow.
 private struct GOBNumber {
     let value: UInt64
 

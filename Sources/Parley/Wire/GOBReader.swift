@@ -1,11 +1,11 @@
-/// Reads one gob message from its front: the numbers and lengths that everything else in gob is made of.
+/// Reads the primitives of one gob message from its front: numbers, lengths, strings and type ids.
 ///
-/// Nothing is copied, and nothing is believed: a number is taken only from bytes that are there, and a length
-/// only when that many bytes follow.
+/// It copies nothing. It reads a number only from bytes that are there, and accepts a length only when that
+/// many bytes follow.
 ///
 /// Source: <https://pkg.go.dev/encoding/gob>, "Encoding Details".
 struct GOBReader {
-    /// One message, without the length in front of it.
+    /// One message, without its length prefix.
     private let bytes: ArraySlice<UInt8>
     private var position: Int
 
@@ -14,59 +14,59 @@ struct GOBReader {
         position = message.startIndex
     }
 
-    /// How many bytes of the message are left.
+    /// The bytes of the message that are not read yet.
     var remaining: Int { bytes.endIndex - position }
 
-    /// An unsigned number: one byte below 128, else the negated count of the big-endian bytes that follow.
+    /// Reads an unsigned number: one byte below 128, else the negated count of the big-endian bytes that
+    /// follow.
     ///
-    /// Like Go's decoder, this accepts leading zero bytes, which Go's encoder never writes.
+    /// It accepts leading zero bytes, as Go's decoder does; Go's encoder never writes them.
     mutating func uint(_ what: StaticString) throws(ParleyError) -> UInt64 {
-        guard position < bytes.endIndex else { throw ends(inside: what) }
+        guard position < bytes.endIndex else { throw endOfMessage(inside: what) }
         let first = bytes[position]
         position += 1
         guard first >= 0x80 else { return UInt64(first) }
         let width = Int(0 &- first)
         guard width <= 8 else {
-            throw fault("\(what) claims to be a number of \(width) bytes; gob numbers have at most 8")
+            throw violation("\(what) claims to be a number of \(width) bytes; gob numbers have at most 8")
         }
-        guard width <= remaining else { throw ends(inside: what) }
+        guard width <= remaining else { throw endOfMessage(inside: what) }
         var value: UInt64 = 0
         for byte in bytes[position..<position + width] { value = value << 8 | UInt64(byte) }
         position += width
         return value
     }
 
-    /// A signed number: bit 0 says whether the bits above it are complemented.
+    /// Reads a signed number: bit 0 says whether the bits above it are complemented.
     mutating func int(_ what: StaticString) throws(ParleyError) -> Int64 {
         let value = try uint(what)
         let magnitude = Int64(bitPattern: value >> 1)
         return value & 1 == 0 ? magnitude : ~magnitude
     }
 
-    /// How many elements follow. Each takes at least a byte, so that more than `limit` bytes could hold is
-    /// refused.
+    /// Reads a count of elements. It refuses a count above `limit`: each element takes at least one byte.
     mutating func count(_ what: StaticString, limit: Int) throws(ParleyError) -> Int {
         let value = try uint(what)
         guard let count = Int(exactly: value), count <= limit else {
-            throw fault("\(what) is \(value), more than the \(limit) that can follow")
+            throw violation("\(what) is \(value), more than the \(limit) that can follow")
         }
         return count
     }
 
-    /// A string or a byte slice: a length and that many bytes, as a slice of the message.
+    /// Reads a string or a byte slice, a length and that many bytes, as a slice of the message.
     mutating func block(_ what: StaticString) throws(ParleyError) -> ArraySlice<UInt8> {
         let length = try uint(what)
         guard let length = Int(exactly: length), length <= remaining else {
-            throw fault("\(what) claims \(length) bytes, but \(remaining) are left")
+            throw violation("\(what) claims \(length) bytes, but \(remaining) are left")
         }
         let block = bytes[position..<position + length]
         position += length
         return block
     }
 
-    /// The number of the next field that a struct of `count` fields sends, or nil at the struct's end.
+    /// Reads the number of the next field of a struct with `count` fields; nil at the struct's end.
     ///
-    /// Fields are sent in order, each number as the distance from the last one (-1 before the first).
+    /// Fields come in order. Each number is sent as the distance from the last one (-1 before the first).
     mutating func nextField(
         after last: Int,
         of count: Int,
@@ -75,20 +75,20 @@ struct GOBReader {
         let delta = try uint(what)
         guard delta != 0 else { return nil }
         guard let delta = Int(exactly: delta), delta < count - last else {
-            throw fault("field \(last) plus \(delta) is out of range: \(what) has \(count) fields")
+            throw violation("field \(last) plus \(delta) is out of range: \(what) has \(count) fields")
         }
         return last + delta
     }
 
-    /// A protocol violation at the place that was read last.
-    func fault(_ text: String) -> ParleyError {
+    /// A protocol violation that names the position behind what was read last.
+    func violation(_ text: String) -> ParleyError {
         ParleyError(
             .protocolViolation,
             "\(text), before byte \(position - bytes.startIndex) of a gob message of \(bytes.count) bytes"
         )
     }
 
-    private func ends(inside what: StaticString) -> ParleyError {
+    private func endOfMessage(inside what: StaticString) -> ParleyError {
         ParleyError(
             .protocolViolation,
             "a gob message of \(bytes.count) bytes ends inside \(what)"
@@ -99,26 +99,27 @@ struct GOBReader {
 // MARK: - Type ids
 
 extension GOBReader {
-    /// What a type id in front of an item announces.
+    /// What follows a type id.
     enum Announcement {
+        /// A value of that type.
         case value(GOBTypeID)
-        /// The id was sent negated.
+        /// The definition of that type; its id is sent negated.
         case definition(GOBTypeID)
     }
 
-    /// The type id in front of a value or, negated, in front of a type definition.
+    /// Reads the type id in front of a value or, negated, in front of a type definition.
     mutating func announcement() throws(ParleyError) -> Announcement {
         let value = try int("a type id")
         guard let id = Int32(exactly: value.magnitude) else {
-            throw fault("the type id \(value) is out of range")
+            throw violation("the type id \(value) is out of range")
         }
         return value < 0 ? .definition(GOBTypeID(rawValue: id)) : .value(GOBTypeID(rawValue: id))
     }
 
-    /// A reference to a type, inside a definition.
+    /// Reads the id of another type inside a type definition.
     mutating func typeID(_ what: StaticString) throws(ParleyError) -> GOBTypeID {
         let value = try int(what)
-        guard let id = Int32(exactly: value) else { throw fault("\(what) is \(value), out of range") }
+        guard let id = Int32(exactly: value) else { throw violation("\(what) is \(value), out of range") }
         return GOBTypeID(rawValue: id)
     }
 }
@@ -126,8 +127,10 @@ extension GOBReader {
 // MARK: - Frames
 
 extension GOBReader {
-    /// How long the message at the front of `input` is, and the number in front of it that says so; nil when
-    /// that number is not whole yet.
+    /// The sizes of the length prefix at the front of `input` and of the message behind it; nil while the
+    /// prefix is incomplete.
+    ///
+    /// - Throws: `protocolViolation` for a message of no bytes or of more than `limit`.
     static func frameHeader(
         _ input: ArraySlice<UInt8>,
         limit: Int

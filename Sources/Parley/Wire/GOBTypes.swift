@@ -1,4 +1,4 @@
-/// The number by which an encoder refers to a type.
+/// The number by which gob refers to a type.
 struct GOBTypeID: RawRepresentable, Hashable, Sendable {
     let rawValue: Int32
 
@@ -10,29 +10,29 @@ struct GOBTypeID: RawRepresentable, Hashable, Sendable {
     static let string = GOBTypeID(rawValue: 6)
     static let complex = GOBTypeID(rawValue: 7)
     static let interface = GOBTypeID(rawValue: 8)
-    /// Smaller ids are gob's own. Go's encoder starts here or, in older releases, at 65.
+    /// Smaller ids are reserved for gob. Go's encoder starts at 64 or, in older releases, at 65.
     static let firstUserDefined = GOBTypeID(rawValue: 64)
 }
 
-/// A type that the sender defined, reduced to what it takes to walk over its values.
+/// A type that the sender defined, reduced to what reading and skipping its values needs.
 enum GOBType: Sendable {
     case array(element: GOBTypeID, count: Int)
     case slice(element: GOBTypeID)
     case structure(GOBStructure)
     case map(key: GOBTypeID, element: GOBTypeID)
-    /// A GobEncoder, BinaryMarshaler or TextMarshaler: bytes that only its own code understands.
+    /// A GobEncoder, BinaryMarshaler or TextMarshaler: its values are opaque bytes.
     case opaque
 }
 
-/// A struct type of the sender.
+/// A struct type that the sender defined.
 struct GOBStructure: Sendable {
-    /// The fields of Go's RPC. Go matches fields by name, whatever their order.
+    /// The fields of the reference's RPC. Gob matches fields by name, in any order.
     enum Role: String, CaseIterable, Sendable {
         case from = "From"
         case payload = "Payload"
         case stream = "Stream"
 
-        /// The only type that Go would store into the field.
+        /// The only type that Go accepts for the field.
         var type: GOBTypeID {
             switch self {
             case .from: .string
@@ -41,7 +41,7 @@ struct GOBStructure: Sendable {
             }
         }
 
-        /// What a Go programmer calls that type.
+        /// The type's name in Go, for error messages.
         var goType: String {
             switch self {
             case .from: "string"
@@ -53,21 +53,22 @@ struct GOBStructure: Sendable {
 
     struct Field: Sendable {
         let type: GOBTypeID
-        /// Which of ours it is; nil for one to skip.
+        /// The RPC field that it is; nil for a field to skip.
         let role: Role?
     }
 
     /// Whether values of this struct can be read as an RPC.
     enum Match: Sendable {
         case matches
+        /// It has none of the RPC's fields.
         case nothingInCommon
-        /// This field has the name, but not the type.
+        /// This field has the right name and the wrong type.
         case wrongType(Role)
     }
 
     let fields: [Field]
-    /// Settled once, when the type is defined: a message may be a few bytes long and its type thousands of
-    /// fields.
+    /// Computed once, when the type is defined: a message may have a few bytes while its type has thousands
+    /// of fields.
     let match: Match
 
     init(fields: [Field]) {
@@ -81,13 +82,13 @@ struct GOBStructure: Sendable {
     }
 }
 
-/// Every type that the sender has defined on this connection.
+/// The types that the sender has defined on this connection.
 ///
-/// A fresh encoder starts its ids over; what it defines takes the place of what had the id before.
+/// A fresh encoder of the sender starts its ids over: its definitions replace older ones with the same id.
 struct GOBTypes: Sendable {
     /// The most types one connection may define.
     static let maxTypes = 1_024
-    /// The most struct fields that all of them may have together.
+    /// The most struct fields that all types together may have.
     static let maxFields = 16_384
 
     private var types: [GOBTypeID: GOBType] = [:]
@@ -95,15 +96,15 @@ struct GOBTypes: Sendable {
 
     subscript(id: GOBTypeID) -> GOBType? { types[id] }
 
-    /// Reads the definition of `id`: gob's `wireType`, a struct with one field for each kind of type, one of
-    /// them set.
+    /// Reads the definition of `id`, a gob `wireType`: a struct with one field for each kind of type, of
+    /// which exactly one is set.
     mutating func define(_ id: GOBTypeID, from reader: inout GOBReader) throws(ParleyError) {
         guard id.rawValue >= GOBTypeID.firstUserDefined.rawValue else {
-            throw reader.fault("the type id \(id.rawValue) is gob's own and cannot be defined")
+            throw reader.violation("the type id \(id.rawValue) is gob's own and cannot be defined")
         }
         let replaced = types[id]
         guard replaced != nil || types.count < Self.maxTypes else {
-            throw reader.fault("more than \(Self.maxTypes) types are defined")
+            throw reader.violation("more than \(Self.maxTypes) types are defined")
         }
         let otherFields = fieldCount - (replaced?.fieldCount ?? 0)
         let type = try reader.wireType(id, maxFields: Self.maxFields - otherFields)
@@ -125,7 +126,9 @@ extension GOBReader {
         var type: GOBType?
         var field = -1
         while let next = try nextField(after: field, of: 7, in: "wireType") {
-            guard type == nil else { throw fault("the type \(id.rawValue) is defined as two kinds at once") }
+            guard type == nil else {
+                throw violation("the type \(id.rawValue) is defined as two kinds at once")
+            }
             field = next
             type =
                 switch field {
@@ -136,7 +139,9 @@ extension GOBReader {
                 default: try opaqueType()
                 }
         }
-        guard let type else { throw fault("the type \(id.rawValue) is defined as no kind at all") }
+        guard let type else {
+            throw violation("the type \(id.rawValue) is defined as no kind at all")
+        }
         return type
     }
 
@@ -153,7 +158,7 @@ extension GOBReader {
             }
         }
         guard let count = Int(exactly: count), count >= 0 else {
-            throw fault("an array type has the length \(count)")
+            throw violation("an array type has the length \(count)")
         }
         return .array(element: element, count: count)
     }
@@ -227,7 +232,7 @@ extension GOBReader {
         return GOBStructure.Field(type: type, role: role)
     }
 
-    /// A type's name, which only people read, and its id once more, which Go does not read either.
+    /// Skips a type's name and the repetition of its id. Neither is needed; Go ignores that id too.
     private mutating func skipCommonType() throws(ParleyError) {
         var field = -1
         while let next = try nextField(after: field, of: 2, in: "CommonType") {

@@ -1,17 +1,19 @@
-/// Messages that lie one behind the other in one block of bytes: usually what one read brought. Or one stream's opening.
+/// Consecutive messages in one block of bytes, usually those of one read; or the opening of one stream.
 ///
-/// The messages share the block, so a thousand small ones cost one object and a list of bounds, not a thousand.
+/// The messages share the block: a thousand small ones cost one object and a list of bounds.
 @usableFromInline
 package struct MessageRun: Sendable {
     @usableFromInline package let block: ArraySlice<UInt8>
-    /// Where the block begins among its array's indices.
+    /// The block's start index.
     @usableFromInline let base: Int
-    /// Where the first message lies, counted from there: a single one, as in a conversation, needs no list.
+    /// The bounds of the first message, relative to `base`. It is stored apart so that a single message needs
+    /// no array.
     @usableFromInline let first: Range<Int>
+    /// The bounds of the other messages, relative to `base`.
     @usableFromInline let others: [Range<Int>]
-    /// The bytes of all messages.
+    /// The payload bytes of all messages.
     package let payloadBytes: Int
-    /// Whether this is a stream's opening, with its header as the only message.
+    /// Whether this is a stream's opening. Its header is the only message then.
     @usableFromInline package let isStream: Bool
 
     /// One message, or one stream's opening.
@@ -24,7 +26,8 @@ package struct MessageRun: Sendable {
         self.isStream = isStream
     }
 
-    /// Messages in one block, of which `found` says how they lie; nil when there are none, or they are outside it.
+    /// The messages of `block` whose bounds are `found`; nil when there are none, or one is outside the
+    /// block.
     init?(_ found: borrowing [Range<Int>], in block: ArraySlice<UInt8>) {
         guard let first = found.first, let bytes = Self.payloadBytes(found, in: block.count) else {
             return nil
@@ -37,7 +40,7 @@ package struct MessageRun: Sendable {
         isStream = false
     }
 
-    /// How many bytes the messages have that a decoder found in `count` bytes; nil when some are outside.
+    /// The sum of the lengths of `found`; nil when one is outside `0..<count`.
     static func payloadBytes(_ found: borrowing [Range<Int>], in count: Int) -> Int? {
         var bytes = 0
         for index in found.indices {
@@ -47,11 +50,11 @@ package struct MessageRun: Sendable {
         return bytes
     }
 
-    /// How many messages there are.
+    /// The number of messages.
     @inlinable
     package var count: Int { others.count &+ 1 }
 
-    /// Where a message lies, counted from the block's beginning.
+    /// The bounds of a message, relative to the block's beginning.
     @inlinable
     package func bounds(at index: Int) -> Range<Int> { index == 0 ? first : others[index &- 1] }
 
@@ -63,14 +66,14 @@ package struct MessageRun: Sendable {
     }
 }
 
-/// What a decoding brought, in order; with space that the next one uses again.
+/// What one decoding pass found, in order. The storage is reused by the next pass.
 struct DecodedRuns: Sendable {
     private(set) var runs: [MessageRun] = []
-    /// How many messages and streams' openings there are in all.
+    /// The number of messages and stream openings.
     private(set) var count = 0
-    /// How many bytes of payload those have.
+    /// The payload bytes of all of them.
     private(set) var payloadBytes = 0
-    /// Where a decoder leaves the bounds that it finds; empty in between.
+    /// The output buffer of ``Decoder/decodeMessages(_:limit:into:)``; empty between calls.
     var found: [Range<Int>] = []
 
     var isEmpty: Bool { runs.isEmpty }
@@ -81,7 +84,7 @@ struct DecodedRuns: Sendable {
         payloadBytes &+= payload.count
     }
 
-    /// Makes a run of what a decoder has found in `block`; false when that is not inside it.
+    /// Appends the messages of `found` in `block` as a run; false when one is outside the block.
     mutating func appendFound(in block: ArraySlice<UInt8>) -> Bool {
         guard let run = MessageRun(found, in: block) else { return false }
         runs.append(run)

@@ -1,22 +1,22 @@
-/// Bytes on their way out: small pieces are gathered, large ones are kept as the slices they came in.
+/// Bytes to send, in order: small pieces are copied together, large slices are kept as they are.
 ///
 /// A decoder of your own appends its frames here. Appending a large slice retains it instead of copying it.
 public struct WireBuffer: Sendable {
-    /// Slices of at least this many bytes are kept rather than copied: below it a copy costs less than a
-    /// segment of its own in the write.
+    /// Slices of at least this many bytes are kept. Smaller ones are copied: a copy costs less than a segment
+    /// of its own in the write.
     package static let keptSliceBytes = 32 * 1024
 
-    /// What lies before `tail`, in order.
+    /// The bytes before `tail`, in order.
     private(set) var segments: [ArraySlice<UInt8>] = []
-    /// Where small pieces gather.
+    /// The last bytes: small pieces are copied here.
     private(set) var tail: [UInt8] = []
-    /// How many bytes are in here.
+    /// The number of bytes in the buffer.
     public private(set) var count = 0
 
     /// An empty buffer.
     public init() {}
 
-    /// Whether there is nothing in here.
+    /// Whether the buffer holds no bytes.
     public var isEmpty: Bool { count == 0 }
 
     /// Appends one byte.
@@ -38,13 +38,13 @@ public struct WireBuffer: Sendable {
             makeRoom(for: bytes.count)
             tail.append(contentsOf: bytes)
         } else {
-            sealTail()
+            moveTailToSegments()
             segments.append(bytes)
         }
         count &+= bytes.count
     }
 
-    /// Appends a copy of bytes that are only lent.
+    /// Appends a copy of borrowed bytes.
     public mutating func append(_ bytes: Span<UInt8>) {
         makeRoom(for: bytes.count)
         bytes.bytes.withUnsafeBytes { tail.append(contentsOf: $0) }
@@ -54,20 +54,21 @@ public struct WireBuffer: Sendable {
     /// Appends bytes in their order.
     public mutating func append(_ bytes: [UInt8]) { append(bytes[...]) }
 
-    /// A copy of everything in order, for tests and for links without scatter-gather writes.
+    /// A copy of all bytes in order, for tests and for links without scatter-gather writes.
     var contiguous: [UInt8] {
         segments.isEmpty ? tail.span.copied : Array(segments.joined()) + tail
     }
 
-    /// Drops bytes from the front; there are no segments.
+    /// Removes bytes from the front. The buffer must have no segments.
     mutating func removeFirst(_ bytes: Int) {
-        assert(segments.isEmpty, "only gathered bytes can be dropped")
+        assert(segments.isEmpty, "bytes are removed from the tail only")
         guard bytes < tail.count else { return removeAll() }
         tail.removeFirst(bytes)
         count &-= bytes
     }
 
-    /// Empties the buffer; a gathering space of at most so many bytes is kept for the next message.
+    /// Empties the buffer. The tail keeps its allocation for the next message if that is at most `kept`
+    /// bytes.
     mutating func removeAll(keeping kept: Int = idleBytes) {
         if !segments.isEmpty { segments.removeAll() }
         if tail.capacity <= kept {
@@ -78,29 +79,30 @@ public struct WireBuffer: Sendable {
         count = 0
     }
 
-    /// How many bytes can gather without an allocation.
+    /// How many bytes the tail can hold without an allocation.
     var capacity: Int { tail.capacity }
 
-    /// An idle peer holds on to no more than this.
+    /// The largest allocation that an idle peer keeps.
     private static let idleBytes = 256
-    /// A loop keeps two of at most this: one for what it writes, and one for the peer that sends most.
+    /// The largest allocation that a loop keeps. It keeps two: one for what it writes now, one for its
+    /// busiest sender.
     static let busyBytes = 4 << 20
 
-    /// Whether it has more room than an idle peer is to hold on to.
+    /// Whether its allocation is larger than an idle peer may keep.
     var isLarge: Bool { capacity > Self.idleBytes }
 
-    /// Grows in few steps to what gathers behind a busy loop, since each step copies all of it; from there on by doubling,
-    /// as arrays do.
+    /// Grows the tail by a factor of 16 up to 64 KiB, since each step copies all of it; above that by
+    /// doubling, as arrays do.
     @inline(__always)
     private mutating func makeRoom(for bytes: Int) {
         let capacity = tail.capacity
-        guard tail.count &+ bytes > capacity, capacity < Self.slabBytes else { return }
-        tail.reserveCapacity(max(tail.count &+ bytes, min(capacity &* 16, Self.slabBytes)))
+        guard tail.count &+ bytes > capacity, capacity < Self.fastGrowthBytes else { return }
+        tail.reserveCapacity(max(tail.count &+ bytes, min(capacity &* 16, Self.fastGrowthBytes)))
     }
 
-    private static let slabBytes = 64 * 1024
+    private static let fastGrowthBytes = 64 * 1024
 
-    private mutating func sealTail() {
+    private mutating func moveTailToSegments() {
         guard !tail.isEmpty else { return }
         segments.append(tail[...])
         tail = []
@@ -108,6 +110,6 @@ public struct WireBuffer: Sendable {
 }
 
 extension Span<UInt8> {
-    /// The bytes as an array of their own.
+    /// A copy of the bytes.
     var copied: [UInt8] { bytes.withUnsafeBytes { [UInt8]($0) } }
 }

@@ -1,6 +1,6 @@
-/// What the first bytes of a connection look like when they are not what was expected, for error messages only.
+/// Guesses from the first bytes of a connection what the other side speaks, for error messages only.
 enum WireGuess {
-    /// `; the bytes 47 45 54 20 … look like HTTP, not the framed wire form`, to end a sentence with.
+    /// The end of an error message: `; the bytes 47 45 54 20 … look like HTTP, not the framed wire form`.
     static func sentence(_ bytes: ArraySlice<UInt8>, expected: String) -> String {
         let start = bytes.prefix(8).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }
         let shown = start.joined(separator: " ") + (bytes.count > 8 ? " …" : "")
@@ -19,9 +19,9 @@ enum WireGuess {
         where start.starts(with: verb.utf8) {
             return "HTTP"
         }
-        // Frames begin with a small type and, unless they are huge, a zero length byte.
+        // Frames begin with a small type and, below 16 MiB, a zero length byte.
         if (1...7).contains(first), start.count >= 5, start[1] == 0 { return "framed" }
-        // A type definition of Go's gob: a length, then a negative type id below -64.
+        // Gob begins with a type definition: a length, then a type id below -64.
         if start.count >= 3, first > 3, first < 0x80, start[1] == 0xff, start[2] & 1 == 1 { return "gob" }
         if start.allSatisfy({ (0x20..<0x7f).contains($0) || $0 == 0x0a || $0 == 0x0d || $0 == 0x09 }) {
             return "text"

@@ -1,27 +1,28 @@
-/// The walk over one value that is to become an RPC: it keeps two fields and steps over everything else.
+/// Reads one RPC value: it keeps the fields Payload and Stream and skips everything else.
 ///
-/// Go ends a message in the middle of a value where an interface holds something whose type is not defined
-/// yet: the rest follows in the next message. So the walk can stop there and resume. Its place is a stack of
-/// its own and not the call stack, which also leaves the nesting of values to a limit and not to luck.
-struct GOBValue: Sendable {
+/// Go ends a message in the middle of a value where an interface holds a value whose type is not defined yet;
+/// the rest follows in the next message. So reading can stop there and resume. Its position is an explicit
+/// stack instead of the call stack, so that a limit bounds the nesting of values.
+struct GOBValueReader: Sendable {
     /// How deep values may nest: as deep as Go lets the types of skipped fields nest.
     static let maxNesting = 10_000
 
-    /// Where the walk is inside one value.
-    private enum Frame: Sendable {
+    /// A value with parts that is being read, and the position inside it.
+    private enum Container: Sendable {
         case structure(GOBStructure, lastField: Int)
-        /// An array's or a slice's.
+        /// An array or a slice.
         case elements(of: GOBTypeID, left: Int)
-        /// `left` counts keys and elements alike: a key is next when it is even.
+        /// A map. `left` counts keys and elements together: a key is next when it is even.
         case pairs(key: GOBTypeID, element: GOBTypeID, left: Int)
-        /// The name of the concrete type has been read; definitions may follow, then its id.
+        /// An interface. The name of its concrete type is read; definitions may follow, then the type's id.
         case interface
     }
 
-    private var frames: [Frame] = []
+    /// The open containers, the innermost last.
+    private var stack: [Container] = []
     private let limits: GOBLimits
 
-    /// The field Payload as a slice of the message it came in; empty when it was not sent.
+    /// The field Payload as a slice of its message; empty when it was not sent.
     private(set) var payload: ArraySlice<UInt8> = []
     /// The field Stream; false when it was not sent.
     private(set) var isStream = false
@@ -29,85 +30,88 @@ struct GOBValue: Sendable {
     init(limits: GOBLimits) { self.limits = limits }
 
     /// Whether a value has begun and not ended.
-    var isOpen: Bool { !frames.isEmpty }
+    var isOpen: Bool { !stack.isEmpty }
 
-    /// Begins a value of the type `id`.
+    /// Begins a value of the type `id`. Throws when that type cannot be read as an RPC.
     mutating func begin(
         _ id: GOBTypeID,
         _ reader: inout GOBReader,
         _ types: GOBTypes
     ) throws(ParleyError) {
         guard case .structure(let structure) = types[id] else {
-            throw reader.fault("a value of the type \(id.rawValue), which is not a defined struct")
+            throw reader.violation("a value of the type \(id.rawValue), which is not a defined struct")
         }
         switch structure.match {
         case .matches: break
         case .nothingInCommon:
-            throw reader.fault("the struct \(id.rawValue) has none of the fields From, Payload and Stream")
+            throw reader.violation(
+                "the struct \(id.rawValue) has none of the fields From, Payload and Stream"
+            )
         case .wrongType(let role):
-            throw reader.fault(
+            throw reader.violation(
                 "the field \(role.rawValue) of the struct \(id.rawValue) is not a \(role.goType)"
             )
         }
         payload = []
         isStream = false
-        frames.append(.structure(structure, lastField: -1))
+        stack.append(.structure(structure, lastField: -1))
     }
 
-    /// Goes on; returns false when the value continues in the next message.
+    /// Reads on in the value; returns false when it continues in the next message.
     mutating func resume(
         _ reader: inout GOBReader,
         _ types: inout GOBTypes
     ) throws(ParleyError) -> Bool {
-        while let frame = frames.popLast() {
-            switch frame {
+        while let container = stack.popLast() {
+            switch container {
             case .structure(let structure, let last):
-                try stepInto(structure, after: last, &reader, types)
+                try readField(of: structure, after: last, &reader, types)
             case .elements(let type, let left):
                 guard left > 0 else { continue }
-                frames.append(.elements(of: type, left: left - 1))
+                stack.append(.elements(of: type, left: left - 1))
                 try open(type, &reader, types)
             case .pairs(let key, let element, let left):
                 guard left > 0 else { continue }
-                frames.append(.pairs(key: key, element: element, left: left - 1))
+                stack.append(.pairs(key: key, element: element, left: left - 1))
                 try open(left.isMultiple(of: 2) ? key : element, &reader, types)
             case .interface:
                 guard try openInterface(&reader, &types) else { return false }
             }
         }
-        if frames.capacity > Self.keptFrames { frames = [] }
+        if stack.capacity > Self.idleStackCapacity { stack = [] }
         return true
     }
 
-    /// Gives the payload away, so that the block it lies in is not held until the next message.
+    /// Returns the payload and forgets it, so that its block is not retained until the next message.
     mutating func takePayload() -> ArraySlice<UInt8> {
         defer { payload = [] }
         return payload
     }
 
-    /// An idle connection keeps a stack of no more than this.
-    private static let keptFrames = 16
+    /// The largest stack that an idle connection keeps.
+    private static let idleStackCapacity = 16
 }
 
 // MARK: - Steps
 
 extension GOBValue {
-    private mutating func stepInto(
-        _ structure: GOBStructure,
+    /// Reads the next field of a struct, or its end.
+    private mutating func readField(
+        of structure: GOBStructure,
         after last: Int,
         _ reader: inout GOBReader,
         _ types: GOBTypes
     ) throws(ParleyError) {
-        let isRoot = frames.isEmpty
+        let isRoot = stack.isEmpty
         guard let number = try reader.nextField(after: last, of: structure.fields.count, in: "a struct")
         else { return }
-        frames.append(.structure(structure, lastField: number))
+        stack.append(.structure(structure, lastField: number))
         let field = structure.fields[number]
         switch (isRoot, field.role) {
         case (true, .payload):
             payload = try reader.block("the field Payload")
             guard payload.count <= limits.messageBytes else {
-                throw reader.fault(
+                throw reader.violation(
                     "a payload of \(payload.count) bytes is over the limit of \(limits.messageBytes)"
                 )
             }
@@ -118,7 +122,7 @@ extension GOBValue {
         }
     }
 
-    /// Skips a value without parts, or pushes the place where its parts begin.
+    /// Skips a value without parts, or pushes a container for one with parts.
     private mutating func open(
         _ id: GOBTypeID,
         _ reader: inout GOBReader,
@@ -133,7 +137,7 @@ extension GOBValue {
         case .bytes, .string:
             _ = try reader.block("a string or byte slice")
         case .interface:
-            // No name means no value.
+            // An empty name is a nil interface: no value follows.
             if try !reader.block("the type name of an interface value").isEmpty {
                 try push(.interface, reader)
             }
@@ -151,7 +155,7 @@ extension GOBValue {
         case .array(let element, let declared):
             let count = try reader.count("the length of an array", limit: limits.valueBytes)
             guard count == declared else {
-                throw reader.fault("an array has \(count) elements, its type has \(declared)")
+                throw reader.violation("an array has \(count) elements, its type has \(declared)")
             }
             try push(.elements(of: element, left: count), reader)
         case .slice(let element):
@@ -165,15 +169,15 @@ extension GOBValue {
         case .opaque:
             _ = try reader.block("a value with an encoding of its own")
         case nil:
-            throw reader.fault("a value of the type \(id.rawValue), which is not defined")
+            throw reader.violation("a value of the type \(id.rawValue), which is not defined")
         }
     }
 
-    /// Reads what stands between the name of an interface value's type and the value; returns false at the
-    /// end of the message.
+    /// Reads what stands between the type name of an interface value and the value itself: type definitions,
+    /// the type's id, and a length. Returns false when the message ends before the value.
     ///
-    /// The value is walked like any other rather than skipped by its length: Go cuts a nested interface value
-    /// in two where it has to define a type, and that length then covers the first part only.
+    /// The value is read like any other instead of being skipped by its length. Where Go has to define a type
+    /// it cuts a nested interface value in two, and the length covers the first part only.
     private mutating func openInterface(
         _ reader: inout GOBReader,
         _ types: inout GOBTypes
@@ -182,16 +186,16 @@ extension GOBValue {
             switch try reader.announcement() {
             case .definition(let id):
                 try types.define(id, from: &reader)
-                // What follows in this message has a length in front, just as another message would.
+                // What follows in this message has a length prefix, as a new message would have.
                 if reader.remaining > 0 { try skipLength(&reader) }
             case .value(let id):
                 try skipLength(&reader)
                 if case .structure(let structure) = types[id] {
                     try push(.structure(structure, lastField: -1), reader)
                 } else {
-                    // A value that is no struct comes as the only field of one, without its end.
+                    // A value that is no struct comes as the only field of a struct without an end mark.
                     guard try reader.uint("the mark before an interface value") == 0 else {
-                        throw reader.fault("the mark before an interface value is not zero")
+                        throw reader.violation("the mark before an interface value is not zero")
                     }
                     try open(id, &reader, types)
                 }
@@ -206,10 +210,10 @@ extension GOBValue {
         _ = try reader.count("the length of an interface value", limit: limits.valueBytes)
     }
 
-    private mutating func push(_ frame: Frame, _ reader: GOBReader) throws(ParleyError) {
-        guard frames.count < Self.maxNesting else {
-            throw reader.fault("a value nests deeper than \(Self.maxNesting) levels")
+    private mutating func push(_ container: Container, _ reader: GOBReader) throws(ParleyError) {
+        guard stack.count < Self.maxNesting else {
+            throw reader.violation("a value nests deeper than \(Self.maxNesting) levels")
         }
-        frames.append(frame)
+        stack.append(container)
     }
 }
