@@ -1,6 +1,7 @@
-/// Connections that were made in memory and not accepted yet: what the kernel keeps for a listening socket.
+/// The in-memory counterpart of a listening socket's backlog: connections that were made and not accepted
+/// yet.
 ///
-/// `@unchecked Sendable`: everything here happens on the thread of the node's loop.
+/// `@unchecked Sendable`: everything here runs on the thread of the node's loop.
 final class InMemoryBacklog: @unchecked Sendable {
     private static let capacity = 4_096
 
@@ -12,26 +13,26 @@ final class InMemoryBacklog: @unchecked Sendable {
 
     private let node: Node
     private var waiting: [Waiting] = []
-    private var isAbandoned = false
+    private var isClosed = false
     private var retry: LoopTimer?
 
     init(of node: Node) { self.node = node }
 
-    /// Another connection has come; accepts it as soon as there is room.
+    /// Adds a connection, which is accepted as soon as the limits allow. A full backlog refuses it.
     func add(_ link: InMemoryLink, from remote: SocketAddress, at local: SocketAddress) {
         node.loop.assertIsCurrent()
-        guard !isAbandoned, waiting.count < Self.capacity else { return link.abandon() }
+        guard !isClosed, waiting.count < Self.capacity else { return link.discard() }
         waiting.append(Waiting(link: link, remote: remote, local: local))
         node.resumeAccepting = { [unowned self] in acceptAll() }
         acceptAll()
     }
 
-    /// Nobody listens any more: those who wait are turned away.
-    func abandon() {
-        isAbandoned = true
+    /// Stops listening: refuses all waiting connections.
+    func close() {
+        isClosed = true
         node.resumeAccepting = nil
         retry?.close()
-        for connection in waiting { connection.link.abandon() }
+        for connection in waiting { connection.link.discard() }
         waiting = []
     }
 
@@ -44,7 +45,7 @@ final class InMemoryBacklog: @unchecked Sendable {
             }
             switch node.admit(next.remote.ip, next.remote) {
             case .admitted: accept(waiting.removeFirst())
-            case .refused: waiting.removeFirst().link.abandon()
+            case .refused: waiting.removeFirst().link.discard()
             case .after(let delay): return pause(for: delay)
             }
         }

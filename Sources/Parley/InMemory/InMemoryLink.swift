@@ -1,50 +1,51 @@
-/// One end of a pipe in memory, with the manners of a socket: it holds a bounded number of bytes, its writer waits
-/// when it is full, and it ends in order or with a reset.
+/// One end of an in-memory pipe that behaves like a socket: it buffers a bounded number of bytes, its writer
+/// waits while it is full, and it ends in order or with a reset.
 ///
 /// Unlike a socket it never merges two writes into one read.
 ///
-/// `@unchecked Sendable`: `incoming` is locked, the rest belongs to the thread of `loop`.
+/// `@unchecked Sendable`: `incoming` is locked; everything else belongs to the thread of `loop`.
 final class InMemoryLink: Link, @unchecked Sendable {
-    /// How much one direction holds; about what a socket's buffers do.
+    /// The buffer size of one direction; about that of a socket.
     static let capacityBytes = 256 * 1024
-    /// What one read brings at most.
+    /// The most bytes that one read brings.
     static let readBytes = 64 * 1024
 
+    /// One direction of the pipe.
     private struct Pipe {
         var blocks = ByteQueue()
-        /// The writer waits for room.
+        /// Whether the writer waits for room.
         var isFull = false
-        /// Nothing more will be written.
+        /// Why nothing more will be written.
         var end: ParleyError?
-        /// Nothing more will be read.
-        var isAbandoned = false
+        /// Whether the reader has closed: nothing more will be read.
+        var isReaderClosed = false
     }
 
     private let loop: EventLoop
-    /// What the other end has written.
+    /// The direction that the other end writes and this end reads.
     private let incoming = Lock(Pipe())
 
     private var other: InMemoryLink?
     private var owner: (any LinkOwner)?
     private var isReading = false
-    /// A write waits for room in the other end's pipe.
+    /// Whether a write waits for room in the other end's pipe.
     private var isWriting = false
     private var isClosed = false
 
     init(on loop: EventLoop) { self.loop = loop }
 
-    /// Joins two ends. Before either is used.
+    /// Joins two ends. Call it before either is used.
     static func join(_ one: InMemoryLink, _ two: InMemoryLink) {
         one.other = two
         two.other = one
     }
 
-    /// Who hears about reads, writes and the end.
+    /// Sets who is told of reads, writes and the end.
     func setOwner(_ owner: any LinkOwner) { self.owner = owner }
 
     func startReading() {
         isReading = true
-        // Not from in here: the caller is in the middle of something.
+        // In a later turn: the owner must not be called from inside its own call.
         loop.execute { [self] in deliver() }
     }
 
@@ -53,7 +54,7 @@ final class InMemoryLink: Link, @unchecked Sendable {
     func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool {
         guard let other else { throw ParleyError(.closed, "the pipe is closed") }
         let isWritten = try other.incoming.withLock { pipe throws(ParleyError) in
-            guard !pipe.isAbandoned else {
+            guard !pipe.isReaderClosed else {
                 throw ParleyError(.connectionReset, "the remote side closed the connection")
             }
             pipe.blocks.append(buffer.contiguous[...])
@@ -86,14 +87,14 @@ final class InMemoryLink: Link, @unchecked Sendable {
         return look
     }
 
-    /// What is written is in the other end's pipe already.
+    /// Always true: what was written is in the other end's pipe.
     var isAcknowledged: Bool { true }
 
     func close(abortively: Bool) {
         guard !isClosed else { return }
         isClosed = true
         let isUnread = incoming.withLock { pipe in
-            pipe.isAbandoned = true
+            pipe.isReaderClosed = true
             defer { pipe.blocks.removeAll() }
             return !pipe.blocks.isEmpty
         }
@@ -109,30 +110,30 @@ final class InMemoryLink: Link, @unchecked Sendable {
         }
     }
 
-    /// Ends a pipe that was never used from this end.
-    func abandon() {
+    /// Resets the other end. For a link that has not become a connection.
+    func discard() {
         other?.end(ParleyError(.connectionReset, "the remote side reset the connection"))
         owner = nil
         other = nil
     }
 
-    /// The other end writes no more. Any thread.
+    /// Notes that the other end writes no more. Any thread.
     private func end(_ reason: ParleyError) {
         incoming.withLock { pipe in
             if pipe.end == nil || reason.code == .connectionReset { pipe.end = reason }
         }
         loop.execute { [self] in
             deliver()
-            // The reader whom a write waits for has gone.
-            if other?.incoming.withLock({ $0.isAbandoned }) == true { wrote() }
+            // A write that waited for that reader will never be done.
+            if other?.incoming.withLock({ $0.isReaderClosed }) == true { completeWrite() }
         }
     }
 
-    /// Hands over what has arrived. The loop's thread only.
+    /// Hands the owner what has arrived, while reading is on. The loop's thread only.
     private func deliver() {
         while isReading, !isClosed {
             guard incoming.withLock({ !$0.blocks.isEmpty || $0.end != nil }) else { return }
-            // Only bytes need a place: an end is told in any case.
+            // The owner is asked where to read to only when there are bytes; an end is reported in any case.
             let target = incoming.withLock({ !$0.blocks.isEmpty }) ? owner?.linkWillRead() : .shared
             guard let target else { return }
             let limit = target.limit
@@ -142,7 +143,7 @@ final class InMemoryLink: Link, @unchecked Sendable {
                 if hasRoomAgain { pipe.isFull = false }
                 return (block, block == nil ? pipe.end : nil, hasRoomAgain)
             }
-            if hasRoomAgain, let other { other.loop.execute { other.wrote() } }
+            if hasRoomAgain, let other { other.loop.execute { other.completeWrite() } }
             if let block { hand(block, to: target) }
             if let end {
                 isReading = false
@@ -151,27 +152,28 @@ final class InMemoryLink: Link, @unchecked Sendable {
         }
     }
 
+    /// Passes a block to the owner, into the frame's own buffer if the owner lent one.
     private func hand(_ block: ArraySlice<UInt8>, to target: consuming ReadTarget) {
         guard case .frame(var frame) = target else { return owner?.linkDidRead(block.span) ?? () }
         frame.bytes.append(contentsOf: block)
         owner?.linkDidRead(into: frame)
     }
 
-    /// The write that waited is done, or never will be. The loop's thread only.
-    private func wrote() {
+    /// Completes the write that waited, with an error when its reader has closed. The loop's thread only.
+    private func completeWrite() {
         guard isWriting, !isClosed, let other else { return }
         isWriting = false
-        let isAbandoned = other.incoming.withLock { $0.isAbandoned }
+        let isReaderClosed = other.incoming.withLock { $0.isReaderClosed }
         var none = WireBuffer()
         owner?.linkDidWrite(
-            isAbandoned ? ParleyError(.connectionReset, "the remote side closed the connection") : nil,
+            isReaderClosed ? ParleyError(.connectionReset, "the remote side closed the connection") : nil,
             returning: &none
         )
     }
 }
 
 extension ReadTarget {
-    /// How much one read brings at most.
+    /// The most bytes that one read brings into this target.
     fileprivate var limit: Int {
         switch self {
         case .shared, .block: InMemoryLink.readBytes

@@ -1,6 +1,6 @@
-/// A host without a network: the ports that ``InMemoryTransport``s listen on.
+/// An in-memory host: the ports on which ``InMemoryTransport``s listen.
 ///
-/// Transports reach each other when they share one; a test makes its own, and no two tests can meet.
+/// Transports reach each other when they share a network. Give each test its own: tests are isolated then.
 public final class InMemoryNetwork: Sendable {
     private struct State {
         var listeners: [UInt16: InMemoryTransport] = [:]
@@ -16,10 +16,10 @@ public final class InMemoryNetwork: Sendable {
 
     private let state = Lock(State())
 
-    /// A network where nobody listens yet.
+    /// A network without listeners.
     public init() {}
 
-    /// Gives `port` to `transport`, or for port 0 one that is free.
+    /// Binds `transport` to `port`, or to a free port when `port` is 0. Returns the port.
     func bind(_ transport: InMemoryTransport, port: UInt16) throws(ParleyError) -> UInt16 {
         try state.withLock { state throws(ParleyError) in
             let port = port == 0 ? state.takeEphemeralPort() : port
@@ -35,6 +35,6 @@ public final class InMemoryNetwork: Sendable {
 
     func listener(port: UInt16) -> InMemoryTransport? { state.withLock { $0.listeners[port] } }
 
-    /// The port that a dialing transport dials from.
+    /// A free port to dial from.
     func ephemeralPort() -> UInt16 { state.withLock { $0.takeEphemeralPort() } }
 }

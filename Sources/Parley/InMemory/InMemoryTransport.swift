@@ -1,4 +1,4 @@
-/// A node without sockets, for tests: it behaves as ``TCPTransport`` does, on an ``InMemoryNetwork``.
+/// A transport without sockets, for tests. It behaves as ``TCPTransport`` does, on an ``InMemoryNetwork``.
 ///
 /// ```swift
 /// let network = InMemoryNetwork()
@@ -7,7 +7,8 @@
 /// let peer = try await InMemoryTransport(network: network).dial(":3000")
 /// ```
 ///
-/// Every name of this host (`localhost`, `127.0.0.1`, none at all, …) leads to the network; there are no others.
+/// Every name of this host (`localhost`, `127.0.0.1`, an empty host, …) leads to the network. Other hosts do
+/// not exist.
 public final class InMemoryTransport: Transport {
     private static let hosts: Set = ["", "localhost", "127.0.0.1", "::1", "0.0.0.0", "::"]
 
@@ -16,7 +17,7 @@ public final class InMemoryTransport: Transport {
     private let backlog: InMemoryBacklog
     private let network: InMemoryNetwork
 
-    /// A node on `network` that neither listens nor is connected yet.
+    /// A transport on `network` that does not listen yet.
     public init(_ options: TransportOptions = TransportOptions(), network: InMemoryNetwork) {
         inbox = Inbox(capacity: options.inboxCapacity, capacityBytes: options.inboxCapacityBytes)
         node = Node(options, inbox: inbox)
@@ -33,7 +34,7 @@ public final class InMemoryTransport: Transport {
     /// See ``Transport/statistics``.
     public var statistics: TransportStatistics { node.statistics(of: inbox) }
 
-    /// Runs Swift tasks on the transport's own thread; see ``TCPTransport/executor``.
+    /// Runs Swift tasks on the transport's loop thread; see ``TCPTransport/executor``.
     public var executor: any TaskExecutor { node.loop }
 
     /// See ``Transport/listenAndAccept()``.
@@ -45,7 +46,7 @@ public final class InMemoryTransport: Transport {
             let port = try network.bind(self, port: configured.port)
             let stop: @Sendable () -> Void = { [network, backlog] in
                 network.unbind(port: port)
-                backlog.abandon()
+                backlog.close()
             }
             guard node.register(self, on: node.loop, stop: stop) else {
                 network.unbind(port: port)
@@ -108,8 +109,8 @@ public final class InMemoryTransport: Transport {
         )
         let isAccepted = listener.node.loop.execute { listener.backlog.add(ends.1, from: local, at: remote) }
         guard isAccepted else {
-            ends.0.abandon()
-            ends.1.abandon()
+            ends.0.discard()
+            ends.1.discard()
             throw ParleyError(.connectionRefused, "cannot connect to \(remote): it has just been closed")
         }
         do {
@@ -120,7 +121,7 @@ public final class InMemoryTransport: Transport {
                 return { _ in }
             }
         } catch {
-            ends.0.abandon()
+            ends.0.discard()
             throw error
         }
     }

@@ -1,9 +1,9 @@
-/// Addresses that begin alike, in CIDR notation: `10.0.0.0/8`, `2001:db8::/32`, or a single one without the slash.
+/// A range of IP addresses in CIDR notation, `10.0.0.0/8` or `2001:db8::/32`; without the slash, one address.
 ///
 /// Source: <https://www.rfc-editor.org/rfc/rfc4632>
 public struct AddressRange: Sendable, Hashable {
     let first: IPAddress
-    /// Of 128 bits; IPv4 counts from bit 96.
+    /// The prefix length of the 128-bit form. An IPv4 prefix length is this minus 96.
     let length: Int
 
     init(_ address: IPAddress, length: Int) {
@@ -11,9 +11,9 @@ public struct AddressRange: Sendable, Hashable {
         self.length = length
     }
 
-    /// Reads `address/length`.
+    /// Parses `address/length` or `address`.
     ///
-    /// - Throws: ``ParleyError`` `invalidAddress`, naming what is wrong with it.
+    /// - Throws: ``ParleyError`` `invalidAddress`, whose message names the fault.
     public init(_ text: String) throws(ParleyError) {
         func invalid(_ why: String) -> ParleyError {
             ParleyError(.invalidAddress, "address range \"\(text)\" \(why)")
@@ -37,7 +37,7 @@ public struct AddressRange: Sendable, Hashable {
 
     func contains(_ address: IPAddress) -> Bool { address.prefix(length) == first }
 
-    /// Whether `host` is a numeric address of this range.
+    /// Whether `host` is a numeric address in this range; false for names.
     public func contains(_ host: String) -> Bool { IPAddress(host).map { contains($0) } ?? false }
 
     /// This host: 127.0.0.0/8 and ::1.
@@ -46,8 +46,8 @@ public struct AddressRange: Sendable, Hashable {
         AddressRange(IPAddress(high: 0, low: 1), length: 128),
     ]
 
-    /// Networks that the internet does not route: RFC 1918, RFC 6598 (shared), RFC 3927 and RFC 4291 (link-local), and
-    /// RFC 4193 (unique local).
+    /// Networks that the internet does not route: RFC 1918 (private), RFC 6598 (shared), RFC 3927 and RFC
+    /// 4291 (link-local), RFC 4193 (unique local).
     public static let privateNetworks = [
         AddressRange(IPAddress(v4: 10 << 24), length: 104),
         AddressRange(IPAddress(v4: 172 << 24 | 16 << 16), length: 108),
@@ -60,7 +60,7 @@ public struct AddressRange: Sendable, Hashable {
 }
 
 extension AddressRange: CustomStringConvertible {
-    /// As it is read.
+    /// The CIDR notation that ``init(_:)`` parses.
     public var description: String {
         let isIPv4 = first.isIPv4 && length >= 96
         let host = RawSocketAddress(first).map { SocketAddress($0).host } ?? "?"
@@ -68,7 +68,7 @@ extension AddressRange: CustomStringConvertible {
     }
 }
 
-/// Ranges by their length, so that a long list costs as little to ask as a short one.
+/// A set of address ranges, grouped by prefix length: a lookup costs one hash for each distinct length.
 struct AddressSet: Sendable {
     private var byLength: [(length: Int, prefixes: Set<IPAddress>)] = []
 

@@ -1,4 +1,4 @@
-/// Why the listener leaves connections in the backlog.
+/// The reason why the listener leaves connections in the backlog.
 public enum AcceptPause: String, Sendable, Hashable, CaseIterable {
     /// ``Limits/maxPeers`` is reached.
     case maxPeers
@@ -12,14 +12,14 @@ public enum AcceptPause: String, Sendable, Hashable, CaseIterable {
     case descriptors
 }
 
-/// Counts connections against the limits; a value without clock or sockets, under the node's lock.
+/// Counts connections against the limits. A value without sockets, guarded by the node's lock.
 struct Admission {
     private let limits: Limits
     private(set) var inbound = 0
     private(set) var outbound = 0
     /// Dials that have no connection yet.
     private(set) var dialing = 0
-    /// Inbound ones that are not greeted yet.
+    /// Inbound connections whose handshake and `onPeer` are not done.
     private(set) var handshakes = 0
     private var byAddress: [AddressRange: Int] = [:]
     var bans = Bans()
@@ -28,16 +28,18 @@ struct Admission {
 
     private var total: Int { inbound + outbound + dialing }
 
-    // MARK: Others connect
+    // MARK: Inbound
 
-    /// The limit that keeps further connections in the backlog.
+    /// The limit that is reached and keeps further connections in the backlog; nil when there is room.
     var pause: AcceptPause? {
         if total >= limits.maxPeers { return .maxPeers }
         if inbound >= limits.maxInboundPeers { return .maxInboundPeers }
         return handshakes >= limits.maxHandshakes ? .maxHandshakes : nil
     }
 
-    /// Counts a connection from `address`, unless it must be turned away.
+    /// Counts an inbound connection from `address`, unless a ban or a limit refuses it.
+    ///
+    /// - Returns: the reason of the refusal; nil when the connection is admitted.
     mutating func admit(_ address: IPAddress?) -> ParleyError.Code? {
         guard let address else {
             countInbound()
@@ -57,9 +59,10 @@ struct Admission {
         handshakes += 1
     }
 
+    /// An inbound connection is open: its handshake and `onPeer` are done.
     mutating func handshakeDone() { handshakes -= 1 }
 
-    /// An admitted connection is gone.
+    /// Removes an admitted inbound connection that has closed from the counts.
     mutating func leave(_ address: IPAddress?, wasOpen: Bool) {
         inbound -= 1
         if !wasOpen { handshakes -= 1 }
@@ -70,6 +73,7 @@ struct Admission {
         }
     }
 
+    /// The ranges around `address` whose connections are limited, with their limits.
     private func ranges(of address: IPAddress) -> [(range: AddressRange, limit: Int)] {
         if address.isLoopback, limits.exemptsLoopback { return [] }
         if address.isIPv4 { return [(AddressRange(address, length: 128), limits.maxPeersPerIPv4)] }
@@ -79,8 +83,9 @@ struct Admission {
         ]
     }
 
-    // MARK: This node connects
+    // MARK: Outbound
 
+    /// Counts a dial; returns the error when a limit refuses it.
     mutating func beginDial() -> ParleyError? {
         if outbound + dialing >= limits.maxOutboundPeers {
             return ParleyError(.tooManyPeers, "maxOutboundPeers (\(limits.maxOutboundPeers)) is reached")
@@ -94,15 +99,17 @@ struct Admission {
 
     mutating func dialFailed() { dialing -= 1 }
 
+    /// A dial has become a connection.
     mutating func dialed() {
         dialing -= 1
         outbound += 1
     }
 
+    /// Removes an outbound connection that has closed from the counts.
     mutating func leaveOutbound() { outbound -= 1 }
 }
 
-/// How many accepts there may be now: a bucket that fills with time and holds one second's worth.
+/// The accept rate limit: a token bucket that holds one second's worth.
 struct AcceptBudget {
     private let perSecond: Int
     private var tokens: Double
@@ -113,9 +120,10 @@ struct AcceptBudget {
         tokens = Double(self.perSecond)
     }
 
+    /// Takes the token of one accept.
     mutating func take() { tokens -= 1 }
 
-    /// How long to wait for the next; nil when there is one. `now` is in milliseconds.
+    /// How long to wait for the next token; nil when there is one. `now` is in milliseconds.
     mutating func wait(at now: UInt64) -> Duration? {
         if let filledAt, now > filledAt {
             tokens = min(Double(perSecond), tokens + Double(now - filledAt) * Double(perSecond) / 1_000)

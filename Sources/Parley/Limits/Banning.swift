@@ -1,21 +1,23 @@
 extension TCPTransport {
-    /// Shuts an address out: ends its connections with the code `banned`, and lets none be made from or to it.
+    /// Bans an address: ends its connections with the code `banned` and refuses new ones from and to it.
     ///
-    /// A ban is of one IPv4 address, or of the IPv6 /64 around one, and lives as long as the transport at most; there are
-    /// at most ``Limits/maxBans``.
+    /// A ban covers one IPv4 address, or the /64 around an IPv6 address. It ends with the transport at the
+    /// latest. There are at most ``Limits/maxBans``. Any thread.
     ///
-    /// - Parameter host: a numeric address without a port.
+    /// - Parameters:
+    ///   - host: a numeric address without a port.
+    ///   - duration: how long the ban lasts.
     /// - Throws: ``ParleyError`` `invalidAddress`.
     public func ban(_ host: String, for duration: Duration) throws(ParleyError) {
         node.ban(try Node.ip(host), for: duration)
     }
 
-    /// Takes a ban back; nothing when there is none.
+    /// Lifts the ban of an address; does nothing when there is none. Any thread.
     ///
     /// - Throws: ``ParleyError`` `invalidAddress`.
     public func unban(_ host: String) throws(ParleyError) { node.unban(try Node.ip(host)) }
 
-    /// What is banned now, and until when.
+    /// The addresses that are banned now, and until when.
     public var bans: [AddressRange: ContinuousClock.Instant] { node.bans }
 }
 

@@ -1,6 +1,6 @@
-/// Addresses that are shut out for a while, under the node's lock.
+/// The banned addresses and when each ban ends. Guarded by the node's lock.
 ///
-/// A ban is of one IPv4 address, or of an IPv6 /64: a host can take any address of its own subnet.
+/// A ban covers one IPv4 address or one IPv6 /64: an IPv6 host can take any address of its own subnet.
 struct Bans {
     private var until: [AddressRange: ContinuousClock.Instant] = [:]
 
@@ -8,10 +8,11 @@ struct Bans {
         AddressRange(address, length: address.isIPv4 ? 128 : 64)
     }
 
+    /// Adds a ban. Over the limit, the ban that would end first is dropped.
     mutating func add(_ address: IPAddress, until end: ContinuousClock.Instant, atMost limit: Int) {
         let range = Self.range(of: address)
         if until[range] == nil, until.count >= max(1, limit) {
-            removeOver()
+            removeExpired()
             if until.count >= max(1, limit), let first = until.min(by: { $0.value < $1.value }) {
                 until[first.key] = nil
             }
@@ -26,13 +27,13 @@ struct Bans {
         return end > .now
     }
 
-    /// What is banned now, and until when.
+    /// The bans that have not ended.
     mutating func all() -> [AddressRange: ContinuousClock.Instant] {
-        removeOver()
+        removeExpired()
         return until
     }
 
-    private mutating func removeOver() {
+    private mutating func removeExpired() {
         let now = ContinuousClock.now
         until = until.filter { $0.value > now }
     }

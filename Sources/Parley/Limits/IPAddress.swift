@@ -1,5 +1,7 @@
-/// A numeric address as bits, for counting and comparing. IPv4 is kept as mapped into IPv6 (RFC 4291, 2.5.5.2), so an
-/// address is the same whichever kind of socket it came through.
+/// A numeric IP address as 128 bits, for counting and comparing.
+///
+/// IPv4 is stored as mapped into IPv6 (RFC 4291, 2.5.5.2), so that an address is the same on either kind of
+/// socket.
 struct IPAddress: Hashable, Sendable {
     let high: UInt64
     let low: UInt64
@@ -11,7 +13,7 @@ struct IPAddress: Hashable, Sendable {
 
     init(v4 bits: UInt32) { self.init(high: 0, low: 0xffff_0000_0000 | UInt64(bits)) }
 
-    /// Reads a numeric host; a zone (`%eth0`) says nothing about who it is, and is dropped. Nil for names.
+    /// Parses a numeric host; nil for a name. A zone (`%eth0`) is dropped: it does not identify the host.
     init?(_ host: some StringProtocol) {
         let bare = host.prefix { $0 != "%" }
         guard let address = RawSocketAddress(numericHost: String(bare), port: 0)?.ip else { return nil }
@@ -23,7 +25,7 @@ struct IPAddress: Hashable, Sendable {
     /// 127.0.0.0/8 and ::1.
     var isLoopback: Bool { isIPv4 ? low >> 24 & 0xff == 127 : high == 0 && low == 1 }
 
-    /// The first `length` of its 128 bits.
+    /// The address with all but its first `length` bits cleared.
     func prefix(_ length: Int) -> IPAddress {
         IPAddress(high: high & Self.mask(length), low: low & Self.mask(length - 64))
     }
@@ -34,6 +36,6 @@ struct IPAddress: Hashable, Sendable {
 }
 
 extension SocketAddress {
-    /// The host as bits; nil for a name.
+    /// The host as an ``IPAddress``; nil for a name.
     var ip: IPAddress? { IPAddress(host) }
 }

@@ -1,56 +1,64 @@
-/// How much strangers may take of a node. Each limit is checked before memory or a descriptor is spent on what goes
-/// beyond it, and is counted in ``TransportStatistics``.
+/// How many connections and how much memory peers may take of a node.
+///
+/// Each limit is checked before memory or a descriptor is spent on what exceeds it. ``TransportStatistics``
+/// counts how often each one takes effect.
 public struct Limits: Sendable, Hashable {
     // MARK: Peers
 
-    /// Connections in all, those in the handshake included; dials count from their beginning. When it is reached,
-    /// others wait in the listener's backlog, and dials throw `tooManyPeers`.
+    /// The most connections in all, including those in the handshake; a dial counts from its beginning. At
+    /// the limit, inbound connections wait in the listener's backlog and dials throw `tooManyPeers`.
     public var maxPeers = 4_096
 
-    /// Connections that others make; the rest of ``maxPeers`` is kept for dials, so that a flood cannot isolate this
-    /// node. When it is reached, others wait in the listener's backlog.
+    /// The most inbound connections. The rest of ``maxPeers`` is reserved for dials, so that a flood cannot
+    /// isolate this node. At the limit, further ones wait in the listener's backlog.
     public var maxInboundPeers = 3_584
 
-    /// Connections that this node makes, dials that are under way included; further ones throw `tooManyPeers`.
+    /// The most outbound connections, including dials under way. Further dials throw `tooManyPeers`.
     public var maxOutboundPeers = 1_024
 
-    /// Connections that one IPv4 address may make; further ones are reset (`tooManyFromAddress`).
+    /// The most inbound connections from one IPv4 address. Further ones are reset (`tooManyFromAddress`).
     public var maxPeersPerIPv4 = 8
 
-    /// Connections that one IPv6 /56, what one customer gets, may make; further ones are reset.
+    /// The most inbound connections from one IPv6 /56, the usual size of one customer's network. Further ones
+    /// are reset (`tooManyFromAddress`).
     public var maxPeersPerIPv6Customer = 8
 
-    /// Connections that one IPv6 /48, what one site gets, may make; further ones are reset.
+    /// The most inbound connections from one IPv6 /48, the usual size of one site's network. Further ones are
+    /// reset (`tooManyFromAddress`).
     public var maxPeersPerIPv6Site = 64
 
-    /// Whether connections from this host are exempt from the limits by address and from ``acceptsPerSecond``.
+    /// Whether connections from this host are exempt from the limits by address and from
+    /// ``acceptsPerSecond``.
     public var exemptsLoopback = true
 
-    /// Connections of others that are not greeted yet. When it is reached, further ones wait in the backlog.
+    /// The most inbound connections whose handshake and `onPeer` are not done. At the limit, further ones
+    /// wait in the listener's backlog.
     public var maxHandshakes = 256
 
-    /// Connections that are accepted in one second, on average and in one go; further ones wait in the backlog.
+    /// The average accept rate in connections per second; also the largest burst. Further ones wait in the
+    /// listener's backlog.
     public var acceptsPerSecond = 1_000
 
-    /// Addresses that may be banned at once; the ban that would end first makes room.
+    /// The most bans at one time. Over the limit, the ban that would end first is dropped.
     public var maxBans = 10_000
 
     // MARK: Memory
 
-    /// The longest message, in either direction; nil leaves it to the wire form (16 MiB unless it says otherwise).
-    /// Sending a longer one throws `messageTooLong`; a peer that sends one is dropped with that code, before there is
-    /// memory for it.
+    /// The longest message in bytes, in either direction; nil leaves the limit to the wire form (16 MiB by
+    /// default). Sending a longer one throws `messageTooLong`. A peer that sends a longer one is dropped with
+    /// that code, before memory is allocated for it.
     public var maxMessageBytes: Int?
 
-    /// Bytes of all peers together that were accepted for sending and are not written yet. When it is reached, sends
-    /// wait, but for the first 16 KiB of each peer: those who do not read cannot silence the node towards the others.
+    /// The most unwritten bytes of all peers together: accepted for sending, not yet written. At the limit,
+    /// sends wait. Each peer's first 16 KiB do not count, so that peers that do not read cannot block sends
+    /// to others.
     public var sendBufferBytes = 64 << 20
 
-    /// Bytes of all peers together that have arrived and are neither decoded nor read. A peer that goes beyond it, and
-    /// keeps more than 64 KiB itself, is dropped with `receiveBufferFull`.
+    /// The most unread bytes of all peers together: arrived, neither decoded nor read. A peer that exceeds
+    /// the limit while it holds more than 64 KiB itself is dropped with `receiveBufferFull`.
     public var receiveBufferBytes = 256 << 20
 
-    /// How far one peer's stream, or handshake, is read ahead of its reader.
+    /// How many bytes of one peer's stream or handshake are read ahead of its reader.
     public var readAheadBytes = 256 << 10
 
     /// The defaults.

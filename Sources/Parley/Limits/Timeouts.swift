@@ -1,55 +1,59 @@
-/// How long things may take. Nil is for ever, where it is possible. None of them costs anything for each message, and all
-/// of them work while nothing is read from a peer.
+/// Time-outs of a transport and its peers. Nil, where a time-out is optional, means no limit.
+///
+/// None of them costs anything for each message. All of them work while nothing is read from a peer.
 public struct Timeouts: Sendable, Hashable {
-    /// A dial, from looking up the name to the connection.
+    /// How long a dial may take, from looking up the name to the connection.
     public var dial: Duration = .seconds(30)
 
-    /// The handshake and `onPeer` together.
+    /// How long the handshake and `onPeer` together may take.
     public var handshake: Duration = .seconds(10)
 
-    /// A peer from which nothing comes and to which nothing goes, heartbeats aside, is dropped (`idle`).
+    /// How long a peer may neither send nor be sent anything, heartbeats aside. It is then dropped (`idle`).
     public var idle: Duration?
 
-    /// An open stream may go so long without a byte being read; the peer is then dropped (`timedOut`).
+    /// How long an open stream may go without a byte being read. The peer is then dropped (`timedOut`).
     public var streamIdle: Duration? = .seconds(60)
 
-    /// A frame, or a stream's header, that has begun has to go on: when less than ``leastBytesPerSecond`` of it have come
-    /// for so long, and it is not whole, the peer is dropped (`timedOut`). Time in which this side does not read from
-    /// the peer does not count. It is noticed within 1.25 of it.
+    /// How long a frame, or a stream's header, may make no progress after it has begun. When fewer than
+    /// ``leastBytesPerSecond`` of it arrive on average over this time, the peer is dropped (`timedOut`). Time
+    /// in which this side does not read from the peer does not count. Detection takes up to 1.25 times this
+    /// long.
     public var frame: Duration? = .seconds(30)
 
-    /// What an unfinished frame and what is sent have to move at least, in bytes a second, averaged over ``frame`` and
-    /// ``writeStall``; at least 0, which leaves it at one byte in that time.
+    /// The slowest progress of an unfinished frame, averaged over ``frame``, and of what was sent, averaged
+    /// over ``writeStall``, in bytes a second; at least 0. At 0, one byte in that time is enough.
     public var leastBytesPerSecond = 128
 
-    /// A send that finds no room, because the other side does not take what was sent, throws `timedOut` after so long.
-    /// The peer is kept: see ``writeStall``. Waiting for one's turn behind a stream does not count.
+    /// How long a send may wait for room while the other side does not take what was sent. It then throws
+    /// `timedOut`. The peer is kept: see ``writeStall``. Waiting for a turn behind a stream does not count.
     public var write: Duration? = .seconds(60)
 
-    /// A peer whose system acknowledges less than ``leastBytesPerSecond`` of what was sent for so long is dropped
-    /// (`writeStalled`): it is gone without a word, or it hardly reads. It is noticed within 1.25 of it.
+    /// How long a peer's system may acknowledge fewer than ``leastBytesPerSecond`` of what was sent, on
+    /// average. The peer is then dropped (`writeStalled`): it vanished or hardly reads. Detection takes up to
+    /// 1.25 times this long.
     public var writeStall: Duration? = .seconds(120)
 
-    /// Closing may take so long to write out what was sent.
+    /// How long closing may take to write out what was sent.
     public var close: Duration = .seconds(5)
 
-    /// Asks each peer now and then whether it is there, in wire forms that can (``WireForm/framed``); nil never asks.
+    /// The pings that check whether a peer is there, in wire forms that have them (``WireForm/framed``); nil
+    /// sends none.
     public var heartbeat: Heartbeat?
 
     /// The defaults.
     public init() {}
 }
 
-/// Questions whether a peer is there, and when their silence means that it is not.
+/// When pings are sent, and how many may go unanswered before the peer is dropped.
 ///
-/// Whatever arrives counts as an answer. The round trips are in ``PeerStatistics/roundTripTime``.
+/// Anything that arrives counts as an answer. ``PeerStatistics/roundTripTime`` holds the round-trip time.
 public struct Heartbeat: Sendable, Hashable {
-    /// The time between two questions; at least 10 ms.
+    /// The time between two pings; at least 10 ms.
     public var interval: Duration
-    /// After so many without an answer the peer is dropped (`heartbeatLost`); at least 1.
+    /// The peer is dropped (`heartbeatLost`) after this many pings without an answer; at least 1.
     public var maxMissed: Int
 
-    /// A question every 30 seconds; the third without an answer is the last.
+    /// A ping every 30 seconds; the peer is dropped after three without an answer.
     public init(interval: Duration = .seconds(30), maxMissed: Int = 3) {
         self.interval = interval
         self.maxMissed = maxMissed

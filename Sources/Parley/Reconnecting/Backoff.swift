@@ -1,16 +1,16 @@
-/// How long to wait before dialing again: exponential, with full jitter, so that the nodes of one that has restarted do not
-/// come back all at once.
+/// How long to wait before dialing again: exponential backoff with full jitter, so that the peers of a
+/// restarted node do not all come back at once.
 ///
 /// Source: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
 public struct Backoff: Sendable, Hashable {
-    /// The longest wait behind the first failure; it doubles with each further one.
+    /// The ceiling of the wait after the first failure. It doubles with each further failure.
     public var initial: Duration
-    /// It grows no longer than this.
+    /// The largest ceiling.
     public var longest: Duration
-    /// A connection that has lasted so long was a success: the next failure is the first again.
+    /// A connection that lasted this long was stable: the failure count starts over.
     public var stable: Duration
 
-    /// Up to 1 second, doubling up to 5 minutes; over after a stable minute.
+    /// Waits of up to 1 second, doubling up to 5 minutes; a connection of one minute is stable.
     public init(
         initial: Duration = .seconds(1),
         longest: Duration = .seconds(300),
@@ -21,14 +21,14 @@ public struct Backoff: Sendable, Hashable {
         self.stable = stable
     }
 
-    /// The longest wait behind so many failures, at least one.
+    /// The longest wait after `failures` failures; at least one failure.
     func ceiling(failures: Int) -> Duration {
         let doublings = min(max(0, failures - 1), 62)
         let bound = Double(longest.inMilliseconds)
         return .milliseconds(Int(min(bound, Double(initial.inMilliseconds) * Double(UInt64(1) << doublings))))
     }
 
-    /// A wait behind so many failures: any up to the ceiling, alike.
+    /// A random wait after `failures` failures: uniform in 0...ceiling.
     func delay(failures: Int) -> Duration {
         .milliseconds(UInt64.random(in: 0...ceiling(failures: failures).inMilliseconds))
     }

@@ -1,15 +1,16 @@
-/// What to do when two nodes have two connections, because both have dialed or one has dialed twice.
+/// Decides which connection stays when there are two with the same node, because both sides dialed or one
+/// dialed twice.
 ///
-/// Addresses do not say who a node is: your handshake has to find out. What it found is asked for when the handshake and
+/// Addresses do not identify a node: your handshake has to. The rule is applied when the handshake and
 /// `onPeer` are done.
 public struct DuplicateRule: Sendable {
     /// Which of two connections stays.
     public enum Verdict: Sendable {
-        /// The one that was there.
+        /// The older one.
         case keepExisting
-        /// The one that has just been greeted.
+        /// The one whose handshake has just finished.
         case keepNew
-        /// Both: this node does not mind.
+        /// Both.
         case keepBoth
     }
 
@@ -19,10 +20,12 @@ public struct DuplicateRule: Sendable {
     /// A rule of your own. The loser is closed with the reason `duplicate`; a dial that loses throws it.
     ///
     /// - Parameters:
-    ///   - identify: who this greeted peer is; nil when that is not known, and there is nothing to settle then.
-    ///   - settle: decides between two connections with the same node. Both sides have to come to the same end.
+    ///   - identify: returns the identity that the handshake found for a peer; nil when it is unknown. The
+    ///     rule does not apply then.
+    ///   - settle: chooses between two connections with the same node. Both sides have to choose the same
+    ///     one.
     ///
-    /// Both are called on any thread, and must not block.
+    /// Both are called on any thread and must not block.
     public init(
         identify: @escaping @Sendable (any Peer) -> String?,
         settle: @escaping @Sendable (_ existing: any Peer, _ new: any Peer) -> Verdict
@@ -31,11 +34,11 @@ public struct DuplicateRule: Sendable {
         self.settle = settle
     }
 
-    /// The connection that the node with the smaller identity has dialed stays; of two that the same node has dialed,
-    /// the newer. Both sides decide alike.
+    /// Keeps the connection that the node with the smaller identity dialed; of two dialed by the same node,
+    /// the newer. Both sides choose the same one.
     ///
     /// - Parameters:
-    ///   - identity: this node's own.
+    ///   - identity: this node's own identity.
     ///   - identify: as for ``init(identify:settle:)``.
     public static func smallerDials(
         identity: String,
@@ -50,7 +53,8 @@ public struct DuplicateRule: Sendable {
 }
 
 extension Node {
-    /// Decides which of two connections with one node stays, if there are two. Any thread.
+    /// Applies the duplicate rule to a connection whose handshake is done: closes it or the older connection
+    /// with the same node, if there is one. Any thread.
     func applyDuplicateRule(to connection: Connection) {
         guard let rule = options.duplicates, connection.outbound.withLock({ $0.lifecycle.isStarting }),
             let identity = rule.identify(connection)
@@ -63,7 +67,7 @@ extension Node {
             return known
         }
         guard let existing, existing !== connection else { return }
-        // One that is ending already is no reason to refuse a new one.
+        // A connection that is ending already does not win over a new one.
         var verdict = existing.isLive ? rule.settle(existing, connection) : .keepNew
         if verdict == .keepExisting, !existing.isLive { verdict = .keepNew }
         let reason = ParleyError(.duplicate, "there is another connection with node \(identity)")
@@ -72,7 +76,7 @@ extension Node {
         case .keepExisting: connection.close(because: reason, handshakeFailure: reason)
         case .keepNew:
             state.withLock { state in
-                // The new one may have ended meanwhile, and was forgotten then.
+                // The new connection may have ended meanwhile: its identity is removed then.
                 guard state.connections[connection.number] != nil else { return }
                 state.identities[identity] = connection.number
             }
@@ -82,7 +86,7 @@ extension Node {
 }
 
 extension Node.State {
-    /// A connection is gone, and does not stand for its node any more.
+    /// Removes the identity of a connection that has closed.
     mutating func forgetIdentity(of connection: Connection) {
         guard let identity = identityOf.removeValue(forKey: connection.number),
             identities[identity] == connection.number

@@ -1,6 +1,7 @@
 import Logging
 
-/// A connection that is made again whenever it ends; see ``Transport/keepConnected(to:backoff:)``.
+/// Keeps a connection to one address: dials again whenever it ends. See
+/// ``Transport/keepConnected(to:backoff:)``.
 public final class Reconnection: Sendable {
     private struct State {
         var peer: (any Peer)?
@@ -11,7 +12,7 @@ public final class Reconnection: Sendable {
         var task: Task<Void, Never>?
     }
 
-    /// Where it leads.
+    /// The address that is dialed.
     public let address: String
     private let backoff: Backoff
     private let state = Lock(State())
@@ -21,25 +22,25 @@ public final class Reconnection: Sendable {
         self.backoff = backoff
     }
 
-    /// The peer, while there is a connection.
+    /// The current peer; nil while there is no connection.
     public var peer: (any Peer)? { state.withLock { $0.peer } }
 
-    /// Why the last connection has ended, or could not be made; nil before the first time.
+    /// Why the last connection ended or the last dial failed; nil before either happened.
     public var lastError: ParleyError? { state.withLock { $0.lastError } }
 
-    /// How many connections were made so far.
+    /// The number of connections made so far.
     public var connections: Int { state.withLock { $0.connections } }
 
-    /// How many times in a row it did not come to a stable connection.
+    /// The number of consecutive attempts without a stable connection; see ``Backoff/stable``.
     public var failures: Int { state.withLock { $0.failures } }
 
-    /// Whether it has ended: it was cancelled, or the transport was closed.
+    /// Whether it has stopped dialing: it was cancelled, or the transport was closed.
     public var isOver: Bool { state.withLock { $0.isOver } }
 
-    /// Dials no more. A connection that there is stays.
+    /// Stops dialing. The current connection stays open. Idempotent; any thread.
     public func cancel() { end() }
 
-    /// Dials no more, and leaves the connection that there is to the caller.
+    /// Stops dialing, and returns the current peer, which the caller may close.
     @discardableResult
     package func end() -> (any Peer)? {
         let (task, peer) = state.withLock { state in
@@ -63,7 +64,7 @@ public final class Reconnection: Sendable {
         let node = (transport as? any NodeTransport)?.node
         while !Task.isCancelled {
             let began = ContinuousClock.now
-            let error = await connection(on: transport)
+            let error = await connectOnce(on: transport)
             let delay: Duration? = state.withLock { state in
                 let wasStable = state.peer != nil && began.duration(to: .now) >= backoff.stable
                 state.peer = nil
@@ -86,8 +87,8 @@ public final class Reconnection: Sendable {
         node?.unregister(self)
     }
 
-    /// Makes one connection and waits for its end; returns why that was, or why there was none.
-    private func connection(on transport: any Transport) async -> ParleyError {
+    /// Dials once and waits until the connection ends. Returns why it ended or why the dial failed.
+    private func connectOnce(on transport: any Transport) async -> ParleyError {
         do {
             let peer = try await transport.dial(address)
             let isWanted = state.withLock { state in
@@ -97,7 +98,7 @@ public final class Reconnection: Sendable {
                 return true
             }
             guard isWanted else {
-                // It was cancelled meanwhile, and nobody knows of this one.
+                // Cancelled while dialing: nobody else holds this peer.
                 await peer.close()
                 return .cancelled("staying connected to \(address)")
             }
@@ -105,21 +106,23 @@ public final class Reconnection: Sendable {
         } catch let error as ParleyError {
             return error
         } catch {
-            return ParleyError(.handshakeFailed, "greeting \(address) failed: \(error)")
+            return ParleyError(.handshakeFailed, "the handshake with \(address) failed: \(error)")
         }
     }
 }
 
 extension Transport {
-    /// Connects to another node, and again whenever the connection ends, until the transport is closed or the
-    /// reconnection is cancelled.
+    /// Connects to another node, and connects again whenever the connection ends, until the transport is
+    /// closed or the reconnection is cancelled.
     ///
-    /// It survives that the other side is not there yet, restarts, or refuses: it waits longer each time. Peers are
-    /// announced as those of every dial are, with ``TransportOptions/onPeer``.
+    /// It goes on while the other side is not there, restarts, or refuses, and waits longer each time.
+    /// ``TransportOptions/onPeer`` is called for each connection, as for every dial. Returns at once; any
+    /// thread.
     ///
     /// - Parameters:
-    ///   - address: as for ``dial(_:)``.
+    ///   - address: `host:port`, as for ``dial(_:)``.
     ///   - backoff: how long to wait between two dials.
+    /// - Returns: the handle that cancels it.
     /// - Throws: ``ParleyError``: `invalidAddress`, `closed`.
     @discardableResult
     public func keepConnected(
@@ -138,7 +141,7 @@ extension Transport {
     }
 }
 
-/// A transport of this library.
+/// A transport that runs on a ``Node``.
 protocol NodeTransport: Transport {
     var node: Node { get }
 }

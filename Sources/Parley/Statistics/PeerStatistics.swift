@@ -1,24 +1,24 @@
-/// What one connection has done and holds, at one moment; see ``Peer/statistics``.
+/// A snapshot of one connection's counters and buffers; see ``Peer/statistics``.
 public struct PeerStatistics: Sendable, Hashable {
-    /// What has gone each way.
+    /// The traffic in each direction.
     public var traffic = Traffic()
-    /// How long the connection has existed; it stops growing when the connection has ended.
+    /// How long the connection has existed, until now or until its end.
     public var uptime: Duration = .zero
-    /// How long nothing has arrived.
+    /// The time since something arrived last.
     public var silence: Duration = .zero
-    /// Bytes that were accepted for sending and are not written yet; above
-    /// ``TransportOptions/sendHighWaterBytes`` sends wait.
+    /// Bytes that were accepted for sending and are not written yet. Above
+    /// ``TransportOptions/sendHighWaterBytes``, sends wait.
     public var unsentBytes = 0
     /// Bytes that have arrived and are neither decoded nor read: parts of frames, and a stream's read-ahead.
     public var unreadBytes = 0
-    /// Whether nothing is read from this peer now, because the inbox is full.
+    /// Whether reading from this peer is paused because the inbox is full.
     public var isReadingPaused = false
     /// The last heartbeat's round trip; nil before the first. See ``Timeouts/heartbeat``.
     public var roundTripTime: Duration?
-    /// Heartbeats that this side sent and that have not been answered.
+    /// Heartbeats that this side sent and that are not answered yet.
     public var unansweredHeartbeats = 0
 
-    /// Nothing yet; for peers of your own.
+    /// All zero; for peers of your own.
     public init() {}
 }
 

@@ -1,8 +1,9 @@
-/// What has gone each way, over one connection or over all of a transport's. Every number only grows.
+/// The traffic in each direction, of one connection or of all connections of a transport. The numbers never
+/// decrease.
 public struct Traffic: Sendable, Hashable {
-    /// Bytes taken from the network, those of frames, handshakes and streams included.
+    /// Bytes received from the network, including those of frame headers, handshakes and streams.
     public var bytesReceived: UInt64 = 0
-    /// Bytes handed to the network.
+    /// Bytes written to the network.
     public var bytesSent: UInt64 = 0
     /// Messages that arrived whole and went to the inbox.
     public var messagesReceived: UInt64 = 0
@@ -14,10 +15,10 @@ public struct Traffic: Sendable, Hashable {
     public var streamsSent: UInt64 = 0
     /// How often reading stopped because the inbox had no room.
     public var readPauses: UInt64 = 0
-    /// How often a send had to wait, for room or for its turn behind a stream.
+    /// How often a send waited, for room or for its turn behind a stream.
     public var sendWaits: UInt64 = 0
 
-    /// Nothing yet.
+    /// All zero.
     public init() {}
 
     mutating func add(_ other: Traffic) {
@@ -32,7 +33,7 @@ public struct Traffic: Sendable, Hashable {
     }
 }
 
-/// The receiving half's share of ``Traffic``, under the receiving half's lock.
+/// The receiving half of ``Traffic``, guarded by the lock of the connection's receiving half.
 struct ReceiveCounters {
     var bytes: UInt64 = 0
     var messages: UInt64 = 0
@@ -40,7 +41,7 @@ struct ReceiveCounters {
     var pauses: UInt64 = 0
 }
 
-/// The sending half's share of ``Traffic``, under the sending half's lock.
+/// The sending half of ``Traffic``, guarded by the lock of the connection's sending half.
 struct SendCounters {
     var bytes: UInt64 = 0
     var messages: UInt64 = 0
