@@ -1,11 +1,10 @@
-/// What went wrong, as a stable code, a sentence that names what and where, and, when the system said it first,
-/// libuv's own code.
+/// An error of this library: a stable code, a sentence that names what failed and where, and libuv's own code
+/// when the failure came from the system.
 ///
-/// Every error that Parley makes is of this type, and the reason given to
-/// ``TransportOptions/onDisconnect`` is one too. Errors thrown by your own handshake or `onPeer`
-/// pass through ``Transport/dial(_:)`` unchanged.
+/// Every error that Parley makes has this type, and so has the reason that ``TransportOptions/onDisconnect``
+/// gets. Errors that your own handshake or `onPeer` throws pass through ``Transport/dial(_:)`` unchanged.
 public struct ParleyError: Error, Sendable, Hashable {
-    // In an object of its own: errors are rare, and places where one may come to be are many, several in every connection.
+    // A separate object: errors are rare, and every connection has several fields that may hold one.
     private let content: Content
 
     private final class Content: Sendable {
@@ -22,7 +21,7 @@ public struct ParleyError: Error, Sendable, Hashable {
         }
     }
 
-    /// What kind of failure this is; the same values reach C programs.
+    /// The kind of failure. C programs get the same values.
     public var code: Code { content.code }
     /// One sentence without a full stop: what failed, and where.
     public var message: String { content.message }
@@ -30,15 +29,21 @@ public struct ParleyError: Error, Sendable, Hashable {
     /// See <https://docs.libuv.org/en/v1.x/errors.html>.
     public var systemCode: Int32? { content.systemCode }
 
-    /// Of a send that would have to wait: whether that is for its turn, rather than for room.
+    /// For a send that would have to wait (`wouldBlock`): whether it would wait for its turn instead of for
+    /// room.
     package var waitsForTurn: Bool { content.waitsForTurn }
 
-    /// A send would have to wait, for its turn or for room.
+    /// Makes the error of a send that would have to wait, for its turn or for room.
     init(wouldBlock message: String, waitsForTurn: Bool) {
         content = Content(.wouldBlock, message, nil, waitsForTurn: waitsForTurn)
     }
 
-    /// Makes an error; transports and decoders of your own use this too.
+    /// Makes an error. Transports and decoders of your own use this too.
+    ///
+    /// - Parameters:
+    ///   - code: the kind of failure.
+    ///   - message: one sentence without a full stop: what failed, and where.
+    ///   - systemCode: libuv's (negative) code; nil when the failure did not come from the system.
     public init(_ code: Code, _ message: String, systemCode: Int32? = nil) {
         content = Content(code, message, systemCode)
     }
@@ -58,18 +63,18 @@ public struct ParleyError: Error, Sendable, Hashable {
 }
 
 extension ParleyError {
-    /// An open set of error kinds: compare with the constants, expect new ones.
+    /// The kind of an error. The set is open: compare with the constants, and expect new ones.
     public struct Code: RawRepresentable, Sendable, Hashable {
         /// Negative, and never reused.
         public let rawValue: Int32
-        /// Wraps a raw value; unknown ones are kept as they are.
+        /// Wraps a raw value. Unknown values are kept as they are.
         public init(rawValue: Int32) { self.rawValue = rawValue }
 
         /// The address is not of the form `host:port`.
         public static let invalidAddress = Code(rawValue: -1)
         /// An argument is out of its range.
         public static let invalidArgument = Code(rawValue: -2)
-        /// The wire form in use cannot express what was asked for.
+        /// The wire form in use does not support the operation.
         public static let unsupported = Code(rawValue: -3)
         /// The message is longer than the wire form or the options allow.
         public static let messageTooLong = Code(rawValue: -4)
@@ -81,11 +86,11 @@ extension ParleyError {
         public static let addressNotAvailable = Code(rawValue: -7)
         /// The name has no address, or the resolver could not be reached.
         public static let nameNotResolved = Code(rawValue: -8)
-        /// Nobody listens there.
+        /// Nobody listens on the address.
         public static let connectionRefused = Code(rawValue: -9)
-        /// No route leads there.
+        /// No route leads to the address.
         public static let unreachable = Code(rawValue: -10)
-        /// A timeout or deadline passed.
+        /// A time-out or a deadline passed.
         public static let timedOut = Code(rawValue: -11)
         /// The task that waited was cancelled.
         public static let cancelled = Code(rawValue: -12)
@@ -107,25 +112,25 @@ extension ParleyError {
         public static let tooManyOpenFiles = Code(rawValue: -20)
         /// The operating system forbids it.
         public static let permissionDenied = Code(rawValue: -21)
-        /// The remote side gave up its stream before the end.
+        /// The remote side aborted its stream before the end.
         public static let streamAborted = Code(rawValue: -22)
-        /// There is a file of that name already.
+        /// A file of that name exists already.
         public static let fileExists = Code(rawValue: -24)
-        /// There is no such file or folder.
+        /// No such file or folder exists.
         public static let fileNotFound = Code(rawValue: -25)
         /// ``Limits/maxPeers`` or ``Limits/maxOutboundPeers`` is reached.
         public static let tooManyPeers = Code(rawValue: -26)
-        /// As many connections as the limits allow come from this address, or its network.
+        /// The address, or its network, has as many connections as the limits allow.
         public static let tooManyFromAddress = Code(rawValue: -27)
-        /// ``TransportOptions/gate`` does not let this address in.
+        /// ``TransportOptions/gate`` does not allow this address.
         public static let notAllowed = Code(rawValue: -28)
-        /// The address is banned for a while; see ``Peer/ban(for:)``.
+        /// The address is banned; see ``Peer/ban(for:)``.
         public static let banned = Code(rawValue: -29)
-        /// Nothing came and nothing went for ``Timeouts/idle``.
+        /// Nothing arrived and nothing was sent for ``Timeouts/idle``.
         public static let idle = Code(rawValue: -30)
-        /// Nothing of what was sent could be delivered for ``Timeouts/writeStall``.
+        /// The remote side acknowledged nothing of what was sent for ``Timeouts/writeStall``.
         public static let writeStalled = Code(rawValue: -31)
-        /// Heartbeats were not answered.
+        /// ``Heartbeat/maxMissed`` heartbeats went unanswered.
         public static let heartbeatLost = Code(rawValue: -32)
         /// ``Limits/receiveBufferBytes`` is reached.
         public static let receiveBufferFull = Code(rawValue: -33)
@@ -133,11 +138,12 @@ extension ParleyError {
         public static let duplicate = Code(rawValue: -34)
         /// Any other failure that the system reported; see ``ParleyError/systemCode``.
         public static let system = Code(rawValue: -23)
-        /// C only: no peer has this number any more.
+        /// C only: no open peer has this number.
         public static let noSuchPeer = Code(rawValue: -64)
-        /// C only: a call that would block, on the thread whose work it would wait for.
+        /// C only: the call would block the thread whose work it waits for.
         public static let wouldDeadlock = Code(rawValue: -65)
-        /// A call that may not wait, and would have to: see ``Transport/broadcast(message:)-(ArraySlice<UInt8>)``.
+        /// The call may not wait and would have to; see
+        /// ``Transport/broadcast(message:)-(ArraySlice<UInt8>)``.
         public static let wouldBlock = Code(rawValue: -66)
     }
 }
@@ -167,7 +173,7 @@ extension ParleyError.Code: CustomStringConvertible {
 }
 
 extension ParleyError: CustomStringConvertible {
-    /// The message, with the code's name behind it.
+    /// The message, followed by the code's name in parentheses.
     public var description: String { "\(message) (\(code))" }
 }
 

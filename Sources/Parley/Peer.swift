@@ -1,99 +1,117 @@
 /// One connection to another node.
 ///
-/// Every method may be called from any thread or task. Sends of several tasks never interleave inside one call.
-/// Reads are for one task at a time.
+/// Every method may be called from any thread or task. Concurrent sends never interleave inside one call.
+/// Only one task may read at a time.
 ///
 /// Source: interface `Peer` of the reference, and the methods of Go's `net.Conn` that it embeds.
 public protocol Peer: AnyObject, Sendable {
-    /// Whether this side dialed.
+    /// Whether this node dialed the connection.
     var isOutbound: Bool { get }
 
     /// This side's address.
     var localAddress: SocketAddress { get }
 
-    /// The other side's address; an IPv4 address on a dual-stack socket shows as IPv4.
+    /// The other side's address. An IPv4 address on a dual-stack socket is shown as IPv4.
     var remoteAddress: SocketAddress { get }
 
-    /// What this connection has done and holds, now. Cheap, and still there when it has ended.
+    /// A snapshot of the connection's counters and buffers. It is cheap, and available after the connection
+    /// has ended.
     var statistics: PeerStatistics { get }
 
     /// Runs Swift tasks on the thread of this peer's event loop; nil for a peer that has none.
-    /// `Task(executorPreference: peer.executor)` reads from it and sends to it without a change of threads; in return it
-    /// must never block. All peers of a transport share one unless it has several ``TransportOptions/loops``.
+    ///
+    /// `Task(executorPreference: peer.executor)` reads and sends without a thread hop. Such a task must never
+    /// block. All peers of a transport share one executor unless the transport has several
+    /// ``TransportOptions/loops``.
     var executor: (any TaskExecutor)? { get }
 
     // MARK: Sending
 
-    /// Sends raw bytes if they need not wait; never suspends. Where ``send(_:)-(ArraySlice<UInt8>)`` would wait, nothing
-    /// is sent.
+    /// Sends raw bytes without waiting; sends nothing where ``send(_:)-(ArraySlice<UInt8>)`` would wait.
     ///
-    /// - Returns: whether they were accepted.
-    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``), or the reason for which the connection has ended.
+    /// - Returns: whether the bytes were accepted.
+    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``), or the reason why the connection
+    ///   ended.
     func trySend(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> Bool
 
-    /// Sends one message if it need not wait; never suspends. Where ``send(message:)-(ArraySlice<UInt8>)`` would wait,
-    /// nothing is sent.
+    /// Sends one message without waiting; sends nothing where ``send(message:)-(ArraySlice<UInt8>)`` would
+    /// wait.
     ///
-    /// - Returns: whether it was accepted.
-    /// - Throws: as ``trySend(_:)-(ArraySlice<UInt8>)``, and `messageTooLong` or `invalidArgument` when the wire form cannot carry the message.
+    /// - Returns: whether the message was accepted.
+    /// - Throws: as ``trySend(_:)-(ArraySlice<UInt8>)``, and `messageTooLong` or `invalidArgument` when the
+    ///   wire form cannot carry the message.
     func trySend(message: ArraySlice<UInt8>) throws(ParleyError) -> Bool
 
-    /// What ``send(_:)-(ArraySlice<UInt8>)`` does when ``trySend(_:)-(ArraySlice<UInt8>)`` has refused: waits until they are accepted.
+    /// Waits until the bytes are accepted. ``send(_:)-(ArraySlice<UInt8>)`` calls it when
+    /// ``trySend(_:)-(ArraySlice<UInt8>)`` has returned false.
+    ///
+    /// - Throws: as ``send(_:)-(ArraySlice<UInt8>)``.
     func sendWhenPossible(_ bytes: ArraySlice<UInt8>) async throws(ParleyError)
 
-    /// What ``send(message:)-(ArraySlice<UInt8>)`` does when ``trySend(message:)-(ArraySlice<UInt8>)`` has refused: waits until it is accepted.
+    /// Waits until the message is accepted. ``send(message:)-(ArraySlice<UInt8>)`` calls it when
+    /// ``trySend(message:)-(ArraySlice<UInt8>)`` has returned false.
+    ///
+    /// - Throws: as ``send(message:)-(ArraySlice<UInt8>)``.
     func sendWhenPossible(message: ArraySlice<UInt8>) async throws(ParleyError)
 
-    /// Announces a stream and returns the writer for its bytes. Waits while another one is unfinished.
+    /// Opens a stream and returns the writer for its bytes. Waits while another stream of this side is open.
     ///
-    /// - Parameter header: the application's own description of the stream, for wire forms that can carry one.
-    /// - Throws: as ``send(_:)-(ArraySlice<UInt8>)``, and `unsupported` when the wire form cannot express it.
+    /// - Parameter header: the application's own description of the stream, for wire forms that can carry
+    ///   one.
+    /// - Throws: as ``send(_:)-(ArraySlice<UInt8>)``, and `unsupported` when the wire form has no streams or
+    ///   no stream headers.
     func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter
 
     // MARK: Receiving
 
-    /// Reads raw bytes: in the handshake, or of the stream that the other side has opened.
+    /// Reads raw bytes in the handshake, or bytes of the stream that the other side has opened.
     ///
-    /// Between streams it waits for the next one. Bytes are taken from the network as they are read (and a little
-    /// ahead, 256 KiB at most), so a slow reader holds the sender back.
+    /// Between streams it waits for the next stream. Bytes are taken from the network as they are read, and
+    /// at most ``Limits/readAheadBytes`` ahead, so a slow reader holds the sender back.
     ///
-    /// - Parameter count: the most to return, at least 1.
-    /// - Returns: one byte or more; nil at the end of the stream or of the connection.
+    /// - Parameter count: the most bytes to return, at least 1.
+    /// - Returns: at least one byte; nil at the end of the stream or of the connection.
     /// - Throws: ``ParleyError``: `timedOut` (``setReadDeadline(_:)``), `cancelled` (no byte is lost then),
-    ///   `streamAborted`, or the reason for which the connection has ended.
+    ///   `streamAborted`, or the reason why the connection ended.
     func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>?
 
     /// Reads exactly `count` raw bytes.
     ///
-    /// - Throws: as ``read(upTo:)``, and `endOfStream` when fewer than `count` are left; those are consumed.
+    /// - Throws: as ``read(upTo:)``, and `endOfStream` when fewer than `count` bytes come before the end.
+    ///   Those bytes are lost.
     func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8>
 
-    /// Done with the stream: decoding resumes with what has arrived behind it. Harmless when there is none.
+    /// Ends reading the stream: decoding resumes with what comes behind it. In wire forms that mark a
+    /// stream's end the rest of the stream is discarded first. Does nothing when no stream is open.
     func closeStream()
 
     // MARK: Ending
 
-    /// Writes out what was sent (for at most ``TransportOptions/closeTimeout``), closes the connection, and
-    /// returns when it is closed, or when the task is cancelled. Idempotent.
+    /// Writes out what was sent, for at most ``TransportOptions/closeTimeout``, and closes the connection.
+    ///
+    /// Returns when the connection is closed, or when the task is cancelled; the connection closes all the
+    /// same. Idempotent.
     func close() async
 
-    /// Waits until the connection is closed, whoever closes it, and says why it ended: the reason that
-    /// ``TransportOptions/onDisconnect`` gets.
+    /// Waits until either side closes the connection.
     ///
+    /// - Returns: why the connection ended, the reason that ``TransportOptions/onDisconnect`` gets.
     /// - Throws: ``ParleyError`` `cancelled`.
     func untilClosed() async throws(ParleyError) -> ParleyError
 
-    /// Ends the connection at once with the reason `banned`, and all others with the same address, and lets none be
-    /// made from or to it for `duration`. See ``TCPTransport/ban(_:for:)``.
+    /// Bans the peer's address for `duration`: ends all connections with it at once, with the reason
+    /// `banned`, and refuses new ones from and to it. See ``TCPTransport/ban(_:for:)``.
     func ban(for duration: Duration)
 
-    /// Both deadlines at once.
+    /// Sets both deadlines.
     func setDeadline(_ deadline: ContinuousClock.Instant?)
 
-    /// Reads that have not finished by then throw `timedOut`, those that wait now included; nil means never.
+    /// Sets when reads that have not finished throw `timedOut`, including those that wait now; nil means
+    /// never.
     func setReadDeadline(_ deadline: ContinuousClock.Instant?)
 
-    /// Sends that are not accepted by then throw `timedOut`, those that wait now included; nil means never.
+    /// Sets when sends that are not accepted throw `timedOut`, including those that wait now; nil means
+    /// never.
     func setWriteDeadline(_ deadline: ContinuousClock.Instant?)
 }
 
@@ -102,41 +120,41 @@ public protocol StreamWriter: AnyObject, Sendable {
     /// Sends bytes of the stream; suspends as ``Peer/send(_:)-(ArraySlice<UInt8>)`` does.
     func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError)
 
-    /// Ends the stream and lets waiting messages through. Nothing when it has ended already.
+    /// Ends the stream; messages that wait behind it are sent. Does nothing when the stream has ended.
     ///
-    /// The default wire form has no bytes for it: its reader has to know the length. A writer that is let go
-    /// without it aborts the stream, where the wire form can say so.
+    /// The default wire form does not send the end: its reader has to know the length. A writer that is
+    /// released without `finish` aborts the stream in wire forms that have an abort.
     func finish() async throws(ParleyError)
 
-    /// Gives the stream up: its reader's next read throws `streamAborted` with this code and reason. Nothing when
-    /// it has ended already. Where the wire form cannot say so, the connection is closed instead.
+    /// Aborts the stream: the other side's next read throws `streamAborted` with this code and reason. Does
+    /// nothing when the stream has ended. In wire forms without an abort the connection is closed instead.
     func abort(code: UInt32, reason: String) async
 }
 
 extension Peer {
-    /// Throws `unsupported`: a peer of your own says how it ends.
+    /// Throws `unsupported`. A peer of your own implements it.
     public func untilClosed() async throws(ParleyError) -> ParleyError {
-        throw ParleyError(.unsupported, "the peer does not say when it ends")
+        throw ParleyError(.unsupported, "the peer does not report its end")
     }
 
-    /// Closes the connection: a peer of your own has nobody to shut it out.
+    /// Closes the connection. A peer of your own may implement a ban.
     public func ban(for duration: Duration) { Task { await close() } }
 
-    /// Nil: a peer of your own may have a thread or not.
+    /// Nil. A peer of your own may have an executor.
     public var executor: (any TaskExecutor)? { nil }
 
-    /// Nothing: a peer of your own may count or not.
+    /// All zero. A peer of your own may count.
     public var statistics: PeerStatistics { PeerStatistics() }
 
-    // In the caller's code: no asynchronous function is called for what need not wait.
+    // Inlined into the caller: a send that need not wait calls no asynchronous function.
 
     /// Sends raw bytes, in order behind everything sent before.
     ///
-    /// Returns when they are accepted: at once while less than ``TransportOptions/sendHighWaterBytes`` wait to be
-    /// written, otherwise when that has gone down to ``TransportOptions/sendLowWaterBytes``.
+    /// Returns when the bytes are accepted: at once while fewer than ``TransportOptions/sendHighWaterBytes``
+    /// wait to be written, otherwise when no more than ``TransportOptions/sendLowWaterBytes`` do.
     ///
-    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``), `cancelled` (nothing was accepted then),
-    ///   or the reason for which the connection has ended.
+    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``, ``Timeouts/write``), `cancelled`
+    ///   (nothing was accepted then), or the reason why the connection ended.
     @inlinable
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         if try !trySend(bytes) { try await sendWhenPossible(bytes) }
@@ -145,8 +163,8 @@ extension Peer {
     /// Sends one message in the wire form of ``TransportOptions/decoder``. Waits while a stream that
     /// ``openStream(header:)`` opened is unfinished.
     ///
-    /// - Throws: as ``send(_:)-(ArraySlice<UInt8>)``, and `messageTooLong` or `invalidArgument` when the wire form
-    ///   cannot carry the message.
+    /// - Throws: as ``send(_:)-(ArraySlice<UInt8>)``, and `messageTooLong` or `invalidArgument` when the wire
+    ///   form cannot carry the message.
     @inlinable
     public func send(message: ArraySlice<UInt8>) async throws(ParleyError) {
         if try !trySend(message: message) { try await sendWhenPossible(message: message) }
@@ -172,26 +190,27 @@ extension Peer {
         try await send(message: Array(message.utf8)[...])
     }
 
-    /// Sends raw bytes if they need not wait; see ``trySend(_:)-(ArraySlice<UInt8>)``.
+    /// Sends raw bytes without waiting; see ``trySend(_:)-(ArraySlice<UInt8>)``.
     @inlinable
     public func trySend(_ bytes: [UInt8]) throws(ParleyError) -> Bool { try trySend(bytes[...]) }
 
-    /// Sends one message if it need not wait; see ``trySend(message:)-(ArraySlice<UInt8>)``.
+    /// Sends one message without waiting; see ``trySend(message:)-(ArraySlice<UInt8>)``.
     @inlinable
     public func trySend(message: [UInt8]) throws(ParleyError) -> Bool { try trySend(message: message[...]) }
 
-    /// Sends one message of UTF-8 text if it need not wait; see ``trySend(message:)-(ArraySlice<UInt8>)``.
+    /// Sends one message of UTF-8 text without waiting; see ``trySend(message:)-(ArraySlice<UInt8>)``.
     @inlinable
     public func trySend(message: String) throws(ParleyError) -> Bool {
         try trySend(message: Array(message.utf8)[...])
     }
 
-    /// Announces a stream without a header; see ``openStream(header:)``.
+    /// Opens a stream without a header; see ``openStream(header:)``.
     public func openStream() async throws(ParleyError) -> any StreamWriter {
         try await openStream(header: [])
     }
 
-    /// Opens a stream for the length of `body`: finishes it behind `body`, aborts it when `body` throws.
+    /// Opens a stream and runs `body` with its writer. Finishes the stream when `body` returns, and aborts it
+    /// when `body` throws.
     public func withStream<Result>(
         header: ArraySlice<UInt8> = [],
         _ body: (any StreamWriter) async throws -> Result
@@ -210,9 +229,9 @@ extension Peer {
     /// The bytes of the open stream in pieces, as they arrive.
     ///
     /// - Parameters:
-    ///   - byteCount: how many bytes to take; the sequence then throws `endOfStream` when fewer come. Nil takes all
-    ///     that come until the end, of the stream or (in the default wire form) of the connection.
-    ///   - chunkBytes: the largest piece.
+    ///   - byteCount: the number of bytes to take; the sequence throws `endOfStream` when fewer come. Nil
+    ///     takes all bytes up to the end of the stream or, in the default wire form, of the connection.
+    ///   - chunkBytes: the largest piece, in bytes.
     public func chunks(byteCount: Int? = nil, chunkBytes: Int = 65_536) -> StreamChunks {
         StreamChunks(peer: self, remaining: byteCount, chunkBytes: chunkBytes)
     }
@@ -222,7 +241,7 @@ extension StreamWriter {
     /// Sends bytes of the stream; see ``write(_:)-(ArraySlice<UInt8>)``.
     public func write(_ bytes: [UInt8]) async throws(ParleyError) { try await write(bytes[...]) }
 
-    /// Gives the stream up with the code 0; see ``abort(code:reason:)``.
+    /// Aborts the stream with the code 0; see ``abort(code:reason:)``.
     public func abort(reason: String) async { await abort(code: 0, reason: reason) }
 }
 
@@ -232,7 +251,7 @@ public struct StreamChunks: AsyncSequence, Sendable {
     let remaining: Int?
     let chunkBytes: Int
 
-    /// An iterator; all iterators read from the same stream.
+    /// Makes an iterator. All iterators read from the same stream.
     public func makeAsyncIterator() -> Iterator {
         Iterator(peer: peer, remaining: remaining, chunkBytes: chunkBytes)
     }

@@ -1,18 +1,20 @@
-/// One thing that a peer sent: a whole message, or the news that a stream begins.
+/// One delivery from a peer: a whole message, or the opening of a stream.
 ///
-/// RPCs of one peer arrive in the order in which it sent them.
+/// The RPCs of one peer arrive in the order in which it sent them.
 public struct RPC: Sendable {
-    /// Who sent it. Answer with ``Peer/send(message:)-(ArraySlice<UInt8>)``.
+    /// The peer that sent it. Answer with ``Peer/send(message:)-(ArraySlice<UInt8>)``.
     public let peer: any Peer
     /// The message's bytes, or the stream's header (empty in the default wire form).
     ///
-    /// A slice of the block that was read from the socket: indices do not start at zero, and keeping a small
-    /// slice keeps its block (64 KiB at most, or the message's own size). `Array(payload)` makes a copy of its own.
+    /// It is a slice of the block that was read from the socket: its indices do not start at zero, and
+    /// keeping a small slice keeps its whole block (at most 64 KiB, or the message's own size).
+    /// `Array(payload)` copies it.
     public let payload: ArraySlice<UInt8>
-    /// Whether a stream begins here: read it with ``Peer/read(upTo:)``, end it with ``Peer/closeStream()``.
+    /// Whether this is the opening of a stream. Read the stream with ``Peer/read(upTo:)``, and end reading
+    /// with ``Peer/closeStream()``.
     public let stream: Bool
 
-    /// Makes an RPC; for transports of your own and for tests.
+    /// Makes an RPC, for transports of your own and for tests.
     public init(peer: any Peer, payload: ArraySlice<UInt8>, stream: Bool = false) {
         self.peer = peer
         self.payload = payload

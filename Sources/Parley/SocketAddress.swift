@@ -1,23 +1,23 @@
-/// A host and a port, in the notation of Go's `net` package: `192.168.1.5:3000`, `[::1]:3000`, `localhost:3000`,
-/// `:3000`.
+/// A host and a port, in the notation of Go's `net` package: `192.168.1.5:3000`, `[::1]:3000`,
+/// `localhost:3000`, `:3000`.
 ///
-/// Addresses of connected peers are numeric. An IPv4 address that reached a dual-stack socket prints as IPv4.
+/// The addresses of connected peers are numeric. An IPv4 address on a dual-stack socket is shown as IPv4.
 public struct SocketAddress: Sendable, Hashable {
-    /// A name, a numeric address without brackets, or nothing for "every interface" (listening) and "this host"
-    /// (dialing).
+    /// A name or a numeric address without brackets. An empty host is every interface when listening, and
+    /// this host when dialing.
     public let host: String
-    /// 0 to 65,535; when listening, 0 lets the system choose.
+    /// The port. When listening, 0 lets the system choose one.
     public let port: UInt16
 
-    /// An address from its parts; `host` comes without brackets.
+    /// Makes an address from its parts; `host` has no brackets.
     public init(host: String, port: UInt16) {
         self.host = host
         self.port = port
     }
 
-    /// Reads `host:port`.
+    /// Parses `host:port`.
     ///
-    /// - Throws: ``ParleyError`` `invalidAddress`, naming what is wrong with it.
+    /// - Throws: ``ParleyError`` `invalidAddress`, whose message names the fault.
     public init(_ text: String) throws(ParleyError) {
         func invalid(_ why: String) -> ParleyError {
             ParleyError(.invalidAddress, "address \"\(text)\" \(why)")

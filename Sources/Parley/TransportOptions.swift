@@ -2,11 +2,11 @@ public import Logging
 
 /// TCP keep-alive probes, as in tcp(7): the defaults are those of Go's listener and dialer.
 public struct KeepAlive: Sendable {
-    /// How long a connection is silent before the first probe; whole seconds.
+    /// How long a connection is silent before the first probe, in whole seconds.
     public var idle: Duration
-    /// The time between probes; whole seconds.
+    /// The time between probes, in whole seconds.
     public var interval: Duration
-    /// How many probes go unanswered before the connection is `timedOut`.
+    /// How many probes go unanswered before the connection ends with `timedOut`.
     public var count: Int
 
     /// 15 seconds of silence, then 9 probes 15 seconds apart.
@@ -17,80 +17,83 @@ public struct KeepAlive: Sendable {
     }
 }
 
-/// Everything that can be chosen about a transport. Each option has a default that is safe to leave.
+/// The options of a transport. Every option has a safe default.
 public struct TransportOptions: Sendable {
-    /// Where to listen: `host:port` as in Go. `:3000` is every interface, IPv6 and IPv4; port 0 lets the system
-    /// choose one.
+    /// Where to listen: `host:port` as in Go. `:3000` is every interface, IPv6 and IPv4. Port 0 lets the
+    /// system choose a port.
     public var listenAddress: String
 
-    /// Greets each new peer before its messages are decoded; nil is ``nopHandshake``.
+    /// The handshake with each new peer, before its messages are decoded; nil is ``nopHandshake``.
     public var handshake: HandshakeFunc?
 
     /// The wire form. Both ends of a connection must use the same one.
     public var decoder: WireForm
 
-    /// Called once for each peer when its handshake is done and before its first RPC is delivered, in a task of
-    /// its own. Throwing refuses the peer. It is bounded, together with the handshake, by ``handshakeTimeout``.
+    /// Called once for each peer, when its handshake is done and before its first RPC is delivered, in a task
+    /// of its own. Throwing refuses the peer. ``handshakeTimeout`` bounds the handshake and `onPeer`
+    /// together.
     public var onPeer: (@Sendable (any Peer) async throws -> Void)?
 
-    /// Called exactly once for each connection that got as far as the handshake, when it is closed, in a task of
-    /// its own, with the reason: `endOfStream` when the other side closed, `closed` when this one did, or what went
-    /// wrong. When `onPeer` is still running, it waits for it.
+    /// Called exactly once for each connection that reached the handshake, when it is closed, in a task of
+    /// its own. It gets the reason: `endOfStream` when the other side closed, `closed` when this side did,
+    /// otherwise the failure. While `onPeer` runs, the call waits for it, for at most ``handshakeTimeout``.
     public var onDisconnect: (@Sendable (any Peer, ParleyError) async -> Void)?
 
     /// Which of two connections with the same node stays; nil keeps them all. See ``DuplicateRule``.
     public var duplicates: DuplicateRule?
 
-    /// Who may connect at all; nil is everyone. See ``Gate``.
+    /// Decides by address which connections are allowed; nil allows all. See ``Gate``.
     public var gate: Gate?
 
-    /// How many peers there may be, and how much memory they may take; see ``Limits``.
+    /// How many peers there may be and how much memory they may take; see ``Limits``.
     public var limits = Limits()
 
-    /// How many RPCs may wait for a consumer before the peers that send more are not read any further. Each of several
-    /// ``loops`` has its part of it, at least one.
+    /// How many RPCs may wait for a consumer. Peers that send more are not read until there is space. Several
+    /// ``loops`` divide it, at least one RPC for each loop.
     public var inboxCapacity = 1_024
 
-    /// How many bytes of payload may wait for a consumer, alike; one RPC, of each loop, may exceed it.
+    /// How many bytes of payload may wait for a consumer. Peers that send more are not read until there is
+    /// space. Several ``loops`` divide it. One RPC of each loop may exceed it.
     public var inboxCapacityBytes = 64 << 20
 
-    /// How long things may take; see ``Timeouts``.
+    /// The time-outs; see ``Timeouts``.
     public var timeouts = Timeouts()
 
-    /// How the kernel finds out that a silent peer is gone; nil leaves it to find out when something is sent.
+    /// How the kernel detects that a silent peer is gone; nil sends no probes, so that only a send detects
+    /// it.
     public var keepAlive: KeepAlive? = KeepAlive()
 
-    /// From this many unwritten bytes of one peer on, sends to it suspend; at least 1.
+    /// The high-water mark: sends to a peer suspend while it has this many unwritten bytes; at least 1.
     public var sendHighWaterBytes = 1 << 20 { didSet { sendHighWaterBytes = max(1, sendHighWaterBytes) } }
 
-    /// At this many unwritten bytes, suspended sends go on; at least 0.
+    /// The low-water mark: suspended sends resume at this many unwritten bytes; at least 0.
     public var sendLowWaterBytes = 1 << 18 { didSet { sendLowWaterBytes = max(0, sendLowWaterBytes) } }
 
-    /// How many event loops, each with a thread, share the work, 1 to 256. More than one makes sense for a node whose
-    /// many busy peers keep one core from keeping up: then one for each core.
+    /// How many event loops, each with its own thread, share the work: 1 to 256. Use one for each core when
+    /// the peers keep more than one core busy.
     ///
-    /// Each peer stays on the loop that it was given to when it came, the one that had the fewest: whatever is told or
-    /// delivered of one peer keeps its order, but what concerns different peers happens at the same time. The limits are
-    /// those of the whole transport, but for the inbox's, of which each loop has its part. An ``InMemoryTransport`` has one
-    /// loop in any case.
+    /// A new peer goes to the loop with the fewest peers and stays there. Events and RPCs of one peer keep
+    /// their order; those of different peers may be concurrent. Limits apply to the whole transport, except
+    /// the inbox's, which the loops divide. An ``InMemoryTransport`` always has one loop.
     public var loops = 1 {
         didSet { loops = min(max(Self.loopCounts.lowerBound, loops), Self.loopCounts.upperBound) }
     }
 
-    /// What ``loops`` may be: anything else becomes what is nearest.
+    /// The range of ``loops``: other values become the nearest bound.
     package static let loopCounts = 1...256
 
-    /// How long a loop polls without blocking after the last thing that happened on it; nil, or zero, blocks at once.
+    /// How long a loop polls without blocking after its last event; nil or zero blocks at once.
     ///
-    /// It trades a core for time: waking a thread that sleeps takes longer than a whole round trip between two that do not.
-    /// 50 microseconds are enough for a peer that answers at once. Between polls it gives the core to others (sched_yield),
-    /// and sends from other threads need not wake it. A node with nothing to do blocks as ever.
+    /// Polling trades processor time for latency: waking a sleeping thread takes longer than a round trip
+    /// between two running threads. 50 microseconds are enough for a peer that answers at once. Between polls
+    /// the loop yields the core (sched_yield). Sends from other threads need not wake a polling loop. An idle
+    /// node blocks.
     public var busyPoll: Duration?
 
-    /// Where the transport logs; nowhere by default. The library never prints.
+    /// Where the transport logs. The default discards everything. The library never prints.
     public var logger = Logger(label: "parley") { _ in SwiftLogNoOpLogHandler() }
 
-    /// The defaults, with the three choices that most programs make.
+    /// The defaults, with the three options that most programs set.
     public init(
         listenAddress: String = ":0",
         decoder: WireForm = .default,
@@ -102,9 +105,9 @@ public struct TransportOptions: Sendable {
     }
 }
 
-/// The same as in ``TransportOptions/timeouts``.
+/// Shorthands for the time-outs in ``TransportOptions/timeouts``.
 extension TransportOptions {
-    /// How long a dial may take from looking up the name to the connection: ``Timeouts/dial``.
+    /// How long a dial may take, from looking up the name to the connection: ``Timeouts/dial``.
     public var dialTimeout: Duration {
         get { timeouts.dial }
         set { timeouts.dial = newValue }
@@ -116,7 +119,7 @@ extension TransportOptions {
         set { timeouts.handshake = newValue }
     }
 
-    /// How long an open stream may go without a byte being read; the peer is then dropped: ``Timeouts/streamIdle``.
+    /// How long an open stream may go without a byte being read: ``Timeouts/streamIdle``.
     public var streamIdleTimeout: Duration? {
         get { timeouts.streamIdle }
         set { timeouts.streamIdle = newValue }

@@ -94,7 +94,7 @@ struct GOBValueReader: Sendable {
 
 // MARK: - Steps
 
-extension GOBValue {
+extension GOBValueReader {
     /// Reads the next field of a struct, or its end.
     private mutating func readField(
         of structure: GOBStructure,
