@@ -2,44 +2,48 @@ import Synchronization
 
 /// The bounded queue between a transport and its consumers.
 ///
-/// Any number of tasks may consume; each RPC goes to exactly one of them, in the order of arrival. It never drops:
-/// a transport asks for ``space`` first, stops reading the peer that filled the inbox, and starts again when
-/// consumers have taken half. You meet it when you write a ``Transport`` of your own.
+/// Any number of tasks may consume. Each RPC goes to exactly one of them, in the order of arrival. The inbox
+/// drops nothing: a transport asks for ``space`` first, stops reading the peer that filled the inbox, and
+/// resumes when half of the capacity is free. Use it in a ``Transport`` of your own.
 ///
-/// A transport with several ``TransportOptions/loops`` has a queue for each of them inside, so that loops do not wait for one
-/// another. Each has its part of the capacity, rounded down, but at least one; and the order is that of arrival in each.
+/// For a transport with several ``TransportOptions/loops`` it has one queue for each loop, so that loops do
+/// not wait for one another. Each queue has an equal part of the capacity, rounded down, at least one RPC.
+/// RPCs are in the order of arrival within each queue.
 public final class Inbox: Sendable {
-    /// How many RPCs it holds before producers have to wait.
+    /// How many RPCs the inbox holds before producers have to wait.
     public let capacity: Int
-    /// How many bytes of payload it holds before producers have to wait; the RPC that goes over it is taken whole.
+    /// How many bytes of payload the inbox holds before producers have to wait. The RPC that exceeds it is
+    /// still accepted whole.
     public let capacityBytes: Int
 
     let queues: [InboxQueue]
-    /// The only queue, where there is one alone: its consumers wait there, and everything else here is idle then.
+    /// The queue of an inbox with only one; nil with several. Its consumers wait in the queue, and the
+    /// waiting state below is unused.
     let single: InboxQueue?
 
-    /// Consumers of all queues.
+    /// Consumers that wait for any of several queues.
     private let consumers = Lock(WaitQueue())
-    /// How many of them wait, or are about to.
+    /// How many of these consumers wait or are about to wait.
     private let waiting = Atomic(0)
-    /// The queue they look into first, and how many RPCs they take there before they turn to the next. Hints, whichever of
-    /// two consumers wrote them last.
-    private let place = Atomic(0)
+    /// The index of the queue from which consumers take first, and how many more RPCs they take from it
+    /// before they turn to the next. Both are hints: of two consumers, the last write counts.
+    private let preferred = Atomic(0)
     private let left = Atomic(longestStay)
-    /// Longer than it takes to get at the memory of another core.
+    /// How many RPCs consumers take from one queue before they turn to the next. Large enough to outweigh the
+    /// cost of moving a queue's memory to another core.
     static let longestStay = 256
 
     /// Whether all queues are finished.
     private let isFinished = Atomic(false)
-    /// Made when somebody asks for it.
+    /// Made by the first call of ``pollableDescriptor()``.
     private let signal = Lock<PollableSignal?>(nil)
 
-    /// An empty inbox; both limits are at least 1.
+    /// Makes an empty inbox. Both limits are at least 1.
     public convenience init(capacity: Int, capacityBytes: Int = .max) {
         self.init(capacity: capacity, capacityBytes: capacityBytes, queues: 1)
     }
 
-    /// The same for producers on several threads, each of which has a queue.
+    /// Makes an inbox with `count` queues, one for each producing thread.
     init(capacity: Int, capacityBytes: Int, queues count: Int) {
         self.capacity = max(1, capacity)
         self.capacityBytes = max(1, capacityBytes)
@@ -49,7 +53,7 @@ public final class Inbox: Sendable {
         single = count == 1 ? queues[0] : nil
     }
 
-    /// How many RPCs, and bytes of payload, wait for a consumer.
+    /// The RPCs, and their bytes of payload, that wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) {
         queues.reduce((0, 0)) { sum, queue in
             let depth = queue.depth
@@ -65,16 +69,16 @@ public final class Inbox: Sendable {
         return room.isEmpty ? 0 : room.rpcs
     }
 
-    /// Appends RPCs and wakes consumers. Any thread; never blocks. After ``finish()`` they are dropped.
+    /// Appends RPCs and wakes consumers. Any thread; never blocks. After ``finish()`` it drops them.
     ///
-    /// - Returns: the space that is left.
+    /// - Returns: how many more RPCs may be offered.
     @discardableResult
     public func offer(_ rpcs: [RPC]) -> Int {
         let room = offer(rpcs, to: 0)
         return room.isEmpty ? 0 : room.rpcs
     }
 
-    /// The same for the queue that is filled.
+    /// Appends RPCs to one queue; see ``offer(_:)``.
     @discardableResult
     func offer(_ rpcs: [RPC], to index: Int) -> InboxRoom {
         offer(count: rpcs.count, to: index) { queue in
@@ -84,7 +88,7 @@ public final class Inbox: Sendable {
         }
     }
 
-    /// The same for what one peer has sent.
+    /// Appends to one queue what one peer has sent; see ``offer(_:)``.
     func offer(_ decoded: borrowing DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom {
         let runs = decoded.runs
         return offer(count: decoded.count, to: index) { queue in
@@ -99,18 +103,19 @@ public final class Inbox: Sendable {
     ) -> InboxRoom {
         let (woken, room) = queues[index].offer(count: count, append)
         woken.resume()
-        // A consumer counts itself before it looks into the queues, and this one was filled before the look at the count: one
-        // of both sees the other.
+        // A consumer counts itself before it checks the queues. This thread filled the queue before it reads
+        // the count. So at least one of the two sees the other.
         if single == nil, waiting.load(ordering: .sequentiallyConsistent) > 0 {
             consumers.withLock { $0.wake(atMost: count &- woken.count) }.resume()
         }
         return room
     }
 
-    /// Calls `action` once, from a consumer's thread or at once, when at least half of the capacity is free.
+    /// Calls `action` once when at least half of the capacity is free: at once, or later from a consumer's
+    /// thread.
     public func whenSpace(_ action: @escaping @Sendable () -> Void) { queues[0].whenSpace(action) }
 
-    /// Nothing more will be offered: consumers drain what is left, and then end.
+    /// Ends the inbox: nothing more will be offered. Consumers take what is left, and then end.
     public func finish() {
         for queue in queues { queue.finish() }
         isFinished.store(true, ordering: .sequentiallyConsistent)
@@ -119,22 +124,24 @@ public final class Inbox: Sendable {
 
     // MARK: Consuming
 
-    /// The oldest RPC of a queue, if there is one; nil also when it is time to let a loop do something else.
+    /// Takes the oldest RPC of one queue. Nil when there is none, or when ``isTimeToYield``.
     func takeNext() -> RPC? { isTimeToYield ? nil : takeOne().taken }
 
-    /// The same; waits for one. Nil when the inbox is finished and empty, or the task is cancelled.
+    /// Takes the oldest RPC of one queue; waits for one. Nil when the inbox is finished and empty, or when
+    /// the task is cancelled.
     func waitForNext() async -> RPC? { await wait { takeOne() } }
 
-    /// Everything that one queue has, at least one RPC, if there is one; nil as for ``takeNext()``.
+    /// Takes all RPCs of one queue, at least one. Nil as for ``takeNext()``.
     func takeBatch() -> RPCBatch? { isTimeToYield ? nil : takeSome(.max).taken }
 
-    /// The same; waits for one. Nil as for ``waitForNext()``.
+    /// Takes all RPCs of one queue, at least one; waits for one. Nil as for ``waitForNext()``.
     func waitForBatch() async -> RPCBatch? { await wait { takeSome(.max) } }
 
-    /// Up to `limit` RPCs, at least one; blocks the thread until there is one.
+    /// Takes up to `limit` RPCs, at least one. Blocks the thread until there is one.
     ///
     /// - Returns: nil when the inbox is finished and empty.
-    /// - Throws: `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread, `timedOut`.
+    /// - Throws: `wouldBlock` when `patience` allows no waiting, `wouldDeadlock` when it would block an event
+    ///   loop's thread, `timedOut`.
     package func next(atMost limit: Int, _ patience: WaitLimit) throws(ParleyError) -> RPCBatch? {
         while true {
             let (taken, isOver) = takeSome(max(1, limit))
@@ -151,7 +158,8 @@ public final class Inbox: Sendable {
         }
     }
 
-    /// A descriptor that is readable while there is something to consume, or the end; made with the first call.
+    /// A descriptor that is readable while a consumer would not have to wait: there is an RPC, or the inbox
+    /// is finished. The first call makes it.
     package func pollableDescriptor() throws(ParleyError) -> Int32 {
         try signal.withLock { signal throws(ParleyError) in
             if let signal { return signal.descriptor }
@@ -168,69 +176,74 @@ public final class Inbox: Sendable {
         take({ $0.removeFirst(atMost: limit) }, { $0.count })
     }
 
-    /// Takes what there is now, from whichever queue; tells whether nothing more can come.
+    /// Takes from the first queue that has something. `isOver` is true when there is nothing and nothing more
+    /// can come.
     private func take<Taken>(
         _ body: (inout InboxQueue.State) -> Taken,
         _ count: (Taken) -> Int
     ) -> (taken: Taken?, isOver: Bool) {
         if let single { return single.take(body) }
-        // Looked at before the queues are.
+        // Read before the queues are checked: what was offered before the end is then seen.
         let isOver = isFinished.load(ordering: .sequentiallyConsistent)
-        let first = firstPlace()
-        var place = first
+        let first = firstIndex()
+        var index = first
         repeat {
-            if queues[place].hasSome, let taken = queues[place].take(body).taken {
-                noteTaken(count(taken), at: place, hasLookedElsewhere: place != first)
-                passOn()
+            if queues[index].hasSome, let taken = queues[index].take(body).taken {
+                noteTaken(count(taken), at: index, hasLookedElsewhere: index != first)
+                wakeNextConsumer()
                 return (taken, false)
             }
-            place = after(place)
-        } while place != first
+            index = indexAfter(index)
+        } while index != first
         return (nil, isOver)
     }
 
-    /// What was taken may have been meant for a consumer of that queue, and what woke this one lies in another still.
-    private func passOn() {
+    /// Wakes another consumer if a queue still has something. The RPC that was taken may be another than the
+    /// one that woke this consumer.
+    private func wakeNextConsumer() {
         guard waiting.load(ordering: .sequentiallyConsistent) > 0, hasSome else { return }
         consumers.withLock { $0.wake(atMost: 1) }.resume()
     }
 
-    private func after(_ place: Int) -> Int { place &+ 1 < queues.count ? place &+ 1 : 0 }
+    private func indexAfter(_ index: Int) -> Int { index &+ 1 < queues.count ? index &+ 1 : 0 }
 
-    private func firstPlace() -> Int {
-        let place = place.load(ordering: .relaxed)
-        return left.load(ordering: .relaxed) > 0 ? place : after(place)
+    /// The index of the queue to take from first.
+    private func firstIndex() -> Int {
+        let index = preferred.load(ordering: .relaxed)
+        return left.load(ordering: .relaxed) > 0 ? index : indexAfter(index)
     }
 
-    private func noteTaken(_ count: Int, at place: Int, hasLookedElsewhere: Bool) {
-        let current = self.place.load(ordering: .relaxed)
+    /// Counts what was taken from a queue. That queue becomes the preferred one when the old one is empty or
+    /// has had its share.
+    private func noteTaken(_ count: Int, at index: Int, hasLookedElsewhere: Bool) {
+        let current = preferred.load(ordering: .relaxed)
         let left = left.load(ordering: .relaxed)
-        if place == current {
+        if index == current {
             let isNewStay = left <= 0 && hasLookedElsewhere
             self.left.store((isNewStay ? Self.longestStay : left) &- count, ordering: .relaxed)
         } else if left <= 0 || !queues[current].hasSome {
-            self.place.store(place, ordering: .relaxed)
+            preferred.store(index, ordering: .relaxed)
             self.left.store(Self.longestStay &- count, ordering: .relaxed)
         }
     }
 
     // MARK: Waiting
 
-    /// Waits until `take` has something.
+    /// Waits until `take` returns something. Nil when the inbox is over, or when the task is cancelled.
     private func wait<Taken>(_ take: () -> (taken: Taken?, isOver: Bool)) async -> Taken? {
         assert(single == nil, "consumers of a single queue wait there")
         if isTimeToYield { await Task.yield() }
         waiting.add(1, ordering: .sequentiallyConsistent)
         defer { waiting.subtract(1, ordering: .sequentiallyConsistent) }
         while await consumers.wait(in: \.self, unless: { _ in isReady }) {
-            // Somebody else may have been faster.
+            // Another consumer may have taken it.
             let (taken, isOver) = take()
             if taken != nil || isOver { return taken }
         }
         return nil
     }
 
-    /// Blocks the thread likewise; false when the deadline has passed.
+    /// Blocks the thread until a consumer should look again; false when the deadline passes first.
     private func block(until deadline: MonotonicTime?) -> Bool {
         if let single { return single.block(until: deadline) }
         waiting.add(1, ordering: .sequentiallyConsistent)
@@ -238,15 +251,15 @@ public final class Inbox: Sendable {
         return consumers.block(in: \.self, until: deadline, unless: { _ in isReady })
     }
 
-    /// How many consumers of all queues wait; for tests.
+    /// The number of consumers that wait for any of several queues, for tests.
     var waitingConsumers: Int { consumers.withLock { $0.count } }
 
     private var hasSome: Bool { queues.contains { $0.hasSome } }
 
     private var isReady: Bool { hasSome || isFinished.load(ordering: .sequentiallyConsistent) }
 
-    /// Whether the caller is on a loop, and has taken much. Other loops fill their queues meanwhile, so that it might never
-    /// come to an end, and its own one not to its sockets.
+    /// Whether the caller runs on a loop's thread and has taken its share. Other loops keep filling their
+    /// queues, so without a yield it might never return to its own loop's sockets.
     private var isTimeToYield: Bool {
         left.load(ordering: .relaxed) <= 0 && EventLoop.isCurrentThreadALoop
     }

@@ -1,26 +1,28 @@
 import Synchronization
 
-/// One queue of an ``Inbox``: bounded, with one lock, filled by the peers of one thread.
+/// One bounded queue of an ``Inbox``, with one lock. The peers of one loop fill it.
 final class InboxQueue: Sendable {
     struct State {
-        /// Taken ones are nil until the array is emptied or compacted.
+        /// Deliveries in order. A taken one is nil until the array is emptied or compacted.
         private var queue: [RPCBatch.Delivery?] = []
+        /// The index of the oldest delivery that is not taken.
         private var head = 0
-        /// RPCs that wait.
+        /// The RPCs that wait.
         fileprivate(set) var count = 0
         fileprivate(set) var payloadBytes = 0
         fileprivate var isFinished = false
         fileprivate var consumers = WaitQueue()
         fileprivate var producers: [@Sendable () -> Void] = []
-        /// Producers that were called because there is room, and have not had their turn yet.
+        /// Producers that were called because there is space and have not offered yet.
         fileprivate var turns = 0
-        /// Told while a consumer would not have to wait.
+        /// Readable while a consumer would not have to wait.
         fileprivate var signal: PollableSignal?
+        /// ``isReady`` as it was told to `signal` last.
         fileprivate var wasReady = false
-        /// What ``InboxQueue/hasSome`` says.
+        /// The value of ``InboxQueue/hasSome``.
         fileprivate var hadSome = false
 
-        /// Places in the queue, those of RPCs that are taken included.
+        /// The elements of the array, including those that are taken.
         fileprivate var places: Int { queue.count }
 
         mutating func append(_ delivery: RPCBatch.Delivery) {
@@ -29,7 +31,7 @@ final class InboxQueue: Sendable {
             queue.append(delivery)
         }
 
-        /// The oldest RPC; there is one.
+        /// Takes the oldest RPC. The queue must not be empty.
         @inline(__always)
         mutating func removeFirst() -> RPC {
             let rpc = queue[head]!.rpc(at: queue[head]!.lower)
@@ -44,7 +46,7 @@ final class InboxQueue: Sendable {
             return rpc
         }
 
-        /// The oldest RPCs, at most `limit` of them.
+        /// Takes the oldest RPCs, at most `limit`.
         mutating func removeFirst(atMost limit: Int) -> RPCBatch {
             var taken: [RPCBatch.Delivery] = []
             var left = limit
@@ -65,11 +67,10 @@ final class InboxQueue: Sendable {
             return RPCBatch(taken)
         }
 
-        /// Drops the places of what was taken: all at once when it is empty, and otherwise when they are the larger
-        /// part.
+        /// Removes the elements that are taken: when all are, or when they are at least half.
         private mutating func removeTaken() {
             if head == queue.count {
-                // An idle transport keeps a small array.
+                // An idle transport keeps only a small array.
                 queue.removeAll(keepingCapacity: queue.capacity <= 1_024)
                 head = 0
             } else if head >= 64, head &* 2 >= queue.count {
@@ -78,7 +79,7 @@ final class InboxQueue: Sendable {
             }
         }
 
-        /// Whether a consumer would not have to wait: something is there, or nothing more will come.
+        /// Whether a consumer would not have to wait: there is an RPC, or nothing more will come.
         fileprivate var isReady: Bool { count > 0 || isFinished }
     }
 
@@ -92,16 +93,17 @@ final class InboxQueue: Sendable {
         self.capacityBytes = max(1, capacityBytes)
     }
 
-    /// Whether something waits for a consumer; for those who look into several queues, without their locks.
+    /// Whether an RPC waits for a consumer. Readable without the lock, for consumers of several queues.
     var hasSome: Bool { filled.load(ordering: .sequentiallyConsistent) }
 
-    /// How many RPCs, and bytes of payload, wait for a consumer.
+    /// The RPCs, and their bytes of payload, that wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }
 
-    /// For tests.
+    /// The length of the array, including taken elements, for tests.
     var placesHeld: Int { state.withLock { $0.places } }
 
-    /// Tells of what has changed. Nothing in here blocks, and only under the lock it comes in the right order.
+    /// Publishes a change of readiness, in ``hasSome`` and to the signal. It runs under the lock, which keeps
+    /// changes in order; it does not block.
     private func publish(_ state: inout State) {
         if state.hadSome != (state.count > 0) {
             state.hadSome.toggle()
@@ -113,7 +115,7 @@ final class InboxQueue: Sendable {
         }
     }
 
-    /// From now on `signal` is told while a consumer would not have to wait.
+    /// Makes `signal` readable while a consumer would not have to wait, from now on.
     func tell(_ signal: PollableSignal) {
         state.withLock { state in
             state.signal = signal
@@ -123,11 +125,11 @@ final class InboxQueue: Sendable {
 
     // MARK: Producing
 
-    /// How much there is room for now.
+    /// The room that is left now.
     var room: InboxRoom { state.withLock { room($0) } }
 
     private func room(_ state: State) -> InboxRoom {
-        // After the end offers are dropped, so nobody has to wait.
+        // After the end offers are dropped, so no producer has to wait.
         if state.isFinished { return InboxRoom(rpcs: capacity, bytes: .max, turns: state.turns) }
         return InboxRoom(
             rpcs: max(0, capacity - state.count),
@@ -136,10 +138,13 @@ final class InboxQueue: Sendable {
         )
     }
 
-    /// How much a producer may offer that ``whenSpace(_:)`` has called: those that were called together divide the room,
-    /// so that one with much to offer does not keep the others waiting.
+    /// The share of the room for a producer that ``whenSpace(_:)`` has called; this uses up its turn.
+    /// Producers that were called together divide the room, so that one with much to offer does not starve
+    /// the others.
     ///
-    /// - Parameter room: what there is room for, renewed.
+    /// - Parameter room: set to the room that there is now.
+    /// - Returns: how many RPCs it may offer, and how many bytes of payload. The last RPC may exceed the
+    ///   bytes.
     func takeTurn(_ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
         state.withLock { state in
             var left = self.room(state)
@@ -156,7 +161,7 @@ final class InboxQueue: Sendable {
 
     /// Appends RPCs, as ``Inbox/offer(_:)`` says.
     ///
-    /// - Returns: the consumers of this queue that are to be resumed, and the room that is left.
+    /// - Returns: the consumers of this queue to resume, and the room that is left.
     func offer(count: Int, _ append: (inout State) -> Void) -> (WaitQueue.Woken, room: InboxRoom) {
         state.withLock { state in
             guard !state.isFinished else { return (WaitQueue.Woken(), room(state)) }
@@ -192,7 +197,7 @@ final class InboxQueue: Sendable {
 
     // MARK: Consuming
 
-    /// Takes what there is now; tells whether nothing more can come.
+    /// Takes with `body` if there is an RPC. `isOver` is true when there is none and nothing more can come.
     @inline(__always)
     func take<Taken>(_ body: (inout State) -> Taken) -> (taken: Taken?, isOver: Bool) {
         let (taken, isOver, producers) = state.withLock { state in
@@ -209,32 +214,33 @@ final class InboxQueue: Sendable {
         return (taken, isOver)
     }
 
-    /// The oldest RPC, if there is one.
+    /// Takes the oldest RPC; nil when there is none.
     @inline(__always)
     func takeNext() -> RPC? { take { $0.removeFirst() }.taken }
 
-    /// The oldest RPC; waits for one. Nil when the queue is finished and empty, or the task is cancelled.
+    /// Takes the oldest RPC; waits for one. Nil when the queue is finished and empty, or when the task is
+    /// cancelled.
     func waitForNext() async -> RPC? { await waitAndTake { $0.removeFirst() } }
 
-    /// Everything there is, at least one RPC, if there is one.
+    /// Takes all RPCs, at least one; nil when there is none.
     func takeBatch() -> RPCBatch? { take { $0.removeFirst(atMost: .max) }.taken }
 
-    /// Everything there is, at least one RPC; waits for one. Nil as for ``waitForNext()``.
+    /// Takes all RPCs, at least one; waits for one. Nil as for ``waitForNext()``.
     func waitForBatch() async -> RPCBatch? { await waitAndTake { $0.removeFirst(atMost: .max) } }
 
-    /// Takes what comes next, when there was nothing.
+    /// Waits until there is an RPC, and takes with `body`. Nil as for ``waitForNext()``.
     private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
         while await state.wait(in: \.consumers, unless: { $0.isReady }) {
-            // Somebody else may have been faster.
+            // Another consumer may have taken it.
             let (taken, isOver) = take(body)
             if taken != nil || isOver { return taken }
         }
         return nil
     }
 
-    /// Blocks the thread until a consumer is to look again.
+    /// Blocks the thread until a consumer should look again.
     ///
-    /// - Returns: false when the deadline has passed.
+    /// - Returns: false when the deadline passes first.
     func block(until deadline: MonotonicTime?) -> Bool {
         state.block(in: \.consumers, until: deadline, unless: { $0.isReady })
     }

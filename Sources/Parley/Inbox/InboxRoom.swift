@@ -1,20 +1,21 @@
 /// How much may still be offered to an ``InboxQueue``.
 ///
-/// A producer may remember it: consumers only add to it, so what was left behind the producer's own last offer is a lower
-/// bound.
+/// A producer may keep it after an offer: consumers only make more room, so it remains a lower bound for that
+/// producer's queue.
 struct InboxRoom {
-    /// How many RPCs.
+    /// The number of RPCs.
     var rpcs: Int
-    /// How many bytes of payload; the RPC that goes over it is taken whole.
+    /// The bytes of payload. The RPC that exceeds them is still accepted whole.
     var bytes: Int
-    /// Producers that were called because there is room, and have not had their turn yet.
+    /// Producers that were called because there is room and have not offered yet.
     var turns: Int
 
-    /// Nothing, until the queue is asked.
+    /// No room, for a producer that has not asked the queue yet.
     static let unknown = InboxRoom(rpcs: 0, bytes: 0, turns: 0)
 
     var isEmpty: Bool { rpcs <= 0 || bytes <= 0 }
 
-    /// One producer's part, at least one RPC if there is room for any: those whose turn is still to come get theirs.
+    /// One producer's share of the room: at least one RPC if there is room. The rest is for the producers
+    /// whose turn is still to come.
     var share: (rpcs: Int, bytes: Int) { isEmpty ? (0, bytes) : (max(1, rpcs / (turns &+ 1)), bytes) }
 }

@@ -1,14 +1,15 @@
-/// RPCs that have arrived and wait for a consumer, in order: a collection that is cheaper to walk than an array of them.
+/// RPCs in order of arrival, as a collection. Iterating it is cheaper than iterating an array of RPCs.
 ///
-/// Messages that arrived together share their memory here; an ``RPC`` is made for each as you come to it.
+/// Messages that arrived together share their memory here. An ``RPC`` is made when you reach it.
 public struct RPCBatch: Sendable {
-    /// What one peer sent in one go, or a part of it.
+    /// The messages of one run from one peer, or a part of them.
     @usableFromInline
     package struct Delivery: Sendable {
         @usableFromInline package let peer: any Peer
         @usableFromInline package let run: MessageRun
-        /// The messages that are still to be taken.
+        /// The first message of the run that is not taken yet.
         @usableFromInline package var lower: Int
+        /// The end of the messages that belong to this delivery.
         @usableFromInline package var upper: Int
 
         init(_ peer: any Peer, _ run: MessageRun) {
@@ -25,7 +26,7 @@ public struct RPCBatch: Sendable {
         @inlinable
         func rpc(at index: Int) -> RPC { RPC(peer: peer, payload: run[index], stream: run.isStream) }
 
-        /// How many bytes the messages still to be taken have.
+        /// The payload bytes of the messages that are not taken yet.
         var payloadBytes: Int {
             if count == run.count { return run.payloadBytes }
             return (lower..<upper).reduce(0) { $0 &+ run.bounds(at: $1).count }
@@ -33,7 +34,7 @@ public struct RPCBatch: Sendable {
     }
 
     @usableFromInline package let deliveries: [Delivery]
-    /// How many RPCs there are.
+    /// The number of RPCs.
     public let count: Int
 
     init(_ deliveries: [Delivery]) {
@@ -43,7 +44,7 @@ public struct RPCBatch: Sendable {
 }
 
 extension RPCBatch: Collection {
-    /// A place in a batch.
+    /// A position in a batch.
     public struct Index: Comparable, Sendable {
         @usableFromInline let delivery: Int
         @usableFromInline let message: Int
@@ -54,22 +55,22 @@ extension RPCBatch: Collection {
             self.message = message
         }
 
-        /// Whether one place is before another.
+        /// Whether one position is before another.
         @inlinable
         public static func < (one: Index, other: Index) -> Bool {
             (one.delivery, one.message) < (other.delivery, other.message)
         }
     }
 
-    /// The oldest RPC's place.
+    /// The position of the oldest RPC.
     @inlinable
     public var startIndex: Index { Index(0, deliveries.first?.lower ?? 0) }
 
-    /// Behind the newest RPC.
+    /// The position behind the newest RPC.
     @inlinable
     public var endIndex: Index { Index(deliveries.count, 0) }
 
-    /// The place behind `index`.
+    /// The position behind `index`.
     @inlinable
     public func index(after index: Index) -> Index {
         if index.message &+ 1 < deliveries[index.delivery].upper {
@@ -79,15 +80,15 @@ extension RPCBatch: Collection {
         return Index(next, next < deliveries.count ? deliveries[next].lower : 0)
     }
 
-    /// One RPC.
+    /// The RPC at a position.
     @inlinable
     public subscript(index: Index) -> RPC { deliveries[index.delivery].rpc(at: index.message) }
 
-    /// Walks through the RPCs.
+    /// Makes an iterator over the RPCs.
     @inlinable
     public func makeIterator() -> Iterator { Iterator(self) }
 
-    /// Makes one RPC after the other.
+    /// Makes one RPC at a time.
     public struct Iterator: IteratorProtocol {
         @usableFromInline let deliveries: [Delivery]
         @usableFromInline var delivery = 0

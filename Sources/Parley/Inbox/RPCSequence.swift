@@ -1,31 +1,31 @@
-/// What a transport's peers send, one RPC at a time: `for await rpc in transport.consume()`.
+/// The RPCs of a transport's peers, one at a time: `for await rpc in transport.consume()`.
 ///
-/// Any number of tasks may iterate, each RPC goes to one of them. The sequence ends when the transport is closed
-/// and everything that had arrived is consumed, or when the task is cancelled.
+/// Any number of tasks may iterate. Each RPC goes to one of them. The sequence ends when the transport is
+/// closed and everything that had arrived is consumed, or when the task is cancelled.
 public struct RPCSequence: AsyncSequence, Sendable {
     let source: RPCSource
 
-    /// The RPCs of an inbox; for transports of your own.
+    /// Makes the sequence of an inbox's RPCs, for transports of your own.
     public init(_ inbox: Inbox) { source = RPCSource(inbox) }
 
-    /// Those of one queue of an inbox.
+    /// Makes the sequence of one queue's RPCs.
     init(_ queue: InboxQueue) { source = RPCSource(queue) }
 
-    /// The same RPCs in batches of what has arrived since the last one: for consumers that would rather pay once
-    /// for many messages.
+    /// The same RPCs in batches. Each batch holds what has arrived since the last one; it costs one wait for
+    /// many messages.
     public var batches: RPCBatches { RPCBatches(source: source) }
 
-    /// An iterator; iterators of one sequence share its RPCs.
+    /// Makes an iterator. The iterators of one sequence share its RPCs.
     public func makeAsyncIterator() -> Iterator { Iterator(source: source) }
 
-    /// Takes RPCs out of the inbox.
+    /// Takes one RPC at a time from the inbox.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let source: RPCSource
 
         init(source: RPCSource) { self.source = source }
 
-        // In the caller's code and, whatever `actor` is, where the caller runs: where an RPC waits already, no asynchronous
-        // function is called for it, and no executor asked.
+        // Inlined into the caller, and run where the caller runs, whatever `actor` is. When an RPC waits
+        // already, no asynchronous function is called and no executor is involved.
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
         @inlinable
@@ -43,27 +43,27 @@ public struct RPCSequence: AsyncSequence, Sendable {
     }
 }
 
-/// What a transport's peers send, in batches that are never empty; see ``RPCSequence/batches``.
+/// The RPCs of a transport's peers, in batches that are never empty; see ``RPCSequence/batches``.
 public struct RPCBatches: AsyncSequence, Sendable {
     let source: RPCSource
 
-    /// An iterator; iterators of one sequence share its RPCs.
+    /// Makes an iterator. The iterators of one sequence share its RPCs.
     public func makeAsyncIterator() -> Iterator { Iterator(source: source) }
 
-    /// Takes everything that is there out of the inbox.
+    /// Takes all waiting RPCs from the inbox at a time.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let source: RPCSource
 
         init(source: RPCSource) { self.source = source }
 
-        /// Waits until something has arrived; nil at the end or when the task is cancelled.
+        /// Waits for the next batch; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next() async -> RPCBatch? {
             if let batch = source.takeBatch() { return batch }
             return await source.waitForBatch()
         }
 
-        /// Waits until something has arrived; nil at the end or when the task is cancelled.
+        /// Waits for the next batch; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPCBatch? {
             if let batch = source.takeBatch() { return batch }
@@ -72,12 +72,12 @@ public struct RPCBatches: AsyncSequence, Sendable {
     }
 }
 
-/// Where consumers take from.
+/// Where a consumer takes RPCs: one queue, or all queues of an inbox.
 @usableFromInline
 struct RPCSource: Sendable {
-    /// One queue, most often the only one of its inbox.
+    /// The queue, when `all` is nil.
     let queue: InboxQueue
-    /// All queues of an inbox that has several.
+    /// The inbox, when it has several queues.
     let all: Inbox?
 
     init(_ queue: InboxQueue) {
