@@ -6,13 +6,14 @@
     import Darwin
 #endif
 
-/// State and the mutex that guards it: there is no other way to the state. Copies share both.
+/// State and the mutex that guards it. The state is reachable only with the mutex held. Copies share both.
 ///
-/// A `pthread_mutex_t` and not `Synchronization.Mutex`, because ThreadSanitizer on Linux sees the former and not
-/// the latter. Mutex and state are one object: neither may move, and an idle peer should be small. Reached by pointer, the
-/// state also costs none of the checks for overlapping accesses that a class makes: the mutex is that check.
+/// It uses `pthread_mutex_t` instead of `Synchronization.Mutex`, because ThreadSanitizer on Linux sees only
+/// the former. Mutex and state are one object, because neither may move and an idle peer has to be small. The
+/// state is accessed by pointer, which avoids a class's runtime checks for overlapping accesses; the mutex
+/// makes them unnecessary.
 ///
-/// Rule: nothing is called out to while it is held; collect what is to be done, unlock, do it.
+/// Rule: make no outward call while it is held. Collect what is to be done, unlock, then do it.
 package struct Lock<State>: @unchecked Sendable {
     private let storage: ManagedBuffer<pthread_mutex_t, State>
 

@@ -6,10 +6,10 @@
     import Darwin
 #endif
 
-/// A moment on the monotonic clock, as one number.
+/// A moment on the monotonic clock, in nanoseconds.
 ///
-/// A `ContinuousClock.Instant` is opaque to the compiler, and makes every struct that holds one slow to copy. The clock
-/// is the one that libuv uses for its timers, so times of both can be compared.
+/// It replaces `ContinuousClock.Instant`, which is opaque to the compiler and makes every struct that holds
+/// one slow to copy. libuv's timers use the same clock, so both can be compared.
 ///
 /// Source: clock_gettime(2), `CLOCK_MONOTONIC`.
 package struct MonotonicTime: Comparable, Sendable {
@@ -19,7 +19,7 @@ package struct MonotonicTime: Comparable, Sendable {
 
     package static var now: MonotonicTime { MonotonicTime(nanoseconds: nanosecondsNow) }
 
-    /// Nanoseconds since some moment in the past.
+    /// Nanoseconds since an arbitrary moment in the past.
     static var nanosecondsNow: UInt64 {
         #if canImport(Darwin)
             clock_gettime_nsec_np(CLOCK_UPTIME_RAW)
@@ -34,13 +34,13 @@ package struct MonotonicTime: Comparable, Sendable {
     /// The same clock in milliseconds, rounded down.
     static var millisecondsNow: UInt64 { nanosecondsNow / 1_000_000 }
 
-    /// Later than any other: the deadline of what has none, in half the space of an optional one.
+    /// The latest moment, for "no deadline". It takes half the space of an optional.
     static let never = MonotonicTime(nanoseconds: .max)
 
-    /// The same moment on the clock that the API uses.
+    /// Converts a moment of `ContinuousClock`, the clock of the public API.
     init(_ instant: ContinuousClock.Instant) { self = .now + ContinuousClock.now.duration(to: instant) }
 
-    /// Never beyond what the clock can count, in either direction.
+    /// Adds a duration; the result is clamped to the clock's range.
     package static func + (time: MonotonicTime, duration: Duration) -> MonotonicTime {
         let (seconds, attoseconds) = duration.components
         let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
@@ -54,7 +54,7 @@ package struct MonotonicTime: Comparable, Sendable {
         return MonotonicTime(nanoseconds: sumOverflow ? (delta.partialValue < 0 ? 0 : .max) : sum)
     }
 
-    /// How long it is until `other`; negative when that is earlier.
+    /// The duration until `other`; negative when `other` is earlier.
     func duration(to other: MonotonicTime) -> Duration {
         other > self
             ? .nanoseconds(Int64(clamping: other.nanoseconds &- nanoseconds))
@@ -67,17 +67,17 @@ package struct MonotonicTime: Comparable, Sendable {
 }
 
 extension Duration {
-    /// Whole milliseconds, for adding to a time: negative is zero, rounded up, and at most some centuries.
+    /// Milliseconds, rounded up, in 0...2^44 (five centuries), so that adding them to a time cannot overflow.
     var inMilliseconds: UInt64 { min(wholeMilliseconds, 1 << 44) }
 
-    /// Negative is zero; at most some centuries.
+    /// Nanoseconds, in 0...2^33 seconds (nearly three centuries).
     var inNanoseconds: UInt64 {
         guard self > .zero else { return 0 }
         let seconds = min(UInt64(components.seconds), 1 << 33)
         return seconds * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000)
     }
 
-    /// Rounded up, so that a timer never fires early; negative is zero, and what no timer can count is its maximum.
+    /// Milliseconds, rounded up, so that a timer never fires early. They are clamped to 0...`UInt64.max / 2`.
     var wholeMilliseconds: UInt64 {
         let (seconds, attoseconds) = components
         guard seconds >= 0, attoseconds >= 0 else { return 0 }

@@ -1,6 +1,8 @@
-/// A value on the heap that is reached by pointer, for what one thread alone uses many times a message.
+/// A value on the heap that is accessed by pointer, for state that one thread uses several times for each
+/// message.
 ///
-/// A class would check each access to its fields for overlaps at run time. Whoever makes a box calls ``deallocate()``.
+/// A class would check every access to its fields for overlaps at run time. The box's maker calls
+/// ``deallocate()``.
 struct PointerBox<Value>: @unchecked Sendable {
     private let pointer: UnsafeMutablePointer<Value>
 

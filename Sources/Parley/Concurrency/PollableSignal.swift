@@ -6,11 +6,11 @@
     import Darwin
 #endif
 
-/// A descriptor that other event loops can watch: readable while there is a reason for it.
+/// A descriptor that other event loops can poll. It is readable while its count of reasons is above zero.
 ///
-/// A pipe with one byte in it, rather than an eventfd(2), which is Linux's alone. Nothing in here blocks.
+/// It is a pipe that holds one byte while readable; eventfd(2) exists only on Linux. Nothing here blocks.
 final class PollableSignal: Sendable {
-    /// What to poll for reading. It belongs to this object: neither read nor close it.
+    /// The descriptor to poll for reading. It belongs to this object: do not read it and do not close it.
     let descriptor: Int32
     private let writing: Int32
     private let reasons = Lock(0)
@@ -32,7 +32,7 @@ final class PollableSignal: Sendable {
         close(writing)
     }
 
-    /// One reason more, or one less. Any thread.
+    /// Changes the count of reasons, by 1 or -1. Any thread.
     func change(by change: Int) {
         reasons.withLock { reasons in
             let wasReadable = reasons > 0

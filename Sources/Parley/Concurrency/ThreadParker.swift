@@ -6,9 +6,9 @@
     import Darwin
 #endif
 
-/// Blocks one thread until another one wakes it, once: what a blocking call is made of.
+/// Blocks one thread until another thread wakes it. Used once, by one blocking call.
 ///
-/// The time-out counts monotonic time, so setting the system's clock does not change it.
+/// Deadlines are on the monotonic clock: setting the system's clock does not change them.
 package final class ThreadParker: @unchecked Sendable {
     private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
@@ -28,7 +28,7 @@ package final class ThreadParker: @unchecked Sendable {
         mutex.deallocate()
     }
 
-    /// Wakes the thread, whether it waits already or not. Any thread.
+    /// Wakes the thread, or lets its next wait return at once. Any thread.
     package func wake() {
         pthread_mutex_lock(mutex)
         isWoken = true
@@ -36,7 +36,7 @@ package final class ThreadParker: @unchecked Sendable {
         pthread_mutex_unlock(mutex)
     }
 
-    /// Blocks until ``wake()``; false when `deadline` passes first. Nil is never.
+    /// Blocks until ``wake()``; false when `deadline` passes first. Nil means no deadline.
     package func wait(until deadline: MonotonicTime?) -> Bool {
         pthread_mutex_lock(mutex)
         defer { pthread_mutex_unlock(mutex) }
@@ -86,7 +86,7 @@ package final class ThreadParker: @unchecked Sendable {
 }
 
 extension timespec {
-    /// At most about three centuries, which the sum with a clock can still hold.
+    /// Clamped to about three centuries, so that adding the current time cannot overflow.
     fileprivate init(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         self.init(tv_sec: Int(min(seconds, 9_000_000_000)), tv_nsec: Int(attoseconds / 1_000_000_000))

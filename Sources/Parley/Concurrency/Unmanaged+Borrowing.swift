@@ -1,11 +1,11 @@
 extension Unmanaged {
-    /// Lends the object to `body` without counting a reference to it: the caller knows that it stays. For what is done for
-    /// every message.
+    /// Calls `body` with the object without retaining it. The caller guarantees that the object outlives the
+    /// call. For code that runs for every message.
     @inline(__always)
     func withBorrowed<Result, Failure: Error>(
         _ body: (Instance) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        // The standard library's own does not know typed errors.
+        // `_withUnsafeGuaranteedRef` does not support typed errors.
         let outcome = _withUnsafeGuaranteedRef { instance -> Swift.Result<Result, Failure> in
             do throws(Failure) { return .success(try body(instance)) } catch { return .failure(error) }
         }

@@ -1,15 +1,17 @@
 import Synchronization
 
-/// Tasks, threads and functions that wait for a condition on some locked state: a condition variable for async code.
+/// A condition variable for async code: tasks, threads and functions wait in it for a condition on locked
+/// state.
 ///
-/// A wake-up carries no data. Whoever wakes looks at the state again, so a cancellation that races with a wake-up
-/// can lose neither bytes nor messages. Each waiter is woken or cancelled, exactly once: both take it out of the
-/// queue under the lock before they resume it.
+/// A wake-up carries no data. A woken waiter looks at the state again, so a cancellation that races with a
+/// wake-up loses neither bytes nor messages. Each waiter is woken or cancelled exactly once: both remove it
+/// from the queue under the lock before they resume it.
 struct WaitQueue {
-    /// In the order of their coming. Most have none at most times; the place of a few is kept, so that to wait again costs
-    /// no allocation.
+    /// The waiters, the oldest first. Most queues are empty most of the time. A small allocation is kept, so
+    /// that waiting again does not allocate.
     private var waiters: [Waiter] = []
-    /// Counts calls of ``wakeAll()``: whoever looked at the state before one must not sleep through it.
+    /// The number of ``wakeAll()`` calls. Whoever reads the state and waits later compares it, so as not to
+    /// miss one.
     private(set) var epoch: UInt = 0
 
     fileprivate struct Waiter {
@@ -17,7 +19,7 @@ struct WaitQueue {
         let waker: Waker
     }
 
-    /// Who waits.
+    /// How a waiter is woken.
     fileprivate enum Waker {
         case task(UnsafeContinuation<Bool, Never>)
         case thread(ThreadParker)
@@ -32,7 +34,7 @@ struct WaitQueue {
         }
     }
 
-    /// Waiters that have left the queue: resume them when the lock is open again.
+    /// Waiters that were removed from the queue. Resume them after the lock is released.
     struct Woken {
         fileprivate var first: Waiter?
         fileprivate var others: [Waiter] = []
@@ -47,32 +49,33 @@ struct WaitQueue {
 
     var isEmpty: Bool { waiters.isEmpty }
 
-    /// For tests.
+    /// The number of waiters, for tests.
     var count: Int { waiters.count }
 
-    /// As ``wakeAll()``, when it is known that nobody waits.
+    /// Counts as a ``wakeAll()``, for callers that know that nobody waits.
     mutating func noteWakeUp() { epoch &+= 1 }
 
+    /// Removes all waiters.
     mutating func wakeAll() -> Woken {
         epoch &+= 1
         return waiters.isEmpty ? Woken() : wake(atMost: waiters.count)
     }
 
-    /// Takes out those that have waited longest.
+    /// Removes at most `count` waiters, the oldest first.
     mutating func wake(atMost count: Int) -> Woken {
         guard count > 0, !waiters.isEmpty else { return Woken() }
-        // Nearly always there is one.
+        // The common case: no array of woken waiters.
         if waiters.count == 1 { return Woken(first: waiters.removeLast()) }
         let woken = Woken(first: waiters[0], others: Array(waiters.prefix(count).dropFirst()))
         if count < waiters.count {
             waiters.removeFirst(count)
         } else {
-            waiters.removeAll(keepingCapacity: waiters.capacity <= Self.keptPlaces)
+            waiters.removeAll(keepingCapacity: waiters.capacity <= Self.idleCapacity)
         }
         return woken
     }
 
-    private static let keptPlaces = 16
+    private static let idleCapacity = 16
 
     fileprivate mutating func enqueue(_ waiter: Waiter) { waiters.append(waiter) }
 
@@ -84,7 +87,7 @@ struct WaitQueue {
 private let nextTicket = Atomic<UInt64>(1)
 
 extension Lock {
-    /// Suspends until somebody takes this task out of `queue`, unless `isReady` holds already.
+    /// Suspends until this task is woken out of `queue`; returns at once when `isReady` holds.
     ///
     /// - Returns: false when the task was cancelled instead.
     func wait(
@@ -95,7 +98,7 @@ extension Lock {
         let isWoken = await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 let immediately: Bool? = withLock { state in
-                    // The cancellation handler may have run before there was anything to take out.
+                    // The cancellation handler may have run before the waiter was enqueued.
                     if Task.isCancelled { return false }
                     if isReady(&state) { return true }
                     state[keyPath: queue].enqueue(.init(ticket: ticket, waker: .task(continuation)))
@@ -107,14 +110,14 @@ extension Lock {
             let waiter = withLock { $0[keyPath: queue].remove(ticket) }
             if case .task(let continuation)? = waiter?.waker { continuation.resume(returning: false) }
         }
-        // When a continuation is resumed before its task sleeps, ThreadSanitizer sees nothing that orders the two, and takes
-        // what the waker did before for a race. The lock it sees.
+        // When a continuation is resumed before its task sleeps, ThreadSanitizer sees no order between waker
+        // and task and reports the waker's writes as races. It does see this lock.
         return withLock { _ in isWoken }
     }
 
-    /// Blocks the thread until somebody takes it out of `queue`, unless `isReady` holds already.
+    /// Blocks the thread until it is woken out of `queue`; returns at once when `isReady` holds.
     ///
-    /// - Returns: false when `deadline` passed first; nil is never.
+    /// - Returns: false when `deadline` passed first; nil means no deadline.
     func block(
         in queue: WritableKeyPath<State, WaitQueue>,
         until deadline: MonotonicTime?,
@@ -128,11 +131,12 @@ extension Lock {
             return parker
         }
         guard let parker, !parker.wait(until: deadline) else { return true }
-        // Whoever has taken it out meanwhile meant this thread: that counts as in time.
+        // A waiter that is not in the queue any more was woken: that counts as in time.
         return withLock { $0[keyPath: queue].remove(ticket) } == nil
     }
 
-    /// Calls `function` once, from the thread that takes it out of `queue`; not at all when `isReady` holds already.
+    /// Calls `function` once, from the thread that wakes it out of `queue`; not at all when `isReady` holds
+    /// already.
     ///
     /// - Returns: false when `isReady` holds.
     func notify(

@@ -6,5 +6,5 @@
     import Darwin
 #endif
 
-/// close(2), by a name that no class's own `close` hides.
+/// close(2), under a name that a type's own `close` method does not hide.
 func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }

@@ -9,12 +9,14 @@ import Synchronization
     import Darwin
 #endif
 
-// Polling without blocking for a while: a thread that sleeps takes tens of microseconds to wake, where a message takes a few.
+// Busy polling: the loop polls without blocking for a while. Waking a sleeping thread takes tens of
+// microseconds, handling a message a few.
 
 extension EventLoop {
-    /// Whether the next poll is not to block, because something has happened a short while ago. At the end of each turn.
+    /// Whether the next poll must not block, because there was an event a short while ago. Called at the end
+    /// of each turn.
     ///
-    /// Events are what sockets and other threads bring; a timer is no sign that more will come.
+    /// Events come from sockets and other threads. A timer is no event: it does not predict more traffic.
     func pollsAgain() -> Bool {
         let now = uv_hrtime()
         if turn.pointee.hasHadEvent {
@@ -25,18 +27,20 @@ extension EventLoop {
         }
         guard now &- lastEvent < busyPollNanoseconds || !unwatchQueue() else { return false }
         countedEmptyPolls.store(emptyPolls &+ 1, ordering: .relaxed)
-        // Without this, the other end would not get a core that both share.
+        // When both ends share a core, this lets the other end run.
         sched_yield()
         return true
     }
 
+    /// Tells submitters that the loop checks the queue in each turn and need not be woken.
     private func watchQueue() {
         guard !watchesQueue else { return }
         watchesQueue = true
         submissionQueue.withLock { $0.isWatched = true }
     }
 
-    /// From here on the loop has to be woken; false when something was submitted before that.
+    /// Tells submitters to wake the loop from now on; returns false, and changes nothing, when something is
+    /// already submitted.
     private func unwatchQueue() -> Bool {
         guard watchesQueue else { return true }
         watchesQueue = submissionQueue.withLock { queue in
@@ -46,15 +50,15 @@ extension EventLoop {
         return !watchesQueue
     }
 
-    /// Something that sockets bring, other than bytes. The loop's thread only.
+    /// Notes an event of this turn, which keeps the loop polling. The loop's thread only.
     func noteEvent() { turn.pointee.hasHadEvent = true }
 
-    /// Whether the loop polls without blocking now; for tests.
+    /// Whether the loop polls without blocking now, for tests.
     var isBusyPolling: Bool { submissionQueue.withLock { $0.isWatched } }
 
-    /// How many polls have found nothing so far and were followed by another; for tests.
+    /// How many polls found nothing and were followed by another, for tests.
     var emptyPolls: Int { countedEmptyPolls.load(ordering: .relaxed) }
 
-    /// How often another thread had to wake it; for tests.
+    /// How many wakes other threads have sent, for tests.
     var wakes: Int { submissionQueue.withLock { $0.wakes } }
 }

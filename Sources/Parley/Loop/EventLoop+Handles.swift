@@ -1,8 +1,8 @@
 import CLibUV
 
 extension EventLoop {
-    /// How many libuv handles are open now, the loop's own included; 0 when the loop does not run. For the soak, which
-    /// has to see that they do not pile up.
+    /// The number of open libuv handles, including the loop's own; 0 when the loop does not run. The soak
+    /// test checks with it that handles do not leak.
     package func countHandles() async -> Int {
         await withCheckedContinuation { continuation in
             let isRunning = execute { [self] in

@@ -1,18 +1,18 @@
 extension EventLoop {
-    /// Gives up, for the reason that is passed to it. The loop's thread only.
+    /// Cancels an operation for the given reason. The loop's thread only.
     typealias Cancel = (ParleyError) -> Void
 
-    /// Starts something on the loop's thread and waits until it finishes.
+    /// Starts an operation on the loop's thread and waits for its result.
     ///
-    /// `start` gets the function to call exactly once with the result, on the loop's thread, and returns how to
-    /// give up; giving up has to finish too, unless it is finished already. When the task is cancelled, that is
-    /// called with the code `cancelled`.
+    /// `start` gets a completion function, which has to be called exactly once, on the loop's thread. It
+    /// returns a cancel function, which has to complete the operation unless it is complete. When the task is
+    /// cancelled, the cancel function is called with the code `cancelled`.
     func wait<Success: Sendable>(
         _ start: @escaping (EventLoop, @escaping (Result<Success, ParleyError>) -> Void) -> Cancel
     ) async throws(ParleyError) -> Success {
         try self.start()
         let wait = Wait<Success>()
-        // `wait` and `start` move to the loop's thread and are used nowhere else.
+        // `wait` and `start` move to the loop's thread and are used only there.
         nonisolated(unsafe) let start = start
         await withTaskCancellationHandler {
             await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
@@ -34,14 +34,14 @@ extension EventLoop {
                 wait.finish(.failure(.cancelled("the operation")))
             }
         }
-        // Without a result nobody would have resumed it.
+        // The continuation is resumed only after the result is set.
         return try wait.result.withLock { $0! }.get()
     }
 
-    /// The loop's thread only, but for the result.
+    /// The state of one waiting operation. The loop's thread only, except `result`.
     private final class Wait<Success: Sendable>: @unchecked Sendable {
-        /// Handed over under a lock and not by the continuation: ThreadSanitizer does not see the latter, and would take
-        /// what the loop's thread has written into the result for a race.
+        /// Passed under a lock instead of by the continuation: ThreadSanitizer does not see that a
+        /// continuation orders threads, and would report the loop thread's writes into the result as races.
         let result = Lock<Result<Success, ParleyError>?>(nil)
         var continuation: UnsafeContinuation<Void, Never>?
         var cancel: Cancel?

@@ -9,16 +9,16 @@ import Synchronization
     import Darwin
 #endif
 
-/// One `uv_loop_t`, its thread, and the door through which other threads hand it work.
+/// One `uv_loop_t`, its thread, and the locked queue by which other threads submit work.
 ///
-/// Everything that touches libuv runs on this thread; the only libuv call made elsewhere is `uv_async_send`, under
-/// the lock that also says whether the loop still runs, so it cannot race the handle's close
-/// (<https://docs.libuv.org/en/v1.x/async.html>). A wake is sent only when the list of submissions was empty.
+/// All libuv calls run on this thread except `uv_async_send`. That call is made under the lock that also
+/// tells whether the loop runs, so it cannot race the handle's close
+/// (<https://docs.libuv.org/en/v1.x/async.html>). It is made only when the queue of submissions was empty.
 ///
-/// One turn: callbacks of sockets and timers, then submissions, jobs of Swift tasks that prefer this executor, and
-/// last what asked for the end of the turn (peers with bytes to write), so that everything sent in one turn leaves
-/// in one write. The thread is started by the first submission and ends with ``stop()``. Between turns it blocks, or
-/// polls for a while first: `EventLoop+BusyPolling`.
+/// One turn runs the callbacks of sockets and timers, then submissions, then jobs of Swift tasks that prefer
+/// this executor, and last the end-of-turn work (peers with bytes to write). So everything sent in one turn
+/// leaves in one write. The first submission starts the thread; ``stop()`` ends it. Between turns it blocks,
+/// or polls for a while first (`EventLoop+BusyPolling`).
 package final class EventLoop: @unchecked Sendable {
     enum Submission {
         case work(() -> Void)
@@ -30,48 +30,53 @@ package final class EventLoop: @unchecked Sendable {
         enum Phase { case idle, running, stopping, stopped }
         var phase = Phase.idle
         var submissions: [Submission] = []
+        /// Callers of ``EventLoop/stop()``.
         var stopped = WaitQueue()
+        /// The value of ``EventLoop/hasEndedCleanly``.
         var endedCleanly: Bool?
-        /// The loop polls without blocking, and looks here in each turn: nobody has to wake it.
+        /// Whether the loop polls without blocking and checks this queue in each turn: no wake is needed
+        /// then.
         var isWatched = false
-        /// How often it was woken; for tests.
+        /// How many wakes were sent, for tests.
         var wakes = 0
     }
 
     let submissionQueue = Lock(SubmissionQueue())
-    /// `pthread_self()` of the loop's thread, zero while there is none.
+    /// `pthread_self()` of the loop's thread; zero while there is none.
     private let threadID = Atomic<UInt>(0)
 
-    // The loop's thread only, from here on.
+    // What follows is used on the loop's thread only.
 
     let handles = LoopHandles()
     private var isStopping = false
-    /// Nothing is taken in any more, also from the loop's own thread.
+    /// Whether submissions are refused, also from the loop's own thread.
     private var isShut = false
     let turn: UnsafeMutablePointer<LoopTurn>
-    /// What the loop's owner wants to find from the loop's thread without a search. Set before the loop starts; the
-    /// loop neither looks into it nor keeps it alive.
+    /// A pointer of the loop's owner, for code on the loop's thread; see ``currentContext``. It is set before
+    /// the loop starts. The loop neither uses it nor keeps it alive.
     var localContext: UnsafeMutableRawPointer?
 
-    /// What ``EventLoop/pollsAgain()`` goes by.
+    /// How long the loop polls without blocking after the last event; zero is not at all.
     let busyPollNanoseconds: UInt64
+    /// When the last event was seen, in nanoseconds of `uv_hrtime`.
     var lastEvent: UInt64 = 0
-    /// See ``emptyPolls``; written by the loop's thread only.
+    /// The value of ``emptyPolls``. Only the loop's thread writes it.
     let countedEmptyPolls = Atomic(0)
-    /// What ``SubmissionQueue/isWatched`` says.
+    /// The loop thread's copy of ``SubmissionQueue/isWatched``.
     var watchesQueue = false
 
-    /// Where every socket of this loop reads to, one after the other.
+    /// The buffer that all sockets of this loop read into, one after the other.
     let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: readSlabBytes, alignment: 64)
     static let readSlabBytes = 64 * 1024
 
-    /// Whether the loop's thread is done, and left no handle open; nil before. Tests assert it.
+    /// Whether the loop's thread ended with every handle closed; nil before it ended. Tests assert it.
     package var hasEndedCleanly: Bool? { submissionQueue.withLock { $0.endedCleanly } }
 
-    /// Whether there is a thread, or was, or never will be.
+    /// Whether the thread was started, or the loop was stopped before that.
     var hasStarted: Bool { submissionQueue.withLock { $0.phase != .idle } }
 
-    /// - Parameter busyPoll: how long to poll without blocking after the last event; see ``TransportOptions/busyPoll``.
+    /// - Parameter busyPoll: how long to poll without blocking after the last event; see
+    ///   ``TransportOptions/busyPoll``.
     package init(busyPoll: Duration? = nil) {
         busyPollNanoseconds = busyPoll.map { $0.inNanoseconds } ?? 0
         turn = .allocate(capacity: 1)
@@ -85,39 +90,39 @@ package final class EventLoop: @unchecked Sendable {
         readSlab.deallocate()
     }
 
-    /// Whether the caller is on the loop's thread.
+    /// Whether the caller runs on the loop's thread.
     package var isCurrent: Bool { threadID.load(ordering: .relaxed) == currentThreadID() }
 
-    /// Whether the caller is on the thread of some event loop: one that must never block.
+    /// Whether the caller runs on the thread of any event loop. Such a thread must never block.
     package static var isCurrentThreadALoop: Bool { pthread_getspecific(loopThreadKey) != nil }
 
-    /// The loop whose thread the caller is on.
+    /// The loop on whose thread the caller runs; nil on other threads.
     static var current: EventLoop? {
         pthread_getspecific(loopThreadKey).map { Unmanaged.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// What the loop's owner keeps for its thread; see ``localContext``.
+    /// The ``localContext`` of the loop on whose thread the caller runs; nil on other threads.
     static var currentContext: UnsafeMutableRawPointer? {
         guard let loop = pthread_getspecific(loopThreadKey) else { return nil }
         return Unmanaged<EventLoop>.fromOpaque(loop).withBorrowed { $0.localContext }
     }
 
-    /// Traps when called elsewhere: everything that libuv owns is this thread's alone.
+    /// Traps in debug builds when called on another thread. libuv's structures belong to the loop's thread.
     @inline(__always)
     func assertIsCurrent() { assert(isCurrent, "called off the event loop's thread") }
 
-    /// The time at which this turn began, in milliseconds since some moment in the past: a look at it costs nothing.
-    /// The loop's thread only.
+    /// The time at which this turn began, in milliseconds since an arbitrary moment. libuv caches it: reading
+    /// it is free. The loop's thread only.
     var milliseconds: UInt64 { uv_now(handles.loop) }
 
-    /// The `uv_loop_t`, for those who make handles on it.
+    /// The `uv_loop_t`, for making handles on it.
     var uv: UnsafeMutablePointer<uv_loop_t> { handles.loop }
 }
 
 // MARK: - Submitting work
 
 extension EventLoop {
-    /// Starts the thread if there is none yet.
+    /// Starts the thread unless it runs.
     ///
     /// - Throws: ``ParleyError`` when the system has no descriptors or threads left, or after ``stop()``.
     package func start() throws(ParleyError) {
@@ -126,21 +131,22 @@ extension EventLoop {
 
     /// Runs `work` on the loop's thread, after what was submitted before it.
     ///
-    /// - Returns: false when the loop has stopped or cannot start; `work` is then dropped.
+    /// - Returns: false when the loop has stopped or cannot start. `work` is dropped then.
     @discardableResult
     package func execute(_ work: @escaping @Sendable () -> Void) -> Bool { submit(.work(work)) }
 
-    /// The same, unless there is no thread yet: then there is nothing to do there.
+    /// Runs `work` on the loop's thread if that was started; otherwise does nothing.
     func executeIfStarted(_ work: @escaping @Sendable () -> Void) {
         if hasStarted { execute(work) }
     }
 
-    /// Runs `work` on the loop's thread: at once when this is it.
+    /// Runs `work` on the loop's thread: at once when the caller runs on it, otherwise as ``execute(_:)``
+    /// does.
     package func perform(_ work: @escaping @Sendable () -> Void) {
         if isCurrent { work() } else { execute(work) }
     }
 
-    /// Calls `object` on the loop's thread when the turn's callbacks and jobs are done.
+    /// Calls `object.turnEnds()` on the loop's thread, after this turn's callbacks and jobs. Any thread.
     @discardableResult
     func atEndOfTurn(_ object: any EndOfTurn) -> Bool {
         if isCurrent {
@@ -170,9 +176,9 @@ extension EventLoop {
         }
     }
 
-    /// Ends the loop when every handle on it is closed, and returns when its thread is done. Idempotent.
+    /// Ends the loop and returns when its thread has ended. Idempotent.
     ///
-    /// Whoever owns handles closes them first; this waits for their close callbacks.
+    /// The owners of handles have to close them first: the thread ends after the last close callback.
     package func stop() async {
         let isIdle = submissionQueue.withLock { queue in
             if queue.phase == .idle {
@@ -183,16 +189,20 @@ extension EventLoop {
         }
         if isIdle { return }
         execute { [self] in isStopping = true }
-        // In a task of its own: also a cancelled caller has to see the end, before it frees what the thread uses.
+        // A task of its own is not cancelled with the caller: the caller frees what the thread uses after
+        // this.
         await Task { await waitForStop() }.value
     }
 
-    private func waitForStop() async { _ = await submissionQueue.wait(in: \.stopped, unless: { $0.phase == .stopped }) }
+    private func waitForStop() async {
+        _ = await submissionQueue.wait(in: \.stopped, unless: { $0.phase == .stopped })
+    }
 }
 
 // MARK: - The thread
 
 extension EventLoop {
+    /// Starts the thread; the queue's lock is held.
     private func startLocked(_ queue: inout SubmissionQueue) throws(ParleyError) {
         switch queue.phase {
         case .running: return
@@ -216,6 +226,7 @@ extension EventLoop {
         queue.phase = .running
     }
 
+    /// The thread's main function.
     private func run() {
         threadID.store(currentThreadID(), ordering: .relaxed)
         pthread_setspecific(loopThreadKey, Unmanaged.passUnretained(self).toOpaque())
@@ -235,7 +246,8 @@ extension EventLoop {
         waiters.resume()
     }
 
-    /// libuv writes to sockets without MSG_NOSIGNAL; the process's own disposition is not ours to change.
+    /// Blocks SIGPIPE in this thread. libuv writes without MSG_NOSIGNAL, and a library must not change the
+    /// process's disposition.
     private func blockSIGPIPE() {
         var signals = sigset_t()
         sigemptyset(&signals)
@@ -243,7 +255,7 @@ extension EventLoop {
         pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
-    /// Another thread has submitted something.
+    /// Called when another thread has submitted something.
     func wokenUp() {
         noteEvent()
         takeSubmissions()
@@ -258,17 +270,17 @@ extension EventLoop {
         swap(&arrived, &turn.pointee.spareSubmissions)
     }
 
-    /// How long jobs and flushes may go on before sockets are looked at again, in nanoseconds.
+    /// How long jobs and end-of-turn work may run before sockets are polled again, in nanoseconds.
     private static let longestEndOfTurn: UInt64 = 100_000
 
-    /// The last thing before the loop looks for I/O again.
+    /// Ends a turn: runs jobs and end-of-turn work. libuv calls it right before each poll.
     func finishTurn() {
         if watchesQueue, submissionQueue.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
-        // A task that always has more to do must not keep sockets waiting: what is left after a while gets a turn
+        // Endless jobs must not starve the sockets: what is left after `longestEndOfTurn` runs after a poll
         // that does not block.
         if !turn.pointee.isDone { goRound() }
         if !turn.pointee.isDone {
-            // Most turns come without a look at the clock.
+            // Most turns are done by now, and need not read the clock.
             let end = uv_hrtime() &+ Self.longestEndOfTurn
             repeat { goRound() } while !turn.pointee.isDone && uv_hrtime() < end
         }
@@ -276,7 +288,7 @@ extension EventLoop {
         if isStopping { closeQueue() }
     }
 
-    /// Runs the jobs there are, and then what asked for the end of the turn.
+    /// Runs the waiting jobs once, and then the end-of-turn work.
     private func goRound() {
         if !turn.pointee.local.isEmpty {
             var jobs: [Submission] = []
@@ -286,7 +298,7 @@ extension EventLoop {
             swap(&jobs, &turn.pointee.spareSubmissions)
         }
         guard !turn.pointee.ending.isEmpty else { return }
-        // Nearly always there is one.
+        // The common case: one object, and no array to swap.
         if turn.pointee.ending.count == 1 { return turn.pointee.ending.removeLast().turnEnds() }
         var ending: [any EndOfTurn] = []
         swap(&ending, &turn.pointee.spareEnding)
@@ -307,7 +319,7 @@ extension EventLoop {
         submissions.removeAll(keepingCapacity: true)
     }
 
-    /// Refuses further submissions, runs those that made it, and closes the loop's own handles.
+    /// Refuses further submissions, runs those that were accepted, and closes the loop's own handles.
     private func closeQueue() {
         submissionQueue.withLock { $0.phase = .stopping }
         isShut = true
@@ -319,13 +331,13 @@ extension EventLoop {
     }
 }
 
-/// Something that collects work during a turn of the loop and does it at once at the end.
+/// Work that is collected during a turn of the loop and done at its end.
 protocol EndOfTurn: AnyObject, Sendable {
-    /// On the loop's thread, once for each request.
+    /// Called on the loop's thread at the end of a turn, once for each ``EventLoop/atEndOfTurn(_:)``.
     func turnEnds()
 }
 
-/// Set on the threads of event loops.
+/// The thread-specific key under which the thread of an event loop finds its ``EventLoop``.
 private let loopThreadKey: pthread_key_t = {
     var key = pthread_key_t()
     precondition(pthread_key_create(&key, nil) == 0, "no thread-specific key is left")
@@ -343,8 +355,8 @@ private func currentThreadID() -> UInt {
 // MARK: - Swift tasks on the loop's thread
 
 extension EventLoop: TaskExecutor {
-    /// Runs a Swift job on the loop's thread; once the loop has stopped, on Swift's own pool, since a job that is
-    /// never run would hang its task.
+    /// Runs a Swift job on the loop's thread. After the loop has stopped the job runs on Swift's global pool:
+    /// a job that never runs would hang its task.
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         if !submit(.job(job)) { runElsewhere(job) }

@@ -1,14 +1,17 @@
 import CLibUV
 
-/// The libuv structures that a loop has in any case. libuv keeps pointers into them, so they live on the heap.
+/// The libuv structures that every event loop has. They live on the heap, because libuv keeps pointers to
+/// them.
 struct LoopHandles {
     let loop = UnsafeMutablePointer<uv_loop_t>.allocate(capacity: 1)
+    /// Wakes the loop for submissions of other threads.
     let wakeup = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
-    /// Runs before each poll: the end of a turn.
+    /// Called before each poll: it ends a turn.
     let beforePoll = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
-    /// While active, the loop polls without blocking.
+    /// While it is active, the loop polls without blocking.
     let spin = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
 
+    /// Initialises the loop and its handles. After an error nothing has to be closed.
     func open(owner: EventLoop) throws(ParleyError) {
         let status = uv_loop_init(loop)
         guard status == 0 else { throw ParleyError(libuv: status, "cannot create an event loop") }
@@ -29,11 +32,12 @@ struct LoopHandles {
         uv_idle_init(loop, spin)
     }
 
+    /// Chooses whether polls return at once.
     func setSpinning(_ isSpinning: Bool) {
         if isSpinning { uv_idle_start(spin) { _ in } } else { uv_idle_stop(spin) }
     }
 
-    /// Idempotent: a handle that is closing is left alone.
+    /// Closes the handles. Idempotent.
     func close() {
         for handle in [
             clibuv_async_as_handle(wakeup), clibuv_prepare_as_handle(beforePoll), clibuv_idle_as_handle(spin),

@@ -1,6 +1,6 @@
 import CLibUV
 
-/// A one-shot timer on an event loop. Everything here happens on the loop's thread.
+/// A one-shot timer on an event loop. The loop's thread only.
 ///
 /// Source: <https://docs.libuv.org/en/v1.x/timer.html>
 final class LoopTimer {
@@ -13,13 +13,13 @@ final class LoopTimer {
         self.loop = loop
         timer = .allocate(capacity: 1)
         uv_timer_init(loop.uv, timer)
-        // libuv's from here to the close callback.
+        // libuv holds a reference until the close callback.
         timer.pointee.data = Unmanaged.passRetained(self).toOpaque()
     }
 
     deinit { timer.deallocate() }
 
-    /// Calls `action` once after `delay`, instead of what was to be called before.
+    /// Calls `action` once after `delay`. It replaces an earlier action that was not called yet.
     func start(after delay: Duration, _ action: @escaping () -> Void) {
         loop.assertIsCurrent()
         self.action = action
@@ -33,14 +33,14 @@ final class LoopTimer {
         )
     }
 
-    /// Nothing is called any more until the next start.
+    /// Cancels the action that was not called yet.
     func stop() {
         loop.assertIsCurrent()
         uv_timer_stop(timer)
         action = nil
     }
 
-    /// Stops it for good. Idempotent.
+    /// Stops the timer and closes its handle. Idempotent.
     func close() {
         loop.assertIsCurrent()
         action = nil
@@ -57,6 +57,6 @@ final class LoopTimer {
 }
 
 extension Duration {
-    /// At least one, as the kernel's keep-alive options want it, and at most what they take.
+    /// Whole seconds, clamped to 1...32,767, the range of the kernel's keep-alive options.
     var wholeSeconds: Int32 { Int32(clamping: max(1, min(components.seconds, 32_767))) }
 }

@@ -1,7 +1,7 @@
 import CLibUV
 
 extension ParleyError {
-    /// The error that libuv reported while `what` was done, in the vocabulary of this library.
+    /// Makes the error for a libuv status. `what` says what failed, for example "cannot listen on :3000".
     ///
     /// Source: <https://docs.libuv.org/en/v1.x/errors.html>
     package init(libuv status: Int32, _ what: String) {
@@ -11,6 +11,7 @@ extension ParleyError {
 }
 
 extension ParleyError.Code {
+    /// The code for a libuv status; `system` for statuses without a code of their own.
     init(libuv status: Int32) {
         self =
             switch uv_errno_t(rawValue: status) {

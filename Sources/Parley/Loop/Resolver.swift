@@ -8,7 +8,7 @@ import CLibUV
     import Darwin
 #endif
 
-/// Looks names up on libuv's thread pool, never on the loop's thread.
+/// Resolves one name on libuv's thread pool, never on the loop's thread.
 ///
 /// Source: <https://docs.libuv.org/en/v1.x/dns.html>
 final class Resolver {
@@ -16,7 +16,8 @@ final class Resolver {
     private let name: SocketAddress
     private var completion: ((Result<[RawSocketAddress], ParleyError>) -> Void)?
 
-    /// Starts to look `name` up; `completion` is called once, on the loop's thread, unless ``cancel()`` comes first.
+    /// Starts to resolve `name`. `completion` is called once, on the loop's thread, unless ``cancel()`` comes
+    /// first.
     init(
         _ name: SocketAddress,
         on loop: EventLoop,
@@ -51,13 +52,13 @@ final class Resolver {
 
     deinit { request.deallocate() }
 
-    /// The answer is not wanted any more. A lookup that has begun runs to its end, unheard.
+    /// Drops the completion. A lookup that has begun runs to its end; its result is ignored.
     func cancel() {
         completion = nil
         uv_cancel(clibuv_getaddrinfo_as_req(request))
     }
 
-    /// libuv's code when there is no descriptor to be had now.
+    /// libuv's error code when the process or the system has no descriptors left now; otherwise nil.
     private static var descriptorShortage: Int32? {
         let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
         if descriptor >= 0 { close(descriptor) }
@@ -82,7 +83,7 @@ final class Resolver {
         } else if status == 0 {
             completion(.failure(ParleyError(.nameNotResolved, "\"\(name.host)\" has no TCP address")))
         } else {
-            // The C library does not always say that it had no descriptor to ask with.
+            // getaddrinfo(3) does not always report that it failed for lack of descriptors.
             let cause = Self.descriptorShortage ?? status
             completion(.failure(ParleyError(libuv: cause, "cannot resolve \"\(name.host)\"")))
         }

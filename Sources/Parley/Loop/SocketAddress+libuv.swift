@@ -8,13 +8,13 @@ import CLibUV
     import Darwin
 #endif
 
-/// A numeric address in the form the system calls take.
+/// A numeric IPv4 or IPv6 address with a port, in the form that system calls take (sockaddr).
 package struct RawSocketAddress: @unchecked Sendable {
     private var storage: sockaddr_storage
 
     package var isIPv6: Bool { Int32(storage.ss_family) == AF_INET6 }
 
-    /// A literal IPv4 or IPv6 address (with `%zone`, if it has one); nil for anything else.
+    /// Parses a literal IPv4 or IPv6 address, with or without `%zone`; nil for anything else.
     package init?(numericHost host: String, port: UInt16) {
         storage = sockaddr_storage()
         let status = withUnsafeMutablePointer(to: &storage) { storage in
@@ -29,7 +29,7 @@ package struct RawSocketAddress: @unchecked Sendable {
         guard status == 0 else { return nil }
     }
 
-    /// Copies what a resolver or a socket reported; nil when it is neither IPv4 nor IPv6.
+    /// Copies an address that a resolver or a socket reported; nil when it is neither IPv4 nor IPv6.
     package init?(copying address: UnsafePointer<sockaddr>, port: UInt16? = nil) {
         storage = sockaddr_storage()
         let family = Int32(address.pointee.sa_family)
@@ -41,7 +41,7 @@ package struct RawSocketAddress: @unchecked Sendable {
         if let port { setPort(port) }
     }
 
-    /// Lets `body` see it as a system call does.
+    /// Calls `body` with the address as a system call takes it.
     package func withSockaddr<Result>(_ body: (UnsafePointer<sockaddr>, socklen_t) -> Result) -> Result {
         let size = isIPv6 ? MemoryLayout<sockaddr_in6>.size : MemoryLayout<sockaddr_in>.size
         return withUnsafePointer(to: storage) {
@@ -49,7 +49,7 @@ package struct RawSocketAddress: @unchecked Sendable {
         }
     }
 
-    /// Asks `query` (getsockname and its like) to fill one in.
+    /// Makes the address that `query` (for example getsockname(2)) fills in; nil when `query` fails.
     package init?(filledBy query: (UnsafeMutablePointer<sockaddr>, inout socklen_t) -> Bool) {
         var storage = sockaddr_storage()
         var size = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -60,7 +60,7 @@ package struct RawSocketAddress: @unchecked Sendable {
         self.storage = storage
     }
 
-    /// An address as bits; nil only if the system does not know its own format.
+    /// Makes an address from its bits, with port 0. It never fails in practice.
     init?(_ ip: IPAddress) {
         self.init(numericHost: ip.isIPv4 ? "0.0.0.0" : "::", port: 0)
         withUnsafeMutablePointer(to: &storage) { storage in
@@ -115,7 +115,7 @@ package struct RawSocketAddress: @unchecked Sendable {
 }
 
 extension SocketAddress {
-    /// How this address is shown: numeric, an IPv4 address mapped into IPv6 as the IPv4 address it is.
+    /// Converts a raw address to numeric text. An IPv4 address that is mapped into IPv6 becomes IPv4.
     package init(_ raw: RawSocketAddress) {
         var text = [CChar](repeating: 0, count: 64)
         let port = raw.withSockaddr { address, _ in

@@ -8,11 +8,11 @@ import CLibUV
     import Darwin
 #endif
 
-/// A timer for what is seldom due: a loop that waits for it pays nothing. Everything here happens on the loop's thread.
+/// A one-shot timer that adds no cost to the loop's polls, for long intervals. The loop's thread only.
 ///
-/// While a timer of libuv's runs, every wait of the loop is a timed one, which the kernel sets up and takes down again:
-/// about 7 % of a round trip. A timerfd(2) is set once. Where there is none, or no descriptor is left, it is a timer all
-/// the same.
+/// While a libuv timer runs, every poll has a time-out, which the kernel sets up and removes each time: about
+/// 7 % of a round trip. A timerfd(2) is set once. Where timerfd does not exist, or no descriptor is left, a
+/// libuv timer is used.
 final class TimerFD {
     private enum Kind {
         case timer(LoopTimer)
@@ -23,8 +23,8 @@ final class TimerFD {
     private let action: () -> Void
 
     /// - Parameters:
-    ///   - descriptor: of a timerfd; nil when there is none.
-    ///   - action: called when it goes off.
+    ///   - descriptor: a timerfd, which this object closes; nil uses a libuv timer.
+    ///   - action: called each time the timer fires.
     init(on loop: EventLoop, descriptor: Int32? = TimerFD.makeDescriptor(), action: @escaping () -> Void) {
         loop.assertIsCurrent()
         self.action = action
@@ -33,7 +33,7 @@ final class TimerFD {
             return
         }
         kind = .descriptor(descriptor, poll)
-        // libuv's from here to the close callback.
+        // libuv holds a reference until the close callback.
         poll.pointee.data = Unmanaged.passRetained(self).toOpaque()
         uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { poll, _, _ in
             Unmanaged<TimerFD>.fromOpaque(poll!.pointee.data).takeUnretainedValue().goOff()
@@ -42,14 +42,14 @@ final class TimerFD {
 
     deinit { if case .descriptor(_, let poll) = kind { poll.deallocate() } }
 
-    /// Goes off once, so many milliseconds from now, instead of when it was set for before.
+    /// Fires once after `delay` milliseconds. It replaces an earlier setting.
     func set(inMilliseconds delay: UInt64) {
         switch kind {
         case .timer(let timer):
             timer.start(after: .milliseconds(delay)) { [self] in action() }
         case .descriptor(let descriptor, _):
             #if os(Linux)
-                // Zero would turn it off.
+                // A value of zero would disarm the timer.
                 let nanoseconds = max(1, Int(delay % 1_000) * 1_000_000)
                 let time = timespec(tv_sec: Int(delay / 1_000), tv_nsec: nanoseconds)
                 var setting = itimerspec(it_interval: timespec(), it_value: time)
@@ -58,7 +58,7 @@ final class TimerFD {
         }
     }
 
-    /// It does not go off any more. Idempotent.
+    /// Stops the timer and closes its descriptor. Idempotent.
     func close() {
         switch kind {
         case .timer(let timer): timer.close()
@@ -66,7 +66,7 @@ final class TimerFD {
             let handle = clibuv_poll_as_handle(poll)
             guard uv_is_closing(handle) == 0 else { return }
             uv_close(handle) { Unmanaged<TimerFD>.fromOpaque($0!.pointee.data).release() }
-            // libuv has let go of it.
+            // libuv does not use the descriptor after uv_close.
             closeDescriptor(descriptor)
         }
     }
@@ -74,7 +74,8 @@ final class TimerFD {
     private func goOff() {
         guard case .descriptor(let descriptor, _) = kind else { return }
         var times: UInt64 = 0
-        // It is not readable any more; whoever has set it anew meanwhile is told when that is due.
+        // Reading resets the descriptor. It fails when the timer was set anew in between: that setting fires
+        // later.
         guard read(descriptor, &times, MemoryLayout.size(ofValue: times)) > 0 else { return }
         action()
     }
@@ -88,7 +89,7 @@ final class TimerFD {
         #endif
     }
 
-    /// The handle for a descriptor, which is closed when there can be none.
+    /// Makes a poll handle for a descriptor; on failure returns nil and closes the descriptor.
     private static func watch(_ descriptor: Int32, on loop: EventLoop) -> UnsafeMutablePointer<uv_poll_t>? {
         let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
         guard uv_poll_init(loop.uv, poll, descriptor) != 0 else { return poll }

@@ -1,26 +1,26 @@
-/// A value that most connections never change from what it was made as: it takes a word until then.
+/// A value that is boxed on the first write: until then it is the default value and takes one word.
 struct LazyBox<Value: DefaultInitializable> {
-    fileprivate indirect enum Changed {
-        case to(Value)
+    fileprivate indirect enum Box {
+        case holding(Value)
     }
 
-    private var changed: Changed?
+    private var box: Box?
 
-    /// Whether it was never changed, or was cleared.
-    var isDefault: Bool { changed == nil }
+    /// Whether the value was never written, or was cleared.
+    var isDefault: Bool { box == nil }
 
     var value: Value {
-        get { if case .to(let value)? = changed { value } else { Value() } }
-        set { changed = .to(newValue) }
+        get { if case .holding(let value)? = box { value } else { Value() } }
+        set { box = .holding(newValue) }
     }
 
-    mutating func clear() { changed = nil }
+    mutating func clear() { box = nil }
 }
 
 extension LazyBox: Sendable where Value: Sendable {}
-extension LazyBox.Changed: Sendable where Value: Sendable {}
+extension LazyBox.Box: Sendable where Value: Sendable {}
 
-/// What ``LazyBox`` can hold.
+/// A type with a default value, for ``LazyBox``.
 protocol DefaultInitializable {
     init()
 }
