@@ -4,7 +4,7 @@ import Testing
 /// Everything of note that a fuzzer has tried: the seeds, and each input that ever failed.
 @Suite(.timeLimit(.minutes(5))) struct FuzzReplayTests {
     @Test(arguments: FuzzTarget.allCases)
-    func `the seeds, and every input that failed once, hold`(target: FuzzTarget) async throws {
+    func `the properties hold for all seeds and former failures`(target: FuzzTarget) async throws {
         let files = try Self.files(of: target)
         try #require(!files.isEmpty)
         // In a process of its own: a property that does not hold ends it.

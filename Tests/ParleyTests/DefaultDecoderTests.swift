@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 @Suite struct DefaultDecoderTests {
-    /// The events that the decoder makes of these reads.
+    /// The events that the decoder returns for these reads.
     private func events(_ reads: [[UInt8]]) throws -> [DecoderEvent] {
         var decoder = DefaultDecoder()
         var events: [DecoderEvent] = []
@@ -18,11 +18,11 @@ import Testing
         return events
     }
 
-    @Test func `the payload is what is left of the read that brought the type byte`() throws {
+    @Test func `the payload is the rest of the read that brought the type byte`() throws {
         #expect(try events([[1, 10, 20, 30]]) == [.message([10, 20, 30])])
     }
 
-    @Test func `or the next read, when nothing is left`() throws {
+    @Test func `the payload is the next read when the type byte ends its read`() throws {
         #expect(try events([[1], [10, 20]]) == [.message([10, 20])])
     }
 
@@ -38,7 +38,7 @@ import Testing
         #expect(try events([[1], payload + [1, 7]]) == [.message(payload[...]), .message([7])])
     }
 
-    @Test func `0x2 opens a stream, and what is behind it is left alone`() throws {
+    @Test func `0x2 opens a stream, and the bytes behind it are not decoded`() throws {
         var decoder = DefaultDecoder()
         var input: ArraySlice<UInt8> = [2, 10, 20]
         let event = try decoder.decode(&input)
@@ -52,7 +52,7 @@ import Testing
         #expect(error?.message.contains(hex(UInt8(byte))) == true)
     }
 
-    @Test func `a type byte without a payload is a message cut off`() throws {
+    @Test func `a type byte without a payload is a truncated message`() throws {
         var decoder = DefaultDecoder()
         try decoder.endOfInput(unread: [])
         var input: ArraySlice<UInt8> = [1]
@@ -60,7 +60,7 @@ import Testing
         #expect(throws: ParleyError.self) { try decoder.endOfInput(unread: []) }
     }
 
-    @Test func `encodes what Go decodes, and refuses what it cannot carry`() throws {
+    @Test func `it encodes what Go decodes and refuses what it cannot carry`() throws {
         var encoder = DefaultDecoder()
         var buffer = WireBuffer()
         try encoder.encode(message: [10, 20], into: &buffer)

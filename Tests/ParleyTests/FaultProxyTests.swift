@@ -2,7 +2,7 @@ import Testing
 
 @testable import FaultProxy
 
-/// The proxy that the other tests and `make chaos` rely on: a fault that it does not inject proves nothing.
+/// The fault proxy itself. `make chaos` and other tests rely on the faults that it injects.
 @Suite(.timeLimit(.minutes(1))) struct FaultProxyTests {
     /// Two sockets with a proxy between them.
     private func withProxy(
@@ -31,7 +31,7 @@ import Testing
         meanBytes: Dictionary(uniqueKeysWithValues: Fault.Kind.allCases.map { ($0, 10_000) })
     )
 
-    @Test func `a seed repeats every fault, another one makes others`() {
+    @Test func `a seed repeats every fault, and another seed makes others`() {
         let once = faults(Self.everything, within: 1_000_000)
         let again = faults(Self.everything, within: 1_000_000)
         #expect(once.elementsEqual(again, by: ==))
@@ -41,7 +41,7 @@ import Testing
         #expect(!once.elementsEqual(faults(Self.everything, connection: 1, within: 1_000_000), by: ==))
     }
 
-    @Test func `faults come as often as the plan says, of every kind`() {
+    @Test func `every kind of fault is as frequent as the plan says`() {
         let counts = Dictionary(grouping: faults(Self.everything, within: 10_000_000)) { $0.1.kind }
         for kind in Fault.Kind.allCases {
             let count = counts[kind]?.count ?? 0
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func `chosen faults come at their bytes, among random ones`() {
+    @Test func `chosen faults occur at their bytes among random ones`() {
         var plan = FaultPlan(seed: 1, meanBytes: [.split: 100])
         plan.chosen = [.init(.cut, at: 500, .toTarget), .init(.corrupt(mask: 1), at: 20, .toTarget)]
         plan.chosen.append(.init(.reset, at: 1, .fromTarget))
@@ -61,7 +61,7 @@ import Testing
         #expect(all.map(\.0) == all.map(\.0).sorted())
     }
 
-    @Test func `without faults bytes and ends cross in both directions`() async throws {
+    @Test func `without faults, bytes and ends cross in both directions`() async throws {
         try await withProxy(.splitting(seed: 3)) { client, target, proxy in
             let bytes = patterned(300_000)
             async let sent: Void = offPool { try? client.write(bytes) }
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func `a reset of one side travels on`() async throws {
+    @Test func `a reset of one side reaches the other side`() async throws {
         try await withProxy(FaultPlan()) { client, target, _ in
             try client.write([1])
             _ = try await target.read(exactly: 1)
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    @Test func `a merge waits for its bytes, or for its time`() async throws {
+    @Test func `a merge waits for its bytes or for its time-out`() async throws {
         let plan = FaultPlan(chosen: [
             .init(.merge(bytes: 2_000, within: .seconds(60)), at: 0, .toTarget),
             .init(.merge(bytes: 1 << 20, within: .milliseconds(50)), at: 2_000, .toTarget),
@@ -159,7 +159,7 @@ import Testing
         }
     }
 
-    @Test func `one that has vanished says nothing, not even that it ends`() async throws {
+    @Test func `a vanished side sends nothing, not even its end`() async throws {
         try await withProxy(FaultPlan(chosen: [.init(.vanish, at: 3, .toTarget)])) { client, target, proxy in
             try client.write([1, 2, 3, 4])
             #expect(try await target.read(exactly: 3) == [1, 2, 3])
@@ -171,7 +171,7 @@ import Testing
         }
     }
 
-    @Test func `a new target takes the next connection, and none is a reset`() async throws {
+    @Test func `a new target gets the next connection, and no target resets it`() async throws {
         let first = try RawListener()
         let second = try RawListener()
         let proxy = FaultProxy(to: first.port, FaultPlan())

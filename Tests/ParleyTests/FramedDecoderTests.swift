@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 @Suite struct FramedDecoderTests {
-    /// What is encoded, and the events that have to come out.
+    /// What is encoded, and the expected events.
     private func sample() throws -> (bytes: [UInt8], events: [DecoderEvent]) {
         var encoder = FramedDecoder()
         var buffer = WireBuffer()
@@ -25,7 +25,7 @@ import Testing
         return (buffer.contiguous, events)
     }
 
-    /// The events of these chunks, neighbouring stream bytes joined: how they are cut is nobody's business.
+    /// The events of these chunks. Neighbouring stream bytes are joined, since their pieces do not matter.
     private func events(_ chunks: [ArraySlice<UInt8>]) throws -> [DecoderEvent] {
         var decoder = FramedDecoder()
         var events: [DecoderEvent] = []
@@ -47,7 +47,7 @@ import Testing
         return events
     }
 
-    @Test func `what is encoded comes out again, however it is cut`() throws {
+    @Test func `encoded frames decode to the same events, however the bytes are cut`() throws {
         let (bytes, expected) = try sample()
         #expect(try events([bytes[...]]) == expected)
         #expect(try events(bytes.indices.map { bytes[$0...$0] }) == expected)
@@ -88,7 +88,7 @@ import Testing
         #expect(message.startIndex == 6 && Array(message) == [7, 8])
     }
 
-    @Test func `an incomplete frame says how long it is in all`() throws {
+    @Test func `an incomplete frame reports its whole length`() throws {
         var input: ArraySlice<UInt8> = [1, 0, 1, 0, 0, 7]
         var decoder = FramedDecoder()
         let event = try decoder.decode(&input)
@@ -108,7 +108,7 @@ import Testing
         ([0x02, 0, 0, 0, 0, 0x05, 0, 0, 0, 3], "frame of 3 bytes"),
         ([0x01, 0x01, 0, 0, 1], "frame of 16777217 bytes"), ([0x02, 0xff, 0xff, 0xff, 0xff], "4294967295"),
     ])
-    func `frames that cannot be there are errors that name what and where`(
+    func `misplaced frames are errors that name the frame and the position`(
         bytes: [UInt8],
         words: String
     ) throws {
@@ -123,7 +123,7 @@ import Testing
             [0x01], [0x01, 0, 0, 0, 5, 1], [0x02, 0, 0, 0, 0], [0x02, 0, 0, 0, 0, 0x03, 0, 0, 0, 9, 1],
         ] as [[UInt8]]
     )
-    func `an end in the middle of a frame or a stream is truncated`(bytes: [UInt8]) {
+    func `an end in the middle of a frame or a stream is reported as truncated`(bytes: [UInt8]) {
         let error = #expect(throws: ParleyError.self) { _ = try events([bytes[...]]) }
         #expect(error?.code == .truncated)
     }
@@ -149,13 +149,13 @@ import Testing
         ("\u{16}\u{03}\u{01}\u{02}", "look like TLS"), ("\u{01}hello", "look like default"),
         ("SSH-2.0-OpenSSH", "look like SSH"),
     ])
-    func `the first bytes of something else are said to be it`(bytes: String, words: String) {
+    func `errors name the protocol that the first bytes look like`(bytes: String, words: String) {
         let error = #expect(throws: ParleyError.self) { _ = try events([Array(bytes.utf8)[...]]) }
         #expect(error?.message.contains(words) == true, "\(error?.message ?? "")")
         #expect(error?.message.contains("not the framed wire form") == true)
     }
 
-    @Test func `gob is told from the framed form, and text from the default`() {
+    @Test func `error messages tell gob from framed, and text from default`() {
         let gob: [UInt8] = [0x2f, 0xff, 0x81, 0x03, 0x01, 0x01]
         let framed = #expect(throws: ParleyError.self) { _ = try events([gob[...]]) }
         #expect(framed?.message.contains("look like gob") == true)
@@ -165,7 +165,7 @@ import Testing
         #expect(text?.message.contains("look like HTTP, not the default") == true)
     }
 
-    @Test func `a large frame gets one buffer of its size, whoever fills it`() throws {
+    @Test func `a large frame arrives whole, read into its own buffer or received in blocks`() throws {
         let size = 300_000
         var encoder = FramedDecoder()
         var buffer = WireBuffer()

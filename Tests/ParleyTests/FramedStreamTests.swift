@@ -4,9 +4,9 @@ import Testing
 
 @testable import Parley
 
-/// Messages and streams in the framed wire form, on sockets and in memory alike.
+/// Messages and streams in the framed wire form, on sockets and in memory.
 @Suite(.timeLimit(.minutes(2))) struct FramedStreamTests {
-    /// A server and a connected client that speak frames.
+    /// A server and a connected client with the framed wire form.
     private func withFrames(
         _ kind: Kind,
         _ body: (_ server: any Transport, _ client: any Transport, _ peer: any Peer) async throws -> Void
@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `messages of any size cross whole and in order, without pacing`(kind: Kind) async throws {
+    func `messages of any size arrive whole and in order without pacing`(kind: Kind) async throws {
         try await withFrames(kind) { server, _, peer in
             let sizes = [0, 1, 1_028, 65_531, 65_536, 1_000_000, 0, 16 << 20, 3]
             let sending = Task { for size in sizes { try await peer.send(message: patterned(size)) } }
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a stream has a header and an end, and messages behind it`(kind: Kind) async throws {
+    func `a stream has a header and an end, and messages follow it`(kind: Kind) async throws {
         try await withFrames(kind) { server, _, peer in
             let sending = Task {
                 try await peer.send(message: "before")
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `an abort is thrown to the reader with its reason, and the connection goes on`(kind: Kind)
+    func `an abort is thrown to the reader with its reason, and the connection stays`(kind: Kind)
         async throws
     {
         struct DiskFull: Error {}
@@ -80,7 +80,8 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `a writer that is let go aborts its stream`(kind: Kind) async throws
+    @Test(arguments: Kind.allCases) func `a writer that is released aborts its stream`(kind: Kind)
+        async throws
     {
         try await withFrames(kind) { server, _, peer in
             do {
@@ -94,7 +95,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `closeStream before the end discards the rest, and the connection stays in step`(kind: Kind)
+    func `closeStream before the end discards the rest, and the next message is decoded`(kind: Kind)
         async throws
     {
         try await withFrames(kind) { server, _, peer in
@@ -115,7 +116,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a write that waits while its stream is ended sends nothing`(kind: Kind) async throws {
+    func `a waiting write sends nothing when its stream is ended`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
             let client = nodes.make {
@@ -140,7 +141,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a connection that ends inside a stream throws truncated to its reader`(kind: Kind) async throws {
+    func `the end of the connection inside a stream throws truncated to the reader`(kind: Kind) async throws {
         try await withFrames(kind) { server, client, peer in
             let writer = try await peer.openStream()
             try await writer.write(patterned(100))
@@ -193,7 +194,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a file is sent raw in the default wire form, behind what was sent before`(kind: Kind) async throws {
+    func `a file is sent raw in the default wire form, after earlier sends`(kind: Kind) async throws {
         try await withFolder { folder in
             try await withNodes(kind) { nodes in
                 let server = try await nodes.listening()
@@ -211,7 +212,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `file errors name the file, and leave nothing behind`(kind: Kind)
+    @Test(arguments: Kind.allCases) func `file errors name the file and leave no file behind`(kind: Kind)
         async throws
     {
         try await withFolder { folder in
@@ -282,7 +283,7 @@ import Testing
         }
     }
 
-    @Test func `two nodes with different wire forms tell each other apart at the first bytes`() async throws {
+    @Test func `two nodes with different wire forms notice it at the first bytes`() async throws {
         try await withNodes(.tcp) { nodes in
             let gone = Events<ParleyError>()
             let framed = try await nodes.listening {
@@ -298,7 +299,7 @@ import Testing
     }
 }
 
-/// What a file holds. By the library's own means: Foundation leaks a buffer when the file is empty.
+/// The contents of a file. It uses this library's `File`: Foundation leaks a buffer when the file is empty.
 private func contents(of url: URL) throws -> [UInt8] {
     let file = try File.reading(url.path)
     return try file.read(at: 0, count: file.size())

@@ -4,12 +4,12 @@ import Testing
 
 @Suite struct GOBGoldenTests {
     @Test(arguments: GOBGolden.read)
-    func `every stream of Go's holds what Go itself finds in it`(_ golden: GOBGolden) throws {
+    func `every gob stream written by Go decodes to what Go decodes`(_ golden: GOBGolden) throws {
         #expect(try GOBFeed.events([golden.bytes]) == golden.events)
     }
 
     @Test(arguments: GOBGolden.read)
-    func `how the bytes are cut into reads makes no difference`(_ golden: GOBGolden) throws {
+    func `the events do not depend on how the bytes are cut into reads`(_ golden: GOBGolden) throws {
         let bytes = golden.bytes
         #expect(try GOBFeed.events(bytes.map { [$0] }) == golden.events)
         for cut in 1..<bytes.count {
@@ -19,7 +19,7 @@ import Testing
     }
 
     @Test(arguments: GOBGolden.read)
-    func `a connection may end between two values, and nowhere else`(_ golden: GOBGolden) throws {
+    func `a connection may end only between two values`(_ golden: GOBGolden) throws {
         var ends = 0
         for length in 0...golden.bytes.count {
             var feed = GOBFeed()
@@ -31,12 +31,13 @@ import Testing
                 if error.code != .truncated { Issue.record("cut at \(length): \(error)") }
             }
         }
-        // At the start, and behind each value: not behind a definition or one of several messages of a value.
+        // The end is orderly at the start and behind each value, but not behind a definition or inside a
+        // value.
         #expect(ends == golden.events.count + 1)
     }
 
     @Test(arguments: GOBGolden.refused)
-    func `what Go does not take for an RPC is refused`(_ golden: GOBGolden) throws {
+    func `values that Go does not decode as an RPC are refused`(_ golden: GOBGolden) throws {
         let words = [
             "an int": "a value of the type 2, which is not a defined struct",
             "a slice": "which is not a defined struct",
@@ -65,7 +66,7 @@ import Testing
         #expect(golden.bytes[payload.indices] == payload)
     }
 
-    @Test func `the length of a frame that has begun is announced`() throws {
+    @Test func `an incomplete frame reports its length`() throws {
         var decoder = GOBDecoder()
         var input = (GOBBytes.rpc + [0xfd, 0x01, 0x00])[...]
         #expect(try decoder.decode(&input) == .incomplete(frameBytes: 0))
@@ -75,7 +76,7 @@ import Testing
         #expect(input.count == 4)
     }
 
-    @Test func `behind an opening everything is raw until the stream is closed`() throws {
+    @Test func `everything behind an opening is raw until the stream is closed`() throws {
         let opening = try GOBGolden.named("one stream opening").bytes
         let message = try GOBGolden.named("one message").bytes
         var state = PeerState(decoder: GOBDecoder())
@@ -100,7 +101,7 @@ import Testing
 
 @Suite struct GOBMutationTests {
     @Test(arguments: GOBGolden.all)
-    func `damaged streams are refused or read, and nothing worse`(_ golden: GOBGolden) {
+    func `damaged gob streams are read or refused without a crash`(_ golden: GOBGolden) {
         var random = SplitMix64(state: UInt64(golden.bytes.count))
         for _ in 0..<300 {
             var bytes = golden.bytes
@@ -109,10 +110,10 @@ import Testing
         }
     }
 
-    @Test func `random values and definitions are refused or read, and nothing worse`() {
+    @Test func `random values and definitions are read or refused without a crash`() {
         var random = SplitMix64(state: 1)
         for _ in 0..<10_000 {
-            // Behind a type definition, so that the noise is not refused at its first byte.
+            // The noise follows a type definition, so that it is not refused at its first byte.
             let length = Int.random(in: 1...64, using: &random)
             let noise = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
             feed(GOBBytes.rpc + GOBBytes.message(GOBBytes.int(65) + noise), &random)
@@ -149,7 +150,7 @@ import Testing
     }
 }
 
-/// The same numbers in every run.
+/// A generator of the same numbers in every run.
 private struct SplitMix64: RandomNumberGenerator {
     var state: UInt64
 

@@ -19,7 +19,9 @@ import Testing
         ("one stream opening", .onePerConnection), ("nothing but zero values", .selfContained),
         ("payloads around the edges of numbers", .onePerConnection),
     ])
-    func `what is written is what Go writes`(_ name: String, _ encoding: GOBDecoder.Encoding) throws {
+    func `an encoded message has the bytes that Go writes`(_ name: String, _ encoding: GOBDecoder.Encoding)
+        throws
+    {
         let golden = try GOBGolden.named(name)
         let bytes = try encoded(encoding) { decoder, output in
             for event in golden.events {
@@ -35,7 +37,7 @@ import Testing
     }
 
     @Test(arguments: [GOBDecoder.Encoding.selfContained, .onePerConnection])
-    func `what is written is read back`(_ encoding: GOBDecoder.Encoding) throws {
+    func `an encoded message decodes to itself`(_ encoding: GOBDecoder.Encoding) throws {
         let lengths = [0, 1, 127, 128, 255, 256, 32_767, 32_768, 65_535, 65_536, 1 << 20]
         let payloads = lengths.map { [UInt8](repeating: UInt8(truncatingIfNeeded: $0 &* 7), count: $0) }
         let bytes = try encoded(encoding) { decoder, output in
@@ -50,7 +52,7 @@ import Testing
         )
     }
 
-    @Test func `a message as long as the limit can be sent`() throws {
+    @Test func `a message of the limit's length can be sent`() throws {
         let payload = [UInt8](repeating: 7, count: 16 << 20)
         let bytes = try encoded(.selfContained) { decoder, output in
             try decoder.encode(message: payload[...], into: &output)
@@ -62,7 +64,7 @@ import Testing
         #expect(read.count == payload.count)
     }
 
-    @Test func `a message over the limit leaves nothing behind`() throws {
+    @Test func `a refused message over the limit appends nothing`() throws {
         var decoder = GOBDecoder(maxMessageBytes: 3, encoding: .onePerConnection)
         var output = WireBuffer()
         let error = #expect(throws: ParleyError.self) {
@@ -71,12 +73,12 @@ import Testing
         #expect(error?.code == .messageTooLong)
         #expect(error?.message == "a payload of 4 bytes is over the gob wire form's limit of 3")
         #expect(output.isEmpty)
-        // The type is still to be defined.
+        // The type is not defined on the wire yet.
         try decoder.encode(message: [1, 2, 3], into: &output)
         #expect(try GOBFeed.events([output.contiguous]) == [.message([1, 2, 3])])
     }
 
-    @Test func `a stream is written as it is, and has no end`() throws {
+    @Test func `stream bytes are written as they are, without an end`() throws {
         let bytes = try encoded(.onePerConnection) { decoder, output in
             try decoder.encode(message: [], into: &output)
             let before = output.count

@@ -23,7 +23,7 @@ import Testing
         expectGOBViolation(GOBBytes.slice(63, of: 2), "the type id 63 is gob's own and cannot be defined")
     }
 
-    @Test func `a definition defines one kind of type, no more and no less`() {
+    @Test func `a definition defines exactly one kind of type`() {
         let id = GOBBytes.int(-65)
         expectGOBViolation(GOBBytes.message(id + [0]), "the type 65 is defined as no kind at all")
         expectGOBViolation(
@@ -76,7 +76,7 @@ import Testing
         expectGOBViolation(value([0, 0]), "1 bytes too many behind a value")
     }
 
-    @Test func `a payload over the limit is refused, even where its message is not`() throws {
+    @Test func `a payload over its limit is refused inside a message under its limit`() throws {
         let value = GOBBytes.message(GOBBytes.int(65) + [2, 5] + "abcde".utf8 + [0])
         var feed = GOBFeed(maxMessageBytes: 5)
         try feed.receive((GOBBytes.rpc + value)[...])
@@ -144,12 +144,12 @@ import Testing
         func nested(_ depth: Int) -> [UInt8] {
             GOBBytes.rpc(among: types, type: 66, field: Array(repeating: 1, count: depth - 1) + [0])
         }
-        // The struct around them is the first level.
+        // The outer struct is the first level.
         #expect(try GOBFeed.events([nested(GOBValueReader.maxNesting - 1)]) == [.message([0x70])])
         expectGOBViolation(nested(GOBValueReader.maxNesting), "a value nests deeper than 10000 levels")
     }
 
-    @Test func `a type that contains itself ends where the bytes do`() {
+    @Test func `a recursive type ends where its bytes end`() {
         let ones: [UInt8] = Array(repeating: 1, count: 100)
         let definitions: [[UInt8]] = [
             GOBBytes.slice(66, of: 66), GOBBytes.array(66, of: 66, count: 1),
@@ -162,15 +162,15 @@ import Testing
         }
     }
 
-    @Test func `values are limited one by one, not all together`() throws {
+    @Test func `the limit is for each value, not for all together`() throws {
         let value = GOBBytes.message(GOBBytes.int(65) + [2, 1, 0x70, 0])
         var feed = GOBFeed(maxMessageBytes: 1)
         try feed.receive((GOBBytes.rpc + Array(repeatElement(value, count: 20_000).joined()))[...])
         #expect(feed.events.count == 20_000)
     }
 
-    @Test func `a value in many messages may be no longer than one in one`() {
-        // A slice of interfaces, each of which defines its type anew: each ends a message, as Go's own do.
+    @Test func `a value in many messages has the same limit as a value in one`() {
+        // A slice of interfaces. Each defines its type anew, and so ends a message, as in Go.
         let start = GOBBytes.slice(66, of: 8) + GOBBytes.structure(65, [("Foreign", 66), ("Payload", 5)])
         let definition = GOBBytes.int(-67) + [2, 2] + GOBBytes.int(2) + [0, 0]
         let name = GOBBytes.text("T")

@@ -11,7 +11,7 @@ import Testing
 @Suite(.timeLimit(.minutes(2))) struct InboxTests {
     private func rpcs(_ values: Range<UInt8>) -> [RPC] { values.map { RPC(peer: NoPeer(), payload: [$0]) } }
 
-    @Test func `RPCs come out in order, one by one or all that there are`() async {
+    @Test func `RPCs come out in order, singly or in batches`() async {
         let inbox = Inbox(capacity: 8)
         inbox.offer(rpcs(0..<5))
         #expect(await inbox.next()?.payload == [0])
@@ -21,7 +21,7 @@ import Testing
         #expect(await inbox.nextBatch() == nil)
     }
 
-    @Test func `what is left when it is finished is drained before the end`() async {
+    @Test func `RPCs left at finish are consumed before the end`() async {
         let inbox = Inbox(capacity: 8)
         inbox.offer(rpcs(0..<2))
         inbox.finish()
@@ -31,7 +31,7 @@ import Testing
         #expect(await inbox.next() == nil)
     }
 
-    @Test func `producers are called when half of it is free`() async {
+    @Test func `producers are called when half of the capacity is free`() async {
         let inbox = Inbox(capacity: 4)
         let called = Lock(0)
         #expect(inbox.offer(rpcs(0..<4)) == 0)
@@ -61,7 +61,7 @@ import Testing
         #expect(queue.room.share.rpcs == 1)
     }
 
-    @Test func `payload bytes are bounded too, and one RPC may exceed them`() async {
+    @Test func `payload bytes are bounded, and one RPC may exceed the bound`() async {
         let inbox = Inbox(capacity: 100, capacityBytes: 10)
         #expect(inbox.offer([RPC(peer: NoPeer(), payload: patterned(30)[...])]) == 0)
         #expect(inbox.space == 0)
@@ -69,7 +69,7 @@ import Testing
         #expect(inbox.space == 100)
     }
 
-    @Test func `a finished inbox has room, so that nobody waits for consumers that are gone`() {
+    @Test func `a finished inbox has space, so that producers do not wait`() {
         let inbox = Inbox(capacity: 1)
         #expect(inbox.offer(rpcs(0..<1)) == 0)
         inbox.finish()
@@ -109,7 +109,7 @@ import Testing
         #expect(sums.sorted() == Array(0..<total))
     }
 
-    @Test func `a cancelled consumer ends, and takes nothing from the others`() async {
+    @Test func `a cancelled consumer ends without taking an RPC`() async {
         let inbox = Inbox(capacity: 4)
         let cancelled = Task { await inbox.next() }
         let other = Task { await inbox.next() }
@@ -119,8 +119,7 @@ import Testing
         #expect(await other.value?.payload == [7])
     }
 
-    @Test(arguments: [1, 2]) func `cancelling and offering at the same time loses nothing`(queues: Int) async
-    {
+    @Test(arguments: [1, 2]) func `concurrent cancelling and offering loses no RPC`(queues: Int) async {
         for _ in 0..<2_000 {
             let inbox = Inbox(capacity: 4, capacityBytes: .max, queues: queues)
             let consumer = Task { await inbox.next() }
@@ -133,7 +132,7 @@ import Testing
 
     // MARK: Several queues
 
-    @Test func `whoever waits is woken by what comes to any queue, and by the end of all`() async throws {
+    @Test func `an RPC in any queue, or the end, wakes a waiting consumer`() async throws {
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 3)
         for index in [2, 0, 1] {
             let consumer = Task { await inbox.next() }
@@ -149,7 +148,7 @@ import Testing
         #expect(try inbox.next(atMost: 1, .until(nil)) == nil)
     }
 
-    @Test func `a queue that is always filled does not hide another one`() async {
+    @Test func `a queue that is always full does not starve another queue`() async {
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
         inbox.offer(rpcs(0..<1), to: 0)
         _ = await inbox.next()
@@ -162,7 +161,7 @@ import Testing
         #expect(taken <= Inbox.longestStay + 1)
     }
 
-    @Test func `a consumer of one queue takes what comes there alone, and one of all has the rest`() async {
+    @Test func `a consumer of one queue takes only its RPCs, and a consumer of all takes the rest`() async {
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
         let own = Task {
             var iterator = RPCSequence(inbox.queues[1]).makeAsyncIterator()
@@ -180,7 +179,7 @@ import Testing
         #expect(await inbox.nextBatch() == nil)
     }
 
-    @Test func `a wake-up that somebody else has used is passed on`() async throws {
+    @Test func `a wake-up whose RPC another consumer took wakes the next consumer`() async throws {
         let loop = EventLoop()
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
         let own = Task(executorPreference: loop) {
@@ -188,13 +187,13 @@ import Testing
             return await iterator.next()?.payload
         }
         let others = (0..<2).map { _ in Task { await inbox.next()?.payload } }
-        // The first waits by then, and cannot go on before the others are through.
+        // The first consumer waits by then. Its loop is blocked until the others are done.
         let held = await HeldLoop(loop)
         defer { held.letGo() }
         try await eventually { inbox.waitingConsumers == 2 }
         inbox.offer(rpcs(0..<1), to: 0)
         inbox.offer(rpcs(1..<2), to: 1)
-        // One of the two was woken for the second, and took the first.
+        // One of the two was woken for the second RPC and took the first.
         var taken = Set<UInt8>()
         for other in others { if let payload = await other.value { taken.formUnion(payload) } }
         #expect(taken == [0, 1])
@@ -204,12 +203,12 @@ import Testing
         await loop.stop()
     }
 
-    @Test func `a consumer of all loops does not keep its own from its other work`() async throws {
+    @Test func `a consumer of all loops leaves its own loop time for other work`() async throws {
         let loop = EventLoop()
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
         let (hasBegun, isOver) = (Lock(false), Lock(false))
         let consuming = Task(executorPreference: loop) {
-            // There is always one more, as when another loop is faster.
+            // There is always one more RPC, as when another loop is faster.
             repeat {
                 inbox.offer(rpcs(0..<1), to: 1)
                 hasBegun.withLock { $0 = true }
@@ -221,7 +220,7 @@ import Testing
         await loop.stop()
     }
 
-    @Test func `the descriptor is readable while anything waits in any queue`() throws {
+    @Test func `the descriptor is readable while an RPC waits in any queue`() throws {
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
         inbox.offer(rpcs(0..<1), to: 1)
         let descriptor = try inbox.pollableDescriptor()
@@ -242,7 +241,7 @@ private func isReadable(_ descriptor: Int32) -> Bool {
     return poll(&watched, 1, 0) == 1
 }
 
-/// Somebody an RPC can be from.
+/// A peer for RPCs.
 final class NoPeer: Peer {
     let isOutbound = false
     let localAddress = SocketAddress(host: "", port: 0)

@@ -24,16 +24,16 @@ import Testing
         return delivered
     }
 
-    @Test func `the handshake reads raw, and what it leaves is the decoder's first read`() throws {
+    @Test func `the handshake reads raw bytes, and the rest is the decoder's first read`() throws {
         var state = PeerState(decoder: DefaultDecoder())
         state.receive([9, 9, 1, 5])
-        #expect(try decode(&state).isEmpty, "nothing is decoded before the greeting is over")
+        #expect(try decode(&state).isEmpty, "nothing is decoded before the handshake is over")
         #expect(try read(&state, upTo: 2) == .bytes([9, 9]))
         state.finishHandshake()
         #expect(try decode(&state).map(\.payload) == [[5]])
     }
 
-    @Test func `decoding stops with the message that goes over the limit of bytes, and goes on behind it`()
+    @Test func `decoding stops with the message that exceeds the byte limit, and resumes behind it`()
         throws
     {
         var state = greeted(FramedDecoder())
@@ -51,8 +51,8 @@ import Testing
         #expect(!state.hasUndecodedMessages)
     }
 
-    @Test func `decoding stops behind a stream's opening, and resumes when it is closed`() throws {
-        var state = greeted()
+    @Test func `decoding stops behind a stream's opening and resumes when the stream is closed`() throws {
+        var state = afterHandshake()
         state.receive([2, 1, 7])
         let delivered = try decode(&state)
         #expect(delivered.count == 1 && delivered[0].stream && delivered[0].payload.isEmpty)
@@ -62,8 +62,8 @@ import Testing
         #expect(try decode(&state).map(\.payload) == [[7]])
     }
 
-    @Test func `a stream is read on demand, in the sizes asked for`() throws {
-        var state = greeted()
+    @Test func `a stream is read on demand, in the requested sizes`() throws {
+        var state = afterHandshake()
         state.receive([2])
         _ = try decode(&state)
         #expect(!state.wantsInput(isReading: true), "nobody has asked for a byte yet")
@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test func `reading ahead of a slow reader is bounded`() throws {
-        var state = greeted()
+        var state = afterHandshake()
         state.receive([2])
         _ = try decode(&state)
         #expect(try read(&state, upTo: 1) == .wait)
@@ -91,15 +91,15 @@ import Testing
     }
 
     @Test func `closeStream without a stream is harmless`() throws {
-        var state = greeted()
+        var state = afterHandshake()
         #expect(!close(&state))
         state.receive([1, 5])
         #expect(try decode(&state).map(\.payload) == [[5]])
         #expect(!close(&state))
     }
 
-    @Test func `no more than the limit is decoded, and the rest waits`() throws {
-        var state = greeted()
+    @Test func `at most the limit is decoded, and the rest waits`() throws {
+        var state = afterHandshake()
         let long = patterned(1_028)
         state.receive(([1] + long + [1] + long + [1, 3])[...])
         #expect(try decode(&state, limit: 2).count == 2)
@@ -110,7 +110,7 @@ import Testing
     }
 
     @Test func `messages before a bad byte are delivered`() throws {
-        var state = greeted()
+        var state = afterHandshake()
         state.receive([1, 5])
         state.receive([7])
         var delivered = 0
@@ -118,7 +118,7 @@ import Testing
         #expect(delivered == 1)
     }
 
-    @Test func `nothing is made of what comes behind a violation`() throws {
+    @Test func `bytes behind a violation are not decoded`() throws {
         var decoding = greeted(FramedDecoder())
         decoding.receive([7])
         decoding.receive([1, 0, 0, 0, 1, 42])
@@ -137,8 +137,8 @@ import Testing
         #expect(throws: thrown) { try decode(&reading) }
     }
 
-    @Test func `no reader waits behind a violation for a stream that cannot come`() throws {
-        var state = greeted()
+    @Test func `a reader behind a violation throws instead of waiting for a stream`() throws {
+        var state = afterHandshake()
         state.receive([7])
         state.receive([2])
         let violation = try #require(throws: ParleyError.self) { try decode(&state) }
@@ -160,7 +160,7 @@ import Testing
     }
 
     @Test(arguments: [WireForm.default, .framed])
-    func `a stream is read by the block while it is open, and no further ahead than it may be`(
+    func `an open stream is read in blocks, at most as far ahead as the limit`(
         wire: WireForm
     ) throws {
         let opening: [UInt8] = wire.makeDecoder().streamForm == .delimited ? [2, 0, 0, 0, 0] : [2]
@@ -172,7 +172,7 @@ import Testing
         #expect(state.upcoming == .stream)
         #expect(state.readAheadRoom == 1_000)
         state.receive(([3, 0, 0, 7, 208] + patterned(195))[...])
-        // A block counts for a little more than its bytes.
+        // Each block counts for a little more than its bytes.
         #expect((700...800).contains(state.readAheadRoom))
         state.receive(patterned(1_805)[...])
         #expect(state.readAheadRoom == 0 && !state.wantsInput(isReading: true))
@@ -184,22 +184,22 @@ import Testing
         #expect(state.upcoming == .messages)
     }
 
-    @Test func `an orderly end is final only when everything is decoded`() throws {
+    @Test func `an orderly end is the reason only when everything is decoded`() throws {
         let end = ParleyError(.endOfStream, "end")
-        var state = greeted()
+        var state = afterHandshake()
         state.receive([1, 5])
         state.endInput(end)
         #expect(state.finalReason == nil)
         _ = try decode(&state)
         #expect(state.finalReason == end)
 
-        var cut = greeted()
+        var cut = afterHandshake()
         cut.receive([1])
         cut.endInput(end)
         _ = try decode(&cut)
         #expect(cut.finalReason?.code == .truncated)
 
-        var streaming = greeted()
+        var streaming = afterHandshake()
         streaming.receive([2, 5])
         streaming.endInput(end)
         _ = try decode(&streaming)
@@ -210,9 +210,9 @@ import Testing
         #expect(streaming.finalReason == end)
     }
 
-    @Test func `a failure is thrown to readers once they have read what there was`() throws {
+    @Test func `a failure is thrown to readers after they have read what arrived`() throws {
         let reset = ParleyError(.connectionReset, "reset")
-        var state = greeted()
+        var state = afterHandshake()
         state.receive([2, 5])
         _ = try decode(&state)
         state.endInput(reset)
@@ -220,7 +220,7 @@ import Testing
         #expect(throws: reset) { try read(&state, upTo: 9) }
     }
 
-    @Test func `a frame that arrives in pieces is put together`() throws {
+    @Test func `a frame that arrives in pieces is reassembled`() throws {
         for size in 1...7 {
             var state = greeted(LineDecoder())
             let text = Array("one\ntwo\nthree\n".utf8)
@@ -233,7 +233,7 @@ import Testing
         }
     }
 
-    @Test func `left-over bytes at the end are a frame cut off`() throws {
+    @Test func `left-over bytes at the end are a truncated frame`() throws {
         var state = greeted(LineDecoder())
         state.receive(Array("one\ntw".utf8)[...])
         #expect(try decode(&state).count == 1)

@@ -7,7 +7,7 @@ import Testing
         (":3000", "", 3000), ("localhost:3000", "localhost", 3000), ("192.168.1.5:3000", "192.168.1.5", 3000),
         ("[::1]:3000", "::1", 3000), (":0", "", 0), ("[fe80::1%eth0]:65535", "fe80::1%eth0", 65_535),
     ])
-    func `reads the address forms of Go`(text: String, host: String, port: Int) throws {
+    func `it parses the address forms of Go`(text: String, host: String, port: Int) throws {
         let address = try SocketAddress(text)
         #expect(address.host == host)
         #expect(Int(address.port) == port)
@@ -21,7 +21,7 @@ import Testing
         (":http", "no numeric port"), ("[::1:3000", "without its"), ("[host]:3000", "not an IPv6 address"),
         (":+80", "no numeric port"), ("a b:80", "cannot be there"), (":٣", "no numeric port"),
     ])
-    func `malformed addresses name what is wrong`(text: String, complaint: String) {
+    func `errors of malformed addresses name the fault`(text: String, complaint: String) {
         let error = #expect(throws: ParleyError.self) { try SocketAddress(text) }
         #expect(error?.code == .invalidAddress)
         #expect(error?.message.contains("\"\(text)\"") == true)
@@ -35,7 +35,7 @@ import Testing
         #expect(SocketAddress(plain).description == "[::1]:80")
     }
 
-    @Test func `address families take turns, beginning with the first`() {
+    @Test func `address families alternate, beginning with the first`() {
         #expect(interleaved([1, 3, 5, 2, 4], by: { $0 % 2 == 0 }) == [1, 2, 3, 4, 5])
         #expect(interleaved([2, 4, 1], by: { $0 % 2 == 0 }) == [2, 1, 4])
         #expect(interleaved([Int](), by: { _ in true }) == [])

@@ -2,10 +2,10 @@ import Testing
 
 @testable import Parley
 
-/// Streams in the default wire form, on sockets and in memory alike.
+/// Streams in the default wire form, on sockets and in memory.
 @Suite(.timeLimit(.minutes(2))) struct StreamTests {
     @Test(arguments: Kind.allCases)
-    func `a stream is delivered at its place, read by count, and messages go on behind it`(
+    func `a stream is delivered at its place in the order, and messages follow it`(
         kind: Kind
     ) async throws {
         try await withNodes(kind) { nodes in
@@ -20,7 +20,8 @@ import Testing
                 let writer = try await peer.openStream()
                 try await writer.write(patterned(size))
                 try await writer.finish()
-                // The reader's next message can only come when it is done: no bytes of ours in its stream.
+                // The reader answers only after it has read the stream: the next message cannot become stream
+                // bytes.
                 #expect(try await client.nextRPC().text == "thanks")
                 try await peer.send(message: "after")
             }()
@@ -41,7 +42,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `read waits for the next stream, and reads exactly what it is asked for`(kind: Kind) async throws {
+    func `read waits for the next stream and returns the requested count`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
@@ -59,7 +60,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `messages wait until an open stream is finished, or its writer let go`(kind: Kind) async throws {
+    func `messages wait until an open stream is finished or its writer released`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
@@ -86,7 +87,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `closeStream gives what has arrived to the decoder`(kind: Kind) async throws {
+    func `closeStream passes buffered bytes to the decoder`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
@@ -103,11 +104,13 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a violation behind a stream is thrown to whoever waits for the next one`(kind: Kind) async throws {
+    func `a violation behind a stream is thrown to a reader that waits for the next stream`(kind: Kind)
+        async throws
+    {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
-            // More than is read ahead, and so several blocks: what the first one breaks, the others outlast.
+            // More than the read-ahead, so that several blocks follow the violation.
             let sending = Task { try await peer.send([2, 42] + [UInt8](repeating: 7, count: 400_000)) }
             let stream = try await server.nextRPC()
             #expect(try await stream.peer.read(exactly: 1) == [42])
@@ -121,7 +124,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a stream that nobody reads ends its peer after streamIdleTimeout`(kind: Kind) async throws {
+    func `an unread stream drops its peer after streamIdleTimeout`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening {
@@ -140,7 +143,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `the end of the connection ends a stream, with the bytes that came`(kind: Kind) async throws {
+    func `the end of the connection ends a stream after the bytes that arrived`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }

@@ -6,11 +6,11 @@ import Testing
     import Glibc
 #endif
 
-/// What is the socket's: bytes as they come from strangers, resets, addresses, the resolver.
+/// Behaviour of real sockets: raw bytes from strangers, resets, addresses, name resolution.
 @Suite(.timeLimit(.minutes(2))) struct TCPTransportTests {
     // MARK: Strangers' bytes
 
-    @Test func `an unknown type byte drops the peer, and names the byte`() async throws {
+    @Test func `an unknown type byte drops the peer with an error that names the byte`() async throws {
         try await withNodes(.tcp) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
@@ -25,7 +25,7 @@ import Testing
         }
     }
 
-    @Test func `type byte and payload may come in two segments`() async throws {
+    @Test func `a type byte and its payload may arrive in two segments`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening()
             let stranger = try RawSocket(connectingTo: server.address)
@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test func `the handshake gets bytes that dribble in one by one`() async throws {
+    @Test func `the handshake reads bytes that arrive one at a time`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {
                 $0.handshake = { peer in
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    @Test func `a peer that stops writing is still answered`() async throws {
+    @Test func `a peer that half-closes during the handshake is still answered`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {
                 $0.handshake = { try await $0.send(patterned(500_000)) }
@@ -66,7 +66,7 @@ import Testing
 
     // MARK: Ends
 
-    @Test func `a peer that leaves ends with endOfStream; in the middle of a message, with truncated`()
+    @Test func `an orderly end is endOfStream, or truncated in the middle of a message`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func `a reset in any state ends the peer once, with connectionReset`() async throws {
+    @Test func `a reset in any state ends the peer once with connectionReset`() async throws {
         try await withNodes(.tcp) { nodes in
             let gone = Events<ParleyError>()
             let begun = Events<Bool>()
@@ -109,7 +109,7 @@ import Testing
                 stranger.reset()
                 #expect(try await gone.next().code == .connectionReset)
             }
-            // In a stream that is being read: what had come is read, then the reason is thrown.
+            // In a stream that is being read: the reader gets the bytes that arrived, then the reason.
             stranger = try RawSocket(connectingTo: server.address)
             try stranger.write([1, 0x2, 7])
             let stream = try await server.nextRPC()
@@ -123,7 +123,7 @@ import Testing
         }
     }
 
-    @Test func `a reset before accept, and right after, harms nobody`() async throws {
+    @Test func `a reset before or right after accept does not disturb other peers`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening()
             for _ in 0..<200 { try RawSocket(connectingTo: server.address).reset() }
@@ -149,7 +149,7 @@ import Testing
         }
     }
 
-    @Test func `RPCs that were complete are delivered although the sender resets`() async throws {
+    @Test func `complete RPCs are delivered after the sender resets`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = WireForm { LineDecoder() }
@@ -163,14 +163,14 @@ import Testing
         }
     }
 
-    @Test func `a reset behind bytes that nobody has read yet is not taken for the end`() async throws {
+    @Test func `a reset behind unread bytes is reported as a reset`() async throws {
         try await withNodes(.tcp) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
             let stranger = try RawSocket(connectingTo: server.address)
             try stranger.write([0x2])
             let stream = try await server.nextRPC()
-            // Nobody has asked for a byte: all of this waits in the socket.
+            // Nothing reads yet: all bytes wait in the socket.
             try stranger.write(patterned(10_000))
             stranger.reset()
             var received = 0
@@ -183,7 +183,7 @@ import Testing
         }
     }
 
-    @Test func `a deadline set while the connection ends holds nothing up`() async throws {
+    @Test func `a deadline set while the connection ends does not delay the end`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
@@ -198,7 +198,7 @@ import Testing
         }
     }
 
-    @Test func `aborting a stream that cannot say so resets the connection, and lets no message into it`()
+    @Test func `an abort in a wire form without one resets the connection, and no message follows`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -239,7 +239,7 @@ import Testing
             (nil, [1, 0]),
         ] as [(KeepAlive?, [Int32])]
     )
-    func `both ends send at once, and keep-alive is on, as in Go, and can be chosen`(
+    func `TCP_NODELAY and keep-alive are on, as in Go, and keep-alive can be set`(
         keepAlive: KeepAlive?,
         expected: [Int32]
     ) async throws {
@@ -264,7 +264,7 @@ import Testing
         }
     }
 
-    @Test func `closing does not wait for a peer that never closes its side`() async throws {
+    @Test func `close does not wait for a peer that never closes its side`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.closeTimeout = .seconds(600) }
             let stranger = try RawSocket(connectingTo: server.address)
@@ -276,7 +276,7 @@ import Testing
         }
     }
 
-    @Test func `closing gives up on a peer that does not read after closeTimeout`() async throws {
+    @Test func `close stops waiting for a peer that does not read after closeTimeout`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {
                 $0.closeTimeout = .milliseconds(100)
@@ -292,7 +292,7 @@ import Testing
 
     // MARK: Dialing
 
-    @Test func `a name that does not resolve is an error that names it`() async throws {
+    @Test func `an unresolvable name is an error that names it`() async throws {
         try await withNodes(.tcp) { nodes in
             let client = nodes.make { $0.dialTimeout = .seconds(60) }
             let failure = try await error { try await client.dial("no-such-host.invalid:3000") }
@@ -304,7 +304,7 @@ import Testing
         }
     }
 
-    @Test func `an address of nobody's is not listened on`() async throws {
+    @Test func `listening on an address of another host fails`() async throws {
         try await withNodes(.tcp) { nodes in
             let listening = nodes.make { $0.listenAddress = "192.0.2.1:0" }
             let failure = try await error { try await listening.listenAndAccept() }
@@ -312,7 +312,7 @@ import Testing
         }
     }
 
-    @Test func `an address that no route leads to is unreachable`() async throws {
+    @Test func `an address without a route is unreachable`() async throws {
         try await withNodes(.tcp) { nodes in
             // The kernel refuses to connect to the broadcast address before anything is sent.
             let failure = try await error { try await nodes.make().dial("255.255.255.255:9") }
@@ -358,7 +358,7 @@ import Testing
         }
     }
 
-    @Test func `a wildcard listener takes both families, and shows IPv4 as IPv4`() async throws {
+    @Test func `a wildcard listener accepts both families and shows IPv4 as IPv4`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.listenAddress = ":0" }
             let port = try SocketAddress(server.address).port
@@ -402,7 +402,7 @@ import Testing
         #expect(loop.hasEndedCleanly == true)
     }
 
-    @Test func `when every address fails, the first failure is told, with the count of the others`()
+    @Test func `when every address fails, the error is the first failure and counts the others`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -414,7 +414,7 @@ import Testing
         }
     }
 
-    @Test func `many dials at once all arrive`() async throws {
+    @Test func `many concurrent dials all connect`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
@@ -436,7 +436,7 @@ import Testing
     }
 }
 
-/// A port where connections neither succeed nor fail: its backlog is full, and nobody accepts.
+/// A port whose connections neither succeed nor fail: its backlog is full, and nothing accepts.
 private final class BlackHole: Sendable {
     private let listener: RawListener
     private let fill: [Int32]

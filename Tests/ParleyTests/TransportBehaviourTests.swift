@@ -1,7 +1,7 @@
 import Parley
 import Testing
 
-/// What every transport of this library does, on sockets and in memory alike.
+/// The behaviour of every transport of this library, on sockets and in memory.
 @Suite(.timeLimit(.minutes(2))) struct TransportBehaviourTests {
     // MARK: Messages
 
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases, [1, 2, 100, 1_027, 1_028])
-    func `a message of any size that fits arrives whole`(kind: Kind, size: Int) async throws {
+    func `a message of any size up to the limit arrives whole`(kind: Kind, size: Int) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
@@ -79,7 +79,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a full inbox holds senders back, and loses nothing`(kind: Kind) async throws {
+    func `a full inbox holds senders back and loses no message`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = WireForm { LineDecoder() }
@@ -111,7 +111,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `what the wire form cannot carry is refused, and the peer goes on`(kind: Kind) async throws {
+    func `a message that the wire form cannot carry is refused, and the peer stays`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
@@ -124,10 +124,12 @@ import Testing
         }
     }
 
-    // MARK: Greeting
+    // MARK: Handshake
 
     @Test(arguments: Kind.allCases)
-    func `the handshake reads and sends raw bytes, and what follows it is decoded`(kind: Kind) async throws {
+    func `the handshake reads and sends raw bytes, and the bytes behind it are decoded`(kind: Kind)
+        async throws
+    {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.handshake = { peer in
@@ -137,7 +139,7 @@ import Testing
             }
             let client = nodes.make {
                 $0.handshake = { peer in
-                    // Hello, and a message right behind it.
+                    // The handshake's bytes, and a message right behind them.
                     try await peer.send(Array("hello".utf8) + [0x1] + Array("early".utf8))
                     #expect(try await Array(peer.read(exactly: 7)) == Array("welcome".utf8))
                 }
@@ -148,7 +150,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `dial throws what the handshake threw, and the other side hears why`(kind: Kind) async throws {
+    func `dial throws the handshake's error, and the other side sees the end`(kind: Kind) async throws {
         struct Unwanted: Error, Equatable {}
         try await withNodes(kind) { nodes in
             let gone = Events<ParleyError>()
@@ -164,7 +166,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `onPeer may refuse, on either side`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `onPeer may refuse a peer on either side`(kind: Kind) async throws {
         struct Full: Error, Equatable {}
         try await withNodes(kind) { nodes in
             let gone = Events<ParleyError>()
@@ -174,7 +176,7 @@ import Testing
             }
             let refused = Events<ParleyError>()
             let client = nodes.make { $0.onDisconnect = { refused.add($1) } }
-            // The dial may be done before the refusal arrives, or hear of it.
+            // The dial may return before the refusal arrives, or throw.
             _ = try? await client.dial(server.address)
             let reason = try await gone.next()
             #expect(reason.code == .peerRefused)
@@ -187,7 +189,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a handshake that never returns is timed out, on either side`(kind: Kind) async throws {
+    func `a handshake that never returns times out on either side`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let gone = Events<ParleyError>()
             let cancelled = Events<Bool>()
@@ -214,7 +216,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `an onPeer that never returns is timed out, and onDisconnect comes all the same`(kind: Kind)
+    func `an onPeer that never returns times out, and onDisconnect is still called`(kind: Kind)
         async throws
     {
         try await withNodes(kind) { nodes in
@@ -223,7 +225,7 @@ import Testing
             let (never, end) = AsyncStream<Void>.makeStream()
             let stuck = nodes.make {
                 $0.handshakeTimeout = .milliseconds(50)
-                // Deaf to cancellation too.
+                // It ignores cancellation too.
                 $0.onPeer = { _ in await Task { for await _ in never {} }.value }
                 $0.onDisconnect = { gone.add($1) }
             }
@@ -235,7 +237,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a cancelled openStream leaves the one that is open alone`(kind: Kind) async throws {
+    func `a cancelled openStream does not disturb the open stream`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
@@ -250,7 +252,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `onPeer comes before the first RPC, and onDisconnect once after both`(kind: Kind) async throws {
+    func `onPeer is called before the first RPC, and onDisconnect once after both`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let events = Events<String>()
             let server = try await nodes.listening {
@@ -273,7 +275,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `onDisconnect waits for an onPeer that is still running`(kind: Kind) async throws {
+    func `onDisconnect waits for a running onPeer`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let events = Events<String>()
             let (release, releasing) = AsyncStream<Void>.makeStream()
@@ -312,7 +314,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `transport.close writes out, closes every peer, and lets consumers drain`(kind: Kind) async throws {
+    func `transport.close writes out, closes every peer and lets consumers finish`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening {
@@ -335,7 +337,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `close ends consumers that wait`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `close ends waiting consumers`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let consumers = (0..<3).map { _ in
@@ -354,7 +356,7 @@ import Testing
         try await withNodes(kind) { nodes in await nodes.make().close() }
     }
 
-    @Test(arguments: Kind.allCases) func `closing may be asked for by a callback`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `a callback may close the transport`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let closed = Events<Bool>()
             let (servers, holder) = AsyncStream<any Transport>.makeStream()
@@ -375,7 +377,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a sender that waits is told when the connection ends`(kind: Kind) async throws {
+    func `a waiting sender throws when the connection ends`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.inboxCapacity = 1 }
             let client = nodes.make {
@@ -393,7 +395,7 @@ import Testing
         }
     }
 
-    // MARK: Waiting and giving up
+    // MARK: Waiting and cancellation
 
     @Test(arguments: Kind.allCases) func `a cancelled read loses no byte`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
@@ -411,7 +413,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a cancelled read of an exact count puts back what it had`(kind: Kind) async throws {
+    func `a cancelled read of an exact count puts its bytes back`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
@@ -432,7 +434,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a cancelled send sends nothing, and the next one goes through`(kind: Kind) async throws {
+    func `a cancelled send sends nothing, and the next send succeeds`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make {
@@ -440,7 +442,7 @@ import Testing
                 $0.sendLowWaterBytes = 0
             }
             let peer = try await client.dial(server.address)
-            // A stream that the other side does not read: sends fill every buffer on the way.
+            // The other side does not read the stream: sends fill every buffer on the way.
             let writer = try await peer.openStream()
             let block = patterned(65_536)
             let accepted = Lock(0)
@@ -466,7 +468,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `deadlines end reads and sends that wait, and those to come`(kind: Kind) async throws {
+    func `deadlines end waiting and later reads and sends`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make { $0.sendHighWaterBytes = 1 }
@@ -489,8 +491,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `a cancelled dial closes what it had begun`(kind: Kind) async throws
-    {
+    @Test(arguments: Kind.allCases) func `a cancelled dial closes its connection`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let reached = Events<Bool>()
             let gone = Events<ParleyError>()
@@ -568,7 +569,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `listening twice and taking a taken port are errors`(kind: Kind) async throws {
+    func `listening twice and listening on a taken port are errors`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let twice = try await error { try await server.listenAndAccept() }
@@ -584,7 +585,9 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases, [":99999", "host", "a:b:c", "", ":-1", "127.0.0.1:0"])
-    func `malformed addresses are refused before anything happens`(kind: Kind, address: String) async throws {
+    func `malformed addresses are refused before anything is dialed or bound`(kind: Kind, address: String)
+        async throws
+    {
         try await withNodes(kind) { nodes in
             let transport = nodes.make { $0.listenAddress = address }
             let dialed = try await error { try await transport.dial(address) }
@@ -607,7 +610,7 @@ import Testing
     }
 }
 
-/// Waits until a figure that grows has stopped: everything between sender and receiver is full.
+/// Waits until a growing number stops growing: every buffer between sender and receiver is full.
 private func untilStill(_ figure: () -> Int) async throws {
     var last = (figure(), ContinuousClock.now)
     let deadline = ContinuousClock.now + .seconds(60)

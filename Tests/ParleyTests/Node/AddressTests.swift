@@ -2,7 +2,7 @@ import Testing
 
 @testable import Parley
 
-/// Addresses as bits, ranges of them, and what is counted by them: values without sockets.
+/// Addresses, address ranges, admission and log throttling as values, without sockets.
 @Suite struct AddressTests {
     @Test(arguments: [
         ("10.0.0.0/8", "10.255.1.2", true), ("10.0.0.0/8", "11.0.0.0", false),
@@ -14,25 +14,26 @@ import Testing
         ("2001:db8:1:2::/63", "2001:db8:1:3::", true), ("2001:db8:1:2::/65", "2001:db8:1:2:8000::", false),
         ("10.0.0.0/8", "example.org", false),
     ])
-    func `a range contains what begins as it does`(range: String, host: String, isInside: Bool) throws {
+    func `a range contains the addresses with its prefix`(range: String, host: String, isInside: Bool) throws
+    {
         #expect(try AddressRange(range).contains(host) == isInside)
     }
 
     @Test(arguments: [
         "", "example.org", "10.0.0.0/33", "10.0.0.1/8", "::/129", "10.0.0.0/", "10.0.0.0/-1", "10.0.0.0/8/8",
     ])
-    func `what is no range is refused by name`(text: String) throws {
+    func `malformed ranges are refused with an error that names them`(text: String) throws {
         let error = #expect(throws: ParleyError.self) { try AddressRange(text) }
         #expect(error?.code == .invalidAddress)
         #expect(error?.message.contains("\"\(text)\"") == true)
     }
 
     @Test(arguments: ["10.0.0.0/8", "1.2.3.4/32", "2001:db8::/32", "::1/128", "0.0.0.0/0", "::/0"])
-    func `a range prints as it is read`(text: String) throws {
+    func `a range prints in the notation that it parses`(text: String) throws {
         #expect(try AddressRange(text).description == text)
     }
 
-    @Test func `IPv4 counts one by one, IPv6 by customer and by site`() throws {
+    @Test func `IPv4 peers are counted by address, IPv6 peers by customer and by site`() throws {
         var limits = Limits()
         limits.maxPeersPerIPv4 = 2
         limits.maxPeersPerIPv6Customer = 2
@@ -43,14 +44,14 @@ import Testing
         #expect(try admit("1.2.3.4") == .tooManyFromAddress)
         #expect(try admit("::ffff:1.2.3.4") == .tooManyFromAddress)
         #expect(try admit("1.2.3.5") == nil)
-        // Two of one /56, then one more of the same /48.
+        // Two connections from one /56, then one more from the same /48.
         #expect(try admit("2001:db8:1:100::1") == nil)
         #expect(try admit("2001:db8:1:1ff::1") == nil)
         #expect(try admit("2001:db8:1:101::1") == .tooManyFromAddress)
         #expect(try admit("2001:db8:1:200::1") == nil)
         #expect(try admit("2001:db8:1:300::1") == .tooManyFromAddress)
         #expect(try admit("2001:db8:2:300::1") == nil)
-        // Who leaves makes room.
+        // A connection that leaves makes room.
         try admission.leave(ip("1.2.3.4"), wasOpen: false)
         #expect(try admit("1.2.3.4") == nil)
         for _ in 0..<100 { #expect(try admit("127.0.0.1") == nil) }
@@ -59,7 +60,7 @@ import Testing
 
     private func ip(_ host: String) throws -> IPAddress { try #require(IPAddress(host) as IPAddress?) }
 
-    @Test func `the defaults are 8 of an IPv4 address, 8 of an IPv6 56 and 64 of a 48`() throws {
+    @Test func `the defaults are 8 for an IPv4 address, 8 for an IPv6 56 and 64 for a 48`() throws {
         var admission = Admission(Limits())
         for count in 1...9 {
             let refusal = admission.admit(IPAddress(v4: 0x0102_0304))
@@ -75,7 +76,7 @@ import Testing
         #expect(admitted == 64)
     }
 
-    @Test func `bans are bounded, and the one that ends first makes room`() throws {
+    @Test func `bans are bounded, and the ban that ends first is dropped`() throws {
         var bans = Bans()
         let now = ContinuousClock.now
         for last in 1...3 {
@@ -85,13 +86,13 @@ import Testing
         #expect(bans.contains(IPAddress(v4: 2)) && bans.contains(IPAddress(v4: 3)))
         bans.add(IPAddress(v4: 3), until: now - .seconds(1), atMost: 2)
         #expect(!bans.contains(IPAddress(v4: 3)))
-        // An IPv6 host has its whole /64.
+        // A ban of an IPv6 address covers its /64.
         bans.add(IPAddress(high: 7, low: 1), until: now + .seconds(60), atMost: 2)
         #expect(bans.contains(IPAddress(high: 7, low: 2)))
         #expect(!bans.contains(IPAddress(high: 8, low: 1)))
     }
 
-    @Test func `the accept budget is one second's worth, and fills with time`() {
+    @Test func `the accept budget holds one second's worth and refills with time`() {
         var budget = AcceptBudget(perSecond: 10)
         func taken(at now: UInt64) -> Int {
             var count = 0
@@ -108,7 +109,7 @@ import Testing
         #expect(taken(at: 90_000) == 10)
     }
 
-    @Test func `log lines that strangers cause are few, and say how many were held back`() {
+    @Test func `log lines about strangers are throttled and count the suppressed ones`() {
         var throttle = LogThrottle()
         let lines = (0..<1_000).map { _ in throttle.permit("a", at: 5_000) }
         #expect(lines.compactMap { $0 }.count == 10)
@@ -116,7 +117,7 @@ import Testing
         #expect(other == 0 && later == 990)
     }
 
-    @Test func `a burst has one line, a reminder every minute, and the next burst its own`() {
+    @Test func `a burst logs one line and a reminder every minute, and the next burst logs again`() {
         var throttle = LogThrottle()
         let first = throttle.permitBurst("c", at: 1_000)
         let others = (2...60).map { throttle.permitBurst("c", at: $0 * 1_000) }

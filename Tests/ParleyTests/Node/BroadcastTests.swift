@@ -2,10 +2,10 @@ import Testing
 
 @testable import Parley
 
-/// One message to all, and many who want to be heard at once: nobody is held up by those who are slow.
+/// Broadcasts, and many senders at once: slow peers hold up nobody.
 @Suite(.timeLimit(.minutes(2))) struct BroadcastTests {
     @Test(arguments: Kind.allCases)
-    func `a full inbox pauses those who fill it, and they resume in turn`(kind: Kind) async throws {
+    func `a full inbox pauses the peers that fill it, and they resume in turn`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
@@ -22,10 +22,10 @@ import Testing
             #expect(server.statistics.inboundPeers == 5)
             var counts: [String: Int] = [:]
             var isFair: Bool { counts.count == 4 && counts.values.allSatisfy { $0 >= 200 } }
-            // With more loops than cores, the system's scheduler decides for some milliseconds who has turns at all.
+            // With more loops than cores, the system's scheduler may favour some loops for milliseconds.
             let most = kind == .loops ? 400_000 : 4_000
             for _ in 0..<most where !isFair { counts[try await server.nextRPC().from, default: 0] += 1 }
-            // A peer that always has more than fits must not keep the others out.
+            // A peer that always has more to send than fits must not starve the others.
             #expect(isFair, "\(counts)")
             try await quiet.send(message: "me too")
             var isHeard = false
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a broadcast waits for nobody, and names who did not get it`(kind: Kind) async throws {
+    func `a broadcast does not wait, and names the peers that did not get it`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
@@ -59,10 +59,10 @@ import Testing
                 let rpc = try await server.nextRPC()
                 if rpc.text == "stream" { writer = try await rpc.peer.openStream() }
             }
-            // One peer has a stream open, and one stops reading sooner or later.
+            // One peer has an open stream, and one stops reading at some point.
             var last = Broadcast()
             var received = 0
-            // Only then: a loop that has not come to writing yet leaves no room either.
+            // Check only then: a peer also has no room while its loop has not written yet.
             var stuckInARow = 0
             repeat {
                 last = server.broadcast(message: patterned(50_000))
@@ -81,7 +81,9 @@ import Testing
         }
     }
 
-    @Test func `a shortage is counted and logged once for each burst and operation`() async throws {
+    @Test func `a shortage of descriptors is counted and logged once for each burst and operation`()
+        async throws
+    {
         try await withNodes(.tcp) { nodes in
             let log = Log()
             let transport = try #require(nodes.make { $0.logger = log.logger } as? TCPTransport)

@@ -2,9 +2,9 @@ import Testing
 
 @testable import Parley
 
-/// A loop that polls for a while before it blocks.
+/// Loops that poll for a while before they block.
 @Suite(.timeLimit(.minutes(2))) struct BusyPollTests {
-    /// Long enough that no test sees its end.
+    /// Longer than any test.
     private static let forEver = Duration.seconds(3_600)
 
     private func greeted(
@@ -34,12 +34,12 @@ import Testing
         }
     }
 
-    @Test func `a loop polls after an event, and blocks again when the time is over`() async throws {
+    @Test func `a loop polls after an event and blocks when its polling time is over`() async throws {
         try await withNodes(.tcp) { nodes in
             let (server, _, peer) = try await greeted(nodes, .milliseconds(200))
             for _ in 0..<3 {
                 let polls = server.eventLoop.emptyPolls
-                // A busy machine may let all of the time pass between two polls: then once more.
+                // On a busy machine the whole time may pass between two polls: try again.
                 while server.eventLoop.emptyPolls == polls {
                     try await peer.send(message: "hello")
                     _ = try await server.nextRPC()
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func `it goes on as long as the option says`() async throws {
+    @Test func `it polls as long as the option says`() async throws {
         try await withNodes(.tcp) { nodes in
             let (server, _, _) = try await greeted(nodes, Self.forEver)
             try await eventually { server.eventLoop.isBusyPolling }
@@ -59,7 +59,7 @@ import Testing
         }
     }
 
-    @Test(arguments: [nil, Duration.zero]) func `without the option it never polls`(busyPoll: Duration?)
+    @Test(arguments: [nil, Duration.zero]) func `without the option the loop never polls`(busyPoll: Duration?)
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -73,18 +73,18 @@ import Testing
         }
     }
 
-    @Test func `while it polls nobody has to wake it, and afterwards somebody does`() async throws {
+    @Test func `submissions wake the loop only while it does not poll`() async throws {
         try await withNodes(.tcp) { nodes in
             let (server, _, _) = try await greeted(nodes, Self.forEver)
             let loop = server.eventLoop
             try await eventually { loop.isBusyPolling }
             let wakes = loop.wakes
-            // Each is run before the next is submitted.
+            // Each submission runs before the next is made.
             for _ in 0..<100 { _ = await loop.countHandles() }
             #expect(loop.wakes == wakes)
         }
-        // One without sockets, for theirs would be events too. The first look may come before it has begun to poll,
-        // and the next submission while it does.
+        // A loop without sockets, whose traffic would be events too. The first check may come before the loop
+        // polls, and the next submission while it polls.
         let loop = EventLoop(busyPoll: .milliseconds(1))
         for _ in 0..<10 {
             _ = await loop.countHandles()
@@ -94,7 +94,7 @@ import Testing
         await loop.stop()
     }
 
-    @Test func `submissions that come while it is about to block are not lost`() async throws {
+    @Test func `submissions made while the loop is about to block are not lost`() async throws {
         let loop = EventLoop(busyPoll: .nanoseconds(1))
         let (threads, each) = (2, 50_000)
         let run = Lock(0)
@@ -103,19 +103,19 @@ import Testing
                 group.addTask {
                     for number in 0..<each {
                         loop.execute { run.withLock { $0 += 1 } }
-                        // At ever other distances from the end of its turn.
+                        // At varying distances from the end of the loop's turn.
                         for _ in 0..<(number &* (thread + 7)) % 50 { _ = MonotonicTime.nanosecondsNow }
                     }
                 }
             }
         }
-        // One that nobody woke it for keeps all that come later waiting.
+        // A submission whose wake was lost would block all later ones.
         try await eventually { run.withLock { $0 } == threads * each }
         await loop.stop()
         #expect(loop.hasEndedCleanly == true)
     }
 
-    @Test func `timers fire while it polls`() async throws {
+    @Test func `timers fire while the loop polls`() async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
             let (server, _, _) = try await greeted(nodes, Self.forEver) {
@@ -127,12 +127,12 @@ import Testing
         }
     }
 
-    @Test func `timers are no events: it blocks while only they fire`() async throws {
+    @Test func `timers are no events, and the loop blocks while only timers fire`() async throws {
         let loop = EventLoop(busyPoll: .milliseconds(100))
         let fired = Events<Void>()
         let polls = Lock(0)
         loop.execute {
-            // As if the last event, which this is, had been long ago.
+            // Make the last event, which is this submission, appear long ago.
             loop.turn.pointee.hasHadEvent = false
             loop.lastEvent = 0
             polls.withLock { $0 = loop.emptyPolls }
@@ -143,7 +143,7 @@ import Testing
         await loop.stop()
     }
 
-    /// Lets a timer fire so many times, one millisecond apart.
+    /// Lets a timer fire `count` times, one millisecond apart.
     private static func fire(on loop: EventLoop, _ times: Int, _ fired: Events<Void>) {
         let timer = LoopTimer(on: loop)
         timer.start(after: .milliseconds(1)) {
@@ -152,7 +152,7 @@ import Testing
         }
     }
 
-    @Test func `jobs on its thread run while it polls`() async throws {
+    @Test func `jobs run while the loop polls`() async throws {
         try await withNodes(.tcp) { nodes in
             let (server, _, _) = try await greeted(nodes, Self.forEver)
             try await eventually { server.eventLoop.isBusyPolling }

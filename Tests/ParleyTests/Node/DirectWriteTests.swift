@@ -2,9 +2,9 @@ import Testing
 
 @testable import Parley
 
-/// Answers are written by the thread that sends them, past the event loop.
+/// Direct writes: the thread that sends an answer writes it to the socket, without the event loop.
 @Suite(.timeLimit(.minutes(2))) struct DirectWriteTests {
-    @Test func `an answer leaves while the event loop is busy with something else`() async throws {
+    @Test func `an answer is written while the event loop is busy`() async throws {
         try await withNodes(.tcp) { nodes in
             let (server, stranger, peer) = try await asked(nodes)
             let held = await HeldLoop(server.eventLoop)
@@ -14,14 +14,15 @@ import Testing
         }
     }
 
-    @Test func `what is not an answer, and what follows it, leaves in the order in which it was sent`()
+    @Test func `messages that are no answers, and those behind them, leave in order`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
             let (server, stranger, peer) = try await asked(nodes)
             let held = await HeldLoop(server.eventLoop)
             defer { held.letGo() }
-            // The first goes past the loop; the second has nothing to answer and waits for it; the third is long.
+            // The first is written directly; the second answers nothing and waits for the loop; the third is
+            // long.
             let sent = ["one", "two", String(repeating: "3", count: 10_000), "four"]
             for message in sent { try await peer.send(message: ArraySlice(message.utf8)) }
             #expect(try await stranger.read(exactly: 4) == Array("one\n".utf8))
@@ -31,12 +32,12 @@ import Testing
         }
     }
 
-    @Test func `an answer for which the socket has no room is not lost, and nothing overtakes it`()
+    @Test func `an answer that the socket has no room for is neither lost nor overtaken`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
             let (server, stranger, peer) = try await asked(nodes)
-            // Answers that nobody reads: one of them is the first that the kernel does not take whole.
+            // Answers that are not read: at some point the kernel takes only a part of one.
             let answer = String(repeating: "a", count: 3_999) + "\n"
             var count = 0
             repeat {
@@ -46,7 +47,7 @@ import Testing
                 try stranger.write(Array("again\n".utf8))
                 #expect(try await server.nextRPC().text == "again")
             } while peer.statistics.unsentBytes == 0
-            // There is room again, but the loop has not written the rest of it yet.
+            // The socket has room again, but the loop has not written the rest yet.
             let held = await HeldLoop(server.eventLoop)
             defer { held.letGo() }
             let rest = peer.statistics.unsentBytes
@@ -59,20 +60,20 @@ import Testing
         }
     }
 
-    @Test func `a reset that such a write meets first is not taken for the end`() async throws {
+    @Test func `a reset that a direct write meets first is reported as a reset`() async throws {
         try await withNodes(.tcp) { nodes in
             let gone = Events<ParleyError>()
             let (server, stranger, peer) = try await asked(nodes) { $0.onDisconnect = { gone.add($1) } }
             let held = await HeldLoop(server.eventLoop)
             stranger.reset()
-            // The socket tells its error once, and this write is told.
+            // The socket reports its error once, to this write.
             try await peer.send(message: "answer")
             held.letGo()
             #expect(try await gone.next().code == .connectionReset)
         }
     }
 
-    /// A node and a stranger that has asked it something.
+    /// Makes a node and a raw socket that has sent it a message.
     private func asked(
         _ nodes: Nodes,
         _ change: (inout TransportOptions) -> Void = { _ in }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Parley
 
-/// However a peer leaves, and in the middle of what: one end, with its reason, and nothing half.
+/// A peer that leaves in any state ends once, with its reason, and nothing incomplete is delivered.
 @Suite(.timeLimit(.minutes(2))) struct EndTests {
     private func listening(
         _ nodes: Nodes,
@@ -17,14 +17,14 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func `in the middle of a message, what was complete is delivered and the rest is not`(
+    func `a peer that leaves inside a message has its complete messages delivered`(
         isReset: Bool
     ) async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
             let server = try await listening(nodes, ends)
             let socket = try RawSocket(connectingTo: server.address)
-            // Two whole messages, the head and half the body of a third.
+            // Two whole messages, then the header and half the payload of a third.
             try socket.write([1, 0, 0, 0, 1, 7, 1, 0, 0, 0, 1, 8, 1, 0, 0, 0, 4, 9, 9])
             #expect(try await server.nextRPC().payload == [7])
             #expect(try await server.nextRPC().payload == [8])
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func `in the middle of a stream, its reader gets what had come and then the reason`(
+    func `a peer that leaves inside a stream gives its reader the bytes and then the reason`(
         isReset: Bool
     ) async throws {
         try await withNodes(.tcp) { nodes in
@@ -58,7 +58,7 @@ import Testing
     }
 
     @Test(arguments: [false, true])
-    func `in the middle of a handshake, nobody is announced`(isReset: Bool) async throws {
+    func `a peer that leaves in the handshake is not announced`(isReset: Bool) async throws {
         try await withNodes(.tcp) { nodes in
             let (ends, begun) = (Events<ParleyError>(), Events<Bool>())
             let server = try await listening(nodes, ends) {
@@ -78,7 +78,7 @@ import Testing
         }
     }
 
-    @Test func `a half-close ends the peer behind what it had sent, and what it asked for still goes out`()
+    @Test func `a half-close ends the peer after its messages, and answers are still sent`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -98,7 +98,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `untilClosed tells everybody who waits the reason that onDisconnect gets`(kind: Kind) async throws {
+    func `untilClosed returns the reason of onDisconnect to every waiter`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
             let server = try await listening(nodes, ends)

@@ -8,10 +8,10 @@ import Testing
     import Darwin
 #endif
 
-/// What one peer does must not cost another one its turn.
+/// One busy peer must not starve another.
 @Suite(.timeLimit(.minutes(2))) struct FairnessTests {
     @Test(arguments: Kind.allCases)
-    func `those who fill the inbox are served in turn, and one with little is not behind one with much`(
+    func `peers that fill the inbox are served in turn, however much each has to send`(
         kind: Kind
     ) async throws {
         try await withNodes(kind) { nodes in
@@ -30,22 +30,23 @@ import Testing
             try await quiet.send(message: "quiet")
             try await eventually { server.peers.filter(\.statistics.isReadingPaused).count == flooders + 1 }
 
-            // The pause shows a moment before the peer is in the queue of those that wait: that turn shall be over.
+            // The pause is visible before the peer is in the queue of waiting producers: wait for the turn to
+            // end.
             for loop in server.eventLoops { await Task(executorPreference: loop) {}.value }
 
             var before = 0
             while try await server.nextRPC().text != "quiet" {
                 before += 1
-                // Who has its turn uses it before the next one is handed out.
+                // Each producer uses its turn before the next one gets its turn.
                 for loop in server.eventLoops { await Task(executorPreference: loop) {}.value }
             }
-            // What is there already, and a few rounds of what the others get when it is their turn. Without shares each
-            // flooder has a whole round first.
+            // The bound is what is in the inbox already plus a few rounds of the other peers' shares. Without
+            // shares each flooder would fill a whole round first.
             #expect(before <= 6 * capacity, "one of the flooders was served \(before) times before it")
         }
     }
 
-    @Test func `a socket that has much to read has one read, and then the others have theirs`() async throws {
+    @Test func `a socket with much to read gets one read a turn`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
@@ -62,7 +63,7 @@ import Testing
             let others = server.peers.filter { $0.remoteAddress != loudPeer.remoteAddress }
             let quietSocket = try descriptor(of: try #require(others.first))
 
-            // Both have written before the loop looks again.
+            // Both write before the loop polls again.
             let held = await HeldLoop(server.eventLoop)
             defer { held.letGo() }
             let frame: [UInt8] = [1, 0, 0, 0, 4] + "loud".utf8

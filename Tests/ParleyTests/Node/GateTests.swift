@@ -2,10 +2,10 @@ import Testing
 
 @testable import Parley
 
-/// Who may connect at all, and who may not any more.
+/// Gates and bans.
 @Suite(.timeLimit(.minutes(2))) struct GateTests {
     @Test(arguments: Kind.allCases)
-    func `what the gate denies is reset before it costs anything`(kind: Kind) async throws {
+    func `connections that the gate denies are reset before the handshake`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let asked = Events<String>()
             let log = Log()
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `dials ask the gate too`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `the gate is asked about dials`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let closed = nodes.make { $0.gate = .allowing([]) }
@@ -47,7 +47,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a banned peer is gone with all of its address, and cannot come back before it is over`(
+    func `a ban ends all connections with the address and refuses new ones until it ends`(
         kind: Kind
     ) async throws {
         try await withNodes(kind) { nodes in
@@ -77,7 +77,7 @@ import Testing
         }
     }
 
-    @Test func `bans end by themselves, and are listed`() async throws {
+    @Test func `bans expire and are listed`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try #require(try await nodes.listening() as? TCPTransport)
             try server.ban("127.0.0.1", for: .milliseconds(50))
@@ -100,7 +100,7 @@ extension Transport {
     }
 }
 
-/// Expects that a connection is turned away: the dial fails, or has just succeeded when the reset comes.
+/// Expects that a connection is refused: the dial fails, or succeeds just before the reset.
 func expectReset(dialing address: String, from nodes: Nodes) async throws {
     let ends = Events<ParleyError>()
     let client = nodes.make { $0.onDisconnect = { _, reason in ends.add(reason) } }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Parley
 
-/// What a node that is closed leaves in memory: nothing.
+/// A closed node leaves nothing in memory.
 @Suite(.timeLimit(.minutes(2))) struct LifetimeTests {
     private final class Reference: @unchecked Sendable {
         private weak var node: Node?
@@ -19,7 +19,7 @@ import Testing
         }
     }
 
-    /// Two nodes that listen, dial, stay connected, talk, and are closed.
+    /// Makes two nodes that listen, dial, stay connected, exchange messages and are closed.
     private func liveAndClose(_ kind: Kind) async throws -> [Reference] {
         let network = InMemoryNetwork()
         let (server, client) = (make(kind, network), make(kind, network))
@@ -37,7 +37,7 @@ import Testing
         return references
     }
 
-    @Test(arguments: Kind.allCases) func `a closed node is let go, and all that it made`(kind: Kind)
+    @Test(arguments: Kind.allCases) func `a closed node and everything that it made is released`(kind: Kind)
         async throws
     {
         let references = try await liveAndClose(kind)
@@ -45,12 +45,13 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `the watch over connections keeps no node that has none left`(kind: Kind) async throws {
+    func `the time-outs of connections do not keep a node without connections alive`(kind: Kind) async throws
+    {
         let reference = try await liveAndLetGo(kind)
         try await eventually { reference.isGone }
     }
 
-    /// A node that dials, loses its peer, and is not closed.
+    /// Makes a node that dials, loses its peer, and is not closed.
     private func liveAndLetGo(_ kind: Kind) async throws -> Reference {
         let network = InMemoryNetwork()
         let server = make(kind, network)
@@ -63,7 +64,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a connection that has ended is not remembered by its loop`(kind: Kind) async throws {
+    func `a loop does not keep a connection that has ended`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
             let connection = try #require(
@@ -79,7 +80,7 @@ import Testing
             look()
             #expect(try await remembered.next())
             await connection.close()
-            // What its end had left to do on the loop is done.
+            // Wait until the loop has done everything that belongs to the end of the connection.
             for _ in 0..<2 { await Task(executorPreference: connection.loop) {}.value }
             look()
             #expect(try await !remembered.next())

@@ -2,10 +2,10 @@ import Testing
 
 @testable import Parley
 
-/// Each limit on peers: reached, counted, named, and lifted again.
+/// Each limit on peers is enforced, counted, named in errors, and lifted when there is room.
 @Suite(.timeLimit(.minutes(2))) struct LimitTests {
     @Test(arguments: Kind.allCases, [AcceptPause.maxPeers, .maxInboundPeers])
-    func `beyond the limit connections wait in the backlog, and come in when somebody leaves`(
+    func `connections over the limit wait in the backlog until a peer leaves`(
         kind: Kind,
         limit: AcceptPause
     ) async throws {
@@ -20,7 +20,7 @@ import Testing
             let first = try await client.dial(server.address)
             let second = try await client.dial(server.address)
             try await eventually { server.statistics.inboundPeers == 2 }
-            // The system has made this connection; the node has not taken it.
+            // The kernel has completed this connection; the node has not accepted it.
             let third = try await client.dial(server.address)
             try await third.send(message: "third")
             try await eventually { server.statistics.acceptPause == limit }
@@ -35,7 +35,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `handshakes in flight are limited, and connections wait meanwhile`(kind: Kind) async throws {
+    func `concurrent handshakes are limited, and further connections wait`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.limits.maxHandshakes = 1
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a handshake that fails makes room for the next`(kind: Kind) async throws {
+    func `a failed handshake makes room for the next one`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.limits.maxHandshakes = 1
@@ -87,7 +87,7 @@ import Testing
                 await peer.close()
                 try await eventually { client.statistics.peers == 0 }
                 _ = try await client.dial(server.address)
-                // A dial that fails gives its place back.
+                // A failed dial does not count any more.
                 let other = nodes.make { change(&$0.limits) }
                 await #expect(throws: ParleyError.self) { try await other.dial("127.0.0.1:1") }
                 _ = try await other.dial(server.address)
@@ -96,7 +96,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `one address gets so many connections and no more`(kind: Kind) async throws {
+    func `connections from one address are limited`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let log = Log()
             let server = try await nodes.listening {
@@ -122,7 +122,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `connections beyond the accept rate wait, and all come in`(kind: Kind) async throws {
+    func `connections over the accept rate wait, and all are accepted`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.limits.exemptsLoopback = false
@@ -133,9 +133,9 @@ import Testing
             let began = ContinuousClock.now
             for _ in 0..<3 { _ = try await client.dial(server.address) }
             try await eventually { server.statistics.inboundPeers == 3 }
-            // One at once, and then one in a second.
+            // One accept at once, then one a second.
             #expect(began.duration(to: .now) >= .milliseconds(1_500))
-            // On a very slow machine they come no faster than that anyway.
+            // A slow machine only makes this take longer.
             #expect(
                 server.statistics.acceptPauses[.acceptsPerSecond, default: 0] >= 1
                     || began.duration(to: .now) >= .seconds(3)
@@ -145,7 +145,7 @@ import Testing
         }
     }
 
-    @Test func `closing with connections in the backlog ends them`() async throws {
+    @Test func `close ends connections in the backlog`() async throws {
         try await withNodes(.memory) { nodes in
             let server = try await nodes.listening { $0.limits.maxPeers = 1 }
             let ends = Events<ParleyError>()

@@ -6,8 +6,7 @@ import Testing
     import Glibc
 #endif
 
-/// What holds for a node with several event loops, beside everything that holds for every node: those tests run with
-/// several loops too.
+/// Behaviour of nodes with several event loops. The tests of all nodes run with several loops too.
 @Suite(.timeLimit(.minutes(2))) struct LoopsTests {
     private func counts(_ transport: any Transport) -> [Int] {
         var counts = Array(repeating: 0, count: transport.eventLoops.count)
@@ -15,7 +14,7 @@ import Testing
         return counts
     }
 
-    @Test func `peers that come are spread evenly, and those who leave make room`() async throws {
+    @Test func `accepted peers are spread evenly over the loops, also after others leave`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.loops = 4 }
             let client = nodes.make()
@@ -32,7 +31,7 @@ import Testing
         }
     }
 
-    @Test func `peers that are dialed are spread evenly, and dials that fail take nobody's place`()
+    @Test func `dialed peers are spread evenly over the loops, and failed dials do not count`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -48,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func `dials without a task are spread as well`() async throws {
+    @Test func `dials without a task are spread over the loops`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening()
             let client = try #require(nodes.make { $0.loops = 3 } as? TCPTransport)
@@ -59,7 +58,7 @@ import Testing
         }
     }
 
-    @Test func `a loop has no thread before it has a peer, and none after close`() async throws {
+    @Test func `a loop has no thread before its first peer and none after close`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.loops = 3 }
             for _ in 0..<2 { try await nodes.make().dial(server.address) }
@@ -70,7 +69,7 @@ import Testing
         }
     }
 
-    @Test func `each message of each peer comes once and in order, and the inbox never holds too many`()
+    @Test func `each message of each peer arrives once and in order, and the inbox stays bounded`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -103,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func `a consumer on each loop gets what the loop's peers send, there, and each ends with the node`()
+    @Test func `a consumer on each loop gets its loop's RPCs on that loop, and ends with the node`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -136,7 +135,7 @@ import Testing
     }
 
     @Test
-    func `when a consumer on one loop fails, those on the others are cancelled, and what comes is kept`()
+    func `a failing consumer cancels those of the other loops, and later RPCs are kept`()
         async throws
     {
         try await withNodes(.tcp) { nodes in
@@ -163,7 +162,7 @@ import Testing
         return try #require(transport as? TCPTransport)
     }
 
-    /// Notes on which thread it hears of what.
+    /// Records on which thread each event comes.
     private final class Listening: LoopObserver {
         let takesRPCs = true
         let threads = Lock<[UInt64: Set<UInt>]>([:])
@@ -182,12 +181,12 @@ import Testing
         }
     }
 
-    @Test func `what concerns one peer is told on one thread, and peers have different ones`() async throws {
+    @Test func `each peer's events come on one thread, and peers have different threads`() async throws {
         try await withNodes(.tcp) { nodes in
             let observer = Listening()
             var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
             options.loops = 3
-            // With a greeting, which ends on another thread.
+            // With a handshake, which ends on another thread.
             options.handshake = { _ in await Task.yield() }
             let server = TCPTransport(options, observer: observer)
             try await server.listenAndAccept()
@@ -209,7 +208,7 @@ import Testing
         }
     }
 
-    @Test func `a peer's executor is its own loop, where nobody may block`() async throws {
+    @Test func `a peer's executor is its own loop, where blocking calls are refused`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.loops = 3 }
             for _ in 0..<3 { try await nodes.make().dial(server.address) }
@@ -250,7 +249,7 @@ import Testing
         }
     }
 
-    @Test func `close ends connections that are on their way to another loop`() async throws {
+    @Test func `close ends connections that are being passed to another loop`() async throws {
         for _ in 0..<20 {
             try await withNodes(.tcp) { nodes in
                 let server = try await nodes.listening { $0.loops = 3 }

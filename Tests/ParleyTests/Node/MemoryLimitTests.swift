@@ -2,10 +2,10 @@ import Testing
 
 @testable import Parley
 
-/// What peers may make a node keep in memory.
+/// Limits of the memory that peers can make a node use.
 @Suite(.timeLimit(.minutes(2))) struct MemoryLimitTests {
     @Test(arguments: Kind.allCases)
-    func `one RPC alone goes over the inbox's bytes, however much a read brings`(kind: Kind) async throws {
+    func `only one RPC exceeds the inbox's bytes, however much a read brings`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a message over the limit is not sent, and one that comes ends its peer`(kind: Kind) async throws {
+    func `a message over the limit is not sent, and receiving one drops the peer`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
             let server = try await nodes.listening {
@@ -49,7 +49,7 @@ import Testing
         }
     }
 
-    @Test func `a long frame of any wire form is refused when its length is known, not when it is there`() {
+    @Test func `a frame over the limit is refused when its length is known, in every wire form`() {
         struct Announcing: Decoder {
             let name = "announcing"
             mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
@@ -69,7 +69,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a stream is read ahead no further than the option says`(kind: Kind) async throws {
+    func `a stream is read ahead at most as far as the option says`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
@@ -83,7 +83,7 @@ import Testing
             _ = try await opening.peer.read(upTo: 1)
             try await eventually { opening.peer.statistics.unreadBytes > 0 }
             for _ in 0..<100 {
-                // One read of the socket may go beyond it.
+                // One read of the socket may exceed the limit.
                 #expect(opening.peer.statistics.unreadBytes <= (32 + 64) << 10)
                 _ = try await opening.peer.read(upTo: 1_000)
             }
@@ -93,7 +93,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `what all peers leave unread is bounded, and whoever goes beyond it is dropped`(
+    func `the unread bytes of all peers are bounded, and the peer that exceeds the bound is dropped`(
         kind: Kind
     ) async throws {
         try await withNodes(kind) { nodes in
@@ -119,17 +119,17 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `peers that do not read share the send buffer, and leave the others their part`(
+    func `peers that do not read cannot use up the send buffer of the others`(
         kind: Kind
     ) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
                 $0.limits.sendBufferBytes = 256 << 10
-                // No budget ever ends these: what is in the way is the transport's limit, not the peer's.
+                // No limit of a single peer is reached here: only the transport's limit blocks these sends.
                 $0.sendHighWaterBytes = 64 << 20
             }
-            // They never consume: their inboxes fill, and they stop reading.
+            // These nodes never consume: their inboxes fill, and they stop reading.
             let deaf = nodes.make {
                 $0.decoder = .framed
                 $0.inboxCapacity = 1
@@ -142,7 +142,8 @@ import Testing
                 stuck.append(Task { while true { try await rpc.peer.send(message: patterned(20_000)) } })
             }
             let node = try #require(server.itsNode)
-            // Peers are asked one after another: only what is the same twice was true of all of them at one moment.
+            // The statistics visit one peer after another: two equal snapshots show a state of all peers at
+            // one time.
             var looks = [server.statistics]
             try await eventually {
                 looks = [looks.last!, server.statistics]
@@ -150,7 +151,7 @@ import Testing
                     && node.sendBudget.freeBytes < SendBudget.chunkBytes
             }
             #expect(looks[1].unsentBytes < 256 << 10 + 4 * (16 + 20) << 10)
-            // A good peer has its first 16 KiB.
+            // Another peer still has its first 16 KiB.
             let good = nodes.make { $0.decoder = .framed }
             let peer = try await good.dial(server.address)
             try await peer.send(message: "hello")
@@ -163,7 +164,7 @@ import Testing
             await deaf.close()
             for task in stuck { _ = await task.result }
             try await eventually { node.sendBudget.freeBytes == 256 << 10 }
-            // And the budget is there for whoever comes next.
+            // The budget is free again for new peers.
             let writing = Task { try await rpc.peer.send(message: patterned(1 << 20)) }
             #expect(try await good.nextRPC().payload.count == 1 << 20)
             try await writing.value

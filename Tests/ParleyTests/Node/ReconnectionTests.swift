@@ -2,11 +2,11 @@ import Testing
 
 @testable import Parley
 
-/// Connections that are made again, and those there are two of.
+/// Reconnecting, and duplicate connections between two nodes.
 @Suite(.timeLimit(.minutes(2))) struct ReconnectionTests {
     private static let quick = Backoff(initial: .milliseconds(10), longest: .milliseconds(50))
 
-    @Test func `waits double up to the longest, and any shorter one is as likely`() {
+    @Test func `waits double up to the longest and are uniform below their ceiling`() {
         let backoff = Backoff()
         let ceilings = (1...12).map { backoff.ceiling(failures: $0) }
         #expect(ceilings == [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300, 300].map { .seconds($0) })
@@ -17,9 +17,9 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `it waits for the other side to come, and survives its restarts`(kind: Kind) async throws {
+    func `a reconnection waits for the other side and survives its restarts`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
-            // A port where nobody listens yet.
+            // A port without a listener.
             let first = try await nodes.listening()
             let address = first.address
             await first.close()
@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `it ends when it is cancelled, and when the transport is closed`(kind: Kind) async throws {
+    func `a reconnection ends when it is cancelled or the transport is closed`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
@@ -54,7 +54,7 @@ import Testing
             let peer = try #require(cancelled.peer)
             cancelled.cancel()
             try await eventually { cancelled.isOver }
-            // The connection stays, and is not made again.
+            // The connection stays open and is not replaced.
             try await peer.send(message: "still here")
             #expect(try await server.nextRPC().text == "still here")
             let waiting = try client.keepConnected(to: "127.0.0.1:1", backoff: slow)
@@ -69,7 +69,7 @@ import Testing
         }
     }
 
-    @Test func `a stable connection takes the failures before it back`() async throws {
+    @Test func `a stable connection resets the count of failures`() async throws {
         try await withNodes(.memory) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
@@ -92,9 +92,9 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `of two connections between two nodes both keep the same one`(kind: Kind) async throws {
+    func `both nodes keep the same one of two connections`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
-            // The greeting is one byte, the node's name.
+            // The handshake is one byte, the node's name.
             let names = Lock<[ObjectIdentifier: String]>([:])
             func named(_ name: String) async throws -> any Transport {
                 try await nodes.listening {
@@ -117,12 +117,12 @@ import Testing
                 a.statistics.disconnects.values.reduce(0, +) == 1
                     && b.statistics.disconnects.values.reduce(0, +) == 1
             }
-            // What the smaller one has dialed.
+            // The connection that the smaller node dialed stays.
             #expect(a.statistics.outboundPeers == 1 && a.statistics.inboundPeers == 0)
             #expect(b.statistics.outboundPeers == 0 && b.statistics.inboundPeers == 1)
             try await a.peers[0].send(message: "hello")
             #expect(try await b.nextRPC().text == "hello")
-            // A second one the same way replaces the first.
+            // A second connection in the same direction replaces the first.
             let again = try await a.dial(b.address)
             try await eventually { a.statistics.peers == 1 && b.statistics.peers == 1 }
             #expect(a.peers[0] === again)

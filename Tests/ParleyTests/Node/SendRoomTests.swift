@@ -2,9 +2,9 @@ import Testing
 
 @testable import Parley
 
-/// Where gathers what is sent: room is made once, and many peers that were busy do not keep it.
+/// The send buffers: a buffer grows once, and only the busiest peer keeps a large one.
 @Suite(.timeLimit(.minutes(2))) struct SendRoomTests {
-    @Test func `a peer that sends much keeps its room until another one of its loop does`() async throws {
+    @Test func `the busiest sender of a loop keeps its large buffer until another takes over`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
             let client = nodes.make { $0.decoder = .framed }
@@ -27,7 +27,7 @@ import Testing
         }
     }
 
-    /// All in one turn of the loop.
+    /// Sends many messages in one turn of the loop.
     private func sendMuch(
         to peer: Connection,
         of client: any Transport,
@@ -39,7 +39,7 @@ import Testing
         held.letGo()
         for _ in 0..<100 { _ = try await server.nextRPC() }
         try await eventually { peer.statistics.unsentBytes == 0 }
-        // The turn that wrote it is over.
+        // Wait for the end of the turn that wrote it.
         await Task(executorPreference: client.eventLoop) {}.value
     }
 }

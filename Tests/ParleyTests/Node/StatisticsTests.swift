@@ -2,10 +2,10 @@ import Testing
 
 @testable import Parley
 
-/// What a transport and its peers say about themselves.
+/// The statistics of transports and peers.
 @Suite(.timeLimit(.minutes(2))) struct StatisticsTests {
     @Test(arguments: Kind.allCases)
-    func `bytes, messages and streams are counted each way, on both sides`(kind: Kind) async throws {
+    func `bytes, messages and streams are counted in each direction, on both sides`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
             let client = nodes.make { $0.decoder = .framed }
@@ -19,7 +19,7 @@ import Testing
             #expect(opening.stream)
             #expect(try await opening.peer.read(exactly: 1_000).count == 1_000)
             opening.peer.closeStream()
-            // Ten frames, an opening, data and an end.
+            // Ten message frames, an opening, data and an end.
             let bytes: UInt64 = 10 * 105 + 5 + 1_005 + 5
             try await eventually { opening.peer.statistics.traffic.bytesReceived == bytes }
             try await eventually { peer.statistics.traffic.bytesSent == bytes }
@@ -49,7 +49,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `peers are counted by direction, and what they did is kept when they are gone`(
+    func `peers are counted by direction, and their traffic is kept after they leave`(
         kind: Kind
     ) async throws {
         try await withNodes(kind) { nodes in
@@ -93,11 +93,11 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a full inbox and a full send buffer show`(kind: Kind) async throws {
+    func `statistics show a full inbox and a full send buffer`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
-                // Each loop has its part.
+                // Each loop has its part of the inbox.
                 $0.inboxCapacity = 4 * kind.loops
             }
             let client = nodes.make {

@@ -2,17 +2,17 @@ import Testing
 
 @testable import Parley
 
-/// Streams on sockets, which are read into blocks that the reader keeps.
+/// Streams on sockets: they are read into blocks that the reader keeps.
 @Suite(.timeLimit(.minutes(2))) struct StreamReadingTests {
     @Test(arguments: [false, true])
-    func `a stream arrives whole and in order, in pieces of any size, and what was got stays as it is`(
+    func `a stream arrives whole and in order, in pieces of any size that stay intact`(
         isFramed: Bool
     ) async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { if isFramed { $0.decoder = .framed } }
             let client = nodes.make { if isFramed { $0.decoder = .framed } }
             let peer = try await client.dial(server.address)
-            // From single bytes to much more than a block, so that blocks are copied, filled and handed on by turns.
+            // Sizes from one byte to several blocks, so that blocks are copied, filled and handed over whole.
             let sizes = [1, 700, 70_000, 1_000_000]
             let pieces = (0..<60).map { patterned(sizes[$0 % 4] + $0, seed: UInt64($0)) }
             let size = pieces.reduce(0) { $0 + $1.count }
@@ -36,7 +36,8 @@ import Testing
         }
     }
 
-    @Test func `a stream's end is told behind its last bytes, also when the connection ends`() async throws {
+    @Test func `a stream's end is reported after its last bytes, also when the connection ends`() async throws
+    {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)

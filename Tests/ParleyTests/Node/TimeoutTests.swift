@@ -2,10 +2,10 @@ import Testing
 
 @testable import Parley
 
-/// Time-outs of peers that are there and do nothing, and of peers that are gone without a word.
+/// Time-outs of idle peers, of slow peers, and of peers that vanished.
 @Suite(.timeLimit(.minutes(2))) struct TimeoutTests {
     @Test(arguments: Kind.allCases)
-    func `a peer that is idle is dropped, and one that is not is kept`(kind: Kind) async throws {
+    func `an idle peer is dropped and an active peer is kept`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<(silence: Duration, reason: ParleyError)>()
             let server = try await nodes.listening {
@@ -24,7 +24,7 @@ import Testing
             _ = try await idle.untilClosed()
             talking.cancel()
             _ = await talking.result
-            // However slow this machine is: nobody was dropped who had said something in that time.
+            // However slow this machine is, no peer that sent something in that time was dropped.
             for _ in 0..<2 {
                 let end = try await ends.next()
                 #expect(end.reason.code == .idle && end.silence >= .seconds(2))
@@ -34,7 +34,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `heartbeats alone keep nobody from being idle`(kind: Kind) async throws {
+    func `heartbeats alone do not keep a peer from being idle`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
             let server = try await nodes.listening {
@@ -46,15 +46,14 @@ import Testing
             let client = nodes.make { $0.decoder = .framed }
             let peer = try await client.dial(server.address)
             #expect(try await ends.next().code == .idle)
-            // Pings came, and were answered.
+            // Pings were sent and answered.
             #expect(peer.statistics.traffic.bytesReceived >= 13)
             #expect(peer.statistics.traffic.bytesSent >= 13)
         }
     }
 
     @Test(arguments: Kind.allCases)
-    func `a peer that waits for the inbox is not idle while it has something to say`(kind: Kind) async throws
-    {
+    func `a peer paused by the inbox is not idle while it has unread bytes`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
             let server = try await nodes.listening {
@@ -68,7 +67,7 @@ import Testing
             try await eventually { server.statistics.pausedPeers == 1 }
             let connection = try #require(server.peers.first as? Connection)
             try await eventually { peer.statistics.traffic.sendWaits > 0 }
-            // Until then what makes its sender wait may be on its way.
+            // Before that the bytes that block the sender may still be on their way.
             try await eventually { await connection.hasUnreadBytes }
             await connection.look(behind: 7_200_000)
             #expect(ends.soFar.isEmpty)
@@ -80,7 +79,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `round trips are measured, also while a stream is open`(kind: Kind) async throws {
+    func `heartbeats measure round trips, also while a stream is open`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
             let client = nodes.make {
@@ -94,7 +93,7 @@ import Testing
             try await writer.write(patterned(1_000))
             let opening = try await server.nextRPC()
             let sent = peer.statistics.traffic.bytesSent
-            // Pings inside the stream; its reader gets the stream's bytes and nothing else.
+            // Pings arrive inside the stream; its reader gets only the stream's bytes.
             try await eventually { peer.statistics.traffic.bytesSent >= sent + 3 * 13 }
             try await writer.write(patterned(1_000, seed: 2))
             try await writer.finish()
@@ -107,7 +106,7 @@ import Testing
         }
     }
 
-    @Test func `a peer that answers no heartbeat is dropped, whatever it holds open`() async throws {
+    @Test func `a peer that answers no heartbeat is dropped, even with an open stream`() async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
             let server = try await nodes.listening {
@@ -122,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `a ping is answered with its token, inside a stream too`() async throws {
+    @Test func `a ping is answered with its token, also inside a stream`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
             let socket = try RawSocket(connectingTo: server.address)
@@ -138,7 +137,7 @@ import Testing
         }
     }
 
-    @Test func `wire forms without heartbeats are left alone`() async throws {
+    @Test func `wire forms without heartbeats are sent no pings`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {
                 $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(10), maxMissed: 1)
@@ -154,7 +153,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a peer that takes nothing of what it is sent is dropped, and its writers hear of it`(
+    func `a peer that acknowledges nothing is dropped, and its writers throw`(
         kind: Kind
     ) async throws {
         try await withNodes(kind) { nodes in
@@ -195,8 +194,8 @@ import Testing
             try await peer.send(message: "hello")
             let rpc = try await server.nextRPC()
             let connection = try #require(rpc.peer as? Connection)
-            // More than the sockets hold, and looks that are five hours from the first to the last. Two of them may come
-            // before the node has written what the sockets have room for.
+            // More than the sockets hold, and checks that span five hours. Two checks may come before the
+            // node has filled the sockets.
             let count = 20
             for _ in 0..<count { try await rpc.peer.send(message: patterned(1 << 20)) }
             for number in 1...count {
@@ -210,8 +209,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a send that finds no room throws after writeTimeout, and the peer is kept`(kind: Kind) async throws
-    {
+    func `a send without room throws after writeTimeout, and the peer is kept`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
@@ -233,14 +231,14 @@ import Testing
             }
             #expect(failure.code == .timedOut && failure.message.contains("room"))
             #expect(server.statistics.inboundPeers == 1)
-            // All that was accepted arrives, and then there is room again.
+            // Everything that was accepted arrives, and then sends have room again.
             for _ in 0..<accepted { #expect(try await deaf.nextRPC().payload.count == 50_000) }
             try await rpc.peer.send(message: "again")
             #expect(try await deaf.nextRPC().text == "again")
         }
     }
 
-    @Test func `waiting behind a stream is no want of room`() async throws {
+    @Test func `waiting behind a stream does not count as waiting for room`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
             let client = nodes.make {
@@ -260,7 +258,7 @@ import Testing
         }
     }
 
-    @Test func `a peer that resets while nothing is read from it is noticed`() async throws {
+    @Test func `a reset is noticed while nothing is read from the peer`() async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
             let server = try await nodes.listening {
@@ -269,7 +267,8 @@ import Testing
                 $0.onDisconnect = { _, reason in ends.add(reason) }
             }
             let socket = try RawSocket(connectingTo: server.address)
-            // More than one read brings, so that some of it waits in the kernel; and the beginning of one more.
+            // More than one read brings, so that a part waits in the kernel, and the beginning of another
+            // message.
             for number in UInt8(0)..<200 {
                 try socket.write([1, 0, 0, 0x10, 0, number] + patterned(4_095))
             }
@@ -277,7 +276,8 @@ import Testing
             try await eventually { server.statistics.pausedPeers == 1 }
             socket.reset()
             #expect(try await ends.next().code == .connectionReset)
-            // What was complete when the reset came is delivered, also what nobody had read then.
+            // Messages that were complete when the reset came are delivered, also those that were not read
+            // yet.
             let complete = min(200, server.statistics.traffic.bytesReceived / 4_101)
             #expect(complete > 16, "one read brings 16")
             for number in 0..<complete {
@@ -287,7 +287,7 @@ import Testing
         }
     }
 
-    @Test func `looks come in the order of their times`() {
+    @Test func `deadlines are checked in the order of their times`() {
         var queue = DeadlineHeap()
         var seed: UInt64 = 7
         for number in 0..<1_000 {
@@ -307,12 +307,12 @@ import Testing
 }
 
 extension Connection {
-    /// What the timer does, so many milliseconds from now.
+    /// Runs the connection's time-outs as if `milliseconds` had passed.
     fileprivate func look(behind milliseconds: UInt64) async {
         await onLoop { [self] in _ = checkTimeouts(at: loop.milliseconds + milliseconds) }
     }
 
-    /// Whether something lies in its socket.
+    /// Whether its socket has unread bytes.
     fileprivate var hasUnreadBytes: Bool {
         get async { await onLoop { [self] in (link?.look.unreadBytes ?? 0) > 0 } }
     }

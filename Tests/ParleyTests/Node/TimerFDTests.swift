@@ -3,10 +3,10 @@ import Testing
 
 @testable import Parley
 
-/// The timer behind the time-outs of a loop's connections, with a descriptor of its own and without.
+/// ``TimerFD``, the timer of the connections' time-outs, with a timerfd and without.
 @Suite(.timeLimit(.minutes(2))) struct TimerFDTests {
     @Test(arguments: [true, false])
-    func `it goes off once each time it is set, when that was last, and not before`(
+    func `the timer fires once, at its last setting`(
         hasDescriptor: Bool
     ) async throws {
         try await withAlarm(hasDescriptor) { loop, alarm, events in
@@ -17,7 +17,7 @@ import Testing
             }
             try await events.next()
             #expect(begin.duration(to: .now) >= .milliseconds(19))
-            // At once is once too.
+            // A delay of zero also fires once.
             loop.execute { alarm().set(inMilliseconds: 0) }
             try await events.next()
             loop.execute {
@@ -32,11 +32,11 @@ import Testing
 
     #if os(Linux)
         @Test(arguments: [true, false])
-        func `with a descriptor the loop's waits are not timed ones`(hasDescriptor: Bool) async throws {
+        func `with a timerfd the loop polls without a time-out`(hasDescriptor: Bool) async throws {
             try await withAlarm(hasDescriptor) { loop, alarm, _ in
                 let timeouts = Events<Int32>()
                 loop.execute { alarm().set(inMilliseconds: 3_600_000) }
-                // libuv tells it of a turn that has begun with nothing new to watch.
+                // libuv calls this in a turn that has nothing new to watch.
                 for _ in 0..<3 {
                     loop.execute { timeouts.add(uv_backend_timeout(loop.uv)) }
                     _ = try await timeouts.next()
@@ -48,7 +48,7 @@ import Testing
         }
     #endif
 
-    /// Calls `body` with a loop, an alarm for its thread, and what happens when it goes off.
+    /// Calls `body` with a loop, a timer of it, and the timer's events.
     private func withAlarm(
         _ hasDescriptor: Bool,
         _ body: (EventLoop, _ alarm: @escaping @Sendable () -> TimerFD, Events<Void>) async throws -> Void
@@ -65,7 +65,7 @@ import Testing
         try await body(loop, { kept.withLock { $0! } }, events)
         loop.execute { kept.withLock { $0?.close() } }
         await loop.stop()
-        // Nothing of it is left on the loop.
+        // The timer has left no handle on the loop.
         #expect(loop.hasEndedCleanly == true)
     }
 }

@@ -5,7 +5,7 @@ import Testing
 /// Sending without waiting.
 @Suite(.timeLimit(.minutes(2))) struct TrySendTests {
     @Test(arguments: Kind.allCases)
-    func `a try is accepted whole or refused whole, and never waits`(kind: Kind) async throws {
+    func `trySend accepts or refuses a whole message and never waits`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
                 $0.decoder = .framed
@@ -22,7 +22,7 @@ import Testing
 
             let message = [UInt8](repeating: 7, count: 10_000)
             var accepted = 0
-            // Nobody consumes: what is on its way has an end.
+            // Nothing consumes, so that the buffers on the way fill up.
             while try peer.trySend(message: message) {
                 accepted += 1
                 try #require(accepted < 100_000)
@@ -43,7 +43,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `raw bytes too`(kind: Kind) async throws {
+    @Test(arguments: Kind.allCases) func `raw bytes are accepted or refused whole`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)

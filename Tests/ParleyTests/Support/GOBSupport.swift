@@ -4,7 +4,7 @@ import Testing
 
 /// A stream made by Go, and what it holds. `GOBGolden.all` is generated.
 struct GOBGolden: Sendable, CustomTestStringConvertible {
-    /// What a reader finds.
+    /// The expected result of reading.
     struct Event: Sendable {
         let decoded: DecoderEvent
 
@@ -20,7 +20,7 @@ struct GOBGolden: Sendable, CustomTestStringConvertible {
     let name: String
     let bytes: [UInt8]
     let events: [DecoderEvent]
-    /// What Go's decoder says when it cannot make an RPC of the stream.
+    /// The error of Go's decoder when it cannot decode the stream as an RPC.
     let refusedByGo: String?
 
     init(_ name: String, _ hex: String, _ events: [Event] = [], refusedByGo: String? = nil) {
@@ -41,7 +41,7 @@ struct GOBGolden: Sendable, CustomTestStringConvertible {
     }
 }
 
-/// Feeds a decoder as a connection does, and keeps what it returns.
+/// Feeds a decoder as a connection does, and records its events.
 struct GOBFeed {
     private var decoder: GOBDecoder
     private var unread: ArraySlice<UInt8> = []
@@ -55,7 +55,7 @@ struct GOBFeed {
             let before = unread.count
             let event = try decoder.decode(&unread)
             if case .incomplete(let frameBytes) = event {
-                // Not `#expect`, which costs more than decoding, a hundred thousand times over.
+                // A plain check: `#expect` costs more than decoding, and this runs a hundred thousand times.
                 if frameBytes != 0, frameBytes <= unread.count {
                     Issue.record(
                         "a frame of \(frameBytes) bytes is called incomplete with \(unread.count) there"
@@ -70,7 +70,7 @@ struct GOBFeed {
 
     func end() throws(ParleyError) { try decoder.endOfInput(unread: unread) }
 
-    /// What comes out when `blocks` arrive one by one, and then the end.
+    /// The events when `blocks` arrive one by one, followed by the end.
     static func events(_ blocks: [[UInt8]]) throws(ParleyError) -> [DecoderEvent] {
         var feed = GOBFeed()
         for block in blocks { try feed.receive(block[...]) }
@@ -79,7 +79,7 @@ struct GOBFeed {
     }
 }
 
-/// Builds gob by hand, for what Go would not write.
+/// Builds gob by hand, for bytes that Go does not write.
 enum GOBBytes {
     static func uint(_ value: UInt64) -> [UInt8] {
         guard value >= 0x80 else { return [UInt8(value)] }
@@ -96,7 +96,7 @@ enum GOBBytes {
 
     static func message(_ body: [UInt8]) -> [UInt8] { uint(UInt64(body.count)) + body }
 
-    /// A definition, of the kind that is wireType's field `kind` and consists of `parts`.
+    /// A type definition: wireType's field `kind`, with the contents `parts`.
     static func definition(_ id: Int64, kind: UInt64, _ parts: [UInt8]) -> [UInt8] {
         message(int(-id) + uint(kind + 1) + parts + [0, 0])
     }
@@ -129,7 +129,7 @@ enum GOBBytes {
     }
 }
 
-/// Expects that the decoder refuses `bytes` as a violation, in words among which are `words`.
+/// Expects that the decoder refuses `bytes` as a violation whose message contains `words`.
 func expectGOBViolation(
     _ bytes: [UInt8],
     _ words: String,

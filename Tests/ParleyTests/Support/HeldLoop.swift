@@ -2,7 +2,7 @@ import Dispatch
 
 @testable import Parley
 
-/// An event loop whose thread is kept from doing anything.
+/// An event loop whose thread is blocked.
 final class HeldLoop: Sendable {
     private let release = DispatchSemaphore(value: 0)
 

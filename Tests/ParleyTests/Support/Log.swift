@@ -2,7 +2,7 @@ import Logging
 
 @testable import Parley
 
-/// Keeps what is logged, for a test to look at.
+/// Records log lines for a test.
 final class Log: Sendable {
     struct Line: Sendable {
         let level: Logger.Level
@@ -16,7 +16,8 @@ final class Log: Sendable {
 
     func lines(_ event: String) -> [Line] { lines.filter { $0.event == event } }
 
-    /// The first such line, waited for: what it tells may be seen elsewhere (in statistics, say) before it is logged.
+    /// Waits for the first such line: its event may be visible elsewhere (for example in statistics) before
+    /// it is logged.
     func first(_ event: String) async throws -> Line {
         try await eventually { !lines(event).isEmpty }
         return lines(event)[0]

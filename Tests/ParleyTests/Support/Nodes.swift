@@ -3,18 +3,18 @@ import Testing
 
 @testable import Parley
 
-/// The transports that have to behave alike.
+/// The transports that must behave the same.
 enum Kind: String, CaseIterable, CustomTestStringConvertible {
     case tcp, memory
-    /// TCP with several event loops, which poll before they block.
+    /// TCP with several event loops that busy-poll.
     case loops
 
-    /// How many event loops each transport has.
+    /// The number of event loops of each transport.
     var loops: Int { self == .loops ? 3 : 1 }
     var testDescription: String { rawValue }
 }
 
-/// The nodes of one test. When the test is over they are closed, and none may leave a thread or a handle behind.
+/// The nodes of one test. They are closed at the end of the test, and must leave no thread and no handle.
 final class Nodes: Sendable {
     private let kind: Kind
     private let network = InMemoryNetwork()
@@ -24,7 +24,7 @@ final class Nodes: Sendable {
 
     func make(_ change: (inout TransportOptions) -> Void = { _ in }) -> any Transport {
         var options = TransportOptions(listenAddress: "127.0.0.1:0")
-        // All tests share two cores, perhaps under a sanitizer: a handshake may wait long for its turn.
+        // All tests share two cores, perhaps under a sanitizer: a handshake may be slow.
         options.handshakeTimeout = .seconds(60)
         change(&options)
         let transport: any Transport =
@@ -56,7 +56,7 @@ final class Nodes: Sendable {
 }
 
 extension TransportOptions {
-    /// The same with several loops, which poll before they block.
+    /// Makes options with several loops that busy-poll.
     func spread(over loops: Int) -> TransportOptions {
         var options = self
         options.loops = loops
@@ -70,7 +70,7 @@ extension Transport {
 
     var eventLoops: [EventLoop] { (self as! any NodeTransport).node.contexts.map(\.loop) }
 
-    /// The next RPC; fails the test when there is none.
+    /// Waits for the next RPC; fails the test when there is none.
     func nextRPC() async throws -> RPC {
         var iterator = consume().makeAsyncIterator()
         return try #require(await iterator.next())
@@ -81,7 +81,7 @@ extension RPC {
     var text: String { String(decoding: payload, as: UTF8.self) }
 }
 
-/// Runs a test with nodes of one kind, and checks what they leave behind.
+/// Runs a test with nodes of one kind, closes them, and checks that nothing of them is left.
 func withNodes(_ kind: Kind, _ body: (Nodes) async throws -> Void) async throws {
     let nodes = Nodes(kind)
     do {
@@ -93,7 +93,7 @@ func withNodes(_ kind: Kind, _ body: (Nodes) async throws -> Void) async throws 
     await nodes.close()
 }
 
-/// What happened, in order, for a test to await.
+/// The events of a test, in order; a test can await the next one.
 final class Events<Event: Sendable>: Sendable {
     private let stream: AsyncStream<Event>
     private let continuation: AsyncStream<Event>.Continuation
@@ -120,7 +120,7 @@ func error(_ body: () async throws -> Void) async throws -> ParleyError {
     return try #require(thrown)
 }
 
-/// Waits for something that no event announces.
+/// Polls until a condition holds that no event announces.
 func eventually(_ condition: () async -> Bool) async throws {
     let deadline = ContinuousClock.now + .seconds(30)
     while await !condition() {
@@ -129,7 +129,8 @@ func eventually(_ condition: () async -> Bool) async throws {
     }
 }
 
-/// Whether both hold the same bytes; much faster than `==` in unoptimised code, which a sanitizer slows down further.
+/// Whether both hold the same bytes. It is much faster than `==` in unoptimised code, above all under a
+/// sanitizer.
 func same(_ one: some Collection<UInt8>, _ other: some Collection<UInt8>) -> Bool {
     Array(one).withUnsafeBytes { one in
         Array(other).withUnsafeBytes { other in
@@ -139,7 +140,7 @@ func same(_ one: some Collection<UInt8>, _ other: some Collection<UInt8>) -> Boo
     }
 }
 
-/// Bytes that any two calls agree on.
+/// The same test bytes in every call.
 func patterned(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(count)
@@ -151,7 +152,7 @@ func patterned(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     return bytes
 }
 
-/// Of a prime length, so that no block size repeats in step with it.
+/// The pattern. Its length is prime, so that no block size is a multiple of it.
 private let pattern: [UInt8] = {
     var state: UInt64 = 1
     return (0..<65_521).map { _ in
@@ -161,13 +162,13 @@ private let pattern: [UInt8] = {
 }()
 
 extension Inbox {
-    /// The next RPC, as `for await` takes it.
+    /// Takes the next RPC as `for await` does.
     func next() async -> RPC? {
         var iterator = RPCSequence(self).makeAsyncIterator()
         return await iterator.next()
     }
 
-    /// The next batch, likewise.
+    /// Takes the next batch as `for await` does.
     func nextBatch() async -> RPCBatch? {
         var iterator = RPCSequence(self).batches.makeAsyncIterator()
         return await iterator.next()

@@ -9,7 +9,7 @@ import Testing
     import Darwin
 #endif
 
-/// A blocking TCP socket without any manners, for what a Parley node would never do.
+/// A blocking TCP socket, for sending what a Parley node never sends.
 final class RawSocket: Sendable {
     private let descriptor: Int32
     private let isOpen = Lock(true)
@@ -18,7 +18,7 @@ final class RawSocket: Sendable {
         self.descriptor = descriptor
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
-        // A test that waits for what does not come fails instead of hanging.
+        // A time-out: a test that waits for bytes that never come fails instead of hanging.
         var limit = timeval(tv_sec: 30, tv_usec: 0)
         setsockopt(
             descriptor,
@@ -51,7 +51,7 @@ final class RawSocket: Sendable {
         }
     }
 
-    /// What one read brings; empty at the end, nil when the connection was reset.
+    /// The bytes of one read; empty at the end, nil when the connection was reset.
     func read(upTo count: Int = 65_536) async -> [UInt8]? { await offPool { self.readBlocking(upTo: count) } }
 
     private func readBlocking(upTo count: Int) -> [UInt8]? {
@@ -76,7 +76,7 @@ final class RawSocket: Sendable {
         return bytes
     }
 
-    /// Says that nothing more will be written.
+    /// Half-closes: nothing more will be written.
     func finish() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     func close() {
@@ -105,7 +105,7 @@ final class RawSocket: Sendable {
     }
 }
 
-/// Runs what blocks where it cannot take a thread from Swift's pool, which has as many as there are cores.
+/// Runs a blocking function on a thread of its own: Swift's pool has only as many threads as cores.
 func offPool<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
     await withCheckedContinuation { continuation in
         DispatchQueue.global().async { continuation.resume(returning: body()) }
@@ -118,7 +118,7 @@ struct POSIXFailure: Error {
     let code: Int32
 }
 
-/// A listening socket that does only what a test tells it.
+/// A listening socket that accepts only on request.
 final class RawListener: Sendable {
     private let descriptor: Int32
     let port: UInt16
@@ -137,7 +137,7 @@ final class RawListener: Sendable {
 
     var address: String { "127.0.0.1:\(port)" }
 
-    /// The next connection.
+    /// Accepts the next connection.
     func accept() async throws -> RawSocket {
         let accepted = await offPool { [descriptor] in
             #if canImport(Glibc)
