@@ -1,6 +1,7 @@
-// `make chaos`: nodes that talk through proxies which disturb them, and are killed and restarted meanwhile. At the end
-// both sides' accounts are compared: nothing that a receiver's application acknowledged may be missing, double, or
-// out of its order, no stream may pass for whole that is not, and the process has to hold as little as before.
+// `make chaos`: nodes exchange messages and streams through proxies that disturb them, and are killed and
+// restarted meanwhile. At the end the ledgers of both sides are compared: no acknowledged message may be
+// missing, doubled or out of order, no incomplete stream may be taken for whole, and the process may hold no
+// more resources than before.
 
 import FaultProxy
 import Foundation
@@ -18,15 +19,16 @@ import Gauges
         let seed = arguments.number("seed", UInt64.random(in: 0..<1_000_000_000))
         say("chaos: \(nodesHere) nodes here, \(nodesElsewhere) elsewhere, \(seconds) s; seed \(seed)")
         let folder = FileManager.default.temporaryDirectory.appending(path: "parley-chaos-\(getpid())").path
-        // What the runtime, Foundation and the heap need once is there before the first measurement.
+        // A warm-up run, so that one-time allocations of the runtime and Foundation are not measured.
         _ = try await run(seconds: 1, seed: seed, folder)
-        let before = await settled()
+        let before = await holdings()
         var verdict = try await run(seconds: seconds, seed: seed, folder)
-        let after = await settled(to: before)
+        let after = await holdings(backTo: before)
         say(
             "memory: heap \(mebibytes(before.heapBytes)) before, \(mebibytes(after.heapBytes)) after; "
                 + "resident \(mebibytes(before.gauges.residentBytes)) before, "
-                + "\(mebibytes(after.gauges.residentBytes)) after, \(mebibytes(after.gauges.peakBytes)) at most"
+                + "\(mebibytes(after.gauges.residentBytes)) after, "
+                + "\(mebibytes(after.gauges.peakBytes)) at most"
         )
         verdict.check(
             after.gauges.descriptors == before.gauges.descriptors,
@@ -47,9 +49,9 @@ import Gauges
         verdict.exit("chaos")
     }
 
-    /// The runtime's own pool has sometimes one more and sometimes one less.
+    /// The size of the runtime's own thread pool varies by a few threads.
     private static let poolThreads = 4
-    /// What the runtime keeps for itself may rise a little.
+    /// The runtime's own allocations may grow a little.
     private static let heapToleranceBytes = 2 << 20
 
     private static func run(seconds: Double, seed: UInt64, _ folder: String) async throws -> Verdict {
@@ -64,19 +66,21 @@ import Gauges
         var verdict = Verdict()
         let here = run.ledger.totals
         for child in run.children { run.ledger.replay(child.ledgerPath) }
-        run.ledger.settle()
+        run.ledger.compareEnds()
         let totals = run.ledger.totals
         let (faults, disturbances) = (run.faults, run.disturbances)
         let kinds = Fault.Kind.allCases
         say("faults injected: " + kinds.map { "\($0) \(faults[$0] ?? 0)" }.joined(separator: ", "))
         say(
-            "nodes: \(disturbances.restarts) closed and restarted, \(disturbances.kills) killed and restarted, "
+            "nodes: \(disturbances.restarts) closed and restarted, "
+                + "\(disturbances.kills) killed and restarted, "
                 + "\(disturbances.stops) stopped for a while; \(here.connections) connections here"
         )
         let reasons = here.reasons.sorted { $0.value > $1.value }
         say("ends: " + reasons.map { "\($0.key) \($0.value)" }.joined(separator: ", "))
         say(
-            "messages checked: \(totals.messages), of which \(totals.acknowledged) acknowledged to their senders; "
+            "messages checked: \(totals.messages), "
+                + "of which \(totals.acknowledged) acknowledged to their senders; "
                 + "bytes checked: \(totals.bytes); corruptions noticed: \(here.corruptionsNoticed)"
         )
         let ended = run.children.map(\.streams) + [here]
@@ -108,8 +112,8 @@ import Gauges
         var heapBytes: Int
     }
 
-    /// What the process holds when what has ended has had the time to let go.
-    private static func settled(to before: Holdings? = nil) async -> Holdings {
+    /// The resources of the process, after waiting until they are back at `before` or a deadline passes.
+    private static func holdings(backTo before: Holdings? = nil) async -> Holdings {
         let deadline = ContinuousClock.now + .seconds(before == nil ? 2 : 10)
         while true {
             let now = Holdings(gauges: ProcessGauges()!, heapBytes: ProcessGauges.heapBytes)

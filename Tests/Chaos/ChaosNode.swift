@@ -1,16 +1,17 @@
 import FaultProxy
 import Parley
 
-/// A node of the run: it keeps a few connections to others through their proxies, and talks on all it has.
+/// A node of the run. It keeps a few connections to other nodes through their proxies, and exchanges messages
+/// and streams on all its connections.
 final class ChaosNode: Sendable {
-    /// The two doors of a node: one of them corrupts.
-    struct Doors: Sendable {
+    /// The ports of a node's two proxies. One of the proxies corrupts bytes.
+    struct ProxyPorts: Sendable {
         let clean: UInt16
         let corrupting: UInt16
     }
 
     private let index: Int
-    private let doors: [Doors]
+    private let proxyPorts: [ProxyPorts]
     private let corrupting: Set<UInt16>
     private let ledger: Ledger
     private let seed: UInt64
@@ -20,9 +21,10 @@ final class ChaosNode: Sendable {
         var transport: TCPTransport?
         var tasks: [Task<Void, Never>] = []
         var isDraining = false
-        /// Every connection from its handshake to its onDisconnect; a conversation once both know its name.
+        /// Every connection from its handshake to its onDisconnect. It has a conversation once both sides
+        /// know its id.
         var connections: [ObjectIdentifier: Conversation?] = [:]
-        /// Had their onDisconnect before their handshake began to run: the other side was quick.
+        /// Connections whose onDisconnect came before their handshake began to run.
         var goneEarly: [ObjectIdentifier: any Peer] = [:]
         var made = 0
     }
@@ -30,15 +32,15 @@ final class ChaosNode: Sendable {
     private static let dials = 3
     private static let backoff = Backoff(initial: .milliseconds(50), longest: .milliseconds(500))
 
-    init(_ index: Int, _ doors: [Doors], _ ledger: Ledger, seed: UInt64) {
+    init(_ index: Int, _ proxyPorts: [ProxyPorts], _ ledger: Ledger, seed: UInt64) {
         self.index = index
-        self.doors = doors
-        corrupting = Set(doors.map(\.corrupting))
+        self.proxyPorts = proxyPorts
+        corrupting = Set(proxyPorts.map(\.corrupting))
         self.ledger = ledger
         self.seed = seed
     }
 
-    /// Listens, and begins to dial.
+    /// Starts to listen and to dial.
     ///
     /// - Returns: the port.
     func start() async throws -> UInt16 {
@@ -47,8 +49,8 @@ final class ChaosNode: Sendable {
         state.withLock { state in
             state.transport = transport
             state.tasks = [Task { await consume(transport) }, Task { await watch() }]
-            // One address for as long as the node lives, and others at random.
-            let neighbour = doors[(index + 1) % doors.count]
+            // One connection to a fixed address, the others to random ones.
+            let neighbour = proxyPorts[(index + 1) % proxyPorts.count]
             _ = try? transport.keepConnected(to: "127.0.0.1:\(neighbour.clean)", backoff: Self.backoff)
             state.tasks += (1..<Self.dials).map { slot in Task { await keepDialing(transport, slot) } }
         }
@@ -63,7 +65,7 @@ final class ChaosNode: Sendable {
 
     private func options() -> TransportOptions {
         var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
-        options.handshake = { [self] in try await greet($0) }
+        options.handshake = { [self] in try await shakeHands($0) }
         options.onPeer = { [self] peer in
             state.withLock { $0.connections[ObjectIdentifier(peer)] ?? nil }?.start()
         }
@@ -73,16 +75,16 @@ final class ChaosNode: Sendable {
         options.streamIdleTimeout = .seconds(5)
         options.timeouts.heartbeat = Heartbeat(interval: .seconds(1), maxMissed: 4)
         options.closeTimeout = .milliseconds(500)
-        // Small, so that the run fills them.
+        // Small buffers, so that the run fills them.
         options.sendHighWaterBytes = 128 << 10
         options.sendLowWaterBytes = 32 << 10
         options.inboxCapacity = 64
-        // Half of the nodes have two, and half of those consume on each.
+        // Half of the nodes have two loops, and half of those consume on each loop.
         options.loops = 1 + index % 2
         return options
     }
 
-    /// Says no more, and lets what is under way arrive.
+    /// Sends nothing new, and lets what is under way arrive.
     func drain() {
         let conversations = state.withLock { state in
             state.isDraining = true
@@ -91,11 +93,12 @@ final class ChaosNode: Sendable {
         for conversation in conversations { conversation.drain() }
     }
 
-    var isSettled: Bool {
-        state.withLock { $0.connections.values.compactMap { $0 } }.allSatisfy(\.isSettled)
+    /// Whether everything that was sent is acknowledged.
+    var isAcknowledged: Bool {
+        state.withLock { $0.connections.values.compactMap { $0 } }.allSatisfy(\.isAcknowledged)
     }
 
-    /// Closes the node. Afterwards nothing of it is left, and every connection has had its onDisconnect.
+    /// Closes the node, and checks that every connection had its onDisconnect.
     func stop() async {
         let (transport, tasks) = state.withLock { state in
             state.isDraining = true
@@ -125,8 +128,8 @@ final class ChaosNode: Sendable {
 // MARK: - Connections
 
 extension ChaosNode {
-    /// The dialer names the connection, the other side repeats the name.
-    private func greet(_ peer: any Peer) async throws {
+    /// The handshake: the dialer sends the connection's id, and the other side repeats it.
+    private func shakeHands(_ peer: any Peer) async throws {
         let key = ObjectIdentifier(peer)
         ledger.count { $0.connections += 1 }
         let isThere = state.withLock { state in
@@ -134,7 +137,7 @@ extension ChaosNode {
             state.connections[key] = .some(nil)
             return true
         }
-        guard isThere else { throw Misunderstanding() }
+        guard isThere else { throw HandshakeFailure() }
         let id: ConnectionID
         if peer.isOutbound {
             id = ConnectionID(throughCorruption: corrupting.contains(peer.remoteAddress.port))
@@ -142,13 +145,13 @@ extension ChaosNode {
             let welcome = Envelope(try await peer.read(exactly: Envelope.bytes))
             guard welcome == Envelope(.welcome, id.half(ofDialer: false)) else {
                 if !id.isCorruptible { ledger.fail("a welcome has arrived changed") }
-                throw Misunderstanding()
+                throw HandshakeFailure()
             }
         } else {
             guard let hello = Envelope(try await peer.read(exactly: Envelope.bytes)), hello.kind == .hello
             else {
-                // Only its sender knows whether it came through corruption.
-                throw Misunderstanding()
+                // Only the sender knows whether a corrupting proxy was used.
+                throw HandshakeFailure()
             }
             id = ConnectionID(half: hello.half)
             try await peer.send(Envelope(.welcome, id.half(ofDialer: false)).encoded())
@@ -161,7 +164,7 @@ extension ChaosNode {
         }
     }
 
-    private struct Misunderstanding: Error {}
+    private struct HandshakeFailure: Error {}
 
     private func ended(_ peer: any Peer, _ reason: ParleyError) {
         let entry = state.withLock { $0.connections.removeValue(forKey: ObjectIdentifier(peer)) }
@@ -188,19 +191,19 @@ extension ChaosNode {
 
     private func consume(_ rpcs: RPCSequence) async {
         for await rpc in rpcs {
-            // A peer may be gone by the time its last messages are consumed: they are not acknowledged then.
+            // A peer may have left before its last messages are consumed: they are not acknowledged then.
             let conversation = state.withLock { $0.connections[ObjectIdentifier(rpc.peer)] ?? nil }
             conversation?.receive(rpc)
         }
     }
 
-    /// Dials another node whenever the last one it dialed is gone.
+    /// Dials a random node whenever the connection to the last one has ended.
     private func keepDialing(_ transport: TCPTransport, _ slot: Int) async {
         var random = SeededGenerator(seed: seed, index, slot)
         while !Task.isCancelled, !state.withLock({ $0.isDraining }) {
-            var other = Int.random(in: 0..<(doors.count - 1), using: &random)
+            var other = Int.random(in: 0..<(proxyPorts.count - 1), using: &random)
             if other >= index { other += 1 }
-            let port = random.oneIn(3) ? doors[other].corrupting : doors[other].clean
+            let port = random.oneIn(3) ? proxyPorts[other].corrupting : proxyPorts[other].clean
             if let peer = try? await transport.dial("127.0.0.1:\(port)") {
                 while state.withLock({ $0.connections[ObjectIdentifier(peer)] != nil }), !Task.isCancelled {
                     try? await Task.sleep(for: .milliseconds(20))

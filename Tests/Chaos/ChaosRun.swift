@@ -3,16 +3,16 @@ import Foundation
 import Gauges
 import Parley
 
-/// One run: nodes in this process and in others, a clean and a corrupting proxy in front of each, and somebody who
-/// kills and restarts them.
+/// One run: nodes in this process and in child processes, a clean and a corrupting proxy in front of each
+/// node, and tasks that kill and restart nodes.
 final class ChaosRun: Sendable {
     private let nodesHere: Int
     private let seed: UInt64
     private let folder: String
     private let proxies: [(clean: FaultProxy, corrupting: FaultProxy)]
-    private let doors: [ChaosNode.Doors]
+    private let proxyPorts: [ChaosNode.ProxyPorts]
     let children: [ChildNode]
-    /// What this process's nodes have seen.
+    /// The ledger of this process's nodes.
     let ledger = Ledger()
     private let counts = Lock(Counts())
 
@@ -33,14 +33,16 @@ final class ChaosRun: Sendable {
                 FaultProxy(to: 1, Self.plan(seed: seed &+ number << 1 &+ 1, corrupts: true))
             )
         }
-        let doors = proxies.map { ChaosNode.Doors(clean: $0.clean.port, corrupting: $0.corrupting.port) }
-        self.doors = doors
+        let proxyPorts = proxies.map {
+            ChaosNode.ProxyPorts(clean: $0.clean.port, corrupting: $0.corrupting.port)
+        }
+        self.proxyPorts = proxyPorts
         children = (nodesHere..<(nodesHere + nodesElsewhere)).map { index in
-            ChildNode(index, doors, seed: seed &+ UInt64(index) << 20, folder: folder)
+            ChildNode(index, proxyPorts, seed: seed &+ UInt64(index) << 20, folder: folder)
         }
     }
 
-    /// Faults at random bytes, and for every fifth connection one in its first bytes, where the handshake is.
+    /// Faults at random bytes; for every fifth connection one fault in its first bytes, in the handshake.
     private static func plan(seed: UInt64, corrupts: Bool) -> FaultPlan {
         var plan = FaultPlan(seed: seed, pieces: .random)
         plan.meanBytes = [
@@ -63,7 +65,7 @@ final class ChaosRun: Sendable {
         return plan
     }
 
-    /// Faults by kind, of all proxies.
+    /// The injected faults of all proxies, by kind.
     var faults: [Fault.Kind: Int] {
         proxies.flatMap { [$0.clean.faults, $0.corrupting.faults] }.reduce(into: [:]) { sum, faults in
             sum.merge(faults, uniquingKeysWith: +)
@@ -72,9 +74,9 @@ final class ChaosRun: Sendable {
 
     var disturbances: Counts { counts.withLock { $0 } }
 
-    /// Starts everything, disturbs it for so long, and ends everything. What was seen is in the ledgers then.
+    /// Starts all nodes, disturbs them for `seconds`, and ends them. The results are in the ledgers.
     func run(seconds: Double) async throws {
-        let nodes = (0..<nodesHere).map { ChaosNode($0, doors, ledger, seed: seed &+ UInt64($0) << 20) }
+        let nodes = (0..<nodesHere).map { ChaosNode($0, proxyPorts, ledger, seed: seed &+ UInt64($0) << 20) }
         for (index, node) in nodes.enumerated() { direct(index, to: try await node.start()) }
         for child in children { direct(child.index, to: try await child.start()) }
         let deadline = ContinuousClock.now + .seconds(seconds)
@@ -85,12 +87,12 @@ final class ChaosRun: Sendable {
         }
         for node in nodes { node.drain() }
         let patience = ContinuousClock.now + .seconds(3)
-        while ContinuousClock.now < patience, !nodes.allSatisfy(\.isSettled) {
+        while ContinuousClock.now < patience, !nodes.allSatisfy(\.isAcknowledged) {
             try await Task.sleep(for: .milliseconds(10))
         }
         await withTaskGroup(of: Void.self) { group in
             for child in children {
-                child.look()
+                child.sampleMemory()
                 group.addTask { await child.end(killed: false) }
             }
             for node in nodes { group.addTask { await node.stop() } }
@@ -123,12 +125,12 @@ final class ChaosRun: Sendable {
         }
     }
 
-    /// SIGKILL, then SIGSTOP and SIGCONT after a while, and so on.
+    /// Disturbs random children: by turns SIGKILL with a restart, and SIGSTOP followed by SIGCONT.
     private func disturbChildren(until deadline: ContinuousClock.Instant) async throws {
         var random = SeededGenerator(seed: seed, 4)
         while try await pause(&random, until: deadline) {
             guard let child = children.randomElement(using: &random) else { return }
-            child.look()
+            child.sampleMemory()
             if disturbances.kills > disturbances.stops {
                 child.signal(SIGSTOP)
                 counts.withLock { $0.stops += 1 }

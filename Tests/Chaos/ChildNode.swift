@@ -2,12 +2,12 @@ import Foundation
 import Gauges
 import Parley
 
-/// A node in a process of its own: this executable once more, which can be killed, stopped and started again.
+/// A node in a child process, which runs this executable and can be killed, stopped and started again.
 ///
-/// It says its port, then figures and failures; it ends when its standard input does.
+/// The child prints its port, then counts and failures. It ends when its standard input ends.
 final class ChildNode: Sendable {
     let index: Int
-    private let doors: [ChaosNode.Doors]
+    private let proxyPorts: [ChaosNode.ProxyPorts]
     private let seed: UInt64
     let ledgerPath: String
     private let state = Lock(State())
@@ -19,18 +19,18 @@ final class ChildNode: Sendable {
         var peakBytes = 0
     }
 
-    init(_ index: Int, _ doors: [ChaosNode.Doors], seed: UInt64, folder: String) {
+    init(_ index: Int, _ proxyPorts: [ChaosNode.ProxyPorts], seed: UInt64, folder: String) {
         self.index = index
-        self.doors = doors
+        self.proxyPorts = proxyPorts
         self.seed = seed
         ledgerPath = "\(folder)/ledger-\(index)"
     }
 
-    /// What it has said was wrong.
+    /// The failures that the child reported.
     var failures: [String] { state.withLock { $0.failures } }
-    /// Streams of those of its lives that ended in an orderly way.
+    /// The stream counts of the processes that ended in an orderly way.
     var streams: Ledger.Totals { state.withLock { $0.streams } }
-    /// The most memory that any of its lives had when somebody looked.
+    /// The largest peak memory of the processes, as sampled.
     var peakBytes: Int { state.withLock { $0.peakBytes } }
 
     /// Starts a process.
@@ -39,7 +39,8 @@ final class ChildNode: Sendable {
     func start() async throws -> UInt16 {
         let (ports, port) = AsyncStream<UInt16>.makeStream()
         var arguments = ["node", "--index", "\(index)", "--seed", "\(seed)", "--ledger", ledgerPath]
-        arguments += ["--doors", doors.map { "\($0.clean)/\($0.corrupting)" }.joined(separator: ",")]
+        let pairs = proxyPorts.map { "\($0.clean)/\($0.corrupting)" }
+        arguments += ["--proxy-ports", pairs.joined(separator: ",")]
         let process = try ChildProcess(arguments: arguments) { [self] line in
             if line.hasPrefix("listening "), let number = UInt16(line.dropFirst(10)) { port.yield(number) }
             note(line)
@@ -72,8 +73,8 @@ final class ChildNode: Sendable {
         }
     }
 
-    /// Looks at the memory of the process.
-    func look() {
+    /// Samples the peak memory of the process.
+    func sampleMemory() {
         state.withLock { state in
             guard let id = state.process?.id, let gauges = ProcessGauges(of: id) else { return }
             state.peakBytes = max(state.peakBytes, gauges.peakBytes)
@@ -83,9 +84,9 @@ final class ChildNode: Sendable {
     /// Sends a signal to the process.
     func signal(_ signal: Int32) { state.withLock { $0.process }?.signal(signal) }
 
-    /// Asks it to end, and waits until it has.
+    /// Asks the process to end, and waits for its end.
     ///
-    /// - Parameter killed: whether it may have been killed.
+    /// - Parameter killed: whether an end by SIGKILL is expected.
     func end(killed: Bool) async {
         let process = state.withLock { $0.process.take() }
         guard let process else { return }
@@ -95,16 +96,16 @@ final class ChildNode: Sendable {
         state.withLock { $0.failures.append("node \(index): \(end)") }
     }
 
-    /// The child's side.
+    /// The main function of the child process.
     static func run(_ arguments: Arguments) async throws -> Never {
-        let doors = (arguments.value("doors") ?? "").split(separator: ",").map { pair in
+        let proxyPorts = (arguments.value("proxy-ports") ?? "").split(separator: ",").map { pair in
             let ports = pair.split(separator: "/").compactMap { UInt16($0) }
-            return ChaosNode.Doors(clean: ports[0], corrupting: ports[1])
+            return ChaosNode.ProxyPorts(clean: ports[0], corrupting: ports[1])
         }
         let ledger = Ledger(path: arguments.value("ledger"))
         let node = ChaosNode(
             arguments.number("index", 0),
-            doors,
+            proxyPorts,
             ledger,
             seed: arguments.number("seed", UInt64(0))
         )
@@ -114,7 +115,8 @@ final class ChildNode: Sendable {
         await node.stop()
         let totals = ledger.totals
         say(
-            "streams \(totals.streamsOpened) \(totals.streamsWhole) \(totals.streamsBroken) \(totals.streamsAbandoned)"
+            "streams \(totals.streamsOpened) \(totals.streamsWhole) \(totals.streamsBroken) "
+                + "\(totals.streamsAbandoned)"
         )
         exit(totals.failures.isEmpty ? 0 : 1)
     }

@@ -1,9 +1,9 @@
 import FaultProxy
 import Foundation
 
-/// What every payload is a part of, in every process.
+/// The bytes of which every payload is a part; the same in every process.
 enum Content {
-    /// How far a payload may begin from the start.
+    /// The number of offsets at which a payload may begin.
     static let offsets = 65_521
     static let largestBytes = 1 << 20
 

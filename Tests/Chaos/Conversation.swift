@@ -1,8 +1,8 @@
 import FaultProxy
 import Parley
 
-/// One connection as its application sees it: it sends numbered messages and streams, checks those of the other side,
-/// and acknowledges them.
+/// The application of one connection: it sends numbered messages and streams, and checks and acknowledges
+/// those of the other side.
 final class Conversation: Sendable {
     let peer: any Peer
     let id: ConnectionID
@@ -17,7 +17,7 @@ final class Conversation: Sendable {
         var random: SeededGenerator
         var tasks: [Task<Void, Never>] = []
         var isOver = false
-        /// Something has arrived changed: nothing behind it counts.
+        /// Whether something wrong has arrived. What comes behind it is ignored.
         var isWrong = false
         var isSending = true
         var sent: UInt64 = 0
@@ -27,7 +27,7 @@ final class Conversation: Sendable {
         var lastProgress = ContinuousClock.now
     }
 
-    /// How many messages may be on their way.
+    /// How many messages may be unacknowledged.
     private static let window: UInt64 = 32
     private static let largestMessageBytes = 16 << 10
     private static let patience = Duration.seconds(8)
@@ -49,16 +49,16 @@ final class Conversation: Sendable {
         run { await $0.sendMessages() }
     }
 
-    /// Sends nothing new; acknowledgements still go out.
+    /// Sends nothing new. Acknowledgements are still sent.
     func drain() {
         state.withLock { $0.isSending = false }
         progressed.yield()
     }
 
-    /// Whether all that was sent is acknowledged.
-    var isSettled: Bool { state.withLock { $0.isOver || $0.sent == $0.acknowledged } }
+    /// Whether every message that was sent is acknowledged.
+    var isAcknowledged: Bool { state.withLock { $0.isOver || $0.sent == $0.acknowledged } }
 
-    /// Gives the connection up when the other side has not answered for long.
+    /// Closes the connection when the other side has not acknowledged anything for `patience`.
     func watch() {
         let isStuck = state.withLock { state in
             state.sent > state.acknowledged && state.lastProgress.duration(to: .now) > Self.patience
@@ -66,7 +66,7 @@ final class Conversation: Sendable {
         if isStuck { run { await $0.peer.close() } }
     }
 
-    /// The connection is gone.
+    /// Ends the conversation after its connection.
     func end() {
         let tasks = state.withLock { state in
             state.isOver = true
@@ -91,7 +91,7 @@ final class Conversation: Sendable {
         state.withLock { body(&$0.random) }
     }
 
-    /// What the other side has sent is wrong. A fault of the transport, unless the proxy may have done it.
+    /// Notes that something wrong has arrived: a failure of the transport, unless the proxy corrupts bytes.
     private func wrong(_ what: String) {
         let isFirst = state.withLock { state in
             defer { state.isWrong = true }
@@ -152,7 +152,7 @@ extension Conversation {
         try await peer.send(message: envelope.encoded(payload: Content.part(at: offset, count: length)))
     }
 
-    /// One in ten is given up on the way: its reader must not take it for whole.
+    /// Sends a stream. One in ten is aborted half-way: its reader must not take it for whole.
     private func sendStream() async throws {
         let (offset, length, givesUp) = choose {
             (
@@ -187,7 +187,7 @@ extension Conversation {
 // MARK: - Receiving
 
 extension Conversation {
-    /// Takes the next RPC of this connection; the node calls it in their order.
+    /// Takes the next RPC of this connection. The node calls it in order.
     func receive(_ rpc: RPC) {
         guard !state.withLock({ $0.isWrong }) else { return }
         guard let envelope = Envelope(rpc.payload) else { return wrong("bytes that nobody has sent") }
@@ -224,7 +224,7 @@ extension Conversation {
         }
     }
 
-    /// Reads a stream: whole, or with an error. One in ten is closed early.
+    /// Reads a stream to its end or its error. One in ten is closed early.
     private func read(_ header: Envelope) async {
         let length = Int(header.length)
         let mostBytes = choose { $0.oneIn(10) ? Int.random(in: 0...length, using: &$0) : Int.max }

@@ -1,27 +1,27 @@
-/// What the nodes of a run say to each other: every field is covered by a checksum, since some of the proxies corrupt,
-/// and every payload is a part of ``Content``, so that it can be compared byte by byte.
+/// The header of every message between the nodes of a run. A checksum covers the fields, since some proxies
+/// corrupt bytes. Every payload is a part of ``Content``, so that it can be compared byte by byte.
 struct Envelope: Equatable {
     enum Kind: UInt8 {
-        /// The dialer's first bytes, and the answer to them.
+        /// The two sides of the handshake: the dialer's bytes and the answer.
         case hello = 1, welcome
         case data, acknowledgement
-        /// A stream's header; that a stream was whole.
+        /// A stream's header, and the acknowledgement of a whole stream.
         case stream, streamAcknowledgement
     }
 
     static let bytes = 40
 
     var kind: Kind
-    /// Which half of which connection; see ``ConnectionID``.
+    /// The sending half of the connection; see ``ConnectionID``.
     var half: UInt64
-    /// Counts messages, or streams, from 1.
+    /// The number of the message or stream, from 1.
     var number: UInt64 = 0
-    /// Where in ``Content`` the payload begins.
+    /// The offset in ``Content`` at which the payload begins.
     var offset: UInt64 = 0
-    /// How many bytes of payload there are.
+    /// The payload's length in bytes.
     var length: UInt64 = 0
 
-    /// What is sent: the fields, their checksum, the payload of a message.
+    /// The encoded form: the fields, their checksum, and a message's payload.
     func encoded(payload: ArraySlice<UInt8> = []) -> [UInt8] {
         var output: [UInt8] = []
         output.reserveCapacity(Self.bytes + payload.count)
@@ -40,7 +40,7 @@ struct Envelope: Equatable {
         return output
     }
 
-    /// Nil when the bytes are not what somebody has sent.
+    /// Decodes an envelope; nil when the checksum is wrong or the bytes are malformed.
     init?(_ bytes: ArraySlice<UInt8>) {
         guard bytes.count >= Self.bytes else { return nil }
         let fields = bytes.prefix(Self.bytes)
@@ -76,10 +76,9 @@ private let checksumTable: [UInt32] = (0..<256).map { index in
     (0..<8).reduce(UInt32(index)) { sum, _ in sum & 1 == 1 ? sum >> 1 ^ 0xEDB8_8320 : sum >> 1 }
 }
 
-/// A connection's name, which its dialer makes. No two have the same, whoever made them and however often it was
-/// restarted meanwhile.
+/// The id of a connection, chosen by its dialer. It is unique over all nodes and their restarts.
 struct ConnectionID: Hashable {
-    /// The two lowest bits are free.
+    /// The id; its two lowest bits are zero.
     private let bits: UInt64
 
     init(throughCorruption: Bool) {
@@ -88,9 +87,9 @@ struct ConnectionID: Hashable {
 
     init(half: UInt64) { bits = half & ~2 }
 
-    /// Whether the proxy that the connection goes through corrupts bytes.
+    /// Whether the connection's proxy corrupts bytes.
     var isCorruptible: Bool { bits & 1 == 1 }
 
-    /// What the dialer sends, or what it receives.
+    /// The id of one direction: what the dialer sends, or what it receives.
     func half(ofDialer: Bool) -> UInt64 { bits | (ofDialer ? 0 : 2) }
 }

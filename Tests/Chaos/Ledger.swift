@@ -2,22 +2,23 @@ import Foundation
 import Gauges
 import Parley
 
-/// What the applications have seen: which messages were delivered, and which of them their senders know of.
+/// What the applications have seen: which messages were delivered, and which were acknowledged to their
+/// senders.
 ///
-/// Every entry is checked when it is made. A ledger with a file writes each entry there before it goes on: what was
-/// written is there after a SIGKILL too.
+/// Every entry is checked when it is made. A ledger with a file first writes each entry to the file, where it
+/// survives a SIGKILL.
 final class Ledger: Sendable {
     enum Entry: UInt8 {
-        /// The receiver has the message, checked, and acknowledges it next.
+        /// The receiver has checked the message, and acknowledges it next.
         case delivered = 1
-        /// The sender has its acknowledgement.
+        /// The sender has the message's acknowledgement.
         case acknowledged
-        /// The receiver has the whole stream, and acknowledges it next.
+        /// The receiver has checked the whole stream, and acknowledges it next.
         case streamWhole
         case streamAcknowledged
     }
 
-    /// How streams ended at their readers.
+    /// How a stream ended for its reader.
     enum Outcome { case whole, broken, abandoned }
 
     struct Totals: Sendable {
@@ -29,14 +30,14 @@ final class Ledger: Sendable {
         var streamsBroken = 0
         var streamsAbandoned = 0
         var connections = 0
-        /// Changed bytes that the application or the wire form has noticed.
+        /// Corruptions that the application or the wire form noticed.
         var corruptionsNoticed = 0
         var reasons: [ParleyError.Code: Int] = [:]
         var failures: [String] = []
     }
 
     fileprivate struct State {
-        /// The last number of each half of a connection.
+        /// The last message number of each half of a connection.
         var delivered: [UInt64: UInt64] = [:]
         var acknowledged: [UInt64: UInt64] = [:]
         var streams: [UInt64: Set<UInt64>] = [:]
@@ -57,10 +58,10 @@ final class Ledger: Sendable {
 
     var totals: Totals { state.withLock { $0.totals } }
 
-    /// Says that something is not as it has to be.
+    /// Notes a failure.
     func fail(_ what: String) {
         state.withLock { $0.totals.failures.append(what) }
-        // The process that keeps the file may not live to tell later.
+        // A child process may be killed before it can report at its end.
         if file != nil { say("failed: \(what)") }
     }
 
@@ -88,7 +89,7 @@ final class Ledger: Sendable {
         }
     }
 
-    /// Enters what the ledger of another process has written; a last entry that was cut off does not count.
+    /// Enters the file of another process's ledger. An incomplete last entry is ignored.
     func replay(_ path: String) {
         let bytes = (FileManager.default.contents(atPath: path)).map([UInt8].init) ?? []
         for start in stride(from: 0, through: bytes.count - Self.entryBytes, by: Self.entryBytes) {
@@ -103,8 +104,8 @@ final class Ledger: Sendable {
         }
     }
 
-    /// Compares both ends: whatever a sender saw acknowledged has to be delivered.
-    func settle() {
+    /// Checks that everything that was acknowledged to a sender was delivered.
+    func compareEnds() {
         let failures: [String] = state.withLock { state in
             let messages = state.acknowledged.filter { $0.value > state.delivered[$0.key] ?? 0 }
             let streams = state.streamsAcknowledged.filter {
@@ -120,7 +121,7 @@ final class Ledger: Sendable {
 }
 
 extension Ledger.State {
-    /// - Returns: what is wrong with it.
+    /// - Returns: what is wrong with the entry; nil when it is right.
     fileprivate mutating func enter(_ entry: Ledger.Entry, _ half: UInt64, _ number: UInt64, bytes: Int)
         -> String?
     {

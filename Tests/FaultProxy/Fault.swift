@@ -1,29 +1,29 @@
-/// What can be done to a connection, at one byte of one of its directions.
+/// A fault at one byte of one direction of a connection.
 public enum Fault: Sendable, Hashable {
-    /// What comes before and what comes behind travel in segments of their own.
+    /// The bytes before and the bytes behind leave in separate segments.
     case split
-    /// Nothing is handed on until this many bytes have come, or the time is over.
+    /// Nothing is forwarded until this many bytes have arrived, or until the time is over.
     case merge(bytes: Int, within: Duration)
-    /// This direction waits.
+    /// This direction pauses.
     case delay(Duration)
-    /// Both directions wait.
+    /// Both directions pause.
     case stall(Duration)
-    /// The byte is changed by these bits.
+    /// These bits of the byte are flipped.
     case corrupt(mask: UInt8)
-    /// Both sides see an orderly end here, what comes behind is dropped.
+    /// Both sides see an orderly end here. Later bytes are dropped.
     case cut
     /// Both sides see a reset here.
     case reset
-    /// Nothing is handed on any more in either direction, not even an end: as when a cable is pulled.
+    /// Nothing more is forwarded in either direction, not even an end, as when a cable is pulled.
     case vanish
 
-    /// What faults are counted by.
+    /// The kind of a fault, for counting.
     public enum Kind: String, CaseIterable, Sendable {
         // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
         case split, merge, delay, stall, corrupt, cut, reset, vanish
     }
 
-    /// Which of the kinds it is.
+    /// The fault's kind.
     public var kind: Kind {
         switch self {
         case .split: .split
@@ -38,34 +38,35 @@ public enum Fault: Sendable, Hashable {
     }
 }
 
-/// The direction of a byte: from the one who has connected to the proxy, or back from the proxy's target.
+/// The direction of a byte: to the proxy's target, or back from it.
 public enum Direction: Int, Sendable, CaseIterable {
     // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
     case toTarget, fromTarget
 }
 
-/// What a proxy does to its connections: how it cuts the bytes into pieces, and which faults it injects where.
+/// What a proxy does to its connections: how it cuts the bytes into pieces, and which faults it injects
+/// where.
 ///
-/// For each connection, counted from 0, and each direction it says the same whenever it is asked.
+/// It is deterministic for each connection, counted from 0, and each direction.
 public struct FaultPlan: Sendable {
     /// How the bytes between two faults are cut.
     public enum Pieces: Sendable {
-        /// As they come.
+        /// The pieces that were read.
         case whole
-        /// Pieces of random size, mostly small, some of whole buffers.
+        /// Pieces of random sizes, from one byte to whole buffers.
         case random
-        /// Every byte by itself.
+        /// Single bytes.
         case singleBytes
     }
 
-    /// A fault at a byte that somebody has chosen.
+    /// A fault at a chosen byte.
     public struct Chosen: Sendable {
         let connection: Int
         let direction: Direction
         let offset: Int
         let fault: Fault
 
-        /// `fault` in front of the byte at `offset` (a corruption: of that byte).
+        /// `fault` before the byte at `offset`; a corruption changes that byte.
         public init(_ fault: Fault, at offset: Int, _ direction: Direction, ofConnection connection: Int = 0)
         {
             self.fault = fault
@@ -75,18 +76,18 @@ public struct FaultPlan: Sendable {
         }
     }
 
-    /// What random choices are repeated by.
+    /// The seed of the random choices.
     public var seed: UInt64
     /// See ``Pieces``.
     public var pieces: Pieces
-    /// How many bytes there are between two random faults of a kind, on average; kinds that are missing never come.
+    /// The mean number of bytes between two random faults of a kind. Missing kinds never occur.
     public var meanBytes: [Fault.Kind: Int]
-    /// Faults that come in any case.
+    /// The faults at chosen bytes.
     public var chosen: [Chosen]
-    /// How long a random stall lasts at most.
+    /// The longest random stall.
     public var longestStall: Duration
 
-    /// A plan; the defaults hand on everything as it comes.
+    /// Makes a plan. The defaults forward everything unchanged.
     public init(
         seed: UInt64 = 0,
         pieces: Pieces = .whole,
@@ -101,9 +102,9 @@ public struct FaultPlan: Sendable {
         self.longestStall = longestStall
     }
 
-    /// Hands every byte on in its order, and moves every boundary.
+    /// Forwards every byte in order, and moves every boundary.
     public static func splitting(seed: UInt64) -> FaultPlan { FaultPlan(seed: seed, pieces: .random) }
 
-    /// Every byte travels by itself.
+    /// Forwards single bytes.
     public static let singleBytes = FaultPlan(pieces: .singleBytes)
 }

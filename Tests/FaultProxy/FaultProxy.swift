@@ -6,14 +6,14 @@ import Foundation
     import Darwin
 #endif
 
-/// A TCP proxy on loopback that does to its connections what networks do: it moves every boundary, delays, stalls,
-/// corrupts, cuts, resets and vanishes, as a ``FaultPlan`` says. One thread of its own does all of it.
+/// A TCP proxy on loopback that disturbs its connections as networks do. As its ``FaultPlan`` says, it moves
+/// boundaries, delays, stalls, corrupts, cuts, resets and vanishes. It runs on one thread of its own.
 public final class FaultProxy: Sendable {
     /// The port to connect to.
     public let port: UInt16
     private let shared: Shared
 
-    /// Starts to pass connections on to `target`, a port of this host.
+    /// Starts to forward connections to `target`, a port of this host.
     public init(to target: UInt16, _ plan: FaultPlan) {
         let (listener, port) = Sockets.listener()
         var ends: [Int32] = [0, 0]
@@ -29,17 +29,17 @@ public final class FaultProxy: Sendable {
 
     deinit { close() }
 
-    /// Where connections go from now on: a target that was restarted may have another port.
+    /// Sets the target of later connections: a restarted target may have another port.
     public func setTarget(_ port: UInt16) { shared.withState { $0.target = port } }
 
-    /// How many faults of each kind were injected so far.
+    /// The number of injected faults of each kind.
     public var faults: [Fault.Kind: Int] { shared.withState { $0.faults } }
 
     /// Stops listening, resets every connection, and returns when no descriptor is left. Idempotent.
     public func close() { shared.stop() }
 }
 
-/// What other threads see of the proxy's.
+/// The state that the proxy shares with other threads.
 private final class Shared: @unchecked Sendable {
     struct State {
         var target: UInt16
@@ -63,7 +63,7 @@ private final class Shared: @unchecked Sendable {
         condition.withLock {
             if !state.isStopping {
                 state.isStopping = true
-                // Closing the end of a pipe wakes whoever polls the other one.
+                // Closing one end of a pipe wakes a poll of the other end.
                 close(wakeUp)
             }
             while !state.isOver { condition.wait() }

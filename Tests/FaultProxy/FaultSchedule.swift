@@ -1,11 +1,11 @@
 import Foundation
 
-/// A plan for one direction of one connection: which fault comes at which byte, and the sizes of the pieces.
+/// The schedule of one direction of one connection: the faults at their bytes, and the sizes of the pieces.
 ///
-/// A pure value. The faults depend on the bytes alone, never on when they arrive.
+/// A pure value. The faults depend only on the byte positions, not on time.
 struct FaultSchedule {
     private let plan: FaultPlan
-    /// Kinds and their means, in an order that no hash decides.
+    /// The kinds of fault and their mean distances, in a fixed order.
     private let kinds: [(kind: Fault.Kind, meanBytes: Int)]
     private var faultRandom: SeededGenerator
     private var pieceRandom: SeededGenerator
@@ -23,14 +23,14 @@ struct FaultSchedule {
         advance(from: 0)
     }
 
-    /// What comes next, and how many bytes come before it.
+    /// The next fault, and the byte that it comes before.
     var next: (offset: Int, fault: Fault)? {
         guard let first = chosen.last else { return random }
         if let random, random.offset < first.offset { return random }
         return (first.offset, first.fault)
     }
 
-    /// Goes on to the fault behind ``next``.
+    /// Removes the fault ``next``.
     mutating func removeNext() {
         guard let random else {
             _ = chosen.popLast()
@@ -43,13 +43,13 @@ struct FaultSchedule {
         }
     }
 
-    /// How many bytes travel together.
+    /// The size of the next piece.
     mutating func pieceBytes() -> Int {
         switch plan.pieces {
         case .whole: return .max
         case .singleBytes: return 1
         case .random:
-            // Up to 2^17, every power of two as likely as the next; one in eight is down to a few bytes.
+            // Up to 2^17 bytes, uniform in the logarithm; one piece in eight has a few bytes.
             let bits =
                 pieceRandom.oneIn(8)
                 ? Int.random(in: 0...3, using: &pieceRandom)
@@ -61,8 +61,8 @@ struct FaultSchedule {
     private mutating func advance(from offset: Int) {
         guard !kinds.isEmpty else { return random = nil }
         let rate = kinds.reduce(0) { $0 + 1 / Double($1.meanBytes) }
-        // The nearest of several independent faults: as many bytes away as the sum of the rates says, of a kind in
-        // the ratio of the rates.
+        // The nearest of several independent faults: its distance follows from the sum of the rates, and its
+        // kind is chosen in the ratio of the rates.
         let distance = -log(1 - Double.random(in: 0..<1, using: &faultRandom)) / rate
         var choice = Double.random(in: 0..<rate, using: &faultRandom)
         var kind = kinds[kinds.count - 1].kind

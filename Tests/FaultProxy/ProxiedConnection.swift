@@ -6,22 +6,22 @@ import Foundation
     import Darwin
 #endif
 
-/// Two sockets and what is under way between them. The proxy's thread only.
+/// Two connected sockets and the bytes between them. The proxy's thread only.
 final class ProxiedConnection {
     typealias Instant = ContinuousClock.Instant
 
-    /// One direction.
+    /// One direction: the bytes that were read and not written, and its faults.
     private struct Way {
         var schedule: FaultSchedule
-        /// Read and not yet handed on, from `taken` on.
+        /// The bytes that were read; those from `taken` on are not forwarded yet.
         var bytes: [UInt8] = []
         var taken = 0
-        /// Handed on so far.
+        /// The number of bytes forwarded so far.
         var passed = 0
-        /// What is left of the piece that travels together.
+        /// The bytes left of the current piece.
         var pieceLeft = 0
         var resumesAt: Instant?
-        /// Waits for this many bytes, until `resumesAt` at the latest.
+        /// The direction waits for this many bytes, until `resumesAt` at the latest.
         var wantedBytes = 0
         var hasSeenEnd = false
         var hasEnded = false
@@ -36,7 +36,7 @@ final class ProxiedConnection {
 
     private enum Phase { case connecting, open, cut, vanished }
 
-    /// Of the side that has connected, and of the target's side.
+    /// The sockets of the connecting side and of the target's side.
     private let sockets: [Int32]
     private var ways: [Way]
     private var phase = Phase.connecting
@@ -61,7 +61,7 @@ final class ProxiedConnection {
         self.count = count
     }
 
-    /// What to poll for now, and when to look again although nothing happens.
+    /// What to poll for now, and when to continue even if nothing happens.
     func interests(at now: Instant) -> (polls: [pollfd], wakesAt: Instant?) {
         var events: [Int16] = [0, 0]
         var wakesAt = stalledUntil.flatMap { $0 > now ? $0 : nil }
@@ -82,14 +82,14 @@ final class ProxiedConnection {
                 }
             }
         }
-        // A socket of no interest is left out: poll would report its hang-up again and again.
+        // A socket without events of interest is left out: poll would report its hang-up again and again.
         let polls = (0...1).map {
             pollfd(fd: events[$0] == 0 ? -1 : sockets[$0], events: events[$0], revents: 0)
         }
         return (polls, wakesAt)
     }
 
-    /// Does what can be done without blocking.
+    /// Reads and writes what is possible without blocking, and injects the faults that are due.
     func proceed(_ polls: ArraySlice<pollfd>, at now: Instant) {
         let happened = polls.map(\.revents)
         if phase == .connecting {
@@ -117,7 +117,7 @@ final class ProxiedConnection {
         }
         if phase == .open { ways[way].bytes += block }
         guard failure != 0, failure != EAGAIN, failure != EINTR else { return }
-        // A reset travels on, unless the cable is pulled.
+        // A reset is forwarded, unless the connection has vanished.
         if phase == .vanished { ways[way].hasSeenEnd = true } else { reset() }
     }
 
@@ -151,7 +151,7 @@ final class ProxiedConnection {
         ways[way].schedule.removeNext()
         count(fault)
         switch fault {
-        // What is sent in calls of its own leaves in segments of its own: Nagle's algorithm is off.
+        // Each send call makes a segment of its own: Nagle's algorithm is off.
         case .split: ways[way].pieceLeft = 0
         case .merge(let bytes, let within):
             ways[way].wantedBytes = min(bytes, Self.bufferBytes)
@@ -173,7 +173,7 @@ final class ProxiedConnection {
         shutdown(sockets[1 - way], Int32(SHUT_WR))
     }
 
-    /// Ends both sides with a reset.
+    /// Resets both sides.
     func reset() {
         guard !isOver else { return }
         isOver = true

@@ -1,10 +1,10 @@
-/// SplitMix64: every run with the same seed makes the same numbers.
+/// A random number generator (SplitMix64): the same seed gives the same numbers.
 ///
 /// Source: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014).
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var state: UInt64
 
-    /// A generator for one purpose: other `purposes`, other numbers from the same seed.
+    /// A generator for one purpose: different `purposes` give different numbers from the same seed.
     public init(seed: UInt64, _ purposes: Int...) {
         state = seed
         for purpose in purposes {
@@ -24,7 +24,7 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
     /// True once in `count` calls, on average.
     public mutating func oneIn(_ count: Int) -> Bool { Int.random(in: 0..<count, using: &self) == 0 }
 
-    /// Up to `limit`, every power of two as likely as the next: small values are as frequent as large ones.
+    /// A number up to `limit`, uniform in the logarithm: small values are as frequent as large ones.
     public mutating func size(upTo limit: Int) -> Int {
         let bits = Int.random(in: 0...(Int.bitWidth - limit.leadingZeroBitCount), using: &self)
         return min(limit, Int.random(in: 0...((1 << bits) - 1), using: &self))

@@ -6,7 +6,7 @@ import Foundation
     import Darwin
 #endif
 
-/// The system calls of the proxy: IPv4 on loopback, nothing blocks.
+/// The proxy's socket calls: IPv4 on loopback, non-blocking.
 enum Sockets {
     static func listener() -> (descriptor: Int32, port: UInt16) {
         let descriptor = make()
@@ -43,7 +43,7 @@ enum Sockets {
         return descriptor
     }
 
-    /// A connection that waits; nil when there is none.
+    /// Accepts a waiting connection; nil when there is none.
     static func accept(from listener: Int32) -> Int32? {
         #if canImport(Glibc)
             let descriptor = Glibc.accept(listener, nil, nil)
@@ -55,7 +55,7 @@ enum Sockets {
         return descriptor
     }
 
-    /// The socket's failure, which it tells only once; 0 when there is none.
+    /// The socket's pending error, which this call clears; 0 when there is none.
     static func failure(of descriptor: Int32) -> Int32 {
         var code: Int32 = 0
         var size = socklen_t(MemoryLayout<Int32>.size)

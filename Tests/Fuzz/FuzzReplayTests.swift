@@ -1,13 +1,13 @@
 import Foundation
 import Testing
 
-/// Everything of note that a fuzzer has tried: the seeds, and each input that ever failed.
+/// Runs the fuzz targets on the seeds and on every input that ever failed.
 @Suite(.timeLimit(.minutes(5))) struct FuzzReplayTests {
     @Test(arguments: FuzzTarget.allCases)
     func `the properties hold for all seeds and former failures`(target: FuzzTarget) async throws {
         let files = try Self.files(of: target)
         try #require(!files.isEmpty)
-        // In a process of its own: a property that does not hold ends it.
+        // In a child process, because a failed property ends the process.
         let all = await #expect(processExitsWith: .success) { [target] in
             for file in try Self.files(of: target) { try Self.replay(file, target) }
         }
@@ -21,7 +21,7 @@ import Testing
 
     private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
 
-    /// Paths below this folder.
+    /// The paths below this folder.
     private static func files(of target: FuzzTarget) throws -> [String] {
         try ["Corpus", "Failures"].flatMap { kind in
             let place = "\(kind)/\(target.rawValue)"

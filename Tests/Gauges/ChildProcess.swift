@@ -4,12 +4,12 @@ import Foundation
     import Glibc
 #endif
 
-/// A process that this one has started, with a pipe to its standard input and one from its standard output.
+/// A child process, with a pipe to its standard input and one from its standard output.
 ///
-/// Not Foundation's `Process`: that leaves a run loop's descriptors with every thread that has touched it, and these
-/// programs count descriptors.
+/// It replaces Foundation's `Process`, which leaves a run loop's descriptors in every thread that touches it:
+/// these programs count descriptors.
 public final class ChildProcess: Sendable {
-    /// Its number.
+    /// The process id.
     public let id: pid_t
     private let input: Int32
     private let state = NSCondition()
@@ -17,13 +17,13 @@ public final class ChildProcess: Sendable {
     private nonisolated(unsafe) var waiting: [CheckedContinuation<Int32, Never>] = []
     private nonisolated(unsafe) var isInputOpen = true
 
-    /// This program's own file.
+    /// The path of this program.
     public static var ownExecutable: String {
         (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe"))
             ?? CommandLine.arguments[0]
     }
 
-    /// Starts `executable`; `heard` gets each line that it prints, on a thread of its own.
+    /// Starts `executable`. `heard` is called with each line that it prints, on a thread of its own.
     public init(
         _ executable: String = ChildProcess.ownExecutable,
         arguments: [String],
@@ -93,12 +93,12 @@ public final class ChildProcess: Sendable {
         for continuation in resumed { continuation.resume(returning: status) }
     }
 
-    /// Sends a signal, unless it has ended.
+    /// Sends a signal, unless the process has ended.
     public func signal(_ signal: Int32) {
         state.withLock { if endStatus == nil { kill(id, signal) } }
     }
 
-    /// Says a line to it.
+    /// Writes a line to its standard input.
     public func tell(_ line: String) {
         state.withLock {
             guard isInputOpen else { return }
@@ -106,7 +106,7 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    /// Ends its standard input, which asks it to end. Idempotent.
+    /// Closes its standard input, which asks it to end. Idempotent.
     public func closeInput() {
         state.withLock {
             if isInputOpen { close(input) }
@@ -114,11 +114,11 @@ public final class ChildProcess: Sendable {
         }
     }
 
-    /// How a process has ended.
+    /// How a process ended.
     public enum End: Sendable, Equatable {
-        /// By itself.
+        /// With this exit status.
         case exited(Int32)
-        /// By a signal.
+        /// By this signal.
         case signalled(Int32)
     }
 
@@ -135,7 +135,7 @@ public final class ChildProcess: Sendable {
     }
 }
 
-/// Waits until standard input ends: the parent has closed it, or is gone.
+/// Waits until standard input ends: the parent closed it or ended.
 public func untilInputEnds() async {
     await withCheckedContinuation { continuation in
         Thread.detachNewThread {

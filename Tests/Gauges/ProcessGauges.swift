@@ -5,18 +5,18 @@ import Foundation
     import Glibc
 #endif
 
-/// What this process holds, or another one: read from /proc, so Linux only; elsewhere everything is 0.
+/// The memory, threads and descriptors of a process, read from /proc. On systems other than Linux all are 0.
 public struct ProcessGauges: Sendable {
     /// Resident memory, in bytes.
     public var residentBytes: Int
-    /// The most that has ever been resident, in bytes.
+    /// The peak of resident memory, in bytes.
     public var peakBytes: Int
     // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
     public var threads: Int
-    /// Open descriptors.
+    /// The number of open descriptors.
     public var descriptors: Int
 
-    /// Reads them now; nil when there is no such process.
+    /// Reads the gauges now; nil when the process does not exist.
     public init?(of process: Int32 = getpid()) {
         let folder = "/proc/\(process)"
         guard let status = try? String(contentsOfFile: "\(folder)/status", encoding: .utf8) else {
@@ -31,12 +31,12 @@ public struct ProcessGauges: Sendable {
         peakBytes = number("VmHWM") * 1024
         threads = number("Threads")
         let entries = (try? FileManager.default.contentsOfDirectory(atPath: "\(folder)/fd")) ?? []
-        // Of this process, one is the folder that is being read.
+        // In this process one descriptor is the folder that is being read.
         descriptors = max(0, entries.count - (process == getpid() ? 1 : 0))
     }
 
-    /// Bytes that the heap has given out, once what it can spare is back with the system: unlike the resident
-    /// memory, not a matter of how the heap is cut up.
+    /// The bytes that are allocated from the heap, after the heap has returned what it can to the system.
+    /// Unlike resident memory it does not depend on fragmentation.
     public static var heapBytes: Int {
         #if canImport(Glibc)
             malloc_trim(0)
@@ -48,11 +48,11 @@ public struct ProcessGauges: Sendable {
     }
 }
 
-/// What the descriptors of this process are open on: `socket:[4711]`, `pipe:[4712]`, a path.
+/// The targets of this process's descriptors: `socket:[4711]`, `pipe:[4712]`, or a path.
 public func openDescriptors() -> [Int: String] {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc/self/fd")) ?? []
     return names.reduce(into: [:]) { open, name in
-        // The folder that was read is closed by now.
+        // The descriptor of the folder itself is closed by now.
         guard
             let target = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(name)"),
             let number = Int(name)
@@ -64,17 +64,17 @@ public func openDescriptors() -> [Int: String] {
 /// `12.3 MiB`
 public func mebibytes(_ bytes: Int) -> String { String(format: "%.1f MiB", Double(bytes) / Double(1 << 20)) }
 
-/// How long ago that was, in seconds.
+/// The time since this moment, in seconds.
 public func seconds(since start: ContinuousClock.Instant) -> Double { start.duration(to: .now) / .seconds(1) }
 
-/// Prints a line at once, also into a pipe.
+/// Prints a line and flushes it.
 public func say(_ line: String) {
     FileHandle.standardOutput.write(Data((line + "\n").utf8))
 }
 
-/// Lets the process open as many descriptors as the system allows it.
+/// Raises the process's limit of open descriptors to the hard limit.
 ///
-/// - Returns: how many that are.
+/// - Returns: the new limit.
 @discardableResult
 public func raiseDescriptorLimit() -> Int {
     var limits = rlimit()

@@ -1,19 +1,19 @@
 import Foundation
 
-/// Times, and what their distribution looks like.
+/// A set of durations and their percentiles.
 public struct Samples: Sendable {
     private var values: [Double] = []
 
-    /// None yet.
+    /// No samples.
     public init() {}
 
-    /// Adds one.
+    /// Adds a sample.
     public mutating func add(_ duration: Duration) { values.append(duration / .microseconds(1)) }
 
-    /// How many there are.
+    /// The number of samples.
     public var count: Int { values.count }
 
-    /// The value that this share of all does not exceed, in microseconds; 0 when there is none.
+    /// The quantile at `share` (0...1), in microseconds; 0 without samples.
     public func percentile(_ share: Double) -> Double {
         guard !values.isEmpty else { return 0 }
         let rank = Int((share * Double(values.count)).rounded(.up)) - 1
@@ -29,23 +29,23 @@ public struct Samples: Sendable {
     }
 }
 
-/// A value over time, and the straight line that fits it best.
+/// A value over time, and its least-squares line.
 public struct Trend: Sendable {
     private var points: [(seconds: Double, value: Double)] = []
 
-    /// No point yet.
+    /// No points.
     public init() {}
 
     /// Adds a point.
     public mutating func add(_ value: Int, at seconds: Double) { points.append((seconds, Double(value))) }
 
-    /// How many points there are.
+    /// The number of points.
     public var count: Int { points.count }
 
     /// The mean of all values.
     public var mean: Double { points.isEmpty ? 0 : points.reduce(0) { $0 + $1.value } / Double(points.count) }
 
-    /// By how much the value rises in a second (least squares); 0 with fewer than two points.
+    /// The slope of the line, for each second; 0 with fewer than two points.
     public var slope: Double {
         guard points.count > 1 else { return 0 }
         let center = points.reduce(0) { $0 + $1.seconds } / Double(points.count)
@@ -56,7 +56,7 @@ public struct Trend: Sendable {
         return squares > 0 ? products / squares : 0
     }
 
-    /// By how much the line rises from the first point to the last.
+    /// The rise of the line from the first point to the last.
     public var rise: Double {
         guard let first = points.first, let last = points.last else { return 0 }
         return slope * (last.seconds - first.seconds)

@@ -1,43 +1,43 @@
 import Foundation
 
-/// What a run has found: every check prints a line, and one that fails makes the run fail.
+/// The result of a run. Each check prints a line; a check that fails makes the run fail.
 public struct Verdict: Sendable {
-    /// Whether nothing has failed.
+    /// Whether no check has failed.
     public private(set) var isGood = true
 
-    /// Nothing has failed yet.
+    /// A verdict without checks.
     public init() {}
 
-    /// Prints whether something is as it has to be.
+    /// Notes and prints the result of a check.
     public mutating func check(_ isGood: Bool, _ what: String) {
         say("\(isGood ? "ok" : "FAILED"): \(what)")
         if !isGood { self.isGood = false }
     }
 
-    /// Ends the process, with a last line that says how it went.
+    /// Prints the result and ends the process with a matching exit status.
     public func exit(_ name: String) -> Never {
         say("\(name): \(isGood ? "passed" : "FAILED")")
         Foundation.exit(isGood ? 0 : 1)
     }
 }
 
-/// `--name value` and `--flag`, as the programs of `make` pass them.
+/// The command line's `--name value` and `--flag` arguments.
 public struct Arguments: Sendable {
     private let words: [String]
 
-    /// Those of this process.
+    /// The arguments of this process.
     public init() { words = Array(CommandLine.arguments.dropFirst()) }
 
-    /// The first word: which role the process plays.
+    /// The first word: the role of this process.
     public var role: String? { words.first.flatMap { $0.hasPrefix("--") ? nil : $0 } }
 
-    /// What stands behind `--name`; nil when it is missing or empty.
+    /// The value of `--name`; nil when it is missing or empty.
     public func value(_ name: String) -> String? {
         guard let index = words.firstIndex(of: "--" + name), index + 1 < words.count else { return nil }
         return words[index + 1].isEmpty ? nil : words[index + 1]
     }
 
-    /// What stands behind `--name`, as a number.
+    /// The value of `--name` as a number.
     public func number<Number: LosslessStringConvertible>(_ name: String, _ fallback: Number) -> Number {
         guard let value = value(name) else { return fallback }
         guard let number = Number(value) else {

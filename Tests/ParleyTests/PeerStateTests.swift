@@ -5,7 +5,7 @@ import Testing
 @Suite struct PeerStateTests {
     private typealias Delivery = (payload: [UInt8], stream: Bool)
 
-    private func greeted(_ decoder: any Decoder = DefaultDecoder()) -> PeerState {
+    private func afterHandshake(_ decoder: any Decoder = DefaultDecoder()) -> PeerState {
         var state = PeerState(decoder: decoder)
         state.finishHandshake()
         return state
@@ -36,7 +36,7 @@ import Testing
     @Test func `decoding stops with the message that exceeds the byte limit, and resumes behind it`()
         throws
     {
-        var state = greeted(FramedDecoder())
+        var state = afterHandshake(FramedDecoder())
         func decode(_ bytes: Int) throws -> [Int] {
             var output = DecodedRuns()
             try state.decode(limit: .max, byteLimit: bytes, into: &output)
@@ -119,13 +119,13 @@ import Testing
     }
 
     @Test func `bytes behind a violation are not decoded`() throws {
-        var decoding = greeted(FramedDecoder())
+        var decoding = afterHandshake(FramedDecoder())
         decoding.receive([7])
         decoding.receive([1, 0, 0, 0, 1, 42])
         let violation = try #require(throws: ParleyError.self) { try decode(&decoding) }
         #expect(throws: violation) { try decode(&decoding) }
 
-        var reading = greeted(FramedDecoder())
+        var reading = afterHandshake(FramedDecoder())
         reading.receive([2, 0, 0, 0, 0])
         _ = try decode(&reading)
         reading.receive([3, 0, 0, 0, 1, 42, 7])
@@ -147,7 +147,7 @@ import Testing
     }
 
     @Test func `a reader waits while a whole large frame waits to be decoded`() throws {
-        var state = greeted(FramedDecoder())
+        var state = afterHandshake(FramedDecoder())
         state.receive([2, 0, 2, 0, 0])
         _ = try decode(&state)
         let lent = state.takeLargeFrame()
@@ -222,7 +222,7 @@ import Testing
 
     @Test func `a frame that arrives in pieces is reassembled`() throws {
         for size in 1...7 {
-            var state = greeted(LineDecoder())
+            var state = afterHandshake(LineDecoder())
             let text = Array("one\ntwo\nthree\n".utf8)
             var lines: [[UInt8]] = []
             for start in stride(from: 0, to: text.count, by: size) {
@@ -234,7 +234,7 @@ import Testing
     }
 
     @Test func `left-over bytes at the end are a truncated frame`() throws {
-        var state = greeted(LineDecoder())
+        var state = afterHandshake(LineDecoder())
         state.receive(Array("one\ntw".utf8)[...])
         #expect(try decode(&state).count == 1)
         state.endInput(ParleyError(.endOfStream, "end"))

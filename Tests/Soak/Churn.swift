@@ -3,18 +3,18 @@ import Foundation
 import Gauges
 import Parley
 
-/// A thousand peers that come, talk and go, for as long as one likes: memory, descriptors and libuv handles have to
-/// stay level, and every message has to come back as it was sent.
+/// A thousand peers that connect, exchange messages and disconnect, for a chosen time. Memory, descriptors
+/// and libuv handles must stay level, and every message must come back unchanged.
 enum Churn {
-    /// So many nodes hold the dialed ends.
+    /// The number of client nodes.
     private static let clients = 8
-    /// So much of the run is left for everything to find its level.
+    /// The share of the run that is not measured, while memory reaches its level.
     private static let warmUp = 0.25
 
     static func run(_ arguments: Arguments) async throws -> Bool {
         let (seconds, peers) = (arguments.number("seconds", 600.0), arguments.number("peers", 1_000))
         raiseDescriptorLimit()
-        // What the runtime needs once is there before the first measurement.
+        // A warm-up run, so that one-time allocations of the runtime are not measured.
         _ = try await run(seconds: 0.5, peers: 2)
         let start = ProcessGauges()!
         let (trends, totals) = try await run(seconds: seconds, peers: peers)
@@ -30,14 +30,14 @@ enum Churn {
         let server = TCPTransport(options())
         try await server.listenAndAccept()
         let serving = Task { await serve(server) }
-        let guests = (0..<clients).map { _ in Guests(TCPTransport(options()), server.address, totals) }
+        let nodes = (0..<clients).map { _ in ChurnClient(TCPTransport(options()), server.address, totals) }
         let end = ContinuousClock.now + .seconds(seconds)
-        let living = (0..<peers).map { number in
-            Task { await guests[number % clients].live(number, until: end) }
+        let dialing = (0..<peers).map { number in
+            Task { await nodes[number % clients].keepDialing(number, until: end) }
         }
-        let trends = try await sample([server] + guests.map(\.transport), totals, seconds: seconds)
-        for life in living { await life.value }
-        for guest in guests { await guest.close() }
+        let trends = try await sample([server] + nodes.map(\.transport), totals, seconds: seconds)
+        for task in dialing { await task.value }
+        for node in nodes { await node.close() }
         await server.close()
         await serving.value
         return (trends, totals)
@@ -47,7 +47,7 @@ enum Churn {
         TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
     }
 
-    /// Sends messages back, and for a stream how many bytes it had. Some peers it shows the door.
+    /// Sends messages back, and answers a stream with its number of bytes. Closes some peers at random.
     private static func serve(_ server: TCPTransport) async {
         var random = SeededGenerator(seed: 99)
         for await rpc in server.consume() {
@@ -56,7 +56,7 @@ enum Churn {
             } else if random.oneIn(200) {
                 Task { await rpc.peer.close() }
             } else {
-                // A peer that has left meanwhile misses nothing.
+                // A send to a peer that has left is no failure.
                 try? await rpc.peer.send(message: rpc.payload)
             }
         }
@@ -69,7 +69,7 @@ enum Churn {
         try await peer.send(message: "\(count)")
     }
 
-    // MARK: - What it measures
+    // MARK: - Measuring
 
     final class Totals: Sendable {
         struct Counts {
@@ -127,16 +127,19 @@ enum Churn {
     private static func report(_ trends: Trends, _ totals: Totals) {
         let counts = totals.now
         say(
-            "churn: \(counts.connections) connections, \(counts.messages) messages and \(counts.streams) streams "
-                + "checked, \(counts.bytes) bytes checked, \(Int(trends.peers.mean)) peers at a time"
+            "churn: \(counts.connections) connections, "
+                + "\(counts.messages) messages and \(counts.streams) streams checked, "
+                + "\(counts.bytes) bytes checked, \(Int(trends.peers.mean)) peers at a time"
         )
         let slope = { (value: Double) in String(format: "%+.2f", value) }
         say(
             "resident \(mebibytes(Int(trends.resident.mean))) on average, slope "
-                + "\(slope(trends.resident.slope / 1_024)) KiB/s; peak \(mebibytes(ProcessGauges()!.peakBytes))"
+                + "\(slope(trends.resident.slope / 1_024)) KiB/s; "
+                + "peak \(mebibytes(ProcessGauges()!.peakBytes))"
         )
         say(
-            "descriptors \(Int(trends.descriptors.mean)) on average, slope \(slope(trends.descriptors.slope)) per s; "
+            "descriptors \(Int(trends.descriptors.mean)) on average, "
+                + "slope \(slope(trends.descriptors.slope)) per s; "
                 + "handles \(Int(trends.handles.mean)), slope \(slope(trends.handles.slope)) per s"
         )
     }
@@ -154,7 +157,7 @@ enum Churn {
             counts.failures.isEmpty && counts.messages > 0 && counts.streams > 0,
             "every message and stream came back whole"
         )
-        // A sanitizer keeps what was freed for a while, on purpose.
+        // A sanitizer keeps freed memory for a while.
         let tolerance = Double(arguments.number("tolerance", 8) << 20)
         verdict.check(
             trends.resident.rise < max(tolerance, trends.resident.mean * 0.05),

@@ -3,13 +3,14 @@ import Gauges
 import Logging
 import Parley
 
-/// More connections than the process may have descriptors: those that there is no room for have to wait, not to be lost,
-/// and the listener has to come back without spinning.
+/// More connections than the process has descriptors. Connections over the limit must wait and not be lost,
+/// and the listener must resume without spinning.
 enum Descriptors {
     private static let limit = 48
     private static let connections = 120
 
-    /// Connects as often as it should, sends a number on each connection, and stays until the other side closes.
+    /// Dials `connections` times, sends a number on each connection, and waits until the other side closes
+    /// it.
     static func send(to address: String) async throws -> Bool {
         let transport = TCPTransport()
         try await withThrowingTaskGroup(of: Void.self) { group in
@@ -38,7 +39,7 @@ enum Descriptors {
         limits.rlim_cur = rlim_t(limit)
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits)
 
-        // Nobody is let go before the listener has had to pause.
+        // Close no peer before the listener has paused.
         var pauses: UInt64 { transport.statistics.acceptPauses[.descriptors, default: 0] }
         while pauses == 0 { try await Task.sleep(for: .milliseconds(1)) }
         let isToldElsewhere = await shortages(of: transport)
@@ -62,7 +63,7 @@ enum Descriptors {
         )
     }
 
-    /// Whether a dial, a look-up and a file say that there is no descriptor for them.
+    /// Whether a dial, a name lookup and a file report that no descriptor is left.
     private static func shortages(of transport: TCPTransport) async -> Bool {
         func isShort(_ what: String, _ body: () async throws -> Void) async -> Bool {
             do {
@@ -81,7 +82,7 @@ enum Descriptors {
         return dial && name && file
     }
 
-    /// Counts the lines that say that descriptors are short, by what was being done.
+    /// Counts the log lines about a shortage of descriptors, by operation.
     private struct Lines: LogHandler {
         private final class Box: @unchecked Sendable {
             private let lock = NSLock()

@@ -2,12 +2,12 @@ import FaultProxy
 import Gauges
 import Parley
 
-/// Framed messages of random sizes from 0 to 64 KiB, with a stream now and then, through a proxy that splits and merges
-/// segments at random: every byte has to arrive, in order.
+/// Framed messages of random sizes from 0 to 64 KiB, and some streams, through a proxy that splits and merges
+/// segments at random. Every byte must arrive in order.
 enum Frames {
     private static let maxBytes = 65_536
     private static let messagesPerStream = 1_000
-    /// What every message is a part of.
+    /// The bytes of which every message is a part.
     private static let pattern: [UInt8] = {
         var state: UInt64 = 1
         return (0..<3 * maxBytes).map { _ in
@@ -16,7 +16,8 @@ enum Frames {
         }
     }()
 
-    /// The message of this number: its size has a random number of bits, so small ones are as frequent as large ones.
+    /// The message with this number. Its size is uniform in the logarithm: small ones are as frequent as
+    /// large ones.
     private static func message(_ number: Int) -> ArraySlice<UInt8> {
         var state = UInt64(number) &* 0x9E37_79B9_7F4A_7C15
         state = (state ^ state >> 31) &* 0xBF58_476D_1CE4_E5B9
@@ -54,7 +55,7 @@ enum Frames {
         await peer.close()
     }
 
-    /// Takes messages and streams until one is not what was sent, or all have come.
+    /// Takes messages and streams until all have arrived, or until one is not what was sent.
     private static func receive(_ count: Int, from server: TCPTransport) async throws -> (
         messages: Int, bytes: Int
     ) {

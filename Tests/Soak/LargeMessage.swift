@@ -1,7 +1,8 @@
 import Gauges
 import Parley
 
-/// One message of 64 MiB: the receiver must need one buffer of its size, and no second one to put it together in.
+/// One message of 64 MiB. The receiver must need only one buffer of its size, without a second one for
+/// reassembly.
 enum LargeMessage {
     private static let messageBytes = 64 << 20
     private static let limitBytes = messageBytes + (4 << 20)
@@ -26,7 +27,8 @@ enum LargeMessage {
         guard let message = await rpcs.next() else { return false }
         let peak = ProcessGauges()!.peakBytes
         say(
-            "large message: \(mebibytes(message.payload.count)), idle \(mebibytes(idle)), peak \(mebibytes(peak))"
+            "large message: \(mebibytes(message.payload.count)), "
+                + "idle \(mebibytes(idle)), peak \(mebibytes(peak))"
         )
         let isWhole = message.payload.count == messageBytes && message.payload.allSatisfy { $0 == 0x5a }
         sender.waitUntilExit()

@@ -1,12 +1,12 @@
 import Gauges
 import Parley
 
-/// 1 GiB to a receiver that reads slowly, each in a process of its own: the receiver's memory must not rise, since
-/// what it has not read has to stay in the sender and the kernel.
+/// Sends 1 GiB to a receiver in another process that reads slowly. The receiver's memory must not rise:
+/// unread bytes must stay in the sender and the kernel.
 enum SlowReader {
     private static let totalBytes = 1 << 30
     private static let limitBytes = 32 << 20
-    /// Slower than any sender: one chunk, then a pause.
+    /// The receiver is slower than any sender: it reads one chunk, then pauses.
     private static let chunkBytes = 256 * 1024
     private static let pause = Duration.milliseconds(1)
 

@@ -1,5 +1,5 @@
-// What takes too long, or too much, for the test suite: `make soak`. Each mode prints its figures and fails when they
-// are not what they have to be.
+// `make soak`: tests that need too much time or memory for the test suite. Each mode prints its figures and
+// fails when they are out of bounds.
 
 import Foundation
 import Gauges
@@ -25,12 +25,13 @@ import Gauges
 
     private static func usage() -> Bool {
         print(
-            "usage: ParleySoak slow-reader | large-message | descriptors | frames [COUNT]\n       ParleySoak churn [--seconds N] [--peers N] [--tolerance MIB]"
+            "usage: ParleySoak slow-reader | large-message | descriptors | frames [COUNT]\n"
+                + "       ParleySoak churn [--seconds N] [--peers N] [--tolerance MIB]"
         )
         return false
     }
 
-    /// The same program once more, as the other side.
+    /// Starts this program as the other side.
     static func other(_ mode: String, _ address: String) throws -> Process {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: CommandLine.arguments[0])
@@ -39,7 +40,7 @@ import Gauges
         return process
     }
 
-    /// Prints the verdict, and returns it.
+    /// Prints the verdict and returns it.
     static func verdict(_ isGood: Bool, _ what: String) -> Bool {
         var verdict = Verdict()
         verdict.check(isGood, what)

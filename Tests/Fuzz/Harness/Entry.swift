@@ -1,5 +1,5 @@
-// libFuzzer's way in. scripts/fuzz.sh compiles it once for each target, together with the sources of the wire
-// forms themselves, so that libFuzzer sees their branches.
+// The entry points of libFuzzer. scripts/fuzz.sh compiles this file once for each target, together with the
+// sources of the wire forms, so that libFuzzer sees their branches.
 
 #if FUZZ_DEFAULT_DECODER
     private let target = FuzzTarget.defaultDecoder

@@ -2,8 +2,8 @@
     @testable import Parley
 #endif
 
-/// The default wire form against a second reading of its specification. Here the reads define the events, so
-/// that there is nothing to compare between different reads.
+/// Fuzzes the default wire form against a second implementation of its specification. Here the reads define
+/// the events, so that different reads cannot be compared.
 func fuzzDefaultDecoder(_ input: FuzzInput) {
     var decoder = DefaultDecoder()
     var model = DefaultModel()
@@ -21,7 +21,7 @@ func fuzzDefaultDecoder(_ input: FuzzInput) {
     checkEnd(of: decoder, isTruncated: model.awaitsPayload)
 }
 
-/// One event, which has to be the expected one; nil when a violation was found, as expected.
+/// Decodes one event and checks that it is the expected one; nil when both found a violation.
 private func decodeDefault(
     _ decoder: inout DefaultDecoder,
     _ read: inout ArraySlice<UInt8>,
@@ -62,7 +62,7 @@ private func checkEnd(of decoder: DefaultDecoder, isTruncated: Bool) {
     }
 }
 
-/// The specification once more, in indices.
+/// The second implementation of the specification, in indices.
 private struct DefaultModel {
     enum Step: Equatable {
         case message(Range<Int>)
@@ -87,12 +87,12 @@ private struct DefaultModel {
     }
 }
 
-/// Sends what was received, and expects that it arrives as it was.
+/// Encodes what was decoded, and expects that it decodes to the same.
 private struct DefaultEcho {
     private var sender = DefaultDecoder()
     private var receiver = DefaultDecoder()
     private var buffer = WireBuffer()
-    /// Enough to see that nothing is carried over from one to the next; more would only take time.
+    /// Enough messages to see that no state is carried over between them.
     private var eventsLeft = 4
 
     mutating func send(_ event: DecoderEvent) {

@@ -2,7 +2,8 @@
     @testable import Parley
 #endif
 
-/// The framed wire form: events do not depend on how the bytes arrive, and what was read can be written.
+/// Fuzzes the framed wire form: events do not depend on how the bytes arrive, and decoded events can be
+/// encoded.
 func fuzzFramedDecoder(_ input: FuzzInput) {
     let limits = [FramedDecoder.defaultMaxMessageBytes, 0, 16, 1_000]
     let limit = limits[Int(input.variant & 3)]
@@ -11,7 +12,7 @@ func fuzzFramedDecoder(_ input: FuzzInput) {
     for case .message(let payload) in whole.entries {
         require(payload.count <= limit, "a message of \(payload.count) bytes, allowed are \(limit)")
     }
-    // One or the other: each costs as much as the rest.
+    // One of the two checks for each input: each costs as much as everything else.
     guard input.script.isEmpty else {
         return whole.requireEqual(Transcript(of: input.wire, script: input.script, by: decoder), "in pieces")
     }
@@ -24,7 +25,7 @@ func fuzzFramedDecoder(_ input: FuzzInput) {
 }
 
 extension Transcript {
-    /// The same events, written.
+    /// Encodes the events.
     fileprivate func framed(by decoder: FramedDecoder, headersApart: Bool) -> [UInt8] {
         var encoder = decoder
         var buffer = WireBuffer()
@@ -34,7 +35,7 @@ extension Transcript {
                 case .message(let payload): try encoder.encode(message: payload, into: &buffer)
                 case .streamOpened(let header): try encoder.encodeStreamOpening(header: header, into: &buffer)
                 case .streamBytes(let range) where headersApart:
-                    // As for bytes that the kernel moves from a file.
+                    // As for bytes that the kernel writes from a file.
                     require(encoder.encodeStreamBytesHeader(count: range.count, into: &buffer), "no header")
                     buffer.append(streamBytes[range])
                 case .streamBytes(let range): encoder.encodeStreamBytes(streamBytes[range], into: &buffer)
@@ -58,8 +59,8 @@ extension Transcript {
         }
     }
 
-    /// Bytes that are no UTF-8 grow when they are read, so that a long reason is cut when it is written again;
-    /// at most one character is lost at the cut.
+    /// Invalid UTF-8 grows when it is decoded, so that a long reason is cut when it is encoded again. At most
+    /// one character is lost at the cut.
     private static func isEcho(_ entry: Entry, _ echo: Entry) -> Bool {
         guard case .streamAborted(let code, let reason) = entry, reason.count > FramedDecoder.maxReasonBytes,
             case .streamAborted(code, let cut) = echo

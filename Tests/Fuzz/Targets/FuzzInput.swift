@@ -1,10 +1,10 @@
 /// One fuzz input: `variant | script length | script | wire bytes`.
 ///
-/// What goes over the wire is last and in one piece, so that `00 00` and the bytes of a connection are a seed.
+/// The wire bytes are last and in one piece, so that `00 00` before the bytes of a connection makes a seed.
 struct FuzzInput {
     /// Chooses a configuration.
     let variant: UInt8
-    /// How the wire bytes arrive, or what is done with them; at most 31 bytes.
+    /// How the wire bytes arrive, or which calls are made; at most 31 bytes.
     let script: ArraySlice<UInt8>
     let wire: ArraySlice<UInt8>
 
@@ -16,8 +16,8 @@ struct FuzzInput {
     }
 }
 
-/// Where each read of a connection ends. The script's bytes are the lengths, over and over; without any, one read
-/// brings everything.
+/// Where each read of a connection ends. The script's bytes are the reads' lengths, repeated. With an empty
+/// script one read brings everything.
 struct Reads: Sequence, IteratorProtocol {
     /// The script for a byte at a time.
     static let byteByByte: ArraySlice<UInt8> = [0]
@@ -46,7 +46,7 @@ struct Reads: Sequence, IteratorProtocol {
         return position
     }
 
-    /// Small lengths exactly, and some up to 4 KiB.
+    /// Converts a script byte to a length: small ones exactly, larger ones up to 4 KiB.
     private static func length(_ byte: UInt8) -> Int {
         byte < 192 ? Int(byte) + 1 : (Int(byte) - 191) * 64
     }

@@ -4,14 +4,14 @@
     import Darwin
 #endif
 
-/// What is fuzzed. Each has a folder of its name in Corpus and in Failures.
+/// A fuzz target. Each has a folder of its name in Corpus and in Failures.
 enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     case defaultDecoder = "DefaultDecoder"
     case framedDecoder = "FramedDecoder"
     case gobDecoder = "GOBDecoder"
     case peerState = "PeerState"
 
-    /// Checks the target's properties on one input; a property that does not hold ends the process.
+    /// Checks the target's properties on one input. A failed property ends the process.
     func run(_ bytes: [UInt8]) {
         let input = FuzzInput(bytes)
         switch self {
@@ -23,7 +23,7 @@ enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     }
 }
 
-/// Ends the process when a property does not hold. Not `precondition`, whose message an optimised build drops.
+/// Ends the process when a property does not hold. (`precondition` loses its message in optimised builds.)
 @inline(__always)
 func require(
     _ holds: Bool,
@@ -34,7 +34,7 @@ func require(
     if !holds { fatalError(property(), file: file, line: line) }
 }
 
-/// `==`, without libFuzzer looking at each byte: that takes longer than everything else.
+/// `==` without libFuzzer's instrumentation of each byte, which would take longer than everything else.
 func isSame(_ one: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
     one.withUnsafeBytes { one in
         other.withUnsafeBytes { other in

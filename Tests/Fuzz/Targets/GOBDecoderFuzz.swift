@@ -2,7 +2,7 @@
     @testable import Parley
 #endif
 
-/// Go's gob: events do not depend on how the bytes arrive, and the RPCs that were read can be written.
+/// Fuzzes the gob wire form: events do not depend on how the bytes arrive, and decoded RPCs can be encoded.
 func fuzzGOBDecoder(_ input: FuzzInput) {
     let limits = [16 << 20, 0, 16, 1_000]
     let limit = limits[Int(input.variant & 3)]
@@ -14,7 +14,7 @@ func fuzzGOBDecoder(_ input: FuzzInput) {
     for case .message(let payload) in whole.entries {
         require(payload.count <= limit, "a message of \(payload.count) bytes, allowed are \(limit)")
     }
-    // One or the other: each costs as much as the rest.
+    // One of the two checks for each input: each costs as much as everything else.
     guard input.script.isEmpty else {
         return whole.requireEqual(Transcript(of: input.wire, script: input.script, by: decoder), "in pieces")
     }
@@ -29,7 +29,7 @@ func fuzzGOBDecoder(_ input: FuzzInput) {
 }
 
 extension Transcript {
-    /// The same RPCs, written.
+    /// Encodes the RPCs.
     fileprivate func gob(by decoder: GOBDecoder) -> [UInt8] {
         var encoder = decoder
         var buffer = WireBuffer()

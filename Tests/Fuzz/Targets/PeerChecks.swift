@@ -2,7 +2,7 @@
     @testable import Parley
 #endif
 
-// What is taken out of a state, and whether its model agrees.
+// Checks that what a state hands out agrees with its model.
 
 extension PeerExercise {
     func finishHandshake() {
@@ -40,9 +40,9 @@ extension PeerExercise {
         checkReadAhead()
     }
 
-    /// The bytes, if there were any.
+    /// The bytes of the result, if it has any.
     @discardableResult func read(upTo limit: Int) -> ArraySlice<UInt8>? {
-        // A connection that this side has closed does not ask the state.
+        // A connection that this side has closed does not use the state.
         guard !model.isDropped else { return nil }
         let result: PeerState.ReadResult
         do { result = try state.read(upTo: limit) } catch {
@@ -62,7 +62,7 @@ extension PeerExercise {
         return nil
     }
 
-    /// A reader who wanted more than there is gives up, perhaps after the stream was closed.
+    /// A reader that wants more bytes than there are is cancelled, perhaps after the stream was closed.
     func readAndPutBack(_ limit: Int, closing: Bool) {
         var collected: ArraySlice<UInt8> = []
         for _ in 0..<3 {
@@ -148,7 +148,7 @@ extension PeerExercise {
         } catch { fatalError("a reader does not hear of \(error)") }
     }
 
-    /// A violation is the last that anyone hears, however often they ask.
+    /// After a violation every call throws it again.
     func checkViolationLasts() {
         guard isOver else { return }
         isOver = false
@@ -171,7 +171,7 @@ extension PeerExercise {
         } catch { fatalError("\(payload) delivered, though \(error)") }
     }
 
-    /// Nothing that has arrived can be delivered.
+    /// Checks that nothing that has arrived can be delivered.
     func requireNothingHidden() {
         guard model.violation == nil else { return }
         do {
@@ -195,10 +195,10 @@ extension PeerExercise {
     }
 }
 
-// MARK: - What the socket is asked for, and when the connection ends
+// MARK: - Demand for input, and the end of the connection
 
 extension PeerExercise {
-    /// The most of a frame in a delimited stream that is kept beside what is counted.
+    /// The most bytes of a frame of a delimited stream that are kept beside those counted.
     private static var uncountedBytes: Int { FramedDecoder.headerBytes + 4 + FramedDecoder.maxReasonBytes }
 
     func checkReadAhead() {

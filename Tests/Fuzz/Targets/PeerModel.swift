@@ -2,10 +2,10 @@
     @testable import Parley
 #endif
 
-/// What a `PeerState` has to do, told by a decoder that sees all that has arrived, in one piece.
+/// The specification of `PeerState`: a model whose decoder sees everything that has arrived in one piece.
 ///
-/// It takes one event at a time, and only when the state says that it has one: so both are always in the same
-/// place, and every byte that the state hands out can be compared.
+/// The model takes one event at a time, only when the state has returned one. So both are always at the same
+/// position, and every byte that the state hands out can be compared.
 struct PeerModel<Form: Decoder> {
     typealias Delivery = (payload: ArraySlice<UInt8>, stream: Bool)
 
@@ -13,26 +13,26 @@ struct PeerModel<Form: Decoder> {
     private(set) var decoder: Form
     /// Everything that has arrived.
     private(set) var arrived: [UInt8] = []
-    /// How much of it is used up.
+    /// The number of bytes that are decoded or read.
     private(set) var position = 0
     private(set) var inputEnd: ParleyError?
     private(set) var isDropped = false
-    /// What the decoder threw; it has lost its place.
+    /// What the decoder threw; nothing can be decoded after it.
     private(set) var violation: ParleyError?
     /// Bytes of a delimited stream that are decoded and not read.
     private var streamBytes = 0..<0
     /// Bytes of a delimited stream that were read and put back.
     private var putBackBytes: [UInt8] = []
-    /// How a delimited stream came to its end.
+    /// How a delimited stream ended.
     private(set) var streamEnd: DecoderEvent?
-    /// Where reads ended, for the wire form to which that means something.
+    /// Where reads ended, for the wire form that depends on it.
     private var readEnds: [Int] = []
     private var nextReadEnd = 0
     private let readsMatter = Form.self == DefaultDecoder.self
 
     init(_ decoder: Form) { self.decoder = decoder }
 
-    /// How much has arrived that nobody has taken; nothing is left of what was dropped.
+    /// The bytes that have arrived and are not taken; dropped bytes do not count.
     var waitingBytes: Int {
         isDropped ? 0 : arrived.count - position + streamBytes.count + putBackBytes.count
     }
@@ -114,7 +114,7 @@ extension PeerModel {
         }
     }
 
-    /// What the connection's end means to the decoder, when it is given nothing more.
+    /// What the decoder throws at the connection's end.
     func truncation() -> ParleyError? {
         do { try decoder.endOfInput(unread: arrived[position...]) } catch { return error }
         return nil
@@ -124,7 +124,7 @@ extension PeerModel {
 // MARK: - Raw reads
 
 extension PeerModel {
-    /// Expects that a reader got the next bytes that are its own.
+    /// Expects that a reader got its next bytes.
     mutating func read(_ bytes: ArraySlice<UInt8>) throws(ParleyError) {
         if phase == .stream, decoder.streamForm == .delimited { return try readDelimited(bytes) }
         require(bytes.count <= waitingBytes, "\(bytes.count) bytes read, but only \(waitingBytes) have come")
@@ -148,7 +148,7 @@ extension PeerModel {
         }
     }
 
-    /// What was just read comes again, as long as somebody may read it.
+    /// Puts back what was just read, if it may still be read.
     mutating func putBack(_ bytes: ArraySlice<UInt8>) {
         guard phase == .handshake || phase == .stream, !bytes.isEmpty else { return }
         guard phase == .handshake || decoder.streamForm != .delimited else {
@@ -157,14 +157,14 @@ extension PeerModel {
         let end = position
         position -= bytes.count
         guard readsMatter else { return }
-        // It is one read now, whatever it was before.
+        // These bytes count as one read now.
         let others = readEnds.filter { $0 <= position || $0 > end }
         nextReadEnd = others.firstIndex { $0 > position } ?? others.count
         readEnds = others
         readEnds.insert(end, at: nextReadEnd)
     }
 
-    /// Whether a reader of a delimited stream can have bytes; false at its end, too.
+    /// Whether a reader of a delimited stream can get bytes; false at its end.
     mutating func hasStreamBytes() throws(ParleyError) -> Bool {
         guard putBackBytes.isEmpty else { return true }
         while streamBytes.isEmpty, streamEnd == nil {

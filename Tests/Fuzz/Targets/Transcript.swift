@@ -2,12 +2,12 @@
     @testable import Parley
 #endif
 
-/// What a decoder made of the bytes of a connection, however they arrived.
+/// The events that a decoder returned for the bytes of a connection, independent of how they arrived.
 struct Transcript {
     enum Entry: Equatable {
         case message(ArraySlice<UInt8>)
         case streamOpened(ArraySlice<UInt8>)
-        /// All that came of a stream in one go, as a part of `streamBytes`.
+        /// Consecutive stream bytes, as a part of `streamBytes`.
         case streamBytes(Range<Int>)
         case streamEnded
         case streamAborted(code: UInt32, reason: [UInt8])
@@ -19,10 +19,10 @@ struct Transcript {
     private(set) var streamBytes: [UInt8] = []
     /// Why decoding stopped.
     private(set) var violation: ParleyError?
-    /// What the decoder says to the connection's end.
+    /// What the decoder throws at the connection's end.
     private(set) var truncation: ParleyError?
 
-    /// Decodes `wire` as it arrives, and closes each stream as it opens.
+    /// Decodes `wire` in the given reads. Closes each stream when it opens.
     init<Form: Decoder>(of wire: ArraySlice<UInt8>, script: ArraySlice<UInt8> = [], by decoder: Form) {
         var decoder = decoder
         let heap = HeapUse()
@@ -32,7 +32,7 @@ struct Transcript {
         do { try decoder.endOfInput(unread: unread) } catch { truncation = error }
     }
 
-    /// Returns what the decoder left.
+    /// Decodes as much as possible; returns what the decoder left.
     private mutating func decode<Form: Decoder>(
         _ wire: ArraySlice<UInt8>,
         _ reads: Reads,
@@ -65,7 +65,8 @@ struct Transcript {
         return unread
     }
 
-    /// When a frame was said to be so many bytes long, it is used up when that many have come, and not before.
+    /// Checks that a frame with an announced length is decoded when that many bytes have arrived, and not
+    /// before.
     private static func check(_ event: DecoderEvent, of used: Int, from available: Int, promise: Int) {
         if case .incomplete(let frameBytes) = event {
             guard promise > 0, available < promise else { return }
@@ -96,7 +97,7 @@ struct Transcript {
         }
     }
 
-    /// How a stream is cut into pieces is the network's doing.
+    /// Joins neighbouring stream bytes: their pieces depend on the reads.
     private mutating func append(streamBytes bytes: ArraySlice<UInt8>) {
         guard !bytes.isEmpty else { return }
         var start = streamBytes.count
@@ -108,7 +109,7 @@ struct Transcript {
         entries.append(.streamBytes(start..<streamBytes.count))
     }
 
-    /// Nothing is copied, and nothing is shown that has not come.
+    /// Checks that an event's bytes are slices of the input that has arrived, not copies.
     private static func requireSlice(_ bytes: ArraySlice<UInt8>, of arrived: ArraySlice<UInt8>) {
         guard !bytes.isEmpty else { return }
         require(
@@ -120,7 +121,7 @@ struct Transcript {
 }
 
 extension Transcript {
-    /// Expects the same of the same bytes that arrived otherwise.
+    /// Expects the same events for the same bytes in other reads.
     func requireEqual(_ other: Transcript, _ how: String) {
         requireSameEntries(other, how)
         require(Self.isSameError(violation, other.violation, hasGuess: entries.isEmpty), differs(other, how))
@@ -131,7 +132,7 @@ extension Transcript {
         require(entries == other.entries && streamBytes == other.streamBytes, differs(other, how))
     }
 
-    /// A violation in the first bytes shows as many of them as have come, so only its code is compared.
+    /// Compares the codes only: the message of a violation in the first bytes shows as many as have arrived.
     private static func isSameError(
         _ one: ParleyError?,
         _ other: ParleyError?,
@@ -150,7 +151,7 @@ extension Transcript {
     }
 }
 
-/// How much memory a decoder takes, to see that its input accounts for it.
+/// The memory that a decoder uses, to check that it is in proportion to its input.
 struct HeapUse {
     #if FUZZ
         private let bytesBefore = heap_bytes_in_use()
@@ -158,10 +159,10 @@ struct HeapUse {
         init() { _ = heap_take_largest_request() }
     #endif
 
-    /// Only in the fuzzer, where nothing else runs at the same time.
+    /// Checks in the fuzzer only, where nothing else runs at the same time.
     func requireInProportion(to wireBytes: Int) {
         #if FUZZ
-            // What a decoder may keep of each byte, this transcript's share included, and in any case.
+            // What a decoder and this transcript may use for each byte, plus a constant.
             let limit = 128 * wireBytes + 64 << 10
             let largest = heap_take_largest_request()
             require(largest <= limit, "\(largest) bytes at once for \(wireBytes) bytes of input")

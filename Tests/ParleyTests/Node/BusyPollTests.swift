@@ -7,7 +7,7 @@ import Testing
     /// Longer than any test.
     private static let forEver = Duration.seconds(3_600)
 
-    private func greeted(
+    private func connected(
         _ nodes: Nodes,
         _ busyPoll: Duration?,
         _ change: (inout TransportOptions) -> Void = { _ in }
@@ -23,7 +23,7 @@ import Testing
     @Test(arguments: Kind.allCases) func `messages go both ways while both ends poll`(kind: Kind) async throws
     {
         try await withNodes(kind) { nodes in
-            let (server, client, peer) = try await greeted(nodes, Self.forEver)
+            let (server, client, peer) = try await connected(nodes, Self.forEver)
             for number in 0..<1_000 {
                 try await peer.send(message: "\(number)")
                 let rpc = try await server.nextRPC()
@@ -36,7 +36,7 @@ import Testing
 
     @Test func `a loop polls after an event and blocks when its polling time is over`() async throws {
         try await withNodes(.tcp) { nodes in
-            let (server, _, peer) = try await greeted(nodes, .milliseconds(200))
+            let (server, _, peer) = try await connected(nodes, .milliseconds(200))
             for _ in 0..<3 {
                 let polls = server.eventLoop.emptyPolls
                 // On a busy machine the whole time may pass between two polls: try again.
@@ -51,7 +51,7 @@ import Testing
 
     @Test func `it polls as long as the option says`() async throws {
         try await withNodes(.tcp) { nodes in
-            let (server, _, _) = try await greeted(nodes, Self.forEver)
+            let (server, _, _) = try await connected(nodes, Self.forEver)
             try await eventually { server.eventLoop.isBusyPolling }
             let polls = server.eventLoop.emptyPolls
             try await eventually { server.eventLoop.emptyPolls > polls + 10_000 }
@@ -63,7 +63,7 @@ import Testing
         async throws
     {
         try await withNodes(.tcp) { nodes in
-            let (server, client, peer) = try await greeted(nodes, busyPoll)
+            let (server, client, peer) = try await connected(nodes, busyPoll)
             for _ in 0..<100 {
                 try await peer.send(message: "hello")
                 _ = try await server.nextRPC()
@@ -75,7 +75,7 @@ import Testing
 
     @Test func `submissions wake the loop only while it does not poll`() async throws {
         try await withNodes(.tcp) { nodes in
-            let (server, _, _) = try await greeted(nodes, Self.forEver)
+            let (server, _, _) = try await connected(nodes, Self.forEver)
             let loop = server.eventLoop
             try await eventually { loop.isBusyPolling }
             let wakes = loop.wakes
@@ -118,7 +118,7 @@ import Testing
     @Test func `timers fire while the loop polls`() async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
-            let (server, _, _) = try await greeted(nodes, Self.forEver) {
+            let (server, _, _) = try await connected(nodes, Self.forEver) {
                 $0.timeouts.idle = .milliseconds(50)
                 $0.onDisconnect = { _, reason in ends.add(reason) }
             }
@@ -154,7 +154,7 @@ import Testing
 
     @Test func `jobs run while the loop polls`() async throws {
         try await withNodes(.tcp) { nodes in
-            let (server, _, _) = try await greeted(nodes, Self.forEver)
+            let (server, _, _) = try await connected(nodes, Self.forEver)
             try await eventually { server.eventLoop.isBusyPolling }
             for _ in 0..<100 {
                 #expect(await Task(executorPreference: server.eventLoop) { server.eventLoop.isCurrent }.value)

@@ -129,7 +129,7 @@ import Testing
                 // No limit of a single peer is reached here: only the transport's limit blocks these sends.
                 $0.sendHighWaterBytes = 64 << 20
             }
-            // These nodes never consume: their inboxes fill, and they stop reading.
+            // This node never consumes: its inbox fills, and it stops reading.
             let deaf = nodes.make {
                 $0.decoder = .framed
                 $0.inboxCapacity = 1

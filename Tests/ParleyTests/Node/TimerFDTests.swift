@@ -36,7 +36,7 @@ import Testing
             try await withAlarm(hasDescriptor) { loop, alarm, _ in
                 let timeouts = Events<Int32>()
                 loop.execute { alarm().set(inMilliseconds: 3_600_000) }
-                // libuv calls this in a turn that has nothing new to watch.
+                // libuv reports its poll time-out only in a turn that has nothing new to watch.
                 for _ in 0..<3 {
                     loop.execute { timeouts.add(uv_backend_timeout(loop.uv)) }
                     _ = try await timeouts.next()

@@ -56,7 +56,7 @@ final class Nodes: Sendable {
 }
 
 extension TransportOptions {
-    /// Makes options with several loops that busy-poll.
+    /// Returns these options with several loops that busy-poll.
     func spread(over loops: Int) -> TransportOptions {
         var options = self
         options.loops = loops
@@ -152,7 +152,7 @@ func patterned(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     return bytes
 }
 
-/// The pattern. Its length is prime, so that no block size is a multiple of it.
+/// The repeated bytes. Their number is prime, so that they do not repeat in step with any block size.
 private let pattern: [UInt8] = {
     var state: UInt64 = 1
     return (0..<65_521).map { _ in

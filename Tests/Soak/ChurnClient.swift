@@ -1,13 +1,14 @@
 import FaultProxy
 import Parley
 
-/// A node that holds many dialed peers, each of which talks for a while, leaves, and comes back.
-final class Guests: Sendable {
+/// A client node of the churn run, with many connections: each exchanges messages for a while, ends, and is
+/// dialed again.
+final class ChurnClient: Sendable {
     let transport: TCPTransport
     private let address: String
     private let totals: Churn.Totals
     private let answers = Lock<[ObjectIdentifier: AsyncStream<ArraySlice<UInt8>>.Continuation]>([:])
-    private let hearing = Lock<Task<Void, Never>?>(nil)
+    private let consuming = Lock<Task<Void, Never>?>(nil)
 
     private static let largestMessageBytes = 16 << 10
     private static let block = [UInt8](repeating: 0x5a, count: 1 << 18)
@@ -24,16 +25,16 @@ final class Guests: Sendable {
             let rest = answers.withLock { $0 }
             for answer in rest.values { answer.finish() }
         }
-        hearing.withLock { $0 = task }
+        consuming.withLock { $0 = task }
     }
 
     func close() async {
         await transport.close()
-        await hearing.withLock { $0 }?.value
+        await consuming.withLock { $0 }?.value
     }
 
-    /// One peer's place: connection after connection until then.
-    func live(_ number: Int, until end: ContinuousClock.Instant) async {
+    /// Dials one connection after the other until `end`.
+    func keepDialing(_ number: Int, until end: ContinuousClock.Instant) async {
         var random = SeededGenerator(seed: 7, number)
         while ContinuousClock.now < end {
             do {
@@ -42,7 +43,7 @@ final class Guests: Sendable {
                     $0.connections += 1
                     $0.current += 1
                 }
-                await talk(peer, &random, until: end)
+                await exchange(peer, &random, until: end)
                 totals.count { $0.current -= 1 }
                 await peer.close()
             } catch {
@@ -51,8 +52,13 @@ final class Guests: Sendable {
         }
     }
 
-    /// Sends and checks what comes back; ends by itself after a while, or when the server ends it.
-    private func talk(_ peer: any Peer, _ random: inout SeededGenerator, until end: ContinuousClock.Instant)
+    /// Sends messages and streams and checks the answers. Returns after a random number of them, or when the
+    /// server closes the connection.
+    private func exchange(
+        _ peer: any Peer,
+        _ random: inout SeededGenerator,
+        until end: ContinuousClock.Instant
+    )
         async
     {
         let key = ObjectIdentifier(peer)
@@ -60,7 +66,7 @@ final class Guests: Sendable {
         answers.withLock { $0[key] = continuation }
         defer { answers.withLock { $0[key] = nil } }
         var incoming = stream.makeAsyncIterator()
-        // Nobody else says when the server has ended it: a read returns at the end of the connection.
+        // A read returns at the end of the connection: it tells when the server closes it.
         let watching = Task {
             _ = try? await peer.read(upTo: 1)
             continuation.finish()
