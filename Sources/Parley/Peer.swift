@@ -81,7 +81,7 @@ public protocol Peer: AnyObject, Sendable {
     ///   Those bytes are lost.
     func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8>
 
-    /// Ends reading the stream: decoding resumes with what comes behind it. In wire forms that mark a
+    /// Ends reading the stream: decoding resumes with what comes after it. In wire forms that mark a
     /// stream's end the rest of the stream is discarded first. Does nothing when no stream is open.
     func closeStream()
 
@@ -148,7 +148,7 @@ extension Peer {
 
     // Inlined into the caller: a send that need not wait calls no asynchronous function.
 
-    /// Sends raw bytes, in order behind everything sent before.
+    /// Sends raw bytes, in order after everything sent before.
     ///
     /// Returns when the bytes are accepted: at once while fewer than ``TransportOptions/sendHighWaterBytes``
     /// wait to be written, otherwise when no more than ``TransportOptions/sendLowWaterBytes`` do.

@@ -17,7 +17,7 @@ final class Conversation: Sendable {
         var random: SeededGenerator
         var tasks: [Task<Void, Never>] = []
         var isOver = false
-        /// Whether something wrong has arrived. What comes behind it is ignored.
+        /// Whether something wrong has arrived. What comes after it is ignored.
         var isWrong = false
         var isSending = true
         var sent: UInt64 = 0

@@ -130,12 +130,12 @@ extension Ledger.State {
         case .delivered:
             totals.messages += 1
             let last = delivered.updateValue(number, forKey: half) ?? 0
-            if number != last + 1 { return "\(name(half)): message \(number) was delivered behind \(last)" }
+            if number != last + 1 { return "\(name(half)): message \(number) was delivered after \(last)" }
         case .acknowledged:
             totals.acknowledged += 1
             let last = acknowledged.updateValue(number, forKey: half) ?? 0
             if number != last + 1 {
-                return "\(name(half)): message \(number) was acknowledged behind \(last)"
+                return "\(name(half)): message \(number) was acknowledged after \(last)"
             }
         case .streamWhole:
             guard streams[half, default: []].insert(number).inserted else {

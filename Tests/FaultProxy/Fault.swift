@@ -1,6 +1,6 @@
 /// A fault at one byte of one direction of a connection.
 public enum Fault: Sendable, Hashable {
-    /// The bytes before and the bytes behind leave in separate segments.
+    /// The bytes before this one and the bytes from it on leave in separate segments.
     case split
     /// Nothing is forwarded until this many bytes have arrived, or until the time is over.
     case merge(bytes: Int, within: Duration)

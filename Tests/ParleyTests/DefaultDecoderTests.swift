@@ -38,7 +38,7 @@ import Testing
         #expect(try events([[1], payload + [1, 7]]) == [.message(payload[...]), .message([7])])
     }
 
-    @Test func `0x2 opens a stream, and the bytes behind it are not decoded`() throws {
+    @Test func `0x2 opens a stream, and the bytes after it are not decoded`() throws {
         var decoder = DefaultDecoder()
         var input: ArraySlice<UInt8> = [2, 10, 20]
         let event = try decoder.decode(&input)

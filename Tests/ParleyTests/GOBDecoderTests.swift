@@ -31,7 +31,7 @@ import Testing
                 if error.code != .truncated { Issue.record("cut at \(length): \(error)") }
             }
         }
-        // The end is orderly at the start and behind each value, but not behind a definition or inside a
+        // The end is orderly at the start and after each value, but not after a definition or inside a
         // value.
         #expect(ends == golden.events.count + 1)
     }
@@ -76,7 +76,7 @@ import Testing
         #expect(input.count == 4)
     }
 
-    @Test func `everything behind an opening is raw until the stream is closed`() throws {
+    @Test func `everything after an opening is raw until the stream is closed`() throws {
         let opening = try GOBGolden.named("one stream opening").bytes
         let message = try GOBGolden.named("one message").bytes
         var state = PeerState(decoder: GOBDecoder())

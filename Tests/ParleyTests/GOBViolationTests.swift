@@ -35,7 +35,7 @@ import Testing
             "field -1 plus 8 is out of range: wireType has 7 fields"
         )
         expectGOBViolation(GOBBytes.message(id), "ends inside wireType")
-        expectGOBViolation(GOBBytes.message(id + [1, 0, 0, 7]), "1 bytes too many behind a type definition")
+        expectGOBViolation(GOBBytes.message(id + [1, 0, 0, 7]), "1 bytes too many after a type definition")
         expectGOBViolation(GOBBytes.array(65, of: 2, count: -1), "an array type has the length -1")
         expectGOBViolation(GOBBytes.slice(65, of: 1 << 31), "the type of a slice's elements is 2147483648")
     }
@@ -73,7 +73,7 @@ import Testing
         expectGOBViolation(value([1] + GOBBytes.uint(.max)), "claims 18446744073709551615 bytes")
         expectGOBViolation(value([2, 5, 0x70]), "the field Payload claims 5 bytes, but 1 are left")
         expectGOBViolation(value([3]), "ends inside the field Stream")
-        expectGOBViolation(value([0, 0]), "1 bytes too many behind a value")
+        expectGOBViolation(value([0, 0]), "1 bytes too many after a value")
     }
 
     @Test func `a payload over its limit is refused inside a message under its limit`() throws {

@@ -33,7 +33,7 @@ import Testing
         #expect(try decode(&state).map(\.payload) == [[5]])
     }
 
-    @Test func `decoding stops with the message that exceeds the byte limit, and resumes behind it`()
+    @Test func `decoding stops with the message that exceeds the byte limit, and resumes after it`()
         throws
     {
         var state = afterHandshake(FramedDecoder())
@@ -51,7 +51,7 @@ import Testing
         #expect(!state.hasUndecodedMessages)
     }
 
-    @Test func `decoding stops behind a stream's opening and resumes when the stream is closed`() throws {
+    @Test func `decoding stops after a stream's opening and resumes when the stream is closed`() throws {
         var state = afterHandshake()
         state.receive([2, 1, 7])
         let delivered = try decode(&state)
@@ -118,7 +118,7 @@ import Testing
         #expect(delivered == 1)
     }
 
-    @Test func `bytes behind a violation are not decoded`() throws {
+    @Test func `bytes after a violation are not decoded`() throws {
         var decoding = afterHandshake(FramedDecoder())
         decoding.receive([7])
         decoding.receive([1, 0, 0, 0, 1, 42])
@@ -137,7 +137,7 @@ import Testing
         #expect(throws: thrown) { try decode(&reading) }
     }
 
-    @Test func `a reader behind a violation throws instead of waiting for a stream`() throws {
+    @Test func `a reader after a violation throws instead of waiting for a stream`() throws {
         var state = afterHandshake()
         state.receive([7])
         state.receive([2])

@@ -104,7 +104,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a violation behind a stream is thrown to a reader that waits for the next stream`(kind: Kind)
+    func `a violation after a stream is thrown to a reader that waits for the next stream`(kind: Kind)
         async throws
     {
         try await withNodes(kind) { nodes in

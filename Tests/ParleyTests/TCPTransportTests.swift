@@ -163,7 +163,7 @@ import Testing
         }
     }
 
-    @Test func `a reset behind unread bytes is reported as a reset`() async throws {
+    @Test func `a reset after unread bytes is reported as a reset`() async throws {
         try await withNodes(.tcp) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }

@@ -127,7 +127,7 @@ import Testing
     // MARK: Handshake
 
     @Test(arguments: Kind.allCases)
-    func `the handshake reads and sends raw bytes, and the bytes behind it are decoded`(kind: Kind)
+    func `the handshake reads and sends raw bytes, and the bytes after it are decoded`(kind: Kind)
         async throws
     {
         try await withNodes(kind) { nodes in
@@ -139,7 +139,7 @@ import Testing
             }
             let client = nodes.make {
                 $0.handshake = { peer in
-                    // The handshake's bytes, and a message right behind them.
+                    // The handshake's bytes, and a message right after them.
                     try await peer.send(Array("hello".utf8) + [0x1] + Array("early".utf8))
                     #expect(try await Array(peer.read(exactly: 7)) == Array("welcome".utf8))
                 }

@@ -66,11 +66,11 @@ extension RPCBatch: Collection {
     @inlinable
     public var startIndex: Index { Index(0, deliveries.first?.lower ?? 0) }
 
-    /// The position behind the newest RPC.
+    /// The position after the newest RPC.
     @inlinable
     public var endIndex: Index { Index(deliveries.count, 0) }
 
-    /// The position behind `index`.
+    /// The position after `index`.
     @inlinable
     public func index(after index: Index) -> Index {
         if index.message &+ 1 < deliveries[index.delivery].upper {

@@ -29,10 +29,10 @@ public struct AddressRange: Sendable, Hashable {
         }
         let digits = parts[1]
         guard digits.allSatisfy({ ("0"..."9").contains($0) }), let length = Int(digits), length <= bits else {
-            throw invalid("has no prefix length from 0 to \(bits) behind its slash")
+            throw invalid("has no prefix length from 0 to \(bits) after its slash")
         }
         self.init(address, length: 128 - bits + length)
-        guard first == address else { throw invalid("has bits set behind its prefix") }
+        guard first == address else { throw invalid("has bits set after its prefix") }
     }
 
     func contains(_ address: IPAddress) -> Bool { address.prefix(length) == first }

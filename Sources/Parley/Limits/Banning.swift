@@ -1,3 +1,5 @@
+// The public API of bans. `Bans` holds them; `Admission` applies them.
+
 extension TCPTransport {
     /// Bans an address: ends its connections with the code `banned` and refuses new ones from and to it.
     ///

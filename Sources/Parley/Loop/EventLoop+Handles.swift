@@ -1,5 +1,7 @@
 import CLibUV
 
+// Counting open libuv handles, for tests.
+
 extension EventLoop {
     /// The number of open libuv handles, including the loop's own; 0 when the loop does not run. The soak
     /// test checks with it that handles do not leak.

@@ -1,3 +1,5 @@
+// Waiting in async code for an operation on the loop's thread.
+
 extension EventLoop {
     /// Cancels an operation for the given reason. The loop's thread only.
     typealias Cancel = (ParleyError) -> Void

@@ -1,5 +1,7 @@
 import CLibUV
 
+// libuv's error codes as errors of this library.
+
 extension ParleyError {
     /// Makes the error for a libuv status. `what` says what failed, for example "cannot listen on :3000".
     ///

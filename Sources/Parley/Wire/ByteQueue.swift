@@ -1,4 +1,4 @@
-/// Received bytes in order, as the blocks in which they were read.
+/// Received bytes that wait for the decoder or a reader: in order, as the blocks in which they were read.
 struct ByteQueue: Sendable {
     private var blocks: [ArraySlice<UInt8>] = []
     private var head = 0

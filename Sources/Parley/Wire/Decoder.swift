@@ -1,4 +1,4 @@
-/// A wire form: how messages and streams are written as bytes, and read back.
+/// A wire form: how messages and streams are encoded as bytes and decoded again.
 ///
 /// A decoder is a value without I/O. Each connection makes two of them (see ``WireForm``): one decodes what
 /// arrives, the other encodes what is sent, so the two directions share no state. A decoder of your own needs
@@ -80,7 +80,7 @@ public protocol Decoder: Sendable {
 public enum StreamForm: Sendable {
     /// The wire form has no streams.
     case none
-    /// Everything behind the opening is raw stream bytes until the reader closes the stream. The reader must
+    /// Everything after the opening is raw stream bytes until the reader closes the stream. The reader must
     /// know the stream's length by other means. ``Decoder/decode(_:)`` does not see those bytes.
     case untilClosed
     /// The stream's bytes come in frames, and a frame marks its end.

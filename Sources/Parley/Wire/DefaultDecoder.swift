@@ -1,7 +1,7 @@
 /// The unframed wire form, the reference's: a type byte, then the bytes of one read.
 ///
 /// `0x1` begins a message. Its payload is the rest of the read that brought the type byte or, when nothing is
-/// left of that, the next read; at most 1,028 bytes of it. `0x2` opens a stream: everything behind it is raw
+/// left of that, the next read; at most 1,028 bytes of it. `0x2` opens a stream: everything after it is raw
 /// until the reader calls ``Peer/closeStream()``. Any other byte is a protocol violation.
 ///
 /// This wire form has no message boundaries. Two messages that travel in one segment arrive as one (with the

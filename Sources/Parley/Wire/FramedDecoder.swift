@@ -214,7 +214,7 @@ extension FramedDecoder {
             let place = isStreamOpen ? "a stream" : "a frame"
             throw ParleyError(
                 .truncated,
-                "the connection ended inside \(place), \(unread.count) bytes behind byte \(position)"
+                "the connection ended inside \(place), \(unread.count) bytes after byte \(position)"
             )
         }
     }

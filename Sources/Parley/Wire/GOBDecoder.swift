@@ -4,7 +4,7 @@
 /// It reads what Go's encoder writes for any struct that has at least one of these fields with its type. The
 /// fields may come in any order; other fields of any type are skipped. The sender may make one encoder for
 /// each message or one for the connection, and may start a fresh one at any time. An RPC whose `Stream` is
-/// set opens a stream with `Payload` as its header: everything behind it is raw until the reader calls
+/// set opens a stream with `Payload` as its header: everything after it is raw until the reader calls
 /// ``Peer/closeStream()``. `From` is read and dropped: the connection's address names the sender.
 ///
 /// It writes what Go's encoder writes for an RPC without `From`. Go programs differ in whether their decoder
@@ -150,7 +150,7 @@ extension GOBDecoder {
             case .definition(let id):
                 try types.define(id, from: &reader)
                 awaitsValue = true
-                try expectEnd(of: reader, behind: "a type definition")
+                try expectEnd(of: reader, after: "a type definition")
                 return nil
             case .value(let id):
                 try value.begin(id, &reader, types)
@@ -163,14 +163,14 @@ extension GOBDecoder {
             throw reader.violation("a value of more than \(limits.valueBytes) bytes in several messages")
         }
         guard try value.resume(&reader, &types) else { return nil }
-        try expectEnd(of: reader, behind: "a value")
+        try expectEnd(of: reader, after: "a value")
         let payload = value.takePayload()
         return value.isStream ? .streamOpened(header: payload) : .message(payload)
     }
 
-    private func expectEnd(of reader: GOBReader, behind what: String) throws(ParleyError) {
+    private func expectEnd(of reader: GOBReader, after what: String) throws(ParleyError) {
         guard reader.remaining == 0 else {
-            throw reader.violation("\(reader.remaining) bytes too many behind \(what)")
+            throw reader.violation("\(reader.remaining) bytes too many after \(what)")
         }
     }
 }

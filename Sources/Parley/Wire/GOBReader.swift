@@ -80,7 +80,7 @@ struct GOBReader {
         return last + delta
     }
 
-    /// A protocol violation that names the position behind what was read last.
+    /// A protocol violation that names the current position.
     func violation(_ text: String) -> ParleyError {
         ParleyError(
             .protocolViolation,
@@ -127,7 +127,7 @@ extension GOBReader {
 // MARK: - Frames
 
 extension GOBReader {
-    /// The sizes of the length prefix at the front of `input` and of the message behind it; nil while the
+    /// The sizes of the length prefix at the front of `input` and of the message after it; nil while the
     /// prefix is incomplete.
     ///
     /// - Throws: `protocolViolation` for a message of no bytes or of more than `limit`.

@@ -1,4 +1,5 @@
-/// Consecutive messages in one block of bytes, usually those of one read; or the opening of one stream.
+/// Decoded messages on their way to the inbox: consecutive messages in one block of bytes, usually those of
+/// one read; or the opening of one stream.
 ///
 /// The messages share the block: a thousand small ones cost one object and a list of bounds.
 @usableFromInline

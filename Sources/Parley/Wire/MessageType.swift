@@ -1,4 +1,4 @@
-/// The first byte of every frame in the reference's wire form.
+/// The type byte of the unframed wire form, the reference's; see ``DefaultDecoder``.
 public enum MessageType: UInt8, Sendable {
     /// A message follows.
     case message = 0x1

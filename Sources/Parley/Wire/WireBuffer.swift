@@ -1,4 +1,5 @@
-/// Bytes to send, in order: small pieces are copied together, large slices are kept as they are.
+/// Encoded bytes that wait to be written to a link, in order. Small pieces are copied together; large slices
+/// are kept as they are.
 ///
 /// A decoder of your own appends its frames here. Appending a large slice retains it instead of copying it.
 public struct WireBuffer: Sendable {

@@ -31,7 +31,7 @@ extension PeerExercise {
             return requireViolation(error)
         }
         require(delivered <= limit, "\(delivered) deliveries, the limit was \(limit)")
-        require(model.violation == nil, "decoding goes on behind a violation")
+        require(model.violation == nil, "decoding goes on after a violation")
         if isDecoding, delivered < limit {
             requireNothingHidden()
             require(!state.hasUndecodedMessages, "input waits to be decoded, and cannot be")
@@ -49,7 +49,7 @@ extension PeerExercise {
             checkReadFailure(error)
             return nil
         }
-        require(model.violation == nil || model.phase == .handshake, "\(result) behind a violation")
+        require(model.violation == nil || model.phase == .handshake, "\(result) after a violation")
         switch result {
         case .bytes(let bytes):
             require(model.phase == .handshake || model.phase == .stream, "\(bytes) read in \(model.phase)")
@@ -102,7 +102,7 @@ extension PeerExercise {
         require(model.inputEnd == nil, "a reader waits for ever")
         if isDelimitedStream {
             requireNoStreamBytes()
-            require(model.streamEnd == nil, "a reader waits behind \(model.streamEnd as Any)")
+            require(model.streamEnd == nil, "a reader waits after \(model.streamEnd as Any)")
         } else {
             requireNothingToRead()
         }
@@ -153,8 +153,8 @@ extension PeerExercise {
         guard isOver else { return }
         isOver = false
         decode(limit: .max)
-        require(isOver, "decoding goes on behind a violation")
-        require(read(upTo: 1) == nil, "bytes behind a violation")
+        require(isOver, "decoding goes on after a violation")
+        require(read(upTo: 1) == nil, "bytes after a violation")
     }
 }
 

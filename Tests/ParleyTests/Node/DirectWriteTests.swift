@@ -14,7 +14,7 @@ import Testing
         }
     }
 
-    @Test func `messages that are no answers, and those behind them, leave in order`()
+    @Test func `messages that are no answers, and those after them, leave in order`()
         async throws
     {
         try await withNodes(.tcp) { nodes in

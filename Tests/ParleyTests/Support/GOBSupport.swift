@@ -121,7 +121,7 @@ enum GOBBytes {
     /// RPC as Go defines it.
     static let rpc = structure(65, [("From", 6), ("Payload", 5), ("Stream", 1)])
 
-    /// A struct 65 with a field of `type` in front of the payload, behind the definitions of other types, and
+    /// A struct 65 with a field of `type` in front of the payload, after the definitions of other types, and
     /// a value of it whose first field is `field`.
     static func rpc(among definitions: [UInt8] = [], type: Int64, field: [UInt8]) -> [UInt8] {
         definitions + structure(65, [("Foreign", type), ("Payload", 5)])
