@@ -18,7 +18,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .PHONY: help deps deps-conformance deps-go build run test interop conformance asan tsan shake fuzz
 .PHONY: chaos hostile netns soak churn soak-sanitized lint format ci clean
-.PHONY: bench bench-quick bench-build bench-deps bench-docs
+.PHONY: bench bench-quick bench-build bench-deps bench-docs instructions instructions-update
 
 help: ## Lists the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,13 @@ deps-conformance: deps-c deps-go
 	  echo "gcc, g++, clang or valgrind not found: installing them with apt"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq gcc g++ clang valgrind; \
 	else echo "please install gcc, g++, clang and valgrind" >&2; exit 1; fi
+
+deps-instructions: deps-c
+	@if command -v valgrind >/dev/null && command -v python3 >/dev/null; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "valgrind or python3 not found: installing both with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq valgrind python3; \
+	else echo "please install valgrind and python3" >&2; exit 1; fi
 
 deps-go:
 	@if command -v go >/dev/null; then :; \
@@ -91,6 +98,15 @@ bench-deps: deps ## Installs the other candidates (Go, ZeroMQ, nng) and perf
 
 bench-docs: ## Writes the results of `make bench` into the pages; RUNS="a b c": folders of several runs
 	python3 Benchmarks/runner docs --runs "$(RUNS)"
+
+# A part of the names of the rows that `make instructions` measures.
+ROW =
+
+instructions: deps-instructions $(LIB)/libparley.a ## Counts instructions a message; fails above the committed ones; ROW=echo
+	@SWIFT="$(SWIFT)" CC="$(CC)" scripts/instructions.sh --only "$(ROW)"
+
+instructions-update: deps-instructions $(LIB)/libparley.a ## Writes Benchmarks/Instructions/figures.txt anew
+	@SWIFT="$(SWIFT)" CC="$(CC)" scripts/instructions.sh --update
 
 # --- Checks --------------------------------------------------------------------------------------------
 
@@ -159,7 +175,8 @@ soak-sanitized: SECONDS = 120
 soak-sanitized: deps ## `make churn` under AddressSanitizer and ThreadSanitizer, for SECONDS (120) each
 	scripts/soak-sanitized.sh $(SECONDS)
 
-SWIFT_FILES = Package.swift Sources Tests Examples Benchmarks/Package.swift Benchmarks/Sources
+SWIFT_FILES = Package.swift Sources Tests Examples \
+  Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Instructions/Sources
 
 lint: deps ## Checks formatting, line lengths, warnings, and what the library may link
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)

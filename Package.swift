@@ -105,6 +105,13 @@ let package = Package(
             path: "Tests/Soak",
             swiftSettings: settings
         ),
+        // Compiled as an application's own code would be: none of the package's settings, nothing but public API.
+        .executableTarget(
+            name: "ParleyInstructions",
+            dependencies: ["Parley"],
+            path: "Benchmarks/Instructions/Sources",
+            packageAccess: false
+        ),
         .executableTarget(
             name: "ParleyInterop",
             dependencies: ["Parley", "FaultProxy"],
