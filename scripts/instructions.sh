@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the programs of `make instructions` and measures them: instructions.sh [--only ROW] [--update]
 #
-# valgrind cannot run the shared Swift runtime, so all of them are static: those in C link libparley.a. The Swift
-# one is built with the flags and in the folder of library.sh, and shares what is compiled there.
+# valgrind cannot run the shared Swift runtime, so all of them are static: those in C link libparley.a. The
+# Swift one is built with the flags and in the folder of library.sh, and shares what is compiled there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 read -ra compiler <<< "${CC:-cc}"

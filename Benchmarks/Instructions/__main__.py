@@ -227,8 +227,8 @@ def main():
 def settle_order():
     """Lets threads take turns in one order, however busy the machine is.
 
-    Both ends share one core, and a thread that wakes another one goes on until it blocks (SCHED_BATCH). Children
-    inherit both. Otherwise the instructions of a hand-over between threads vary by a tenth.
+    Both ends share one core, and a thread that wakes another one goes on until it blocks (SCHED_BATCH).
+    Children inherit both. Otherwise the instructions of a hand-over between threads vary by a tenth.
     """
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
