@@ -32,7 +32,7 @@ extension Connection {
             return (result, inbound.readers.epoch, inbound.wantsToReadOn)
         }
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
-        if readsOn { loop.perform { [self] in readOn() } }
+        if readsOn { loop.perform { [self] in receive() } }
         return (result, epoch)
     }
 
@@ -55,7 +55,7 @@ extension Connection {
             return (true, 0)
         }
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
-        if readsOn { loop.perform { [self] in readOn() } }
+        if readsOn { loop.perform { [self] in receive() } }
         return (isReadable, epoch)
     }
 

@@ -168,11 +168,6 @@ extension Connection: LinkOwner {
 
     // MARK: Reading on, or not
 
-    /// A reader has taken bytes: reads on, if there is a use for more.
-    func readOn() {
-        changeReading { inbound in _ = inbound.decoded() }
-    }
-
     /// Changes the intake, and tells the link and the inbox what follows.
     func changeReading(_ body: (inout Inbound) -> Void) {
         loop.assertIsCurrent()

@@ -14,7 +14,7 @@ extension Node {
         guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
         guard options.handshake != nil || options.onPeer != nil else { return askObserver(about: connection) }
         connection.startHandshakeTimer()
-        connection.readOn()
+        connection.receive()
         // On the loop: its reads and sends need no way to another thread, and strangers cannot keep the threads busy that
         // the application's tasks share.
         let task = Task(executorPreference: connection.loop) { [self] in await runHandshake(connection) }
