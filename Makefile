@@ -183,6 +183,7 @@ lint: deps ## Checks formatting, line lengths, warnings, and what the library ma
 	scripts/check-lines.sh
 	$(SWIFT) build --scratch-path .build-lint -Xswiftc -warnings-as-errors
 	scripts/check-imports.sh
+	scripts/check-arrows.sh
 	scripts/check-examples.sh
 
 format: ## Formats every Swift file in place

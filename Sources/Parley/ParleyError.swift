@@ -128,7 +128,7 @@ extension ParleyError {
         public static let banned = Code(rawValue: -29)
         /// Nothing arrived and nothing was sent for ``Timeouts/idle``.
         public static let idle = Code(rawValue: -30)
-        /// The remote side acknowledged nothing of what was sent for ``Timeouts/writeStall``.
+        /// The remote side acknowledged too little of what was sent for ``Timeouts/writeStall``.
         public static let writeStalled = Code(rawValue: -31)
         /// ``Heartbeat/maxMissed`` heartbeats went unanswered.
         public static let heartbeatLost = Code(rawValue: -32)

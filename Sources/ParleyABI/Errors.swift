@@ -48,7 +48,7 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
     (PARLEY_EIDLE, .idle, "PARLEY_EIDLE", "no byte was received or sent for too long"),
     (
         PARLEY_ESTALLED, .writeStalled, "PARLEY_ESTALLED",
-        "the remote side acknowledged nothing for too long"
+        "the remote side acknowledged too little for too long"
     ),
     (PARLEY_EHEARTBEAT, .heartbeatLost, "PARLEY_EHEARTBEAT", "the remote side did not answer heartbeats"),
     (

@@ -75,6 +75,14 @@ extension Timeouts {
         if let given = try given(foreign.write_stall_timeout_ms, "write_stall_timeout_ms") {
             writeStall = given
         }
+        if let given = try given(foreign.frame_timeout_ms, "frame_timeout_ms") { frame = given }
+        guard foreign.least_bytes_per_second >= 0 else {
+            throw ParleyError(
+                .invalidArgument,
+                "least_bytes_per_second is \(foreign.least_bytes_per_second)"
+            )
+        }
+        if foreign.least_bytes_per_second > 0 { leastBytesPerSecond = Int(foreign.least_bytes_per_second) }
         guard foreign.heartbeat_max_missed >= 0 else {
             throw ParleyError(.invalidArgument, "heartbeat_max_missed is \(foreign.heartbeat_max_missed)")
         }

@@ -68,7 +68,8 @@ public func parley_get_statistics(
             accept_pauses: now.acceptPauses.values.reduce(0, &+),
             shortages: now.shortages,
             turned_away: now.refusals.values.reduce(0, &+),
-            disconnects: now.disconnects.values.reduce(0, &+)
+            disconnects: now.disconnects.values.reduce(0, &+),
+            backlogs_dropped: now.backlogsDropped
         )
         try copy(statistics, to: place, size)
     }

@@ -62,6 +62,7 @@ public actor TransportMetrics {
         count("handshakes_failed", statistics.handshakesFailed)
         count("peers_refused", statistics.peersRefused)
         count("shortages", statistics.shortages)
+        count("backlogs_dropped", statistics.backlogsDropped)
         for (pause, times) in statistics.acceptPauses {
             count("accept_pauses", times, ("limit", pause.rawValue))
         }

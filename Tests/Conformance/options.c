@@ -43,6 +43,8 @@ static void bad_values(void) {
     options = good, options.keepalive_count = -1, refuses(options, "keep");
     options = good, options.loops = SIZE_MAX, refuses(options, "loops");
     options = good, options.busy_poll_us = -1, refuses(options, "busy_poll_us");
+    options = good, options.frame_timeout_ms = -2, refuses(options, "frame_timeout_ms");
+    options = good, options.least_bytes_per_second = -1, refuses(options, "least_bytes_per_second");
     /* NULL for the result. */
     options = good, options.userdata = &destroyed, options.destroy_userdata = destroy;
     CHECK_CODE(parley_create(&options, NULL), PARLEY_EINVAL);
@@ -71,6 +73,8 @@ static void extremes(void) {
     options.keepalive_count = 127;
     options.loops = PTRDIFF_MAX;
     options.busy_poll_us = INT_MAX;
+    options.frame_timeout_ms = INT_MAX;
+    options.least_bytes_per_second = INT_MAX;
     free_pair(connected(&options, &options));
 
     /* And at its least. */

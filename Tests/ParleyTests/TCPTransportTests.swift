@@ -385,9 +385,9 @@ import Testing
             (loop, finish: @escaping (Result<SocketAddress, ParleyError>) -> Void) in
             let dialer = Dialer(to: addresses[0], timeout: .seconds(60), on: loop) { result in
                 finish(
-                    result.map { handle, address in
-                        handle.close(abortively: false)
-                        return address
+                    result.map { connected in
+                        connected.handle.close(abortively: false)
+                        return connected.address
                     }
                 )
             }

@@ -112,7 +112,7 @@ typedef enum parley_error {
     PARLEY_ENOTALLOWED = -28, /* the gate refused the address */
     PARLEY_EBANNED = -29,     /* the address is banned */
     PARLEY_EIDLE = -30,       /* no byte was received or sent for idle_timeout_ms */
-    PARLEY_ESTALLED = -31,    /* the remote side acknowledged nothing for write_stall_timeout_ms */
+    PARLEY_ESTALLED = -31,    /* the remote side acknowledged too little for write_stall_timeout_ms */
     PARLEY_EHEARTBEAT = -32,  /* the remote side did not answer heartbeats */
     PARLEY_EBUFFERFULL = -33, /* this node's limit on unread bytes is reached */
     PARLEY_EDUPLICATE = -34,  /* another connection to the same node was kept instead */
@@ -315,7 +315,7 @@ typedef struct parley_options {
 
     int idle_timeout_ms;           /* closes a peer without a byte either way for this long; 0 is never */
     int write_timeout_ms;          /* for a send that waits for room, whatever its own time-out; 0 is 60 s */
-    int write_stall_timeout_ms;    /* closes a peer that acknowledges nothing for this long; 0 is 120 s */
+    int write_stall_timeout_ms;    /* closes a peer that acknowledges too little for this long; 0 is 120 s */
     int heartbeat_interval_ms;     /* time between heartbeats (framed wire form only); 0 is never */
     int heartbeat_max_missed;      /* unanswered heartbeats after which the peer is closed; 0 is 3 */
 
@@ -345,6 +345,15 @@ typedef struct parley_options {
      * latency: waking a sleeping thread takes longer than a round trip between two threads that are awake. 50
      * is enough for peers that answer at once; 0 blocks at once. */
     int busy_poll_us;
+
+    /* Closes a peer (PARLEY_ETIMEDOUT) when less than `least_bytes_per_second` of a frame, or of a stream's
+     * header, that has begun arrive for this long and it is not whole. Time in which the peer is not read does
+     * not count. 0 is 30 s. */
+    int frame_timeout_ms;
+
+    /* The progress that an unfinished frame, and what is sent, have to make within `frame_timeout_ms` and
+     * `write_stall_timeout_ms`, on average; 0 is 128. */
+    int least_bytes_per_second;
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
@@ -510,6 +519,7 @@ typedef struct parley_statistics {
     uint64_t shortages;      /* how often descriptors or memory ran out */
     uint64_t turned_away;    /* connections refused before the handshake by a limit, the gate or a ban */
     uint64_t disconnects;    /* connections whose handshake began and that have ended */
+    uint64_t backlogs_dropped; /* ended connections whose last messages receive_buffer_bytes had no room for */
 } parley_statistics;
 
 /* A snapshot of one peer. */

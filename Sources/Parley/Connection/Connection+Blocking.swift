@@ -1,13 +1,5 @@
 // Sends and reads that block a thread instead of suspending a task: for callers that are not Swift's.
 
-/// How long a blocking call may take.
-package enum WaitLimit: Sendable {
-    /// It may not wait at all.
-    case none
-    /// Until then; nil is for ever.
-    case until(MonotonicTime?)
-}
-
 extension Connection {
     /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``; blocks while too much is unwritten.
     ///
@@ -88,7 +80,7 @@ extension Connection {
 
     /// Begins to close, and waits until it is closed if it may wait.
     ///
-    /// - Throws: `timedOut` when patience ends first, `wouldDeadlock` on an event loop's thread.
+    /// - Throws: `timedOut` when the limit is reached first, `wouldDeadlock` on an event loop's thread.
     package func close(_ limit: WaitLimit) throws(ParleyError) {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
         if case .none = limit { return }

@@ -43,7 +43,7 @@ final class InMemoryBacklog: @unchecked Sendable {
             case .whenThereIsRoom: return
             case .after(let delay): return pause(for: delay)
             }
-            switch node.admit(next.remote.ip, next.remote) {
+            switch node.admit(IPAddress(v4: 0x7f00_0001), next.remote) {
             case .admitted: accept(waiting.removeFirst())
             case .refused: waiting.removeFirst().link.discard()
             case .after(let delay): return pause(for: delay)

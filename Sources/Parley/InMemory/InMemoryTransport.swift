@@ -74,16 +74,15 @@ public final class InMemoryTransport: Transport {
         guard Self.hosts.contains(target.host) else {
             throw ParleyError(.unreachable, "cannot connect to \(target): it is not in memory")
         }
-        if let refusal = node.refusal(dialing: SocketAddress(host: "127.0.0.1", port: target.port)) {
-            throw refusal
-        }
+        let address = SocketAddress(host: "127.0.0.1", port: target.port)
+        if let refusal = node.refusal(dialing: address, IPAddress(v4: 0x7f00_0001)) { throw refusal }
         guard let listener = network.listener(port: target.port) else {
             throw ParleyError(.connectionRefused, "cannot connect to \(target): nobody listens there")
         }
         return try await connect(
             to: listener,
             from: SocketAddress(host: "127.0.0.1", port: network.ephemeralPort()),
-            at: SocketAddress(host: "127.0.0.1", port: target.port)
+            at: address
         )
     }
 
@@ -142,7 +141,7 @@ public final class InMemoryPeer: Connection, @unchecked Sendable {
             isOutbound: isOutbound,
             localAddress: localAddress,
             remoteAddress: remoteAddress,
-            remoteIP: remoteAddress.ip
+            remoteIP: IPAddress(v4: 0x7f00_0001)
         )
         link.setOwner(self)
     }

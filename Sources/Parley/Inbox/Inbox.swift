@@ -140,13 +140,13 @@ public final class Inbox: Sendable {
     /// Takes up to `limit` RPCs, at least one. Blocks the thread until there is one.
     ///
     /// - Returns: nil when the inbox is finished and empty.
-    /// - Throws: `wouldBlock` when `patience` allows no waiting, `wouldDeadlock` when it would block an event
+    /// - Throws: `wouldBlock` when `waitLimit` allows no waiting, `wouldDeadlock` when it would block an event
     ///   loop's thread, `timedOut`.
-    package func next(atMost limit: Int, _ patience: WaitLimit) throws(ParleyError) -> RPCBatch? {
+    package func next(atMost limit: Int, _ waitLimit: WaitLimit) throws(ParleyError) -> RPCBatch? {
         while true {
             let (taken, isOver) = takeSome(max(1, limit))
             if taken != nil || isOver { return taken }
-            guard case .until(let deadline) = patience else {
+            guard case .until(let deadline) = waitLimit else {
                 throw ParleyError(.wouldBlock, "no message has arrived yet")
             }
             guard !EventLoop.isCurrentThreadALoop else {

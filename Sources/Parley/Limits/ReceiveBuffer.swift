@@ -8,7 +8,7 @@ extension Connection {
     /// - Returns: whether all connections together hold too much.
     @inline(__always)
     func account(_ inbound: inout Inbound, hasProgress: Bool) -> Bool {
-        let held = inbound.state.bufferedBytes
+        let held = inbound.state.heldBytes
         guard held != inbound.heldBytes else { return false }
         if hasProgress || inbound.heldBytes == 0 { inbound.heldSince = MonotonicTime.millisecondsNow }
         let grown = held &- inbound.heldBytes

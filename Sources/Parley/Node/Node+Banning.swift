@@ -9,7 +9,7 @@ extension Node {
         let banned = state.withLock { state in
             state.admission.bans.add(ip, until: end, atMost: options.limits.maxBans)
             return state.connections.elements.map(\.connection)
-        }.filter { $0.remoteAddress.ip.map(range.contains) ?? false }
+        }.filter { $0.remoteIP.map(range.contains) ?? false }
         log(.notice, .banned, ["address": "\(range)", "seconds": "\(duration.components.seconds)"])
         let reason = ParleyError(.banned, "\(range) was banned")
         for connection in banned { connection.fail(reason) }
@@ -31,6 +31,6 @@ extension Node {
 extension Connection {
     /// See ``Peer/ban(for:)``.
     public func ban(for duration: Duration) {
-        if let ip = remoteAddress.ip { node.ban(ip, for: duration) }
+        if let ip = remoteIP { node.ban(ip, for: duration) }
     }
 }

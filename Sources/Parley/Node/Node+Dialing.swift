@@ -27,11 +27,11 @@ extension Node {
     }
 
     /// Why a dial may not go to this address: the gate, or a ban. Any loop's thread.
-    func refusal(dialing address: SocketAddress) -> ParleyError? {
+    func refusal(dialing address: SocketAddress, _ ip: IPAddress) -> ParleyError? {
         if let gate = options.gate, !gate.allows(address, true) {
             return ParleyError(.notAllowed, "the gate does not let this node dial \(address)")
         }
-        guard let ip = address.ip, state.withLock({ $0.admission.bans.contains(ip) }) else { return nil }
+        guard state.withLock({ $0.admission.bans.contains(ip) }) else { return nil }
         return ParleyError(.banned, "\(address) is banned")
     }
 }

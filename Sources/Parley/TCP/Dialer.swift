@@ -5,6 +5,13 @@
 ///
 /// Source: <https://www.rfc-editor.org/rfc/rfc8305>; the delay is the one of Go's `net.Dialer`.
 final class Dialer: @unchecked Sendable {
+    /// A socket that has connected, and where.
+    struct Connected {
+        let handle: TCPHandle
+        let address: SocketAddress
+        let ip: IPAddress
+    }
+
     private static let attemptDelay = Duration.milliseconds(300)
 
     private let loop: EventLoop
@@ -12,8 +19,8 @@ final class Dialer: @unchecked Sendable {
     private let timeout: Duration
     private let keepAlive: KeepAlive?
     /// Why an address may not be dialed; nil when it may.
-    private let refusal: (SocketAddress) -> ParleyError?
-    private var finish: ((Result<(TCPHandle, SocketAddress), ParleyError>) -> Void)?
+    private let refusal: (SocketAddress, IPAddress) -> ParleyError?
+    private var finish: ((Result<Connected, ParleyError>) -> Void)?
     private var resolver: Resolver?
     private var waiting: [RawSocketAddress] = []
     private var attempts: [TCPHandle] = []
@@ -26,8 +33,8 @@ final class Dialer: @unchecked Sendable {
         timeout: Duration,
         keepAlive: KeepAlive? = nil,
         on loop: EventLoop,
-        refusal: @escaping (SocketAddress) -> ParleyError? = { _ in nil },
-        finish: @escaping (Result<(TCPHandle, SocketAddress), ParleyError>) -> Void
+        refusal: @escaping (SocketAddress, IPAddress) -> ParleyError? = { _, _ in nil },
+        finish: @escaping (Result<Connected, ParleyError>) -> Void
     ) {
         self.target = target
         self.timeout = timeout
@@ -90,7 +97,7 @@ final class Dialer: @unchecked Sendable {
         }
         let address = waiting.removeFirst()
         let name = SocketAddress(address)
-        if let refusal = refusal(name) {
+        if let refusal = refusal(name, address.ip) {
             failures.append(refusal)
             return attemptNext()
         }
@@ -99,9 +106,9 @@ final class Dialer: @unchecked Sendable {
             attempts.append(handle)
             do {
                 try handle.connect(to: address, keepAlive: keepAlive) { [self] failure in
-                    attempt(at: name, handle, ended: failure)
+                    attempt(at: name, address.ip, handle, ended: failure)
                 }
-            } catch { return attempt(at: name, handle, ended: error) }
+            } catch { return attempt(at: name, address.ip, handle, ended: error) }
         } catch {
             failures.append(error)
             return attemptNext()
@@ -111,9 +118,14 @@ final class Dialer: @unchecked Sendable {
         nextAttempt?.start(after: Self.attemptDelay) { [self] in attemptNext() }
     }
 
-    private func attempt(at address: SocketAddress, _ handle: TCPHandle, ended failure: ParleyError?) {
+    private func attempt(
+        at address: SocketAddress,
+        _ ip: IPAddress,
+        _ handle: TCPHandle,
+        ended failure: ParleyError?
+    ) {
         attempts.removeAll { $0 === handle }
-        guard let failure else { return end(.success((handle, address))) }
+        guard let failure else { return end(.success(Connected(handle: handle, address: address, ip: ip))) }
         handle.close(abortively: false)
         failures.append(failure)
         attemptNext()
@@ -132,7 +144,7 @@ final class Dialer: @unchecked Sendable {
         )
     }
 
-    private func end(_ result: Result<(TCPHandle, SocketAddress), ParleyError>) {
+    private func end(_ result: Result<Connected, ParleyError>) {
         guard let finish else { return }
         self.finish = nil
         resolver?.cancel()

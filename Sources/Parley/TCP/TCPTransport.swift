@@ -299,14 +299,11 @@ extension TCPTransport {
             timeout: node.options.dialTimeout,
             keepAlive: node.options.keepAlive,
             on: context.loop,
-            refusal: { [node] in node.refusal(dialing: $0) }
+            refusal: { [node] in node.refusal(dialing: $0, $1) }
         ) { [node] result in
             node.unregister(dialing)
             if case .failure(let error) = result { node.dialFailed(error) }
-            finish(
-                result.flatMap { handle, remote in node.adopt(handle, on: context, dialed: target, at: remote)
-                }
-            )
+            finish(result.flatMap { node.adopt($0, on: context, dialed: target) })
         }
         let isOpen = node.register(dialing, on: context.loop) {
             dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
@@ -354,22 +351,21 @@ extension TCPTransport {
 extension Node {
     /// Makes a peer of a socket that has just connected, and begins to greet it.
     fileprivate func adopt(
-        _ handle: TCPHandle,
+        _ connected: Dialer.Connected,
         on context: LoopContext,
-        dialed target: SocketAddress,
-        at remote: SocketAddress
+        dialed target: SocketAddress
     ) -> Result<TCPPeer, ParleyError> {
         guard
             let peer = TCPPeer(
                 context: context,
-                handle: handle,
+                handle: connected.handle,
                 isOutbound: true,
-                local: handle.localAddress,
-                remote: remote,
-                remoteIP: remote.ip
+                local: connected.handle.localAddress,
+                remote: connected.address,
+                remoteIP: connected.ip
             )
         else {
-            handle.close(abortively: false)
+            connected.handle.close(abortively: false)
             let error = ParleyError(.connectionReset, "\(target) closed the connection at once")
             dialFailed(error)
             return .failure(error)

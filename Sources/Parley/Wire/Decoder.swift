@@ -35,6 +35,10 @@ public protocol Decoder: Sendable {
     /// - Throws: ``ParleyError`` `truncated` when the connection ended in the middle of a frame.
     func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError)
 
+    /// About how many bytes this decoder keeps between two calls, type definitions for example; 0 unless you say
+    /// otherwise. They count towards ``Limits/receiveBufferBytes``.
+    var retainedBytes: Int { get }
+
     /// Appends one message.
     ///
     /// - Throws: ``ParleyError`` when this wire form cannot carry it. Nothing may be appended then.
@@ -118,6 +122,9 @@ extension Decoder {
 
     /// No streams.
     public var streamForm: StreamForm { .none }
+
+    /// Nothing.
+    public var retainedBytes: Int { 0 }
 
     /// Throws `truncated` when bytes are left: a frame was cut off.
     public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {

@@ -77,6 +77,9 @@ public struct GOBDecoder: Decoder {
 
     /// A stream ends when its reader closes it.
     public var streamForm: StreamForm { .untilClosed }
+
+    /// The types that the sender has defined, and the part of a value that goes on in the next message.
+    public var retainedBytes: Int { types.retainedBytes + (awaitsValue ? valueBytes : 0) }
 }
 
 /// Limits of what one peer may send.

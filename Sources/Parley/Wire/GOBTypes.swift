@@ -96,6 +96,9 @@ struct GOBTypes: Sendable {
 
     subscript(id: GOBTypeID) -> GOBType? { types[id] }
 
+    /// About how much memory they take: an entry of the dictionary with its array, and the fields.
+    var retainedBytes: Int { types.count * 96 + fieldCount * MemoryLayout<GOBStructure.Field>.stride }
+
     /// Reads the definition of `id`, a gob `wireType`: a struct with one field for each kind of type, of
     /// which exactly one is set.
     mutating func define(_ id: GOBTypeID, from reader: inout GOBReader) throws(ParleyError) {

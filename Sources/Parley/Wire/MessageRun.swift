@@ -41,6 +41,16 @@ package struct MessageRun: Sendable {
         isStream = false
     }
 
+    /// Messages that lie in `block` one after the other; there is at least one.
+    fileprivate init(_ bounds: [Range<Int>], in block: ArraySlice<UInt8>, isStream: Bool) {
+        self.block = block
+        base = block.startIndex
+        first = bounds[0]
+        others = bounds.count == 1 ? [] : Array(bounds[1...])
+        payloadBytes = block.count
+        self.isStream = isStream
+    }
+
     /// The sum of the lengths of `found`; nil when one is outside `0..<count`.
     static func payloadBytes(_ found: borrowing [Range<Int>], in count: Int) -> Int? {
         var bytes = 0
@@ -93,6 +103,42 @@ struct DecodedRuns: Sendable {
         payloadBytes &+= run.payloadBytes
         found.removeAll(keepingCapacity: true)
         return true
+    }
+
+    /// Copies the messages of the runs from `first` on to a block of their own when they keep a much larger one alive:
+    /// a message of one byte among heartbeats must not cost a whole read.
+    ///
+    /// - Parameter keptBytes: the size of the block that those runs lie in.
+    @inline(__always)
+    mutating func compact(from first: Int, payloadBytes: Int, keptBytes: Int) {
+        guard keptBytes > 2 &* payloadBytes &+ Self.smallBlockBytes else { return }
+        copyPayloads(from: first, payloadBytes)
+    }
+
+    /// A block of this size is not worth a copy.
+    private static let smallBlockBytes = 1_024
+
+    private mutating func copyPayloads(from first: Int, _ payloadBytes: Int) {
+        guard first < runs.count else { return }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(payloadBytes)
+        var bounds: [[Range<Int>]] = []
+        for run in runs[first...] {
+            let start = bytes.count
+            bounds.append(
+                (0..<run.count).map { index in
+                    let lower = bytes.count &- start
+                    bytes.append(contentsOf: run[index])
+                    return lower..<bytes.count &- start
+                }
+            )
+        }
+        var start = 0
+        for (index, bounds) in zip(first..., bounds) {
+            let block = bytes[start..<start &+ runs[index].payloadBytes]
+            start &+= block.count
+            runs[index] = MessageRun(bounds, in: block, isStream: runs[index].isStream)
+        }
     }
 
     mutating func removeAll() {

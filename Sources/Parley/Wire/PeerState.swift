@@ -39,7 +39,10 @@ struct PeerState: Sendable {
     /// What there is for ``takeHeartbeats()``.
     var heartbeats = LazyBox<Heartbeats>()
 
-    // Small things are the last, so that those of whoever has this follow without a gap.
+    /// What the decoder itself keeps; see ``Decoder/retainedBytes``.
+    private var decoderBytes = 0
+
+    // The smallest fields come last, so that the next ones of the containing struct follow without padding.
 
     let bounds: Bounds
     let streamForm: StreamForm
@@ -132,6 +135,9 @@ struct PeerState: Sendable {
         queue.count &+ unfinishedBytes.count &+ decoded.count
     }
 
+    /// The same with what the decoder keeps.
+    var heldBytes: Int { bufferedBytes &+ decoderBytes }
+
     /// Decoded bytes of a delimited stream that its reader has not taken yet.
     var decoded: ArraySlice<UInt8> {
         get { streamRest.value.bytes }
@@ -194,6 +200,7 @@ struct PeerState: Sendable {
         queue.removeAll()
         unfinished = .nothing
         decoded = []
+        decoderBytes = 0
     }
 }
 
@@ -223,6 +230,15 @@ extension PeerState {
         while output.count < limit, output.payloadBytes < byteLimit,
             phase == .messages || phase == .discarding, var input = nextInput()
         {
+            // What is decoded of this block keeps it alive: all of it, from its array's beginning.
+            let (firstRun, bytesBefore, blockBytes) = (output.runs.count, output.payloadBytes, input.endIndex)
+            defer {
+                output.compact(
+                    from: firstRun,
+                    payloadBytes: output.payloadBytes &- bytesBefore,
+                    keptBytes: blockBytes
+                )
+            }
             while output.count < limit, output.payloadBytes < byteLimit, !input.isEmpty {
                 if try decodeMessages(&input, limit: limit, byteLimit: byteLimit, into: &output) { continue }
                 let event = try nextEvent(&input)
@@ -382,6 +398,7 @@ extension PeerState {
         let before = input.count
         do {
             let event = try decoder.decode(&input)
+            decoderBytes = decoder.retainedBytes
             if case .incomplete = event { return event }
             if input.count < before {
                 switch event {

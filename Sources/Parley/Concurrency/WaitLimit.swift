@@ -1,0 +1,7 @@
+/// How long a blocking call may take.
+package enum WaitLimit: Sendable {
+    /// It may not wait at all.
+    case none
+    /// Until then; nil is for ever.
+    case until(MonotonicTime?)
+}

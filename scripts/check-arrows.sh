@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# The arrows between the folders of Sources/Parley: who may name whose types. A compiler does not check them, since all
+# folders are one module.
+#
+# FOLDER: the folders whose types it may not name.
+set -euo pipefail
+cd "$(dirname "$0")/../Sources/Parley"
+rules="
+Concurrency: Loop TCP InMemory Files Wire Inbox Connection Node Limits Reconnecting Statistics
+Wire: Loop TCP InMemory Files Inbox Connection Node Reconnecting Statistics Concurrency
+Loop: TCP InMemory Files Wire Inbox Connection Node Reconnecting Statistics
+Inbox: TCP InMemory Files Connection Node Reconnecting Limits
+Connection: TCP InMemory Reconnecting
+Node: TCP InMemory
+Limits: TCP
+Reconnecting: TCP InMemory
+Statistics: TCP
+"
+# Names that every folder may use: ReadBlock is memory of a loop's context that only sockets fill, and the transports are
+# extended where their subject is.
+allowed="ReadBlock TCPTransport InMemoryTransport"
+
+# The types that the files of a folder declare at their top level.
+types() {
+    sed -nE 's/^(@[A-Za-z@() ]+ )?((public|package|fileprivate|final|indirect) )*(struct|class|enum|protocol|typealias) ([A-Z][A-Za-z0-9]*).*/\3 \5/p' \
+        "$1"/*.swift | awk '$1 != "fileprivate" { print $NF }' | sort -u
+}
+
+fail=0
+while IFS=: read -r folder others; do
+    [ -n "$folder" ] || continue
+    for other in $others; do
+        for type in $(types "$other"); do
+            case " $allowed " in *" $type "*) continue ;; esac
+            # Comments may name what they like.
+            found=$(grep -nw "$type" "$folder"/*.swift | grep -vE "//.*\b$type\b" | head -n 3 || true)
+            if [ -n "$found" ]; then
+                echo "$folder/ must not know $other/, but names $type:" >&2
+                echo "$found" >&2
+                fail=1
+            fi
+        done
+    done
+done <<< "$rules"
+# The values that a connection is made of decide without help from anywhere.
+for value in Lifecycle Intake SendQueue Health; do
+    if grep -nE '^(@[a-z]+ |public |package )*import ' "Connection/$value.swift" >&2; then
+        echo "Connection/$value.swift must import nothing" >&2
+        fail=1
+    fi
+done
+[ "$fail" = 0 ] && echo "the arrows between folders point one way"
+exit "$fail"
