@@ -12,6 +12,8 @@ package final class Node: @unchecked Sendable {
     /// Nil once everything is closed, since it usually owns the transport. The loops' threads only.
     var observer: (any LoopObserver)?
     let isObserved: Bool
+    /// Whether RPCs go to the observer rather than into the inbox.
+    let takesRPCs: Bool
     /// Nil once everything is closed: RPCs that nobody consumed lead back here through their peers. The transport
     /// keeps it for its consumers. The loops' threads only.
     var inbox: Inbox?
@@ -78,6 +80,7 @@ package final class Node: @unchecked Sendable {
         self.inbox = inbox
         self.observer = observer
         isObserved = observer != nil
+        takesRPCs = observer?.takesRPCs == true
         let limits = options.limits
         state = Lock(State(admission: Admission(limits)))
         bounds = PeerState.Bounds(
@@ -167,7 +170,6 @@ package final class Node: @unchecked Sendable {
         return true
     }
 
-    var takesRPCs: Bool { observer?.takesRPCs == true }
 }
 
 // MARK: - Addresses
