@@ -144,7 +144,7 @@ final class InMemoryLink: Link, @unchecked Sendable {
                 return (block, block == nil ? pipe.end : nil, hasRoomAgain)
             }
             if hasRoomAgain, let other { other.loop.execute { other.completeWrite() } }
-            if let block { hand(block, to: target) }
+            if let block { hand(block, to: consume target) }
             if let end {
                 isReading = false
                 owner?.linkDidEnd(end)
@@ -152,11 +152,15 @@ final class InMemoryLink: Link, @unchecked Sendable {
         }
     }
 
-    /// Passes a block to the owner, into the frame's own buffer if the owner lent one.
+    /// Passes a block to the owner, in the frame's own buffer if there is one. The frame is consumed: with a second
+    /// reference to it, appending would copy all of it.
     private func hand(_ block: ArraySlice<UInt8>, to target: consuming ReadTarget) {
-        guard case .frame(var frame) = target else { return owner?.linkDidRead(block.span) ?? () }
-        frame.bytes.append(contentsOf: block)
-        owner?.linkDidRead(into: frame)
+        switch consume target {
+        case .shared, .block: owner?.linkDidRead(block.span)
+        case .frame(var frame):
+            frame.bytes.append(contentsOf: block)
+            owner?.linkDidRead(into: consume frame)
+        }
     }
 
     /// Completes the write that waited, with an error when its reader has closed. The loop's thread only.

@@ -167,7 +167,7 @@ extension TCPHandle: Link {
             let bytes = UnsafeBufferPointer(rebasing: slab.bindMemory(to: UInt8.self)[..<received])
             owner.linkDidRead(bytes.span)
         case .block(let room): readBlock(from: descriptor, room: room, to: owner)
-        case .frame(let frame): read(into: frame, from: descriptor, to: owner)
+        case .frame(let frame): read(into: consume frame, from: descriptor, to: owner)
         }
     }
 
@@ -191,7 +191,7 @@ extension TCPHandle: Link {
     /// would copy all of it.
     private func read(into frame: consuming PeerState.LargeFrame, from descriptor: Int32, to owner: any LinkOwner) {
         let received = frame.bytes.append(from: descriptor, atMost: frame.missing)
-        owner.linkDidRead(into: frame)
+        owner.linkDidRead(into: consume frame)
         if received <= 0 { readNothing(received) }
     }
 
