@@ -9,7 +9,7 @@ final class ForeignNode: @unchecked Sendable {
     private(set) var transport: TCPTransport!
     /// The transport's, which keeps it.
     private(set) var node: Unmanaged<Node>!
-    let contexts = HandshakeThreads()
+    let handshakes: HandshakeThreads
     /// What the node stays connected to, by the address that was given.
     let kept = Lock<[String: Reconnection]>([:])
     private let callbacks: Callbacks
@@ -37,6 +37,10 @@ final class ForeignNode: @unchecked Sendable {
     }
 
     init(_ foreign: parley_options, _ options: TransportOptions) {
+        handshakes = HandshakeThreads(
+            maxInbound: options.limits.maxHandshakes,
+            maxOutbound: options.limits.maxOutboundPeers
+        )
         callbacks = Callbacks(
             userdata: foreign.userdata,
             destroyUserdata: foreign.destroy_userdata,
@@ -67,7 +71,7 @@ final class ForeignNode: @unchecked Sendable {
         greeter.withLock { $0 = self }
     }
 
-    /// A context thread runs the handshake: it may block on what it reads and sends.
+    /// Runs the handshake on a thread of its own: it may block on what it reads and sends.
     private func greet(
         _ peer: any Peer,
         _ call: Foreign<
@@ -80,8 +84,8 @@ final class ForeignNode: @unchecked Sendable {
         guard let connection = peer as? Connection else { return }
         let result: Result<Int32, ParleyError> = await withUnsafeContinuation { continuation in
             do throws(ParleyError) {
-                try contexts.run { [self] in
-                    // It may have had to wait for a thread, and its end may have been told meanwhile.
+                try handshakes.run(connection.isOutbound ? .outbound : .inbound) { [self] in
+                    // Its end may have been told before the thread came to it.
                     guard transport.node.isHandshaking(connection.number) else {
                         return continuation.resume(
                             returning: .failure(ParleyError(.closed, "\(connection) is gone"))
@@ -99,14 +103,14 @@ final class ForeignNode: @unchecked Sendable {
 
     /// Closes everything; afterwards no callback is called any more.
     func close() throws {
-        guard !contexts.isCurrent else {
+        guard !handshakes.isCurrent else {
             throw ParleyError(
                 .wouldDeadlock,
                 "closing the transport would wait for the handshake that calls it"
             )
         }
         try blocking("closing the transport") { [self] in await transport.close() }
-        contexts.stop()
+        handshakes.stop()
     }
 
     /// Behind ``close()``: the program's data goes.

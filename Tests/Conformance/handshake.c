@@ -1,4 +1,4 @@
-/* The handshake: on a worker thread, where it may block on reads and sends, on both sides at once. */
+/* The handshake: on a thread of its own, where it may block on reads and sends, on both sides at once. */
 #include "check.h"
 
 typedef struct script {
@@ -204,6 +204,52 @@ static void many_at_once(void) {
     CHECK_INT(event_count(&of_server.disconnects), peers + 1);
 }
 
+/* Silent peers keep a thread each, here without a time limit. The handshake of an honest one is done all the
+ * same. */
+static void silent_peers(void) {
+    enum { most = 100 };
+    const int peers = (int)scaled(most, 70);
+    script of_server = no_script, of_client = no_script;
+    parley_options server = following(&of_server), client = following(&of_client);
+    parley_transport *listener, *dialer;
+    int index, sockets[most];
+    of_server.says = of_client.expects = "I am the server";
+    of_client.says = of_server.expects = "I am the client";
+    server.handshake_timeout_ms = client.handshake_timeout_ms = PARLEY_FOREVER;
+    listener = listening(&server);
+    dialer = create(&client);
+    for (index = 0; index < peers; index++) sockets[index] = raw_dial(listener);
+    CHECK_REACHES(&of_server.begun, peers);
+    dial(dialer, listener);
+    CHECK_INT(event_count(&of_server.begun), peers + 1);
+    CHECK_INT(event_count(&of_server.disconnects), 0);
+    for (index = 0; index < peers; index++) close(sockets[index]);
+    CHECK_REACHES(&of_server.ended, peers + 1);
+    CHECK_OK(parley_free(dialer));
+    CHECK_OK(parley_free(listener));
+}
+
+/* The handshake of a dial has a thread of its own also when inbound peers have as many as they may. */
+static void dials_apart(void) {
+    script of_node = no_script, of_other = no_script;
+    parley_options node_options = following(&of_node), other_options = following(&of_other);
+    parley_transport *node, *other;
+    int silent;
+    of_node.says = of_other.expects = "I am the node";
+    of_other.says = of_node.expects = "I am the other";
+    node_options.max_handshakes = 1;
+    node_options.handshake_timeout_ms = PARLEY_FOREVER;
+    node = listening(&node_options);
+    other = listening(&other_options);
+    silent = raw_dial(node);
+    CHECK_REACHES(&of_node.begun, 1);
+    dial(node, other);
+    CHECK_INT(event_count(&of_node.begun), 2);
+    close(silent);
+    CHECK_OK(parley_free(node));
+    CHECK_OK(parley_free(other));
+}
+
 /* No handshake begins for a peer after its on_disconnect. */
 static struct {
     event called;
@@ -245,8 +291,8 @@ static int disconnects_so_far(void) {
     return count;
 }
 
-static void more_than_there_are_workers(void) {
-    enum { peers = 100 };
+static void more_than_may_run(void) {
+    enum { peers = 24, at_once = 8 };
     parley_options options = loopback();
     parley_transport *node;
     int index, sockets[peers];
@@ -254,17 +300,20 @@ static void more_than_there_are_workers(void) {
     options.handshake = begin_late;
     options.on_disconnect = gone_early;
     options.handshake_timeout_ms = 300;
+    options.max_handshakes = at_once;
     node = listening(&options);
     for (index = 0; index < peers; index++) sockets[index] = raw_dial(node);
-    /* All of them time out: those whose handshake hangs and those that still wait for a thread. */
+    /* All of them end: those whose handshake hangs, those that wait for a thread, and those that are too many
+     * even to wait. */
     for (end = now_ms() + LIMIT_MS; disconnects_so_far() < peers;) {
         CHECK(now_ms() < end);
         sleep_ms(5);
     }
+    CHECK_INT(event_count(&late.called), at_once);
     event_add(&late.gate, 1);
     CHECK_OK(parley_free(node));
     for (index = 0; index < peers; index++) close(sockets[index]);
-    CHECK(event_count(&late.called) < peers);
+    CHECK_INT(event_count(&late.called), at_once);
 }
 
 /* The peer disconnects while its handshake does not use it: the handshake's next call fails. */
@@ -298,7 +347,7 @@ static void peer_disconnects_meanwhile(void) {
 }
 
 int main(void) {
-    begin(60);
+    begin(90);
     trying("both sides");
     both_sides();
     all_in_one_segment();
@@ -309,8 +358,12 @@ int main(void) {
     timeouts();
     trying("many at once");
     many_at_once();
-    trying("more than there are workers");
-    more_than_there_are_workers();
+    trying("silent peers");
+    silent_peers();
+    trying("dials apart");
+    dials_apart();
+    trying("more than may run");
+    more_than_may_run();
     trying("the peer disconnects meanwhile");
     peer_disconnects_meanwhile();
     return 0;

@@ -270,9 +270,11 @@ typedef struct parley_options {
     void *userdata;
     void (*destroy_userdata)(void *userdata);
 
-    /* The handshake with a new peer, before any message is decoded; called on both sides. It runs on a worker
-     * thread of its own, so it may block; it may read and send raw bytes. A negative result closes the peer,
-     * and parley_dial() returns it. NULL accepts every peer. */
+    /* The handshake with a new peer, before any message is decoded; called on both sides. It runs on a thread
+     * of its own, so it may block; it may read and send raw bytes. There are as many such threads as
+     * handshakes under way, so silent peers delay nobody; when the system has no thread left the handshake
+     * fails with PARLEY_EMFILE. A negative result closes the peer, and parley_dial() returns it. NULL accepts
+     * every peer. */
     int (*handshake)(parley_transport *transport, parley_peer peer, void *userdata);
 
     /* Called after the handshake and before anything of the peer is delivered. A negative result refuses the
