@@ -7,10 +7,26 @@
  * Upcasts only; there is no logic here. */
 
 #ifdef __linux__
+#include <fcntl.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
+#include <unistd.h>
 
 /* <sys/socket.h> shows it only to those who define _GNU_SOURCE before anything else. */
 int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+
+/* The same for O_PATH, by the name it has for everyone. */
+#ifdef __O_PATH
+static const int clibuv_O_PATH = __O_PATH;
+#else
+static const int clibuv_O_PATH = O_PATH;
+#endif
+
+/* renameat2(2) within a folder, with RENAME_NOREPLACE. Not every C library has it, and Swift cannot call
+ * syscall(2). */
+static inline int clibuv_rename_exclusively(int folder, const char *from, const char *to) {
+    return (int)syscall(SYS_renameat2, folder, from, folder, to, 1u);
+}
 #endif
 
 static inline uv_handle_t *clibuv_tcp_as_handle(uv_tcp_t *tcp) { return (uv_handle_t *)tcp; }

@@ -1,23 +1,10 @@
 import FaultProxy
-import Foundation
 import Testing
 
 @testable import Parley
 
 /// Messages and streams in the framed wire form, on sockets and in memory.
 @Suite(.timeLimit(.minutes(2))) struct FramedStreamTests {
-    /// A server and a connected client with the framed wire form.
-    private func withFrames(
-        _ kind: Kind,
-        _ body: (_ server: any Transport, _ client: any Transport, _ peer: any Peer) async throws -> Void
-    ) async throws {
-        try await withNodes(kind) { nodes in
-            let server = try await nodes.listening { $0.decoder = .framed }
-            let client = nodes.make { $0.decoder = .framed }
-            try await body(server, client, client.dial(server.address))
-        }
-    }
-
     @Test(arguments: Kind.allCases)
     func `messages of any size arrive whole and in order without pacing`(kind: Kind) async throws {
         try await withFrames(kind) { server, _, peer in
@@ -153,102 +140,6 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases) func `files are sent and received as streams`(kind: Kind) async throws {
-        try await withFolder { folder in
-            try await withFrames(kind) { server, _, peer in
-                let content = patterned(2_000_001)
-                try Data(content).write(to: folder.appending(path: "original"))
-                let path = folder.appending(path: "original").path
-                let parts = [(0, nil), (1_500_000, nil), (100, 1_000), (0, 0)] as [(Int, Int?)]
-                let progress = Lock<[Int]>([])
-                let sending = Task {
-                    for (offset, length) in parts {
-                        try await peer.sendStream(
-                            contentsOf: path,
-                            header: [7],
-                            offset: offset,
-                            length: length,
-                            progress: { sent in progress.withLock { $0.append(sent) } }
-                        )
-                    }
-                    try await peer.send(message: "done")
-                }
-                for (index, (offset, length)) in parts.enumerated() {
-                    let stream = try await server.nextRPC()
-                    #expect(stream.payload == [7])
-                    let copy = folder.appending(path: "copy\(index)")
-                    let count = try await stream.peer.receiveStream(into: copy.path)
-                    let expected = content[offset..<(length.map { offset + $0 } ?? content.count)]
-                    #expect(count == expected.count)
-                    #expect(same(try contents(of: copy), expected))
-                }
-                #expect(try await server.nextRPC().text == "done")
-                try await sending.value
-                #expect(progress.withLock { $0.first } == 1 << 20)
-                #expect(progress.withLock { $0.contains(2_000_001) })
-                #expect(
-                    try FileManager.default.contentsOfDirectory(atPath: folder.path).count == 1 + parts.count
-                )
-            }
-        }
-    }
-
-    @Test(arguments: Kind.allCases)
-    func `a file is sent raw in the default wire form, after earlier sends`(kind: Kind) async throws {
-        try await withFolder { folder in
-            try await withNodes(kind) { nodes in
-                let server = try await nodes.listening()
-                let peer = try await nodes.make().dial(server.address)
-                let content = patterned(1_500_000)
-                try Data(content).write(to: folder.appending(path: "original"))
-                let path = folder.appending(path: "original").path
-                async let sent = peer.sendStream(contentsOf: path)
-                let stream = try await server.nextRPC()
-                let copy = folder.appending(path: "copy")
-                try await stream.peer.receiveStream(into: copy.path, byteCount: content.count)
-                #expect(try await sent == content.count)
-                #expect(same(try contents(of: copy), content))
-            }
-        }
-    }
-
-    @Test(arguments: Kind.allCases) func `file errors name the file and leave no file behind`(kind: Kind)
-        async throws
-    {
-        try await withFolder { folder in
-            try await withFrames(kind) { server, _, peer in
-                let missing = folder.appending(path: "missing").path
-                let notFound = try await error { try await peer.sendStream(contentsOf: missing) }
-                #expect(notFound.code == .fileNotFound)
-                #expect(notFound.message.contains(missing))
-                let directory = try await error { try await peer.sendStream(contentsOf: folder.path) }
-                #expect(directory.code == .invalidArgument)
-                let file = folder.appending(path: "file")
-                try Data([1, 2, 3]).write(to: file)
-                let outside = try await error { try await peer.sendStream(contentsOf: file.path, offset: 4) }
-                #expect(outside.code == .invalidArgument)
-
-                try await peer.sendStream(contentsOf: file.path)
-                let exists = try await error {
-                    try await server.nextRPC().peer.receiveStream(into: file.path)
-                }
-                #expect(exists.code == .fileExists)
-                #expect(try contents(of: file) == [1, 2, 3])
-
-                let writer = try await peer.openStream()
-                try await writer.write([1])
-                await writer.abort(reason: "changed my mind")
-                let aborted = try await error {
-                    try await server.nextRPC().peer.receiveStream(into: folder.appending(path: "new").path)
-                }
-                #expect(aborted.code == .streamAborted)
-                #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["file"])
-                try await peer.send(message: "in step")
-                #expect(try await server.nextRPC().text == "in step")
-            }
-        }
-    }
-
     @Test func `through a proxy that moves every boundary, every byte arrives in order`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
@@ -297,18 +188,4 @@ import Testing
             #expect(reason.message.contains("look like default, not the framed wire form"), "\(reason)")
         }
     }
-}
-
-/// The contents of a file. It uses this library's `File`: Foundation leaks a buffer when the file is empty.
-private func contents(of url: URL) throws -> [UInt8] {
-    let file = try File.reading(url.path)
-    return try file.read(at: 0, count: file.size())
-}
-
-/// A folder for one test.
-private func withFolder(_ body: (URL) async throws -> Void) async throws {
-    let folder = FileManager.default.temporaryDirectory.appending(path: "parley-\(UUID().uuidString)")
-    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
-    defer { try? FileManager.default.removeItem(at: folder) }
-    try await body(folder)
 }

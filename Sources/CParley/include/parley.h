@@ -685,6 +685,8 @@ int parley_close_stream(parley_transport *transport, parley_peer peer);
 
 /* ---- Files as streams ---------------------------------------------------------------------------------- */
 
+/* The library opens files, writes them and completes them on disk on worker threads, never on a loop. */
+
 /* Reports how many bytes of a file were moved so far. Called on a thread of the library, which it must not
  * block. May be NULL. */
 typedef void (*parley_progress)(uint64_t bytes, void *argument);

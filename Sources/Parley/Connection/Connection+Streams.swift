@@ -118,7 +118,8 @@ package final class ConnectionStreamWriter: StreamWriter {
             try await connection.waitToSend(refusal)
             waited = refusal
         }
-        if !isAccepted { try await write(range.file.read(at: range.offset, count: range.count)) }
+        guard !isAccepted else { return }
+        try await write(connection.loop.offload { () throws(ParleyError) in try range.read() }.value)
     }
 
     package func finish() async throws(ParleyError) { try finishNow() }

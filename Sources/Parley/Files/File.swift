@@ -1,5 +1,3 @@
-import CLibUV
-
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -8,39 +6,52 @@ import CLibUV
     import Darwin
 #endif
 
-/// An open file. Its calls block; whoever makes them chooses a thread where that does no harm.
-final class File: Sendable {
-    let path: String
+/// A regular file that is open for reading. Its calls block on the disk, so they belong on threads where that
+/// does no harm.
+package final class File: Sendable {
+    /// How it was named when it was opened.
+    package let path: String
     private let descriptor: Int32
 
-    private init(path: String, descriptor: Int32) {
-        self.path = path
-        self.descriptor = descriptor
-    }
-
-    deinit { close(descriptor) }
-
-    /// Opens a regular file for reading.
-    static func reading(_ path: String) throws(ParleyError) -> File {
+    /// Opens a file.
+    ///
+    /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `tooManyOpenFiles`; `invalidArgument`
+    ///   when it is not a regular file.
+    package init(reading path: String) throws(ParleyError) {
+        assertMayBlock()
         // Without O_NONBLOCK opening a fifo would wait for a writer. To a regular file it means nothing.
         let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
         guard descriptor >= 0 else { throw .file("open", path) }
-        let file = File(path: path, descriptor: descriptor)
-        guard try file.status().st_mode & S_IFMT == S_IFREG else {
-            throw ParleyError(.invalidArgument, "\(path) is not a regular file")
+        self.path = path
+        self.descriptor = descriptor
+        let kind = FileKind(try status())
+        guard kind == .regular else {
+            throw ParleyError(.invalidArgument, "cannot send \(path): it is \(kind)")
         }
-        return file
     }
 
-    /// Makes a new file for writing.
-    static func creating(_ path: String) throws(ParleyError) -> File {
-        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw .file("create", path) }
-        return File(path: path, descriptor: descriptor)
+    deinit { closeDescriptor(descriptor) }
+
+    /// By which a change of the file shows.
+    package struct Version: Equatable, Sendable {
+        /// In bytes.
+        package let size: Int
+        private let seconds: Int
+        private let nanoseconds: Int
+
+        fileprivate init(_ status: stat) {
+            #if canImport(Darwin)
+                let modified = status.st_mtimespec
+            #else
+                let modified = status.st_mtim
+            #endif
+            size = Int(status.st_size)
+            (seconds, nanoseconds) = (Int(modified.tv_sec), Int(modified.tv_nsec))
+        }
     }
 
-    /// How long it is now.
-    func size() throws(ParleyError) -> Int { Int(try status().st_size) }
+    /// What it is now.
+    package func version() throws(ParleyError) -> Version { Version(try status()) }
 
     private func status() throws(ParleyError) -> stat {
         var status = stat()
@@ -49,7 +60,9 @@ final class File: Sendable {
     }
 
     /// Reads exactly `count` bytes.
-    func read(at offset: Int, count: Int) throws(ParleyError) -> [UInt8] {
+    ///
+    /// - Throws: ``ParleyError``: `truncated` when the file is shorter than that now.
+    package func read(at offset: Int, count: Int) throws(ParleyError) -> [UInt8] {
         var failure: ParleyError?
         let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             while filled < count {
@@ -71,42 +84,6 @@ final class File: Sendable {
         return bytes
     }
 
-    /// Appends bytes where the last ones ended.
-    func write(_ bytes: ArraySlice<UInt8>) throws(ParleyError) {
-        var rest = bytes
-        while !rest.isEmpty {
-            #if canImport(Glibc)
-                let written = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
-            #elseif canImport(Musl)
-                let written = rest.withUnsafeBytes { Musl.write(descriptor, $0.baseAddress, $0.count) }
-            #else
-                let written = rest.withUnsafeBytes { Darwin.write(descriptor, $0.baseAddress, $0.count) }
-            #endif
-            if written < 0, errno == EINTR { continue }
-            guard written > 0 else { throw .file("write", path) }
-            rest.removeFirst(written)
-        }
-    }
-
-    /// Gives a complete file its name. Never replaces anything: a link to an existing name fails, where a rename
-    /// would not. On file systems without links it looks first, and then renames.
-    func publish(as name: String) throws(ParleyError) {
-        guard fsync(descriptor) == 0 else { throw .file("complete", path) }
-        if link(path, name) == 0 {
-            unlink(path)
-            return
-        }
-        guard errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK else { throw .file("create", name) }
-        var status = stat()
-        guard lstat(name, &status) != 0 else {
-            throw ParleyError(.fileExists, "cannot create \(name): it exists")
-        }
-        guard rename(path, name) == 0 else { throw .file("create", name) }
-    }
-
-    /// Takes its name away; for one that was not completed.
-    func discard() { unlink(path) }
-
     /// Lets the kernel send a part of it to a socket that does not block.
     ///
     /// - Returns: how much it sent; nil when it cannot now, or not at all.
@@ -119,7 +96,7 @@ final class File: Sendable {
             switch errno {
             case EAGAIN, EINTR, EINVAL, ENOSYS: return nil
             default:
-                throw ParleyError(libuv: uv_translate_sys_error(errno), "the connection failed while writing")
+                throw ParleyError(errno: errno, "the connection failed while writing")
             }
         #else
             return nil
@@ -132,7 +109,7 @@ final class File: Sendable {
 }
 
 /// A part of an open file.
-struct FileRange {
+struct FileRange: Sendable {
     let file: File
     private(set) var offset: Int
     private(set) var count: Int
@@ -147,11 +124,50 @@ struct FileRange {
         offset += bytes
         count -= bytes
     }
+
+    /// Its bytes, for wire forms that have to see them. Blocks; never on a loop's thread, whose links read by
+    /// ``File`` what the kernel does not move.
+    func read() throws(ParleyError) -> [UInt8] {
+        assertMayBlock()
+        return try file.read(at: offset, count: count)
+    }
 }
+
+/// What a name in a file system stands for.
+package enum FileKind: Sendable {
+    case regular, directory, symbolicLink, other
+
+    init(_ status: stat) {
+        self =
+            switch status.st_mode & S_IFMT {
+            case S_IFREG: .regular
+            case S_IFDIR: .directory
+            case S_IFLNK: .symbolicLink
+            default: .other
+            }
+    }
+}
+
+extension FileKind: CustomStringConvertible {
+    package var description: String {
+        switch self {
+        case .regular: "a file"
+        case .directory: "a directory"
+        case .symbolicLink: "a symbolic link"
+        case .other: "a device, pipe or socket"
+        }
+    }
+}
+
+/// Traps on the thread of an event loop, which a disk must not hold up.
+func assertMayBlock() { assert(!EventLoop.isCurrentThreadALoop, "file work on an event loop's thread") }
 
 extension ParleyError {
     /// A system call on a file has just failed.
-    fileprivate static func file(_ verb: String, _ path: String) -> ParleyError {
-        ParleyError(libuv: uv_translate_sys_error(errno), "cannot \(verb) \(path)")
+    static func file(_ verb: String, _ path: String) -> ParleyError { file(verb, path, errno) }
+
+    /// A system call on a file has failed with this `errno`.
+    static func file(_ verb: String, _ path: String, _ errno: Int32) -> ParleyError {
+        ParleyError(errno: errno, "cannot \(verb) \(path)")
     }
 }

@@ -2,8 +2,11 @@
 extension Peer {
     /// Sends a file, or a part of it, as one stream.
     ///
-    /// The kernel moves the bytes from file to socket where wire form and platform allow it (sendfile(2)), on the
-    /// transport's thread: a file that is not in memory yet may hold the other peers up for as long as the disk takes.
+    /// The kernel moves the bytes from file to socket where wire form and platform allow it (sendfile(2)), on
+    /// the transport's thread: a file that is not in memory yet may hold the other peers up for as long as
+    /// the disk takes. Everything else that may wait for the disk (opening the file, and reading it for wire
+    /// forms that have to see its bytes) happens on libuv's thread pool; for a peer that is not one of the
+    /// library's, on the caller's executor.
     ///
     /// - Parameters:
     ///   - path: a regular file. It is an error when it gets shorter meanwhile, and then the connection ends.
@@ -12,8 +15,9 @@ extension Peer {
     ///   - length: how many bytes; nil means to the end.
     ///   - progress: called now and then with the bytes that were accepted so far.
     /// - Returns: the number of bytes sent.
-    /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `invalidArgument` (not a regular file, or a range
-    ///   outside it), and what ``Peer/openStream(header:)`` throws. A failure behind the opening aborts the stream.
+    /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `invalidArgument` (not a regular file,
+    ///   or a range outside it), and what ``Peer/openStream(header:)`` throws. A failure behind the opening
+    ///   aborts the stream.
     @discardableResult
     public func sendStream(
         contentsOf path: String,
@@ -22,8 +26,10 @@ extension Peer {
         length: Int? = nil,
         progress: (Int) -> Void = { _ in }
     ) async throws(ParleyError) -> Int {
-        let file = try opening { () throws(ParleyError) in try File.reading(path) }
-        let size = try file.size()
+        let (file, size) = try await opening { () throws(ParleyError) in
+            let file = try File(reading: path)
+            return (file, try file.version().size)
+        }
         guard (0...size).contains(offset), (0...size - offset).contains(length ?? 0) else {
             throw ParleyError(
                 .invalidArgument,
@@ -39,7 +45,7 @@ extension Peer {
                 if let writer = writer as? ConnectionStreamWriter {
                     try await writer.write(range)
                 } else {
-                    try await writer.write(file.read(at: range.offset, count: range.count))
+                    try await writer.write(offload { () throws(ParleyError) in try range.read() }.value)
                 }
                 sent += range.count
                 progress(sent)
@@ -52,19 +58,22 @@ extension Peer {
         }
     }
 
-    /// Reads the open stream into a new file, under a temporary name beside it until it is whole, and closes the
-    /// stream.
+    /// Reads the open stream into a new file, under a temporary name beside it until it is whole, and closes
+    /// the stream.
     ///
-    /// Never replaces a file. On failure nothing is left behind, and the stream is closed as well: in a wire form
-    /// whose streams have an end, the connection stays in step.
+    /// Never replaces a file. On failure, cancellation included, nothing is left behind, and the stream is
+    /// closed as well: in a wire form whose streams have an end, the connection stays in step. The file is
+    /// made, written, completed on the disk and removed on libuv's thread pool, a piece while the next one
+    /// arrives; for a peer that is not one of the library's, on the caller's executor.
     ///
     /// - Parameters:
     ///   - path: the file to make. Check a name that came from a stranger first.
     ///   - byteCount: how many bytes to take; nil takes all until the stream's end.
     ///   - progress: called now and then with the bytes that were written so far.
     /// - Returns: the number of bytes written.
-    /// - Throws: ``ParleyError``: `fileExists`, `fileNotFound` (no such folder), `permissionDenied`, and what
-    ///   ``Peer/read(upTo:)`` throws; `endOfStream` when fewer than `byteCount` come.
+    /// - Throws: ``ParleyError``: `fileExists`, `fileNotFound` (no such folder), `permissionDenied`,
+    ///   `invalidArgument` (a path that ends without a name), and what ``Peer/read(upTo:)`` throws;
+    ///   `endOfStream` when fewer than `byteCount` come.
     @discardableResult
     public func receiveStream(
         into path: String,
@@ -72,22 +81,40 @@ extension Peer {
         progress: (Int) -> Void = { _ in }
     ) async throws(ParleyError) -> Int {
         defer { closeStream() }
-        let suffix = String(UInt64.random(in: .min ... .max), radix: 36)
-        let file = try opening { () throws(ParleyError) in try File.creating("\(path).parley-\(suffix)") }
+        let file = try await opening { () throws(ParleyError) in try NewFile(path) }
         do {
-            var chunks = chunks(byteCount: byteCount, chunkBytes: 256 * 1024).makeAsyncIterator()
-            var written = 0
-            while let chunk = try await chunks.next() {
-                try file.write(chunk)
-                written += chunk.count
-                progress(written)
-            }
-            try file.publish(as: path)
+            let written = try await receive(into: file, byteCount: byteCount, progress: progress)
+            try await offload { () throws(ParleyError) in try file.publish() }.value
             return written
         } catch {
-            file.discard()
+            try await offload { () throws(ParleyError) in file.discard() }.value
             throw error
         }
+    }
+
+    /// Writes the stream's bytes to `file`: one piece while the next one arrives.
+    private func receive(
+        into file: NewFile,
+        byteCount: Int?,
+        progress: (Int) -> Void
+    ) async throws(ParleyError) -> Int {
+        var chunks = chunks(byteCount: byteCount, chunkBytes: 256 * 1024).makeAsyncIterator()
+        var written = 0
+        var writing: Offloaded<Int>?
+        func finishWriting() async throws(ParleyError) {
+            guard let work = writing else { return }
+            written += try await work.value
+            progress(written)
+        }
+        while let chunk = try await chunks.next() {
+            try await finishWriting()
+            writing = offload { () throws(ParleyError) in
+                try file.write(chunk)
+                return chunk.count
+            }
+        }
+        try await finishWriting()
+        return written
     }
 }
 
@@ -95,9 +122,20 @@ extension Peer {
 private let filePieceBytes = 1 << 20
 
 extension Peer {
+    /// Begins work that may wait for the disk where it holds nobody up. For a peer of the application's own
+    /// it is done right here, unless this is a loop's thread.
+    private func offload<Success: Sendable>(
+        _ work: @escaping @Sendable () throws(ParleyError) -> Success
+    ) -> Offloaded<Success> {
+        let loop = (self as? Connection)?.loop ?? EventLoop.current
+        return loop?.offload(work) ?? Offloaded(Result(catching: work))
+    }
+
     /// Opens a file; the node hears of it when there is no descriptor for it.
-    private func opening(_ open: () throws(ParleyError) -> File) throws(ParleyError) -> File {
-        do { return try open() } catch {
+    private func opening<Opened: Sendable>(
+        _ open: @escaping @Sendable () throws(ParleyError) -> Opened
+    ) async throws(ParleyError) -> Opened {
+        do { return try await offload(open).value } catch {
             if error.code == .tooManyOpenFiles {
                 (self as? Connection)?.node.reportShortage(error, during: "file")
             }

@@ -10,6 +10,9 @@ extension ParleyError {
         let reason = String(cString: uv_strerror(status))
         self.init(Code(libuv: status), "\(what): \(reason)", systemCode: status)
     }
+
+    /// The same for a system call that has failed with this `errno`.
+    package init(errno: Int32, _ what: String) { self.init(libuv: uv_translate_sys_error(errno), what) }
 }
 
 extension ParleyError.Code {

@@ -93,6 +93,18 @@ func withNodes(_ kind: Kind, _ body: (Nodes) async throws -> Void) async throws 
     await nodes.close()
 }
 
+/// The same with a server and a connected client with the framed wire form.
+func withFrames(
+    _ kind: Kind,
+    _ body: (_ server: any Transport, _ client: any Transport, _ peer: any Peer) async throws -> Void
+) async throws {
+    try await withNodes(kind) { nodes in
+        let server = try await nodes.listening { $0.decoder = .framed }
+        let client = nodes.make { $0.decoder = .framed }
+        try await body(server, client, client.dial(server.address))
+    }
+}
+
 /// The events of a test, in order; a test can await the next one.
 final class Events<Event: Sendable>: Sendable {
     private let stream: AsyncStream<Event>
