@@ -40,3 +40,9 @@ struct SystemError: Error, Equatable {
     /// The system's description, as strerror(3) returns it.
     var reason: String { String(cString: strerror(code)) }
 }
+
+extension ParleyError {
+    /// The system's description, without what the library says about what was tried; the whole message when it
+    /// was not the system that failed.
+    var systemReason: String { systemCode.map { SystemError(code: -$0).reason } ?? message }
+}

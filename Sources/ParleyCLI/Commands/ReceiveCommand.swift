@@ -30,7 +30,7 @@ struct ReceiveCommand: InterruptibleCommand {
 
     func work() async throws {
         let receiver = FileReceiver(
-            into: try ReceivingDirectory(path: into),
+            into: try directory(),
             once: once,
             codec: common.codec,
             bar: ProgressBar(isShown: common.showsProgressBar)
@@ -42,6 +42,12 @@ struct ReceiveCommand: InterruptibleCommand {
             try await transport.listenAndAccept()
             Console.line("listening on \(transport.address)")
             try await serve(transport.consume(), with: receiver)
+        }
+    }
+
+    private func directory() throws -> Directory {
+        do { return try Directory(into) } catch {
+            throw Failure("cannot receive into \(into): \(error.systemReason)")
         }
     }
 

@@ -11,7 +11,7 @@ final class FileReceiver: Sendable {
     private static let streamTimeout = Duration.seconds(60)
 
     let mailboxes = Mailboxes()
-    private let directory: ReceivingDirectory
+    private let directory: Directory
     private let bar: ProgressBar
     private let once: Bool
     private let codec: Codec
@@ -20,7 +20,7 @@ final class FileReceiver: Sendable {
     private let conclude: AsyncStream<Outcome>.Continuation
 
     /// - Parameter once: whether to deal with one offer only.
-    init(into directory: ReceivingDirectory, once: Bool, codec: Codec, bar: ProgressBar) {
+    init(into directory: Directory, once: Bool, codec: Codec, bar: ProgressBar) {
         self.codec = codec
         self.directory = directory
         self.bar = bar

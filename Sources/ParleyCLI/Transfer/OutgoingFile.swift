@@ -1,68 +1,44 @@
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
+import Parley
 
 /// A file to be sent: of the size that it had when it was opened, and unchanged since.
 struct OutgoingFile {
     let path: String
     let name: FileName
     let size: Int
-    private let descriptor: FileDescriptor
-    private let version: Version
-
-    /// By which a change shows.
-    private struct Version: Equatable {
-        let size: Int
-        let seconds: Int
-        let nanoseconds: Int
-
-        init(_ status: stat) {
-            #if canImport(Darwin)
-                let modified = status.st_mtimespec
-            #else
-                let modified = status.st_mtim
-            #endif
-            size = Int(status.st_size)
-            (seconds, nanoseconds) = (Int(modified.tv_sec), Int(modified.tv_nsec))
-        }
-    }
+    private let file: File
+    private let version: File.Version
 
     init(path: String) throws {
         self.path = path
         do {
-            // Opening a pipe would wait for its writer.
-            descriptor = try FileDescriptor(opened: open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC))
-            let status = try descriptor.status()
-            guard status.kind == .regular else { throw Failure("cannot send \(path): it is \(status.kind)") }
-            version = Version(status)
+            file = try File(reading: path)
+            version = try file.version()
             size = version.size
             name = try FileName(checking: path.utf8.split(separator: UInt8(ascii: "/")).last ?? [])
-        } catch let error as SystemError {
-            throw Failure("cannot open \(path): \(error.reason)")
+        } catch let error as ParleyError where error.systemCode != nil {
+            throw Failure("cannot open \(path): \(error.systemReason)")
         } catch let refusal as Refusal {
             throw Failure("cannot send \(path): \(refusal.reason)")
         }
     }
 
-    /// The next bytes of the file; the last ones only while it is still what was opened. So a receiver never gets
-    /// all of a file that was written to meanwhile.
+    /// The next bytes of the file; the last ones only while it is still what was opened. So a receiver never
+    /// gets all of a file that was written to meanwhile.
     func read(after offset: Int) throws -> [UInt8] {
+        let count = min(filePieceBytes, size - offset)
         do {
-            let piece = try readSome(min(filePieceBytes, size - offset), from: descriptor.number)
-            if piece.isEmpty || offset + piece.count == size { try checkUnchanged() }
+            let piece = try file.read(at: offset, count: count)
+            if offset + count == size { try checkUnchanged() }
             return piece
-        } catch let error as SystemError {
-            throw Failure("cannot read \(path): \(error.reason)")
+        } catch let error as ParleyError {
+            try checkUnchanged()
+            throw Failure("cannot read \(path): \(error.systemReason)")
         }
     }
 
     /// - Throws: a sentence about how it has changed.
     func checkUnchanged() throws {
-        let now = Version(try descriptor.status())
+        let now = try file.version()
         guard now != version else { return }
         let change =
             switch now.size - size {

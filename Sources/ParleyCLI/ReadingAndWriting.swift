@@ -1,0 +1,36 @@
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+// read(2) and write(2) for the standard descriptors, without EINTR and with errors that throw.
+
+/// Writes all of `bytes`.
+func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(SystemError) {
+    var written = 0
+    while written < bytes.count {
+        let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + written, $0.count - written) }
+        if count >= 0 {
+            written += count
+        } else if errno != EINTR {
+            throw .last
+        }
+    }
+}
+
+/// One read: at most `count` bytes, none at the end of the file.
+func readSome(_ count: Int, from descriptor: Int32) throws(SystemError) -> [UInt8] {
+    while true {
+        var failure: SystemError?
+        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initializedCount in
+            let result = read(descriptor, buffer.baseAddress, count)
+            initializedCount = max(0, result)
+            failure = result < 0 ? .last : nil
+        }
+        guard let failure else { return bytes }
+        guard failure.code == EINTR else { throw failure }
+    }
+}
