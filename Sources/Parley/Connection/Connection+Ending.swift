@@ -94,7 +94,6 @@ extension Connection {
         }
         guard !actions.isEmpty, let end else { return }
         changeIntake(actions, end)
-        for waiters in woken { waiters.resume() }
         if actions.contains(.beginClosing) { loop.perform { [self] in beginClosing() } }
         if actions.contains(.closeLink) { loop.perform { [self] in apply(.linkClosing) } }
         if actions.contains(.startCloseTimer) { startCloseTimer() }
@@ -102,6 +101,8 @@ extension Connection {
         if actions.contains(.shutDown) { linger() }
         if actions.contains(.closeLinkNow) { closeLink(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
         if actions.contains(.tellNode) { node.connectionEnded(self, end) }
+        // Last: whoever waited for the end finds that the connection's place is free.
+        for waiters in woken { waiters.resume() }
         if actions.contains(.tellDisconnect) { node.tellDisconnect(self, end.reason) }
     }
 
