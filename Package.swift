@@ -120,7 +120,9 @@ let package = Package(
         ),
         .testTarget(
             name: "ParleyTests",
-            dependencies: ["Parley", "FaultProxy", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "Parley", "FaultProxy", "Gauges", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .testTarget(

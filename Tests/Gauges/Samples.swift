@@ -10,6 +10,9 @@ public struct Samples: Sendable {
     /// Adds a sample.
     public mutating func add(_ duration: Duration) { values.append(duration / .microseconds(1)) }
 
+    /// Adds the samples of another value.
+    public mutating func add(_ others: Samples) { values += others.values }
+
     /// The number of samples.
     public var count: Int { values.count }
 
@@ -26,6 +29,37 @@ public struct Samples: Sendable {
             "\(name) \(String(format: "%.0f", percentile(share))) us"
         }
         return figures.joined(separator: ", ") + " (\(count) samples)"
+    }
+}
+
+/// Times, by the second in which each began.
+public struct WindowedSamples: Sendable {
+    private var windows: [Int: Samples] = [:]
+
+    /// With fewer windows than this one of them is too large a part of all to be left out.
+    public static let fewestWindows = 5
+
+    /// None yet.
+    public init() {}
+
+    /// Adds one.
+    public mutating func add(_ duration: Duration, window: Int) {
+        windows[window, default: Samples()].add(duration)
+    }
+
+    /// All of them.
+    public var all: Samples { Self.joined(Array(windows.values)) }
+
+    /// All but those of the worst window, the one with the highest 99th percentile; all of a few windows.
+    ///
+    /// A second in which the machine did something else is left out; what is there all the time is in the others too.
+    public var steady: Samples {
+        guard windows.count >= Self.fewestWindows else { return all }
+        return Self.joined(windows.values.sorted { $0.percentile(0.99) < $1.percentile(0.99) }.dropLast())
+    }
+
+    private static func joined(_ windows: [Samples]) -> Samples {
+        windows.reduce(into: Samples()) { $0.add($1) }
     }
 }
 
