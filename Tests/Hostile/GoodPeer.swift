@@ -12,11 +12,19 @@ final class GoodPeer: Sendable {
 
     private struct State {
         var phase = 0
-        var samples: [Int: Samples] = [:]
+        var phaseBegan = ContinuousClock.now
+        var samples: [Int: WindowedSamples] = [:]
         /// Not answered yet.
-        var sent: [Int: (at: ContinuousClock.Instant, phase: Int)] = [:]
+        var sent: [Int: Message] = [:]
         var failure: String?
         var isOver = false
+    }
+
+    private struct Message {
+        let sentAt = ContinuousClock.now
+        var phase: Int
+        /// Of the phase.
+        var second: Int
     }
 
     private static let interval = Duration.milliseconds(1)
@@ -40,12 +48,17 @@ final class GoodPeer: Sendable {
     }
 
     /// From now on messages count for a phase of their own.
-    func beginPhase() { state.withLock { $0.phase += 1 } }
+    func beginPhase() {
+        state.withLock {
+            $0.phase += 1
+            $0.phaseBegan = .now
+        }
+    }
 
     /// Ends the phase, and waits for the answers to its messages.
     ///
     /// - Returns: how long they took.
-    func endPhase() async -> Samples {
+    func endPhase() async -> WindowedSamples {
         let phase = state.withLock { state in
             defer { state.phase += 1 }
             return state.phase
@@ -58,7 +71,7 @@ final class GoodPeer: Sendable {
             }
             try? await Task.sleep(for: .milliseconds(5))
         }
-        return state.withLock { $0.samples.removeValue(forKey: phase) ?? Samples() }
+        return state.withLock { $0.samples.removeValue(forKey: phase) ?? WindowedSamples() }
     }
 
     /// Why it could not go on; nil while all is well.
@@ -78,7 +91,10 @@ final class GoodPeer: Sendable {
         var next = ContinuousClock.now
         while state.withLock({ !$0.isOver && $0.failure == nil }) {
             number += 1
-            state.withLock { [number] in $0.sent[number] = (.now, $0.phase) }
+            state.withLock { [number] in
+                let second = Int(seconds(since: $0.phaseBegan))
+                $0.sent[number] = Message(phase: $0.phase, second: second)
+            }
             do { try await peer.send(message: "ping \(number)") } catch { return fail("\(error)") }
             next = max(.now, next + Self.interval)
             try? await Task.sleep(until: next, tolerance: .zero, clock: .continuous)
@@ -92,7 +108,8 @@ final class GoodPeer: Sendable {
             let isKnown = state.withLock { state in
                 guard let number = Int(text.dropFirst(5)), let sent = state.sent.removeValue(forKey: number)
                 else { return false }
-                state.samples[sent.phase, default: Samples()].add(sent.at.duration(to: now))
+                let time = sent.sentAt.duration(to: now)
+                state.samples[sent.phase, default: WindowedSamples()].add(time, window: sent.second)
                 return true
             }
             if !isKnown { return fail("a wrong answer: \(text)") }

@@ -1,7 +1,7 @@
 import Gauges
 import Parley
 
-/// The node under attack: it answers pings, and counts everything else.
+/// The node under attack: it answers its good peers, and counts everything else.
 final class Target: Sendable {
     let transport: TCPTransport
     private let state: Lock<State>
@@ -9,6 +9,10 @@ final class Target: Sendable {
     struct State {
         var messages = 0
         var ends: [ParleyError.Code: Int] = [:]
+        /// Answers to bulk messages while others hold most of the budget for sending, and those of them that were crowded
+        /// out: not even the second piece found room at once, though the peer reads.
+        var answers = 0
+        var crowdedOut = 0
     }
 
     init() async throws {
@@ -17,6 +21,9 @@ final class Target: Sendable {
         options.handshake = Greeting.handshake
         options.handshakeTimeout = .seconds(5)
         options.closeTimeout = .seconds(1)
+        // Two frames of the longest kind fill the one, and 32 peers that do not read the other.
+        options.limits.receiveBufferBytes = 32 << 20
+        options.limits.sendBufferBytes = Self.sendBufferBytes
         options.onDisconnect = { _, reason in state.withLock { $0.ends[reason.code, default: 0] += 1 } }
         self.state = state
         transport = TCPTransport(options)
@@ -24,16 +31,45 @@ final class Target: Sendable {
         Task(executorPreference: transport.executor) { [self] in await serve() }
     }
 
+    private static let sendBufferBytes = 32 << 20
+
     var counts: State { state.withLock { $0 } }
 
     private func serve() async {
-        let ping = ArraySlice("ping".utf8)
         for await rpc in transport.consume() {
-            if rpc.payload.starts(with: ping) {
-                try? await rpc.peer.send(message: rpc.payload)
-            } else {
-                state.withLock { $0.messages += 1 }
+            switch Request(rpc.payload) {
+            case .ping: try? await rpc.peer.send(message: rpc.payload)
+            case .bulk: sideTask { [self] in try await answerBulk(rpc) }
+            case .feed: sideTask { try await Self.feed(rpc.peer) }
+            case .other: state.withLock { $0.messages += 1 }
             }
         }
+    }
+
+    /// What may have to wait for one peer must not hold up the answers to the others.
+    private func sideTask(_ work: @escaping @Sendable () async throws -> Void) {
+        Task(executorPreference: transport.executor) { try? await work() }
+    }
+
+    private func answerBulk(_ rpc: RPC) async throws {
+        var rest = rpc.payload
+        let isCrowded = transport.statistics.unsentBytes > Self.sendBufferBytes / 4 * 3
+        for index in 0..<Request.pieces {
+            let piece = rest.prefix(Request.pieceBytes)
+            rest.removeFirst(piece.count)
+            let isAccepted = try rpc.peer.trySend(message: piece)
+            if index == 1, isCrowded {
+                state.withLock {
+                    $0.answers += 1
+                    if !isAccepted { $0.crowdedOut += 1 }
+                }
+            }
+            if !isAccepted { try await rpc.peer.sendWhenPossible(message: piece) }
+        }
+    }
+
+    private static func feed(_ peer: any Peer) async throws {
+        let message = [UInt8](repeating: 0x5a, count: Request.feedBytes)
+        while true { try await peer.send(message: message) }
     }
 }
