@@ -87,7 +87,7 @@ let package = Package(
         ),
         .executableTarget(
             name: "ParleyHostile",
-            dependencies: ["Parley", "CLinux", "FaultProxy", "Gauges"],
+            dependencies: ["CParley", "Parley", "ParleyABI", "CLinux", "FaultProxy", "Gauges"],
             path: "Tests/Hostile",
             swiftSettings: settings
         ),

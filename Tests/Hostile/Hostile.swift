@@ -12,6 +12,7 @@ import Parley
         raiseDescriptorLimit()
         switch arguments.role {
         case "attacker": Attacker.serve()
+        case "door": Door.run()
         default: try await defend(arguments)
         }
     }
@@ -58,6 +59,7 @@ import Parley
             try await siege.attack([behaviour])
         }
         if only == nil { try await siege.attack(all) }
+        if only == nil || only == "door" { try await siege.attackDoor() }
     }
 
     private static func judgeRest(_ siege: inout Siege, _ before: ProcessGauges) async {
