@@ -13,6 +13,7 @@ import Parley
         switch arguments.role {
         case "attacker": Attacker.serve()
         case "door": Door.run()
+        case "unconsumed": try await Unconsumed.run()
         default: try await defend(arguments)
         }
     }
@@ -60,6 +61,7 @@ import Parley
         }
         if only == nil { try await siege.attack(all) }
         if only == nil || only == "door" { try await siege.attackDoor() }
+        if only == nil || only == "reset" { try await siege.attackUnconsumed() }
     }
 
     private static func judgeRest(_ siege: inout Siege, _ before: ProcessGauges) async {
