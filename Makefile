@@ -8,8 +8,8 @@ SANITIZE ?=
 SECONDS = 60
 # How long the peers of `make soak` connect and disconnect.
 MINUTES = 10
-# How many connections with random bytes `make hostile` makes, and by which factor a good peer may slow down
-# meanwhile (0: it only must not starve).
+# How many connections with random bytes `make hostile` makes, and by which factor the round trips of a good
+# peer may slow down meanwhile (0: they only must not starve).
 CONNECTIONS = 1000000
 SLOWDOWN = 10
 # The seed that repeats a run of `make chaos`; empty for a new one.
@@ -150,7 +150,7 @@ chaos: deps ## 20 nodes with faults, kills and restarts for SECONDS (120); SEED 
 	.build/release/ParleyChaos --seconds $(SECONDS) --seed "$(SEED)"
 
 hostile: SECONDS = 10
-hostile: deps ## Attacks a node, also with CONNECTIONS (1 M) of random bytes; a good peer must stay fast
+hostile: deps ## Attacks a node, also with CONNECTIONS (1 M) of random bytes; the good peers must stay fast
 	$(SWIFT) build -c release --product ParleyHostile
 	.build/release/ParleyHostile --connections $(CONNECTIONS) --seconds $(SECONDS) --slowdown $(SLOWDOWN)
 
