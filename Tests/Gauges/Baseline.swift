@@ -1,10 +1,11 @@
 import Foundation
 
-/// What a figure is when nothing is wrong: measured in several windows before and several behind what is judged by it.
+/// What a figure is when nothing is wrong: measured in several windows before and several behind what is
+/// judged by it.
 ///
-/// One window is luck: a machine that lends its cores to others too has quiet seconds and restless ones. The median of
-/// several is not moved by one of either kind; and of the two medians the larger counts, since a machine that has become
-/// slower meanwhile was slower for what is judged as well.
+/// One window is luck: a machine that lends its cores to others too has quiet seconds and restless ones. The
+/// median of several is not moved by one of either kind; and of the two medians the larger counts, since a
+/// machine that has become slower meanwhile was slower for what is judged as well.
 public struct Baseline: Sendable {
     /// It is never less than this.
     public let floor: Double

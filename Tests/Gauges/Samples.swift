@@ -52,7 +52,8 @@ public struct WindowedSamples: Sendable {
 
     /// All but those of the worst window, the one with the highest 99th percentile; all of a few windows.
     ///
-    /// A second in which the machine did something else is left out; what is there all the time is in the others too.
+    /// A second in which the machine did something else is left out; what is there all the time is in the
+    /// others too.
     public var steady: Samples {
         guard windows.count >= Self.fewestWindows else { return all }
         return Self.joined(windows.values.sorted { $0.percentile(0.99) < $1.percentile(0.99) }.dropLast())

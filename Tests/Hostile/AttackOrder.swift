@@ -28,7 +28,9 @@ struct AttackReport: Codable, Sendable {
     var sentBytes = 0
 
     var summary: String {
-        "\(String(format: "%.1f", seconds)) s, \(made) connections (\(Int(Double(made) / max(seconds, 0.001))) per s), "
-            + "\(held) open at the end, \(dropped) ended by the server, \(failed) not made, \(sentBytes >> 20) MiB sent"
+        let perSecond = Int(Double(made) / max(seconds, 0.001))
+        return "\(String(format: "%.1f", seconds)) s, \(made) connections (\(perSecond) per s), "
+            + "\(held) open at the end, \(dropped) ended by the server, \(failed) not made, "
+            + "\(sentBytes >> 20) MiB sent"
     }
 }

@@ -9,8 +9,8 @@ import Gauges
 
 /// The other process: every kind of bad peer, on raw sockets and one thread.
 ///
-/// It connects from many addresses of the loopback network and ends with resets: no connection leaves a port in
-/// TIME_WAIT, so a million of them do not run out of ports.
+/// It connects from many addresses of the loopback network and ends with resets: no connection leaves a port
+/// in TIME_WAIT, so a million of them do not run out of ports.
 struct Attacker {
     private struct Socket {
         var campaign: Int
@@ -54,8 +54,8 @@ struct Attacker {
         }
     }
 
-    /// Runs a campaign until all its connections are made, or several for a time; then resets what is left. Whatever
-    /// comes on standard input stops it.
+    /// Runs a campaign until all its connections are made, or several for a time; then resets what is left.
+    /// Whatever comes on standard input stops it.
     private mutating func run(_ order: AttackOrder) -> AttackReport {
         campaigns = order.behaviours.map { Campaign($0, connections: order.connections) }
         port = order.port

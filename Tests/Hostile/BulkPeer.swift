@@ -1,10 +1,11 @@
 import Gauges
 import Parley
 
-/// A peer that behaves, and has something to say: a message of 1 MiB, again and again, and all of it has to come back.
+/// A peer that behaves, and has something to say: a message of 1 MiB, again and again, and all of it has to
+/// come back.
 ///
-/// It never gives up: whatever fails is counted for the phase in which it failed, and the next message goes over a new
-/// connection.
+/// It never gives up: whatever fails is counted for the phase in which it failed, and the next message goes
+/// over a new connection.
 final class BulkPeer: Sendable {
     /// What happened to the messages of one phase.
     struct Tally: Sendable {
@@ -44,8 +45,8 @@ final class BulkPeer: Sendable {
     private let events: AsyncStream<Event>
     private let state = Lock(State())
 
-    /// Rare enough that the round trips beside it, which wait for its megabytes now and then, do so in less than one case
-    /// of a hundred.
+    /// Rare enough that the round trips beside it, which wait for its megabytes now and then, do so in less
+    /// than one case of a hundred.
     private static let pause = Duration.milliseconds(250)
     /// A message takes some milliseconds in quiet.
     static let deadline = Duration.seconds(5)

@@ -16,7 +16,7 @@ struct Campaign: Sendable {
         /// Sends random bytes, one in four behind a valid greeting; half reset at once, half wait a
         /// little to be dropped.
         case random
-        /// Greets, and sends all but 64 KiB of a message, or stream header, of 16 MiB; the rest a byte a second.
+        /// Greets, and sends a message, or stream header, of 16 MiB: the last 64 KiB a byte a second.
         case partial
         /// Greets, and sends a message of 1,000 bytes, or of 16 MiB, a byte a second.
         case dribble
@@ -50,7 +50,8 @@ struct Campaign: Sendable {
         }
     }
 
-    /// More than the threads that the handshakes of C once shared, fewer than the handshakes that a node lets in at once.
+    /// More than the threads that the handshakes of C once shared, fewer than the handshakes that a node lets
+    /// in at once.
     static let silentAtDoor = 200
 
     /// Whether it is over when all connections are made, rather than after a time.
@@ -61,7 +62,8 @@ struct Campaign: Sendable {
         switch behaviour {
         // Whoever comes back at once with 16 MiB measures the loopback device.
         case .partial: 0.5
-        // The kernel takes milliseconds to cut what is sent into segments for a tiny window. 64 at once would measure that.
+        // The kernel takes milliseconds to cut what is sent into segments for a tiny window. 64 at once would
+        // measure that.
         case .sip: 0.01
         default: 0
         }
@@ -70,7 +72,8 @@ struct Campaign: Sendable {
     /// The receive buffer of its sockets; nil leaves the system's.
     var receiveBufferBytes: Int32? { behaviour == .sip ? 1 : nil }
 
-    /// How long a connection lasts at most, in seconds: what it has sent has to arrive before a reset takes it back.
+    /// How long a connection lasts at most, in seconds: what it has sent has to arrive before a reset takes
+    /// it back.
     var lifetime: Double {
         switch behaviour {
         case .random: 0.1

@@ -62,7 +62,7 @@ enum Door {
         var statistics = parley_statistics()
         check(parley_get_statistics(transport, &statistics, MemoryLayout<parley_statistics>.size))
         var report = NodeReport(port: port)
-        report.ungreeted = Int(statistics.ungreeted)
+        report.handshaking = Int(statistics.handshaking)
         report.peers = Int(statistics.inbound_peers + statistics.outbound_peers)
         report.accepted = Int(statistics.accepted)
         report.ended = Int(statistics.disconnects)

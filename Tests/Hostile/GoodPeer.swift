@@ -3,8 +3,8 @@ import Parley
 
 /// A peer that behaves: a message a millisecond, and how long each one's way there and back took.
 ///
-/// It does not wait for an answer before it sends the next message: while the node is held up, every message that it
-/// would have answered meanwhile counts as late, and not just one.
+/// It does not wait for an answer before it sends the next message: while the node is held up, every message
+/// that it would have answered meanwhile counts as late, and not just one.
 final class GoodPeer: Sendable {
     private let transport: TCPTransport
     private let peer: any Peer
@@ -34,8 +34,8 @@ final class GoodPeer: Sendable {
         options.handshake = Greeting.handshake
         let transport = TCPTransport(options)
         let peer = try await transport.dial(address)
-        // Not where the node is: what counts is how long the node keeps it waiting, and not how long it waits for the
-        // core behind the node.
+        // Not where the node is: what counts is how long the node keeps it waiting, and not how long it waits
+        // for the core behind the node.
         _ = await Task(executorPreference: transport.executor) { pin(toCore: 1) }.value
         return GoodPeer(transport, peer)
     }

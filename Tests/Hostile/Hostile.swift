@@ -1,6 +1,6 @@
-// `make hostile`: a node serves good peers while another process attacks it in every way that costs the attacker
-// little. The good peers' round trips must stay near what they are in quiet, their messages must arrive, and the node's
-// memory must stay under its bound.
+// `make hostile`: a node serves good peers while another process attacks it in every way that costs the
+// attacker little. The good peers' round trips must stay near what they are in quiet, their messages must
+// arrive, and the node's memory must stay under its bound.
 
 import Foundation
 import Gauges
@@ -22,8 +22,8 @@ import Parley
         let isPinned = pin(toCore: 0) && ProcessInfo.processInfo.processorCount > 1
         say(
             isPinned
-                ? "hostile: the node runs on core 0, its good peers on core 1, where the attacker gives way to them"
-                : "hostile: cannot pin to cores; the good peers' figures include the attacker's share of the machine"
+                ? "hostile: the node runs on core 0, its good peers on core 1 before the attacker"
+                : "hostile: cannot pin to cores; the figures include the attacker's share of the machine"
         )
         let started = ContinuousClock.now
         let target = try await Target()
@@ -75,8 +75,8 @@ import Parley
         let statistics = siege.target.transport.statistics
         let pauses = statistics.acceptPauses.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", ")
         say(
-            "accepted \(statistics.accepted), turned away \(statistics.refusals.values.reduce(0, +)), handshakes failed "
-                + "\(statistics.handshakesFailed), accepting paused: \(pauses)"
+            "accepted \(statistics.accepted), turned away \(statistics.refusals.values.reduce(0, +)), "
+                + "handshakes failed \(statistics.handshakesFailed), accepting paused: \(pauses)"
         )
         say("ends: " + ends.joined(separator: ", ") + "; messages of attackers: \(counts.messages)")
         siege.judgeMemory("the node and its good peers", peakBytes: after.peakBytes)

@@ -8,9 +8,9 @@ struct Newcomers: Sendable {
     var failures: [String] = []
 
     var summary: String {
-        let failure = failures.first.map { ", \(failures.count) were not: \($0)" } ?? ""
+        let failure = failures.first.map { ", \(failures.count) did not: \($0)" } ?? ""
         let (p50, p90, max) = (times.percentile(0.5), times.percentile(0.9), times.percentile(1))
-        return "\(times.count) newcomers were greeted, p50 \(Int(p50)) us, p90 \(Int(p90)) us, "
+        return "\(times.count) newcomers finished the handshake, p50 \(Int(p50)) us, p90 \(Int(p90)) us, "
             + "max \(Int(max)) us\(failure)"
     }
 

@@ -9,7 +9,7 @@ enum NodeOrder: String, Codable, Sendable {
 /// What it answers: how it is, and first of all where it listens.
 struct NodeReport: Codable, Sendable {
     var port: UInt16
-    var ungreeted = 0
+    var handshaking = 0
     var peers = 0
     /// Connections that others made, and those of them that are over.
     var accepted = 0

@@ -15,8 +15,8 @@ struct Phase: Sendable {
         Gauges.say("  \(bulk.summary)")
     }
 
-    /// - Parameter slowdown: how much slower round trips may get; 0 judges only that nobody starves, for a machine that
-    ///   is busy with something else too.
+    /// - Parameter slowdown: how much slower round trips may get; 0 judges only that nobody starves, for a
+    ///   machine that is busy with something else too.
     func judge(_ quiet: Baseline, slowdown: Double, _ verdict: inout Verdict) {
         let p99 = roundTrips.all.percentile(0.99)
         verdict.check(
@@ -25,10 +25,11 @@ struct Phase: Sendable {
         )
         if slowdown > 0 {
             let steady = roundTrips.steady.percentile(0.99)
+            let factor = String(format: "%.1f", steady / quiet.value)
             verdict.check(
                 steady < quiet.value * slowdown,
                 "\(name): round trip p99 is \(Int(steady)) us without the worst second, "
-                    + "\(String(format: "%.1f", steady / quiet.value)) x quiet, the limit is \(Int(slowdown)) x"
+                    + "\(factor) x quiet, the limit is \(Int(slowdown)) x"
             )
         }
         verdict.check(bulk.isComplete, "\(name): \(bulk.summary)")

@@ -10,7 +10,8 @@ enum Request: Equatable {
     case other
 
     static let bulkBytes = 1 << 20
-    /// A bulk message comes back in as many messages: more than the first of them needs the node's budget for sending.
+    /// A bulk message comes back in as many messages: more than the first of them needs the node's budget for
+    /// sending.
     static let pieces = 16
     static let pieceBytes = bulkBytes / pieces
     static let feedBytes = 64 << 10

@@ -13,7 +13,7 @@ extension Siege {
         var report = first
         try await eventually {
             report = try await Self.report(of: door)
-            return report.ungreeted >= Campaign.silentAtDoor
+            return report.handshaking >= Campaign.silentAtDoor
         }
         begin(good, bulk)
         let during = await Newcomers.come(
@@ -27,8 +27,8 @@ extension Siege {
         phase.say()
         say("  in quiet: \(before.summary)")
         verdict.check(
-            report.ungreeted >= Campaign.silentAtDoor,
-            "door: \(report.ungreeted) handshakes are silent, \(Campaign.silentAtDoor) were to be"
+            report.handshaking >= Campaign.silentAtDoor,
+            "door: \(report.handshaking) handshakes are silent, \(Campaign.silentAtDoor) were to be"
         )
         verdict.check(during.areWelcome, "door: \(during.summary)")
         verdict.check(good.failure == nil, "door: the good peer was served throughout \(good.failure ?? "")")

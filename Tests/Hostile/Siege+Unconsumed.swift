@@ -14,10 +14,11 @@ extension Siege {
         let attack: AttackReport = try await attacker.hear()
         let greeted = await newcomers
         var after = before
-        // Then its memory is what stays. A node may also keep them as peers, until somebody takes what they have sent.
+        // Then its memory is what stays. A node may also keep them as peers, until somebody takes what they
+        // have sent.
         try await eventually {
             after = try await Self.report(of: node)
-            return after.peers + after.ungreeted == 0 && after.accepted >= attack.made
+            return after.peers + after.handshaking == 0 && after.accepted >= attack.made
         }
         let grown = after.heapBytes - before.heapBytes
         let limit = Unconsumed.receiveBufferBytes + Unconsumed.inboxBytes + Self.unconsumedSlackBytes

@@ -18,9 +18,10 @@ struct Siege {
     var phases: [Phase] = []
     var verdict = Verdict()
 
-    /// Quiet p99 is not taken for less than one time slice of the kernel's scheduler, 1 to 3 ms: a good peer waits for so
-    /// long whenever anything else runs on its core at the wrong moment, an attacker being enough. A quiet second without
-    /// such a moment has a p99 of 100 us, and is no measure of what an attack does.
+    /// Quiet p99 is not taken for less than one time slice of the kernel's scheduler, 1 to 3 ms: a good peer
+    /// waits for so long whenever anything else runs on its core at the wrong moment, an attacker being
+    /// enough. A quiet second without such a moment has a p99 of 100 us, and is no measure of what an attack
+    /// does.
     private static let quietFloorMicroseconds = 2_000.0
     private static let quietWindows = 3
     /// The attacks that fill something take so long to have filled it.

@@ -9,8 +9,8 @@ final class Target: Sendable {
     struct State {
         var messages = 0
         var ends: [ParleyError.Code: Int] = [:]
-        /// Answers to bulk messages while others hold most of the budget for sending, and those of them that were crowded
-        /// out: not even the second piece found room at once, though the peer reads.
+        /// Answers to bulk messages while others hold most of the budget for sending, and those of them that
+        /// were crowded out: not even the second piece found room at once, though the peer reads.
         var answers = 0
         var crowdedOut = 0
     }

@@ -2,8 +2,8 @@ import Foundation
 import Gauges
 import Parley
 
-/// A node whose program has no time for it: it greets, and nobody takes what arrives. In a process of its own, since its
-/// memory is what is judged.
+/// A node whose program has no time for it: it greets, and nobody takes what arrives. In a process of its
+/// own, since its memory is what is judged.
 enum Unconsumed {
     static let receiveBufferBytes = 16 << 20
     static let inboxBytes = 4 << 20
@@ -29,7 +29,7 @@ enum Unconsumed {
     private static func report(on transport: TCPTransport, _ port: UInt16) -> NodeReport {
         var report = NodeReport(port: port)
         let statistics = transport.statistics
-        report.ungreeted = statistics.ungreeted
+        report.handshaking = statistics.handshaking
         report.peers = statistics.peers
         report.accepted = Int(statistics.accepted)
         report.ended = Int(statistics.disconnects.values.reduce(0, +))
