@@ -261,6 +261,8 @@ struct Health {
     private mutating func noteUnread(_ look: Look) {
         let unread = look.isReading ? 0 : look.link.unreadBytes
         guard unread > 0 || !rare.isDefault && rare.value.unreadBytes > 0 else { return }
+        // What was read counts as what it is: bytes that have arrived.
+        if unread == 0 { rare.value.unreadSince = 0 }
         if unread > rare.value.unreadBytes || look.link.isFull { rare.value.unreadSince = look.now }
         rare.value.unreadBytes = unread
     }

@@ -3,24 +3,32 @@
 /// A peer's first ``freeBytes`` are its own; beyond that it takes parts of the budget, a chunk at a time, and gives them
 /// back when its queue has drained. So a message costs a comparison, and the budget's lock is taken once in many.
 ///
-/// No peer takes more than what is still free: many that read slowly leave a part for the others, however many they are.
-/// Source: dynamic queue length thresholds (Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998).
+/// The more a peer has taken, the more of the budget it leaves to others: one that has ``largeBytes`` takes more only
+/// while half of the budget is free. So many peers that read slowly leave a part for those that come later.
 struct SendBudget {
     /// What each peer has without asking: those who do not read must not silence the node towards the others.
     static let freeBytes = 16 * 1024
     static let chunkBytes = 64 * 1024
+    /// A peer that has taken so much leaves half of the budget to the others.
+    static let largeBytes = 256 * 1024
 
+    private let total: Int
     /// How much is left. Messages are taken whole, so it may be less than nothing.
     private(set) var available: Int
     /// Connections whose senders wait for a chunk, by number, in the order of their coming.
     private var waiting: [UInt64] = []
     private var head = 0
 
-    init(bytes: Int) { available = max(0, bytes) }
+    init(bytes: Int) {
+        total = max(0, bytes)
+        available = total
+    }
 
     /// Takes a chunk for a connection that has reserved so much so far; returns whether there was one.
     mutating func takeChunk(reserved: Int) -> Bool {
-        guard max(0, reserved - Self.freeBytes) + Self.chunkBytes <= available else { return false }
+        let taken = min(max(0, reserved - Self.freeBytes), Self.largeBytes)
+        let leftToOthers = Int(Double(total / 2) * Double(taken) / Double(Self.largeBytes))
+        guard available - Self.chunkBytes >= leftToOthers else { return false }
         available -= Self.chunkBytes
         return true
     }
@@ -122,7 +130,9 @@ extension Connection {
         outbound.withLock { outbound in
             outbound.awaitsBudget = false
             // Nobody waits any more, or what is free is for others.
-            guard !outbound.senders.isEmpty, hasRoom(&outbound) else { return WaitQueue.Woken() }
+            guard outbound.lifecycle.end == nil, !outbound.senders.isEmpty, hasRoom(&outbound) else {
+                return WaitQueue.Woken()
+            }
             return outbound.senders.wakeAll()
         }.resume()
     }
