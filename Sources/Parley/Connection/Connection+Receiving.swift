@@ -37,7 +37,7 @@ extension Connection: LinkOwner {
     func linkDidEnd(_ reason: ParleyError) {
         if reason.code == .endOfStream {
             switch outbound.withLock({ $0.lifecycle.state }) {
-            case .handshake, .announcing, .open, .closeRequested:
+            case .handshake, .announcing, .announced, .open, .closeRequested:
                 return receive { $0.endInput(reason) }
             // The other side reads on: what was sent to it still goes out.
             case .flushing: return

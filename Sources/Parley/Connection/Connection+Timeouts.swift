@@ -49,7 +49,8 @@ extension Connection {
         let state = outbound.withLock { $0.lifecycle.state }
         let next: UInt64
         switch state {
-        case .handshake, .announcing, .open: next = min(checkHealth(at: now), checkDeadlines(at: now))
+        case .handshake, .announcing, .announced, .open:
+            next = min(checkHealth(at: now), checkDeadlines(at: now))
         case .draining: next = min(checkHealth(at: now), checkDeadlines(at: now), checkCloseTime(at: now))
         case .flushing: next = checkCloseTime(at: now)
         case .lingering: next = checkCloseTime(at: now) == .max ? .max : checkAllArrived()

@@ -15,13 +15,15 @@
 /// | event | from | to |
 /// |---|---|---|
 /// | `decoded` | reading, paused | awaitingInbox, reading or paused, whatever the bytes want |
-/// | | readingToEnd, over | the same, and waits for the inbox or not |
+/// | | readingToEnd, over; neither waiting for the inbox | the same, and waits for the inbox or not |
 /// | `inboxIsFull` | reading | awaitingInbox |
 /// | `inboxHasRoom` | awaitingInbox | paused; `decoded` follows |
 /// | | readingToEnd, over | the same, waits no more |
 /// | `linkDied` | paused, awaitingInbox | readingToEnd |
 /// | `discard` | all but over | discarding |
-/// | `linkClosed` | all | over |
+/// | `linkClosed` | all | over, and waits for the inbox as before |
+///
+/// Every other pair leaves the state as it is.
 struct Intake {
     enum State: Equatable {
         case reading

@@ -7,6 +7,7 @@
 /// |---|---|
 /// | `handshake` | the handshake runs |
 /// | `announcing` | `onPeer` runs |
+/// | `announced` | `onPeer` has returned; the connection is not open yet |
 /// | `open` | messages flow |
 /// | `draining` | the link takes nothing more; what it still brings is delivered |
 /// | `closeRequested` | an orderly end was asked for; the loop's thread has not begun it |
@@ -19,13 +20,14 @@
 /// | event | from | to | actions |
 /// |---|---|---|---|
 /// | `announce` | handshake | announcing | |
-/// | `announced` | announcing, later states | the same, `onPeer` has returned | `tellDisconnect` in `ended` |
-/// | `open` | handshake, announcing | open | `wakeWaiters` |
-/// | `close` | handshake, announcing, open, draining | closeRequested | `wakeWaiters`, `stopDelivering`, `beginClosing` |
-/// | `fail` | all but closingLink, ended; once | failed | `wakeWaiters`, `endInput`, `closeLink` |
-/// | `writeFailed` | handshake, announcing, open | draining, if the link can still bring something | `wakeWaiters`, `dropUnsent`, `startCloseTimer` |
-/// | | the same, otherwise; flushing, closeRequested | failed | as `fail` |
-/// | `inputFailed` | all before closingLink | failed | as `fail` |
+/// | `announced` | announcing | announced | |
+/// | | every state after open | the same; the end waits for `onPeer` no more | `tellDisconnect` in `ended`, if it waited |
+/// | `open` | handshake, announcing, announced | open | `wakeWaiters` |
+/// | `close` | handshake, announcing, announced, open, draining | closeRequested | `wakeWaiters`, `stopDelivering`, `beginClosing` |
+/// | `fail` | all before failed | failed | `wakeWaiters`, `endInput`, `closeLink` |
+/// | `writeFailed` | handshake, announcing, announced, open | draining, if the link can still bring something | `wakeWaiters`, `dropUnsent`, `startCloseTimer` |
+/// | | the same, otherwise; draining, closeRequested, flushing, lingering | failed | as `fail`, and `dropUnsent` |
+/// | `inputFailed` | all before failed | failed | as `fail` |
 /// | `beginClosing` | closeRequested | flushing | `discardInput`, `startCloseTimer`, `flush` |
 /// | | closeRequested, when all has arrived | closingLink | `closeLinkNow` |
 /// | `allWritten` | flushing | lingering | `shutDown` |
@@ -39,6 +41,7 @@ struct Lifecycle {
     enum State {
         case handshake
         case announcing
+        case announced
         case open
         case draining(End)
         case closeRequested(End)
@@ -155,8 +158,9 @@ struct Lifecycle {
         switch (state, event) {
         // MARK: To the open connection
         case (.handshake, .announce): return (.announcing, [])
-        case (.announcing, .announced), (.open, .announced), (.handshake, .announced): return (nil, [])
-        case (.handshake, .open), (.announcing, .open): return (.open, [.wakeWaiters])
+        case (.announcing, .announced): return (.announced, [])
+        case (.handshake, .announced), (.announced, .announced), (.open, .announced): return (nil, [])
+        case (.handshake, .open), (.announcing, .open), (.announced, .open): return (.open, [.wakeWaiters])
         case (_, .announce), (_, .open): return (nil, [])
 
         // MARK: `onPeer` returns behind the end
@@ -170,16 +174,19 @@ struct Lifecycle {
             return end.isAnnouncing ? (.ended(end.announced), [.tellDisconnect]) : (nil, [])
 
         // MARK: The end begins
-        case (.handshake, .close(let reason, let failure)), (.announcing, .close(let reason, let failure)):
+        case (.handshake, .close(let reason, let failure)), (.announcing, .close(let reason, let failure)),
+            (.announced, .close(let reason, let failure)):
             return closeRequested(end(of: state, reason, failure))
         case (.open, .close(let reason, _)): return closeRequested(end(of: state, reason))
         case (.draining(let end), .close): return closeRequested(end)
-        case (.handshake, .fail(let reason)), (.announcing, .fail(let reason)), (.open, .fail(let reason)),
+        case (.handshake, .fail(let reason)), (.announcing, .fail(let reason)),
+            (.announced, .fail(let reason)), (.open, .fail(let reason)),
             (.draining, .fail(let reason)), (.closeRequested, .fail(let reason)),
             (.flushing, .fail(let reason)), (.lingering, .fail(let reason)):
             return failed(end(of: state, reason))
         case (.handshake, .writeFailed(let error, let mayDeliver)),
             (.announcing, .writeFailed(let error, let mayDeliver)),
+            (.announced, .writeFailed(let error, let mayDeliver)),
             (.open, .writeFailed(let error, let mayDeliver)):
             guard mayDeliver else { return failed(end(of: state, error), also: [.dropUnsent]) }
             return (.draining(end(of: state, error)), [.wakeWaiters, .dropUnsent, .startCloseTimer])
@@ -187,9 +194,9 @@ struct Lifecycle {
             (.flushing, .writeFailed(let error, _)), (.lingering, .writeFailed(let error, _)):
             return failed(end(of: state, error), also: [.dropUnsent])
         case (.handshake, .inputFailed(let reason)), (.announcing, .inputFailed(let reason)),
-            (.open, .inputFailed(let reason)), (.draining, .inputFailed(let reason)),
-            (.closeRequested, .inputFailed(let reason)), (.flushing, .inputFailed(let reason)),
-            (.lingering, .inputFailed(let reason)):
+            (.announced, .inputFailed(let reason)), (.open, .inputFailed(let reason)),
+            (.draining, .inputFailed(let reason)), (.closeRequested, .inputFailed(let reason)),
+            (.flushing, .inputFailed(let reason)), (.lingering, .inputFailed(let reason)):
             return failed(end(of: state, reason))
 
         // MARK: An orderly end
@@ -227,7 +234,8 @@ struct Lifecycle {
     /// The end that has begun, or one with this reason.
     private static func end(of state: State, _ reason: ParleyError, _ failure: (any Error)? = nil) -> End {
         switch state {
-        case .handshake: End(reason, handshakeFailure: failure, wasOpen: false, isAnnouncing: false)
+        case .handshake, .announced:
+            End(reason, handshakeFailure: failure, wasOpen: false, isAnnouncing: false)
         case .announcing: End(reason, handshakeFailure: failure, wasOpen: false, isAnnouncing: true)
         case .open: End(reason, wasOpen: true, isAnnouncing: false)
         case .draining(let end), .closeRequested(let end), .flushing(let end), .lingering(let end),
@@ -244,17 +252,17 @@ extension Lifecycle {
     @inline(__always)
     var end: End? {
         switch state {
-        case .handshake, .announcing, .open: nil
+        case .handshake, .announcing, .announced, .open: nil
         case .draining(let end), .closeRequested(let end), .flushing(let end), .lingering(let end),
             .failed(let end), .closingLink(let end), .ended(let end):
             end
         }
     }
 
-    /// Whether handshake and `onPeer` are not over.
+    /// Whether the connection is neither open nor ending: handshake or `onPeer` run, or are just over.
     var isStarting: Bool {
         switch state {
-        case .handshake, .announcing: true
+        case .handshake, .announcing, .announced: true
         default: false
         }
     }
