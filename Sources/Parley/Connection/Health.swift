@@ -101,8 +101,8 @@ struct Health {
     private var handshakeDeadline = UInt64.max
     /// When the idle time began, as far as time itself is concerned.
     private var openedAt: UInt64 = 0
-    /// What was acknowledged when there was last enough progress, and when that was.
-    private var acknowledged = Progress()
+    /// What was acknowledged when there was last enough progress, and when that was, while a watch runs.
+    private var acknowledged = Progress.none
     private var nextHeartbeat = UInt64.max
     private var rare = LazyBox<Rare>()
 
@@ -110,10 +110,15 @@ struct Health {
         var bytes: UInt64 = 0
         var at: UInt64 = 0
 
+        /// Nothing is measured.
+        static let none = Progress(at: .max)
+        var isNone: Bool { at == .max }
+
         /// Whether so many bytes in all are enough since the last progress; it begins anew then.
         mutating func reaches(_ total: UInt64, at now: UInt64, bytesPerSecond rate: UInt64) -> Bool {
             let elapsed = now &- min(now, at)
-            let least = max(1, (rate.multipliedReportingOverflow(by: elapsed).partialValue) / 1_000)
+            let (product, overflow) = rate.multipliedReportingOverflow(by: elapsed)
+            let least = overflow ? .max : max(1, product / 1_000)
             guard total >= bytes, total &- bytes >= least else { return false }
             self = Progress(bytes: total, at: now)
             return true
@@ -194,6 +199,8 @@ struct Health {
     }
 
     private func checkHandshake(_ look: Look, _ verdict: inout Verdict) {
+        // It may be open already, and not have said so here.
+        guard look.isStarting else { return }
         guard look.now < handshakeDeadline else { return verdict.fail(.handshake) }
         verdict.check(at: handshakeDeadline)
     }
@@ -212,11 +219,14 @@ struct Health {
     }
 
     private mutating func checkAcknowledgements(_ look: Look, _ limits: Limits, _ verdict: inout Verdict) {
-        guard look.isWatched, let stall = limits.writeStall else { return }
-        guard look.link.unacknowledgedBytes > 0 else {
-            verdict.endsWatch = true
+        guard let stall = limits.writeStall else { return }
+        guard look.isWatched, look.link.unacknowledgedBytes > 0 else {
+            verdict.endsWatch = look.isWatched
+            acknowledged = .none
             return
         }
+        // A sender's thread has asked for a watch that is yet to begin here. What an earlier one saw says nothing.
+        guard !acknowledged.isNone else { return }
         let isEnough = acknowledged.reaches(
             look.acknowledgedBytes,
             at: look.now,
