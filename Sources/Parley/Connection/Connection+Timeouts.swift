@@ -70,12 +70,16 @@ extension Connection {
 
     private func checkHealth(at now: UInt64) -> UInt64 {
         guard let link else { return .max }
-        let verdict = health.check(look(at: now, link), node.healthLimits)
+        let look = look(at: now, link)
+        let verdict = health.check(look, node.healthLimits)
         if let failure = verdict.failure {
             fail(error(for: failure))
             return .max
         }
-        if verdict.endsWatch { outbound.withLock { $0.queue.endWatch() } }
+        if verdict.endsWatch, !outbound.withLock({ $0.queue.endWatch(of: look.handedBytes) }) {
+            // A sender's thread has written since this look.
+            startAcknowledgementWatch()
+        }
         if verdict.wakesSenders { outbound.withLock { $0.senders.wakeAll() }.resume() }
         if verdict.isHeartbeatDue { sendHeartbeat() }
         if verdict.hasLinkDied { readToEnd() }

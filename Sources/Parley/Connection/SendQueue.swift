@@ -46,8 +46,6 @@ package struct SendQueue {
     /// What may be unwritten without asking for more of the node's budget: what was taken of it, and what is free.
     private(set) var reservedBytes = SendBudget.freeBytes
     private(set) var isFlushRequested = false
-    /// Somebody looks some time whether what was handed over is acknowledged.
-    private(set) var isWatched = false
     /// How many senders wait for room. Later ones wait behind them.
     private(set) var waitingForRoom: UInt32 = 0
     /// The number of the stream that a writer has open; they start at 1, and zero is none.
@@ -56,11 +54,16 @@ package struct SendQueue {
     private(set) var blockedSince = UInt64.max
     /// Bytes that were handed to the link or to the socket, in all.
     private(set) var handedBytes: UInt64 = 0
-    /// Bytes of heartbeats among what is to be written.
+    /// Up to here all that was handed over was found acknowledged; `.max` while somebody looks whether it is.
+    private var settledBytes: UInt64 = 0
+    /// Bytes of heartbeats in ``buffer``.
     private(set) var heartbeatBytes = 0
     /// When something other than heartbeats was last handed over, in milliseconds.
     private(set) var lastHanded: UInt64 = 0
     private(set) var counters = SendCounters()
+
+    /// Somebody looks some time whether what was handed over is acknowledged.
+    var isWatched: Bool { settledBytes == .max }
 
     /// Whether nothing accepted is left to hand over.
     var isEmpty: Bool { items.isEmpty && buffer.isEmpty }
@@ -126,6 +129,8 @@ package struct SendQueue {
         if !buffer.isEmpty {
             items.append(.bytes(buffer))
             buffer = WireBuffer()
+            // Where a heartbeat goes before a file, that is used.
+            heartbeatBytes = 0
         }
         items.append(.file(range))
         unwrittenBytes &+= range.count
@@ -208,13 +213,19 @@ package struct SendQueue {
     /// Lets somebody look whether what was handed over is acknowledged; returns whether nobody did so far.
     @inline(__always)
     mutating func beginWatch() -> Bool {
-        guard !isWatched, handedBytes > 0 else { return false }
-        isWatched = true
+        guard handedBytes > settledBytes else { return false }
+        settledBytes = .max
         return true
     }
 
-    /// Everything that was handed over is acknowledged.
-    mutating func endWatch() { isWatched = false }
+    /// Everything that had been handed over when it was so many bytes is acknowledged.
+    ///
+    /// - Returns: whether that is all; otherwise the watch goes on.
+    mutating func endWatch(of handed: UInt64) -> Bool {
+        guard handedBytes == handed else { return false }
+        settledBytes = handed
+        return true
+    }
 
     /// Takes what is to be written next. A filled buffer changes places with the empty one that is passed in.
     @inline(__always)
@@ -222,11 +233,11 @@ package struct SendQueue {
         if !items.isEmpty {
             switch items.removeFirst() {
             case .file(let range):
-                noteHanded(range.count, at: now)
+                noteHanded(range.count, heartbeats: 0, at: now)
                 return .file(range)
             case .bytes(let bytes):
                 empty = bytes
-                noteHanded(bytes.count, at: now)
+                noteHanded(bytes.count, heartbeats: 0, at: now)
                 return .bytes
             }
         }
@@ -235,14 +246,14 @@ package struct SendQueue {
             return .nothing(hasLargeBuffer: buffer.isLarge)
         }
         swap(&buffer, &empty)
-        noteHanded(empty.count, at: now)
+        noteHanded(empty.count, heartbeats: heartbeatBytes, at: now)
+        heartbeatBytes = 0
         return .bytes
     }
 
-    private mutating func noteHanded(_ bytes: Int, at now: UInt64) {
+    private mutating func noteHanded(_ bytes: Int, heartbeats: Int, at now: UInt64) {
         handedBytes &+= UInt64(bytes)
-        if bytes > heartbeatBytes { lastHanded = now }
-        heartbeatBytes = 0
+        if bytes > heartbeats { lastHanded = now }
     }
 
     /// What follows from a write.
