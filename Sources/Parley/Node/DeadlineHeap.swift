@@ -28,15 +28,17 @@ struct DeadlineHeap {
         return first
     }
 
-    /// Drops the entries of connections that are gone or have a later entry, once they are the larger part of many:
-    /// each entry is looked at a bounded number of times.
+    /// Drops the entries of connections that are gone or have an earlier entry, and of several of one connection all but
+    /// one, once they are the larger part of many: each entry is looked at a bounded number of times.
     ///
     /// - Parameters:
-    ///   - live: how many entries are still of use.
+    ///   - live: how many connections there are.
     ///   - isLive: whether this one is.
     mutating func compact(live: Int, _ isLive: (Entry) -> Bool) {
         guard heap.count > 64, heap.count > 2 * live else { return }
-        heap.removeAll { !isLive($0) }
+        // A connection that came back to a time has an entry for each return.
+        var kept = Set<UInt64>()
+        heap.removeAll { !isLive($0) || !kept.insert($0.number).inserted }
         if heap.capacity > 4 * heap.count { heap = Array(heap) }
         for index in heap.indices.prefix(heap.count / 2).reversed() { siftDown(index) }
     }
