@@ -38,7 +38,8 @@ enum ReceiveBuffer {
     /// Whoever holds most for longest: a large message that is on its way at full speed weighs little, and the beginning
     /// of one that does not go on weighs more each second.
     static func weight(bytes: Int, milliseconds: UInt64) -> UInt64 {
-        let (product, overflow) = UInt64(max(0, bytes)).multipliedReportingOverflow(by: milliseconds &+ 1)
+        let age = min(milliseconds, .max - 1) + 1
+        let (product, overflow) = UInt64(max(0, bytes)).multipliedReportingOverflow(by: age)
         return overflow ? .max : product
     }
 }

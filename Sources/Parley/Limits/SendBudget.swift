@@ -43,6 +43,9 @@ struct SendBudget {
 
     var waitingCount: Int { waiting.count - head }
 
+    /// The length of the array, including those that had their turn, for tests.
+    var placesHeld: Int { waiting.count }
+
     /// The connection whose turn it is, if there is a chunk for it.
     mutating func nextTurn() -> UInt64? {
         guard waitingCount > 0, available >= Self.chunkBytes else { return nil }
