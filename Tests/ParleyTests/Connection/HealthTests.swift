@@ -66,7 +66,11 @@ import Testing
     private static let idleCases: [IdleCase] = [
         .init(what: "too early", look: .init(now: 5_999), next: 6_000),
         .init(what: "nothing came or went", look: .init(now: 6_000), isIdle: true),
-        .init(what: "long ago", look: .init(now: 6_500, lastActivity: 4_000, lastHanded: 3_000), isIdle: true),
+        .init(
+            what: "long ago",
+            look: .init(now: 6_500, lastActivity: 4_000, lastHanded: 3_000),
+            isIdle: true
+        ),
         .init(what: "bytes came", look: .init(now: 6_000, lastActivity: 5_500), next: 6_500),
         .init(what: "bytes went", look: .init(now: 6_000, lastHanded: 5_600), next: 6_600),
         .init(
@@ -76,11 +80,16 @@ import Testing
         ),
         .init(what: "a heartbeat came", look: .init(now: 6_000, lastArrival: 5_900), isIdle: true),
         .init(what: "the last bytes are as old", look: .init(now: 6_500, lastActivity: 5_500), isIdle: true),
-        .init(what: "another thread's clock is ahead", look: .init(now: 6_000, lastActivity: 6_001), next: 7_001),
+        .init(
+            what: "another thread's clock is ahead",
+            look: .init(now: 6_000, lastActivity: 6_001),
+            next: 7_001
+        ),
         .init(what: "still starting", look: .init(now: 9_000, isStarting: true)),
     ]
 
-    @Test(arguments: idleCases.indices) func `a connection is idle when nothing came and nothing went`(index: Int) {
+    @Test(arguments: idleCases.indices)
+    func `a connection is idle when nothing came and nothing went`(index: Int) {
         var limits = Limits()
         limits.idle = 1_000
         var health = Health()
@@ -176,7 +185,10 @@ import Testing
         #expect(health.check(Look(now: 1_000), limits) == Verdict(isHeartbeatDue: true, next: 2_000))
         #expect(health.check(Look(now: 1_001), limits) == Verdict(next: 2_000))
         #expect(health.check(Look(now: 2_300), limits) == Verdict(isHeartbeatDue: true, next: 3_300))
-        #expect(health.check(Look(now: 9_999, isStarting: true), limits) == Verdict(), "not before it is open")
+        #expect(
+            health.check(Look(now: 9_999, isStarting: true), limits) == Verdict(),
+            "not before it is open"
+        )
         health.stopHeartbeats()
         #expect(health.check(Look(now: 9_999), limits) == Verdict())
     }
@@ -235,7 +247,7 @@ import Testing
     }
 
     /// 16 MiB to a reader of 400 KB/s, a heartbeat every 300 ms, three may be missed: no heartbeat has room for 40 s.
-    @Test func `heartbeats that could not be sent are not missed while bytes are acknowledged`() {
+    @Test func `heartbeats that could not be sent are not missed while bytes get through`() {
         var (health, limits, first) = beating(every: 300, maxMissed: 3)
         let total: UInt64 = 16 << 20
         let failed = failure(
@@ -276,7 +288,7 @@ import Testing
         #expect(tries == 3, "it tries again each time")
     }
 
-    @Test func `a heartbeat behind other bytes is not missed while those are acknowledged, and is after them`() {
+    @Test func `a heartbeat behind other bytes is missed when those stop, and when it has come through`() {
         var (health, limits, _) = beating(every: 1_000, maxMissed: 1)
         #expect(health.check(Look(now: 1_000), limits).isHeartbeatDue)
         health.heartbeatSent(endingAt: 100_000)
@@ -287,7 +299,10 @@ import Testing
         #expect(health.check(look(3_000, acknowledged: 60_000), limits).failure == nil)
         var stuck = health
         #expect(stuck.check(look(4_000, acknowledged: 60_000), limits).failure == .heartbeat)
-        #expect(health.check(look(4_000, acknowledged: 100_000), limits).failure == .heartbeat, "it has the ping")
+        #expect(
+            health.check(look(4_000, acknowledged: 100_000), limits).failure == .heartbeat,
+            "it has the ping"
+        )
     }
 
     @Test(arguments: [true, false])
@@ -323,7 +338,8 @@ import Testing
         var limits = Limits()
         limits.writeStall = stall
         var health = Health()
-        return (health, limits, health.watchBegins(at: now, acknowledgedBytes: 0, limits))
+        let first = health.watchBegins(at: now, acknowledgedBytes: 0, limits)
+        return (health, limits, first)
     }
 
     /// What is acknowledged of a great deal, at so many bytes a second from 5,000 on; the looks go on till 60,000.
@@ -355,12 +371,15 @@ import Testing
         #expect(bytes == 10 << 20 - Int((time - 5_000) * bytesPerSecond / 1_000))
     }
 
-    @Test func `answers that nobody reads are noticed as stalled, though they were written directly`() throws {
+    @Test func `answers that nobody reads are noticed as stalled, though they were written directly`() throws
+    {
         var queue = SendQueue()
         var (health, limits, _) = watched(2_000, at: 0)
         var stalledAt: UInt64?
         for now in stride(from: UInt64(0), to: 20_000, by: 250) {
-            try queue.append { (buffer) throws(ParleyError) in buffer.append([UInt8](repeating: 0, count: 100)) }
+            try queue.append { (buffer) throws(ParleyError) in
+                buffer.append([UInt8](repeating: 0, count: 100))
+            }
             queue.writeDirectly(at: now) { buffer in
                 buffer.removeFirst(100)
                 return 100
@@ -384,7 +403,8 @@ import Testing
     @Test func `progress has to come again and again`() {
         var (health, limits, _) = watched(2_000, at: 0)
         func look(_ now: UInt64, acknowledged: Int) -> Look {
-            Look(now: now, handedBytes: 90_000, isWatched: true, link: .init(unacknowledgedBytes: 90_000 - acknowledged))
+            let link = Look.Link(unacknowledgedBytes: 90_000 - acknowledged)
+            return Look(now: now, handedBytes: 90_000, isWatched: true, link: link)
         }
         #expect(health.check(look(1_900, acknowledged: 10_000), limits) == Verdict(next: 2_400))
         #expect(health.check(look(3_899, acknowledged: 10_001), limits).failure == nil)
@@ -393,7 +413,8 @@ import Testing
 
     @Test func `a watch ends when everything is acknowledged, and the next one begins anew`() {
         var (health, limits, _) = watched(2_000, at: 0)
-        #expect(health.check(Look(now: 500, handedBytes: 100, isWatched: true), limits) == Verdict(endsWatch: true))
+        let whole = Look(now: 500, handedBytes: 100, isWatched: true)
+        #expect(health.check(whole, limits) == Verdict(endsWatch: true))
         #expect(health.check(Look(now: 600, handedBytes: 100), limits) == Verdict(), "nobody looks")
         // A sender's thread writes a minute later, and a check comes in front of the loop's hearing of it.
         let look = Look(now: 60_000, handedBytes: 200, isWatched: true, link: .init(unacknowledgedBytes: 100))
@@ -423,7 +444,7 @@ import Testing
         #expect(health.check(look, limits) == Verdict())
     }
 
-    @Test func `without a time-out nothing is stalled, and short ones are looked at no more often than 10 ms`() {
+    @Test func `without a time-out nothing is stalled, and looks are 10 ms apart at least`() {
         var (health, limits, first) = watched(20, at: 100)
         #expect(first == 110)
         let look = Look(now: 110, handedBytes: 10, isWatched: true, link: .init(unacknowledgedBytes: 10))
@@ -436,7 +457,8 @@ import Testing
         var (health, limits, _) = watched(2_000, at: 0)
         limits.leastBytesPerSecond = rate
         func look(_ now: UInt64, acknowledged: Int) -> Look {
-            Look(now: now, handedBytes: 1 << 40, isWatched: true, link: .init(unacknowledgedBytes: 1 << 40 - acknowledged))
+            let link = Look.Link(unacknowledgedBytes: 1 << 40 - acknowledged)
+            return Look(now: now, handedBytes: 1 << 40, isWatched: true, link: link)
         }
         _ = health.check(look(1_000, acknowledged: 1), limits)
         // With no rate a byte is enough; with the largest no number of bytes is.
@@ -513,8 +535,12 @@ import Testing
         var health = Health()
         let dead = Look.Link(isDead: true)
         #expect(health.check(Look(now: 5_000, isReading: false), Limits()) == Verdict(next: 6_000))
-        #expect(health.check(Look(now: 5_000, isReading: false, link: dead), Limits()) == Verdict(hasLinkDied: true))
-        #expect(health.check(Look(now: 5_000, link: dead), Limits()) == Verdict(), "a link that is read tells it")
+        let unread = Look(now: 5_000, isReading: false, link: dead)
+        #expect(health.check(unread, Limits()) == Verdict(hasLinkDied: true))
+        #expect(
+            health.check(Look(now: 5_000, link: dead), Limits()) == Verdict(),
+            "a link that is read tells it"
+        )
         #expect(health.check(Look(now: 5_000), Limits()) == Verdict())
     }
 
@@ -532,7 +558,8 @@ import Testing
         var limits = Limits()
         limits.write = timeout
         var health = Health()
-        #expect(health.check(Look(now: now, blockedSince: 5_000), limits) == Verdict(wakesSenders: wakes, next: next))
+        let verdict = health.check(Look(now: now, blockedSince: 5_000), limits)
+        #expect(verdict == Verdict(wakesSenders: wakes, next: next))
         #expect(health.check(Look(now: now), limits) == Verdict(), "there is room")
         #expect(health.check(Look(now: now, blockedSince: 5_000), Limits()) == Verdict())
     }

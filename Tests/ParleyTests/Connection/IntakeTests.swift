@@ -43,7 +43,8 @@ import Testing
         (
             .reading,
             [
-                .paused, .reading, .awaitingInbox, .awaitingInbox, .awaitingInbox, .reading, .reading, .discarding,
+                .paused, .reading, .awaitingInbox, .awaitingInbox, .awaitingInbox, .reading, .reading,
+                .discarding,
                 .over(awaitsInbox: false),
             ],
             ["decoded, held back", "decoded, wants input, held back", "inbox is full"]
@@ -165,7 +166,8 @@ import Testing
         }
     }
 
-    @Test func `a connection whose inbox is full resumes when it calls, and only what is held back waits again`() {
+    @Test
+    func `a connection whose inbox is full resumes when it calls, and only what is held back waits again`() {
         var intake = Intake()
         #expect(!intake.apply(.wants) && intake.isReading)
         #expect(intake.apply(.inboxIsFull) && !intake.isReading)

@@ -114,7 +114,9 @@ import Testing
         #expect(Self.actionNames.values.allSatisfy { $0.rawValue.nonzeroBitCount == 1 })
     }
 
-    @Test func `every state answers every event as the table says, and keeps what is known of its end`() throws {
+    @Test func `every state answers every event as the table says, and keeps what is known of its end`()
+        throws
+    {
         let expected = try expected()
         #expect(expected.count == 66, "a row is there twice, or is missing")
         var met: Set<String> = []
@@ -183,11 +185,13 @@ import Testing
         ],
         [.close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: true), .linkClosed],
         [
-            .close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: false), .allWritten, .allArrived,
+            .close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: false), .allWritten,
+            .allArrived,
             .linkClosed,
         ],
         [
-            .close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: false), .allWritten, .timeIsUp,
+            .close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: false), .allWritten,
+            .timeIsUp,
             .linkClosed,
         ],
         [.close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: false), .timeIsUp, .linkClosed],
@@ -256,7 +260,9 @@ import Testing
         #expect(lifecycle.end?.isAnnouncing == false)
     }
 
-    @Test(arguments: 0..<UInt64(500)) func `every path ends with its link, and tells the node once`(seed: UInt64) {
+    @Test(arguments: 0..<UInt64(500)) func `every path ends with its link, and tells the node once`(
+        seed: UInt64
+    ) {
         var numbers = SeededGenerator(seed: seed)
         for (start, path) in Start.all where !start.hasPrefix("ended") {
             var lifecycle = lifecycle(after: path)

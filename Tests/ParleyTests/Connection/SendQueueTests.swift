@@ -9,7 +9,8 @@ import Testing
 
     // MARK: Turns and room
 
-    @Test func `an open stream keeps messages and streams waiting, and lets its own bytes and raw ones pass`() {
+    @Test func `an open stream keeps messages and streams waiting, and lets its own bytes and raw ones pass`()
+    {
         var queue = SendQueue()
         #expect(queue.nextStream == 1 && queue.openStream == 0)
         queue.send(10, .streamOpening)

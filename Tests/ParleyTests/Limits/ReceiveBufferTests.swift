@@ -4,9 +4,12 @@ import Testing
 
 /// Who has to go when all connections together hold too much.
 @Suite struct ReceiveBufferTests {
-    @Test(arguments: [
-        (0, 0, 0), (0, 1_000_000, 0), (1, 0, 1), (10, 0, 10), (10, 1, 20), (1_000, 999, 1_000_000), (-5, 10, 0),
-    ] as [(Int, UInt64, UInt64)]) func `bytes weigh by how long they are held`(
+    @Test(
+        arguments: [
+            (0, 0, 0), (0, 1_000_000, 0), (1, 0, 1), (10, 0, 10), (10, 1, 20), (1_000, 999, 1_000_000),
+            (-5, 10, 0),
+        ] as [(Int, UInt64, UInt64)]
+    ) func `bytes weigh by how long they are held`(
         bytes: Int,
         milliseconds: UInt64,
         weight: UInt64
@@ -23,9 +26,11 @@ import Testing
         #expect(zip(weights, weights.dropFirst()).allSatisfy(<), "it weighs more each millisecond")
     }
 
-    @Test(arguments: [
-        (Int.max, 1 << 44), (Int.max, UInt64.max - 1), (1 << 40, 1 << 30), (2, UInt64.max - 1),
-    ] as [(Int, UInt64)]) func `a weight too large to count is the largest`(bytes: Int, milliseconds: UInt64) {
+    @Test(
+        arguments: [
+            (Int.max, 1 << 44), (Int.max, UInt64.max - 1), (1 << 40, 1 << 30), (2, UInt64.max - 1),
+        ] as [(Int, UInt64)]
+    ) func `a weight too large to count is the largest`(bytes: Int, milliseconds: UInt64) {
         #expect(ReceiveBuffer.weight(bytes: bytes, milliseconds: milliseconds) == .max)
         #expect(ReceiveBuffer.weight(bytes: 1, milliseconds: milliseconds) < .max || milliseconds > 1 << 60)
     }

@@ -99,7 +99,10 @@ import Testing
         let drained = drain(&heap)
         #expect(drained.map(\.due) == drained.map(\.due).sorted())
         let live = drained.filter { deadlines[$0.number] == $0.due }.map(\.number)
-        #expect(Set(live) == Set(deadlines.keys) && live.count == deadlines.count, "nobody's time-out is lost")
+        #expect(
+            Set(live) == Set(deadlines.keys) && live.count == deadlines.count,
+            "nobody's time-out is lost"
+        )
     }
 
     @Test func `many connections that stay and go later cost a bounded number of looks`() {
