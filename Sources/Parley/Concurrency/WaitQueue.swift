@@ -53,7 +53,7 @@ struct WaitQueue {
     var count: Int { waiters.count }
 
     /// Counts as a ``wakeAll()``, for callers that know that nobody waits.
-    mutating func noteWakeUp() { epoch &+= 1 }
+    mutating func countWakeUp() { epoch &+= 1 }
 
     /// Removes all waiters.
     mutating func wakeAll() -> Woken {

@@ -140,8 +140,8 @@ public final class Inbox: Sendable {
     /// Takes up to `limit` RPCs, at least one. Blocks the thread until there is one.
     ///
     /// - Returns: nil when the inbox is finished and empty.
-    /// - Throws: `wouldBlock` when `waitLimit` allows no waiting, `wouldDeadlock` when it would block an event
-    ///   loop's thread, `timedOut`.
+    /// - Throws: `wouldBlock` when `waitLimit` allows no waiting, `wouldDeadlock` on an event loop's thread,
+    ///   `timedOut`.
     package func next(atMost limit: Int, _ waitLimit: WaitLimit) throws(ParleyError) -> RPCBatch? {
         while true {
             let (taken, isOver) = takeSome(max(1, limit))
@@ -188,7 +188,7 @@ public final class Inbox: Sendable {
         let first = firstIndex()
         var index = first
         repeat {
-            if queues[index].hasSome, let taken = queues[index].take(body).taken {
+            if queues[index].hasRPCs, let taken = queues[index].take(body).taken {
                 noteTaken(count(taken), at: index, hasLookedElsewhere: index != first)
                 wakeNextConsumer()
                 return (taken, false)
@@ -201,7 +201,7 @@ public final class Inbox: Sendable {
     /// Wakes another consumer if a queue still has something. The RPC that was taken may be another than the
     /// one that woke this consumer.
     private func wakeNextConsumer() {
-        guard waiting.load(ordering: .sequentiallyConsistent) > 0, hasSome else { return }
+        guard waiting.load(ordering: .sequentiallyConsistent) > 0, hasRPCs else { return }
         consumers.withLock { $0.wake(atMost: 1) }.resume()
     }
 
@@ -221,7 +221,7 @@ public final class Inbox: Sendable {
         if index == current {
             let isNewStay = left <= 0 && hasLookedElsewhere
             self.left.store((isNewStay ? Self.longestStay : left) &- count, ordering: .relaxed)
-        } else if left <= 0 || !queues[current].hasSome {
+        } else if left <= 0 || !queues[current].hasRPCs {
             preferred.store(index, ordering: .relaxed)
             self.left.store(Self.longestStay &- count, ordering: .relaxed)
         }
@@ -254,9 +254,9 @@ public final class Inbox: Sendable {
     /// The number of consumers that wait for any of several queues, for tests.
     var waitingConsumers: Int { consumers.withLock { $0.count } }
 
-    private var hasSome: Bool { queues.contains { $0.hasSome } }
+    private var hasRPCs: Bool { queues.contains { $0.hasRPCs } }
 
-    private var isReady: Bool { hasSome || isFinished.load(ordering: .sequentiallyConsistent) }
+    private var isReady: Bool { hasRPCs || isFinished.load(ordering: .sequentiallyConsistent) }
 
     /// Whether the caller runs on a loop's thread and has taken its share. Other loops keep filling their
     /// queues, so without a yield it might never return to its own loop's sockets.

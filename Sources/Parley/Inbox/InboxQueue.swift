@@ -19,8 +19,8 @@ final class InboxQueue: Sendable {
         fileprivate var signal: PollableSignal?
         /// ``isReady`` as it was told to `signal` last.
         fileprivate var wasReady = false
-        /// The value of ``InboxQueue/hasSome``.
-        fileprivate var hadSome = false
+        /// The value of ``InboxQueue/hasRPCs``.
+        fileprivate var hadRPCs = false
 
         /// The elements of the array, including those that are taken.
         fileprivate var places: Int { queue.count }
@@ -94,7 +94,7 @@ final class InboxQueue: Sendable {
     }
 
     /// Whether an RPC waits for a consumer. Readable without the lock, for consumers of several queues.
-    var hasSome: Bool { filled.load(ordering: .sequentiallyConsistent) }
+    var hasRPCs: Bool { filled.load(ordering: .sequentiallyConsistent) }
 
     /// The RPCs, and their bytes of payload, that wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }
@@ -102,12 +102,12 @@ final class InboxQueue: Sendable {
     /// The length of the array, including taken elements, for tests.
     var placesHeld: Int { state.withLock { $0.places } }
 
-    /// Publishes a change of readiness, in ``hasSome`` and to the signal. It runs under the lock, which keeps
+    /// Publishes a change of readiness, in ``hasRPCs`` and to the signal. It runs under the lock, which keeps
     /// changes in order; it does not block.
     private func publish(_ state: inout State) {
-        if state.hadSome != (state.count > 0) {
-            state.hadSome.toggle()
-            filled.store(state.hadSome, ordering: .sequentiallyConsistent)
+        if state.hadRPCs != (state.count > 0) {
+            state.hadRPCs.toggle()
+            filled.store(state.hadRPCs, ordering: .sequentiallyConsistent)
         }
         if state.wasReady != state.isReady {
             state.wasReady.toggle()

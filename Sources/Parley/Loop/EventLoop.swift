@@ -50,7 +50,7 @@ package final class EventLoop: @unchecked Sendable {
     let handles = LoopHandles()
     private var isStopping = false
     /// Whether submissions are refused, also from the loop's own thread.
-    private var isShut = false
+    private var refusesSubmissions = false
     let turn: UnsafeMutablePointer<LoopTurn>
     /// A pointer of the loop's owner, for code on the loop's thread; see ``currentContext``. It is set before
     /// the loop starts. The loop neither uses it nor keeps it alive.
@@ -150,7 +150,7 @@ extension EventLoop {
     @discardableResult
     func atEndOfTurn(_ object: any EndOfTurn) -> Bool {
         if isCurrent {
-            turn.pointee.ending.append(object)
+            turn.pointee.endOfTurn.append(object)
             return true
         }
         return submit(.flush(object))
@@ -158,8 +158,8 @@ extension EventLoop {
 
     func submit(_ submission: Submission) -> Bool {
         if isCurrent {
-            guard !isShut else { return false }
-            turn.pointee.local.append(submission)
+            guard !refusesSubmissions else { return false }
+            turn.pointee.ownSubmissions.append(submission)
             return true
         }
         return submissionQueue.withLock { queue in
@@ -241,8 +241,8 @@ extension EventLoop {
             defer { queue.submissions = [] }
             return (queue.submissions, queue.stopped.wakeAll())
         }
-        for case .job(let job) in turn.pointee.local + left { runElsewhere(job) }
-        turn.pointee.local = []
+        for case .job(let job) in turn.pointee.ownSubmissions + left { runElsewhere(job) }
+        turn.pointee.ownSubmissions = []
         waiters.resume()
     }
 
@@ -278,34 +278,34 @@ extension EventLoop {
         if watchesQueue, submissionQueue.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
         // Endless jobs must not starve the sockets: what is left after `longestEndOfTurn` runs after a poll
         // that does not block.
-        if !turn.pointee.isDone { goRound() }
+        if !turn.pointee.isDone { runJobsAndEndOfTurn() }
         if !turn.pointee.isDone {
             // Most turns are done by now, and need not read the clock.
             let end = uv_hrtime() &+ Self.longestEndOfTurn
-            repeat { goRound() } while !turn.pointee.isDone && uv_hrtime() < end
+            repeat { runJobsAndEndOfTurn() } while !turn.pointee.isDone && uv_hrtime() < end
         }
         handles.setSpinning(!turn.pointee.isDone || busyPollNanoseconds > 0 && pollsAgain())
         if isStopping { closeQueue() }
     }
 
     /// Runs the waiting jobs once, and then the end-of-turn work.
-    private func goRound() {
-        if !turn.pointee.local.isEmpty {
+    private func runJobsAndEndOfTurn() {
+        if !turn.pointee.ownSubmissions.isEmpty {
             var jobs: [Submission] = []
             swap(&jobs, &turn.pointee.spareSubmissions)
-            swap(&jobs, &turn.pointee.local)
+            swap(&jobs, &turn.pointee.ownSubmissions)
             run(&jobs)
             swap(&jobs, &turn.pointee.spareSubmissions)
         }
-        guard !turn.pointee.ending.isEmpty else { return }
+        guard !turn.pointee.endOfTurn.isEmpty else { return }
         // The common case: one object, and no array to swap.
-        if turn.pointee.ending.count == 1 { return turn.pointee.ending.removeLast().turnEnds() }
-        var ending: [any EndOfTurn] = []
-        swap(&ending, &turn.pointee.spareEnding)
-        swap(&ending, &turn.pointee.ending)
-        for object in ending { object.turnEnds() }
-        ending.removeAll(keepingCapacity: true)
-        swap(&ending, &turn.pointee.spareEnding)
+        if turn.pointee.endOfTurn.count == 1 { return turn.pointee.endOfTurn.removeLast().turnEnds() }
+        var objects: [any EndOfTurn] = []
+        swap(&objects, &turn.pointee.spareEndOfTurn)
+        swap(&objects, &turn.pointee.endOfTurn)
+        for object in objects { object.turnEnds() }
+        objects.removeAll(keepingCapacity: true)
+        swap(&objects, &turn.pointee.spareEndOfTurn)
     }
 
     private func run(_ submissions: inout [Submission]) {
@@ -313,7 +313,7 @@ extension EventLoop {
             switch submission {
             case .work(let work): work()
             case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
-            case .flush(let object): turn.pointee.ending.append(object)
+            case .flush(let object): turn.pointee.endOfTurn.append(object)
             }
         }
         submissions.removeAll(keepingCapacity: true)
@@ -322,9 +322,9 @@ extension EventLoop {
     /// Refuses further submissions, runs those that were accepted, and closes the loop's own handles.
     private func closeQueue() {
         submissionQueue.withLock { $0.phase = .stopping }
-        isShut = true
+        refusesSubmissions = true
         var last: [Submission] = []
-        swap(&turn.pointee.local, &last)
+        swap(&turn.pointee.ownSubmissions, &last)
         run(&last)
         takeSubmissions()
         handles.close()

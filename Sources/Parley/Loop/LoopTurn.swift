@@ -1,20 +1,20 @@
-/// What a loop works through in one turn, and memory that every turn uses again. The loop's thread only.
+/// The work of one turn of a loop, and storage that every turn reuses. The loop's thread only.
 ///
-/// A struct that its loop reaches by pointer: all of it is used several times for each message, and accesses to a
-/// class's fields are checked for overlaps at run time, which costs more than what is done here.
+/// A struct behind a pointer: every message uses it several times, and run-time checks for exclusive access
+/// to a class's fields would cost more than the work itself.
 struct LoopTurn {
-    /// What the loop's own thread has submitted.
-    var local: [EventLoop.Submission] = []
-    /// Called when the turn ends.
-    var ending: [any EndOfTurn] = []
-    /// Something has happened since ``EventLoop/pollsAgain()`` last looked.
+    /// Submissions of the loop's own thread.
+    var ownSubmissions: [EventLoop.Submission] = []
+    /// Objects whose ``EndOfTurn/turnEnds()`` is called at the end of the turn.
+    var endOfTurn: [any EndOfTurn] = []
+    /// Whether anything has happened since the last ``EventLoop/pollsAgain()``.
     var hasHadEvent = false
 
-    // Emptied, for the next turns.
+    // Empty storage for the next turns.
 
     var spareSubmissions: [EventLoop.Submission] = []
-    var spareEnding: [any EndOfTurn] = []
+    var spareEndOfTurn: [any EndOfTurn] = []
 
-    /// Whether nothing is left to do in this turn.
-    var isDone: Bool { local.isEmpty && ending.isEmpty }
+    /// Whether no work is left in this turn.
+    var isDone: Bool { ownSubmissions.isEmpty && endOfTurn.isEmpty }
 }
