@@ -35,8 +35,8 @@ public protocol Decoder: Sendable {
     /// - Throws: ``ParleyError`` `truncated` when the connection ended in the middle of a frame.
     func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError)
 
-    /// About how many bytes this decoder keeps between two calls, type definitions for example; 0 unless you say
-    /// otherwise. They count towards ``Limits/receiveBufferBytes``.
+    /// About how many bytes this decoder keeps between two calls, for example type definitions. The default
+    /// is 0. They count towards ``Limits/receiveBufferBytes``.
     var retainedBytes: Int { get }
 
     /// Appends one message.
@@ -123,7 +123,7 @@ extension Decoder {
     /// No streams.
     public var streamForm: StreamForm { .none }
 
-    /// Nothing.
+    /// Returns 0.
     public var retainedBytes: Int { 0 }
 
     /// Throws `truncated` when bytes are left: a frame was cut off.
@@ -154,7 +154,7 @@ extension Decoder {
         output.append(bytes)
     }
 
-    /// Appends nothing; true for raw streams, which have no headers.
+    /// Appends nothing. Returns true for raw streams, which have no headers.
     public mutating func encodeStreamBytesHeader(count: Int, into output: inout WireBuffer) -> Bool {
         streamForm == .untilClosed
     }
@@ -162,14 +162,14 @@ extension Decoder {
     /// Appends nothing.
     public mutating func encodeStreamEnd(into output: inout WireBuffer) {}
 
-    /// Appends nothing, and returns false: there is no abort.
+    /// Appends nothing and returns false: there is no abort.
     public mutating func encodeStreamAbort(
         code: UInt32,
         reason: String,
         into output: inout WireBuffer
     ) -> Bool { false }
 
-    /// Appends nothing, and returns false: there are no heartbeats.
+    /// Appends nothing and returns false: there are no heartbeats.
     public mutating func encodePing(_ token: UInt64, into output: inout WireBuffer) -> Bool { false }
 
     /// Appends nothing.

@@ -85,7 +85,7 @@ struct DecodedRuns: Sendable {
     /// The payload bytes of all of them.
     private(set) var payloadBytes = 0
     /// The output buffer of ``Decoder/decodeMessages(_:limit:into:)``; empty between calls.
-    var found: [Range<Int>] = []
+    var foundBounds: [Range<Int>] = []
 
     var isEmpty: Bool { runs.isEmpty }
 
@@ -95,27 +95,27 @@ struct DecodedRuns: Sendable {
         payloadBytes &+= payload.count
     }
 
-    /// Appends the messages of `found` in `block` as a run; false when one is outside the block.
+    /// Appends the messages of ``foundBounds`` in `block` as a run; false when one is outside the block.
     mutating func appendFound(in block: ArraySlice<UInt8>) -> Bool {
-        guard let run = MessageRun(found, in: block) else { return false }
+        guard let run = MessageRun(foundBounds, in: block) else { return false }
         runs.append(run)
         count &+= run.count
         payloadBytes &+= run.payloadBytes
-        found.removeAll(keepingCapacity: true)
+        foundBounds.removeAll(keepingCapacity: true)
         return true
     }
 
-    /// Copies the messages of the runs from `first` on to a block of their own when they keep a much larger one alive:
-    /// a message of one byte among heartbeats must not cost a whole read.
+    /// Copies the messages of the runs from `first` on to a smaller block when they keep a much larger one
+    /// alive. A one-byte message among heartbeats must not keep a whole read alive.
     ///
-    /// - Parameter keptBytes: the size of the block that those runs lie in.
+    /// - Parameter keptBytes: the size of the block that those runs are in.
     @inline(__always)
     mutating func compact(from first: Int, payloadBytes: Int, keptBytes: Int) {
         guard keptBytes > 2 &* payloadBytes &+ Self.smallBlockBytes else { return }
         copyPayloads(from: first, payloadBytes)
     }
 
-    /// A block of this size is not worth a copy.
+    /// The size up to which a block is not worth a copy.
     private static let smallBlockBytes = 1_024
 
     private mutating func copyPayloads(from first: Int, _ payloadBytes: Int) {
@@ -142,10 +142,10 @@ struct DecodedRuns: Sendable {
     }
 
     mutating func removeAll() {
-        if found.count == 1 {
-            found.removeLast()
-        } else if !found.isEmpty {
-            found.removeAll(keepingCapacity: found.capacity <= 16_384)
+        if foundBounds.count == 1 {
+            foundBounds.removeLast()
+        } else if !foundBounds.isEmpty {
+            foundBounds.removeAll(keepingCapacity: foundBounds.capacity <= 16_384)
         }
         if !runs.isEmpty { runs.removeAll(keepingCapacity: runs.capacity <= 4_096) }
         count = 0

@@ -1,17 +1,17 @@
-// Raw reads: the handshake's and the stream's.
+// Raw reads, by the handshake and by a stream's reader.
 
 extension PeerState {
-    /// At most `limit` bytes, if there are any, for a reader in the handshake or in a stream.
+    /// Returns at most `limit` bytes that have arrived, for a reader in the handshake or in a stream.
     mutating func read(upTo limit: Int) throws(ParleyError) -> ReadResult {
         if let violation { throw violation }
         switch phase {
         case .messages, .discarding:
-            // A reader waits for the next stream, unless none can come any more.
+            // A reader waits for the next stream, unless the input has ended.
             return hasUndecodedMessages ? .wait : try resultAtEnd()
         case .handshake:
             return try readRaw(upTo: limit)
         case .stream:
-            isStreamAskedFor = true
+            isStreamReadRequested = true
             return streamForm == .delimited ? try readDelimited(upTo: limit) : try readRaw(upTo: limit)
         }
     }
@@ -21,21 +21,21 @@ extension PeerState {
         return try resultAtEnd()
     }
 
-    /// What a read gets when there are no bytes.
+    /// The result of a read that finds no bytes.
     private func resultAtEnd() throws(ParleyError) -> ReadResult {
         guard let inputEnd else { return .wait }
         guard inputEnd.code == .endOfStream else { throw inputEnd }
         return .end
     }
 
-    /// Whether ``read(upTo:)`` has something to return or throw; takes nothing.
+    /// Whether ``read(upTo:)`` has something to return or throw. Consumes nothing.
     mutating func isReadable() throws(ParleyError) -> Bool {
         if let violation { throw violation }
         switch phase {
         case .messages, .discarding: return !hasUndecodedMessages && inputEnd != nil
         case .handshake: return !queue.isEmpty || inputEnd != nil
         case .stream:
-            isStreamAskedFor = true
+            isStreamReadRequested = true
             guard streamForm == .delimited else { return !queue.isEmpty || inputEnd != nil }
             decoded = try takeStreamBytes()
             return !decoded.isEmpty || streamOutcome != nil || inputEnd != nil
@@ -58,8 +58,8 @@ extension PeerState {
         }
     }
 
-    /// Decodes until there are bytes for the stream's reader, or its end; the caller stores what it leaves of them in
-    /// ``decoded``. Most frames are taken whole, and never stored.
+    /// Decodes until there are bytes for the stream's reader, or the stream's end. The caller stores in
+    /// ``decoded`` what it does not use. Most frames are used whole and never stored.
     private mutating func takeStreamBytes() throws(ParleyError) -> ArraySlice<UInt8> {
         var decoded = decoded
         while decoded.isEmpty, streamOutcome == nil, var input = nextInput() {
@@ -79,7 +79,7 @@ extension PeerState {
                     try keep(input, frameBytes: frameBytes)
                     input = []
                 case .ping, .pong: break
-                case .message, .streamOpened: throw misplaced(event)
+                case .message, .streamOpened: throw unexpected(event)
                 }
             }
             queue.prepend(input)
@@ -87,8 +87,8 @@ extension PeerState {
         return decoded
     }
 
-    /// Takes back bytes that ``read(upTo:)`` gave, in front of what is there; drops them when nobody may read them
-    /// any more.
+    /// Puts bytes that ``read(upTo:)`` returned back in front of the input. Drops them when they can no
+    /// longer be read.
     mutating func putBack(_ bytes: ArraySlice<UInt8>) {
         switch phase {
         case .messages, .discarding: break
@@ -97,7 +97,7 @@ extension PeerState {
         }
     }
 
-    /// Ends the stream phase: what has arrived behind it goes to the decoder. Harmless without a stream.
+    /// Ends the stream phase. The input after the stream goes to the decoder. Does nothing without a stream.
     ///
     /// - Returns: whether there was a stream.
     mutating func closeStream() -> Bool {

@@ -1,65 +1,68 @@
-/// The receiving half of one connection as a value: which bytes belong to the handshake, to messages, to a stream.
+/// The receiving half of one connection as a value. It decides which bytes belong to the handshake, to
+/// messages and to a stream.
 ///
-/// Bytes go in with ``receive(_:)``; whoever is entitled to them takes them out. It knows neither sockets nor
-/// clocks nor threads, so it can be tested and fuzzed as it is.
+/// The connection passes it what it reads: ``receive(_:)``. Messages leave through
+/// ``decode(limit:byteLimit:into:)`` for the inbox, raw bytes through ``read(upTo:)``. It has no sockets,
+/// clocks or threads, so it can be tested and fuzzed as it is.
 struct PeerState: Sendable {
-    /// Who is entitled to the bytes that arrive.
+    /// Who gets the bytes that arrive.
     enum Phase: Sendable, Equatable {
         /// The handshake reads them raw.
         case handshake
-        /// The decoder makes messages of them.
+        /// The decoder turns them into messages.
         case messages
-        /// A stream is open: its reader takes them.
+        /// A stream is open, and its reader gets them.
         case stream
-        /// The reader closed a delimited stream before its end: they are dropped until the end comes.
+        /// The reader closed a delimited stream before its end. They are dropped until the end arrives.
         case discarding
     }
 
-    /// What a read gets.
+    /// The result of a read.
     enum ReadResult: Sendable, Equatable {
         case bytes(ArraySlice<UInt8>)
         /// The stream is complete, or the connection has ended and everything is read.
         case end
-        /// Nothing there yet.
+        /// No bytes have arrived yet.
         case wait
     }
 
-    /// How much is taken from the socket ahead of a reader, unless it is said otherwise.
+    /// How many bytes are read ahead of a reader by default.
     static let readAheadBytes = 256 * 1024
 
     var decoder: any Decoder
-    /// What arrived and nobody has claimed; no block before `unfinished`.
+    /// Input that was not consumed yet. It comes after ``partialFrame``.
     var queue = ByteQueue()
-    private var unfinished = Unfinished.nothing
+    private var partialFrame = PartialFrame.nothing
     var streamRest = LazyBox<StreamRest>()
-    /// How the other side broke the wire form; nothing is decoded behind it.
+    /// How the other side broke the wire form. Nothing after it is decoded.
     var violation: ParleyError?
-    /// Why nothing more will arrive.
+    /// Why no more input arrives; nil while some may.
     var inputEnd: ParleyError?
-    /// What there is for ``takeHeartbeats()``.
+    /// The heartbeats for ``takeHeartbeats()``.
     var heartbeats = LazyBox<Heartbeats>()
 
-    /// What the decoder itself keeps; see ``Decoder/retainedBytes``.
+    /// How many bytes the decoder itself keeps; see ``Decoder/retainedBytes``.
     private var decoderBytes = 0
 
-    // The smallest fields come last, so that the next ones of the containing struct follow without padding.
+    // Smallest fields last, so that the containing struct's next fields follow without padding.
 
     let bounds: Bounds
     let streamForm: StreamForm
     var phase = Phase.handshake
-    /// Reading starts when a stream's reader asks for the first time, not when the stream opens.
-    var isStreamAskedFor = false
+    /// Whether the stream's reader has read. The link is read from its first read on, not from the stream's
+    /// opening on.
+    var isStreamReadRequested = false
 
-    /// What the decoder wants more of. An object of its own: most connections have nothing of the kind at most times.
-    private indirect enum Unfinished: Sendable {
+    /// The frame that the decoder wants more of. Boxed: most connections have none most of the time.
+    private indirect enum PartialFrame: Sendable {
         case nothing
-        /// The beginning of a frame, and how long that is in all; zero when its decoder does not know yet.
+        /// The beginning of a frame, and the frame's length; zero while the decoder does not know it.
         case beginning(ArraySlice<UInt8>, frameBytes: Int)
-        /// A large one on its way.
+        /// A large frame, complete or not.
         case largeFrame(LargeFrame)
     }
 
-    /// What a delimited stream's reader has not taken yet.
+    /// What a delimited stream's reader has not read yet.
     struct StreamRest: DefaultInitializable {
         var bytes: ArraySlice<UInt8> = []
         var outcome: StreamOutcome?
@@ -70,7 +73,7 @@ struct PeerState: Sendable {
         case aborted(ParleyError)
     }
 
-    /// A frame too large to be gathered from slices of reads: what has come of it, in a buffer of its size.
+    /// A frame too large to assemble from slices of reads: the bytes so far, in a buffer of the frame's size.
     struct LargeFrame: Sendable {
         var bytes: [UInt8]
         let frameBytes: Int
@@ -78,11 +81,11 @@ struct PeerState: Sendable {
         var missing: Int { frameBytes - bytes.count }
     }
 
-    /// Frames that lack at least this much get a buffer of their own, and are read straight into it.
+    /// A frame that lacks at least this much gets a buffer of its own and is read straight into it.
     static let largeFrameBytes = 64 * 1024
-    /// More than any wire form's length can say; a decoder that asks for more gets its bytes piece by piece.
+    /// More than any wire form's length can express. A longer frame arrives in pieces.
     static let maxLargeFrameBytes = 1 << 33
-    /// How much is kept of a frame whose length its decoder does not know.
+    /// How much is kept of a frame of unknown length.
     static let maxUnknownFrameBytes = 16 << 20
 
     init(decoder: any Decoder, bounds: Bounds = Bounds()) {
@@ -93,7 +96,7 @@ struct PeerState: Sendable {
 
     var hasHeartbeats: Bool { !heartbeats.isDefault }
 
-    /// Whether what has arrived last, so many bytes, was nothing else.
+    /// Whether the last `bytes` bytes that arrived were heartbeats only.
     func isOnlyHeartbeats(_ bytes: Int) -> Bool { hasHeartbeats && heartbeats.value.bytes >= bytes }
 
     mutating func takeHeartbeats() -> Heartbeats {
@@ -101,16 +104,16 @@ struct PeerState: Sendable {
         return heartbeats.value
     }
 
-    /// Takes in what one read of the socket brought.
+    /// Appends the bytes of one read.
     mutating func receive(_ block: ArraySlice<UInt8>) { queue.append(block) }
 
-    /// Nothing more will arrive, because of `reason`.
+    /// Ends the input with `reason`. The first reason counts.
     mutating func endInput(_ reason: ParleyError) {
         if inputEnd == nil { inputEnd = reason }
     }
 
-    /// Whether more should be taken from the socket: until the read-ahead is full and then, once that has
-    /// stopped reading, not before it is half empty.
+    /// Whether to read more from the link: until the read-ahead is full, and then again when it is half
+    /// empty.
     func wantsInput(isReading: Bool) -> Bool {
         guard inputEnd == nil else { return false }
         let limit = isReading ? bounds.readAheadBytes : bounds.readAheadBytes / 2
@@ -118,49 +121,49 @@ struct PeerState: Sendable {
         case .handshake: return queue.footprint < limit
         case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole
         case .stream:
-            return isStreamAskedFor && streamOutcome == nil && queue.footprint + decoded.count < limit
+            return isStreamReadRequested && streamOutcome == nil && queue.footprint + decoded.count < limit
         }
     }
 
-    /// How much more of a stream may be taken from the socket.
+    /// How many more bytes of a stream may be read ahead.
     var readAheadRoom: Int { max(0, bounds.readAheadBytes - queue.footprint - decoded.count) }
 
-    /// Whether input waits to be decoded: the last ``decode(limit:deliver:)`` stopped at its limit.
+    /// Whether input waits to be decoded because the last ``decode(limit:deliver:)`` stopped at its limit.
     var hasUndecodedMessages: Bool {
         (phase == .messages || phase == .discarding) && (!queue.isEmpty || isLargeFrameWhole)
     }
 
-    /// How many bytes are kept that nobody has got yet.
+    /// How many bytes are kept that were not delivered yet.
     var bufferedBytes: Int {
-        queue.count &+ unfinishedBytes.count &+ decoded.count
+        queue.count &+ partialFrameContents.count &+ decoded.count
     }
 
-    /// The same with what the decoder keeps.
+    /// The same, with what the decoder keeps.
     var heldBytes: Int { bufferedBytes &+ decoderBytes }
 
-    /// Decoded bytes of a delimited stream that its reader has not taken yet.
+    /// Decoded bytes of a delimited stream that its reader has not read yet.
     var decoded: ArraySlice<UInt8> {
         get { streamRest.value.bytes }
         set { if !newValue.isEmpty || !decoded.isEmpty { streamRest.value.bytes = newValue } }
     }
 
-    /// How a delimited stream has ended, if it has.
+    /// How a delimited stream has ended; nil while it is open.
     var streamOutcome: StreamOutcome? { streamRest.value.outcome }
 
-    /// What there is of a frame that the decoder wants more of.
-    private var unfinishedBytes: ArraySlice<UInt8> {
-        switch unfinished {
+    /// The bytes so far of the frame that the decoder wants more of.
+    private var partialFrameContents: ArraySlice<UInt8> {
+        switch partialFrame {
         case .nothing: []
         case .beginning(let bytes, _): bytes
         case .largeFrame(let frame): frame.bytes[...]
         }
     }
 
-    private var hasUnfinished: Bool { if case .nothing = unfinished { false } else { true } }
+    private var hasPartialFrame: Bool { if case .nothing = partialFrame { false } else { true } }
 
-    /// Whether a large frame is on its way.
+    /// Whether a large frame is incomplete.
     var awaitsLargeFrame: Bool {
-        if case .largeFrame(let frame) = unfinished { frame.missing > 0 } else { false }
+        if case .largeFrame(let frame) = partialFrame { frame.missing > 0 } else { false }
     }
 
     var upcoming: Upcoming {
@@ -172,15 +175,15 @@ struct PeerState: Sendable {
         }
     }
 
-    /// How much there is of a frame that is not whole; zero when the decoder wants no more of anything.
-    var unfinishedFrameBytes: Int { isLargeFrameWhole ? 0 : unfinishedBytes.count }
+    /// How many bytes of an incomplete frame are there; zero when no frame is incomplete.
+    var partialFrameBytes: Int { isLargeFrameWhole ? 0 : partialFrameContents.count }
 
     private var isLargeFrameWhole: Bool {
-        if case .largeFrame(let frame) = unfinished { frame.missing <= 0 } else { false }
+        if case .largeFrame(let frame) = partialFrame { frame.missing <= 0 } else { false }
     }
 
-    /// The reason to end the connection, when its input has ended and all of it is decoded; a reason of its own
-    /// when that was in the middle of a frame. Nil while a handshake or a stream may still read.
+    /// Why the connection ends, once its input has ended and all of it is decoded: an error of its own when
+    /// it ended inside a frame. Nil while a handshake or a stream may still read.
     var finalReason: ParleyError? {
         guard let inputEnd, queue.isEmpty, !isLargeFrameWhole else { return nil }
         switch phase {
@@ -190,15 +193,15 @@ struct PeerState: Sendable {
             return ParleyError(.truncated, "the connection ended inside a stream")
         case .messages:
             guard inputEnd.code == .endOfStream else { return inputEnd }
-            do { try decoder.endOfInput(unread: unfinishedBytes) } catch { return error }
+            do { try decoder.endOfInput(unread: partialFrameContents) } catch { return error }
             return inputEnd
         }
     }
 
-    /// Forgets what has arrived: nobody will read it.
+    /// Drops the input: nobody will read it.
     mutating func dropInput() {
         queue.removeAll()
-        unfinished = .nothing
+        partialFrame = .nothing
         decoded = []
         decoderBytes = 0
     }
@@ -207,7 +210,7 @@ struct PeerState: Sendable {
 // MARK: - Handshake
 
 extension PeerState {
-    /// The handshake is over: what it left unread is the decoder's first input.
+    /// Ends the handshake. The input that it left unread goes to the decoder.
     mutating func finishHandshake() {
         if phase == .handshake { phase = .messages }
     }
@@ -216,11 +219,11 @@ extension PeerState {
 // MARK: - Messages
 
 extension PeerState {
-    /// Decodes up to `limit` messages and stream openings, and appends them to `output`, which is empty: no more once
-    /// they have `byteLimit` bytes, which the last one may exceed.
+    /// Decodes up to `limit` messages and stream openings and appends them to `output`, which is empty. Stops
+    /// when they have `byteLimit` bytes; the last one may exceed it.
     ///
-    /// Stops behind a stream's opening, and in every other phase but `messages`. In `discarding` it drops stream
-    /// bytes until the end of the stream, and goes on with messages.
+    /// Stops after a stream's opening, and in every phase except `messages` and `discarding`. In `discarding`
+    /// it drops stream bytes until the stream's end, and goes on with messages.
     mutating func decode(
         limit: Int,
         byteLimit: Int = .max,
@@ -230,7 +233,7 @@ extension PeerState {
         while output.count < limit, output.payloadBytes < byteLimit,
             phase == .messages || phase == .discarding, var input = nextInput()
         {
-            // What is decoded of this block keeps it alive: all of it, from its array's beginning.
+            // What is decoded from this block keeps the whole block alive, from the beginning of its array.
             let (firstRun, bytesBefore, blockBytes) = (output.runs.count, output.payloadBytes, input.endIndex)
             defer {
                 output.compact(
@@ -255,7 +258,7 @@ extension PeerState {
                     output.append(header, isStream: true)
                 case (.ping, _), (.pong, _), (.streamBytes, .discarding): break
                 case (.streamEnded, .discarding), (.streamAborted, .discarding): phase = .messages
-                default: throw misplaced(event)
+                default: throw unexpected(event)
                 }
                 if phase == .stream { break }
             }
@@ -263,7 +266,7 @@ extension PeerState {
         }
     }
 
-    /// Lets the decoder take all whole messages at once that are at the front of `input`, if it can do that.
+    /// Lets the decoder find all whole messages at the front of `input` at once, if it supports that.
     ///
     /// - Returns: whether there were any.
     private mutating func decodeMessages(
@@ -273,46 +276,50 @@ extension PeerState {
         into output: inout DecodedRuns
     ) throws(ParleyError) -> Bool {
         guard phase == .messages else { return false }
-        // What is whole in so many bytes does not have more; the one that goes over it comes by itself.
+        // Limiting the input limits the bytes of the messages. A message over the limit is decoded alone.
         let visible = input.prefix(byteLimit &- output.payloadBytes)
-        let used = decoder.decodeMessages(visible.span, limit: limit &- output.count, into: &output.found)
-        guard !output.found.isEmpty else { return false }
-        let tooLong = bounds.isChecked ? output.found.first { $0.count > bounds.maxMessageBytes } : nil
+        let used = decoder.decodeMessages(
+            visible.span,
+            limit: limit &- output.count,
+            into: &output.foundBounds
+        )
+        guard !output.foundBounds.isEmpty else { return false }
+        let tooLong = bounds.isChecked ? output.foundBounds.first { $0.count > bounds.maxMessageBytes } : nil
         if let tooLong {
-            output.found.removeAll { $0.lowerBound >= tooLong.lowerBound }
-            if output.found.isEmpty { try checkLength(tooLong.count) }
+            output.foundBounds.removeAll { $0.lowerBound >= tooLong.lowerBound }
+            if output.foundBounds.isEmpty { try checkLength(tooLong.count) }
         }
         guard (1...visible.count).contains(used), output.appendFound(in: visible) else {
-            throw foundOutside()
+            throw invalidBounds()
         }
         input.removeFirst(used)
         if let tooLong { try checkLength(tooLong.count) }
         return true
     }
 
-    /// Finds whole messages at the front of bytes that are only lent, when nothing is waiting before them.
+    /// Finds whole messages at the front of borrowed bytes, when no input waits before them.
     ///
-    /// - Returns: how many bytes are used up; the rest is for ``receive(_:)``.
+    /// - Returns: how many bytes are used; the rest is for ``receive(_:)``.
     mutating func decodeInPlace(
         _ input: Span<UInt8>,
         into found: inout [Range<Int>]
     ) throws(ParleyError) -> Int {
-        guard phase == .messages, queue.isEmpty, !hasUnfinished, inputEnd == nil, violation == nil,
+        guard phase == .messages, queue.isEmpty, !hasPartialFrame, inputEnd == nil, violation == nil,
             !bounds.isChecked
         else { return 0 }
         let used = decoder.decodeMessages(input, limit: .max, into: &found)
         guard !found.isEmpty else { return 0 }
         guard (1...input.count).contains(used), MessageRun.payloadBytes(found, in: input.count) != nil else {
-            throw foundOutside()
+            throw invalidBounds()
         }
         return used
     }
 
-    private mutating func foundOutside() -> ParleyError {
-        violated("the \(decoder.name) decoder found messages outside its input")
+    private mutating func invalidBounds() -> ParleyError {
+        violated("the \(decoder.name) decoder returned messages outside its input")
     }
 
-    /// The same as ``decode(limit:into:)``, one message after the other; returns how many there were.
+    /// As ``decode(limit:byteLimit:into:)``, one message at a time. Returns the number of messages.
     mutating func decode(
         limit: Int,
         deliver: (_ payload: ArraySlice<UInt8>, _ stream: Bool) -> Void
@@ -331,7 +338,7 @@ extension PeerState {
         guard count > bounds.maxMessageBytes else { return }
         let error = ParleyError(
             .messageTooLong,
-            "the remote side sent \(count) bytes at once, allowed are \(bounds.maxMessageBytes)"
+            "the remote side sent a message of \(count) bytes, allowed are \(bounds.maxMessageBytes)"
         )
         violation = error
         throw error
@@ -340,59 +347,60 @@ extension PeerState {
     private mutating func openStream() {
         phase = .stream
         streamRest.clear()
-        isStreamAskedFor = false
+        isStreamReadRequested = false
     }
 
-    /// The next block, behind what the decoder left of the last one; nil also while a large frame is not whole.
+    /// The next input for the decoder, including what it left of the last. Nil also while a large frame is
+    /// incomplete.
     mutating func nextInput() -> ArraySlice<UInt8>? {
-        while case .largeFrame(var frame) = unfinished {
+        while case .largeFrame(var frame) = partialFrame {
             if frame.missing <= 0 {
-                unfinished = .nothing
+                partialFrame = .nothing
                 return frame.bytes[...]
             }
             guard let more = queue.popFirst(upTo: frame.missing) else { return nil }
-            // With a second reference to it, appending would copy all of it.
-            unfinished = .nothing
+            // With a second reference to the buffer, an append would copy all of it.
+            partialFrame = .nothing
             frame.bytes.append(contentsOf: more)
-            unfinished = .largeFrame(frame)
+            partialFrame = .largeFrame(frame)
         }
-        guard case .beginning(var bytes, let frameBytes) = unfinished else { return queue.popFirst() }
-        // What completes the frame and no more, so that the rest of the block stays where it is. Where the length is
-        // not known, as much as there is already: each byte is then copied a few times at most.
+        guard case .beginning(var bytes, let frameBytes) = partialFrame else { return queue.popFirst() }
+        // Takes only what completes the frame, so that the rest of the block stays in place. While the length
+        // is unknown it takes as much as is there already, so each byte is copied only a few times.
         let missing = frameBytes > bytes.count ? frameBytes &- bytes.count : max(64, bytes.count)
         guard let more = queue.popFirst(upTo: missing) else { return nil }
-        unfinished = .nothing
+        partialFrame = .nothing
         bytes.append(contentsOf: more)
         return bytes
     }
 
-    /// Keeps the beginning of a frame. A large one gets its buffer now: the decoder has checked its length, and
-    /// memory that nothing is written to costs nothing.
+    /// Keeps the beginning of a frame. A large frame gets its buffer now: the decoder has checked the length,
+    /// and memory that is not written to costs nothing.
     mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) throws(ParleyError) {
         try checkLength(max(frameBytes, input.count) &- Bounds.frameOverheadBytes)
         guard frameBytes > 0 || input.count <= Self.maxUnknownFrameBytes else {
             throw violated("a \(decoder.name) frame has no end within \(Self.maxUnknownFrameBytes) bytes")
         }
         guard frameBytes <= Self.maxLargeFrameBytes, frameBytes - input.count >= Self.largeFrameBytes else {
-            unfinished = input.isEmpty ? .nothing : .beginning(input, frameBytes: frameBytes)
+            partialFrame = input.isEmpty ? .nothing : .beginning(input, frameBytes: frameBytes)
             return
         }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(frameBytes)
         bytes.append(contentsOf: input)
-        unfinished = .largeFrame(LargeFrame(bytes: bytes, frameBytes: frameBytes))
+        partialFrame = .largeFrame(LargeFrame(bytes: bytes, frameBytes: frameBytes))
     }
 
-    /// Lends the large frame on its way to whoever can read straight into it; nil when there is none, or bytes
-    /// that come before it wait.
+    /// Gives the incomplete large frame away, to be read into. Nil when there is none, or when other input
+    /// waits before it.
     mutating func takeLargeFrame() -> LargeFrame? {
-        guard queue.isEmpty, case .largeFrame(let frame) = unfinished, frame.missing > 0 else { return nil }
-        unfinished = .nothing
+        guard queue.isEmpty, case .largeFrame(let frame) = partialFrame, frame.missing > 0 else { return nil }
+        partialFrame = .nothing
         return frame
     }
 
-    /// Takes back what was lent.
-    mutating func returnLargeFrame(_ frame: consuming LargeFrame) { unfinished = .largeFrame(frame) }
+    /// Takes the large frame back.
+    mutating func returnLargeFrame(_ frame: consuming LargeFrame) { partialFrame = .largeFrame(frame) }
 
     mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         let before = input.count
@@ -411,7 +419,7 @@ extension PeerState {
             violation = error
             throw error
         }
-        throw violated("the \(decoder.name) decoder made an event out of no bytes")
+        throw violated("the \(decoder.name) decoder returned an event without consuming bytes")
     }
 
     mutating func violated(_ what: String) -> ParleyError {
@@ -420,7 +428,7 @@ extension PeerState {
         return error
     }
 
-    mutating func misplaced(_ event: DecoderEvent) -> ParleyError {
+    mutating func unexpected(_ event: DecoderEvent) -> ParleyError {
         let (what, place) =
             switch event {
             case .message: ("a message", "inside a stream")
