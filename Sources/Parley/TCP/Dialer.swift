@@ -1,11 +1,12 @@
-/// One attempt to reach a name: resolves it, then tries its addresses as RFC 8305 (Happy Eyeballs) says, the next
-/// one 300 ms after the last or as soon as that has failed. The first that connects wins.
+/// One dial: resolves a name, then tries its addresses as RFC 8305 (Happy Eyeballs) says. The next attempt
+/// starts 300 ms after the last one, or as soon as that one has failed. The first socket that connects wins
+/// and goes to the transport.
 ///
-/// Everything happens on the loop's thread. It finishes exactly once: connected, failed, or ``cancel(_:)``led.
+/// The loop's thread only. It finishes exactly once: connected, failed, or cancelled by ``cancel(_:)``.
 ///
-/// Source: <https://www.rfc-editor.org/rfc/rfc8305>; the delay is the one of Go's `net.Dialer`.
+/// Source: <https://www.rfc-editor.org/rfc/rfc8305>. The delay is that of Go's `net.Dialer`.
 final class Dialer: @unchecked Sendable {
-    /// A socket that has connected, and where.
+    /// A connected socket and its remote address.
     struct Connected {
         let handle: TCPHandle
         let address: SocketAddress
@@ -57,12 +58,12 @@ final class Dialer: @unchecked Sendable {
         } catch { cancel(error) }
     }
 
-    /// Tries these addresses, in their order, without looking anything up.
+    /// Tries these addresses in this order, without a name lookup.
     func start(trying addresses: [RawSocketAddress]) {
         if arm() { begin(addresses) }
     }
 
-    /// Starts the clock; false when it was cancelled before it began.
+    /// Starts the time-out. Returns false when the dial was cancelled before it started.
     private func arm() -> Bool {
         loop.assertIsCurrent()
         guard finish != nil else { return false }
@@ -73,10 +74,11 @@ final class Dialer: @unchecked Sendable {
         return true
     }
 
-    /// Gives up for `reason`; nothing when it has finished.
+    /// Ends the dial with `reason`. Does nothing when it has finished.
     func cancel(_ reason: ParleyError) { end(.failure(reason)) }
 
-    /// Addresses that need no resolver; "every interface" means this host to a dialer, as in Go.
+    /// The addresses of a target that needs no name lookup; nil otherwise. A wildcard host means this host,
+    /// as in Go.
     private static func literalAddresses(_ target: SocketAddress) -> [RawSocketAddress]? {
         let thisHost = ["127.0.0.1", "::1"]
         let hosts = ["", "0.0.0.0", "::"].contains(target.host) ? thisHost : [target.host]
@@ -131,7 +133,7 @@ final class Dialer: @unchecked Sendable {
         attemptNext()
     }
 
-    /// What to tell of several failures: the first, and that there were others.
+    /// One error for all failed attempts: the first failure, with the number of the others.
     private var failure: ParleyError {
         guard let first = failures.first else {
             return ParleyError(.nameNotResolved, "\(target) has no address")
@@ -157,7 +159,7 @@ final class Dialer: @unchecked Sendable {
     }
 }
 
-/// The same elements, the two kinds taking turns, beginning with the kind of the first (RFC 8305, section 4).
+/// The same elements with the two kinds in turns. The kind of the first element begins (RFC 8305, section 4).
 func interleaved<Element>(_ elements: [Element], by isSecondKind: (Element) -> Bool) -> [Element] {
     guard let first = elements.first else { return [] }
     let kind = isSecondKind(first)

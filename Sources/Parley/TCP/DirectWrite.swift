@@ -5,12 +5,12 @@
 #endif
 
 extension WireBuffer {
-    /// Writes what it can to a socket without blocking, past the event loop, and removes it. Any thread; the caller sees to
-    /// it that nobody else writes, and that the socket stays open.
+    /// Writes what it can to the socket, past the event loop and without blocking, and removes that from the
+    /// buffer. Any thread. The caller makes sure that no other thread writes, and that the socket stays open.
     ///
-    /// Only where a write can be kept from raising SIGPIPE: the threads are not ours.
+    /// Linux only: elsewhere a send on an application's thread could raise SIGPIPE.
     ///
-    /// - Returns: how much was written; failures are left for the loop to meet again.
+    /// - Returns: the number of bytes written; 0 on failure. The loop's next write reports the failure.
     mutating func writeDirectly(to socket: Int32) -> Int {
         #if os(Linux)
             guard segments.isEmpty else { return 0 }

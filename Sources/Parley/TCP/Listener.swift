@@ -8,20 +8,21 @@ import CLibUV
     import Darwin
 #endif
 
-/// A listening socket. Everything here happens on the loop's thread.
+/// A listening socket. It accepts connections and delivers each descriptor to the transport. The loop's
+/// thread only.
 ///
-/// It polls the socket and accepts by itself instead of using `uv_listen`: out of descriptors, libuv closes the
-/// waiting connections unseen or calls back without end; here they wait in the backlog while the listener
-/// backs off (<https://docs.libuv.org/en/v1.x/poll.html>).
+/// It polls the socket and calls accept(2) itself instead of using `uv_listen`. When descriptors run out,
+/// libuv either closes the waiting connections unseen or calls back endlessly. Here they wait in the backlog
+/// while the listener backs off (<https://docs.libuv.org/en/v1.x/poll.html>).
 final class Listener: @unchecked Sendable {
-    /// What happens on it.
+    /// What the listener reports.
     enum Event {
-        /// A connection, where it comes from, and where it came to, if every connection comes there; whoever gets it
-        /// owns the descriptor.
+        /// An accepted connection, its remote address, and its local address if that is the same for all
+        /// connections. The receiver owns the descriptor.
         case accepted(Int32, from: RawSocketAddress?, at: SocketAddress?)
-        /// accept(2) failed and will be tried again after the delay.
+        /// accept(2) failed; the listener tries again after the delay.
         case backingOff(ParleyError, Duration)
-        /// A delay, of that kind or as the permit said, is over.
+        /// The delay after a failure, or the one that the permit asked for, is over.
         case resumed
     }
 
@@ -35,17 +36,16 @@ final class Listener: @unchecked Sendable {
     private let poll: UnsafeMutablePointer<uv_poll_t>
     private let retry: LoopTimer
     private var backOff = shortestBackOff
-    /// Asked before each accept(2): connections that there is no room for wait in the backlog, and cost no descriptor.
+    /// Asked before each accept(2). Connections over a limit wait in the backlog and take no descriptor.
     private let permit: () -> Node.AcceptPermit
-    /// Asked behind each accept(2), with the remote address.
+    /// Asked after each accept(2), with the remote address.
     private let admit: (RawSocketAddress?) -> Node.AcceptDecision
-    /// A connection that has to wait for the accept rate, and was taken out of the backlog because its address was not
-    /// known before.
+    /// An accepted connection that waits for the accept rate: its address was not known before accept(2).
     private var held: (descriptor: Int32, remote: RawSocketAddress?)?
     private var deliver: ((Event) -> Void)?
-    /// The real address, with the port that the system chose if it was asked to.
+    /// The real address, with the port that the system chose for port 0.
     let address: SocketAddress
-    /// Whether it listens on every interface.
+    /// Whether it listens on all interfaces.
     private let isWildcard: Bool
 
     /// Binds and listens. An IPv6 wildcard takes IPv4 connections too.
@@ -87,7 +87,7 @@ final class Listener: @unchecked Sendable {
 
     deinit { poll.deallocate() }
 
-    /// Stops listening; connections in the backlog are reset by the system. Idempotent.
+    /// Stops listening. The system resets connections in the backlog. Idempotent.
     func stop() {
         loop.assertIsCurrent()
         let handle = clibuv_poll_as_handle(poll)
@@ -99,7 +99,7 @@ final class Listener: @unchecked Sendable {
         uv_close(handle) { handle in
             Unmanaged<Listener>.fromOpaque(handle!.pointee.data).release()
         }
-        // libuv has let go of the descriptor when uv_close returns; the port is free at once.
+        // libuv no longer uses the descriptor when uv_close returns, so the port is free at once.
         close(descriptor)
     }
 
@@ -109,8 +109,8 @@ final class Listener: @unchecked Sendable {
         }
     }
 
-    /// Accepts one connection. A flood of them leaves room for the peers there are, since each costs as much as a dozen
-    /// messages: the next one gets the next turn, and until then it waits in the backlog at no cost.
+    /// Accepts one connection. One accept per turn, so that a flood cannot starve the peers: an accept costs
+    /// as much as a dozen messages.
     private func acceptNext() {
         loop.noteEvent()
         guard deliver != nil else { return }
@@ -135,14 +135,14 @@ final class Listener: @unchecked Sendable {
             return take(accepted, from: remote)
         }
         switch errno {
-        // Nothing there any more, or the connection went away while it waited; accept(2) lists what a caller should
-        // treat alike. There will be another call if there is another connection.
+        // The backlog is empty, or the connection ended while it waited; accept(2) lists the errors to treat
+        // alike. The poll calls again for the next connection.
         case EAGAIN, EWOULDBLOCK, EINTR, ECONNABORTED, EPROTO: return
         case let code: pause(because: ParleyError(libuv: uv_translate_sys_error(code), "cannot accept"))
         }
     }
 
-    /// Hands on a connection that was accepted, turns it away, or holds it.
+    /// Delivers an accepted connection, refuses it, or holds it until the accept rate allows it.
     private func take(_ descriptor: Int32, from remote: RawSocketAddress?) {
         switch admit(remote) {
         case .admitted: deliver?(.accepted(descriptor, from: remote, at: isWildcard ? nil : address))
@@ -165,18 +165,18 @@ final class Listener: @unchecked Sendable {
         retry.start(after: delay) { [unowned self] in
             deliver?(.resumed)
             resume()
-            // The backlog may be empty, and the poll never call.
+            // The backlog may be empty, and then the poll does not call.
             if held != nil { acceptNext() }
         }
     }
 
-    /// Looks at the backlog again, after a permit that said to wait until there is room.
+    /// Accepts again after a permit said to wait for room.
     func resume() {
         loop.assertIsCurrent()
         if uv_is_closing(clibuv_poll_as_handle(poll)) == 0 { watch() }
     }
 
-    /// Turns a connection away with a reset: that leaves nothing behind, neither here nor in the kernel.
+    /// Closes a connection with a reset, which leaves no state behind, here or in the kernel.
     static func refuse(_ descriptor: Int32) {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))

@@ -6,10 +6,12 @@
     import Darwin
 #endif
 
-/// Memory for one read of a stream, which can be handed on as it is: kernel to reader, with no copy in between.
+/// The memory for one read of a stream. The kernel writes into it, and the stream's reader gets it without a
+/// copy.
 struct ReadBlock {
-    /// More than this is not read at once. Half of it is worth a block of its own: where less comes, the reader is faster
-    /// than the sender, and has the time for a copy. So no block is kept that is less than half full.
+    /// The most bytes of one read. A block that is at least half full is handed on; a smaller read is copied,
+    /// since the reader is then faster than the sender and has time for a copy. So no kept block is less than
+    /// half full.
     static let capacityBytes = 128 * 1024
     private static let keptBytes = capacityBytes / 2
 
@@ -20,7 +22,7 @@ struct ReadBlock {
 
     /// Reads what the socket has, up to the limit and the capacity.
     ///
-    /// - Returns: how much that was; as ``append(from:atMost:)``.
+    /// - Returns: as ``append(from:atMost:)``.
     mutating func read(from descriptor: Int32, atMost limit: Int) -> Int {
         bytes.removeAll(keepingCapacity: true)
         bytes.reserveCapacity(Self.capacityBytes)
@@ -28,9 +30,9 @@ struct ReadBlock {
     }
 }
 
-/// What the socket has, without blocking, into `buffer`.
+/// Reads what the socket has into `buffer`, without blocking.
 ///
-/// - Returns: how much that was; 0 at the end and, negated, an errno.
+/// - Returns: the number of bytes; 0 at the end of the input; a negated errno on failure.
 func receive(from descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer) -> Int {
     let received = recv(descriptor, buffer.baseAddress, buffer.count, Int32(MSG_DONTWAIT))
     return received < 0 ? -Int(errno) : received
@@ -39,7 +41,7 @@ func receive(from descriptor: Int32, into buffer: UnsafeMutableRawBufferPointer)
 extension [UInt8] {
     /// Appends what the socket has, without blocking.
     ///
-    /// - Returns: how much that was; 0 at the end and, negated, an errno.
+    /// - Returns: the number of bytes; 0 at the end of the input; a negated errno on failure.
     mutating func append(from descriptor: Int32, atMost limit: Int) -> Int {
         var received = 0
         append(addingCapacity: limit) { (free: inout OutputSpan<UInt8>) in

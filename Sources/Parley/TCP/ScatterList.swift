@@ -1,9 +1,9 @@
 import CLibUV
 
 extension WireBuffer {
-    /// Lends the pieces to `body` as libuv's scatter list.
+    /// Calls `body` with the pieces as libuv's scatter list, which is borrowed for the call.
     func withBuffers(_ body: (UnsafeMutableBufferPointer<uv_buf_t>) -> Void) {
-        func lend(_ bytes: UnsafeRawBufferPointer) -> uv_buf_t {
+        func uvBuffer(_ bytes: UnsafeRawBufferPointer) -> uv_buf_t {
             // libuv declares the base mutable and does not write to it.
             uv_buf_t(
                 base: UnsafeMutableRawPointer(mutating: bytes.baseAddress!).assumingMemoryBound(
@@ -14,21 +14,21 @@ extension WireBuffer {
         }
         if segments.isEmpty {
             tail.withUnsafeBytes { bytes in
-                var buffer = lend(bytes)
+                var buffer = uvBuffer(bytes)
                 withUnsafeMutablePointer(to: &buffer) {
                     body(UnsafeMutableBufferPointer(start: $0, count: 1))
                 }
             }
             return
         }
-        var buffers = segments.map { $0.withUnsafeBytes(lend) }
-        if !tail.isEmpty { buffers.append(tail.withUnsafeBytes(lend)) }
+        var buffers = segments.map { $0.withUnsafeBytes(uvBuffer) }
+        if !tail.isEmpty { buffers.append(tail.withUnsafeBytes(uvBuffer)) }
         buffers.withUnsafeMutableBufferPointer { body($0) }
     }
 }
 
 extension UnsafeMutableBufferPointer where Element == uv_buf_t {
-    /// What is left of the scatter list when its first `count` bytes are gone.
+    /// The rest of the scatter list after its first `count` bytes.
     func dropBytes(_ count: Int) -> SubSequence {
         var rest = self[...]
         var count = count

@@ -6,16 +6,17 @@
     import Darwin
 #endif
 
-/// Sets one integer option of a socket, if the system lets us.
+/// Sets one integer option of a socket. A failure is ignored.
 func setOption(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
     var value = value
     setsockopt(descriptor, level, name, &value, socklen_t(MemoryLayout<Int32>.size))
 }
 
-/// What every connection's socket is told: to send at once, and to look after a silent other side (tcp(7); libuv's own
-/// call fixes interval and count).
+/// Sets the options of every connection's socket: no delay of small writes, and keep-alive probes (tcp(7)).
+/// It does not use libuv's call, which fixes the probes' interval and count.
 ///
-/// On Linux a listening socket hands these on to what it accepts, so there they cost nothing for each connection.
+/// On Linux an accepted socket inherits the listening socket's options, so there they cost no system calls
+/// for each connection.
 func setPeerOptions(of descriptor: Int32, _ keepAlive: KeepAlive?) {
     let tcp = Int32(IPPROTO_TCP)
     setOption(descriptor, tcp, TCP_NODELAY, 1)

@@ -8,12 +8,12 @@ import CLibUV
     import Darwin
 #endif
 
-// What the kernel knows of a connection and tells nobody who does not ask (tcp(7)).
+// What the kernel knows about a connection and reports only when asked (tcp(7)).
 
 extension TCPHandle {
     var isAcknowledged: Bool {
         guard let descriptor else { return true }
-        // On a socket that was reset it stays as it was, and nothing will change it.
+        // The count of a socket that was reset never changes again.
         return kernelUnacknowledgedBytes(descriptor) == 0 || isDead
     }
 
@@ -30,7 +30,7 @@ extension TCPHandle {
         )
     }
 
-    /// What was written and is not acknowledged yet, a FIN included.
+    /// Bytes that were written and are not acknowledged, including a FIN.
     private func kernelUnacknowledgedBytes(_ descriptor: Int32) -> Int {
         var count: Int32 = 0
         #if canImport(Darwin)
@@ -46,8 +46,9 @@ extension TCPHandle {
         return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
     }
 
-    /// Whether what lies unread takes so much of the socket's buffer that the kernel offers the other side no more room:
-    /// less than a segment, or than a sixteenth of the buffer. About half of the buffer's memory is for bytes.
+    /// Whether unread bytes fill the socket's buffer so far that the kernel offers the other side no more
+    /// room: less than a segment or a sixteenth of the buffer is free. About half of the buffer's memory is
+    /// for bytes.
     ///
     /// Source: `SO_MEMINFO` in socket(7); `__tcp_select_window` of Linux.
     private func isFull(_ descriptor: Int32, segmentBytes: Int) -> Bool {
@@ -57,7 +58,9 @@ extension TCPHandle {
                 (0, 0, 0, 0, 0, 0, 0, 0, 0)
             var size = socklen_t(MemoryLayout.size(ofValue: info))
             let socketMemoryInfo: Int32 = 55
-            guard getsockopt(descriptor, SOL_SOCKET, socketMemoryInfo, &info, &size) == 0 else { return false }
+            guard getsockopt(descriptor, SOL_SOCKET, socketMemoryInfo, &info, &size) == 0 else {
+                return false
+            }
             let (used, all) = (Int(info.0), Int(info.1))
             let free = (all - used) / 2
             return free < min(segmentBytes, all / 2) || free < all / 32
@@ -66,15 +69,16 @@ extension TCPHandle {
         #endif
     }
 
-    /// Whether the connection has failed or was reset, which a socket that is not read does not report.
+    /// Whether the connection has failed or was reset. A socket that is not read does not report that by
+    /// itself.
     var isDead: Bool { descriptor.map { TCPInfo($0).isClosed } ?? true }
 }
 
-/// What is needed of the kernel's tcp_info (tcp(7)).
+/// The fields of the kernel's tcp_info that are used here (tcp(7)).
 private struct TCPInfo {
     /// The connection has failed or was reset.
     var isClosed = false
-    /// The size of the segments that come.
+    /// The size of the segments that arrive.
     var segmentBytes = 65_536
 
     init(_ descriptor: Int32) {

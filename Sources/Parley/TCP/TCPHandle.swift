@@ -8,22 +8,23 @@ import CLibUV
     import Darwin
 #endif
 
-/// One TCP socket: every `uv_tcp_*` and `uv_stream_*` call of the library is in this file.
+/// One TCP socket: the link under a connection. Every `uv_tcp_*` and `uv_stream_*` call of the library is in
+/// this file.
 ///
-/// Everything happens on the loop's thread. The `uv_tcp_t` is on the heap and keeps this object alive from the
-/// successful init to the close callback; a request is kept only if the call that took it returned 0
+/// The loop's thread only. The `uv_tcp_t` is on the heap and keeps this object alive from a successful init
+/// to the close callback. A request is kept only if the call that took it returned 0
 /// (<https://docs.libuv.org/en/v1.x/handle.html>).
 final class TCPHandle {
     private let loop: EventLoop
     private let tcp: UnsafeMutablePointer<uv_tcp_t>
-    /// Kept alive by the open socket; let go in the close callback.
+    /// Kept alive by the open socket, and released in the close callback.
     private var owner: (any LinkOwner)?
-    /// Who hears of a connect that is under way.
+    /// The connect in progress.
     private var connecting: Connecting?
-    /// What the socket has no room for at the moment.
+    /// The write that the socket had no room for.
     private var writing: PendingWrite?
 
-    // Objects of their own: most sockets have neither at most times, and are smaller for it.
+    // Boxed: most sockets have neither most of the time, and take less memory then.
 
     private final class Connecting {
         let completion: (ParleyError?) -> Void
@@ -32,9 +33,9 @@ final class TCPHandle {
     }
 
     private final class PendingWrite {
-        /// What a `uv_write` is sending; libuv has pointers into it.
+        /// The bytes that `uv_write` sends. libuv has pointers into it.
         var buffer: WireBuffer
-        /// What of a file is to follow.
+        /// The part of a file that follows these bytes.
         var file: FileRange?
         let request = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
 
@@ -57,7 +58,7 @@ final class TCPHandle {
 
     deinit { tcp.deallocate() }
 
-    /// Who hears about reads, writes and the end.
+    /// Sets the owner, which hears about reads, writes and the end.
     func setOwner(_ owner: any LinkOwner) { self.owner = owner }
 
     fileprivate static func from(_ data: UnsafeMutableRawPointer) -> TCPHandle {
@@ -71,7 +72,7 @@ final class TCPHandle {
 // MARK: - Opening
 
 extension TCPHandle {
-    /// Takes over a socket that a ``Listener`` has accepted; closes it when that fails.
+    /// Takes over a socket that a ``Listener`` has accepted. Closes it on failure.
     convenience init(adopting descriptor: Int32, on loop: EventLoop) throws(ParleyError) {
         do {
             try self.init(on: loop)
@@ -87,7 +88,7 @@ extension TCPHandle {
         }
     }
 
-    /// Connects to `address`; `completion` is called once, unless the handle is closed first.
+    /// Connects to `address`. `completion` is called once, unless the handle is closed first.
     func connect(
         to address: RawSocketAddress,
         keepAlive: KeepAlive?,
@@ -119,7 +120,7 @@ extension TCPHandle {
         connecting.completion(status == 0 ? nil : ParleyError(libuv: status, "connect"))
     }
 
-    /// The socket's own address; nil when it has none any more.
+    /// The socket's local address; nil when it no longer has one.
     var localAddress: SocketAddress? {
         RawSocketAddress { address, size in
             var length = Int32(size)
@@ -131,10 +132,11 @@ extension TCPHandle {
 // MARK: - Reading
 
 extension TCPHandle: Link {
-    /// libuv tells when there is something to read, and reads nothing itself: it would read one socket up to 32 times
-    /// in a row, and into one place only. Here a socket has one read a turn, straight to where its bytes belong.
+    /// libuv reports that there is something to read, and does not read it: it would read one socket up to 32
+    /// times in a row, and into one place only. Here each socket has one read per turn, straight to where its
+    /// bytes belong.
     ///
-    /// That is what `UV_ENOBUFS` is for: <https://docs.libuv.org/en/v1.x/handle.html#c.uv_alloc_cb>.
+    /// `UV_ENOBUFS` exists for that purpose: <https://docs.libuv.org/en/v1.x/handle.html#c.uv_alloc_cb>.
     func startReading() {
         loop.assertIsCurrent()
         guard uv_is_closing(handle) == 0 else { return }
@@ -155,7 +157,7 @@ extension TCPHandle: Link {
         if uv_is_closing(handle) == 0 { uv_read_stop(stream) }
     }
 
-    /// Reads once what the socket has, to where the owner wants it.
+    /// Reads once, to where the owner wants the bytes.
     private func read() {
         loop.noteEvent()
         guard let owner, let descriptor else { return }
@@ -171,7 +173,7 @@ extension TCPHandle: Link {
         }
     }
 
-    /// Reads a part of a stream into a block that its reader may keep.
+    /// Reads a part of a stream into a block, which the reader may keep.
     private func readBlock(from descriptor: Int32, room: Int, to owner: any LinkOwner) {
         var block = ReadBlock()
         exchangeSpare(&block)
@@ -182,20 +184,24 @@ extension TCPHandle: Link {
         if received <= 0 { readNothing(received) }
     }
 
-    /// Takes the loop's spare block for an empty one, or gives it back.
+    /// Takes the loop's spare block in exchange for an empty one, or returns it.
     private func exchangeSpare(_ block: inout ReadBlock) {
         LoopContext.current?.withBorrowed { swap(&block, &$0.local.value.spareBlock) }
     }
 
-    /// Reads a part of a large frame to its place. The frame is consumed: with a second reference to it, appending to it
-    /// would copy all of it.
-    private func read(into frame: consuming PeerState.LargeFrame, from descriptor: Int32, to owner: any LinkOwner) {
+    /// Reads a part of a large frame into the frame's buffer. The frame is consumed: with a second reference
+    /// to it, an append would copy all of it.
+    private func read(
+        into frame: consuming PeerState.LargeFrame,
+        from descriptor: Int32,
+        to owner: any LinkOwner
+    ) {
         let received = frame.bytes.append(from: descriptor, atMost: frame.missing)
         owner.linkDidRead(into: consume frame)
         if received <= 0 { readNothing(received) }
     }
 
-    /// A read brought nothing: the end, or an error, negated.
+    /// Handles a read that returned no bytes: 0 for the end of the input, or a negated errno.
     private func readNothing(_ result: Int) {
         switch Int32(truncatingIfNeeded: -result) {
         case EAGAIN, EWOULDBLOCK, EINTR: return
@@ -215,11 +221,11 @@ extension TCPHandle: Link {
         )
     }
 
-    /// The failure behind what looks like the end.
+    /// The failure that an end of the input hides; nil for an orderly end.
     ///
-    /// The socket tells an error once, and a write that is still to be reported, or was made past the loop, may have been
-    /// told: a socket that is closed although this side has not ended anything was reset all the same. A reset behind the
-    /// other side's FIN (EPIPE) took nothing.
+    /// The kernel reports a socket's error once. A direct write, or a write whose callback is pending, may
+    /// have received it. So a socket in the closed state that this side has not shut down was reset. A reset
+    /// after the other side's FIN (EPIPE) lost no input.
     private var pendingFailure: Int32? {
         guard let descriptor else { return nil }
         #if !canImport(Darwin)
@@ -247,8 +253,8 @@ extension TCPHandle {
         var written: Int32 = 0
         buffer.withBuffers { written = uv_try_write(stream, $0.baseAddress, UInt32($0.count)) }
         if Int(written) == buffer.count { return true }
-        // Stored before libuv keeps pointers into it: they stay valid while `writing` holds the slices, since nothing
-        // else can mutate them and native array storage does not move.
+        // Stored before libuv keeps pointers into it. The pointers stay valid while `writing` holds the
+        // slices: nothing else mutates them, and native array storage does not move.
         let pending = PendingWrite(buffer)
         writing = pending
         var status = written
@@ -288,8 +294,8 @@ extension TCPHandle {
         owner?.linkDidWrite(failure, returning: &buffer)
     }
 
-    /// Lets the kernel move bytes from file to socket. When the socket is full, the next piece goes through
-    /// libuv: that its write is done is how we hear that there is room again.
+    /// Lets the kernel copy bytes from the file to the socket. When the socket is full, the next piece goes
+    /// through `uv_write`, whose callback tells that there is room again.
     func write(_ range: FileRange) throws(ParleyError) -> Bool {
         loop.assertIsCurrent()
         var rest = range
@@ -312,7 +318,7 @@ extension TCPHandle {
     private static let filePieceBytes = 64 * 1024
 
     func shutdown() {
-        // The descriptor's own call: nothing is queued, so there is nothing for uv_shutdown to wait for.
+        // The system call suffices: nothing is queued that uv_shutdown would wait for.
         guard let descriptor else { return }
         #if canImport(Darwin)
             _ = Darwin.shutdown(descriptor, SHUT_WR)
@@ -323,7 +329,7 @@ extension TCPHandle {
         #endif
     }
 
-    /// The socket's descriptor; nil when it is closed. Also for socket options that libuv does not offer.
+    /// The socket's descriptor; nil when it is closed.
     var descriptor: Int32? {
         var descriptor = uv_os_fd_t()
         return uv_fileno(handle, &descriptor) == 0 ? descriptor : nil

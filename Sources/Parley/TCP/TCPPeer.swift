@@ -1,6 +1,7 @@
 /// One TCP connection to another node.
 public final class TCPPeer: Connection, @unchecked Sendable {
-    /// A peer over a connected socket; nil when the other side is gone already. The thread of `context` only.
+    /// A peer over a connected socket; nil when the other side has already closed it. The thread of `context`
+    /// only.
     init?(
         context: LoopContext,
         handle: TCPHandle,

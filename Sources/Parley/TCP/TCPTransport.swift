@@ -1,6 +1,6 @@
 import Synchronization
 
-/// A node on TCP, driven by libuv on a thread of its own, or on several: ``TransportOptions/loops``.
+/// A node on TCP. It runs libuv on one thread of its own, or on several: ``TransportOptions/loops``.
 ///
 /// ```swift
 /// let transport = TCPTransport(TransportOptions(listenAddress: ":3000"))
@@ -10,19 +10,19 @@ import Synchronization
 /// }
 /// ```
 ///
-/// A thread starts when it is first needed, with `listenAndAccept`, `dial`, a peer or a task, and ends with `close`.
+/// A thread starts with its first use (`listenAndAccept`, `dial`, a peer or a task) and ends with `close`.
 ///
 /// Source: `TCPTransport` of the reference.
 public final class TCPTransport: Transport {
     package let inbox: Inbox
     package let node: Node
 
-    /// A node that neither listens nor is connected yet.
+    /// Makes a node that does not listen and has no connections yet.
     public convenience init(_ options: TransportOptions = TransportOptions()) {
         self.init(options, observer: nil)
     }
 
-    /// The same, with somebody who hears of everything on the loops' threads.
+    /// The same with an observer, which is called on the loops' threads.
     package init(_ options: TransportOptions, observer: (any LoopObserver)?) {
         inbox = Inbox(
             capacity: options.inboxCapacity,
@@ -41,22 +41,23 @@ public final class TCPTransport: Transport {
     /// See ``Transport/statistics``.
     public var statistics: TransportStatistics { node.statistics(of: inbox) }
 
-    /// Runs Swift tasks on the transport's own thread: `Task(executorPreference: transport.executor)`. A consumer
-    /// there gets RPCs and sends answers without a change of threads; in return it must never block.
+    /// Runs Swift tasks on the transport's own thread: `Task(executorPreference: transport.executor)`. A
+    /// consumer there gets RPCs and sends answers without a change of threads. It must never block.
     ///
-    /// With several ``TransportOptions/loops`` it is the thread that listens; each peer's is its ``Peer/executor``.
+    /// With several ``TransportOptions/loops`` it is the thread that listens. Each peer has its own:
+    /// ``Peer/executor``.
     public var executor: any TaskExecutor { node.loop }
 
-    /// Those of all ``TransportOptions/loops``, ``executor`` first. For a consumer on each there is
-    /// ``consumeOnEachLoop(_:)``.
+    /// The executors of all ``TransportOptions/loops``, ``executor`` first. ``consumeOnEachLoop(_:)`` runs a
+    /// consumer on each.
     public var executors: [any TaskExecutor] { node.contexts.map(\.loop) }
 
     /// See ``Transport/consume()``.
     public func consume() -> RPCSequence { RPCSequence(inbox) }
 
-    /// Consumes on every loop at once: calls `body` on the thread of each of the ``TransportOptions/loops``, with the RPCs of
-    /// the peers that live there. Loops and consumers then have nothing in common, and N cores do the work of N. It returns
-    /// when each has: their RPCs end with the transport.
+    /// Calls `body` on the thread of each of the ``TransportOptions/loops``, with the RPCs of that loop's
+    /// peers. Loops and consumers then share nothing, so throughput grows with the number of cores. Returns
+    /// when every `body` has returned. The RPCs end when the transport closes.
     ///
     /// ```swift
     /// try await transport.consumeOnEachLoop { rpcs in
@@ -64,11 +65,11 @@ public final class TCPTransport: Transport {
     /// }
     /// ```
     ///
-    /// What runs there must not block. A loop whose `body` has returned keeps what still comes for ``consume()``, which
-    /// takes from all of them; while both are used, RPCs of one peer go to both.
+    /// `body` must not block. After it has returned, the RPCs of its loop wait for ``consume()``, which takes
+    /// from all loops. While both are used, the RPCs of one peer go to both.
     ///
-    /// - Throws: what the first `body` to fail has thrown; the others are cancelled then, and their RPCs end when they have
-    ///   taken what is there.
+    /// - Throws: the error of the first `body` that throws. The others are cancelled then, and their RPCs end
+    ///   after those that have already arrived.
     public func consumeOnEachLoop(
         _ body: @escaping @Sendable (RPCSequence) async throws -> Void
     ) async throws {
@@ -76,7 +77,7 @@ public final class TCPTransport: Transport {
             for (context, queue) in zip(node.contexts, inbox.queues) {
                 group.addTask(executorPreference: context.loop) { try await body(RPCSequence(queue)) }
             }
-            // The first that fails ends this, and so cancels the others.
+            // The first error ends this loop, which cancels the others.
             for try await _ in group {}
         }
     }
@@ -98,7 +99,8 @@ extension TCPTransport {
         var failure: ParleyError?
         for address in try await candidates(configured) {
             do { return try await listen(at: address) } catch {
-                // Another address is tried only where this one does not exist, such as IPv6 on a host without it.
+                // Tries another address only where this one does not exist, such as IPv6 on a host without
+                // it.
                 guard error.code == .addressNotAvailable else { throw error }
                 if failure == nil { failure = error }
             }
@@ -108,7 +110,7 @@ extension TCPTransport {
 
     private func candidates(_ configured: SocketAddress) async throws(ParleyError) -> [RawSocketAddress] {
         if configured.host.isEmpty {
-            // One dual-stack socket; IPv4 alone where there is no IPv6.
+            // One dual-stack socket, or IPv4 alone where there is no IPv6.
             return ["::", "0.0.0.0"].compactMap { RawSocketAddress(numericHost: $0, port: configured.port) }
         }
         if let address = RawSocketAddress(numericHost: configured.host, port: configured.port) {
@@ -124,7 +126,7 @@ extension TCPTransport {
                 return { _ in }
             }
         }
-        // As Go does for a name: IPv4 first.
+        // IPv4 first, as Go does for a name.
         return resolved.filter { !$0.isIPv6 } + resolved.filter { $0.isIPv6 }
     }
 
@@ -168,7 +170,7 @@ extension TCPTransport {
                 adopt(descriptor, from: remote, at: local, on: context)
             }
             if isRunning { return }
-            // Its thread could not be started, or has ended.
+            // Its thread could not start, or has ended.
             adopt(descriptor, from: remote, at: local, on: node.takeFirst(insteadOf: context))
         case .backingOff(let error, _):
             node.beginAcceptPause(.descriptors)
@@ -183,7 +185,7 @@ extension TCPTransport {
         node.logThrottled(.warning, .acceptFailed, key: "", ["error": "\(error)"])
     }
 
-    /// Takes in a socket that was accepted and admitted. The thread of `context` only.
+    /// Makes a peer of an accepted and admitted socket. The thread of `context` only.
     private func adopt(
         _ descriptor: Int32,
         from remote: RawSocketAddress?,
@@ -203,7 +205,7 @@ extension TCPTransport {
                 )
             else {
                 handle.close(abortively: false)
-                throw ParleyError(.connectionReset, "a connection went away before it was accepted")
+                throw ParleyError(.connectionReset, "a connection was closed before it was accepted")
             }
             node.adopt(peer)
         } catch {
@@ -224,16 +226,18 @@ extension TCPTransport {
         let attempt = DialAttempt(on: node)
         let peer = try await attempt.context.loop.wait {
             [self] (_, finish: @escaping (Result<TCPPeer, ParleyError>) -> Void) in
-            reach(target, attempt, finish: finish)
+            dialUntilOpen(target, attempt, finish: finish)
         }
         try peer.throwHandshakeFailure()
         return peer
     }
 
-    /// See ``dial(_:)``, without a task: `completion` is called exactly once, on the thread of the peer's loop.
+    /// As ``dial(_:)``, without a task. `completion` is called exactly once, on the thread of the peer's
+    /// loop.
     ///
-    /// - Returns: how to give up; `completion` is still called, with the reason that is passed. Any thread.
-    /// - Throws: `invalidAddress`, or `closed`; `completion` is not called then.
+    /// - Returns: a function that cancels the dial, for any thread. `completion` is then called with its
+    ///   argument as the error.
+    /// - Throws: `invalidAddress`, or `closed`. `completion` is not called then.
     package func dial(
         _ address: String,
         completion: @escaping @Sendable (Result<Connection, any Error>) -> Void
@@ -243,7 +247,7 @@ extension TCPTransport {
         let loop = attempt.context.loop
         try loop.start()
         let isRunning = loop.execute { [self] in
-            let cancel = reach(target, attempt) { result in
+            let cancel = dialUntilOpen(target, attempt) { result in
                 attempt.cancel = nil
                 attempt.isOver = true
                 completion(
@@ -260,20 +264,21 @@ extension TCPTransport {
         return { reason in loop.execute { attempt.cancel?(reason) } }
     }
 
-    /// Connects to `target` and greets it. The thread of the attempt's context only, and `finish` is called there, once: when
-    /// it could not be reached, or the greeting is over, well or not.
-    private func reach(
+    /// Connects to `target` and runs the handshake. The thread of the attempt's context only. `finish` is
+    /// called there once: when the dial has failed, or when the handshake is over, whether it succeeded or
+    /// not.
+    private func dialUntilOpen(
         _ target: SocketAddress,
         _ attempt: DialAttempt,
         finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
     ) -> EventLoop.Cancel {
         let cancel = startDialing(target, on: attempt.context) { result in
             guard case .success(let peer) = result else {
-                attempt.leave()
+                attempt.releaseContext()
                 return finish(result)
             }
-            attempt.hasLed(to: peer)
-            // On this thread again.
+            attempt.connected(to: peer)
+            // `whenOpen` calls back on this same thread.
             nonisolated(unsafe) let finish = finish
             peer.whenOpen {
                 attempt.peer = nil
@@ -283,7 +288,7 @@ extension TCPTransport {
         return { reason in if let peer = attempt.peer { peer.fail(reason) } else { cancel(reason) } }
     }
 
-    /// Connects to `target` and begins to greet it. The thread of `context` only, and `finish` is called there.
+    /// Connects to `target` and starts the handshake. The thread of `context` only; `finish` is called there.
     private func startDialing(
         _ target: SocketAddress,
         on context: LoopContext,
@@ -316,40 +321,40 @@ extension TCPTransport {
         return { dialer.cancel($0) }
     }
 
-    /// Holds a place on a context until there is a peer to hold it. The thread of that context's loop only, but for its
-    /// beginning and its end.
+    /// Reserves a place on a context for a dial until a peer takes it over. The thread of the context's loop
+    /// only, except for init and deinit.
     private final class DialAttempt: @unchecked Sendable {
         let context: LoopContext
         var cancel: EventLoop.Cancel?
         var peer: TCPPeer?
         var isOver = false
         private let node: Node
-        private let holdsPlace = Atomic(true)
+        private let holdsContext = Atomic(true)
 
         init(on node: Node) {
             self.node = node
             context = node.reserveContext()
         }
 
-        deinit { leave() }
+        deinit { releaseContext() }
 
-        func hasLed(to peer: TCPPeer) {
+        func connected(to peer: TCPPeer) {
             self.peer = peer
-            holdsPlace.store(false, ordering: .relaxed)
+            holdsContext.store(false, ordering: .relaxed)
         }
 
-        /// Nothing comes of it. Idempotent.
-        func leave() {
-            if holdsPlace.exchange(false, ordering: .relaxed) { node.release(context) }
+        /// Releases the place of a dial that led to no peer. Idempotent.
+        func releaseContext() {
+            if holdsContext.exchange(false, ordering: .relaxed) { node.release(context) }
         }
     }
 
-    /// What a dial is known by while it lasts.
+    /// Identifies a dial among the node's stop actions.
     private final class Dialing {}
 }
 
 extension Node {
-    /// Makes a peer of a socket that has just connected, and begins to greet it.
+    /// Makes a peer of a socket that has just connected, and starts its handshake.
     fileprivate func adopt(
         _ connected: Dialer.Connected,
         on context: LoopContext,
