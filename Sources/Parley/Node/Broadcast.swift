@@ -1,24 +1,25 @@
-/// Who got a message that was sent to all; see ``Transport/broadcast(message:)-(ArraySlice<UInt8>)``.
+/// The result of a message sent to all peers; see ``Transport/broadcast(message:)-(ArraySlice<UInt8>)``.
 public struct Broadcast: Sendable {
-    /// A peer that did not get it, and why.
+    /// A peer that did not accept the message, and why.
     public struct Failure: Sendable {
-        /// Who.
+        /// The peer.
         public let peer: any Peer
-        /// `wouldBlock`: it does not take what was sent to it before, or a stream to it is unfinished. Otherwise as a send
+        /// `wouldBlock`: too much is unwritten to this peer, or a stream to it is open. Otherwise as a send
         /// to it throws.
         public let error: ParleyError
     }
 
-    /// How many peers have accepted it.
+    /// How many peers accepted the message.
     public var accepted = 0
-    /// The others.
+    /// The peers that did not.
     public var failures: [Failure] = []
 }
 
 extension Transport {
-    /// Sends one message to every peer that is greeted, without waiting for any: whoever is slow is left out, and named.
+    /// Sends one message to every open peer without waiting. A peer that would have to wait is skipped and
+    /// named in the result.
     ///
-    /// Any thread. The bytes of a large message are shared, not copied for each peer.
+    /// Any thread. The peers share the bytes of a large message; it is not copied for each of them.
     @discardableResult
     public func broadcast(message: ArraySlice<UInt8>) -> Broadcast {
         var broadcast = Broadcast()

@@ -1,24 +1,25 @@
 /// Runs the time-outs of one loop's connections with one timer. The loop's thread only.
 ///
-/// A connection has at most one entry that counts, ``Connection/nextCheck``: the first of everything that it waits for.
+/// At most one entry of a connection is valid: the one at ``Connection/nextCheck``, the earliest of its
+/// time-outs.
 final class ConnectionTimers {
     private let loop: EventLoop
-    /// Held as long as it has connections, which hold it too. A weak reference would move the node's reference count
-    /// to a side table, and every message would pay for that.
+    /// Strong while there are connections, which also hold it. A weak reference would move the node's
+    /// reference count to a side table, which slows every retain.
     private var node: Node?
     private var connections = 0
     private var deadlines = DeadlineHeap()
     private var timer: TimerFD?
-    /// When the timer goes off next; `.max` when it is not set.
+    /// When the timer fires next; `.max` when it is not set.
     private var timerDue = UInt64.max
     private var isChecking = false
 
     init(on loop: EventLoop) { self.loop = loop }
 
-    /// How many deadlines are kept; for tests.
+    /// The number of entries, for tests.
     var deadlineCount: Int { deadlines.count }
 
-    /// A connection of `node` begins; ``connectionEnded()`` follows.
+    /// Counts a new connection of `node`. ``connectionEnded()`` follows.
     func connectionBegan(_ node: Node) {
         loop.assertIsCurrent()
         connections &+= 1
@@ -29,12 +30,12 @@ final class ConnectionTimers {
         loop.assertIsCurrent()
         connections &-= 1
         guard connections == 0 else { return compact() }
-        // The timer stays as it is: the next connection may well come before it goes off.
+        // The timer stays set: the next connection may come before it fires.
         deadlines = DeadlineHeap()
         node = nil
     }
 
-    /// Checks the connection's time-outs at `due` milliseconds, or earlier.
+    /// Checks the connection's time-outs at `due` milliseconds or earlier.
     func check(_ connection: Connection, by due: UInt64) {
         loop.assertIsCurrent()
         guard due < connection.nextCheck else { return }
@@ -44,7 +45,8 @@ final class ConnectionTimers {
         setTimer()
     }
 
-    /// Entries of connections that have ended, or were moved to an earlier time, go before there are many of them.
+    /// Removes invalid entries before there are many: those of connections that have ended or have an earlier
+    /// entry.
     private func compact() {
         guard let node else { return }
         deadlines.compact(live: connections) { entry in
@@ -75,7 +77,7 @@ final class ConnectionTimers {
         setTimer()
     }
 
-    /// Ends the timer; no connection comes any more.
+    /// Closes the timer. No connection is added afterwards.
     func stop() {
         timer?.close()
         timer = nil

@@ -1,9 +1,9 @@
-/// When which connection's time-outs are due: a heap by time. One for each loop.
+/// The deadlines of one loop's connections, in a heap by time.
 ///
-/// Entries name connections by number, so that a time-out does not keep a connection alive.
+/// Entries refer to connections by number, so that a time-out does not keep a connection alive.
 struct DeadlineHeap {
     struct Entry: Equatable {
-        /// Milliseconds, by the loop's clock.
+        /// Milliseconds of the loop's clock.
         let due: UInt64
         let number: UInt64
     }
@@ -18,7 +18,7 @@ struct DeadlineHeap {
         siftUp(heap.count - 1)
     }
 
-    /// The first entry, if it is due.
+    /// Removes and returns the first entry if it is due.
     mutating func pop(at now: UInt64) -> Entry? {
         guard let first = heap.first, first.due <= now else { return nil }
         let last = heap.removeLast()
@@ -28,12 +28,12 @@ struct DeadlineHeap {
         return first
     }
 
-    /// Drops the entries of connections that are gone or have an earlier entry, and of several of one connection all but
-    /// one, once they are the larger part of many: each entry is looked at a bounded number of times.
+    /// Removes the entries that are not live, and of several of one connection all but one, once they are the
+    /// majority of more than 64. So each entry is visited a bounded number of times.
     ///
     /// - Parameters:
-    ///   - live: how many connections there are.
-    ///   - isLive: whether this one is.
+    ///   - live: the number of connections.
+    ///   - isLive: whether an entry is live.
     mutating func compact(live: Int, _ isLive: (Entry) -> Bool) {
         guard heap.count > 64, heap.count > 2 * live else { return }
         // A connection that came back to a time has an entry for each return.

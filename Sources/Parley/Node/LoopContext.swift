@@ -1,34 +1,37 @@
-/// One event loop of a node, its thread, and what belongs to them alone.
+/// One event loop of a node, its thread, and the state that only this thread uses.
 ///
-/// A connection stays with the context that it was given to: everything of one peer happens on one thread, in order.
+/// A connection stays on the context that it was assigned to, so everything of one peer happens on one
+/// thread, in order.
 ///
-/// `@unchecked Sendable`: what changes is used on the loop's thread only.
+/// `@unchecked Sendable`: mutable state is used on the loop's thread only.
 package final class LoopContext: @unchecked Sendable {
     unowned let node: Node
-    /// Its place among the node's contexts.
+    /// The index among the node's contexts.
     package let index: Int
     package let loop: EventLoop
     /// Runs the time-outs of its connections.
     let timers: ConnectionTimers
-    /// What its thread uses for every message.
+    /// State that the loop's thread uses for every message.
     let local = PointerBox(Local())
-    /// Connections that have ended in this turn, and why; `onDisconnect` is called for them when the turn ends.
-    var gone: [(Connection, ParleyError)] = []
+    /// The connections that ended in this turn, with the reasons. `onDisconnect` is called for them at the
+    /// end of the turn.
+    var disconnected: [(Connection, ParleyError)] = []
 
-    /// What one loop's connections share. The loop's thread only.
+    /// State that one loop's connections share. The loop's thread only.
     struct Local {
-        /// How much its peers may still put into the inbox.
+        /// How many RPCs and bytes this loop may still put into the inbox.
         var inboxRoom = InboxRoom.unknown
-        /// The connection that was looked up last, or has delivered last: most often it is the next to be looked up,
-        /// and is found here without a lock. Nil when its node no longer knows it.
+        /// The connection that was looked up last or has delivered last. It is usually the next to be looked
+        /// up, and is found here without a lock. Nil when its node no longer knows it.
         var recent: Unmanaged<Connection>?
-        /// The connection that keeps its large, empty send buffer: the last one that was busy.
+        /// The connection that keeps its large, empty send buffer: the last busy one.
         var lastBusy: Unmanaged<Connection>?
-        /// Changes places with a peer's filled buffer while that is written.
+        /// Swapped with a peer's filled buffer while that is written.
         var spareBuffer = WireBuffer()
-        /// Where a stream is read to; whoever fills it keeps it, and the next one is made.
+        /// The block for the next read of a stream. A stream's reader keeps a filled block, and a new one is
+        /// made.
         var spareBlock = ReadBlock()
-        /// Emptied, for the next decoding.
+        /// Empty storage for the next decoding pass.
         private var spareRuns = DecodedRuns()
 
         mutating func takeSpareRuns() -> DecodedRuns {
@@ -37,21 +40,22 @@ package final class LoopContext: @unchecked Sendable {
             return taken
         }
 
-        /// Takes them back, and leaves nothing: arrays with a second reference cannot keep their space.
+        /// Takes the storage back and leaves empty arrays: an array with a second reference cannot keep its
+        /// capacity.
         mutating func returnSpareRuns(_ runs: inout DecodedRuns) {
             runs.removeAll()
             swap(&runs, &spareRuns)
         }
 
-        /// The node no longer knows this connection.
+        /// Removes a connection that the node no longer knows.
         mutating func forget(_ connection: Connection) {
             let connection = Unmanaged.passUnretained(connection).toOpaque()
             if recent?.toOpaque() == connection { recent = nil }
             if lastBusy?.toOpaque() == connection { lastBusy = nil }
         }
 
-        /// Lets this connection keep its large buffer, and takes it from the one that kept its own before: otherwise
-        /// every peer that was busy once would hold much memory.
+        /// Lets this connection keep its large buffer and drops the previous one's. Only the last busy peer
+        /// keeps its large buffer.
         mutating func noteBusy(_ connection: Connection) {
             let busy = Unmanaged.passUnretained(connection)
             guard lastBusy?.toOpaque() != busy.toOpaque() else { return }
@@ -70,15 +74,15 @@ package final class LoopContext: @unchecked Sendable {
 
     deinit { local.deallocate() }
 
-    /// The context whose loop's thread the caller is on.
+    /// The context on whose loop's thread the caller runs.
     static var current: Unmanaged<LoopContext>? {
         EventLoop.currentContext.map { Unmanaged.fromOpaque($0) }
     }
 
-    /// Takes the spare send buffer for an empty one, or gives it back.
+    /// Takes the spare send buffer in exchange for an empty one, or returns it.
     func exchangeSpare(_ buffer: inout WireBuffer) { swap(&buffer, &local.value.spareBuffer) }
 
-    /// Takes back a buffer that was written, if it has more room than the spare one.
+    /// Keeps a written buffer as the spare one if its capacity is larger.
     func returnSpare(_ buffer: inout WireBuffer) {
         buffer.removeAll(keeping: WireBuffer.busyBytes)
         if buffer.capacity > local.value.spareBuffer.capacity { exchangeSpare(&buffer) }

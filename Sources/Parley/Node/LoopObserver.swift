@@ -1,20 +1,21 @@
-/// Hears of everything at once, on the thread of the peer's loop: what the C library's callbacks are made of.
+/// Is called for peers and their RPCs on the thread of the peer's loop. The C library's callbacks are made of
+/// it.
 ///
-/// Calls about one peer come one after the other on one thread; with several ``TransportOptions/loops``, those about
-/// different peers may come at the same time. Nothing here may block, or wait for a thread of this transport.
+/// Calls about one peer come one after the other on one thread. With several ``TransportOptions/loops``,
+/// calls about different peers may be concurrent. They must not block or wait for a thread of this transport.
 package protocol LoopObserver: AnyObject, Sendable {
-    /// Whether RPCs go to ``didReceive(_:from:)`` and its sibling rather than into the inbox. Does not change.
+    /// Whether RPCs go to ``didReceive(_:from:)`` and its sibling instead of the inbox. Constant.
     var takesRPCs: Bool { get }
 
-    /// A peer is greeted; nothing of it was delivered yet. Throwing refuses it.
+    /// The peer's handshake is done, and nothing of it was delivered yet. An error refuses it.
     func peerDidConnect(_ peer: Connection) throws
 
-    /// The counterpart of ``TransportOptions/onDisconnect``. The peer's number is good until this returns.
+    /// The counterpart of ``TransportOptions/onDisconnect``. The peer's number is valid until this returns.
     func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError)
 
-    /// What one read brought, in order.
+    /// The RPCs of one read, in order.
     func didReceive(_ runs: [MessageRun], from peer: Connection)
 
-    /// The same for messages that lie in `bytes`, which are lent for the call.
+    /// The same for messages inside `bytes`, which are borrowed for the call.
     func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection)
 }

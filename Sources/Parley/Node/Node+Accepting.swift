@@ -1,8 +1,8 @@
-// What every connection that others make goes through before it costs anything. The first loop's thread, but where it
-// says otherwise.
+// The limits that an inbound connection passes before anything is spent on it. The first loop's thread,
+// unless a comment says otherwise.
 
 extension Node {
-    /// Whether the next connection may be taken out of the backlog.
+    /// Whether the next connection may be taken from the backlog.
     enum AcceptPermit {
         case now
         case after(Duration)
@@ -12,7 +12,7 @@ extension Node {
 
     func acceptPermit() -> AcceptPermit {
         loop.assertIsCurrent()
-        // Where this host's own connections are exempt, the rate waits until the address is known.
+        // With loopback exempt, the rate is checked when the address is known.
         if !options.limits.exemptsLoopback, let delay = acceptBudget.wait(at: loop.milliseconds) {
             beginAcceptPause(.acceptsPerSecond)
             return .after(delay)
@@ -20,12 +20,12 @@ extension Node {
         let pause = state.withLock { $0.admission.pause }
         guard let pause else { return .now }
         beginAcceptPause(pause)
-        // Somebody may have left in between.
+        // A peer may have left since the check.
         let hasRoom = state.withLock { $0.endAcceptPause() }
         return hasRoom ? .now : .whenThereIsRoom
     }
 
-    /// Notes, counts and logs that connections wait in the backlog.
+    /// Records, counts and logs that connections wait in the backlog.
     func beginAcceptPause(_ pause: AcceptPause) {
         let isNews = state.withLock { state in
             defer { state.acceptPause = pause }
@@ -33,29 +33,29 @@ extension Node {
             state.counters.acceptPauses[pause, default: 0] &+= 1
             return true
         }
-        // That has a line of its own.
+        // A shortage of descriptors has a log line of its own.
         if isNews, pause != .descriptors {
             logThrottled(.warning, .acceptingPaused, key: pause.rawValue, ["limit": "\(pause.rawValue)"])
         }
     }
 
-    /// Accepting goes on after a pause that ends by itself.
+    /// Ends the record of a pause that was over by itself.
     func acceptPauseIsOver() { state.withLock { $0.acceptPause = nil } }
 
-    /// There is room again. Any thread.
+    /// Resumes accepting: there is room again. Any thread.
     func acceptAgain() { loop.execute { [self] in resumeAccepting?() } }
 
-    /// What becomes of a connection that was taken out of the backlog.
+    /// What happens to a connection that was taken from the backlog.
     enum AcceptDecision {
-        /// It may come in; ``adopt(_:)``, or ``withdraw(_:)``, is next.
+        /// It is accepted. ``adopt(_:)`` or ``withdraw(_:)`` follows.
         case admitted
-        /// It is turned away.
+        /// It is reset.
         case refused
-        /// ``Limits/acceptsPerSecond`` is used up: ask again then.
+        /// ``Limits/acceptsPerSecond`` is used up. Ask again after the delay.
         case after(Duration)
     }
 
-    /// Counts a connection that has come, turns it away, or lets it wait.
+    /// Counts an inbound connection, and admits it, refuses it or delays it.
     func admit(_ ip: IPAddress?, _ address: @autoclosure () -> SocketAddress) -> AcceptDecision {
         loop.assertIsCurrent()
         if ip?.isLoopback != true || !options.limits.exemptsLoopback {
@@ -82,7 +82,7 @@ extension Node {
         return .refused
     }
 
-    /// An admitted connection did not come to be. Any thread.
+    /// Undoes ``admit(_:_:)``: the admitted connection did not become a peer. Any thread.
     func withdraw(_ ip: IPAddress?) {
         let hasRoom = state.withLock { state in
             state.admission.leave(ip, wasOpen: false)
@@ -93,7 +93,8 @@ extension Node {
 }
 
 extension Node.State {
-    /// Whether a pause for want of room is over; the listener is to be told then.
+    /// Ends a pause for want of room if there is room now. Returns whether it did; the caller then tells the
+    /// listener.
     mutating func endAcceptPause() -> Bool {
         switch acceptPause {
         case .maxPeers, .maxInboundPeers, .maxHandshakes: break

@@ -1,4 +1,4 @@
-// Shutting addresses out for a while. Any thread.
+// Bans of addresses. Any thread.
 
 extension Node {
     func ban(_ ip: IPAddress, for duration: Duration) {
@@ -19,7 +19,7 @@ extension Node {
 
     var bans: [AddressRange: ContinuousClock.Instant] { state.withLock { $0.admission.bans.all() } }
 
-    /// Reads a host for a ban.
+    /// Parses the address to ban.
     static func ip(_ host: String) throws(ParleyError) -> IPAddress {
         guard let ip = IPAddress(host) else {
             throw ParleyError(.invalidAddress, "\"\(host)\" is not a numeric address")

@@ -1,9 +1,9 @@
-// What every dial goes through, whatever the transport.
+// The node's part of every dial, for all transports.
 
 extension Node {
-    /// A dial begins; ``adopt(_:)`` or ``dialFailed(_:)`` ends it.
+    /// Counts a dial. ``adopt(_:)`` or ``dialFailed(_:)`` ends it.
     ///
-    /// - Throws: `tooManyPeers`, before anything is spent on it.
+    /// - Throws: `tooManyPeers`, before any work is done.
     func beginDial(to target: SocketAddress) throws(ParleyError) {
         let refusal = state.withLock { state in
             let refusal = state.admission.beginDial()
@@ -15,7 +15,7 @@ extension Node {
         }
     }
 
-    /// A dial has ended without a connection.
+    /// Counts a dial that ended without a connection.
     func dialFailed(_ error: ParleyError) {
         let hasRoom = state.withLock { state in
             state.admission.dialFailed()
@@ -26,7 +26,7 @@ extension Node {
         if error.code == .tooManyOpenFiles { reportShortage(error, during: "dial") }
     }
 
-    /// Why a dial may not go to this address: the gate, or a ban. Any loop's thread.
+    /// The reason not to dial this address: the gate or a ban. Nil when it is allowed. Any loop's thread.
     func refusal(dialing address: SocketAddress, _ ip: IPAddress) -> ParleyError? {
         if let gate = options.gate, !gate.allows(address, true) {
             return ParleyError(.notAllowed, "the gate does not let this node dial \(address)")

@@ -1,7 +1,7 @@
-// How one connection ends, and how everything does.
+// The end of one connection, and the end of the node.
 
 extension Node {
-    /// The connection's link is closed. Its loop's thread only, once for each connection.
+    /// Removes a connection whose link is closed. Its loop's thread only, once for each connection.
     func connectionEnded(_ connection: Connection, _ end: Lifecycle.End) {
         let (number, reason) = (connection.number, end.reason)
         release(connection.context)
@@ -26,16 +26,16 @@ extension Node {
         connection.context.timers.connectionEnded()
         connection.context.local.value.forget(connection)
         if hasRoom { acceptAgain() }
-        // One that came while the node was closing was never let in.
+        // A connection that came while the node was closing is not in the table.
         guard let entry else { return }
         entry.handshake?.cancel()
         woken.resume()
         log(.info, .peerDisconnected, connection, reason)
         guard end.isAnnouncing else {
-            if options.onDisconnect != nil { connection.context.tellGone(connection, reason) }
+            if options.onDisconnect != nil { connection.context.callOnDisconnect(connection, reason) }
             return
         }
-        // `onDisconnect` waits for `onPeer`, but no longer than the handshake's time-out.
+        // `onDisconnect` waits for `onPeer`, but not longer than the handshake's time-out.
         Task {
             // The clock traps beyond what it can count.
             try? await Task.sleep(for: min(options.handshakeTimeout, .seconds(86_400)))
@@ -51,19 +51,20 @@ extension Node {
 
     // MARK: Backlogs
 
-    /// The connection has ended, and messages of it wait for room in the inbox. Any thread.
+    /// Keeps a connection that has ended while its last messages wait for room in the inbox. Any thread.
     func keepBacklog(of connection: Connection) {
         state.withLock { state in
             if state.closing == nil { state.backlogs[ObjectIdentifier(connection)] = connection }
         }
     }
 
-    /// All of it is delivered, or dropped. Any thread.
+    /// Releases a connection whose last messages are delivered or dropped. Any thread.
     func forgetBacklog(of connection: Connection) {
         state.withLock { _ = $0.backlogs.removeValue(forKey: ObjectIdentifier(connection)) }
     }
 
-    /// Messages of a connection that has ended were dropped, because all connections together held too much. Any thread.
+    /// Counts and logs messages of an ended connection that were dropped: all connections together held too
+    /// many bytes. Any thread.
     func backlogDropped(_ connection: Connection, bytes: Int) {
         count { $0.backlogsDropped &+= 1 }
         logThrottled(
@@ -76,17 +77,17 @@ extension Node {
 }
 
 extension LoopContext: EndOfTurn {
-    /// Calls `onDisconnect` in a task of its own, when the turn is over: a thread that runs tasks is then woken once for all
-    /// that have gone together, as many do when a flood ends.
-    func tellGone(_ connection: Connection, _ reason: ParleyError) {
-        if gone.isEmpty { loop.atEndOfTurn(self) }
-        gone.append((connection, reason))
+    /// Calls `onDisconnect` in a task at the end of the turn. One task for all connections that ended in the
+    /// turn wakes a thread only once; many end together when a flood ends.
+    func callOnDisconnect(_ connection: Connection, _ reason: ParleyError) {
+        if disconnected.isEmpty { loop.atEndOfTurn(self) }
+        disconnected.append((connection, reason))
     }
 
     func turnEnds() {
         guard let onDisconnect = node.options.onDisconnect else { return }
-        let told = gone
-        gone = []
+        let told = disconnected
+        disconnected = []
         Task {
             for (connection, reason) in told { Task.immediate { await onDisconnect(connection, reason) } }
         }
@@ -96,10 +97,10 @@ extension LoopContext: EndOfTurn {
 // MARK: - Closing
 
 extension Node {
-    /// Remembers how to stop something that is not a connection yet, or never becomes one.
+    /// Registers how to stop a listener or a dial.
     ///
     /// - Parameter stop: called on the thread of `loop`.
-    /// - Returns: false when the node is closing, and nothing new may begin.
+    /// - Returns: false when the node is closing; nothing new may start then.
     func register(
         _ object: AnyObject,
         on loop: EventLoop,
@@ -107,20 +108,20 @@ extension Node {
     ) -> Bool {
         state.withLock { state in
             guard state.closing == nil else { return false }
-            state.stops[ObjectIdentifier(object)] = Stop(loop: loop, call: stop)
+            state.stopActions[ObjectIdentifier(object)] = StopAction(loop: loop, call: stop)
             return true
         }
     }
 
     func unregister(_ object: AnyObject) {
-        state.withLock { _ = $0.stops.removeValue(forKey: ObjectIdentifier(object)) }
+        state.withLock { _ = $0.stopActions.removeValue(forKey: ObjectIdentifier(object)) }
     }
 
-    /// Closes everything; whoever calls again waits for the same end.
+    /// Closes everything. Later callers wait for the same end.
     func close() async {
         let closing = state.withLock { state in
             if let closing = state.closing { return closing }
-            // In a task of its own: cancelling a caller must not cut it short.
+            // A task of its own is not cancelled with the caller.
             let closing = Task { await closeEverything() }
             state.closing = closing
             return closing
@@ -129,19 +130,21 @@ extension Node {
     }
 
     private func closeEverything() async {
-        let (stops, connections, backlogs) = state.withLock { state in
-            // They hold this node: what stays registered would keep it for ever.
+        let (stopActions, connections, backlogs) = state.withLock { state in
+            // They hold this node. Entries that stay registered would keep it alive for ever.
             defer {
-                state.stops = [:]
+                state.stopActions = [:]
                 state.backlogs = [:]
             }
-            return (state.stops.values, state.connections.elements.map(\.connection), state.backlogs.values)
+            let connections = state.connections.elements.map(\.connection)
+            return (state.stopActions.values, connections, state.backlogs.values)
         }
-        for stop in stops { stop.loop.execute(stop.call) }
+        for stop in stopActions { stop.loop.execute(stop.call) }
         let reason = ParleyError(.closed, "the transport was closed")
         for connection in connections { connection.close(because: reason) }
         for connection in backlogs { connection.dropBacklog() }
-        // Behind the stops on the loops' threads: a connection they have just let in is adopted by now, and ended.
+        // The stop actions run first on the loops' threads: a connection that they just let in is adopted and
+        // ended by now.
         _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
         inbox?.finish()
         for context in contexts {

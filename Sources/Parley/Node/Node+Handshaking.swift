@@ -1,7 +1,7 @@
-// From a link that is up to an open connection: handshake, onPeer, duplicates.
+// From a connected link to an open connection: handshake, `onPeer`, duplicates.
 
 extension Node {
-    /// Takes in a connection whose link is up, and begins its handshake. Its loop's thread only.
+    /// Adds a connection whose link is connected, and starts its handshake. Its loop's thread only.
     func adopt(_ connection: Connection) {
         connection.context.timers.connectionBegan(self)
         let isOpen = state.withLock { state in
@@ -15,8 +15,8 @@ extension Node {
         guard options.handshake != nil || options.onPeer != nil else { return askObserver(about: connection) }
         connection.startHandshakeTimer()
         connection.receive()
-        // On the loop: its reads and sends need no way to another thread, and strangers cannot keep the threads busy that
-        // the application's tasks share.
+        // The handshake runs on the loop. Its reads and sends need no change of threads, and unknown peers
+        // cannot occupy the threads that the application's tasks share.
         let task = Task(executorPreference: connection.loop) { [self] in await runHandshake(connection) }
         state.withLock { $0.connections[connection.number]?.handshake = task }
     }
@@ -25,7 +25,7 @@ extension Node {
         do {
             try await options.handshake?(connection)
         } catch {
-            // When that is why it failed, there is nothing to add.
+            // The connection's end made the handshake fail; its reason stands.
             guard connection.isLive else { return }
             let what = "the handshake with \(connection.remoteAddress) failed: \(error)"
             return connection.close(because: ParleyError(.handshakeFailed, what), handshakeFailure: error)
@@ -36,7 +36,7 @@ extension Node {
         await withTaskExecutorPreference(globalConcurrentExecutor) { await runOnPeer(onPeer, connection) }
     }
 
-    /// Lets the application refuse it.
+    /// Runs `onPeer`, which may refuse the connection.
     private func runOnPeer(
         _ onPeer: @Sendable (any Peer) async throws -> Void,
         _ connection: Connection
@@ -57,7 +57,8 @@ extension Node {
         connection.announced()
     }
 
-    /// Lets the observer refuse it, and opens it. Its loop's thread, where there is an observer.
+    /// Asks the observer, which may refuse the connection, and then opens it. The connection's loop's thread
+    /// if there is an observer.
     private func askObserver(about connection: Connection) {
         if isObserved, self.connection(connection.number) == nil { return }
         do {
@@ -69,12 +70,12 @@ extension Node {
         open(connection)
     }
 
-    /// Handshake and `onPeer` are over: messages flow, unless the connection has ended meanwhile.
+    /// Opens the connection after handshake and `onPeer`, unless it has ended since.
     private func open(_ connection: Connection) {
         applyDuplicateRule(to: connection)
         var hasRoom = false
         let isOpen = connection.open { isOpen in
-            // Whoever has dialed finds it among the peers.
+            // Before a dialer is woken: it finds the connection among the peers.
             hasRoom = state.withLock { state in
                 if isOpen, !connection.isOutbound { state.admission.handshakeDone() }
                 state.connections[connection.number]?.handshake = nil

@@ -1,6 +1,6 @@
 import Logging
 
-/// What the library logs: the message of a line, always in the same words, with everything that varies as metadata.
+/// The library's log messages. The text of each is constant; everything that varies is metadata.
 enum LogLine: String {
     /// `address`
     case listening
@@ -30,7 +30,7 @@ extension Node {
         options.logger.log(level: level, "\(event.rawValue)", metadata: metadata())
     }
 
-    /// One line for an event of a peer, with its address as metadata.
+    /// Logs an event of a peer, with its address as metadata.
     func log(
         _ level: Logger.Level,
         _ event: LogLine,
@@ -47,8 +47,8 @@ extension Node {
         log(level, event, metadata)
     }
 
-    /// The same for what strangers can cause in any number: a few lines, and then one now and then that says how many
-    /// there were in between.
+    /// Logs an event that remote sides can cause at any rate. Lines over the rate are suppressed; the next
+    /// line says how many.
     func logThrottled(
         _ level: Logger.Level,
         _ event: LogLine,
@@ -68,7 +68,8 @@ extension Node {
         options.logger.log(level: level, "\(event.rawValue)", metadata: metadata)
     }
 
-    /// Descriptors, or memory, have run out while `operation` was done: counted and logged once for each burst. Any thread.
+    /// Reports that descriptors or memory ran out during `operation`. Counted and logged once per burst. Any
+    /// thread.
     func reportShortage(_ error: ParleyError, during operation: String) {
         let now = MonotonicTime.millisecondsNow
         let isNew = logThrottle.withLock { $0.beginsBurst(operation, at: now) }
@@ -83,7 +84,7 @@ extension Node {
     }
 }
 
-/// Holds back log lines that come too often; a value without a clock, under a lock. Times are in milliseconds.
+/// Limits the rate of log lines. A value without a clock, under a lock. Times are in milliseconds.
 struct LogThrottle {
     private struct Entry {
         var tokens = LogThrottle.lines
@@ -93,20 +94,20 @@ struct LogThrottle {
         var suppressed = 0
     }
 
-    /// This many lines at once …
+    /// So many lines at once,
     private static let lines = 10.0
-    /// … and then one in this time.
+    /// and then one line per this time.
     private static let millisecondsPerLine = 1_000.0
-    /// A burst is over when nothing has happened for so long,
+    /// A burst is over after this time without an event.
     private static let quiet: UInt64 = 10_000
-    /// and while it lasts there is a line in this time.
+    /// A burst that lasts has one line per this time.
     private static let reminder: UInt64 = 60_000
 
-    /// The keys are the library's own: there are few of them.
+    /// Bounded: the library chooses the keys.
     private var entries: [String: Entry] = [:]
     private var bursts: [String: UInt64] = [:]
 
-    /// How many lines were held back since the last; nil when this one is to be held back.
+    /// How many lines were suppressed since the last one; nil when this one is suppressed.
     mutating func permit(_ key: String, at now: UInt64) -> Int? {
         var entry = entries[key] ?? Entry(filledAt: now)
         defer { entries[key] = entry }
@@ -124,7 +125,7 @@ struct LogThrottle {
         return entry.suppressed
     }
 
-    /// The same for one line a burst.
+    /// The same with one line per burst.
     mutating func permitBurst(_ key: String, at now: UInt64) -> Int? {
         var entry = entries[key] ?? Entry(filledAt: now)
         defer { entries[key] = entry }
@@ -139,7 +140,7 @@ struct LogThrottle {
         return entry.suppressed
     }
 
-    /// Whether this is the first of a burst.
+    /// Whether this event starts a burst.
     mutating func beginsBurst(_ key: String, at now: UInt64) -> Bool {
         defer { bursts[key] = now }
         return bursts[key].map { now &- $0 > Self.quiet } ?? true

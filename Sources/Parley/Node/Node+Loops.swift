@@ -1,10 +1,11 @@
-// How connections are spread over the loops. Any thread.
+// The assignment of connections to loops. Any thread.
 
 extension Node {
-    /// The loop where the node listens, and that whoever has no peer in mind gets.
+    /// The loop that listens. It is also used for work that belongs to no peer.
     package var loop: EventLoop { contexts[0].loop }
 
-    /// A context for one more connection: the one that has the fewest. ``release(_:)`` is called once for each call.
+    /// Reserves a place on the context with the fewest connections. ``release(_:)`` follows once for each
+    /// call.
     func reserveContext() -> LoopContext {
         guard contexts.count > 1 else { return contexts[0] }
         return loads.withLock { loads in
@@ -15,7 +16,7 @@ extension Node {
         }
     }
 
-    /// The same, when that one's thread cannot be started: the first, which listens, then.
+    /// Moves a reservation to the first context, which listens: the thread of `context` cannot start.
     func takeFirst(insteadOf context: LoopContext) -> LoopContext {
         loads.withLock { loads in
             loads[context.index] -= 1
@@ -24,7 +25,7 @@ extension Node {
         return contexts[0]
     }
 
-    /// A connection of that context has ended, or did not come to be.
+    /// Releases the place of a connection that has ended or did not open.
     func release(_ context: LoopContext) {
         guard contexts.count > 1 else { return }
         loads.withLock { $0[context.index] -= 1 }

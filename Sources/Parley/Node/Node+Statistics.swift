@@ -27,12 +27,12 @@ extension Node {
         return statistics
     }
 
-    /// Counts something under the lock.
+    /// Changes the counters under the lock.
     func count(_ body: (inout NodeCounters) -> Void) { state.withLock { body(&$0.counters) } }
 }
 
 extension NodeCounters {
-    /// A connection has ended.
+    /// Counts a connection that has ended.
     mutating func count(_ end: Lifecycle.End, _ traffic: Traffic) {
         pastTraffic.add(traffic)
         disconnects[end.reason.code, default: 0] &+= 1

@@ -1,21 +1,22 @@
 import Synchronization
 
-/// What every transport of this library shares: the connections, their handshake and their end, and the inbox.
+/// The part that the library's transports share: connections, their handshake and their end, and the inbox.
 ///
-/// A transport brings links (sockets, or pipes in memory) with ``adopt(_:)``; the node does the rest.
+/// A transport passes links (sockets, or pipes in memory) to ``adopt(_:)``. What they receive goes through
+/// the connection to the inbox or the observer.
 package final class Node: @unchecked Sendable {
     package let options: TransportOptions
-    /// A context for each loop; the first one's also listens.
+    /// One context per loop. The first one also listens.
     package private(set) var contexts: [LoopContext] = []
-    /// How many connections each has.
+    /// The number of connections per context.
     let loads: Lock<[Int]>
-    /// Nil once everything is closed, since it usually owns the transport. The loops' threads only.
+    /// Nil once everything is closed: the observer usually owns the transport. The loops' threads only.
     var observer: (any LoopObserver)?
     let isObserved: Bool
-    /// Whether RPCs go to the observer rather than into the inbox.
+    /// Whether RPCs go to the observer instead of the inbox.
     let takesRPCs: Bool
-    /// Nil once everything is closed: RPCs that nobody consumed lead back here through their peers. The transport
-    /// keeps it for its consumers. The loops' threads only.
+    /// Nil once everything is closed: unconsumed RPCs refer back to this node through their peers. The
+    /// transport keeps the inbox for its consumers. The loops' threads only.
     var inbox: Inbox?
 
     let state: Lock<State>
@@ -23,30 +24,30 @@ package final class Node: @unchecked Sendable {
     let sendMarks: SendQueue.Marks
     let healthLimits: Health.Limits
     private(set) var sendBudget: SharedSendBudget!
-    /// What all connections together have received and left unread; see ``Connection/account(_:hasProgress:)``.
+    /// The unread bytes of all connections; see ``Connection/account(_:hasProgress:)``.
     let heldBytes = Atomic(0)
     let logThrottle = Lock(LogThrottle())
     let began = MonotonicTime.now
     /// The first loop's thread only.
     var acceptBudget: AcceptBudget
-    /// Makes the listener look again. The first loop's thread only.
+    /// Makes the listener check the backlog again. The first loop's thread only.
     var resumeAccepting: (() -> Void)?
 
     struct State {
         var connections = SlotTable<Entry>()
-        /// Connections that have ended with messages that wait for room in the inbox.
+        /// Connections that have ended while their last messages wait for room in the inbox.
         var backlogs: [ObjectIdentifier: Connection] = [:]
         var closing: Task<Void, Never>?
         var isEmpty = WaitQueue()
         var listening = Listening.no
-        /// How a listener or a dial is stopped.
-        var stops: [ObjectIdentifier: Stop] = [:]
+        /// How to stop each listener and each dial.
+        var stopActions: [ObjectIdentifier: StopAction] = [:]
         var admission: Admission
-        /// The connection that stands for a node; see ``DuplicateRule``.
+        /// The connection that represents each identity; see ``DuplicateRule``.
         var identities: [String: UInt64] = [:]
-        /// What the connections said they are, where anybody asked.
+        /// The identity of each connection that has one, by number.
         var identityOf: [UInt64: String] = [:]
-        /// Why the listener leaves connections in the backlog.
+        /// Why connections wait in the backlog.
         var acceptPause: AcceptPause?
         var counters = NodeCounters()
     }
@@ -59,17 +60,17 @@ package final class Node: @unchecked Sendable {
 
     struct Entry {
         let connection: Connection
-        /// What runs handshake and `onPeer`.
+        /// Runs handshake and `onPeer`.
         var handshake: Task<Void, Never>?
     }
 
-    struct Stop {
-        /// Where it is called.
+    struct StopAction {
+        /// The loop on whose thread it is called.
         let loop: EventLoop
         let call: @Sendable () -> Void
     }
 
-    /// - Parameter loops: how many event loops the connections are spread over.
+    /// - Parameter loops: the number of event loops, over which the connections are spread.
     init(
         _ options: TransportOptions,
         inbox: Inbox,
@@ -98,15 +99,15 @@ package final class Node: @unchecked Sendable {
         contexts = (0..<loops).map { LoopContext(of: self, index: $0) }
     }
 
-    /// The peers: connections that are open, or were and are not gone yet.
+    /// The peers: connections that are open, or were open and have not ended yet.
     package var connections: [Connection] {
         state.withLock { $0.connections.elements.map(\.connection) }.filter(\.isPeer)
     }
 
-    /// The connection under `number`, from the handshake until its end was told.
+    /// The connection with this number, from the handshake until `onDisconnect` was called.
     package func connection(_ number: UInt64) -> Connection? { withConnection(number) { $0 } }
 
-    /// Passes the same to `body`, which is not called when there is none.
+    /// Calls `body` with the connection of this number; nil when there is none.
     @inline(__always)
     func withConnection<Result, Failure: Error>(
         _ number: UInt64,
@@ -114,16 +115,16 @@ package final class Node: @unchecked Sendable {
     ) throws(Failure) -> Result? {
         let context = LoopContext.current
         if let recent = context?.withBorrowed({ $0.local.value.recent }) {
-            // It cannot end meanwhile: that happens on this thread.
+            // It cannot end before `body` returns: connections end on this thread.
             let isIt = recent.withBorrowed { $0.number == number && $0.node === self }
             if isIt { return try recent.withBorrowed(body) }
         }
         guard let found = state.withLock({ $0.connections.look(number, \.connection) }) else { return nil }
-        if let context, context.withBorrowed({ $0 === found.context }) { found.isMostRecent() }
+        if let context, context.withBorrowed({ $0 === found.context }) { found.cacheAsRecent() }
         return try body(found)
     }
 
-    /// Whether the handshake with that connection is still of use.
+    /// Whether the connection with this number is still in its handshake.
     package func isHandshaking(_ number: UInt64) -> Bool { connection(number)?.isHandshaking == true }
 
     /// Whether ``close()`` was called.
@@ -139,13 +140,13 @@ package final class Node: @unchecked Sendable {
     /// The queue that the connection fills; nil once everything is closed. Its loop's thread only.
     func inboxQueue(of connection: Connection) -> InboxQueue? { inbox?.queues[connection.context.index] }
 
-    /// How many RPCs, and bytes of them, one connection may deliver now; nil when nobody takes them any more. Its loop's
+    /// How many RPCs and bytes one connection may deliver now; nil once everything is closed. Its loop's
     /// thread only.
     ///
-    /// A loop remembers how much room there was, since it alone fills its queue: the inbox is asked only when that is
-    /// used up.
+    /// Each loop caches the room of its queue, which it alone fills. It asks the inbox again only when that
+    /// is used up.
     ///
-    /// - Parameter isCalled: whether the connection has waited for the inbox, and it is its turn.
+    /// - Parameter isCalled: whether the inbox has called this connection, which waited for room.
     func inboxShare(for connection: Connection, isCalled: Bool) -> (rpcs: Int, bytes: Int)? {
         if takesRPCs { return (.max, .max) }
         guard let queue = inboxQueue(of: connection) else { return nil }
@@ -155,7 +156,7 @@ package final class Node: @unchecked Sendable {
         return local.value.inboxRoom.share
     }
 
-    /// Hands RPCs, of which there are some, to whoever takes them. Its loop's thread only.
+    /// Delivers RPCs, at least one, to the observer or the inbox. The connection's loop's thread only.
     ///
     /// - Returns: whether there is room for more.
     func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Bool {
@@ -165,7 +166,7 @@ package final class Node: @unchecked Sendable {
             connection.context.local.value.inboxRoom = room
             return !room.isEmpty
         }
-        connection.isMostRecent()
+        connection.cacheAsRecent()
         observer.didReceive(decoded.runs, from: connection)
         return true
     }
@@ -175,12 +176,12 @@ package final class Node: @unchecked Sendable {
 // MARK: - Addresses
 
 extension Node {
-    /// The configured listening address; with its real port once there is a listener.
+    /// The listening address: the configured one, with its real port once the node listens.
     var address: String {
         state.withLock { if case .at(let address) = $0.listening { address } else { options.listenAddress } }
     }
 
-    /// Listens, once: `bind` gets the configured address and returns the real port.
+    /// Listens, once. `bind` gets the configured address and returns the real port.
     func listen(
         _ bind: (SocketAddress) async throws(ParleyError) -> UInt16
     ) async throws(ParleyError) {
@@ -204,7 +205,7 @@ extension Node {
         }
     }
 
-    /// Where a dial goes.
+    /// Parses the address of a dial.
     func dialTarget(_ address: String) throws(ParleyError) -> SocketAddress {
         let target = try SocketAddress(address)
         guard target.port != 0 else {

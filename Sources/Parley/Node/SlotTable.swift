@@ -1,10 +1,10 @@
-/// Elements under numbers that are never mistaken for each other: a number whose element is gone finds nothing, also when
-/// its place is taken again.
+/// Elements under numbers that are never reused: the number of a removed element finds nothing, even when its
+/// slot has a new element.
 ///
-/// A number is a place (the lower half, from 1) and a generation; looking one up is an index and a comparison.
+/// A number is a slot (the lower half, from 1) and a generation. A lookup is an index and a comparison.
 struct SlotTable<Element> {
     private struct Slot {
-        // In this order they share a word.
+        // This order packs flag and generation into one word.
         var element: Element?
         var generation: UInt32 = 0
     }
@@ -19,7 +19,7 @@ struct SlotTable<Element> {
     /// Every element, in no particular order.
     var elements: some Sequence<Element> { slots.lazy.compactMap(\.element) }
 
-    /// Takes an element in; returns its number, which is never zero.
+    /// Inserts an element. Returns its number, which is never zero.
     mutating func insert(_ element: Element) -> UInt64 {
         if let place = free.popLast() {
             slots[Int(place)].element = element
@@ -29,19 +29,19 @@ struct SlotTable<Element> {
         return Self.number(UInt32(slots.count - 1), 0)
     }
 
-    /// The element under `number`; setting it changes one that is there, and does nothing otherwise.
+    /// The element under `number`. Setting replaces an existing element, and does nothing otherwise.
     subscript(number: UInt64) -> Element? {
         get { place(of: number).flatMap { slots[$0].element } }
         set { if let place = place(of: number), newValue != nil { slots[place].element = newValue } }
     }
 
-    /// Looks at the element under `number` where it lies, without copying it.
+    /// Calls `body` with the element under `number` without copying the element.
     func look<Result>(_ number: UInt64, _ body: (borrowing Element) -> Result) -> Result? {
         guard let place = place(of: number) else { return nil }
         return slots[place].element.map(body)
     }
 
-    /// Takes an element out; its number is dead from then on.
+    /// Removes an element. Its number is invalid from then on.
     mutating func remove(_ number: UInt64) -> Element? {
         guard let place = place(of: number) else { return nil }
         slots[place].generation &+= 1

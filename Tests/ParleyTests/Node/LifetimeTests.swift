@@ -73,7 +73,7 @@ import Testing
             let remembered = Events<Bool>()
             let look: @Sendable () -> Void = { [loop = connection.loop, context = connection.context] in
                 loop.execute {
-                    connection.isMostRecent()
+                    connection.cacheAsRecent()
                     remembered.add(context.local.value.recent != nil)
                 }
             }
