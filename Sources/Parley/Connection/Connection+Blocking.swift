@@ -1,22 +1,22 @@
-// Sends and reads that block a thread instead of suspending a task: for callers that are not Swift's.
+// Sends and reads that block a thread instead of suspending a task, for the C library.
 
 extension Connection {
-    /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``; blocks while too much is unwritten.
+    /// See ``Peer/send(_:)-(ArraySlice<UInt8>)``. Blocks while too much is unwritten.
     ///
-    /// - Throws: as there, and `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread,
-    ///   `timedOut` when the wait limit is reached. Nothing was accepted then.
+    /// - Throws: as there; `wouldBlock` when it may not wait; `wouldDeadlock` on an event loop's thread;
+    ///   `timedOut` at the wait limit. Nothing was accepted when it throws.
     package func send(_ bytes: ArraySlice<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
         try blockUntilAccepted(limit) { (waited) throws(ParleyError) in try submit(bytes, waited: waited) }
     }
 
-    /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``; throws as ``send(_:_:)`` does.
+    /// See ``Peer/send(message:)-(ArraySlice<UInt8>)``. Throws as ``send(_:_:)`` does.
     package func send(message: ArraySlice<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
         try blockUntilAccepted(limit) { (waited) throws(ParleyError) in
             try submit(message: message, waited: waited)
         }
     }
 
-    /// The same for bytes that are only borrowed.
+    /// The same for borrowed bytes.
     package func send(message: Span<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
         var refusal = try submit(message: message)
         while let refused = refusal {
@@ -25,7 +25,7 @@ extension Connection {
         }
     }
 
-    /// See ``Peer/openStream(header:)``; throws as ``send(_:_:)`` does.
+    /// See ``Peer/openStream(header:)``. Throws as ``send(_:_:)`` does.
     package func openStream(
         header: ArraySlice<UInt8>,
         _ limit: WaitLimit
@@ -41,7 +41,7 @@ extension Connection {
         }
     }
 
-    /// Blocks and submits until that is accepted.
+    /// Submits until `submit` accepts, and blocks in between.
     @inline(__always)
     fileprivate func blockUntilAccepted(
         _ limit: WaitLimit,
@@ -54,7 +54,7 @@ extension Connection {
         }
     }
 
-    /// See ``Peer/read(upTo:)``; throws as ``send(_:_:)`` does, and then nothing was read.
+    /// See ``Peer/read(upTo:)``. Throws as ``send(_:_:)`` does; nothing was read then.
     package func read(upTo count: Int, _ limit: WaitLimit) throws(ParleyError) -> ArraySlice<UInt8>? {
         while true {
             let (result, epoch) = try tryRead(upTo: count)
@@ -70,7 +70,7 @@ extension Connection {
         }
     }
 
-    /// Puts back what ``read(upTo:_:)`` returned, in front of what is there.
+    /// Puts bytes that ``read(upTo:_:)`` returned back in front of the input.
     package func putBack(_ bytes: ArraySlice<UInt8>) {
         inbound.withLock { inbound in
             inbound.state.putBack(bytes)
@@ -78,9 +78,9 @@ extension Connection {
         }
     }
 
-    /// Begins to close, and waits until it is closed if it may wait.
+    /// Starts an orderly end. Blocks until the connection is closed if it may wait.
     ///
-    /// - Throws: `timedOut` when the limit is reached first, `wouldDeadlock` on an event loop's thread.
+    /// - Throws: `timedOut` at the wait limit, `wouldDeadlock` on an event loop's thread.
     package func close(_ limit: WaitLimit) throws(ParleyError) {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
         if case .none = limit { return }
@@ -92,7 +92,8 @@ extension Connection {
         }
     }
 
-    /// Blocks until a send that was refused may be tried again; it counts as waiting until it is.
+    /// Blocks until a refused send may be tried again. The send counts as waiting from then until it is
+    /// tried.
     private func blockToSend(_ refusal: Refusal, _ limit: WaitLimit) throws(ParleyError) {
         if case .none = limit {
             throw ParleyError(
@@ -110,7 +111,7 @@ extension Connection {
         try checkBlocked(since: began, refusal)
     }
 
-    /// The deadline of a wait, if there may be one.
+    /// The deadline of a wait. Throws when waiting is not allowed here.
     private func waiting(_ limit: WaitLimit, _ what: String) throws(ParleyError) -> MonotonicTime? {
         guard case .until(let deadline) = limit else {
             throw ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
@@ -123,7 +124,7 @@ extension Connection {
 }
 
 extension Node {
-    /// Sends bytes that are only lent to the peer with that number; false when there is none. Throws as
+    /// Sends borrowed bytes to the peer with that number. Returns false when there is none. Throws as
     /// ``Connection/send(_:_:)`` does.
     package func send(
         message: Span<UInt8>,
@@ -137,7 +138,7 @@ extension Node {
 }
 
 extension ConnectionStreamWriter {
-    /// See ``StreamWriter/write(_:)-(ArraySlice<UInt8>)``; throws as ``Connection/send(_:_:)`` does.
+    /// See ``StreamWriter/write(_:)-(ArraySlice<UInt8>)``. Throws as ``Connection/send(_:_:)`` does.
     package func write(_ bytes: ArraySlice<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
         try connection.blockUntilAccepted(limit) { (waited) throws(ParleyError) in
             try tryWrite(bytes, waited: waited)
@@ -145,13 +146,13 @@ extension ConnectionStreamWriter {
     }
 }
 
-// MARK: - Being told instead
+// MARK: - Callbacks instead of waiting
 
 extension Connection {
-    /// Calls `function` once, on the loop's thread, when a read may get something: bytes, an end, or an error. It may
-    /// come for nothing; read again then. For the one reader of this peer, like every read.
+    /// Calls `function` once, on the loop's thread, when a read may return: bytes, an end, or an error. The
+    /// call may be spurious; read again then. For the peer's single reader, like every read.
     ///
-    /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
+    /// - Throws: `noSuchPeer` when the loop has stopped. `function` is not called then.
     package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
         let (isReadable, epoch) = readability()
         let waits =
@@ -162,15 +163,15 @@ extension Connection {
         if !waits { try call(function) }
     }
 
-    /// Calls `function` once, on the loop's thread, when a send that was refused may be tried again, or would fail.
+    /// Calls `function` once, on the loop's thread, when a refused send may be tried again or would fail.
     ///
     /// - Parameter wait: what the refused send waits for.
-    /// - Throws: `noSuchPeer` when the loop has stopped; then it is not called.
+    /// - Throws: `noSuchPeer` when the loop has stopped. `function` is not called then.
     package func whenWritable(
         after wait: SendQueue.Wait,
         _ function: @escaping @Sendable () -> Void
     ) throws(ParleyError) {
-        // One that waits for room may be the open stream's own writer.
+        // A send that waits for room may be that of the open stream's writer.
         let kind: SendQueue.Kind = wait == .room ? .raw : .message
         let waits = outbound.notify(
             in: \.senders,

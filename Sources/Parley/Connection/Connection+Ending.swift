@@ -1,4 +1,5 @@
-// The end of a connection: orderly, by failure, or because the handshake failed. Lifecycle decides, this file does.
+// The end of a connection: orderly, by failure, or after a failed handshake. Lifecycle decides; this file
+// performs its actions.
 
 extension Connection {
     /// See ``Peer/close()``.
@@ -21,20 +22,20 @@ extension Connection {
         }
     }
 
-    /// Begins an orderly end: no more sends, no more deliveries; what was sent is written out. Any thread.
+    /// Starts an orderly end: no more sends or deliveries; what was accepted is written. Any thread.
     ///
-    /// - Parameter handshakeFailure: what a dial rethrows, when it is not the reason itself.
+    /// - Parameter handshakeFailure: the error that a dial throws, when it differs from the reason.
     func close(because reason: ParleyError, handshakeFailure: (any Error)? = nil) {
         apply(.close(reason, handshakeFailure: handshakeFailure))
         dropBacklog()
     }
 
-    /// Ends at once, with `reason` for everyone who waits. What was received whole is still delivered. Any thread.
+    /// Ends at once; whoever waits gets `reason`. Complete messages are still delivered. Any thread.
     func fail(_ reason: ParleyError) { apply(.fail(reason)) }
 
-    /// Handshake and `onPeer` went well; returns false when the connection has ended meanwhile.
+    /// Opens the connection after handshake and `onPeer`. Returns false when it has ended since.
     ///
-    /// - Parameter isOpen: called before those who wait for it are woken.
+    /// - Parameter isOpen: called with the result, before those who wait for it are woken.
     func open(_ isOpen: (Bool) -> Void) -> Bool {
         let (actions, woken) = outbound.withLock { outbound in
             let actions = outbound.lifecycle.apply(.open)
@@ -45,14 +46,15 @@ extension Connection {
         return !actions.isEmpty
     }
 
-    /// `onPeer` has returned or thrown: an end that waited for it is told now. Any thread.
+    /// Records that `onPeer` has returned or thrown. An end that waited for that calls `onDisconnect` now.
+    /// Any thread.
     func announced() { apply(.announced) }
 
     // MARK: Waiting for the handshake
 
     /// Waits until handshake and `onPeer` are over.
     ///
-    /// - Throws: why they failed; ``ParleyError`` `cancelled` when the task was cancelled.
+    /// - Throws: the error that ended them; ``ParleyError`` `cancelled` when the task was cancelled.
     func waitUntilOpen() async throws {
         let isInTime = await outbound.wait(in: \.lifeWaiters, unless: { !$0.lifecycle.isStarting })
         guard isInTime else {
@@ -69,18 +71,18 @@ extension Connection {
         if !outbound.notify(in: \.lifeWaiters, unless: { !$0.lifecycle.isStarting }, finish) { finish() }
     }
 
-    /// Throws why the handshake or `onPeer` failed, if one did.
+    /// Throws the error of a failed handshake or `onPeer`, if one failed.
     func throwHandshakeFailure() throws {
-        // A peer that was open and has gone since is returned all the same: it may have sent something.
+        // A peer that was open and has ended since is still returned: it may have sent something.
         guard let end = outbound.withLock({ $0.lifecycle.end }), !end.wasOpen else { return }
         throw end.handshakeFailure ?? end.reason
     }
 }
 
-// MARK: - Doing what the lifecycle says
+// MARK: - The lifecycle's actions
 
 extension Connection {
-    /// Applies an event, and does what follows from it. Any thread, unless the event is the loop's.
+    /// Applies an event and performs the actions. Any thread, except for events of the loop.
     func apply(_ event: Lifecycle.Event) {
         let (actions, end, woken) = outbound.withLock { outbound in
             let actions = outbound.lifecycle.apply(event)
@@ -106,12 +108,12 @@ extension Connection {
         if actions.contains(.tellDisconnect) { node.tellDisconnect(self, end.reason) }
     }
 
-    /// The receiving half's share of the actions.
+    /// Performs the actions that concern the receiving half.
     private func changeIntake(_ actions: Lifecycle.Actions, _ end: Lifecycle.End) {
         guard !actions.isDisjoint(with: [.stopDelivering, .endInput, .discardInput]) else { return }
         let (readers, readsOn) = inbound.withLock { inbound in
             let wasReading = inbound.intake.isReading
-            // After an orderly end of the other side a read finds the end, not an error.
+            // After an orderly end by the other side, reads return the end, not an error.
             if actions.contains(.stopDelivering), end.reason.code != .endOfStream {
                 inbound.closed = end.reason
             }
@@ -132,8 +134,8 @@ extension Connection {
         apply(.beginClosing(hasAllArrived: hasAllArrived))
     }
 
-    /// Whether the other side's kernel has all that was sent, and nothing has come that closing would answer with a
-    /// reset.
+    /// Whether the other side's kernel has everything that was sent, and no unread input would turn the close
+    /// into a reset.
     private func hasAllArrived(_ link: any Link) -> Bool {
         guard writingBytes == 0, outbound.withLock({ $0.queue.isEmpty && !$0.queue.isCutOff }),
             link.isAcknowledged
@@ -141,13 +143,13 @@ extension Connection {
         return inbound.withLock { $0.state.inputEnd != nil } || link.look.unreadBytes == 0
     }
 
-    /// Says that nothing more comes, and waits until everything has arrived.
+    /// Shuts the sending side down, and waits until the other side's kernel has everything.
     private func linger() {
         link?.shutdown()
         checkAllArrived()
     }
 
-    /// Closes when everything has arrived; returns when to look again.
+    /// Closes the link when everything has arrived. Returns the time of the next check, in milliseconds.
     @discardableResult
     func checkAllArrived() -> UInt64 {
         guard let link, !link.isAcknowledged else {
@@ -183,7 +185,7 @@ extension Connection {
         apply(.linkClosed)
     }
 
-    /// Messages behind the end that nobody is to get any more are dropped. Any thread.
+    /// Drops the undelivered messages of a connection that has ended. Any thread.
     func dropBacklog() {
         let isOver = inbound.withLock { inbound in
             guard case .over = inbound.intake.state else { return false }

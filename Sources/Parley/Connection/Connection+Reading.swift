@@ -1,4 +1,4 @@
-// Raw reads: the handshake's and the stream's. Any thread, except where it says the loop's.
+// Raw reads, by the handshake and by a stream's reader. Any thread, unless a comment says otherwise.
 
 extension Connection {
     /// See ``Peer/read(upTo:)``.
@@ -19,7 +19,7 @@ extension Connection {
         }
     }
 
-    /// Reads what there is now; the number says since when a wait for more has to count.
+    /// Reads what has arrived. A wait for more counts wake-ups from the returned epoch on.
     func tryRead(upTo count: Int) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt) {
         var hasHeartbeats = false
         let (result, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
@@ -36,8 +36,8 @@ extension Connection {
         return (result, epoch)
     }
 
-    /// Whether a read would return at once: bytes, an end, or an error; otherwise since when a wait has to count. Nothing
-    /// is read.
+    /// Whether a read would return at once: bytes, an end, or an error. Reads nothing. A wait counts wake-ups
+    /// from the returned epoch on.
     func readability() -> (isReadable: Bool, epoch: UInt) {
         var hasHeartbeats = false
         let (isReadable, epoch, readsOn): (Bool, UInt, Bool)
@@ -51,7 +51,7 @@ extension Connection {
                 return (isReadable, inbound.readers.epoch, inbound.wantsToReadOn)
             }
         } catch {
-            // The next read throws it again.
+            // The next read throws the same error.
             return (true, 0)
         }
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
@@ -75,7 +75,7 @@ extension Connection {
         return collected
     }
 
-    /// Reads more behind `collected`; when the wait for it is given up, those bytes go back to where they came from.
+    /// Reads what follows `collected`. Puts `collected` back when the wait is cancelled or times out.
     private func read(
         upTo count: Int,
         after collected: ArraySlice<UInt8>
@@ -88,7 +88,8 @@ extension Connection {
         }
     }
 
-    /// Looks at the receiving half; a violation of the wire form that comes to light drops the peer.
+    /// Calls `body` under the receiving half's lock. Ends the connection when `body` finds a violation of the
+    /// wire form.
     private func withInbound<Result>(
         _ body: (inout Inbound) throws(ParleyError) -> Result
     ) throws(ParleyError) -> Result {
@@ -101,13 +102,14 @@ extension Connection {
     /// See ``Peer/closeStream()``.
     public func closeStream() {
         let wasOpen = inbound.withLock { $0.state.closeStream() }
-        // Never at once: a callback that closes the stream it is told of would nest as deep as streams have arrived.
+        // Deferred: a callback that closes the stream that it was called for would otherwise recurse once per
+        // stream.
         if wasOpen { loop.execute { [self] in receive() } }
     }
 }
 
 extension Connection.Inbound {
-    /// Whether the link is not read and should be, now that a reader has taken something.
+    /// Whether the link is to be read again after a reader has consumed something.
     fileprivate var wantsToReadOn: Bool {
         !intake.isReading && !intake.awaitsInbox && state.wantsInput(isReading: false)
     }

@@ -1,4 +1,4 @@
-// From the link's bytes to RPCs in the inbox. Everything here happens on the loop's thread.
+// From the link's bytes to RPCs in the inbox. The loop's thread only.
 //
 // linkDidRead -> PeerState and its decoder, under the receiving half's lock -> Node.deliver -> the inbox.
 
@@ -39,7 +39,7 @@ extension Connection: LinkOwner {
             switch outbound.withLock({ $0.lifecycle.state }) {
             case .handshake, .announcing, .announced, .open, .closeRequested:
                 return receive { $0.endInput(reason) }
-            // The other side reads on: what was sent to it still goes out.
+            // The other side still reads: what was accepted is still written.
             case .flushing: return
             case .draining, .lingering, .failed, .closingLink, .ended: break
             }
@@ -49,22 +49,22 @@ extension Connection: LinkOwner {
 
     // MARK: Decoding
 
-    /// Delivers the whole messages at the front of what was read, without a copy: for an observer, who takes them now.
+    /// Delivers the whole messages at the front of what was read to an observer, without a copy.
     ///
-    /// - Returns: how many bytes that were.
+    /// - Returns: the number of bytes that were used.
     private func deliverInPlace(_ bytes: Span<UInt8>) -> Int {
         var decoded = context.local.value.takeSpareRuns()
         defer { context.local.value.returnSpareRuns(&decoded) }
         do throws(ParleyError) {
             let used = try inbound.withLock { inbound throws(ParleyError) in
                 guard inbound.closed == nil, !inbound.intake.isDiscarding else { return 0 }
-                let used = try inbound.state.decodeInPlace(bytes, into: &decoded.found)
-                inbound.count(bytes: used, messages: decoded.found.count, at: loop.milliseconds)
+                let used = try inbound.state.decodeInPlace(bytes, into: &decoded.foundBounds)
+                inbound.count(bytes: used, messages: decoded.foundBounds.count, at: loop.milliseconds)
                 return used
             }
             if used > 0, let observer = node.observer {
-                isMostRecent()
-                observer.didReceive(bytes, decoded.found, from: self)
+                cacheAsRecent()
+                observer.didReceive(bytes, decoded.foundBounds, from: self)
             }
             return used
         } catch {
@@ -73,14 +73,15 @@ extension Connection: LinkOwner {
         }
     }
 
-    /// An observer is about to hear of this connection, and most often answers it.
+    /// Caches this connection as the loop's most recent one. An observer that is called about it usually
+    /// answers it.
     @inline(__always)
-    func isMostRecent() {
+    func cacheAsRecent() {
         // Do not cache after close: the cache was cleared already.
         if link != nil { context.local.value.recent = Unmanaged.passUnretained(self) }
     }
 
-    /// Changes the state by `input`, delivers what can be decoded of it, and reads on or stops.
+    /// Changes the state with `input`, delivers what can be decoded, and decides whether to read on.
     func receive(
         bytes: Int = 0,
         isCalledByInbox: Bool = false,
@@ -109,13 +110,13 @@ extension Connection: LinkOwner {
                 inbound.streamReadAt = loop.milliseconds
             }
             outcome.hasHeartbeats = inbound.state.hasHeartbeats
-            // Whoever reads raw looks again: there may be bytes, a stream, or the end.
+            // Raw readers check again: there may be bytes, a stream, or the end.
             if inbound.state.phase != .messages || inbound.state.inputEnd != nil {
                 outcome.readers = inbound.readers.wakeAll()
             }
             upcoming = inbound.state.upcoming
             outcome.finalReason = inbound.state.finalReason
-            outcome.hasUnfinishedFrame = inbound.state.unfinishedFrameBytes > 0
+            outcome.hasPartialFrame = inbound.state.partialFrameBytes > 0
             outcome.change = readingChange(&inbound) { inbound in
                 outcome.asksInbox = inbound.decoded()
             }
@@ -125,20 +126,22 @@ extension Connection: LinkOwner {
         let hasFilledInbox = !decoded.isEmpty && !node.deliver(decoded, from: self)
         context.local.value.returnSpareRuns(&decoded)
         finish(outcome)
-        // Waits its turn from now on: otherwise it would read ahead of those that wait already.
+        // From now on it waits its turn. Otherwise it would read ahead of connections that already wait.
         if hasFilledInbox {
-            changeReading { inbound in if inbound.intake.apply(.inboxIsFull) { inbound.counters.pauses &+= 1 } }
+            changeReading { inbound in
+                if inbound.intake.apply(.inboxIsFull) { inbound.counters.pauses &+= 1 }
+            }
         }
     }
 
-    /// What follows from a decoding, once the lock is open again.
+    /// What follows from a decoding pass, done after the lock is released.
     private struct Outcome {
         var failure: ParleyError?
         var finalReason: ParleyError?
         var readers = WaitQueue.Woken()
         var isStream = false
         var hasHeartbeats = false
-        var hasUnfinishedFrame = false
+        var hasPartialFrame = false
         var change: Bool?
         var asksInbox = false
         var isOverLimit = false
@@ -161,14 +164,14 @@ extension Connection: LinkOwner {
         if outcome.isStream, let timeout = node.healthLimits.streamIdle {
             context.timers.check(self, by: loop.milliseconds &+ timeout)
         }
-        if outcome.hasUnfinishedFrame, let timeout = node.healthLimits.frame {
+        if outcome.hasPartialFrame, let timeout = node.healthLimits.frame {
             context.timers.check(self, by: loop.milliseconds &+ max(Health.shortestInterval, timeout / 4))
         }
     }
 
     // MARK: Reading on, or not
 
-    /// Changes the intake, and tells the link and the inbox what follows.
+    /// Changes the intake, and informs the link and the inbox.
     func changeReading(_ body: (inout Inbound) -> Void) {
         loop.assertIsCurrent()
         let (change, asksInbox) = inbound.withLock { inbound in
@@ -180,7 +183,8 @@ extension Connection: LinkOwner {
         if asksInbox { askInbox() }
     }
 
-    /// Lets `body` change the intake; returns whether the link is to be read from now on, if that is another answer.
+    /// Changes the intake with `body`. Returns whether to read the link from now on; nil when that is
+    /// unchanged.
     @inline(__always)
     private func readingChange(_ inbound: inout Inbound, _ body: (inout Inbound) -> Void) -> Bool? {
         let wasReading = inbound.intake.isReading
@@ -193,18 +197,19 @@ extension Connection: LinkOwner {
         guard let link else { return }
         if reads { return link.startReading() }
         link.stopReading()
-        // libuv does not watch a socket that is not read: its death has to be looked for.
+        // libuv does not watch a socket that is not read, so its failure has to be polled for.
         context.timers.check(self, by: loop.milliseconds &+ Health.pausedInterval)
     }
 
-    /// The inbox calls when it has room.
+    /// Asks the inbox to call when it has room.
     private func askInbox() {
         node.inboxQueue(of: self)?.whenSpace { [self] in
             loop.execute { [self] in receive(isCalledByInbox: true) }
         }
     }
 
-    /// Handshake and `onPeer` are over: what has arrived behind the handshake goes to the decoder.
+    /// Starts the open connection after handshake and `onPeer`. The input after the handshake goes to the
+    /// decoder.
     func finishHandshake() {
         startOpenTimers()
         receive { $0.finishHandshake() }
@@ -212,7 +217,7 @@ extension Connection: LinkOwner {
 }
 
 extension Connection.Inbound {
-    /// Decides whether to read on; returns whether the inbox is to be asked to call.
+    /// Decides whether to read on. Returns whether to ask the inbox to call.
     @inline(__always)
     mutating func decoded() -> Bool {
         let isHeldBack = state.hasUndecodedMessages

@@ -1,4 +1,4 @@
-// From send to the link. Any thread, except where it says the loop's. SendQueue decides, this file does.
+// From a send to the link. Any thread, unless a comment says otherwise. SendQueue decides; this file acts.
 
 extension Connection: Peer {
     /// See ``Peer/trySend(_:)-(ArraySlice<UInt8>)``.
@@ -11,7 +11,7 @@ extension Connection: Peer {
 
     /// See ``Peer/sendWhenPossible(_:)``.
     public func sendWhenPossible(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        // The refusal that led here was counted.
+        // The refusal that led here was already counted.
         var refusal = try submit(bytes, isCounted: false)
         while let refused = refusal {
             try await waitToSend(refused)
@@ -28,14 +28,14 @@ extension Connection: Peer {
         }
     }
 
-    /// Why a send was refused, for whoever waits to try it again.
+    /// Why a send was refused, for the wait before it is tried again.
     struct Refusal {
         let wait: SendQueue.Wait
-        /// ``WaitQueue/epoch`` at that time: a wake-up that comes before the wait is not missed.
+        /// ``WaitQueue/epoch`` at the refusal, so that a wake-up before the wait is not missed.
         let epoch: UInt
     }
 
-    /// Sends raw bytes if that is possible now; otherwise says why it is not.
+    /// Accepts raw bytes if that is possible now. Otherwise returns why not.
     ///
     /// - Parameters:
     ///   - waited: why the same send was refused before, if the caller has waited since.
@@ -66,7 +66,7 @@ extension Connection: Peer {
         }
     }
 
-    /// The same for bytes that are only borrowed.
+    /// The same for borrowed bytes.
     @inline(__always)
     func submit(message: Span<UInt8>, waited: Refusal? = nil) throws(ParleyError) -> Refusal? {
         guard message.count <= node.bounds.maxMessageBytes else { throw tooLong(message.count) }
@@ -84,12 +84,13 @@ extension Connection: Peer {
         )
     }
 
-    /// Lets `append` add to what is to be written, if it is its turn and there is room. Never suspends: a send that
-    /// does not have to wait is an ordinary call.
+    /// Lets `append` add to the send queue, if it is this send's turn and there is room. Never suspends: a
+    /// send that does not have to wait is an ordinary call.
     ///
-    /// `append` runs under the lock, whole: that is what keeps concurrent sends from interleaving.
+    /// `append` runs under the lock, so concurrent sends do not interleave.
     ///
-    /// - Returns: nil when it was accepted, otherwise what to pass to ``waitToSend(_:)`` before trying again.
+    /// - Returns: nil when the send was accepted; otherwise what to pass to ``waitToSend(_:)`` before trying
+    ///   again.
     @inline(__always)
     func accept(
         _ kind: SendQueue.Kind,
@@ -122,9 +123,9 @@ extension Connection: Peer {
         return refusal
     }
 
-    /// Whether a send of that kind may be appended now; takes more of the node's budget when that is needed.
+    /// Whether a send of that kind may be appended now. Takes more of the node's budget if needed.
     ///
-    /// - Returns: nil when it may, otherwise what it has to wait for.
+    /// - Returns: nil when it may be; otherwise what it has to wait for.
     @inline(__always)
     func mayAppend(
         _ kind: SendQueue.Kind,
@@ -135,18 +136,19 @@ extension Connection: Peer {
         return outbound.queue.isWithinReserve || reserveMore(&outbound) ? nil : .room
     }
 
-    /// Whether there is room for something that does not wait for its turn.
+    /// Whether there is room for bytes that do not wait for a turn.
     func hasRoom(_ outbound: inout Outbound) -> Bool {
         outbound.queue.unwrittenBytes < node.sendMarks.high
             && (outbound.queue.isWithinReserve || reserveMore(&outbound))
     }
 
-    /// Writes what was appended from the sender's own thread, when it answers something and nothing else waits: the way to
-    /// the loop and back costs more than the write. Whoever sends without being answered gathers on the loop instead.
+    /// Writes what was appended from the sender's own thread, if it answers something and nothing else waits:
+    /// a change to the loop's thread and back costs more than the write. Sends that answer nothing are
+    /// collected for the loop.
     ///
-    /// Under the lock, so that nothing can overtake it; the call does not block.
+    /// It runs under the lock, so that nothing can overtake it. It does not block.
     ///
-    /// - Returns: whether somebody has to begin to look for what is acknowledged.
+    /// - Returns: whether the acknowledgement watch has to start.
     @inline(__always)
     private func writeDirectly(_ outbound: inout Outbound) -> Bool {
         guard let socket = outbound.socket, outbound.queue.mayWriteDirectly, !loop.isCurrent,
@@ -163,9 +165,9 @@ extension Connection: Peer {
 // MARK: - Waiting
 
 extension Connection {
-    /// Waits until a send that was refused may be tried again; it counts as waiting until it is.
+    /// Waits until a refused send may be tried again. The send counts as waiting from then until it is tried.
     ///
-    /// - Throws: `timedOut` when there has been no room for ``Timeouts/write``; `cancelled`.
+    /// - Throws: `timedOut` when there was no room for ``Timeouts/write``; `cancelled`.
     func waitToSend(_ refusal: Refusal) async throws(ParleyError) {
         let began = beginWait(refusal)
         guard await outbound.wait(in: \.senders, unless: { $0.senders.epoch != refusal.epoch }) else {
@@ -175,7 +177,7 @@ extension Connection {
         try checkBlocked(since: began, refusal)
     }
 
-    /// A sender begins to wait; returns when that was, if it is to give up some time.
+    /// Counts a waiting sender. Returns the time in milliseconds if the wait has a time-out.
     func beginWait(_ refusal: Refusal) -> UInt64? {
         let timeout = refusal.wait == .room ? node.healthLimits.write : nil
         let now = timeout == nil ? nil : MonotonicTime.millisecondsNow
@@ -191,21 +193,21 @@ extension Connection {
         return now
     }
 
-    /// A sender that waited gives up: others may go on that had to wait behind it.
+    /// Ends the wait of a sender that gives up. Senders that waited for it may go on.
     func giveUpWait(_ refusal: Refusal) {
         outbound.withLock { outbound in
             outbound.queue.endWait(refusal.wait) ? outbound.senders.wakeAll() : WaitQueue.Woken()
         }.resume()
     }
 
-    /// Throws when there has been no room for too long; the wait is given up then.
+    /// Throws when there was no room for too long. The wait is given up then.
     func checkBlocked(since began: UInt64?, _ refusal: Refusal) throws(ParleyError) {
         guard let began, let timeout = node.healthLimits.write else { return }
         let now = MonotonicTime.millisecondsNow
         let isTooLong = outbound.withLock { outbound in
             let since = outbound.queue.blockedSince
             guard outbound.lifecycle.end == nil, since != .max else { return false }
-            // Whoever noticed it meanwhile may have looked at the clock later than this did.
+            // Another sender may have set `blockedSince` after this one read the clock.
             return now &- min(now, max(began, since)) >= timeout
         }
         guard isTooLong else { return }
@@ -220,15 +222,15 @@ extension Connection {
 // MARK: - The loop's side
 
 extension Connection: EndOfTurn {
-    /// At most this many writes in one turn, so that a fast sender leaves room for the other peers.
+    /// The most writes per turn, so that a fast sender leaves time for the other peers.
     private static let writesPerTurn = 4
 
     func turnEnds() { flush() }
 
-    /// Gives back the room of an empty buffer; another connection is busier.
+    /// Releases an empty buffer's memory: another connection was busy since.
     func dropEmptyBuffer() { outbound.withLock { $0.queue.dropEmptyBuffer() } }
 
-    /// Writes what was accepted. The loop's thread only.
+    /// Writes what was accepted to the link. The loop's thread only.
     func flush() {
         loop.assertIsCurrent()
         guard writingBytes == 0, let link else { return }
@@ -259,7 +261,7 @@ extension Connection: EndOfTurn {
                 if next.startsWatch { startAcknowledgementWatch() }
                 guard isWritten else {
                     writingBytes = written
-                    // The link has it now.
+                    // The link has the bytes now.
                     buffer = WireBuffer()
                     return
                 }
@@ -280,18 +282,19 @@ extension Connection: EndOfTurn {
         flush()
     }
 
-    /// The link does not take any more. What it still has to deliver is read before the end.
+    /// Handles a link that takes no more bytes. Input that it still delivers is read before the end.
     private func writeFailed(_ error: ParleyError) {
         writingBytes = 0
-        // A file that cannot be read says nothing about the socket: the other side waits for the rest of a frame.
+        // The failed read of a file is not the socket's failure. The other side then waits for the rest of a
+        // frame.
         let mayDeliver =
             error.code == .connectionReset
             && inbound.withLock { $0.intake.isReading || $0.intake.awaitsInbox }
         apply(.writeFailed(error, mayDeliver: mayDeliver))
     }
 
-    /// Takes what is to be written next, behind a write of so many bytes. A filled buffer changes places with the empty
-    /// one that is passed in.
+    /// Counts `written` bytes and takes the next item to write. A filled buffer is swapped with the empty one
+    /// in `buffer`.
     @inline(__always)
     private func takeNext(
         afterWriting written: Int,
@@ -328,23 +331,23 @@ extension Connection.Outbound {
         try queue.append { (buffer) throws(ParleyError) in try body(&encoder, &buffer) }
     }
 
-    /// What follows from a write, once the lock is open again.
+    /// What follows from a write, done after the lock is released.
     fileprivate struct Written {
         var woken: WaitQueue.Woken
-        /// Part of the node's budget that is not needed any more.
+        /// The part of the node's budget that is no longer needed.
         var releasedBytes: Int
     }
 
-    /// So many bytes are written.
+    /// Counts written bytes.
     ///
-    /// - Returns: nil when nothing follows, as nearly always.
+    /// - Returns: nil when nothing follows, which is the usual case.
     @inline(__always)
     fileprivate mutating func written(_ bytes: Int, marks: SendQueue.Marks) -> Written? {
         let outcome = queue.written(bytes, marks: marks)
         guard outcome.hasRoom else { return nil }
         guard !senders.isEmpty || outcome.releasedBytes > 0 else {
-            // A sender may be between its look at the queue and its wait.
-            senders.noteWakeUp()
+            // A sender may have checked the queue and not waited yet.
+            senders.countWakeUp()
             return nil
         }
         return Written(woken: senders.wakeAll(), releasedBytes: outcome.releasedBytes)

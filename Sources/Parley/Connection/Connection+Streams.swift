@@ -14,7 +14,7 @@ extension Connection {
         }
     }
 
-    /// What came of trying to open a stream.
+    /// The result of an attempt to open a stream.
     enum StreamOpening {
         case opened(ConnectionStreamWriter)
         /// Pass this to ``waitToSend(_:)``, and try again.
@@ -37,10 +37,10 @@ extension Connection {
         return .opened(ConnectionStreamWriter(self, stream: number))
     }
 
-    /// Ends a stream with what `encode` appends, and lets the next message or stream through. Never waits: an end is
-    /// small. Nothing when the stream has ended.
+    /// Ends a stream with what `encode` appends, and lets the next message or stream through. Never waits,
+    /// since an end is small. Does nothing when the stream has ended.
     ///
-    /// - Parameter encode: false when the wire form cannot say it; the stream then stays open.
+    /// - Parameter encode: returns false when the wire form cannot express it; the stream then stays open.
     /// - Returns: what `encode` returned; true when there was nothing to end.
     fileprivate func endStream(
         _ stream: UInt64,
@@ -65,7 +65,7 @@ extension Connection {
 /// The writer that ``Connection/openStream(header:)`` returns.
 package final class ConnectionStreamWriter: StreamWriter {
     let connection: Connection
-    /// Which of the connection's streams it writes.
+    /// The number of the stream that it writes.
     private let stream: UInt64
 
     init(_ connection: Connection, stream: UInt64) {
@@ -74,9 +74,10 @@ package final class ConnectionStreamWriter: StreamWriter {
     }
 
     deinit {
-        // Nobody has said that it is whole. Where the wire form can, it says so too.
+        // The stream was not finished. The abort says so where the wire form has one.
         _ = try? connection.endStream(stream) { (encoder, buffer) in
-            _ = encoder.encodeStreamAbort(code: 0, reason: "the writer was let go", into: &buffer)
+            let reason = "the writer was released before the stream's end"
+            _ = encoder.encodeStreamAbort(code: 0, reason: reason, into: &buffer)
             return true
         }
     }
@@ -89,7 +90,7 @@ package final class ConnectionStreamWriter: StreamWriter {
         }
     }
 
-    /// Writes if that is possible now; otherwise returns what to pass to ``Connection/waitToSend(_:)``.
+    /// Writes if that is possible now. Otherwise returns what to pass to ``Connection/waitToSend(_:)``.
     func tryWrite(
         _ bytes: ArraySlice<UInt8>,
         waited: Connection.Refusal? = nil
@@ -101,7 +102,7 @@ package final class ConnectionStreamWriter: StreamWriter {
         }
     }
 
-    /// Writes a part of a file: the kernel moves it, unless the wire form has to see the bytes.
+    /// Writes a part of a file. The kernel copies it, unless the wire form has to see the bytes.
     func write(_ range: FileRange) async throws(ParleyError) {
         var isAccepted = false
         var waited: Connection.Refusal?
@@ -124,7 +125,7 @@ package final class ConnectionStreamWriter: StreamWriter {
 
     package func finish() async throws(ParleyError) { try finishNow() }
 
-    /// Never waits: an end is small.
+    /// Never waits, since an end is small.
     package func finishNow() throws(ParleyError) {
         _ = try connection.endStream(stream) { (encoder, buffer) in
             encoder.encodeStreamEnd(into: &buffer)

@@ -1,36 +1,36 @@
-// Time-outs, heartbeats and deadlines. The loop's thread only, but for setting a deadline.
+// Time-outs, heartbeats and deadlines. The loop's thread only, except for setting a deadline.
 //
-// Each connection has one entry in its loop's ConnectionTimers: the first time at which anything may be due. Nothing is
-// done for each message; a check looks back at what has happened.
+// Each connection has one entry in its loop's ConnectionTimers: the earliest time at which anything may be
+// due. Messages set no timers; a check looks back at what has happened.
 
 extension Connection {
-    /// What is known of the heartbeats, under the receiving half's lock.
+    /// The state of the heartbeats, under the receiving half's lock.
     struct HeartbeatRecord: DefaultInitializable {
-        /// The token of the last one that was sent: nanoseconds of the monotonic clock.
+        /// The token of the last ping: nanoseconds of the monotonic clock. Nil when it was answered.
         var lastSent: UInt64?
-        /// How many were sent and not answered.
+        /// How many pings were not answered.
         var unanswered = 0
         var roundTripNanoseconds: UInt64?
     }
 
-    /// Handshake and `onPeer` begin.
+    /// Starts the time-out of handshake and `onPeer`.
     func startHandshakeTimer() {
         context.timers.check(self, by: health.handshakeBegins(at: loop.milliseconds, node.healthLimits))
     }
 
-    /// Handshake and `onPeer` are over: the time-outs of an open connection begin.
+    /// Starts the time-outs of an open connection.
     func startOpenTimers() {
         context.timers.check(self, by: health.opened(at: loop.milliseconds, node.healthLimits))
     }
 
-    /// An orderly end, or the rest of a connection that cannot be written to, has so long.
+    /// Starts the close time-out, of an orderly end or of a connection that cannot be written to.
     func startCloseTimer() {
         let due = loop.milliseconds &+ node.options.closeTimeout.inMilliseconds
         rareTimes.value.closeDeadline = due
         context.timers.check(self, by: due)
     }
 
-    /// Something was handed to the link, and nobody looks yet whether it is acknowledged.
+    /// Starts to check whether what was handed to the link is acknowledged.
     func startAcknowledgementWatch() {
         guard let link, case let handed = outbound.withLock({ $0.queue.handedBytes }) else { return }
         let unacknowledged = UInt64(max(0, link.look.unacknowledgedBytes))
@@ -42,9 +42,9 @@ extension Connection {
         context.timers.check(self, by: due)
     }
 
-    /// Checks everything that has a time-out, and ends the connection when one has passed.
+    /// Checks all time-outs, and ends the connection when one has passed.
     ///
-    /// - Returns: when to check again; `.max` when there is nothing to wait for.
+    /// - Returns: when to check again, in milliseconds; `.max` when there is nothing to wait for.
     func checkTimeouts(at now: UInt64) -> UInt64 {
         let state = outbound.withLock { $0.lifecycle.state }
         let next: UInt64
@@ -86,7 +86,7 @@ extension Connection {
         return verdict.next
     }
 
-    /// What is to be seen now.
+    /// Collects what ``Health`` judges by.
     private func look(at now: UInt64, _ link: any Link) -> Health.Look {
         var look = Health.Look(now: now)
         inbound.withLock { inbound in
@@ -94,12 +94,12 @@ extension Connection {
             look.lastArrival = inbound.lastArrival
             look.lastActivity = inbound.lastActivity
             if inbound.state.phase == .stream { look.streamReadAt = inbound.streamReadAt }
-            if inbound.state.unfinishedFrameBytes > 0 {
-                // Where the frame begins tells it from others. Never zero, which is none.
+            if inbound.state.partialFrameBytes > 0 {
+                // A frame is identified by its position. Never zero, which is none.
                 let position = inbound.counters.bytes &- UInt64(inbound.state.bufferedBytes)
                 look.frame = .init(
                     number: position &+ 1,
-                    receivedBytes: inbound.state.unfinishedFrameBytes
+                    receivedBytes: inbound.state.partialFrameBytes
                 )
             }
         }
@@ -126,7 +126,7 @@ extension Connection {
             let idle = node.healthLimits.idle ?? 0
             return ParleyError(
                 .idle,
-                "nothing came from \(remoteAddress), and nothing went there, for \(idle) ms"
+                "nothing was received from \(remoteAddress) and nothing was sent to it for \(idle) ms"
             )
         case .heartbeat:
             let heartbeat = timeouts.heartbeat ?? Heartbeat()
@@ -138,9 +138,9 @@ extension Connection {
         case .writeStall(let bytes):
             return ParleyError(
                 .writeStalled,
-                "\(remoteAddress) took too little of \(bytes) bytes that were sent to it for "
-                    + "\(timeouts.writeStall ?? .zero), at least \(node.healthLimits.leastBytesPerSecond) bytes "
-                    + "a second are expected"
+                "\(remoteAddress) acknowledged too little of \(bytes) bytes that were sent to it for "
+                    + "\(timeouts.writeStall ?? .zero); at least "
+                    + "\(node.healthLimits.leastBytesPerSecond) bytes a second are expected"
             )
         case .stream:
             return ParleyError(
@@ -150,21 +150,22 @@ extension Connection {
         case .frame(let bytes):
             return ParleyError(
                 .timedOut,
-                "\(remoteAddress) sent too little of a frame for \(timeouts.frame ?? .zero): \(bytes) bytes of "
-                    + "it are there, at least \(node.healthLimits.leastBytesPerSecond) bytes a second are expected"
+                "\(remoteAddress) sent too little of a frame for \(timeouts.frame ?? .zero): \(bytes) bytes "
+                    + "have arrived; at least \(node.healthLimits.leastBytesPerSecond) bytes a second are "
+                    + "expected"
             )
         }
     }
 
-    /// The link is dead, and nothing more can come. What the kernel still has is read at once, whether or not the inbox
-    /// has room: behind it comes the reason, and what was complete is delivered.
+    /// Reads the rest of a dead link at once, whether or not the inbox has room. The link's error follows the
+    /// rest. Complete messages are delivered.
     private func readToEnd() {
         changeReading { _ = $0.intake.apply(.linkDied) }
     }
 
     // MARK: Heartbeats
 
-    /// Answers and evaluates the heartbeats among what has arrived.
+    /// Answers pings and evaluates pongs that have arrived.
     func handleHeartbeats() {
         loop.assertIsCurrent()
         let (ping, isAnswer): (UInt64?, Bool) = inbound.withLock { inbound in
@@ -180,7 +181,7 @@ extension Connection {
         }
         if isAnswer { health.heartbeatAnswered() }
         guard let ping else { return }
-        // A peer that asks and does not read the answers gets no more of them than there is room for.
+        // A peer that pings and does not read gets only the pongs that there is room for.
         _ = appendHeartbeat { encoder, buffer in
             encoder.encodePong(ping, into: &buffer)
             return true
@@ -202,20 +203,20 @@ extension Connection {
     }
 
     private enum HeartbeatOutcome {
-        /// With that byte of all that is handed over it ends.
+        /// The position of its end among all bytes that are handed over.
         case sent(endingAt: UInt64)
         case noRoom
         case unsupported
     }
 
-    /// Appends a heartbeat behind what was accepted, also inside a stream, if there is room.
+    /// Appends a heartbeat after what was accepted, also inside a stream, if there is room.
     private func appendHeartbeat(
         _ encode: (inout any Decoder, inout WireBuffer) -> Bool
     ) -> HeartbeatOutcome {
         let (outcome, needsFlush): (HeartbeatOutcome, Bool) = outbound.withLock { outbound in
             guard case .open = outbound.lifecycle.state, hasRoom(&outbound) else { return (.noRoom, false) }
             let before = outbound.queue.unwrittenBytes
-            // `append` throws what its closure throws, which is nothing here.
+            // `append` rethrows the closure's errors, and this one throws none.
             let isEncoded =
                 (try? outbound.append { (encoder, buffer) throws(ParleyError) in encode(&encoder, &buffer) })
                 ?? false
@@ -266,7 +267,7 @@ extension Connection {
         }
     }
 
-    /// Sets the time of the next deadline.
+    /// Sets the timer for the next deadline.
     private func startDeadline() {
         let deadlines = [inbound.withLock { $0.readDeadline }, outbound.withLock { $0.writeDeadline }]
         let now = MonotonicTime.now
@@ -278,7 +279,7 @@ extension Connection {
         context.timers.check(self, by: rareTimes.value.ioDeadline)
     }
 
-    /// Wakes whoever reads or sends when a deadline has passed: they look at the clock themselves.
+    /// Wakes readers and senders when a deadline has passed. They check the clock themselves.
     private func checkDeadlines(at now: UInt64) -> UInt64 {
         guard !rareTimes.isDefault, now >= rareTimes.value.ioDeadline else {
             return rareTimes.isDefault ? .max : rareTimes.value.ioDeadline

@@ -1,17 +1,18 @@
 import Logging
 import Synchronization
 
-/// What every peer of this library is: one conversation over a link, be it a socket or a pipe in memory.
+/// A peer's connection over a link, which is a socket or a pipe in memory. Bytes come from the link and leave
+/// to the inbox; sends go to the link.
 ///
-/// The receiving half (`inbound`) and the sending half (`outbound`) each have a lock, so any thread may read, send
-/// and close; the link and the time-outs belong to the loop's thread. What is decided is decided by values:
-/// ``Lifecycle`` (how far the connection has come), ``Intake`` and ``PeerState`` (what becomes of bytes that arrive),
-/// ``SendQueue`` (what is written next, and who waits), ``Health`` (whether it is still alive).
+/// The receiving half (`inbound`) and the sending half (`outbound`) have a lock each, so any thread may read,
+/// send and close. The link and the time-outs belong to the loop's thread. Values decide: ``Lifecycle`` (the
+/// state from handshake to end), ``Intake`` and ``PeerState`` (what happens to bytes that arrive),
+/// ``SendQueue`` (what is written next, and who waits), ``Health`` (whether the connection is alive).
 ///
-/// `Connection+Receiving`: bytes to RPCs. `+Reading`: raw reads and streams. `+Sending`, `+Streams`: sends to the
-/// link. `+Blocking`: the same for threads that may block. `+Timeouts`. `+Ending`.
+/// `Connection+Receiving`: from bytes to RPCs. `+Reading`: raw reads and streams. `+Sending`, `+Streams`:
+/// from sends to the link. `+Blocking`: the same for threads that may block. `+Timeouts`. `+Ending`.
 ///
-/// `@unchecked Sendable`: the locks and the loop's thread between them guard everything that changes.
+/// `@unchecked Sendable`: the two locks and the loop's thread guard all mutable state.
 public class Connection: @unchecked Sendable {
     // Field order minimises padding: an idle peer should take little memory.
 
@@ -19,15 +20,15 @@ public class Connection: @unchecked Sendable {
     public let localAddress: SocketAddress
     /// See ``Peer/remoteAddress``.
     public let remoteAddress: SocketAddress
-    /// The remote address as bits; nil when the road has none.
+    /// The remote IP address; nil when the link has none.
     let remoteIP: IPAddress?
     /// See ``Peer/isOutbound``.
     public let isOutbound: Bool
-    /// Something has arrived since this side last wrote from a sender's thread: the next send may be its answer.
+    /// Whether something has arrived since the last direct write. The next send may be its answer.
     let hasReceived = Atomic(false)
 
-    /// What it is known by in its node: unique there for ever, and never zero once the node has taken it in. Set
-    /// before anybody else knows the connection.
+    /// The connection's number in its node, unique for ever; zero until the node has adopted it. Set before
+    /// another thread knows the connection.
     package internal(set) var number: UInt64 {
         get { storedNumber.load(ordering: .relaxed) }
         set { storedNumber.store(newValue, ordering: .relaxed) }
@@ -35,25 +36,25 @@ public class Connection: @unchecked Sendable {
     private let storedNumber = Atomic<UInt64>(0)
 
     package let node: Node
-    /// Whose thread its link and its time-outs belong to.
+    /// The loop context whose thread its link and time-outs belong to.
     package let context: LoopContext
     let began = MonotonicTime.now
     let inbound: Lock<Inbound>
     let outbound: Lock<Outbound>
 
-    // The loop's thread only, from here on.
+    // From here on: the loop's thread only.
 
     /// Nil once it is closed.
     var link: (any Link)?
-    /// Bytes that the link has taken and not written yet.
+    /// Bytes that the link has accepted and not written yet.
     var writingBytes = 0
     var health = Health()
     /// When the time-outs are checked next; see ``ConnectionTimers``.
     var nextCheck = UInt64.max
     var rareTimes = LazyBox<RareTimes>()
-    /// How much of a large frame was there when the link got it to read into.
+    /// How many bytes of a large frame had arrived when the link got it to read into.
     var largeFrameBytes = 0
-    /// Where what comes next is read to.
+    /// What the next bytes belong to, which decides where they are read to.
     var upcoming = PeerState.Upcoming.raw
 
     /// The receiving half.
@@ -63,47 +64,47 @@ public class Connection: @unchecked Sendable {
         var readers = WaitQueue()
         var heartbeats = LazyBox<HeartbeatRecord>()
         var counters = ReceiveCounters()
-        /// When bytes last came, in milliseconds.
+        /// When bytes last arrived, in milliseconds.
         var lastArrival: UInt64
-        /// The same, but for heartbeats.
+        /// The same, except for heartbeats.
         var lastActivity: UInt64
-        /// When a stream's reader last got bytes, or the stream began, in milliseconds.
+        /// When a stream's reader last got bytes, or when the stream began, in milliseconds.
         var streamReadAt: UInt64 = 0
         /// What this connection has added to ``Node/heldBytes``.
         var heldBytes = 0
-        /// Since when it has held some, without anything being handed on, in milliseconds.
+        /// Since when bytes are held without any being delivered, in milliseconds.
         var heldSince: UInt64 = 0
-        /// This side has closed: reads throw this, whatever is left to read.
+        /// Set once this side has closed. Reads throw it, even when input is left.
         var closed: ParleyError?
         var readDeadline = MonotonicTime.never
     }
 
-    /// The sending half, and how far the connection has come: a send is accepted or refused in one step.
+    /// The sending half and the lifecycle, under one lock: a send is accepted or refused in one step.
     struct Outbound {
         var lifecycle = Lifecycle()
         var queue = SendQueue()
         var encoder: any Decoder
-        /// What a sender's thread may write to by itself; nil when there is no such thing, or it is about to be closed.
+        /// The socket for direct writes by a sender's thread. Nil when there is none or it is about to close.
         var socket: Int32?
-        /// The node's budget has this connection in its queue.
+        /// Whether this connection waits for the node's budget.
         var awaitsBudget = false
         var writeDeadline = MonotonicTime.never
-        /// What the application keeps with this peer.
+        /// The application's own value for this peer.
         var tag: UInt = 0
-        /// When the link was gone.
+        /// When the link was closed.
         var ended = MonotonicTime.never
         var senders = WaitQueue()
-        /// Who waits for the connection to open, or to end.
+        /// Waiters for the connection to open or to end.
         var lifeWaiters = WaitQueue()
     }
 
-    /// Times that most connections never need, in milliseconds.
+    /// Times that most connections never need. Boxed on first write. In milliseconds.
     struct RareTimes: DefaultInitializable {
-        /// When the next deadline of a read or a write passes.
+        /// The next deadline of a read or a write.
         var ioDeadline = UInt64.max
-        /// When an orderly end gives up.
+        /// When an orderly end stops waiting.
         var closeDeadline = UInt64.max
-        /// How long to wait until the next look whether the other side has everything.
+        /// The delay until the next check whether the other side has everything.
         var lingerInterval: UInt64 = 1
     }
 
@@ -134,7 +135,7 @@ public class Connection: @unchecked Sendable {
     }
 
     deinit {
-        // What the reader of a stream never took.
+        // Bytes that a stream's reader never read.
         node.heldBytes.subtract(inbound.withLock { $0.heldBytes }, ordering: .relaxed)
     }
 
@@ -143,21 +144,21 @@ public class Connection: @unchecked Sendable {
     /// See ``Peer/executor``.
     public var executor: (any TaskExecutor)? { loop }
 
-    /// A word that the application keeps with this peer. Any thread.
+    /// The application's own value for this peer, one word. Any thread.
     package var tag: UInt {
         get { outbound.withLock { $0.tag } }
         set { outbound.withLock { $0.tag = newValue } }
     }
 
-    /// Whether it counts as a peer: it has been open, and is not gone. Any thread.
+    /// Whether it counts as a peer: it was opened and has not ended. Any thread.
     var isPeer: Bool { outbound.withLock { $0.lifecycle.isPeer } }
 
-    /// Whether its handshake runs. Any thread.
+    /// Whether it is in its handshake. Any thread.
     var isHandshaking: Bool {
         outbound.withLock { if case .handshake = $0.lifecycle.state { true } else { false } }
     }
 
-    /// Whether its end has not begun. Any thread.
+    /// Whether its end has not started. Any thread.
     var isLive: Bool { outbound.withLock { $0.lifecycle.end == nil } }
 }
 

@@ -1,19 +1,22 @@
-/// Whether a connection is still alive, judged by what went in and out and by a look at its link: a value without clock
-/// or I/O. All times are milliseconds of one clock.
+/// Decides whether a connection is alive, from what was received and sent and from a look at its link. A
+/// value without a clock or I/O. All times are milliseconds of one clock.
 ///
-/// ``check(_:)`` is called now and then, not for each message: it looks back at what has happened since.
+/// ``check(_:_:)`` is called at intervals, not for each message. It looks back at what has happened since.
 ///
 /// | judged | it ends when | what counts as progress |
 /// |---|---|---|
 /// | handshake | handshake and `onPeer` take too long | nothing |
-/// | idle | nothing came and nothing went | bytes other than heartbeats; new bytes in a socket that is not read |
-/// | heartbeat | too many were not answered | anything that arrives; acknowledged bytes while the ping is on its way, or while nothing is read |
-/// | write stall | too little of what was sent is acknowledged | ``Limits/leastBytesPerSecond`` since the last progress |
-/// | frame | too little of an unfinished frame comes | ``Limits/leastBytesPerSecond`` since the last progress |
-/// | stream | its reader takes nothing | a byte that is read |
-/// | death | the link has failed while nothing is read from it | |
+/// | idle | nothing came and nothing went | bytes except heartbeats; new bytes in a paused socket |
+/// | heartbeat | too many were not answered | any arrival; acknowledged bytes (see below) |
+/// | write stall | too little of what was sent is acknowledged | ``Limits/leastBytesPerSecond`` |
+/// | frame | too little of an unfinished frame arrives | ``Limits/leastBytesPerSecond`` |
+/// | stream | its reader reads nothing | a byte that is read |
+/// | death | the link has failed while it is not read | |
+///
+/// Acknowledged bytes count for a heartbeat while the ping itself is unacknowledged, or while the link is not
+/// read. ``Limits/leastBytesPerSecond`` is measured since the last progress.
 struct Health {
-    /// How long things may take; nil is for ever.
+    /// The time-outs; nil is for ever.
     struct Limits: Sendable {
         var handshake: UInt64 = .max
         var idle: UInt64?
@@ -21,33 +24,33 @@ struct Health {
         var writeStall: UInt64?
         var streamIdle: UInt64?
         var frame: UInt64?
-        /// What a frame, and what is sent, has to move at least.
+        /// The least progress of a frame, and of what is sent.
         var leastBytesPerSecond: UInt64 = 128
         var heartbeat: UInt64?
         var maxMissedHeartbeats = 1
     }
 
-    /// What is to be seen of a connection at one moment.
+    /// What is known of a connection at one moment.
     struct Look {
         var now: UInt64
-        /// Handshake and `onPeer` are not over.
+        /// Whether handshake or `onPeer` still run.
         var isStarting = false
-        /// The link is read.
+        /// Whether the link is read.
         var isReading = true
-        /// When bytes last came, and when such that were no heartbeats came.
+        /// When bytes last arrived, and when bytes other than heartbeats last arrived.
         var lastArrival: UInt64 = 0
         var lastActivity: UInt64 = 0
-        /// When something other than heartbeats was last written.
+        /// When something other than heartbeats was last handed to the link.
         var lastHanded: UInt64 = 0
         /// Bytes that were handed to the link, in all.
         var handedBytes: UInt64 = 0
-        /// Somebody wants to know when they are acknowledged.
+        /// Whether the acknowledgement watch runs.
         var isWatched = false
-        /// Since when senders find no room; `.max` while there is.
+        /// Since when senders find no room; `.max` while there is room.
         var blockedSince = UInt64.max
         /// When a byte of the open stream was last read.
         var streamReadAt: UInt64?
-        /// An unfinished frame: how many bytes of it are there, and which one it is.
+        /// The unfinished frame: which one, and how many bytes of it are there.
         var frame: Frame?
         var link = Link()
 
@@ -56,15 +59,15 @@ struct Health {
             var receivedBytes: Int
         }
 
-        /// What the link says of itself.
+        /// The link's own state.
         struct Link {
-            /// Handed over, and not yet acknowledged by the other side's kernel.
+            /// Handed over, and not acknowledged by the other side's kernel.
             var unacknowledgedBytes = 0
-            /// Arrived, and not read.
+            /// Arrived and not read.
             var unreadBytes = 0
-            /// The socket has no room for more: the other side cannot send.
+            /// Whether the socket has no room for more, so that the other side cannot send.
             var isFull = false
-            /// It has failed or was reset.
+            /// Whether it has failed or was reset.
             var isDead = false
         }
     }
@@ -81,27 +84,27 @@ struct Health {
 
     struct Verdict: Equatable {
         var failure: Failure?
-        /// Senders have found no room for too long: they look at the clock themselves.
+        /// Senders found no room for too long. They check the clock themselves.
         var wakesSenders = false
-        /// It is time for a heartbeat: call ``heartbeatSent(endingAt:)`` when it is on its way.
+        /// A heartbeat is due. Call ``heartbeatSent(endingAt:)`` when it is queued.
         var isHeartbeatDue = false
-        /// The link is dead, and nobody reads it.
+        /// The link is dead and is not read.
         var hasLinkDied = false
-        /// Everything handed over is acknowledged: the watch ends.
+        /// Everything handed over is acknowledged, so the watch ends.
         var endsWatch = false
-        /// When to look again; `.max` when there is nothing to wait for.
+        /// When to check again; `.max` when there is nothing to wait for.
         var next = UInt64.max
     }
 
-    /// How often a link that is not read is looked at, and the shortest time between two looks.
+    /// How often a link that is not read is checked, and the shortest time between two checks.
     static let pausedInterval: UInt64 = 1_000
     static let shortestInterval: UInt64 = 10
 
-    /// When handshake and `onPeer` have to be over; `.max` when they are.
+    /// When handshake and `onPeer` have to be over; `.max` once they are.
     private var handshakeDeadline = UInt64.max
-    /// When the idle time began, as far as time itself is concerned.
+    /// When the connection opened. The idle time starts then.
     private var openedAt: UInt64 = 0
-    /// What was acknowledged when there was last enough progress, and when that was, while a watch runs.
+    /// How much was acknowledged at the last sufficient progress, and when that was; nothing while no watch runs.
     private var acknowledged = Progress.none
     private var nextHeartbeat = UInt64.max
     private var rare = LazyBox<Rare>()
@@ -114,7 +117,7 @@ struct Health {
         static let none = Progress(at: .max)
         var isNone: Bool { at == .max }
 
-        /// Whether so many bytes in all are enough since the last progress; it begins anew then.
+        /// Whether `total` bytes are enough progress since the last one. If so, the measurement starts again.
         mutating func reaches(_ total: UInt64, at now: UInt64, bytesPerSecond rate: UInt64) -> Bool {
             let elapsed = now &- min(now, at)
             let (product, overflow) = rate.multipliedReportingOverflow(by: elapsed)
@@ -125,30 +128,30 @@ struct Health {
         }
     }
 
-    /// What most connections do not need.
+    /// State that most connections do not need. Boxed on first write.
     private struct Rare: DefaultInitializable {
-        /// The unfinished frame that is watched, and what had come of it.
+        /// The number of the unfinished frame that is watched, and its progress.
         var frame: UInt64 = 0
         var frameProgress = Progress()
-        /// How many bytes lay in a socket that is not read, and since when.
+        /// How many bytes were in a socket that is not read, and since when.
         var unreadBytes = 0
         var unreadSince: UInt64 = 0
-        /// Heartbeats that were sent and not answered.
+        /// Heartbeats that were not answered.
         var missed = 0
-        /// Which byte the last one ends with; zero when it was answered.
+        /// The position of the last ping's end; zero when it was answered.
         var pingEnd: UInt64 = 0
-        /// What was acknowledged at the last heartbeat.
+        /// How much was acknowledged at the last heartbeat.
         var acknowledgedBytes: UInt64 = 0
     }
 
-    // MARK: What happens
+    // MARK: Events
 
     mutating func handshakeBegins(at now: UInt64, _ limits: Limits) -> UInt64 {
         handshakeDeadline = now &+ min(limits.handshake, 1 << 44)
         return handshakeDeadline
     }
 
-    /// Handshake and `onPeer` are over; returns when to look first.
+    /// Starts the time-outs after handshake and `onPeer`. Returns the time of the first check.
     mutating func opened(at now: UInt64, _ limits: Limits) -> UInt64 {
         handshakeDeadline = .max
         openedAt = now
@@ -156,32 +159,33 @@ struct Health {
         return min(nextHeartbeat, limits.idle.map { now &+ $0 } ?? .max)
     }
 
-    /// A watch of what is acknowledged begins, behind so many bytes that were; returns when to look first.
+    /// Starts the acknowledgement watch; `acknowledgedBytes` are acknowledged already. Returns the time of
+    /// the first check.
     mutating func watchBegins(at now: UInt64, acknowledgedBytes: UInt64, _ limits: Limits) -> UInt64 {
         acknowledged = Progress(bytes: acknowledgedBytes, at: now)
         return limits.writeStall.map { now &+ Self.stallInterval($0) } ?? .max
     }
 
-    /// A heartbeat was accepted, and ends with that byte of what is handed over.
+    /// A ping was queued; `end` is its end's position among all bytes that are handed over.
     mutating func heartbeatSent(endingAt end: UInt64) { rare.value.pingEnd = end }
 
-    /// There was no room for a heartbeat: what is acknowledged meanwhile speaks for the peer.
+    /// There was no room for a ping. Acknowledged bytes count for the peer until there is.
     mutating func heartbeatBlocked() { rare.value.pingEnd = .max }
 
-    /// The last heartbeat was answered.
+    /// The last ping was answered.
     mutating func heartbeatAnswered() {
         guard !rare.isDefault else { return }
         rare.value.missed = 0
         rare.value.pingEnd = 0
     }
 
-    /// The wire form has no heartbeats.
+    /// Stops heartbeats: the wire form has none.
     mutating func stopHeartbeats() { nextHeartbeat = .max }
 
     /// How many heartbeats were not answered.
     var missedHeartbeats: Int { rare.isDefault ? 0 : rare.value.missed }
 
-    // MARK: The judgement
+    // MARK: Verdict
 
     mutating func check(_ look: Look, _ limits: Limits) -> Verdict {
         var verdict = Verdict()
@@ -250,7 +254,7 @@ struct Health {
         guard let interval = limits.frame else { return }
         guard let frame = look.frame else { return rare.isDefault ? () : (rare.value.frame = 0) }
         let received = UInt64(frame.receivedBytes)
-        // While this side does not read, the other side cannot go on.
+        // While this side does not read, the other side cannot continue the frame.
         if rare.value.frame != frame.number || !look.isReading {
             rare.value.frame = frame.number
             rare.value.frameProgress = Progress(bytes: received, at: look.now)
@@ -267,7 +271,7 @@ struct Health {
         verdict.check(at: look.now &+ Self.stallInterval(interval))
     }
 
-    /// Bytes in a socket that is not read are news once, when there are more of them than before.
+    /// Records unread bytes in a socket that is not read. More of them than before are one sign of life.
     private mutating func noteUnread(_ look: Look) {
         let unread = look.isReading ? 0 : look.link.unreadBytes
         guard unread > 0 || !rare.isDefault && rare.value.unreadBytes > 0 else { return }
@@ -290,37 +294,40 @@ struct Health {
         let isPingUnderway = rare.value.pingEnd > acknowledged
         let lastSign = max(look.lastArrival, look.isReading ? 0 : unreadSince)
         if look.now &- min(look.now, lastSign) < interval {
-            // Whatever arrives is a sign of life, and answers for the last heartbeat.
+            // Any arrival is a sign of life and counts as the answer.
             rare.value.missed = 0
             rare.value.pingEnd = 0
         } else if rare.value.pingEnd > 0 {
-            // Of a peer that is not read no answer can be seen, but its kernel acknowledges what it gets; and while the
-            // heartbeat waits behind other bytes, those that are acknowledged show that the peer is there.
+            // A link that is not read delivers no pong, but the other side's kernel acknowledges what it
+            // gets. While the ping waits behind other bytes, their acknowledgement is the sign of life.
             let isAlive = isPingUnderway ? isProgress : !look.isReading
             rare.value.missed = isAlive ? 0 : rare.value.missed + 1
         }
         guard rare.value.missed < limits.maxMissedHeartbeats else { return verdict.fail(.heartbeat) }
-        // One that is still on its way needs no second one behind it.
+        // No second ping while one is queued.
         verdict.isHeartbeatDue = rare.value.pingEnd <= acknowledged || rare.value.pingEnd == .max
     }
 
     private func checkActivity(_ look: Look, _ limits: Limits, _ verdict: inout Verdict) {
         guard let idle = limits.idle, !look.isStarting else { return }
-        let last = max(max(openedAt, look.lastHanded), max(look.lastActivity, look.isReading ? 0 : unreadSince))
+        let lastInput = max(look.lastActivity, look.isReading ? 0 : unreadSince)
+        let last = max(max(openedAt, look.lastHanded), lastInput)
         guard look.now &- min(look.now, last) < idle else { return verdict.fail(.idle) }
         verdict.check(at: last &+ idle)
     }
 }
 
 extension Health.Look {
-    /// What the other side's kernel has of all that was handed over.
-    var acknowledgedBytes: UInt64 { handedBytes &- min(handedBytes, UInt64(max(0, link.unacknowledgedBytes))) }
+    /// How many of the bytes that were handed over the other side's kernel has.
+    var acknowledgedBytes: UInt64 {
+        handedBytes &- min(handedBytes, UInt64(max(0, link.unacknowledgedBytes)))
+    }
 }
 
 extension Health.Verdict {
     fileprivate mutating func check(at time: UInt64) { next = min(next, time) }
 
-    /// The first failure is the reason.
+    /// Sets the failure. The first one counts.
     fileprivate mutating func fail(_ failure: Health.Failure) {
         if self.failure == nil { self.failure = failure }
     }

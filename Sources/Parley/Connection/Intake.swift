@@ -1,24 +1,24 @@
-/// Whether a connection's link is read, and what becomes of what it brings: a value without I/O.
+/// Decides whether a connection's link is read, and what happens to what it delivers. A value without I/O.
 ///
-/// It changes under the receiving half's lock, with the bytes that it is about. The link itself is told by whoever
-/// applied the event, from ``isReading`` before and after.
+/// It changes under the receiving half's lock, together with the bytes. Whoever applies an event starts or
+/// stops the link when ``isReading`` has changed.
 ///
 /// | state | the link | what arrives |
 /// |---|---|---|
 /// | `reading` | is read | goes to handshake, decoder or stream |
 /// | `paused` | is not read | a reader is behind; its next read resumes |
 /// | `awaitingInbox` | is not read | the inbox has no room; it calls when it has |
-/// | `readingToEnd` | is read | the link is dead: what is left is taken at once, and its reason behind it |
+/// | `readingToEnd` | is read | the link is dead: the rest is read at once, and its error follows |
 /// | `discarding` | is read | is dropped: this side has closed |
-/// | `over` | is gone | what was complete is delivered when the inbox has room |
+/// | `over` | is closed | complete messages are delivered when the inbox has room |
 ///
 /// | event | from | to |
 /// |---|---|---|
-/// | `decoded` | reading, paused | awaitingInbox, reading or paused, whatever the bytes want |
-/// | | readingToEnd, over; neither waiting for the inbox | the same, and waits for the inbox or not |
+/// | `decoded` | reading, paused | awaitingInbox, reading or paused, as the event says |
+/// | | readingToEnd, over; not waiting | the same; it waits for the inbox if messages are held back |
 /// | `inboxIsFull` | reading | awaitingInbox |
 /// | `inboxHasRoom` | awaitingInbox | paused; `decoded` follows |
-/// | | readingToEnd, over | the same, waits no more |
+/// | | readingToEnd, over | the same, and no longer waits |
 /// | `linkDied` | paused, awaitingInbox | readingToEnd |
 /// | `discard` | all but over | discarding |
 /// | `linkClosed` | all | over, and waits for the inbox as before |
@@ -35,28 +35,28 @@ struct Intake {
     }
 
     enum Event {
-        /// What has arrived was decoded as far as possible.
+        /// The input was decoded as far as possible.
         ///
-        /// - wantsInput: there is a use for more bytes.
+        /// - wantsInput: more input can be used.
         /// - isHeldBack: messages wait for room in the inbox.
         case decoded(wantsInput: Bool, isHeldBack: Bool)
-        /// What was delivered has filled the inbox.
+        /// The last delivery filled the inbox.
         case inboxIsFull
-        /// The inbox has called.
+        /// The inbox called: it has room.
         case inboxHasRoom
-        /// The link was found dead while nothing was read from it.
+        /// The link was found dead while it was not read.
         case linkDied
         /// This side has closed the connection.
         case discard
-        /// The link is gone.
+        /// The link is closed.
         case linkClosed
     }
 
     private(set) var state = State.paused
 
-    /// Goes to the next state.
+    /// Applies an event.
     ///
-    /// - Returns: whether the inbox is to be asked to call when it has room.
+    /// - Returns: whether to ask the inbox to call when it has room.
     mutating func apply(_ event: Event) -> Bool {
         let before = awaitsInbox
         switch (state, event) {
@@ -82,7 +82,7 @@ struct Intake {
         return !before && awaitsInbox
     }
 
-    /// Whether the link reports what arrives.
+    /// Whether the link reports input.
     @inline(__always)
     var isReading: Bool {
         switch state {
@@ -99,6 +99,6 @@ struct Intake {
         }
     }
 
-    /// Whether what arrives is dropped.
+    /// Whether input is dropped.
     var isDiscarding: Bool { state == .discarding }
 }

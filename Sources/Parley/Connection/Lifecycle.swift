@@ -1,7 +1,7 @@
-/// How far a connection has come, from the handshake to its end: a value without I/O.
+/// The state of a connection, from the handshake to its end. A value without I/O.
 ///
-/// ``apply(_:)`` is the only way from one state to the next. It returns what the connection has to do; the connection
-/// decides nothing of its own. The first reason for an end stays the reason.
+/// Only ``apply(_:)`` changes the state. It returns the actions that the connection performs; the connection
+/// itself decides nothing. The first reason for the end is the reason.
 ///
 /// | state | meaning |
 /// |---|---|
@@ -9,24 +9,24 @@
 /// | `announcing` | `onPeer` runs |
 /// | `announced` | `onPeer` has returned; the connection is not open yet |
 /// | `open` | messages flow |
-/// | `draining` | the link takes nothing more; what it still brings is delivered |
-/// | `closeRequested` | an orderly end was asked for; the loop's thread has not begun it |
-/// | `flushing` | what was accepted is written out; what arrives is dropped |
-/// | `lingering` | all of it is written; the other side's kernel does not have all of it |
-/// | `failed` | the link is to be closed at once |
+/// | `draining` | the link takes no more bytes; what it still delivers is read |
+/// | `closeRequested` | an orderly end was requested; the loop's thread has not started it |
+/// | `flushing` | what was accepted is written; input is dropped |
+/// | `lingering` | everything is written, but the other side's kernel does not have all of it |
+/// | `failed` | the link has to be closed at once |
 /// | `closingLink` | the link is closing |
-/// | `ended` | the link is gone |
+/// | `ended` | the link is closed |
 ///
 /// | event | from | to | actions |
 /// |---|---|---|---|
 /// | `announce` | handshake | announcing | |
 /// | `announced` | announcing | announced | |
-/// | | every state after open | the same; the end waits for `onPeer` no more | `tellDisconnect` in `ended`, if it waited |
+/// | | all after open | the same; the end waits for `onPeer` no more | `tellDisconnect` in `ended` |
 /// | `open` | handshake, announcing, announced | open | `wakeWaiters` |
-/// | `close` | handshake, announcing, announced, open, draining | closeRequested | `wakeWaiters`, `stopDelivering`, `beginClosing` |
+/// | `close` | all before closeRequested | closeRequested | `wakeWaiters`, `stopDelivering`, `beginClosing` |
 /// | `fail` | all before failed | failed | `wakeWaiters`, `endInput`, `closeLink` |
-/// | `writeFailed` | handshake, announcing, announced, open | draining, if the link can still bring something | `wakeWaiters`, `dropUnsent`, `startCloseTimer` |
-/// | | the same, otherwise; draining, closeRequested, flushing, lingering | failed | as `fail`, and `dropUnsent` |
+/// | `writeFailed` | open or before, input left | draining | `wakeWaiters`, `dropUnsent`, `startCloseTimer` |
+/// | | all before failed, otherwise | failed | as `fail`, and `dropUnsent` |
 /// | `inputFailed` | all before failed | failed | as `fail` |
 /// | `beginClosing` | closeRequested | flushing | `discardInput`, `startCloseTimer`, `flush` |
 /// | | closeRequested, when all has arrived | closingLink | `closeLinkNow` |
@@ -36,7 +36,7 @@
 /// | `linkClosing` | failed | closingLink | `closeLinkNow`, `resetIfCutOff` |
 /// | `linkClosed` | every state but ended | ended | `wakeWaiters`, `endInput`, `tellNode` |
 ///
-/// Every other pair leaves the state as it is and asks for nothing: events of several threads may cross.
+/// Every other pair changes nothing and has no actions: events of different threads may cross.
 struct Lifecycle {
     enum State {
         case handshake
@@ -53,21 +53,22 @@ struct Lifecycle {
     }
 
     enum Event {
-        /// The handshake went well; `onPeer` is called.
+        /// The handshake succeeded; `onPeer` is called.
         case announce
         /// `onPeer` has returned or thrown.
         case announced
-        /// Handshake and `onPeer` went well.
+        /// Handshake and `onPeer` succeeded.
         case open
-        /// An orderly end is asked for; the error is what a dial rethrows instead of the reason.
+        /// An orderly end was requested. `handshakeFailure` is the error that a dial throws instead of the
+        /// reason.
         case close(ParleyError, handshakeFailure: (any Error)?)
         /// The connection has to end at once.
         case fail(ParleyError)
-        /// The link takes no more; and whether it may still bring something.
+        /// The link takes no more bytes. `mayDeliver`: it may still deliver input.
         case writeFailed(ParleyError, mayDeliver: Bool)
         /// The link failed while reading.
         case inputFailed(ParleyError)
-        /// The loop's thread turns to a requested close; and whether there is nothing to wait for.
+        /// The loop's thread starts a requested close. `hasAllArrived`: there is nothing to wait for.
         case beginClosing(hasAllArrived: Bool)
         /// Everything that was accepted is written.
         case allWritten
@@ -75,9 +76,9 @@ struct Lifecycle {
         case allArrived
         /// The close time-out has passed.
         case timeIsUp
-        /// The loop's thread turns to a failed connection.
+        /// The loop's thread handles a failed connection.
         case linkClosing
-        /// The link has called back: it is gone.
+        /// The link's close callback was called.
         case linkClosed
     }
 
@@ -85,46 +86,46 @@ struct Lifecycle {
     struct Actions: OptionSet {
         let rawValue: UInt16
 
-        /// Wake all who wait: to send, to read, or for the connection to change.
+        /// Wake everyone who waits to send, to read, or for the connection to open or end.
         static let wakeWaiters = Actions(rawValue: 1)
-        /// Reads throw the reason from now on, and nothing is delivered.
+        /// Reads throw the reason from now on, and nothing more is delivered.
         static let stopDelivering = Actions(rawValue: 1 << 1)
-        /// Nothing more arrives; what did is still delivered.
+        /// No more input arrives; what has arrived is still delivered.
         static let endInput = Actions(rawValue: 1 << 2)
-        /// Drop what waits to be written.
+        /// Drop what is not written yet.
         static let dropUnsent = Actions(rawValue: 1 << 3)
         /// Apply `beginClosing` on the loop's thread.
         static let beginClosing = Actions(rawValue: 1 << 4)
-        /// Read and drop what still comes: bytes left in the socket would turn the close into a reset, which can
-        /// take with it what was sent.
+        /// Read and drop further input: unread bytes in the socket would turn the close into a reset, which
+        /// can destroy what was sent.
         static let discardInput = Actions(rawValue: 1 << 5)
         /// Apply `timeIsUp` when the close time-out has passed.
         static let startCloseTimer = Actions(rawValue: 1 << 6)
         /// Write what was accepted.
         static let flush = Actions(rawValue: 1 << 7)
-        /// Tell the other side that nothing more comes, and look whether it has everything.
+        /// Shut the sending side down, and check whether the other side has everything.
         static let shutDown = Actions(rawValue: 1 << 8)
         /// Apply `linkClosing` on the loop's thread.
         static let closeLink = Actions(rawValue: 1 << 9)
-        /// Close the link in order. The caller is on the loop's thread.
+        /// Close the link in an orderly way. The caller is on the loop's thread.
         static let closeLinkNow = Actions(rawValue: 1 << 10)
-        /// Close it with a reset instead if something that was accepted is lost: the other side shall not take that for
-        /// an orderly end.
+        /// Close it with a reset instead if accepted bytes are lost, so that the other side does not mistake
+        /// that for an orderly end.
         static let resetIfCutOff = Actions(rawValue: 1 << 13)
         /// The node forgets the connection.
         static let tellNode = Actions(rawValue: 1 << 11)
-        /// Call `onDisconnect`, which has waited for `onPeer`.
+        /// Call `onDisconnect`, which waited for `onPeer`.
         static let tellDisconnect = Actions(rawValue: 1 << 12)
     }
 
-    /// What is known of the end once it has begun.
+    /// The end of a connection, once it has begun.
     final class End: Sendable {
         let reason: ParleyError
-        /// What a dial rethrows instead of the reason.
+        /// The error that a dial throws instead of the reason.
         let handshakeFailure: (any Error)?
-        /// Handshake and `onPeer` had gone well.
+        /// Whether handshake and `onPeer` had succeeded.
         let wasOpen: Bool
-        /// `onPeer` still runs; `onDisconnect` waits for it.
+        /// Whether `onPeer` still runs. `onDisconnect` waits for it.
         let isAnnouncing: Bool
 
         init(
@@ -146,14 +147,14 @@ struct Lifecycle {
 
     private(set) var state = State.handshake
 
-    /// Goes to the next state and says what follows from it.
+    /// Applies an event. Returns the actions.
     mutating func apply(_ event: Event) -> Actions {
         let (next, actions) = Self.transition(state, event)
         if let next { state = next }
         return actions
     }
 
-    /// The next state, if it is another one, and the actions.
+    /// The next state, nil when it does not change, and the actions.
     private static func transition(_ state: State, _ event: Event) -> (State?, Actions) {
         switch (state, event) {
         // MARK: To the open connection
@@ -163,7 +164,7 @@ struct Lifecycle {
         case (.handshake, .open), (.announcing, .open), (.announced, .open): return (.open, [.wakeWaiters])
         case (_, .announce), (_, .open): return (nil, [])
 
-        // MARK: `onPeer` returns behind the end
+        // MARK: `onPeer` returns after the end began
         case (.draining(let end), .announced): return (.draining(end.announced), [])
         case (.closeRequested(let end), .announced): return (.closeRequested(end.announced), [])
         case (.flushing(let end), .announced): return (.flushing(end.announced), [])
@@ -209,14 +210,14 @@ struct Lifecycle {
             (.lingering(let end), .timeIsUp):
             return (.closingLink(end), [.endInput, .closeLinkNow, .resetIfCutOff])
 
-        // MARK: The link goes
+        // MARK: The link closes
         case (.failed(let end), .linkClosing): return (.closingLink(end), [.closeLinkNow, .resetIfCutOff])
         case (.ended, .linkClosed): return (nil, [])
         case (_, .linkClosed):
             let end = end(of: state, ParleyError(.closed, "the connection is closed"))
             return (.ended(end), [.wakeWaiters, .endInput, .tellNode])
 
-        // MARK: What has come too late, or too early
+        // MARK: Events that come too late or too early
         case (_, .close), (_, .fail), (_, .writeFailed), (_, .inputFailed), (_, .beginClosing),
             (_, .allWritten), (_, .allArrived), (_, .timeIsUp), (_, .linkClosing):
             return (nil, [])
@@ -231,7 +232,7 @@ struct Lifecycle {
         (.failed(end), more.union([.wakeWaiters, .endInput, .closeLink]))
     }
 
-    /// The end that has begun, or one with this reason.
+    /// The end that has begun, or a new one with this reason.
     private static func end(of state: State, _ reason: ParleyError, _ failure: (any Error)? = nil) -> End {
         switch state {
         case .handshake, .announced:
@@ -248,7 +249,7 @@ struct Lifecycle {
 // MARK: - What follows from the state
 
 extension Lifecycle {
-    /// The end, once it has begun: sends throw its reason then.
+    /// The end, once it has begun. Sends then throw its reason.
     @inline(__always)
     var end: End? {
         switch state {
@@ -267,16 +268,16 @@ extension Lifecycle {
         }
     }
 
-    /// Whether it is open, or was.
+    /// Whether it is or was open.
     var wasOpen: Bool { if case .open = state { true } else { end?.wasOpen ?? false } }
 
-    /// Whether it counts as a peer: it has been open, and is not gone.
+    /// Whether it counts as a peer: it was opened and has not ended.
     var isPeer: Bool { wasOpen && !hasEnded }
 
-    /// Whether an orderly end writes out what was accepted.
+    /// Whether an orderly end is writing what was accepted.
     @inline(__always)
     var isFlushing: Bool { if case .flushing = state { true } else { false } }
 
-    /// Whether the link is gone.
+    /// Whether the link is closed.
     var hasEnded: Bool { if case .ended = state { true } else { false } }
 }

@@ -1,60 +1,61 @@
-/// The bytes under a ``Connection``: a socket, or a pipe in memory. Everything here happens on the loop's thread.
+/// The transport under a ``Connection``: a socket, or a pipe in memory. The loop's thread only.
 ///
-/// A link reports to its connection through ``LinkOwner``; after ``close(abortively:)`` it reports
-/// ``LinkOwner/linkDidClose()`` once and then nothing any more.
+/// A link passes what it reads to its connection through ``LinkOwner``. After ``close(abortively:)`` it calls
+/// ``LinkOwner/linkDidClose()`` once, and nothing else.
 protocol Link: AnyObject {
-    /// Starts to report what arrives. The owner calls this and ``stopReading()`` in turns; a new link is not read.
+    /// Starts to read. The owner alternates this and ``stopReading()``. A new link is not read.
     func startReading()
 
-    /// Stops to report what arrives.
+    /// Stops reading.
     func stopReading()
 
-    /// Takes the whole buffer, writes what it can at once and the rest when it can.
+    /// Takes the whole buffer, writes what it can at once, and the rest later.
     ///
-    /// - Returns: true when everything is written; otherwise ``LinkOwner/linkDidWrite(_:returning:)`` is called
-    ///   later, and there is no further write before it.
+    /// - Returns: true when everything is written. Otherwise ``LinkOwner/linkDidWrite(_:returning:)`` is
+    ///   called later, and no further write comes before it.
     func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool
 
     /// The same for a part of a file.
     func write(_ range: FileRange) throws(ParleyError) -> Bool
 
-    /// Tells the other side that nothing more will come. Nothing may be waiting to be written.
+    /// Tells the other side that nothing more will come. Nothing may wait to be written.
     func shutdown()
 
-    /// What there is to know of the link and its other side.
+    /// The state of the link, for ``Health``.
     var look: Health.Look.Link { get }
 
-    /// Whether the other side's kernel has everything that was written, the shutdown included.
+    /// Whether the other side's kernel has everything that was written, including the shutdown.
     var isAcknowledged: Bool { get }
 
-    /// Ends the link. `abortively` makes the other side see a reset rather than an orderly end.
+    /// Closes the link. `abortively`: with a reset instead of an orderly end.
     func close(abortively: Bool)
 }
 
-/// Where the next bytes of a link are best read to.
+/// Where a link reads the next bytes to.
 enum ReadTarget {
-    /// Where everybody's are: they are borrowed, and gone with the next read.
+    /// The loop's shared buffer. The bytes are borrowed until the next read.
     case shared
-    /// A block that can be handed on without a copy, since there may be many; there is room for so many.
+    /// A block that can be handed on without a copy, since there may be many bytes. The owner has room for
+    /// `room` bytes.
     case block(room: Int)
-    /// A large frame, which wants so many.
+    /// A large frame, which lacks ``PeerState/LargeFrame/missing`` bytes.
     case frame(PeerState.LargeFrame)
 }
 
-/// What a link tells its connection, on the loop's thread.
+/// The owner of a link: the connection that it reports to. Called on the loop's thread.
 protocol LinkOwner: AnyObject {
-    /// Bytes can be read: where to? What was read is reported before anything else happens.
+    /// There is something to read. Returns where to. The link reports the read before it does anything else.
     func linkWillRead() -> ReadTarget
-    /// The frame that was to be read into, with what was.
+    /// Bytes were read into the frame, or none.
     func linkDidRead(into frame: consuming PeerState.LargeFrame)
-    /// A block of bytes has arrived, to keep.
+    /// A block of bytes was read. The owner may keep it.
     func linkDidRead(_ block: [UInt8])
-    /// Bytes have arrived; they are borrowed for the call.
+    /// Bytes were read. They are borrowed for the call.
     func linkDidRead(_ bytes: Span<UInt8>)
-    /// Nothing more will arrive: `endOfStream` for an orderly end, or what went wrong.
+    /// The input has ended: `endOfStream` for an orderly end, otherwise the failure.
     func linkDidEnd(_ reason: ParleyError)
-    /// The write that was waiting is done, or has failed; the owner may keep the room of its buffer.
+    /// The pending write is done or has failed. The owner may take the memory of its buffer.
     func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer)
-    /// The link is gone.
+    /// The link is closed.
     func linkDidClose()
 }

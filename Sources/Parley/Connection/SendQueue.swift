@@ -1,86 +1,88 @@
-/// What one connection has accepted and not yet written: whose turn it is, whether there is room, and what is written
-/// next. A value without I/O; the connection's sending lock guards it.
+/// What one connection has accepted and not written yet. Decides whose turn it is, whether there is room, and
+/// what is written next. A value without I/O, guarded by the connection's sending lock.
 ///
-/// Bytes and messages gather in ``buffer``; a part of a file goes behind what had gathered before it.
+/// Bytes and messages collect in ``buffer``. A part of a file comes after everything that was collected
+/// before it.
 package struct SendQueue {
-    /// What a send is made of, since an open stream keeps messages and other streams waiting.
+    /// The kinds of sends. An open stream makes messages and other streams wait.
     enum Kind { case raw, message, streamOpening, streamBytes(of: UInt64) }
 
     /// Why a send has to wait.
     package enum Wait: Sendable {
         /// A stream is open, or others have waited longer.
         case turn
-        /// Too much is unwritten.
+        /// Too many bytes are unwritten.
         case room
     }
 
-    /// What a link is given to write.
+    /// One item for the link to write.
     enum Item {
         case bytes(WireBuffer)
         case file(FileRange)
     }
 
-    /// What is to be written next.
+    /// The next item to write.
     enum Next {
-        /// Nothing; and whether the buffer has more room than an idle connection keeps.
+        /// Nothing. `hasLargeBuffer`: the buffer has more capacity than an idle connection keeps.
         case nothing(hasLargeBuffer: Bool)
-        /// What the buffer that was passed in holds now.
+        /// The bytes that are now in the buffer that was passed in.
         case bytes
         case file(FileRange)
     }
 
-    /// How much may be unwritten.
+    /// The marks of unwritten bytes between which sends wait.
     struct Marks: Sendable {
-        /// From here on sends wait.
+        /// At this many sends begin to wait.
         let high: Int
-        /// Down here they go on.
+        /// At this many they continue.
         let low: Int
     }
 
-    /// Accepted, and not yet handed to the link: first this, when there are files in between …
+    /// Accepted, and not yet handed to the link. These come first; empty unless there are files.
     private(set) var items: [Item] = []
-    /// … then this.
+    /// The bytes after ``items``.
     private(set) var buffer = WireBuffer()
-    /// Accepted and not yet written, the link's share included.
+    /// Accepted and not written, including what the link has.
     private(set) var unwrittenBytes = 0
-    /// What may be unwritten without asking for more of the node's budget: what was taken of it, and what is free.
+    /// How many bytes may be unwritten without more of the node's budget: the part that was taken of it, plus
+    /// the free bytes.
     private(set) var reservedBytes = SendBudget.freeBytes
     private(set) var isFlushRequested = false
-    /// How many senders wait for room. Later ones wait behind them.
+    /// How many senders wait for room. Later senders wait behind them.
     private(set) var waitingForRoom: UInt32 = 0
-    /// The number of the stream that a writer has open; they start at 1, and zero is none.
+    /// The number of the open stream. Numbers start at 1; zero is none.
     private(set) var openStream: UInt64 = 0
-    /// Since when there has been no room for a sender, in milliseconds; `.max` while there is.
+    /// Since when senders find no room, in milliseconds; `.max` while there is room.
     private(set) var blockedSince = UInt64.max
-    /// Bytes that were handed to the link or to the socket, in all.
+    /// Bytes that were handed to the link or written directly, in all.
     private(set) var handedBytes: UInt64 = 0
-    /// Up to here all that was handed over was found acknowledged; `.max` while somebody looks whether it is.
-    private var settledBytes: UInt64 = 0
+    /// All that was handed over up to this byte is acknowledged; `.max` while the acknowledgement watch runs.
+    private var acknowledgedBytes: UInt64 = 0
     /// Bytes of heartbeats in ``buffer``.
     private(set) var heartbeatBytes = 0
     /// When something other than heartbeats was last handed over, in milliseconds.
     private(set) var lastHanded: UInt64 = 0
     private(set) var counters = SendCounters()
 
-    /// Somebody looks some time whether what was handed over is acknowledged.
-    var isWatched: Bool { settledBytes == .max }
+    /// Whether the acknowledgement watch runs.
+    var isWatched: Bool { acknowledgedBytes == .max }
 
-    /// Whether nothing accepted is left to hand over.
+    /// Whether everything that was accepted is handed over.
     var isEmpty: Bool { items.isEmpty && buffer.isEmpty }
 
     /// Accepted, and not yet handed to the link.
     var unhandedBytes: Int { unwrittenBytes &- Int(truncatingIfNeeded: handedBytes &- counters.bytes) }
 
-    /// Whether closing now loses something that was accepted, or leaves a stream without its end: the other side shall
-    /// see a reset then, not an orderly end.
+    /// Whether a close now would lose accepted bytes or leave a stream without its end. The other side must
+    /// then see a reset, not an orderly end.
     var isCutOff: Bool { unwrittenBytes > 0 || openStream != 0 }
 
     // MARK: Accepting
 
-    /// Whether a send has to wait, as far as this queue knows; the node's budget may still say no.
+    /// Whether a send has to wait, as far as this queue knows. The node's budget may still refuse it.
     ///
-    /// - Parameter waited: what the same send waited for before, and no longer counts as waiting for.
-    /// - Returns: nil when it may be appended. Needs ``isWithinReserve`` then.
+    /// - Parameter waited: what the same send waited for before. It no longer counts as waiting.
+    /// - Returns: nil when it may be appended, provided that ``isWithinReserve`` is true.
     @inline(__always)
     func wait(for kind: Kind, marks: Marks, waited: Wait? = nil) -> Wait? {
         switch kind {
@@ -91,7 +93,7 @@ package struct SendQueue {
         return waited == nil && waitingForRoom > 0 ? .turn : nil
     }
 
-    /// Whether the stream whose bytes these are is still open. True for everything else.
+    /// Whether the stream that the bytes belong to is still open. True for other kinds.
     func isOpen(_ kind: Kind) -> Bool {
         if case .streamBytes(let stream) = kind { stream == openStream } else { true }
     }
@@ -100,14 +102,14 @@ package struct SendQueue {
     @inline(__always)
     var isWithinReserve: Bool { unwrittenBytes < reservedBytes }
 
-    /// Whether the last append went beyond what is reserved; ``reserveRest()`` says by how much.
+    /// Whether the last append exceeded what is reserved. ``reserveRest()`` then returns by how much.
     @inline(__always)
     var isBeyondReserve: Bool { unwrittenBytes > reservedBytes }
 
-    /// A part of the node's budget was taken for this connection.
+    /// Adds a part of the node's budget that was taken for this connection.
     mutating func reserve(_ bytes: Int) { reservedBytes &+= bytes }
 
-    /// Reserves all that was appended; returns how much that is more than before.
+    /// Reserves everything that was appended. Returns how much more that is than before.
     mutating func reserveRest() -> Int {
         defer { reservedBytes = unwrittenBytes }
         return unwrittenBytes &- reservedBytes
@@ -124,7 +126,7 @@ package struct SendQueue {
         return result
     }
 
-    /// Queues a part of a file behind everything else.
+    /// Appends a part of a file after everything else.
     mutating func append(_ range: FileRange) {
         if !buffer.isEmpty {
             items.append(.bytes(buffer))
@@ -136,7 +138,7 @@ package struct SendQueue {
         unwrittenBytes &+= range.count
     }
 
-    /// Counts a send that was accepted.
+    /// Counts an accepted send.
     @inline(__always)
     mutating func accepted(_ kind: Kind) {
         switch kind {
@@ -148,32 +150,32 @@ package struct SendQueue {
         }
     }
 
-    /// The number that the next stream gets.
+    /// The number of the next stream.
     var nextStream: UInt64 { counters.streams &+ 1 }
 
     mutating func endStream() { openStream = 0 }
 
-    /// Bytes that were just appended are a heartbeat's: they are no sign of use.
+    /// Marks the last appended bytes as a heartbeat, which is not activity.
     mutating func noteHeartbeat(_ bytes: Int) { heartbeatBytes &+= bytes }
 
     // MARK: Waiting
 
-    /// Counts a send that has to wait.
+    /// Counts a refused send.
     mutating func noteRefusal() { counters.waits &+= 1 }
 
-    /// A sender begins to wait.
+    /// Counts a sender that begins to wait.
     mutating func beginWait(_ wait: Wait) { if wait == .room { waitingForRoom &+= 1 } }
 
-    /// The same sender waits no more: it tries again, or gives up.
+    /// Counts a sender that stops waiting: it tries again or gives up.
     ///
-    /// - Returns: whether others may now go on that had to wait behind it.
+    /// - Returns: whether senders that had to wait behind it may go on.
     mutating func endWait(_ wait: Wait) -> Bool {
         guard wait == .room else { return false }
         waitingForRoom &-= 1
         return waitingForRoom == 0
     }
 
-    /// There is no room for a sender; returns whether that is new.
+    /// Records that there is no room for a sender. Returns whether that is new.
     mutating func noteBlocked(at now: UInt64) -> Bool {
         defer { blockedSince = min(blockedSince, now) }
         return blockedSince == .max
@@ -181,7 +183,8 @@ package struct SendQueue {
 
     // MARK: Writing
 
-    /// Whether the loop has to be asked for a flush now: there is something to write, and it was not asked yet.
+    /// Whether the loop has to be asked for a flush now: there is something to write, and it was not asked
+    /// yet.
     @inline(__always)
     mutating func requestFlush() -> Bool {
         guard !isFlushRequested, !isEmpty else { return false }
@@ -189,18 +192,18 @@ package struct SendQueue {
         return true
     }
 
-    /// More than this is left to the loop.
+    /// The most bytes of a direct write. More are left to the loop.
     static let directBytes = 4_096
 
-    /// Whether a sender's own thread may write what has gathered: it is short, and nothing else waits.
+    /// Whether a sender's own thread may write the buffer: it is short, and nothing else waits.
     @inline(__always)
     var mayWriteDirectly: Bool {
         !isFlushRequested && unwrittenBytes == buffer.count && buffer.count <= Self.directBytes
     }
 
-    /// Lets `write` write from the buffer past the loop, and accounts for what it wrote.
+    /// Lets `write` write from the buffer, past the loop, and accounts for what it wrote.
     ///
-    /// - Parameter now: the time in milliseconds; nil when nobody asks when something was last written.
+    /// - Parameter now: the time in milliseconds; nil when the time of the last write is not needed.
     mutating func writeDirectly(at now: @autoclosure () -> UInt64?, _ write: (inout WireBuffer) -> Int) {
         let written = write(&buffer)
         guard written > 0 else { return }
@@ -210,24 +213,24 @@ package struct SendQueue {
         if let now = now() { lastHanded = now }
     }
 
-    /// Lets somebody look whether what was handed over is acknowledged; returns whether nobody did so far.
+    /// Starts the acknowledgement watch. Returns whether it did not run before.
     @inline(__always)
     mutating func beginWatch() -> Bool {
-        guard handedBytes > settledBytes else { return false }
-        settledBytes = .max
+        guard handedBytes > acknowledgedBytes else { return false }
+        acknowledgedBytes = .max
         return true
     }
 
-    /// Everything that had been handed over when it was so many bytes is acknowledged.
+    /// Ends the acknowledgement watch: the first `handed` bytes are acknowledged.
     ///
-    /// - Returns: whether that is all; otherwise the watch goes on.
+    /// - Returns: whether that is all that was handed over; otherwise the watch goes on.
     mutating func endWatch(of handed: UInt64) -> Bool {
         guard handedBytes == handed else { return false }
-        settledBytes = handed
+        acknowledgedBytes = handed
         return true
     }
 
-    /// Takes what is to be written next. A filled buffer changes places with the empty one that is passed in.
+    /// Takes the next item to write. A filled buffer is swapped with the empty one that is passed in.
     @inline(__always)
     mutating func takeNext(into empty: inout WireBuffer, at now: UInt64) -> Next {
         if !items.isEmpty {
@@ -258,13 +261,13 @@ package struct SendQueue {
 
     /// What follows from a write.
     struct Written {
-        /// Senders may go on.
+        /// Whether senders may go on.
         var hasRoom = false
-        /// Part of the node's budget that is not needed any more.
+        /// The part of the node's budget that is no longer needed.
         var releasedBytes = 0
     }
 
-    /// So many bytes are written.
+    /// Counts written bytes.
     @inline(__always)
     mutating func written(_ bytes: Int, marks: Marks) -> Written {
         unwrittenBytes &-= bytes
@@ -274,16 +277,16 @@ package struct SendQueue {
         return Written(hasRoom: true, releasedBytes: releaseUnneeded())
     }
 
-    /// Drops what waits: the link takes nothing more. It stays counted as unwritten.
+    /// Drops what is not handed over, since the link takes no more. It stays counted as unwritten.
     mutating func dropUnsent() {
         items = []
         buffer = WireBuffer()
     }
 
-    /// Drops an empty buffer's room.
+    /// Releases an empty buffer's memory.
     mutating func dropEmptyBuffer() { if buffer.isEmpty { buffer = WireBuffer() } }
 
-    /// Lets go of all of the budget that is not needed for what is unwritten; returns how much that was.
+    /// Releases the part of the budget that the unwritten bytes do not need. Returns how much that was.
     mutating func releaseUnneeded() -> Int {
         let needed = max(SendBudget.freeBytes, unwrittenBytes)
         guard reservedBytes > needed else { return 0 }
@@ -291,7 +294,7 @@ package struct SendQueue {
         return reservedBytes &- needed
     }
 
-    /// The same for all of it: the connection has ended.
+    /// Releases all of the budget: the connection has ended. Returns how much that was.
     mutating func releaseAll() -> Int {
         defer { reservedBytes = SendBudget.freeBytes }
         return reservedBytes &- SendBudget.freeBytes
