@@ -54,9 +54,9 @@ public struct Limits: Sendable, Hashable {
     /// to others.
     public var sendBufferBytes = 64 << 20
 
-    /// The most unread bytes of all peers together: arrived, neither decoded nor read. Messages of connections that
-    /// have ended count too, until the inbox has room for them. Above the limit, the peer that holds most for
-    /// longest (bytes times time without progress) is dropped with `receiveBufferFull`.
+    /// The most unread bytes of all peers together: arrived, neither decoded nor read. Messages of
+    /// connections that have ended count too, until the inbox has room for them. Above the limit, the peer
+    /// that holds most for longest (bytes times time without progress) is dropped with `receiveBufferFull`.
     public var receiveBufferBytes = 256 << 20
 
     /// How many bytes of one peer's stream or handshake are read ahead of its reader.

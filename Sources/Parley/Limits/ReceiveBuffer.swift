@@ -1,10 +1,10 @@
-// What all peers of a node together have received and left unread: counted when it changes, and bounded by
+// The unread bytes of all peers of a node together. They are counted on every change and bounded by
 // `Limits.receiveBufferBytes`.
 
 extension Connection {
     /// Counts what this connection holds now. Under the receiving half's lock.
     ///
-    /// - Parameter hasProgress: whether something was handed on: what is held is then new.
+    /// - Parameter hasProgress: whether something was delivered. The time of what is held starts again then.
     /// - Returns: whether all connections together hold too much.
     @inline(__always)
     func account(_ inbound: inout Inbound, hasProgress: Bool) -> Bool {
@@ -24,19 +24,20 @@ extension Connection {
         inbound.heldBytes = 0
     }
 
-    /// How much this connection weighs when one has to go: bytes and how long they are held, multiplied.
+    /// The rank of this connection when one has to be dropped: bytes times the time they are held.
     fileprivate func weight(at now: UInt64) -> UInt64 {
         inbound.withLock { inbound in
-            let since = inbound.state.phase == .stream ? max(inbound.heldSince, inbound.streamReadAt) : inbound.heldSince
+            let isStream = inbound.state.phase == .stream
+            let since = isStream ? max(inbound.heldSince, inbound.streamReadAt) : inbound.heldSince
             return ReceiveBuffer.weight(bytes: inbound.heldBytes, milliseconds: now &- min(now, since))
         }
     }
 }
 
-/// Who has to go when all connections together hold too much.
+/// Decides which connection is dropped when all together hold too much.
 enum ReceiveBuffer {
-    /// Whoever holds most for longest: a large message that is on its way at full speed weighs little, and the beginning
-    /// of one that does not go on weighs more each second.
+    /// Bytes times time without progress. A large message that arrives at full speed weighs little; the
+    /// beginning of one that does not go on weighs more each second.
     static func weight(bytes: Int, milliseconds: UInt64) -> UInt64 {
         let age = min(milliseconds, .max - 1) + 1
         let (product, overflow) = UInt64(max(0, bytes)).multipliedReportingOverflow(by: age)
@@ -45,7 +46,7 @@ enum ReceiveBuffer {
 }
 
 extension Node {
-    /// All connections together hold more than they may: the one that holds most for longest goes. Any thread.
+    /// Drops the connections that hold most for longest until all together are within the limit. Any thread.
     func dropLargestHolder() {
         let limit = options.limits.receiveBufferBytes
         let now = MonotonicTime.millisecondsNow
@@ -63,13 +64,13 @@ extension Node {
 }
 
 extension Connection {
-    /// Ends this connection because all together hold too much, and drops what it holds at once.
+    /// Ends this connection and drops what it holds at once: all together hold too much.
     fileprivate func drop(beyond limit: Int) {
         let (held, wasOver, readers) = inbound.withLock { inbound in
             let held = inbound.heldBytes
             dropHeld(&inbound)
             let wasOver = if case .over = inbound.intake.state { true } else { false }
-            // What still comes before the link is closed is dropped too.
+            // What arrives before the link is closed is dropped too.
             if !wasOver { _ = inbound.intake.apply(.discard) }
             return (held, wasOver, inbound.readers.wakeAll())
         }
@@ -81,7 +82,7 @@ extension Connection {
         fail(
             ParleyError(
                 .receiveBufferFull,
-                "\(remoteAddress) keeps \(held) bytes unread, and all peers more than \(limit)"
+                "\(remoteAddress) holds \(held) unread bytes, and all peers together more than \(limit)"
             )
         )
     }

@@ -1,21 +1,23 @@
-/// What all peers of a node together may have unwritten: a value; ``SharedSendBudget`` is the node's.
+/// How many bytes all peers of a node together may have unwritten: a value. ``SharedSendBudget`` is the
+/// node's.
 ///
-/// A peer's first ``freeBytes`` are its own; beyond that it takes parts of the budget, a chunk at a time, and gives them
-/// back when its queue has drained. So a message costs a comparison, and the budget's lock is taken once in many.
+/// A peer's first ``freeBytes`` do not count. Beyond them it takes chunks of the budget, and gives them back
+/// when its queue has drained. So a message costs one comparison, and the budget's lock is taken rarely.
 ///
-/// The more a peer has taken, the more of the budget it leaves to others: one that has ``largeBytes`` takes more only
-/// while half of the budget is free. So many peers that read slowly leave a part for those that come later.
+/// The more a peer has taken, the more it leaves to others: one that has ``largeBytes`` takes more only while
+/// half of the budget is free. So slow readers, however many, leave a part for those that come later.
 struct SendBudget {
-    /// What each peer has without asking: those who do not read must not silence the node towards the others.
+    /// What each peer has without asking, so that peers that do not read cannot block sends to others.
     static let freeBytes = 16 * 1024
     static let chunkBytes = 64 * 1024
     /// A peer that has taken so much leaves half of the budget to the others.
     static let largeBytes = 256 * 1024
 
     private let total: Int
-    /// How much is left. Messages are taken whole, so it may be less than nothing.
+    /// How many bytes are free. Negative when the last messages, which are accepted whole, exceeded the
+    /// budget.
     private(set) var available: Int
-    /// Connections whose senders wait for a chunk, by number, in the order of their coming.
+    /// The numbers of the connections whose senders wait for a chunk, in the order of their requests.
     private var waiting: [UInt64] = []
     private var head = 0
 
@@ -24,7 +26,8 @@ struct SendBudget {
         available = total
     }
 
-    /// Takes a chunk for a connection that has reserved so much so far; returns whether there was one.
+    /// Takes a chunk for a connection that has reserved `reserved` bytes so far. Returns whether there was
+    /// one.
     mutating func takeChunk(reserved: Int) -> Bool {
         let taken = min(max(0, reserved - Self.freeBytes), Self.largeBytes)
         let leftToOthers = Int(Double(total / 2) * Double(taken) / Double(Self.largeBytes))
@@ -33,12 +36,12 @@ struct SendBudget {
         return true
     }
 
-    /// Takes what was appended already.
+    /// Takes bytes that were already appended.
     mutating func charge(_ bytes: Int) { available -= bytes }
 
     mutating func giveBack(_ bytes: Int) { available += bytes }
 
-    /// A connection's senders wait for a chunk; each waits once.
+    /// Adds a connection whose senders wait for a chunk. Each connection waits once.
     mutating func enqueue(_ number: UInt64) { waiting.append(number) }
 
     var waitingCount: Int { waiting.count - head }
@@ -46,7 +49,7 @@ struct SendBudget {
     /// The length of the array, including those that had their turn, for tests.
     var placesHeld: Int { waiting.count }
 
-    /// The connection whose turn it is, if there is a chunk for it.
+    /// Removes and returns the connection whose turn it is, if there is a chunk for it.
     mutating func nextTurn() -> UInt64? {
         guard waitingCount > 0, available >= Self.chunkBytes else { return nil }
         defer {
@@ -63,10 +66,10 @@ struct SendBudget {
     }
 }
 
-/// The send budget of a node, which all its threads share.
+/// The send budget of a node, shared by all threads.
 final class SharedSendBudget: Sendable {
     private let budget: Lock<SendBudget>
-    /// Lets the connection with that number take its chunk. Set once, before there are connections.
+    /// Lets the connection with that number take its chunk.
     private let serve: @Sendable (UInt64) -> Void
 
     init(bytes: Int, serve: @escaping @Sendable (UInt64) -> Void) {
@@ -74,23 +77,23 @@ final class SharedSendBudget: Sendable {
         self.serve = serve
     }
 
-    /// Takes a chunk for a connection that has reserved so much so far. Its sending lock may be held: this lock is only ever
-    /// taken behind that.
+    /// Takes a chunk for a connection that has reserved `reserved` bytes so far. The caller may hold the
+    /// connection's sending lock: this lock is always the second one.
     func takeChunk(reserved: Int) -> Bool { budget.withLock { $0.takeChunk(reserved: reserved) } }
 
-    /// Takes what was appended already.
+    /// Takes bytes that were already appended.
     func charge(_ bytes: Int) { budget.withLock { $0.charge(bytes) } }
 
-    /// Takes bytes back, and serves those whose turn it is. No lock may be held.
+    /// Returns bytes and serves the waiting connections. No lock may be held.
     func giveBack(_ bytes: Int) {
         guard bytes > 0 else { return }
         serveTurns { $0.giveBack(bytes) }
     }
 
-    /// The connection's senders wait for a chunk. No lock may be held.
+    /// Adds a connection whose senders wait for a chunk. No lock may be held.
     func enqueue(_ number: UInt64) { serveTurns { $0.enqueue(number) } }
 
-    /// Whoever has its turn and takes nothing leaves it to the next.
+    /// Serves connections while there are chunks. One that takes none leaves it to the next.
     private func serveTurns(_ change: (inout SendBudget) -> Void) {
         var next = budget.withLock { budget in
             change(&budget)
@@ -102,12 +105,13 @@ final class SharedSendBudget: Sendable {
         }
     }
 
-    /// How much is left; for tests.
+    /// How many bytes are free, for tests.
     var freeBytes: Int { budget.withLock { $0.available } }
 }
 
 extension Connection {
-    /// Takes chunks of the node's budget until one more send may be appended; returns whether there were enough.
+    /// Takes chunks of the node's budget until one more send may be appended. Returns whether there were
+    /// enough.
     func reserveMore(_ outbound: inout Outbound) -> Bool {
         while !outbound.queue.isWithinReserve {
             guard node.sendBudget.takeChunk(reserved: outbound.queue.reservedBytes) else { return false }
@@ -116,7 +120,8 @@ extension Connection {
         return true
     }
 
-    /// A sender waits for room: if it is the node's budget that lacks, this connection gets a turn. No lock may be held.
+    /// Requests a turn for a sender that waits for room, if the node's budget is what it lacks. No lock may
+    /// be held.
     func awaitBudget() {
         let lacksBudget = outbound.withLock { outbound in
             guard !outbound.awaitsBudget, outbound.lifecycle.end == nil, !outbound.queue.isWithinReserve,
@@ -128,11 +133,12 @@ extension Connection {
         if lacksBudget { node.sendBudget.enqueue(number) }
     }
 
-    /// It is this connection's turn to take of the budget: wakes its senders if there is enough. No lock may be held.
+    /// Wakes the senders if the node's budget has room for them. It is this connection's turn. No lock may be
+    /// held.
     func takeBudgetTurn() {
         outbound.withLock { outbound in
             outbound.awaitsBudget = false
-            // Nobody waits any more, or what is free is for others.
+            // No sender waits any more, or the free bytes are reserved for others.
             guard outbound.lifecycle.end == nil, !outbound.senders.isEmpty, hasRoom(&outbound) else {
                 return WaitQueue.Woken()
             }
