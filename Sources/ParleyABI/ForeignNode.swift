@@ -1,24 +1,25 @@
 import CParley
 import Parley
 
-/// What a `parley_transport *` points to: a transport, and the callbacks of its program.
+/// The object that a `parley_transport *` points to: a transport, and the callbacks of its program.
 ///
-/// `@unchecked Sendable`: the callbacks never change; parley.h says on which threads they are called.
+/// `@unchecked Sendable`: the callbacks never change. parley.h says on which threads they are called.
 final class ForeignNode: @unchecked Sendable {
-    /// Set once, right behind the init: the transport knows this object as its observer.
+    /// Set once, right after the init: the transport has this object as its observer.
     private(set) var transport: TCPTransport!
-    /// The transport's, which keeps it.
+    /// The transport's node. The transport keeps it alive.
     private(set) var node: Unmanaged<Node>!
     let handshakes: HandshakeThreads
-    /// What the node stays connected to, by the address that was given.
+    /// The reconnections to the addresses that the node stays connected to, by the address as it was given.
     let kept = Lock<[String: Reconnection]>([:])
     private let callbacks: Callbacks
     private let log: ForeignLog?
-    /// Itself, for the handshakes that the transport begins; nil when there is nobody left to do them. Not weak: every
-    /// call of the library would pay for that, since the count of references is elsewhere from then on.
-    private let greeter = Lock<ForeignNode?>(nil)
+    /// This object, for the handshakes that the transport starts; nil once the program's data is destroyed.
+    /// Not a weak reference: that would move the reference count to a side table and slow every call of the
+    /// library.
+    private let handshakeNode = Lock<ForeignNode?>(nil)
 
-    /// The functions of `parley_options` that are called back, and what they are handed.
+    /// The callbacks of `parley_options`, and their `userdata`.
     struct Callbacks {
         let userdata: UnsafeMutableRawPointer?
         let destroyUserdata: (@convention(c) (UnsafeMutableRawPointer?) -> Void)?
@@ -59,20 +60,20 @@ final class ForeignNode: @unchecked Sendable {
         }
         if let handshake = foreign.handshake {
             let call = Foreign((handshake, foreign.userdata))
-            options.handshake = { [greeter] peer in
-                guard let greeter = greeter.withLock({ $0 }) else {
+            options.handshake = { [handshakeNode] peer in
+                guard let handshakeNode = handshakeNode.withLock({ $0 }) else {
                     throw ParleyError(.closed, "the transport is closed")
                 }
-                try await greeter.greet(peer, call)
+                try await handshakeNode.runHandshake(peer, call)
             }
         }
         transport = TCPTransport(options, observer: self)
         node = Unmanaged.passUnretained(transport.node)
-        greeter.withLock { $0 = self }
+        handshakeNode.withLock { $0 = self }
     }
 
-    /// Runs the handshake on a thread of its own: it may block on what it reads and sends.
-    private func greet(
+    /// Runs the handshake callback on a handshake thread, where it may block.
+    private func runHandshake(
         _ peer: any Peer,
         _ call: Foreign<
             (
@@ -85,7 +86,7 @@ final class ForeignNode: @unchecked Sendable {
         let result: Result<Int32, ParleyError> = await withUnsafeContinuation { continuation in
             do throws(ParleyError) {
                 try handshakes.run(connection.isOutbound ? .outbound : .inbound) { [self] in
-                    // Its end may have been told before the thread came to it.
+                    // The connection may have ended before the thread started the work.
                     guard transport.node.isHandshaking(connection.number) else {
                         return continuation.resume(
                             returning: .failure(ParleyError(.closed, "\(connection) is gone"))
@@ -101,7 +102,7 @@ final class ForeignNode: @unchecked Sendable {
         if code < 0 { throw ForeignFailure(code: code) }
     }
 
-    /// Closes everything; afterwards no callback is called any more.
+    /// Closes the transport. No callback is called afterwards.
     func close() throws {
         guard !handshakes.isCurrent else {
             throw ParleyError(
@@ -113,9 +114,9 @@ final class ForeignNode: @unchecked Sendable {
         handshakes.stop()
     }
 
-    /// Behind ``close()``: the program's data goes.
-    func letGo() {
-        greeter.withLock { $0 = nil }
+    /// Destroys the program's data. Called after ``close()``.
+    func destroyUserdata() {
+        handshakeNode.withLock { $0 = nil }
         log?.silence()
         callbacks.destroyUserdata?(callbacks.userdata)
     }
@@ -165,7 +166,7 @@ extension ForeignNode: LoopObserver {
 }
 
 extension parley_rpc {
-    /// A message that lies in `bytes`, in C's terms.
+    /// A message inside `bytes`, as C sees it.
     init(
         _ bytes: UnsafeBufferPointer<UInt8>,
         _ message: Range<Int>,

@@ -8,12 +8,12 @@ import Parley
     import Darwin
 #endif
 
-/// Threads for handshakes that may block: each has one of its own, so that silent peers delay nobody. A
-/// thread is started when a handshake finds none idle, and ends after a second without work: starting one
+/// Threads for handshakes that may block. Each handshake has a thread of its own, so that silent peers delay
+/// no other. A thread starts when a handshake finds none idle, and ends after a second without work: a start
 /// costs more than most handshakes.
 final class HandshakeThreads: Sendable {
-    /// Who made the connection. Each side has its share of the threads, so that strangers cannot hold up a
-    /// dial.
+    /// Which side made the connection. Each has its share of the threads, so that inbound connections cannot
+    /// hold up a dial.
     enum Side { case inbound, outbound }
 
     private struct Job {
@@ -25,7 +25,7 @@ final class HandshakeThreads: Sendable {
         let maxThreads: Int
         var running = 0
         /// Handshakes beyond ``maxThreads``. The node's limits admit no more peers than that, so there are
-        /// some only while callbacks whose peers have gone already do not return.
+        /// some only while callbacks of peers that have ended do not return.
         var waiting: [Job] = []
     }
 
@@ -44,8 +44,8 @@ final class HandshakeThreads: Sendable {
         }
     }
 
-    /// Where a thread finds its next job, for a new thread the first. `@unchecked Sendable`: the lock of
-    /// ``state`` guards the job, but for a new thread, which nobody else knows yet.
+    /// Holds a thread's next job; a new thread's first. `@unchecked Sendable`: the lock of ``state`` guards
+    /// the job, except before a new thread starts.
     private final class JobSlot: @unchecked Sendable {
         let filled = ThreadParker()
         var job: Job?
@@ -53,13 +53,13 @@ final class HandshakeThreads: Sendable {
         init(_ job: Job? = nil) { self.job = job }
     }
 
-    /// How long a thread waits for more to do.
-    private static let patience = Duration.seconds(1)
+    /// How long an idle thread waits for work.
+    private static let idleTimeout = Duration.seconds(1)
 
     private let state: Lock<State>
 
     /// - Parameters:
-    ///   - maxInbound: how many handshakes run at once with peers that have dialed this node.
+    ///   - maxInbound: the most concurrent handshakes with peers that have dialed this node.
     ///   - maxOutbound: the same for peers that this node has dialed.
     init(maxInbound: Int, maxOutbound: Int) {
         state = Lock(
@@ -67,7 +67,7 @@ final class HandshakeThreads: Sendable {
         )
     }
 
-    /// Runs `work` on a thread where blocking does no harm.
+    /// Runs `work` on a thread that may block.
     ///
     /// - Throws: `tooManyOpenFiles` when the system has no thread left, or too many handshakes wait for one;
     ///   `closed` after ``stop()``.
@@ -98,7 +98,8 @@ final class HandshakeThreads: Sendable {
         ParleyError(.tooManyOpenFiles, "the system has no thread left for a handshake")
     }
 
-    /// Refuses more work, and blocks until nothing runs and nothing waits. Idempotent.
+    /// Refuses further work, and blocks until all accepted work has run and all threads have ended.
+    /// Idempotent.
     func stop() {
         let parker = ThreadParker()
         let idle = state.withLock { state in
@@ -111,7 +112,7 @@ final class HandshakeThreads: Sendable {
         _ = parker.wait(until: nil)
     }
 
-    /// What each thread does, beginning with the job in `slot`.
+    /// The main function of a thread. Starts with the job in `slot`.
     private func work(_ slot: JobSlot) {
         pthread_setspecific(workerKey, Unmanaged.passUnretained(self).toOpaque())
         var job = slot.job.take()
@@ -122,7 +123,7 @@ final class HandshakeThreads: Sendable {
         }
     }
 
-    /// The next job of a thread that has finished one; nil when the thread is to end.
+    /// Waits for the next job of a thread that has finished one. Nil when the thread has to end.
     private func next(after side: Side) -> Job? {
         let slot = JobSlot()
         let waiting = state.withLock { state -> Job? in
@@ -132,7 +133,7 @@ final class HandshakeThreads: Sendable {
             return nil
         }
         if let waiting { return waiting }
-        _ = slot.filled.wait(until: .now + Self.patience)
+        _ = slot.filled.wait(until: .now + Self.idleTimeout)
         let (job, stopping) = state.withLock { state -> (Job?, [ThreadParker]) in
             state.idle.removeAll { $0 === slot }
             if let job = slot.job.take() { return (job, []) }
@@ -143,7 +144,7 @@ final class HandshakeThreads: Sendable {
         return job
     }
 
-    /// Whether this is one of the threads.
+    /// Whether the caller runs on one of these threads.
     var isCurrent: Bool { pthread_getspecific(workerKey) == Unmanaged.passUnretained(self).toOpaque() }
 }
 
@@ -169,7 +170,7 @@ extension HandshakeThreads {
         return status == 0
     }
 
-    /// What a new thread is handed.
+    /// The argument of a new thread.
     private final class Entry {
         let threads: HandshakeThreads
         let slot: JobSlot

@@ -55,7 +55,7 @@ public func parley_free(_ transport: OpaquePointer?) -> Int32 {
     return status {
         let node = try node(transport)
         try node.close()
-        node.letGo()
+        node.destroyUserdata()
         Unmanaged<ForeignNode>.fromOpaque(UnsafeRawPointer(transport)).release()
     }
 }
