@@ -99,10 +99,10 @@ bench-deps: deps ## Installs the other candidates (Go, ZeroMQ, nng) and perf
 bench-docs: ## Writes the results of `make bench` into the pages; RUNS="a b c": folders of several runs
 	python3 Benchmarks/runner docs --runs "$(RUNS)"
 
-# A part of the names of the rows that `make instructions` measures.
+# A part of the names of the rows that `make instructions` measures, for example ROW=echo.
 ROW =
 
-instructions: deps-instructions $(LIB)/libparley.a ## Counts instructions a message; fails above the committed ones; ROW=echo
+instructions: deps-instructions $(LIB)/libparley.a ## Counts instructions a message; fails above figures.txt
 	@SWIFT="$(SWIFT)" CC="$(CC)" scripts/instructions.sh --only "$(ROW)"
 
 instructions-update: deps-instructions $(LIB)/libparley.a ## Writes Benchmarks/Instructions/figures.txt anew

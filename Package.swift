@@ -105,7 +105,7 @@ let package = Package(
             path: "Tests/Soak",
             swiftSettings: settings
         ),
-        // Compiled as an application's own code would be: none of the package's settings, nothing but public API.
+        // Compiled like an application's code: only public API, none of the package's settings.
         .executableTarget(
             name: "ParleyInstructions",
             dependencies: ["Parley"],

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The arrows between the folders of Sources/Parley: who may name whose types. A compiler does not check them, since all
-# folders are one module.
+# The arrows between the folders of Sources/Parley: who may name whose types. The compiler does not check
+# them, since all folders are one module.
 #
 # FOLDER: the folders whose types it may not name.
 set -euo pipefail
@@ -16,14 +16,16 @@ Limits: TCP
 Reconnecting: TCP InMemory
 Statistics: TCP
 "
-# Names that every folder may use: ReadBlock is memory of a loop's context that only sockets fill, and the transports are
-# extended where their subject is.
+# Names that every folder may use. ReadBlock is memory of a loop's context that only sockets fill. The
+# transports are extended in the folder of each extension's subject.
 allowed="ReadBlock TCPTransport InMemoryTransport"
 
 # The types that the files of a folder declare at their top level.
 types() {
-    sed -nE 's/^(@[A-Za-z@() ]+ )?((public|package|fileprivate|final|indirect) )*(struct|class|enum|protocol|typealias) ([A-Z][A-Za-z0-9]*).*/\3 \5/p' \
-        "$1"/*.swift | awk '$1 != "fileprivate" { print $NF }' | sort -u
+    local modifiers='(@[A-Za-z@() ]+ )?((public|package|fileprivate|final|indirect) )*'
+    local kinds='(struct|class|enum|protocol|typealias)'
+    sed -nE "s/^$modifiers$kinds ([A-Z][A-Za-z0-9]*).*/\\3 \\5/p" "$1"/*.swift \
+        | awk '$1 != "fileprivate" { print $NF }' | sort -u
 }
 
 fail=0

@@ -1,7 +1,8 @@
 /*
  * parley.h: a peer-to-peer transport over TCP, for C.
  *
- * A node listens, dials, greets its peers, and exchanges messages and byte streams with them.
+ * A node listens, dials, performs a handshake with its peers, and exchanges messages and byte streams with
+ * them.
  *
  *     parley_options options = PARLEY_OPTIONS_INIT;
  *     options.codec = PARLEY_CODEC_FRAMED;
@@ -348,9 +349,9 @@ typedef struct parley_options {
      * is enough for peers that answer at once; 0 blocks at once. */
     int busy_poll_us;
 
-    /* Closes a peer (PARLEY_ETIMEDOUT) when less than `least_bytes_per_second` of a frame, or of a stream's
-     * header, that has begun arrive for this long and it is not whole. Time in which the peer is not read does
-     * not count. 0 is 30 s. */
+    /* Closes a peer (PARLEY_ETIMEDOUT) when an incomplete frame, or an incomplete header of a stream, grows
+     * by less than `least_bytes_per_second` for this long. Time in which the peer is not read does not count.
+     * 0 is 30 s. */
     int frame_timeout_ms;
 
     /* The progress that an unfinished frame, and what is sent, have to make within `frame_timeout_ms` and
@@ -521,7 +522,7 @@ typedef struct parley_statistics {
     uint64_t shortages;      /* how often descriptors or memory ran out */
     uint64_t turned_away;    /* connections refused before the handshake by a limit, the gate or a ban */
     uint64_t disconnects;    /* connections whose handshake began and that have ended */
-    uint64_t backlogs_dropped; /* ended connections whose last messages receive_buffer_bytes had no room for */
+    uint64_t backlogs_dropped; /* ended connections whose last messages exceeded receive_buffer_bytes */
 } parley_statistics;
 
 /* A snapshot of one peer. */
