@@ -30,7 +30,7 @@ extension Connection {
         dropBacklog()
     }
 
-    /// Ends at once; whoever waits gets `reason`. Complete messages are still delivered. Any thread.
+    /// Ends at once. All waits end with `reason`. Complete messages are still delivered. Any thread.
     func fail(_ reason: ParleyError) { apply(.fail(reason)) }
 
     /// Opens the connection after handshake and `onPeer`. Returns false when it has ended since.

@@ -13,8 +13,9 @@
 /// | stream | its reader reads nothing | a byte that is read |
 /// | death | the link has failed while it is not read | |
 ///
-/// Acknowledged bytes count for a heartbeat while the ping itself is unacknowledged, or while the link is not
-/// read. ``Limits/leastBytesPerSecond`` is measured since the last progress.
+/// For a heartbeat, acknowledged bytes count while the ping itself is not acknowledged. Once it is, its
+/// acknowledgement counts while the link is not read. ``Limits/leastBytesPerSecond`` is measured since the
+/// last progress.
 struct Health {
     /// The time-outs; nil is for ever.
     struct Limits: Sendable {

@@ -1,7 +1,7 @@
 /// Decides whether a connection's link is read, and what happens to what it delivers. A value without I/O.
 ///
-/// It changes under the receiving half's lock, together with the bytes. Whoever applies an event starts or
-/// stops the link when ``isReading`` has changed.
+/// It changes under the receiving half's lock, together with the bytes. The caller of ``apply(_:)`` starts
+/// or stops the link when ``isReading`` has changed.
 ///
 /// | state | the link | what arrives |
 /// |---|---|---|
