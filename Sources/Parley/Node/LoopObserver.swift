@@ -1,8 +1,9 @@
-/// Is called for peers and their RPCs on the thread of the peer's loop. The C library's callbacks are made of
-/// it.
+/// The observer of a node's peers and their RPCs. It is called on the thread of the peer's loop. The C
+/// library's callbacks are built on it.
 ///
 /// Calls about one peer come one after the other on one thread. With several ``TransportOptions/loops``,
-/// calls about different peers may be concurrent. They must not block or wait for a thread of this transport.
+/// calls about different peers may be concurrent. They must not block, or wait for a thread of this
+/// transport.
 package protocol LoopObserver: AnyObject, Sendable {
     /// Whether RPCs go to ``didReceive(_:from:)`` and its sibling instead of the inbox. Constant.
     var takesRPCs: Bool { get }

@@ -94,9 +94,9 @@ struct LogThrottle {
         var suppressed = 0
     }
 
-    /// So many lines at once,
+    /// The most lines at once.
     private static let lines = 10.0
-    /// and then one line per this time.
+    /// After that, one line per this time.
     private static let millisecondsPerLine = 1_000.0
     /// A burst is over after this time without an event.
     private static let quiet: UInt64 = 10_000
