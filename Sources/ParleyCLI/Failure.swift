@@ -42,7 +42,7 @@ struct SystemError: Error, Equatable {
 }
 
 extension ParleyError {
-    /// The system's description, without what the library says about what was tried; the whole message when it
-    /// was not the system that failed.
+    /// The system's description of the error, without the library's own text. The whole message when no
+    /// system call failed.
     var systemReason: String { systemCode.map { SystemError(code: -$0).reason } ?? message }
 }

@@ -152,8 +152,8 @@ final class InMemoryLink: Link, @unchecked Sendable {
         }
     }
 
-    /// Passes a block to the owner, in the frame's own buffer if there is one. The frame is consumed: with a second
-    /// reference to it, appending would copy all of it.
+    /// Passes a block to the owner, in the frame's own buffer if there is one. The frame is consumed: with a
+    /// second reference to it, an append would copy all of it.
     private func hand(_ block: ArraySlice<UInt8>, to target: consuming ReadTarget) {
         switch consume target {
         case .shared, .block: owner?.linkDidRead(block.span)
