@@ -105,7 +105,8 @@ struct Health {
     private var handshakeDeadline = UInt64.max
     /// When the connection opened. The idle time starts then.
     private var openedAt: UInt64 = 0
-    /// How much was acknowledged at the last sufficient progress, and when that was; nothing while no watch runs.
+    /// How much was acknowledged at the last sufficient progress, and when that was; nothing while no watch
+    /// runs.
     private var acknowledged = Progress.none
     private var nextHeartbeat = UInt64.max
     private var rare = LazyBox<Rare>()
@@ -230,7 +231,8 @@ struct Health {
             acknowledged = .none
             return
         }
-        // A sender's thread has asked for a watch that is yet to begin here. What an earlier one saw says nothing.
+        // A sender's thread has asked for a watch that is yet to begin here. What an earlier one saw says
+        // nothing.
         guard !acknowledged.isNone else { return }
         let isEnough = acknowledged.reaches(
             look.acknowledgedBytes,

@@ -1,5 +1,5 @@
-/// A name that a received file may have: one plain component of a path, which cannot lead out of its directory and
-/// is safe to show.
+/// A name that a received file may have: one plain component of a path, which cannot lead out of its
+/// directory and is safe to show.
 struct FileName: Equatable {
     /// What common file systems allow.
     static let maxBytes = 255

@@ -1,18 +1,19 @@
 import Parley
 
-// How `parley send` and `parley receive` hand over a file. Sizes are in decimal digits, the name is UTF-8 and goes on
-// to the end.
+// How `parley send` and `parley receive` hand over a file. Sizes are in decimal digits, the name is UTF-8 and
+// goes on to the end.
 //
-// Version 2, in the framed wire form: the stream says by itself where it ends. The size is what the file had when it
-// was opened, for whoever watches.
+// Version 2, in the framed wire form: the stream says by itself where it ends. The size is what the file had
+// when it was opened, for whoever watches.
 //
 //     sender                                receiver
 //     stream   header "parley-file 2\n<size>\n<name>", the file, the end
-//                                           message  "stored <size>", "refused <reason>", or "failed <reason>" and
-//                                                    it hangs up
+//                                           message  "stored <size>", "refused <reason>", or "failed
+// <reason>" and                                                    it hangs up
 //
-// Version 1, in wire forms whose streams have no end of their own. Each side waits for the other's message before it
-// goes on, so that no two messages can merge where there are no boundaries; the size is agreed before the stream.
+// Version 1, in wire forms whose streams have no end of their own. Each side waits for the other's message
+// before it goes on, so that no two messages can merge where there are no boundaries; the size is agreed
+// before the stream.
 //
 //     sender                                receiver
 //     message  "parley-file 1\n<size>\n<name>"

@@ -5,7 +5,8 @@ import Synchronization
 struct FileSender: Sendable {
     /// How long a receiver may think about an offer.
     static let answerTimeout = Duration.seconds(60)
-    /// How long nothing may move. Long, because slow links hold megabytes on their way when the last byte is sent.
+    /// How long nothing may move. Long, because slow links hold megabytes on their way when the last byte is
+    /// sent.
     static let stallTimeout = Duration.seconds(300)
 
     let dialed: DialedPeer

@@ -1,7 +1,7 @@
 import Parley
 
-/// What a person or a script sees of one transfer: a line when it begins, a progress bar on a terminal, and a line
-/// when it is complete.
+/// What a person or a script sees of one transfer: a line when it begins, a progress bar on a terminal, and a
+/// line when it is complete.
 final class TransferReport {
     /// Which way it goes.
     enum Direction { case sending, receiving }

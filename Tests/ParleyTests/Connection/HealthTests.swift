@@ -246,7 +246,8 @@ import Testing
         #expect(health.check(look(3_000, unacknowledged: 0), limits).isHeartbeatDue)
     }
 
-    /// 16 MiB to a reader of 400 KB/s, a heartbeat every 300 ms, three may be missed: no heartbeat has room for 40 s.
+    /// 16 MiB to a reader of 400 KB/s, a heartbeat every 300 ms, three may be missed: no heartbeat has room
+    /// for 40 s.
     @Test func `heartbeats that could not be sent are not missed while bytes get through`() {
         var (health, limits, first) = beating(every: 300, maxMissed: 3)
         let total: UInt64 = 16 << 20
@@ -327,7 +328,8 @@ import Testing
                 )
             }
         )
-        // At 1,000 the unread bytes are news; so the first heartbeat that counts as missed is looked at later.
+        // At 1,000 the unread bytes are news; so the first heartbeat that counts as missed is looked at
+        // later.
         #expect(failed?.0 == (isAcknowledged ? nil : .heartbeat))
         if !isAcknowledged { #expect(failed?.at == 3_000) }
     }
@@ -342,7 +344,8 @@ import Testing
         return (health, limits, first)
     }
 
-    /// What is acknowledged of a great deal, at so many bytes a second from 5,000 on; the looks go on till 60,000.
+    /// What is acknowledged of a great deal, at so many bytes a second from 5,000 on; the looks go on till
+    /// 60,000.
     @Test(arguments: [
         (bytesPerSecond: UInt64(20_000), isStalled: false),
         (bytesPerSecond: 128, isStalled: false),

@@ -145,7 +145,8 @@ import Testing
         var wasDropped = false
         for _ in 0..<200 {
             var (event, name) = Self.events[Int.random(in: 0..<Self.events.count, using: &numbers)]
-            // What was dropped is not held back, and nothing comes behind it. The inbox calls whom it was asked for.
+            // What was dropped is not held back, and nothing comes behind it. The inbox calls whom it was
+            // asked for.
             if name.contains("held back"), wasDropped { event = .wants }
             if case .inboxHasRoom = event {
                 guard isAsked else { continue }

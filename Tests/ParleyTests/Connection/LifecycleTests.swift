@@ -7,8 +7,8 @@ import Testing
 @Suite struct LifecycleTests {
     // MARK: The table
 
-    /// The pairs from which something follows, by hand: `state | event | next state | actions`. Every other pair leaves
-    /// the state as it is and asks for nothing.
+    /// The pairs from which something follows, by hand: `state | event | next state | actions`. Every other
+    /// pair leaves the state as it is and asks for nothing.
     private static let table = """
         handshake | announce | announcing |
         handshake | open | open | wakeWaiters
@@ -234,13 +234,15 @@ import Testing
         #expect(broken.end?.handshakeFailure == nil && broken.end?.reason == .first)
     }
 
-    /// Whoever is told of the end is told once: by the node when `onPeer` has returned, otherwise by `tellDisconnect`.
+    /// Whoever is told of the end is told once: by the node when `onPeer` has returned, otherwise by
+    /// `tellDisconnect`.
     @Test(arguments: ways.indices) func `onDisconnect is asked for once, wherever onPeer returns`(way: Int) {
         let events = [.announce] + Self.ways[way]
         for opens in [false, true] {
             for place in 1...events.count {
                 var events = events
-                // onPeer returns, once or (the node's own time-out) twice; the connection opens in front of it or not.
+                // onPeer returns, once or (the node's own time-out) twice; the connection opens in front of
+                // it or not.
                 events.insert(contentsOf: opens ? [.open, .announced] : [.announced], at: place)
                 var lifecycle = Lifecycle()
                 var told = 0

@@ -172,7 +172,7 @@ import Testing
     // MARK: Writing
 
     @Test func `files and bytes keep their order`() throws {
-        let file = try File.reading(#filePath)
+        let file = try File(reading: #filePath)
         var queue = SendQueue()
         queue.append(FileRange(file, offset: 7, count: 100))
         queue.send(10)
@@ -253,7 +253,7 @@ import Testing
         #expect(!underway.mayWriteDirectly, "the link has bytes that are not written")
         _ = underway.written(10, marks: marks)
         #expect(underway.mayWriteDirectly)
-        underway.append(FileRange(try File.reading(#filePath), offset: 0, count: 1))
+        underway.append(FileRange(try File(reading: #filePath), offset: 0, count: 1))
         #expect(!underway.mayWriteDirectly, "a file comes first")
     }
 
@@ -363,7 +363,7 @@ import Testing
     @Test func `a heartbeat behind a file counts neither there nor as use of its own`() throws {
         var queue = SendQueue()
         queue.send(5)
-        queue.append(FileRange(try File.reading(#filePath), offset: 0, count: 5))
+        queue.append(FileRange(try File(reading: #filePath), offset: 0, count: 5))
         queue.sendHeartbeat(9)
         var buffer = WireBuffer()
         #expect(queue.takeNext(into: &buffer, at: 1).isBytes && queue.lastHanded == 1)
@@ -375,7 +375,7 @@ import Testing
     @Test func `a heartbeat before a file does not count against what comes behind it`() throws {
         var queue = SendQueue()
         queue.sendHeartbeat(9)
-        queue.append(FileRange(try File.reading(#filePath), offset: 0, count: 5))
+        queue.append(FileRange(try File(reading: #filePath), offset: 0, count: 5))
         queue.send(4)
         var buffer = WireBuffer()
         for now in UInt64(1)...3 { _ = queue.takeNext(into: &buffer, at: now) }
@@ -402,7 +402,7 @@ import Testing
 
     @Test func `what is dropped stays counted as unwritten`() throws {
         var queue = SendQueue()
-        queue.append(FileRange(try File.reading(#filePath), offset: 0, count: 5))
+        queue.append(FileRange(try File(reading: #filePath), offset: 0, count: 5))
         queue.send(10)
         queue.dropUnsent()
         #expect(queue.isEmpty && queue.unwrittenBytes == 15 && queue.isCutOff)

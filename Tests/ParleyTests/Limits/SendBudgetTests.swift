@@ -65,7 +65,8 @@ import Testing
         #expect(budget.available == Limits().sendBufferBytes - Self.chunk)
     }
 
-    /// Without a mark of its own each takes half of what is left: what stays is less than a chunk after some time.
+    /// Without a mark of its own each takes half of what is left: what stays is less than a chunk after some
+    /// time.
     @Test func `a peer alone takes half, and peers in turn leave a part however many they are`() {
         var alone = SendBudget(bytes: 256 * Self.chunk)
         var taken = 0
