@@ -8,28 +8,34 @@ import Testing
     private static let chunk = SendBudget.chunkBytes
     private static let free = SendBudget.freeBytes
 
-    /// `reserved` counts the free bytes, as a queue does.
+    /// Of a budget of 16 chunks; a peer that has taken four chunks leaves half of them. `reserved` counts the free
+    /// bytes, as a queue does.
     @Test(arguments: [
-        (chunks: 0, taken: 0, isGiven: false),
-        (chunks: 1, taken: 0, isGiven: true),
-        (chunks: 1, taken: 1, isGiven: false),
-        (chunks: 2, taken: 1, isGiven: true),
-        (chunks: 2, taken: 2, isGiven: false),
-        (chunks: 5, taken: 4, isGiven: true),
-        (chunks: 5, taken: 5, isGiven: false),
-    ]) func `a peer takes no more than what is still free`(chunks: Int, taken: Int, isGiven: Bool) {
-        var budget = SendBudget(bytes: chunks * Self.chunk)
+        (taken: 0, available: 1, isGiven: true),
+        (taken: 0, available: 0, isGiven: false),
+        (taken: 1, available: 3, isGiven: true),
+        (taken: 1, available: 2, isGiven: false),
+        (taken: 2, available: 5, isGiven: true),
+        (taken: 2, available: 4, isGiven: false),
+        (taken: 4, available: 9, isGiven: true),
+        (taken: 4, available: 8, isGiven: false),
+        (taken: 6, available: 9, isGiven: true),
+        (taken: 6, available: 8, isGiven: false),
+    ]) func `the more a peer has taken, the more it leaves`(taken: Int, available: Int, isGiven: Bool) {
+        var budget = SendBudget(bytes: 16 * Self.chunk)
+        budget.charge((16 - available) * Self.chunk)
         #expect(budget.takeChunk(reserved: Self.free + taken * Self.chunk) == isGiven)
-        #expect(budget.available == (isGiven ? chunks - 1 : chunks) * Self.chunk)
-        var short = SendBudget(bytes: max(0, chunks * Self.chunk - 1))
-        if taken + 1 == chunks {
+        #expect(budget.available == (isGiven ? available - 1 : available) * Self.chunk)
+        var short = SendBudget(bytes: 16 * Self.chunk)
+        short.charge((16 - available) * Self.chunk + 1)
+        if isGiven, taken <= 4, available == 2 * taken + 1 {
             #expect(short.takeChunk(reserved: Self.free + taken * Self.chunk) == false, "a byte lacks")
         }
     }
 
     @Test func `a peer's free bytes are no part of the budget, and less than those is nothing taken`() {
         var budget = SendBudget(bytes: Self.chunk)
-        #expect(budget.takeChunk(reserved: Self.free + 1) == false)
+        #expect(budget.takeChunk(reserved: Self.free + Self.chunk) == false)
         #expect(budget.takeChunk(reserved: 0) == true)
         #expect(budget.available == 0)
     }
@@ -65,8 +71,7 @@ import Testing
         #expect(budget.available == Limits().sendBufferBytes - Self.chunk)
     }
 
-    /// Without a mark of its own each takes half of what is left: what stays is less than a chunk after some
-    /// time.
+    /// Without a mark of its own a peer alone takes half.
     @Test func `a peer alone takes half, and peers in turn leave a part however many they are`() {
         var alone = SendBudget(bytes: 256 * Self.chunk)
         var taken = 0
