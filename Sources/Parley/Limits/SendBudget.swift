@@ -107,6 +107,9 @@ final class SharedSendBudget: Sendable {
 
     /// How many bytes are free, for tests.
     var freeBytes: Int { budget.withLock { $0.available } }
+
+    /// How many connections wait for their turn, for tests.
+    var waitingCount: Int { budget.withLock { $0.waitingCount } }
 }
 
 extension Connection {

@@ -98,4 +98,39 @@ import Testing
             #expect(lines.allSatisfy { $0.level == .error })
         }
     }
+
+    @Test func `a broadcast that the send buffer has no room for leaves nobody waiting`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.limits.sendBufferBytes = 256 << 10
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            for _ in 0..<20 { _ = try await client.dial(server.address) }
+            try await eventually { server.peers.count == 20 }
+            let budget = server.itsNode.sendBudget
+            // Nothing is written meanwhile.
+            let held = await HeldLoop(server.eventLoop)
+            defer { held.letGo() }
+            var accepted = 0
+            var broadcast = Broadcast()
+            repeat {
+                broadcast = server.broadcast(message: patterned(10_000))
+                accepted += broadcast.accepted
+            } while broadcast.accepted > 0
+            for _ in 0..<10 { #expect(server.broadcast(message: patterned(10_000)).failures.count == 20) }
+            #expect(budget?.waitingCount == 0)
+            // A sender that waits is in the queue once, and leaves it.
+            let peer = server.peers[0]
+            let sending = Task { try await peer.send(message: "wait") }
+            try await eventually { budget?.waitingCount == 1 }
+            #expect(server.broadcast(message: patterned(10_000)).failures.count == 20)
+            #expect(budget?.waitingCount == 1)
+            held.letGo()
+            try await sending.value
+            try await eventually { budget?.waitingCount == 0 }
+            for _ in 0...accepted { _ = try await client.nextRPC() }
+            try await eventually { budget?.freeBytes == 256 << 10 }
+        }
+    }
 }

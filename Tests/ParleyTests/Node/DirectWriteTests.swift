@@ -73,16 +73,98 @@ import Testing
         }
     }
 
+    // MARK: Time-outs
+
+    @Test func `a slow reader of direct writes is not stalled`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let (server, stranger, peer) = try await asked(nodes, receiveBufferBytes: 16 << 10) {
+                $0.timeouts.writeStall = .seconds(3_600)
+                $0.timeouts.leastBytesPerSecond = 1
+            }
+            let connection = try #require(peer as? Connection)
+            // The second one is no answer, so the loop writes it; all later ones are written directly.
+            for message in ["one", "two"] { try await peer.send(message: message) }
+            try await eventually { peer.statistics.unsentBytes == 0 }
+            let count = 200
+            try await answer(count, to: stranger, from: peer, of: server)
+            try #require(peer.statistics.unsentBytes == 0, "the loop has to write the rest")
+            // The checks span three times the time-out.
+            var left = await connection.unacknowledgedBytes
+            for number in 1...12 {
+                try await stranger.skip(40_000)
+                try await eventually { await connection.unacknowledgedBytes <= left - 2_000 }
+                left = await connection.unacknowledgedBytes
+                await connection.look(behind: UInt64(number) * 1_000_000)
+                try #require(server.statistics.disconnects.isEmpty)
+            }
+            try await stranger.skip(8 + count * 4_000 - 12 * 40_000)
+            try await peer.send(message: "last")
+            #expect(try await stranger.read(exactly: 5) == Array("last\n".utf8))
+        }
+    }
+
+    @Test func `direct writes that nobody reads are noticed as stalled`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let (server, stranger, peer) = try await asked(nodes, receiveBufferBytes: 16 << 10) {
+                $0.timeouts.writeStall = .seconds(3_600)
+            }
+            let connection = try #require(peer as? Connection)
+            try await peer.send(message: "first")
+            try await answer(50, to: stranger, from: peer, of: server)
+            try #require(peer.statistics.unsentBytes == 0, "the loop has to write the rest")
+            for hours in UInt64(1)...3 { await connection.look(behind: hours * 3_700_000) }
+            try await eventually { server.statistics.disconnects == [.writeStalled: 1] }
+        }
+    }
+
+    @Test func `a peer that gets a direct write is not idle`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let (server, stranger, peer) = try await asked(nodes) { $0.timeouts.idle = .seconds(3_600) }
+            let connection = try #require(peer as? Connection)
+            let asked = connection.inbound.withLock { $0.lastActivity }
+            while MonotonicTime.millisecondsNow < asked + 200 { try await Task.sleep(for: .milliseconds(20)) }
+            let held = await HeldLoop(server.eventLoop)
+            defer { held.letGo() }
+            try await peer.send(message: "answer")
+            #expect(try await stranger.read(exactly: 7) == Array("answer\n".utf8))
+            held.letGo()
+            // An hour behind the question, and less behind the answer.
+            await connection.look(at: asked + 3_600_100)
+            #expect(try peer.trySend(message: "still here"))
+            await connection.look(behind: 3_700_000)
+            try await eventually { server.statistics.disconnects == [.idle: 1] }
+        }
+    }
+
+    /// Lets the stranger ask so often, and answers each time with a line of 4,000 bytes.
+    private func answer(
+        _ count: Int,
+        to stranger: RawSocket,
+        from peer: any Peer,
+        of server: any Transport
+    ) async throws {
+        let answer = String(repeating: "a", count: 3_999)
+        for _ in 0..<count {
+            try stranger.write(Array("again\n".utf8))
+            #expect(try await server.nextRPC().text == "again")
+            try await peer.send(message: answer)
+        }
+    }
+
     /// Makes a node and a raw socket that has sent it a message.
     private func asked(
         _ nodes: Nodes,
+        receiveBufferBytes: Int32? = nil,
         _ change: (inout TransportOptions) -> Void = { _ in }
     ) async throws -> (server: any Transport, stranger: RawSocket, peer: any Peer) {
         let server = try await nodes.listening {
             $0.decoder = WireForm { LineDecoder() }
             change(&$0)
         }
-        let stranger = try RawSocket(connectingTo: server.address)
+        let stranger = try RawSocket(
+            connectingTo: server.address,
+            receiveBufferBytes: receiveBufferBytes
+        )
         try stranger.write(Array("question\n".utf8))
         return (server, stranger, try await server.nextRPC().peer)
     }

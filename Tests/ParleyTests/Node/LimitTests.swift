@@ -145,6 +145,45 @@ import Testing
         }
     }
 
+    @Test(arguments: [false, true])
+    func `loopback is exempt from an accept rate that others have used up`(exempt: Bool) async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.limits.exemptsLoopback = exempt }
+            let node = server.itsNode
+            let hosts = ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1", "192.0.2.1", "2001:db8::1"]
+            let decisions = await onLoop(of: server) {
+                // The rate is used up for a minute.
+                for _ in 0..<61_000 { node.acceptBudget.take() }
+                let permit = if case .now = node.acceptPermit() { true } else { false }
+                return [permit]
+                    + hosts.map { host in
+                        let ip = IPAddress(host)
+                        switch node.admit(ip, SocketAddress(host: host, port: 1)) {
+                        case .admitted:
+                            node.withdraw(ip)
+                            return true
+                        case .refused, .after: return false
+                        }
+                    }
+            }
+            #expect(decisions == [exempt, exempt, exempt, exempt, exempt, false, false])
+            guard exempt else { return }
+            // No token comes in less than a minute.
+            let socket = try RawSocket(connectingTo: server.address)
+            try await eventually { server.statistics.accepted == 1 }
+            socket.close()
+        }
+    }
+
+    private func onLoop<Result: Sendable>(
+        of transport: any Transport,
+        _ body: @escaping @Sendable () -> Result
+    ) async -> Result {
+        await withCheckedContinuation { done in
+            transport.eventLoop.execute { done.resume(returning: body()) }
+        }
+    }
+
     @Test func `close ends connections in the backlog`() async throws {
         try await withNodes(.memory) { nodes in
             let server = try await nodes.listening { $0.limits.maxPeers = 1 }

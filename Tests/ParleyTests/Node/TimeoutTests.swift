@@ -305,21 +305,3 @@ import Testing
         #expect(count == 1_000 && queue.first == nil)
     }
 }
-
-extension Connection {
-    /// Runs the connection's time-outs as if `milliseconds` had passed.
-    fileprivate func look(behind milliseconds: UInt64) async {
-        await onLoop { [self] in _ = checkTimeouts(at: loop.milliseconds + milliseconds) }
-    }
-
-    /// Whether its socket has unread bytes.
-    fileprivate var hasUnreadBytes: Bool {
-        get async { await onLoop { [self] in (link?.look.unreadBytes ?? 0) > 0 } }
-    }
-
-    private func onLoop<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
-        await withCheckedContinuation { done in
-            loop.execute { done.resume(returning: body()) }
-        }
-    }
-}

@@ -52,4 +52,29 @@ import Testing
             #expect(try await server.nextRPC().peer.remoteAddress == peer.localAddress)
         }
     }
+
+    @Test func `a send that waits for room is not overtaken by trySend`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.sendHighWaterBytes = 100_000
+                $0.sendLowWaterBytes = 50_000
+            }
+            let peer = try #require(try await client.dial(server.address) as? Connection)
+            let message = patterned(10_000)[...]
+            let held = await HeldLoop(client.eventLoop)
+            defer { held.letGo() }
+            while try peer.trySend(message: message) {}
+            // A sender that waits, and has not been scheduled since it was woken.
+            let refusal = try #require(try peer.submit(message: message))
+            #expect(refusal.wait == .room)
+            _ = peer.beginWait(refusal)
+            held.letGo()
+            try await eventually { peer.statistics.unsentBytes == 0 }
+            for _ in 0..<100 { #expect(try !peer.trySend(message: message)) }
+            #expect(try peer.submit(message: message, waited: refusal) == nil)
+            #expect(try peer.trySend(message: message))
+        }
+    }
 }

@@ -68,7 +68,9 @@ extension TransportOptions {
 extension Transport {
     var eventLoop: EventLoop { eventLoops[0] }
 
-    var eventLoops: [EventLoop] { (self as! any NodeTransport).node.contexts.map(\.loop) }
+    var eventLoops: [EventLoop] { itsNode.contexts.map(\.loop) }
+
+    var itsNode: Node { (self as! any NodeTransport).node }
 
     /// Waits for the next RPC; fails the test when there is none.
     func nextRPC() async throws -> RPC {

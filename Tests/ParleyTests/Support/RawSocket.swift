@@ -30,9 +30,15 @@ final class RawSocket: Sendable {
     }
 
     /// Connects to a port of this host.
-    convenience init(connectingTo address: String) throws {
+    ///
+    /// - Parameter receiveBufferBytes: the size of the kernel's receive buffer, which doubles it; nil leaves
+    ///   it to the kernel. With a small one, what is not read stays with the sender.
+    convenience init(connectingTo address: String, receiveBufferBytes: Int32? = nil) throws {
         let port = try SocketAddress(address).port
         self.init(socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0))
+        if var room = receiveBufferBytes {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &room, socklen_t(MemoryLayout<Int32>.size))
+        }
         let target = try #require(RawSocketAddress(numericHost: "127.0.0.1", port: port))
         let status = target.withSockaddr { connect(descriptor, $0, $1) }
         guard status == 0 else { throw POSIXFailure(call: "connect", code: errno) }
@@ -74,6 +80,12 @@ final class RawSocket: Sendable {
             bytes += more
         }
         return bytes
+    }
+
+    /// Reads and drops so many bytes.
+    func skip(_ count: Int) async throws {
+        var left = count
+        while left > 0 { left -= try await read(exactly: min(left, 65_536)).count }
     }
 
     /// Half-closes: nothing more will be written.

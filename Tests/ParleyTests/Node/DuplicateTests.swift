@@ -1,0 +1,77 @@
+import Testing
+
+@testable import Parley
+
+/// Two connections with one node, of which one is ending already.
+@Suite(.timeLimit(.minutes(2))) struct DuplicateTests {
+    @Test(arguments: [false, true])
+    func `a new connection stays when the existing one is closing`(smallerDials: Bool) async throws {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let listener = try RawListener()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.timeouts.close = .seconds(60)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+                // Either rule prefers the connection that this side has dialed first.
+                $0.duplicates =
+                    smallerDials
+                    ? .smallerDials(identity: "a") { _ in "b" }
+                    : DuplicateRule(identify: { _ in "b" }, settle: { _, _ in .keepExisting })
+            }
+            let existing = try await server.dial(listener.address)
+            let first = try await listener.accept()
+            // More than the sockets hold: closing has to wait for the reader.
+            let size = 15 << 20
+            try await existing.send(message: patterned(size))
+            let closing = Task { await existing.close() }
+            try await eventually { (try? existing.trySend(message: "too late")) == nil }
+            let second = try RawSocket(connectingTo: server.address)
+            try second.write([1, 0, 0, 0, 3] + Array("new".utf8))
+            try await eventually { server.statistics.traffic.messagesReceived == 1 }
+            let rpc = try await server.nextRPC()
+            #expect(rpc.text == "new")
+            #expect(ends.soFar.isEmpty)
+            // What was sent on the old one arrives, and the new one goes on.
+            try await first.skip(5 + size)
+            #expect(await first.read()?.isEmpty == true)
+            first.close()
+            await closing.value
+            #expect(try await ends.next().code == .closed)
+            try await rpc.peer.send(message: "answer")
+            #expect(try await second.read(exactly: 11).dropFirst(5) == Array("answer".utf8)[...])
+            #expect(server.peers.map(\.remoteAddress) == [rpc.peer.remoteAddress])
+        }
+    }
+
+    @Test func `a new connection that ends while the rule is asked leaves no identity`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let asked = Events<Bool>()
+            let server = try await nodes.listening {
+                // With onPeer, the rule is applied on a thread that is not the loop's.
+                $0.onPeer = { _ in }
+                $0.duplicates = DuplicateRule(
+                    identify: { _ in "b" },
+                    settle: { _, new in
+                        guard let new = new as? Connection else { return .keepBoth }
+                        new.fail(ParleyError(.closed, "it ends now"))
+                        let deadline = ContinuousClock.now + .seconds(30)
+                        while new.node.connection(new.number) != nil, .now < deadline {}
+                        asked.add(new.node.connection(new.number) == nil)
+                        return .keepNew
+                    }
+                )
+            }
+            let first = try RawSocket(connectingTo: server.address)
+            try await eventually { server.statistics.peers == 1 }
+            let second = try RawSocket(connectingTo: server.address)
+            #expect(try await asked.next())
+            first.close()
+            second.close()
+            try await eventually { server.statistics.peers + server.statistics.handshaking == 0 }
+            try await eventually {
+                server.itsNode.state.withLock { $0.identities.isEmpty && $0.identityOf.isEmpty }
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+@testable import Parley
+
+extension Connection {
+    /// Runs the connection's time-outs as if `milliseconds` had passed.
+    func look(behind milliseconds: UInt64) async {
+        await onLoop { [self] in _ = checkTimeouts(at: loop.milliseconds + milliseconds) }
+    }
+
+    /// Runs the connection's time-outs as if it were that time.
+    func look(at milliseconds: UInt64) async {
+        await onLoop { [self] in _ = checkTimeouts(at: milliseconds) }
+    }
+
+    /// Whether its socket has unread bytes.
+    var hasUnreadBytes: Bool { get async { await unreadLinkBytes > 0 } }
+
+    /// The bytes that its socket has and that are not read.
+    var unreadLinkBytes: Int {
+        get async { await onLoop { [self] in link?.look.unreadBytes ?? 0 } }
+    }
+
+    /// The bytes that were handed to its link and that the other side's kernel has not acknowledged.
+    var unacknowledgedBytes: Int {
+        get async { await onLoop { [self] in link?.look.unacknowledgedBytes ?? 0 } }
+    }
+
+    /// Runs a function on the loop's thread.
+    func onLoop<Result: Sendable>(_ body: @escaping @Sendable () -> Result) async -> Result {
+        await withCheckedContinuation { done in
+            loop.execute { done.resume(returning: body()) }
+        }
+    }
+}
