@@ -25,7 +25,7 @@ extension TCPHandle {
             unacknowledgedBytes: uv_stream_get_write_queue_size(stream)
                 + kernelUnacknowledgedBytes(descriptor),
             unreadBytes: unreadBytes,
-            isFull: unreadBytes > 0 && isFull(descriptor, segmentBytes: info.segmentBytes),
+            isFull: unreadBytes > 0 && info.isWindowClosed,
             isDead: info.isClosed
         )
     }
@@ -46,29 +46,6 @@ extension TCPHandle {
         return ioctl(descriptor, UInt(FIONREAD), &count) == 0 ? Int(count) : 0
     }
 
-    /// Whether unread bytes fill the socket's buffer so far that the kernel offers the other side no more
-    /// room: less than a segment or a sixteenth of the buffer is free. About half of the buffer's memory is
-    /// for bytes.
-    ///
-    /// Source: `SO_MEMINFO` in socket(7); `__tcp_select_window` of Linux.
-    private func isFull(_ descriptor: Int32, segmentBytes: Int) -> Bool {
-        #if os(Linux)
-            // SK_MEMINFO_RMEM_ALLOC and SK_MEMINFO_RCVBUF are the first two of nine.
-            var info: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) =
-                (0, 0, 0, 0, 0, 0, 0, 0, 0)
-            var size = socklen_t(MemoryLayout.size(ofValue: info))
-            let socketMemoryInfo: Int32 = 55
-            guard getsockopt(descriptor, SOL_SOCKET, socketMemoryInfo, &info, &size) == 0 else {
-                return false
-            }
-            let (used, all) = (Int(info.0), Int(info.1))
-            let free = (all - used) / 2
-            return free < min(segmentBytes, all / 2) || free < all / 32
-        #else
-            return true
-        #endif
-    }
-
     /// Whether the connection has failed or was reset. A socket that is not read does not report that by
     /// itself.
     var isDead: Bool { descriptor.map { TCPInfo($0).isClosed } ?? true }
@@ -78,17 +55,27 @@ extension TCPHandle {
 private struct TCPInfo {
     /// The connection has failed or was reset.
     var isClosed = false
-    /// The size of the segments that arrive.
-    var segmentBytes = 65_536
+    /// The other side may send next to nothing: the window that this side offers is used up. Where the kernel does
+    /// not tell, unread bytes count as a full window.
+    var isWindowClosed = true
+
+    /// Where `tcpi_rcv_wnd` lies, which Linux 6.2 added; and the largest window that is as good as closed.
+    private static let windowOffset = 232
+    private static let closedWindowBytes = 4_096
 
     init(_ descriptor: Int32) {
         #if os(Linux)
-            // tcpi_state is the first byte, tcpi_rcv_mss the sixth word.
-            var words: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) = (0, 0, 0, 0, 0, 0)
-            var size = socklen_t(MemoryLayout.size(ofValue: words))
-            guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, &words, &size) == 0 else { return }
-            isClosed = withUnsafeBytes(of: words) { Int($0[0]) == Int(TCP_CLOSE) }
-            segmentBytes = Int(words.5)
+            // tcpi_state is the first byte.
+            withUnsafeTemporaryAllocation(byteCount: Self.windowOffset + 4, alignment: 8) { info in
+                var size = socklen_t(info.count)
+                guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &size) == 0 else {
+                    return
+                }
+                isClosed = Int(info[0]) == Int(TCP_CLOSE)
+                guard Int(size) >= info.count else { return }
+                let window = info.load(fromByteOffset: Self.windowOffset, as: UInt32.self)
+                isWindowClosed = window < Self.closedWindowBytes
+            }
         #endif
     }
 }

@@ -13,6 +13,7 @@ import Testing
             let server = try await nodes.listening {
                 $0.decoder = .framed
                 $0.timeouts.heartbeat = Heartbeat(interval: .seconds(3_600), maxMissed: 3)
+                $0.timeouts.writeStall = nil
             }
             let socket = try RawSocket(connectingTo: server.address)
             try socket.write([1, 0, 0, 0, 1, 7])
