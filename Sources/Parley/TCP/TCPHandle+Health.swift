@@ -55,8 +55,8 @@ extension TCPHandle {
 private struct TCPInfo {
     /// The connection has failed or was reset.
     var isClosed = false
-    /// The other side may send next to nothing: the window that this side offers is used up. Where the kernel does
-    /// not tell, unread bytes count as a full window.
+    /// The other side may send next to nothing: the window that this side offers is used up. Where the kernel
+    /// does not tell, unread bytes count as a full window.
     var isWindowClosed = true
 
     /// Where `tcpi_rcv_wnd` lies, which Linux 6.2 added; and the largest window that is as good as closed.
@@ -68,7 +68,8 @@ private struct TCPInfo {
             // tcpi_state is the first byte.
             withUnsafeTemporaryAllocation(byteCount: Self.windowOffset + 4, alignment: 8) { info in
                 var size = socklen_t(info.count)
-                guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &size) == 0 else {
+                guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &size) == 0
+                else {
                     return
                 }
                 isClosed = Int(info[0]) == Int(TCP_CLOSE)

@@ -8,8 +8,8 @@ import Testing
     private static let chunk = SendBudget.chunkBytes
     private static let free = SendBudget.freeBytes
 
-    /// Of a budget of 16 chunks; a peer that has taken four chunks leaves half of them. `reserved` counts the free
-    /// bytes, as a queue does.
+    /// Of a budget of 16 chunks; a peer that has taken four chunks leaves half of them. `reserved` counts the
+    /// free bytes, as a queue does.
     @Test(arguments: [
         (taken: 0, available: 1, isGiven: true),
         (taken: 0, available: 0, isGiven: false),

@@ -2,7 +2,8 @@ import Testing
 
 @testable import Parley
 
-/// Peers that send, read or say hardly anything: who is only slow is kept, and nobody takes what the others need.
+/// Peers that send, read or say hardly anything: who is only slow is kept, and nobody takes what the others
+/// need.
 @Suite(.timeLimit(.minutes(2))) struct SlowPeerTests {
     private static let hour: UInt64 = 3_600_000
 
