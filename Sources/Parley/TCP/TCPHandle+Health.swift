@@ -51,32 +51,60 @@ extension TCPHandle {
     var isDead: Bool { descriptor.map { TCPInfo($0).isClosed } ?? true }
 }
 
-/// The fields of the kernel's tcp_info that are used here (tcp(7)).
+/// What the kernel tells of a connection, as far as it is used here (tcp(7)).
 private struct TCPInfo {
     /// The connection has failed or was reset.
     var isClosed = false
     /// The other side may send next to nothing: the window that this side offers is used up. Where the kernel
-    /// does not tell, unread bytes count as a full window.
+    /// tells nothing, unread bytes count as a full window.
     var isWindowClosed = true
 
-    /// Where `tcpi_rcv_wnd` lies, which Linux 6.2 added; and the largest window that is as good as closed.
-    private static let windowOffset = 232
-    private static let closedWindowBytes = 4_096
+    #if os(Linux)
+        /// Where `tcpi_rcv_mss` lies; and `tcpi_rcv_wnd`, which Linux 6.2 added.
+        private static let segmentOffset = 20
+        private static let windowOffset = 232
+        /// The largest window that is as good as closed.
+        private static let closedWindowBytes = 4_096
+    #endif
 
     init(_ descriptor: Int32) {
         #if os(Linux)
             // tcpi_state is the first byte.
             withUnsafeTemporaryAllocation(byteCount: Self.windowOffset + 4, alignment: 8) { info in
                 var size = socklen_t(info.count)
-                guard getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &size) == 0
-                else {
-                    return
-                }
+                let status = getsockopt(descriptor, Int32(IPPROTO_TCP), TCP_INFO, info.baseAddress, &size)
+                guard status == 0, Int(size) >= Self.segmentOffset + 4 else { return }
                 isClosed = Int(info[0]) == Int(TCP_CLOSE)
-                guard Int(size) >= info.count else { return }
-                let window = info.load(fromByteOffset: Self.windowOffset, as: UInt32.self)
-                isWindowClosed = window < Self.closedWindowBytes
+                if Int(size) >= info.count {
+                    let window = info.load(fromByteOffset: Self.windowOffset, as: UInt32.self)
+                    isWindowClosed = window < Self.closedWindowBytes
+                } else {
+                    let segment = info.load(fromByteOffset: Self.segmentOffset, as: UInt32.self)
+                    isWindowClosed = Self.isBufferFull(descriptor, segmentBytes: Int(segment))
+                }
             }
         #endif
     }
+
+    #if os(Linux)
+        /// Whether unread bytes fill the socket's buffer so far that the kernel offers the other side no more
+        /// room: less than half of the buffer is free, and less than a segment or a sixteenth of it. About
+        /// half of the buffer's memory is for bytes. The half matters where segments are large, as on
+        /// loopback: one unread segment is not a full buffer.
+        ///
+        /// Source: `SO_MEMINFO` in socket(7); `__tcp_select_window` of Linux.
+        private static func isBufferFull(_ descriptor: Int32, segmentBytes: Int) -> Bool {
+            // SK_MEMINFO_RMEM_ALLOC and SK_MEMINFO_RCVBUF are the first two of nine.
+            var info: (UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32) =
+                (0, 0, 0, 0, 0, 0, 0, 0, 0)
+            var size = socklen_t(MemoryLayout.size(ofValue: info))
+            let socketMemoryInfo: Int32 = 55
+            guard getsockopt(descriptor, SOL_SOCKET, socketMemoryInfo, &info, &size) == 0 else {
+                return false
+            }
+            let (used, all) = (Int(info.0), Int(info.1))
+            let free = (all - used) / 2
+            return free < all / 4 && (free < segmentBytes || free < all / 32)
+        }
+    #endif
 }
