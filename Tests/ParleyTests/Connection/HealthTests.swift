@@ -167,6 +167,34 @@ import Testing
         #expect(health.check(look(2_400, 51), limits).failure == .idle)
     }
 
+    @Test func `what was read counts as what it was, and is news no more`() {
+        var limits = Limits()
+        limits.idle = 1_000
+        var health = Health()
+        _ = health.opened(at: 0, limits)
+        func look(_ now: UInt64, _ unread: Int, isReading: Bool = false) -> Look {
+            Look(now: now, isReading: isReading, link: .init(unreadBytes: unread))
+        }
+        #expect(health.check(look(500, 100), limits).next == 1_500)
+        // They were heartbeats: nothing of use had arrived.
+        #expect(health.check(look(900, 0, isReading: true), limits).next == 1_000)
+        #expect(health.check(look(1_000, 0), limits).failure == .idle)
+    }
+
+    @Test func `bytes that lay in a socket while it was read are news when it is not read`() {
+        var limits = Limits()
+        limits.idle = 1_000
+        var health = Health()
+        _ = health.opened(at: 0, limits)
+        func look(_ now: UInt64, isReading: Bool) -> Look {
+            Look(now: now, isReading: isReading, link: .init(unreadBytes: 100))
+        }
+        #expect(health.check(look(500, isReading: true), limits).next == 1_000)
+        #expect(health.check(look(900, isReading: false), limits).failure == nil)
+        #expect(health.check(look(1_899, isReading: false), limits).failure == nil)
+        #expect(health.check(look(1_900, isReading: false), limits).failure == .idle)
+    }
+
     // MARK: Heartbeats
 
     private func beating(every interval: UInt64, maxMissed: Int) -> (Health, Health.Limits, first: UInt64) {
@@ -243,6 +271,10 @@ import Testing
             Look(now: now, handedBytes: 600, link: .init(unacknowledgedBytes: unacknowledged))
         }
         #expect(!health.check(look(2_000, unacknowledged: 1), limits).isHeartbeatDue)
+        var answered = health
+        var arrival = look(3_000, unacknowledged: 1)
+        arrival.lastArrival = 2_500
+        #expect(answered.check(arrival, limits).isHeartbeatDue, "what arrives answers for the last one")
         #expect(health.check(look(3_000, unacknowledged: 0), limits).isHeartbeatDue)
     }
 
@@ -332,6 +364,23 @@ import Testing
         // later.
         #expect(failed?.0 == (isAcknowledged ? nil : .heartbeat))
         if !isAcknowledged { #expect(failed?.at == 3_000) }
+    }
+
+    @Test func `of a peer that is not read more unread bytes are a sign of life`() {
+        var (health, limits, first) = beating(every: 1_000, maxMissed: 2)
+        let failed = failure(
+            of: &health,
+            limits,
+            from: first,
+            until: 60_000,
+            onHeartbeat: { health, _ in health.heartbeatSent(endingAt: 9) },
+            { now in
+                // They grow until 20,000.
+                let link = Look.Link(unacknowledgedBytes: 9, unreadBytes: Int(min(now, 20_000)))
+                return Look(now: now, isReading: false, handedBytes: 9, link: link)
+            }
+        )
+        #expect(failed?.0 == .heartbeat && failed?.at == 22_000)
     }
 
     // MARK: Write stalls

@@ -262,7 +262,7 @@ import Testing
         #expect(lifecycle.end?.isAnnouncing == false)
     }
 
-    @Test(arguments: 0..<UInt64(500)) func `every path ends with its link, and tells the node once`(
+    @Test(arguments: 0..<UInt64(100)) func `every path ends with its link, and tells the node once`(
         seed: UInt64
     ) {
         var numbers = SeededGenerator(seed: seed)

@@ -8,36 +8,36 @@ import Testing
     private static let chunk = SendBudget.chunkBytes
     private static let free = SendBudget.freeBytes
 
-    /// Of a budget of 16 chunks; a peer that has taken four chunks leaves half of them. `reserved` counts the
-    /// free bytes, as a queue does.
+    /// What a peer leaves of a budget of 16 chunks, when it has taken so many: two more for each, up to half.
     @Test(arguments: [
-        (taken: 0, available: 1, isGiven: true),
-        (taken: 0, available: 0, isGiven: false),
-        (taken: 1, available: 3, isGiven: true),
-        (taken: 1, available: 2, isGiven: false),
-        (taken: 2, available: 5, isGiven: true),
-        (taken: 2, available: 4, isGiven: false),
-        (taken: 4, available: 9, isGiven: true),
-        (taken: 4, available: 8, isGiven: false),
-        (taken: 6, available: 9, isGiven: true),
-        (taken: 6, available: 8, isGiven: false),
-    ]) func `the more a peer has taken, the more it leaves`(taken: Int, available: Int, isGiven: Bool) {
+        (taken: 0, needed: 1), (taken: 1, needed: 3), (taken: 2, needed: 5), (taken: 3, needed: 7),
+        (taken: 4, needed: 9), (taken: 5, needed: 9), (taken: 1_000, needed: 9),
+    ]) func `the more a peer has taken, the more it leaves to others`(taken: Int, needed: Int) {
         var budget = SendBudget(bytes: 16 * Self.chunk)
-        budget.charge((16 - available) * Self.chunk)
-        #expect(budget.takeChunk(reserved: Self.free + taken * Self.chunk) == isGiven)
-        #expect(budget.available == (isGiven ? available - 1 : available) * Self.chunk)
-        var short = SendBudget(bytes: 16 * Self.chunk)
-        short.charge((16 - available) * Self.chunk + 1)
-        if isGiven, taken <= 4, available == 2 * taken + 1 {
-            #expect(short.takeChunk(reserved: Self.free + taken * Self.chunk) == false, "a byte lacks")
-        }
+        budget.charge((16 - needed) * Self.chunk)
+        let reserved = Self.free + taken * Self.chunk
+        budget.charge(1)
+        #expect(budget.takeChunk(reserved: reserved) == false, "a byte lacks")
+        #expect(budget.available == needed * Self.chunk - 1)
+        budget.giveBack(1)
+        #expect(budget.takeChunk(reserved: reserved) == true)
+        #expect(budget.available == (needed - 1) * Self.chunk)
     }
 
-    @Test func `a peer's free bytes are no part of the budget, and less than those is nothing taken`() {
-        var budget = SendBudget(bytes: Self.chunk)
-        #expect(budget.takeChunk(reserved: Self.free + Self.chunk) == false)
-        #expect(budget.takeChunk(reserved: 0) == true)
+    @Test func `a peer's free bytes are not taken, and each byte beyond them is`() {
+        var budget = SendBudget(bytes: 16 * Self.chunk)
+        budget.charge(13 * Self.chunk)
+        #expect(budget.takeChunk(reserved: Self.free + Self.chunk + 1) == false)
+        #expect(budget.takeChunk(reserved: Self.free + Self.chunk) == true)
+        budget.charge(Self.chunk)
+        #expect(budget.takeChunk(reserved: 0) == true, "less than the free bytes is nothing")
         #expect(budget.available == 0)
+    }
+
+    @Test func `a budget without bound can be counted`() {
+        var budget = SendBudget(bytes: .max)
+        #expect(budget.takeChunk(reserved: .max) == true)
+        #expect(budget.available == .max - Self.chunk)
     }
 
     @Test func `messages are taken whole, so the budget may be overdrawn`() {
@@ -49,11 +49,12 @@ import Testing
         #expect(SendBudget(bytes: -1).available == 0)
     }
 
-    /// 64 MiB, and a high mark of 1 MiB for each peer: the options as they are.
-    @Test(arguments: [true, false])
-    func `64 peers that take as much as they can leave a part for one more`(inTurn: Bool) {
-        var budget = SendBudget(bytes: Limits().sendBufferBytes)
-        let high = TransportOptions().sendHighWaterBytes
+    /// Peers that never read, at a budget of 64 MiB: one after the other, or in turn; with a high mark of 1
+    /// MiB each or without one.
+    @Test(arguments: [true, false], [1 << 20, Int.max])
+    func `64 peers that take as much as they can leave a part for one more`(inTurn: Bool, high: Int) {
+        let bytes = 64 << 20
+        var budget = SendBudget(bytes: bytes)
         var reserved = [Int](repeating: Self.free, count: 64)
         func take(_ peer: Int) -> Bool {
             guard reserved[peer] < high, budget.takeChunk(reserved: reserved[peer]) else { return false }
@@ -65,31 +66,18 @@ import Testing
         } else {
             for peer in reserved.indices { while take(peer) {} }
         }
-        #expect(budget.available >= Self.chunk)
+        #expect(reserved.allSatisfy { $0 >= Self.free + Self.chunk }, "nobody goes without")
+        #expect(budget.available >= bytes / 4, "no more than it takes to let 64 others in")
         #expect(budget.takeChunk(reserved: Self.free) == true)
-        for bytes in reserved { budget.giveBack(bytes - Self.free) }
-        #expect(budget.available == Limits().sendBufferBytes - Self.chunk)
+        for taken in reserved { budget.giveBack(taken - Self.free) }
+        #expect(budget.available == bytes - Self.chunk)
     }
 
-    /// Without a mark of its own a peer alone takes half.
-    @Test func `a peer alone takes half, and peers in turn leave a part however many they are`() {
-        var alone = SendBudget(bytes: 256 * Self.chunk)
+    @Test func `a peer alone takes half`() {
+        var budget = SendBudget(bytes: 256 * Self.chunk)
         var taken = 0
-        while alone.takeChunk(reserved: Self.free + taken * Self.chunk) { taken += 1 }
-        #expect(taken == 128)
-        for peers in [1, 2, 3, 10, 64, 200, 255] {
-            var budget = SendBudget(bytes: 256 * Self.chunk)
-            var taken = [Int](repeating: 0, count: peers)
-            var goesOn = true
-            while goesOn {
-                goesOn = false
-                for peer in 0..<peers where budget.takeChunk(reserved: Self.free + taken[peer] * Self.chunk) {
-                    taken[peer] += 1
-                    goesOn = true
-                }
-            }
-            #expect(budget.available >= Self.chunk, "\(peers) peers")
-        }
+        while budget.takeChunk(reserved: Self.free + taken * Self.chunk) { taken += 1 }
+        #expect(taken == 128 && budget.available == 128 * Self.chunk)
     }
 
     // MARK: Turns
