@@ -193,7 +193,7 @@ static void pieces(void) {
 static void violations(void) {
     const char *const bytes[] = {"!\n", "?\n", "0\n", "+\n", ">\n", "<\n", "#\n", "s\n"};
     const char *const reasons[] = {
-        "a line may not begin with an exclamation mark", "lines", "no bytes", "lines",
+        "a line may not begin with an exclamation mark", "lines", "without consuming bytes", "lines",
         "outside its input", "outside its input", "77", "stream"};
     end end = {EVENT_INIT, 0, ""};
     parley_decoder decoder;

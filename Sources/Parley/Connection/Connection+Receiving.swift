@@ -158,7 +158,7 @@ extension Connection: LinkOwner {
             return dropBacklog()
         }
         if let finalReason = outcome.finalReason { return close(because: finalReason) }
-        if let change = outcome.change { tellLink(change) }
+        if outcome.change != nil { tellLink() }
         if outcome.asksInbox { askInbox() }
         if outcome.isOverLimit { node.dropLargestHolder() }
         if outcome.isStream, let timeout = node.healthLimits.streamIdle {
@@ -179,7 +179,7 @@ extension Connection: LinkOwner {
             let change = readingChange(&inbound, body)
             return (change, inbound.intake.awaitsInbox && !awaited)
         }
-        if let change { tellLink(change) }
+        if change != nil { tellLink() }
         if asksInbox { askInbox() }
     }
 
@@ -193,9 +193,10 @@ extension Connection: LinkOwner {
         return isReading == wasReading ? nil : isReading
     }
 
-    private func tellLink(_ reads: Bool) {
+    /// Lets the link do what the intake says now. A callback in between may have changed it again.
+    private func tellLink() {
         guard let link else { return }
-        if reads { return link.startReading() }
+        if inbound.withLock({ $0.intake.isReading }) { return link.startReading() }
         link.stopReading()
         // libuv does not watch a socket that is not read, so its failure has to be polled for.
         context.timers.check(self, by: loop.milliseconds &+ Health.pausedInterval)

@@ -3,10 +3,10 @@
 /// A link passes what it reads to its connection through ``LinkOwner``. After ``close(abortively:)`` it calls
 /// ``LinkOwner/linkDidClose()`` once, and nothing else.
 protocol Link: AnyObject {
-    /// Starts to read. The owner alternates this and ``stopReading()``. A new link is not read.
+    /// Starts to read. Idempotent. A new link is not read.
     func startReading()
 
-    /// Stops reading.
+    /// Stops reading. Idempotent.
     func stopReading()
 
     /// Takes the whole buffer, writes what it can at once, and the rest later.

@@ -149,7 +149,8 @@ extension TCPHandle: Link {
                 }
             }
         )
-        if status != 0 { owner?.linkDidEnd(ParleyError(libuv: status, "cannot read")) }
+        guard status != 0, status != UV_EALREADY.rawValue else { return }
+        owner?.linkDidEnd(ParleyError(libuv: status, "cannot read"))
     }
 
     func stopReading() {
