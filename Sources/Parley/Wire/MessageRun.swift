@@ -108,7 +108,7 @@ struct DecodedRuns: Sendable {
     /// Copies the messages of the runs from `first` on to a smaller block when they keep a much larger one
     /// alive. A one-byte message among heartbeats must not keep a whole read alive.
     ///
-    /// - Parameter keptBytes: the size of the block that those runs are in.
+    /// - Parameter keptBytes: how much of their block was decoded.
     @inline(__always)
     mutating func compact(from first: Int, payloadBytes: Int, keptBytes: Int) {
         guard keptBytes > 2 &* payloadBytes &+ Self.smallBlockBytes else { return }

@@ -233,13 +233,13 @@ extension PeerState {
         while output.count < limit, output.payloadBytes < byteLimit,
             phase == .messages || phase == .discarding, var input = nextInput()
         {
-            // What is decoded from this block keeps the whole block alive, from the beginning of its array.
-            let (firstRun, bytesBefore, blockBytes) = (output.runs.count, output.payloadBytes, input.endIndex)
+            // What is decoded keeps its block alive. Of a block with little payload it is copied.
+            let (firstRun, payloadBefore, inputBefore) = (output.runs.count, output.payloadBytes, input.count)
             defer {
                 output.compact(
                     from: firstRun,
-                    payloadBytes: output.payloadBytes &- bytesBefore,
-                    keptBytes: blockBytes
+                    payloadBytes: output.payloadBytes &- payloadBefore,
+                    keptBytes: inputBefore &- input.count
                 )
             }
             while output.count < limit, output.payloadBytes < byteLimit, !input.isEmpty {
