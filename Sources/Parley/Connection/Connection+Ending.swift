@@ -103,7 +103,7 @@ extension Connection {
         if actions.contains(.shutDown) { linger() }
         if actions.contains(.closeLinkNow) { closeLink(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
         if actions.contains(.tellNode) { node.connectionEnded(self, end) }
-        // Last: whoever waited for the end finds that the connection's place is free.
+        // Last: the connection's place is free before those who wait for its end are woken.
         for waiters in woken { waiters.resume() }
         if actions.contains(.tellDisconnect) { node.tellDisconnect(self, end.reason) }
     }

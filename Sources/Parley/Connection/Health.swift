@@ -105,8 +105,7 @@ struct Health {
     private var handshakeDeadline = UInt64.max
     /// When the connection opened. The idle time starts then.
     private var openedAt: UInt64 = 0
-    /// How much was acknowledged at the last sufficient progress, and when that was; nothing while no watch
-    /// runs.
+    /// How much was acknowledged at the last sufficient progress, and when. None while no watch runs.
     private var acknowledged = Progress.none
     private var nextHeartbeat = UInt64.max
     private var rare = LazyBox<Rare>()
@@ -205,7 +204,7 @@ struct Health {
     }
 
     private func checkHandshake(_ look: Look, _ verdict: inout Verdict) {
-        // It may be open already, and not have said so here.
+        // The connection may be open already, before ``opened(at:_:)`` was called.
         guard look.isStarting else { return }
         guard look.now < handshakeDeadline else { return verdict.fail(.handshake) }
         verdict.check(at: handshakeDeadline)
@@ -231,8 +230,7 @@ struct Health {
             acknowledged = .none
             return
         }
-        // A sender's thread has asked for a watch that is yet to begin here. What an earlier one saw says
-        // nothing.
+        // A sender's thread has requested a watch that has not started yet.
         guard !acknowledged.isNone else { return }
         let isEnough = acknowledged.reaches(
             look.acknowledgedBytes,
@@ -278,7 +276,7 @@ struct Health {
     private mutating func noteUnread(_ look: Look) {
         let unread = look.isReading ? 0 : look.link.unreadBytes
         guard unread > 0 || !rare.isDefault && rare.value.unreadBytes > 0 else { return }
-        // What was read counts as what it is: bytes that have arrived.
+        // Bytes that were read since count as arrivals.
         if unread == 0 { rare.value.unreadSince = 0 }
         if unread > rare.value.unreadBytes || look.link.isFull { rare.value.unreadSince = look.now }
         rare.value.unreadBytes = unread

@@ -23,7 +23,7 @@
 /// | `discard` | all but over | discarding |
 /// | `linkClosed` | all | over, and waits for the inbox as before |
 ///
-/// Every other pair leaves the state as it is.
+/// Every other pair changes nothing.
 struct Intake {
     enum State: Equatable {
         case reading

@@ -21,7 +21,7 @@
 /// |---|---|---|---|
 /// | `announce` | handshake | announcing | |
 /// | `announced` | announcing | announced | |
-/// | | all after open | the same; the end waits for `onPeer` no more | `tellDisconnect` in `ended` |
+/// | | all after open | the same; the end no longer waits for `onPeer` | `tellDisconnect` in `ended` |
 /// | `open` | handshake, announcing, announced | open | `wakeWaiters` |
 /// | `close` | all before closeRequested | closeRequested | `wakeWaiters`, `stopDelivering`, `beginClosing` |
 /// | `fail` | all before failed | failed | `wakeWaiters`, `endInput`, `closeLink` |
@@ -260,7 +260,7 @@ extension Lifecycle {
         }
     }
 
-    /// Whether the connection is neither open nor ending: handshake or `onPeer` run, or are just over.
+    /// Whether the connection is neither open nor ending.
     var isStarting: Bool {
         switch state {
         case .handshake, .announcing, .announced: true

@@ -56,7 +56,7 @@ package struct SendQueue {
     private(set) var blockedSince = UInt64.max
     /// Bytes that were handed to the link or written directly, in all.
     private(set) var handedBytes: UInt64 = 0
-    /// All that was handed over up to this byte is acknowledged; `.max` while the acknowledgement watch runs.
+    /// How many of the bytes handed over are acknowledged; `.max` while the acknowledgement watch runs.
     private var acknowledgedBytes: UInt64 = 0
     /// Bytes of heartbeats in ``buffer``.
     private(set) var heartbeatBytes = 0
@@ -131,7 +131,7 @@ package struct SendQueue {
         if !buffer.isEmpty {
             items.append(.bytes(buffer))
             buffer = WireBuffer()
-            // Where a heartbeat goes before a file, that is used.
+            // A heartbeat queued before a file counts as activity.
             heartbeatBytes = 0
         }
         items.append(.file(range))
@@ -223,7 +223,7 @@ package struct SendQueue {
 
     /// Ends the acknowledgement watch: the first `handed` bytes are acknowledged.
     ///
-    /// - Returns: whether that is all that was handed over; otherwise the watch goes on.
+    /// - Returns: whether that is everything that was handed over. Otherwise the watch continues.
     mutating func endWatch(of handed: UInt64) -> Bool {
         guard handedBytes == handed else { return false }
         acknowledgedBytes = handed

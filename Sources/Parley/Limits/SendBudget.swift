@@ -4,13 +4,13 @@
 /// A peer's first ``freeBytes`` do not count. Beyond them it takes chunks of the budget, and gives them back
 /// when its queue has drained. So a message costs one comparison, and the budget's lock is taken rarely.
 ///
-/// The more a peer has taken, the more it leaves to others: one that has ``largeBytes`` takes more only while
-/// half of the budget is free. So slow readers, however many, leave a part for those that come later.
+/// The more a peer has taken, the more it leaves to others. A peer that has ``largeBytes`` takes more only
+/// while half of the budget is free. So slow readers, however many, leave a part for those that come later.
 struct SendBudget {
     /// What each peer has without asking, so that peers that do not read cannot block sends to others.
     static let freeBytes = 16 * 1024
     static let chunkBytes = 64 * 1024
-    /// A peer that has taken so much leaves half of the budget to the others.
+    /// A peer that has taken this much leaves half of the budget to the others.
     static let largeBytes = 256 * 1024
 
     private let total: Int

@@ -28,15 +28,15 @@ struct DeadlineHeap {
         return first
     }
 
-    /// Removes the entries that are not live, and of several of one connection all but one, once they are the
-    /// majority of more than 64. So each entry is visited a bounded number of times.
+    /// Removes the entries that are not live, and all but one of each connection, once they are the majority
+    /// of more than 64. So each entry is visited a bounded number of times.
     ///
     /// - Parameters:
     ///   - live: the number of connections.
     ///   - isLive: whether an entry is live.
     mutating func compact(live: Int, _ isLive: (Entry) -> Bool) {
         guard heap.count > 64, heap.count > 2 * live else { return }
-        // A connection that came back to a time has an entry for each return.
+        // A connection whose deadline was set to the same time twice has two live entries.
         var kept = Set<UInt64>()
         heap.removeAll { !isLive($0) || !kept.insert($0.number).inserted }
         if heap.capacity > 4 * heap.count { heap = Array(heap) }
