@@ -117,7 +117,7 @@ extension Connection: LinkOwner {
             upcoming = inbound.state.upcoming
             outcome.finalReason = inbound.state.finalReason
             outcome.hasPartialFrame = inbound.state.partialFrameBytes > 0
-            outcome.change = readingChange(&inbound) { inbound in
+            outcome.changesReading = changesReading(&inbound) { inbound in
                 outcome.asksInbox = inbound.decoded()
             }
             if case .over(awaitsInbox: false) = inbound.intake.state { outcome.isBacklogDelivered = true }
@@ -142,7 +142,7 @@ extension Connection: LinkOwner {
         var isStream = false
         var hasHeartbeats = false
         var hasPartialFrame = false
-        var change: Bool?
+        var changesReading = false
         var asksInbox = false
         var isOverLimit = false
         var isBacklogDelivered = false
@@ -158,7 +158,7 @@ extension Connection: LinkOwner {
             return dropBacklog()
         }
         if let finalReason = outcome.finalReason { return close(because: finalReason) }
-        if outcome.change != nil { tellLink() }
+        if outcome.changesReading { tellLink() }
         if outcome.asksInbox { askInbox() }
         if outcome.isOverLimit { node.dropLargestHolder() }
         if outcome.isStream, let timeout = node.healthLimits.streamIdle {
@@ -174,23 +174,22 @@ extension Connection: LinkOwner {
     /// Changes the intake, and informs the link and the inbox.
     func changeReading(_ body: (inout Inbound) -> Void) {
         loop.assertIsCurrent()
-        let (change, asksInbox) = inbound.withLock { inbound in
+        let (changes, asksInbox) = inbound.withLock { inbound in
             let awaited = inbound.intake.awaitsInbox
-            let change = readingChange(&inbound, body)
-            return (change, inbound.intake.awaitsInbox && !awaited)
+            let changes = changesReading(&inbound, body)
+            return (changes, inbound.intake.awaitsInbox && !awaited)
         }
-        if change != nil { tellLink() }
+        if changes { tellLink() }
         if asksInbox { askInbox() }
     }
 
-    /// Changes the intake with `body`. Returns whether to read the link from now on; nil when that is
-    /// unchanged.
+    /// Changes the intake with `body`. Returns whether that starts or stops reading; ``tellLink()`` follows
+    /// then.
     @inline(__always)
-    private func readingChange(_ inbound: inout Inbound, _ body: (inout Inbound) -> Void) -> Bool? {
+    private func changesReading(_ inbound: inout Inbound, _ body: (inout Inbound) -> Void) -> Bool {
         let wasReading = inbound.intake.isReading
         body(&inbound)
-        let isReading = inbound.intake.isReading
-        return isReading == wasReading ? nil : isReading
+        return inbound.intake.isReading != wasReading
     }
 
     /// Lets the link do what the intake says now. A callback in between may have changed it again.
