@@ -11,13 +11,13 @@ public struct ParleyError: Error, Sendable, Hashable {
         let code: Code
         let message: String
         let systemCode: Int32?
-        let waitsForTurn: Bool
+        let waitsBehindOthers: Bool
 
-        init(_ code: Code, _ message: String, _ systemCode: Int32?, waitsForTurn: Bool = false) {
+        init(_ code: Code, _ message: String, _ systemCode: Int32?, waitsBehindOthers: Bool = false) {
             self.code = code
             self.message = message
             self.systemCode = systemCode
-            self.waitsForTurn = waitsForTurn
+            self.waitsBehindOthers = waitsBehindOthers
         }
     }
 
@@ -31,11 +31,11 @@ public struct ParleyError: Error, Sendable, Hashable {
 
     /// For a send that would have to wait (`wouldBlock`): whether it would wait for its turn instead of for
     /// room.
-    package var waitsForTurn: Bool { content.waitsForTurn }
+    package var waitsBehindOthers: Bool { content.waitsBehindOthers }
 
     /// Makes the error of a send that would have to wait, for its turn or for room.
-    init(wouldBlock message: String, waitsForTurn: Bool) {
-        content = Content(.wouldBlock, message, nil, waitsForTurn: waitsForTurn)
+    init(wouldBlock message: String, waitsBehindOthers: Bool) {
+        content = Content(.wouldBlock, message, nil, waitsBehindOthers: waitsBehindOthers)
     }
 
     /// Makes an error. Transports and decoders of your own use this too.
@@ -102,17 +102,18 @@ extension ParleyError {
         public static let connectionReset = Code(rawValue: -15)
         /// The bytes that arrived do not follow the wire form.
         public static let protocolViolation = Code(rawValue: -16)
-        /// The connection ended in the middle of a frame.
+        /// The connection or the file ended too early: in the middle of a frame, or before the length that
+        /// was announced.
         public static let truncated = Code(rawValue: -17)
         /// The handshake threw.
         public static let handshakeFailed = Code(rawValue: -18)
         /// `onPeer` threw: the application does not want this peer.
         public static let peerRefused = Code(rawValue: -19)
-        /// The process or the system has no file descriptors left.
+        /// The process or the system has no file descriptors, or no threads, left.
         public static let tooManyOpenFiles = Code(rawValue: -20)
         /// The operating system forbids it.
         public static let permissionDenied = Code(rawValue: -21)
-        /// The remote side aborted its stream before the end.
+        /// A side aborted its stream before the end.
         public static let streamAborted = Code(rawValue: -22)
         /// A file of that name exists already.
         public static let fileExists = Code(rawValue: -24)

@@ -11,7 +11,7 @@ public protocol Transport: AnyObject, Sendable {
     /// The configured listening address; once bound, with the real port: `:0` becomes `:41234`.
     var address: String { get }
 
-    /// The peers that are open now, in no particular order: their handshake and `onPeer` are done.
+    /// The peers, in no particular order: connections that are open, or closing after they were open.
     var peers: [any Peer] { get }
 
     /// A snapshot of the transport's counters and buffers. It visits each peer once and does no I/O.

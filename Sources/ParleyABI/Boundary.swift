@@ -9,7 +9,8 @@ import Parley
 // - Swift functions throw; `status` and `counted` turn errors into codes. See LastError.swift.
 // - Pointers that C passes in are read during the call only.
 //
-// This module makes no decisions: every function translates between C's types and a function of Parley.
+// Except for the threads of handshakes, this module makes no decisions: every function translates between C's
+// types and a function of Parley.
 
 /// Carries C's pointers, functions and numbers into `@Sendable` closures.
 ///

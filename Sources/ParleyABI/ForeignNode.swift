@@ -124,7 +124,7 @@ final class ForeignNode: @unchecked Sendable {
 
 // MARK: - What happens on the loop
 
-extension ForeignNode: LoopObserver {
+extension ForeignNode: PeerObserver {
     var takesRPCs: Bool { callbacks.onRPCs != nil }
 
     func peerDidConnect(_ peer: Connection) throws {

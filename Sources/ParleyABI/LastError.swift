@@ -14,7 +14,7 @@ private final class LastError {
     private var message = ""
     /// Whether this thread's last send that returned PARLEY_EAGAIN would have to wait for its turn instead of
     /// for room.
-    var waitsForTurn = false
+    var waitsBehindOthers = false
     private var cString: UnsafeMutablePointer<CChar>?
 
     deinit { free(cString) }
@@ -60,7 +60,7 @@ func record(_ error: any Error) -> Int32 {
     case let error as ParleyError:
         let last = LastError.ofThisThread
         last.set(error.message)
-        if error.code == .wouldBlock { last.waitsForTurn = error.waitsForTurn }
+        if error.code == .wouldBlock { last.waitsBehindOthers = error.waitsBehindOthers }
         return error.code.rawValue
     case let failure as ForeignFailure:
         LastError.ofThisThread.set(failure.description)
@@ -75,7 +75,7 @@ func record(_ error: any Error) -> Int32 {
 }
 
 /// What this thread's last send that returned PARLEY_EAGAIN would have to wait for.
-var lastRefusal: SendQueue.Wait { LastError.ofThisThread.waitsForTurn ? .turn : .room }
+var lastRefusal: SendQueue.Wait { LastError.ofThisThread.waitsBehindOthers ? .behindOthers : .room }
 
 /// Runs `body` and returns `PARLEY_OK` or the code of the error that it throws.
 @inline(__always)

@@ -69,7 +69,7 @@ public func parley_get_statistics(
             shortages: now.shortages,
             turned_away: now.refusals.values.reduce(0, &+),
             disconnects: now.disconnects.values.reduce(0, &+),
-            backlogs_dropped: now.backlogsDropped
+            undelivered_dropped: now.undeliveredDropped
         )
         try copy(statistics, to: place, size)
     }

@@ -62,7 +62,7 @@ public actor TransportMetrics {
         count("handshakes_failed", statistics.handshakesFailed)
         count("peers_refused", statistics.peersRefused)
         count("shortages", statistics.shortages)
-        count("backlogs_dropped", statistics.backlogsDropped)
+        count("undelivered_dropped", statistics.undeliveredDropped)
         for (pause, times) in statistics.acceptPauses {
             count("accept_pauses", times, ("limit", pause.rawValue))
         }

@@ -54,10 +54,10 @@ import Testing
         for _ in 0..<3 { inbox.whenSpace {} }
         for _ in 0..<8 { _ = await inbox.next() }
         #expect(queue.room.share.rpcs == 2, "the three, and this one")
-        #expect(queue.takeTurn(&room).rpcs == 2)
-        #expect(queue.takeTurn(&room).rpcs == 4, "two are left")
+        #expect(queue.takeShare(&room).rpcs == 2)
+        #expect(queue.takeShare(&room).rpcs == 4, "two are left")
         inbox.offer(rpcs(0..<7))
-        #expect(queue.takeTurn(&room).rpcs == 1)
+        #expect(queue.takeShare(&room).rpcs == 1)
         #expect(queue.room.share.rpcs == 1)
     }
 

@@ -522,7 +522,7 @@ typedef struct parley_statistics {
     uint64_t shortages;      /* how often descriptors or memory ran out */
     uint64_t turned_away;    /* connections refused before the handshake by a limit, the gate or a ban */
     uint64_t disconnects;    /* connections whose handshake began and that have ended */
-    uint64_t backlogs_dropped; /* ended connections whose last messages exceeded receive_buffer_bytes */
+    uint64_t undelivered_dropped; /* ended connections whose last messages exceeded receive_buffer_bytes */
 } parley_statistics;
 
 /* A snapshot of one peer. */

@@ -20,7 +20,4 @@ struct PointerBox<Value>: @unchecked Sendable {
         pointer.deinitialize(count: 1)
         pointer.deallocate()
     }
-
-    /// Whether both are the same box.
-    static func === (one: PointerBox, other: PointerBox) -> Bool { one.pointer == other.pointer }
 }

@@ -64,7 +64,8 @@ extension Connection {
             case .wait: break
             }
             let deadline = try waiting(limit, "reading from")
-            guard inbound.block(in: \.readers, until: deadline, unless: { $0.readers.epoch != epoch }) else {
+            guard inbound.block(in: \.readWaiters, until: deadline, unless: { $0.readWaiters.epoch != epoch })
+            else {
                 throw ParleyError(.timedOut, "nothing could be read from \(remoteAddress) in time")
             }
         }
@@ -86,7 +87,8 @@ extension Connection {
         if case .none = limit { return }
         while !outbound.withLock({ $0.lifecycle.hasEnded }) {
             let deadline = try waiting(limit, "closing the connection to")
-            guard outbound.block(in: \.lifeWaiters, until: deadline, unless: { $0.lifecycle.hasEnded }) else {
+            guard outbound.block(in: \.openOrEndWaiters, until: deadline, unless: { $0.lifecycle.hasEnded })
+            else {
                 throw ParleyError(.timedOut, "the connection to \(remoteAddress) did not close in time")
             }
         }
@@ -98,12 +100,17 @@ extension Connection {
         if case .none = limit {
             throw ParleyError(
                 wouldBlock: "sending to \(remoteAddress) would have to wait",
-                waitsForTurn: refusal.wait == .turn
+                waitsBehindOthers: refusal.wait == .behindOthers
             )
         }
         let deadline = try waiting(limit, "sending to")
         let began = beginWait(refusal)
-        guard outbound.block(in: \.senders, until: deadline, unless: { $0.senders.epoch != refusal.epoch })
+        guard
+            outbound.block(
+                in: \.sendWaiters,
+                until: deadline,
+                unless: { $0.sendWaiters.epoch != refusal.epoch }
+            )
         else {
             giveUpWait(refusal)
             throw ParleyError(.timedOut, "nothing more could be sent to \(remoteAddress) in time")
@@ -157,7 +164,7 @@ extension Connection {
         let (isReadable, epoch) = readability()
         let waits =
             !isReadable
-            && inbound.notify(in: \.readers, unless: { $0.readers.epoch != epoch }) { [loop] in
+            && inbound.notify(in: \.readWaiters, unless: { $0.readWaiters.epoch != epoch }) { [loop] in
                 loop.execute(function)
             }
         if !waits { try call(function) }
@@ -174,7 +181,7 @@ extension Connection {
         // A send that waits for room may be that of the open stream's writer.
         let kind: SendQueue.Kind = wait == .room ? .raw : .message
         let waits = outbound.notify(
-            in: \.senders,
+            in: \.sendWaiters,
             unless: { outbound in
                 outbound.lifecycle.end != nil || mayAppend(kind, &outbound) == nil
             },

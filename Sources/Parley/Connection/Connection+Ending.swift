@@ -6,7 +6,9 @@ extension Connection {
     public func close() async {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
         while !outbound.withLock({ $0.lifecycle.hasEnded }) {
-            guard await outbound.wait(in: \.lifeWaiters, unless: { $0.lifecycle.hasEnded }) else { return }
+            guard await outbound.wait(in: \.openOrEndWaiters, unless: { $0.lifecycle.hasEnded }) else {
+                return
+            }
         }
     }
 
@@ -16,7 +18,7 @@ extension Connection {
             if let reason = outbound.withLock({ $0.lifecycle.hasEnded ? $0.lifecycle.end?.reason : nil }) {
                 return reason
             }
-            guard await outbound.wait(in: \.lifeWaiters, unless: { $0.lifecycle.hasEnded }) else {
+            guard await outbound.wait(in: \.openOrEndWaiters, unless: { $0.lifecycle.hasEnded }) else {
                 throw .cancelled("waiting for the end of \(remoteAddress)")
             }
         }
@@ -27,7 +29,7 @@ extension Connection {
     /// - Parameter handshakeFailure: the error that a dial throws, when it differs from the reason.
     func close(because reason: ParleyError, handshakeFailure: (any Error)? = nil) {
         apply(.close(reason, handshakeFailure: handshakeFailure))
-        dropBacklog()
+        dropUndelivered()
     }
 
     /// Ends at once. All waits end with `reason`. Complete messages are still delivered. Any thread.
@@ -39,7 +41,7 @@ extension Connection {
     func open(_ isOpen: (Bool) -> Void) -> Bool {
         let (actions, woken) = outbound.withLock { outbound in
             let actions = outbound.lifecycle.apply(.open)
-            return (actions, actions.contains(.wakeWaiters) ? outbound.lifeWaiters.wakeAll() : .init())
+            return (actions, actions.contains(.wakeWaiters) ? outbound.openOrEndWaiters.wakeAll() : .init())
         }
         isOpen(!actions.isEmpty)
         woken.resume()
@@ -48,7 +50,7 @@ extension Connection {
 
     /// Records that `onPeer` has returned or thrown. An end that waited for that calls `onDisconnect` now.
     /// Any thread.
-    func announced() { apply(.announced) }
+    func onPeerReturned() { apply(.onPeerReturned) }
 
     // MARK: Waiting for the handshake
 
@@ -56,7 +58,7 @@ extension Connection {
     ///
     /// - Throws: the error that ended them; ``ParleyError`` `cancelled` when the task was cancelled.
     func waitUntilOpen() async throws {
-        let isInTime = await outbound.wait(in: \.lifeWaiters, unless: { !$0.lifecycle.isStarting })
+        let isInTime = await outbound.wait(in: \.openOrEndWaiters, unless: { !$0.lifecycle.isStarting })
         guard isInTime else {
             let reason = ParleyError.cancelled("dialing \(remoteAddress)")
             fail(reason)
@@ -68,7 +70,7 @@ extension Connection {
     /// Calls `completion` once, on the loop's thread, when handshake and `onPeer` are over.
     func whenOpen(_ completion: @escaping @Sendable () -> Void) {
         let finish: @Sendable () -> Void = { [loop] in loop.execute(completion) }
-        if !outbound.notify(in: \.lifeWaiters, unless: { !$0.lifecycle.isStarting }, finish) { finish() }
+        if !outbound.notify(in: \.openOrEndWaiters, unless: { !$0.lifecycle.isStarting }, finish) { finish() }
     }
 
     /// Throws the error of a failed handshake or `onPeer`, if one failed.
@@ -87,21 +89,21 @@ extension Connection {
         let (actions, end, woken) = outbound.withLock { outbound in
             let actions = outbound.lifecycle.apply(event)
             guard !actions.isEmpty else { return (actions, Lifecycle.End?.none, [WaitQueue.Woken]()) }
-            if actions.contains(.dropUnsent) { outbound.queue.dropUnsent() }
-            if actions.contains(.closeLinkNow) { outbound.socket = nil }
+            if actions.contains(.dropUnhanded) { outbound.queue.dropUnhanded() }
+            if actions.contains(.closeLink) { outbound.socket = nil }
             let woken =
                 actions.contains(.wakeWaiters)
-                ? [outbound.senders.wakeAll(), outbound.lifeWaiters.wakeAll()] : []
+                ? [outbound.sendWaiters.wakeAll(), outbound.openOrEndWaiters.wakeAll()] : []
             return (actions, outbound.lifecycle.end, woken)
         }
         guard !actions.isEmpty, let end else { return }
         changeIntake(actions, end)
         if actions.contains(.beginClosing) { loop.perform { [self] in beginClosing() } }
-        if actions.contains(.closeLink) { loop.perform { [self] in apply(.linkClosing) } }
+        if actions.contains(.beginAbort) { loop.perform { [self] in apply(.beginAbort) } }
         if actions.contains(.startCloseTimer) { startCloseTimer() }
         if actions.contains(.flush) { flush() }
-        if actions.contains(.shutDown) { linger() }
-        if actions.contains(.closeLinkNow) { closeLink(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
+        if actions.contains(.shutDown) { shutDownLink() }
+        if actions.contains(.closeLink) { beginAbort(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
         if actions.contains(.tellNode) { node.connectionEnded(self, end) }
         // Last: the connection's place is free before those who wait for its end are woken.
         for waiters in woken { waiters.resume() }
@@ -122,7 +124,7 @@ extension Connection {
                 _ = inbound.intake.apply(.discard)
                 dropHeld(&inbound)
             }
-            return (inbound.readers.wakeAll(), inbound.intake.isReading && !wasReading)
+            return (inbound.readWaiters.wakeAll(), inbound.intake.isReading && !wasReading)
         }
         readers.resume()
         if readsOn { link?.startReading() }
@@ -130,40 +132,40 @@ extension Connection {
 
     private func beginClosing() {
         guard let link else { return }
-        let hasAllArrived = hasAllArrived(link)
-        apply(.beginClosing(hasAllArrived: hasAllArrived))
+        let canCloseNow = canCloseNow(link)
+        apply(.beginClosing(canCloseNow: canCloseNow))
     }
 
     /// Whether the other side's kernel has everything that was sent, and no unread input would turn the close
     /// into a reset.
-    private func hasAllArrived(_ link: any Link) -> Bool {
+    private func canCloseNow(_ link: any Link) -> Bool {
         guard writingBytes == 0, outbound.withLock({ $0.queue.isEmpty && !$0.queue.isCutOff }),
             link.isAcknowledged
         else { return false }
-        return inbound.withLock { $0.state.inputEnd != nil } || link.look.unreadBytes == 0
+        return inbound.withLock { $0.state.inputEnd != nil } || link.status.socketUnreadBytes == 0
     }
 
     /// Shuts the sending side down, and waits until the other side's kernel has everything.
-    private func linger() {
+    private func shutDownLink() {
         link?.shutdown()
-        checkAllArrived()
+        checkAcknowledged()
     }
 
     /// Closes the link when everything has arrived. Returns the time of the next check, in milliseconds.
     @discardableResult
-    func checkAllArrived() -> UInt64 {
+    func checkAcknowledged() -> UInt64 {
         guard let link, !link.isAcknowledged else {
-            apply(.allArrived)
+            apply(.allAcknowledged)
             return .max
         }
-        let interval = rareTimes.value.lingerInterval
-        rareTimes.value.lingerInterval = min(interval * 2, 100)
+        let interval = rareTimes.value.acknowledgementInterval
+        rareTimes.value.acknowledgementInterval = min(interval * 2, 100)
         let due = min(loop.milliseconds &+ interval, rareTimes.value.closeDeadline)
         context.timers.check(self, by: due)
         return due
     }
 
-    private func closeLink(resetsIfCutOff: Bool) {
+    private func beginAbort(resetsIfCutOff: Bool) {
         loop.assertIsCurrent()
         nextCheck = .max
         link?.close(abortively: resetsIfCutOff && outbound.withLock { $0.queue.isCutOff })
@@ -177,21 +179,21 @@ extension Connection {
             return outbound.queue.releaseAll()
         }
         node.sendBudget.giveBack(released)
-        let hasBacklog = inbound.withLock { inbound in
+        let hasUndelivered = inbound.withLock { inbound in
             _ = inbound.intake.apply(.linkClosed)
             return inbound.intake.awaitsInbox
         }
-        if hasBacklog { node.keepBacklog(of: self) }
+        if hasUndelivered { node.keepUndelivered(of: self) }
         apply(.linkClosed)
     }
 
     /// Drops the undelivered messages of a connection that has ended. Any thread.
-    func dropBacklog() {
+    func dropUndelivered() {
         let isOver = inbound.withLock { inbound in
             guard case .over = inbound.intake.state else { return false }
             dropHeld(&inbound)
             return true
         }
-        if isOver { node.forgetBacklog(of: self) }
+        if isOver { node.forgetUndelivered(of: self) }
     }
 }

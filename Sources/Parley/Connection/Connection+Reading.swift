@@ -13,13 +13,14 @@ extension Connection {
             case .end: return nil
             case .wait: break
             }
-            guard await inbound.wait(in: \.readers, unless: { $0.readers.epoch != epoch }) else {
+            guard await inbound.wait(in: \.readWaiters, unless: { $0.readWaiters.epoch != epoch }) else {
                 throw .cancelled("reading from \(remoteAddress)")
             }
         }
     }
 
-    /// Reads what has arrived. A wait for more counts wake-ups from the returned epoch on.
+    /// Reads what has arrived. To wait for more, wait until ``WaitQueue/epoch`` of the readers
+    /// differs from the returned one.
     func tryRead(upTo count: Int) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt) {
         var hasHeartbeats = false
         let (result, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
@@ -29,15 +30,15 @@ extension Connection {
             if case .bytes = result { inbound.streamReadAt = MonotonicTime.millisecondsNow }
             _ = account(&inbound, hasProgress: true)
             hasHeartbeats = inbound.state.hasHeartbeats
-            return (result, inbound.readers.epoch, inbound.wantsToReadOn)
+            return (result, inbound.readWaiters.epoch, inbound.wantsToReadOn)
         }
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
         if readsOn { loop.perform { [self] in receive() } }
         return (result, epoch)
     }
 
-    /// Whether a read would return at once: bytes, an end, or an error. Reads nothing. A wait counts wake-ups
-    /// from the returned epoch on.
+    /// Whether a read would return at once: bytes, an end, or an error. Reads nothing. To wait,
+    /// wait until ``WaitQueue/epoch`` of the readers differs from the returned one.
     func readability() -> (isReadable: Bool, epoch: UInt) {
         var hasHeartbeats = false
         let (isReadable, epoch, readsOn): (Bool, UInt, Bool)
@@ -48,7 +49,7 @@ extension Connection {
                 let isReadable = try inbound.state.isReadable()
                 _ = account(&inbound, hasProgress: false)
                 hasHeartbeats = inbound.state.hasHeartbeats
-                return (isReadable, inbound.readers.epoch, inbound.wantsToReadOn)
+                return (isReadable, inbound.readWaiters.epoch, inbound.wantsToReadOn)
             }
         } catch {
             // The next read throws the same error.

@@ -17,7 +17,7 @@ extension Connection: LinkOwner {
     }
 
     func linkDidRead(_ bytes: Span<UInt8>) {
-        hasReceived.store(true, ordering: .relaxed)
+        arrivedSinceDirectWrite.store(true, ordering: .relaxed)
         let used = node.takesRPCs ? deliverInPlace(bytes) : 0
         guard used < bytes.count else { return }
         let block = bytes.extracting(used...).copied
@@ -25,7 +25,7 @@ extension Connection: LinkOwner {
     }
 
     func linkDidRead(_ block: [UInt8]) {
-        hasReceived.store(true, ordering: .relaxed)
+        arrivedSinceDirectWrite.store(true, ordering: .relaxed)
         receive(bytes: block.count) { $0.receive(block[...]) }
     }
 
@@ -37,14 +37,14 @@ extension Connection: LinkOwner {
     func linkDidEnd(_ reason: ParleyError) {
         if reason.code == .endOfStream {
             switch outbound.withLock({ $0.lifecycle.state }) {
-            case .handshake, .announcing, .announced, .open, .closeRequested:
+            case .handshake, .inOnPeer, .afterOnPeer, .open, .closeRequested:
                 return receive { $0.endInput(reason) }
             // The other side still reads: what was accepted is still written.
             case .flushing: return
-            case .draining, .lingering, .failed, .closingLink, .ended: break
+            case .readingRest, .awaitingAck, .failed, .closingLink, .ended: break
             }
         }
-        apply(.inputFailed(reason))
+        apply(.fail(reason))
     }
 
     // MARK: Decoding
@@ -112,7 +112,7 @@ extension Connection: LinkOwner {
             outcome.hasHeartbeats = inbound.state.hasHeartbeats
             // Raw readers check again: there may be bytes, a stream, or the end.
             if inbound.state.phase != .messages || inbound.state.inputEnd != nil {
-                outcome.readers = inbound.readers.wakeAll()
+                outcome.readers = inbound.readWaiters.wakeAll()
             }
             upcoming = inbound.state.upcoming
             outcome.finalReason = inbound.state.finalReason
@@ -120,7 +120,7 @@ extension Connection: LinkOwner {
             outcome.changesReading = changesReading(&inbound) { inbound in
                 outcome.asksInbox = inbound.decoded()
             }
-            if case .over(awaitsInbox: false) = inbound.intake.state { outcome.isBacklogDelivered = true }
+            if case .over(awaitsInbox: false) = inbound.intake.state { outcome.isAllDelivered = true }
             outcome.isOverLimit = account(&inbound, hasProgress: !decoded.isEmpty)
         }
         let hasFilledInbox = !decoded.isEmpty && !node.deliver(decoded, from: self)
@@ -145,26 +145,26 @@ extension Connection: LinkOwner {
         var changesReading = false
         var asksInbox = false
         var isOverLimit = false
-        var isBacklogDelivered = false
+        var isAllDelivered = false
     }
 
     @inline(__always)
     private func finish(_ outcome: borrowing Outcome) {
         outcome.readers.resume()
         if outcome.hasHeartbeats { handleHeartbeats() }
-        if outcome.isBacklogDelivered { node.forgetBacklog(of: self) }
+        if outcome.isAllDelivered { node.forgetUndelivered(of: self) }
         if let failure = outcome.failure {
             fail(failure)
-            return dropBacklog()
+            return dropUndelivered()
         }
         if let finalReason = outcome.finalReason { return close(because: finalReason) }
         if outcome.changesReading { tellLink() }
         if outcome.asksInbox { askInbox() }
         if outcome.isOverLimit { node.dropLargestHolder() }
-        if outcome.isStream, let timeout = node.healthLimits.streamIdle {
+        if outcome.isStream, let timeout = node.timeLimits.streamIdle {
             context.timers.check(self, by: loop.milliseconds &+ timeout)
         }
-        if outcome.hasPartialFrame, let timeout = node.healthLimits.frame {
+        if outcome.hasPartialFrame, let timeout = node.timeLimits.frame {
             context.timers.check(self, by: loop.milliseconds &+ max(Health.shortestInterval, timeout / 4))
         }
     }

@@ -1,4 +1,7 @@
 // From a send to the link. Any thread, unless a comment says otherwise. SendQueue decides; this file acts.
+//
+// send -> submit -> SendQueue, under the sending half's lock -> writeDirectly on the sender's thread, or
+// flush on the loop's -> Link.write.
 
 extension Connection: Peer {
     /// See ``Peer/trySend(_:)-(ArraySlice<UInt8>)``.
@@ -102,7 +105,7 @@ extension Connection: Peer {
         defer { if waited != nil { woken.resume() } }
         let (refusal, needsFlush, startsWatch) = try outbound.withLock {
             outbound throws(ParleyError) -> (Refusal?, Bool, Bool) in
-            if let waited, outbound.queue.endWait(waited.wait) { woken = outbound.senders.wakeAll() }
+            if let waited, outbound.queue.endWait(waited.wait) { woken = outbound.sendWaiters.wakeAll() }
             if let end = outbound.lifecycle.end { throw end.reason }
             try checkDeadline(outbound.writeDeadline, "sending")
             guard outbound.queue.isOpen(kind) else {
@@ -110,7 +113,7 @@ extension Connection: Peer {
             }
             if let wait = mayAppend(kind, &outbound, waited: waited?.wait) {
                 if isCounted { outbound.queue.noteRefusal() }
-                return (Refusal(wait: wait, epoch: outbound.senders.epoch), false, false)
+                return (Refusal(wait: wait, epoch: outbound.sendWaiters.epoch), false, false)
             }
             try append(&outbound)
             if outbound.queue.isBeyondReserve { node.sendBudget.charge(outbound.queue.reserveRest()) }
@@ -152,9 +155,9 @@ extension Connection: Peer {
     @inline(__always)
     private func writeDirectly(_ outbound: inout Outbound) -> Bool {
         guard let socket = outbound.socket, outbound.queue.mayWriteDirectly, !loop.isCurrent,
-            hasReceived.exchange(false, ordering: .relaxed)
+            arrivedSinceDirectWrite.exchange(false, ordering: .relaxed)
         else { return false }
-        let limits = node.healthLimits
+        let limits = node.timeLimits
         outbound.queue.writeDirectly(at: limits.idle == nil ? nil : MonotonicTime.millisecondsNow) {
             $0.writeDirectly(to: socket)
         }
@@ -170,7 +173,7 @@ extension Connection {
     /// - Throws: `timedOut` when there was no room for ``Timeouts/write``; `cancelled`.
     func waitToSend(_ refusal: Refusal) async throws(ParleyError) {
         let began = beginWait(refusal)
-        guard await outbound.wait(in: \.senders, unless: { $0.senders.epoch != refusal.epoch }) else {
+        guard await outbound.wait(in: \.sendWaiters, unless: { $0.sendWaiters.epoch != refusal.epoch }) else {
             giveUpWait(refusal)
             throw .cancelled("sending to \(remoteAddress)")
         }
@@ -179,7 +182,7 @@ extension Connection {
 
     /// Counts a waiting sender. Returns the time in milliseconds if the wait has a time-out.
     func beginWait(_ refusal: Refusal) -> UInt64? {
-        let timeout = refusal.wait == .room ? node.healthLimits.write : nil
+        let timeout = refusal.wait == .room ? node.timeLimits.write : nil
         let now = timeout == nil ? nil : MonotonicTime.millisecondsNow
         let isNewlyBlocked = outbound.withLock { outbound in
             outbound.queue.beginWait(refusal.wait)
@@ -196,13 +199,13 @@ extension Connection {
     /// Ends the wait of a sender that gives up. Senders that waited for it may go on.
     func giveUpWait(_ refusal: Refusal) {
         outbound.withLock { outbound in
-            outbound.queue.endWait(refusal.wait) ? outbound.senders.wakeAll() : WaitQueue.Woken()
+            outbound.queue.endWait(refusal.wait) ? outbound.sendWaiters.wakeAll() : WaitQueue.Woken()
         }.resume()
     }
 
     /// Throws when there was no room for too long. The wait is given up then.
     func checkBlocked(since began: UInt64?, _ refusal: Refusal) throws(ParleyError) {
-        guard let began, let timeout = node.healthLimits.write else { return }
+        guard let began, let timeout = node.timeLimits.write else { return }
         let now = MonotonicTime.millisecondsNow
         let isTooLong = outbound.withLock { outbound in
             let since = outbound.queue.blockedSince
@@ -285,8 +288,8 @@ extension Connection: EndOfTurn {
     /// Handles a link that takes no more bytes. Input that it still delivers is read before the end.
     private func writeFailed(_ error: ParleyError) {
         writingBytes = 0
-        // The failed read of a file is not the socket's failure. The other side then waits for the rest of a
-        // frame.
+        // Only a reset leaves input that can be read. After the failed read of a file the frame cannot be
+        // completed, so the connection ends at once.
         let mayDeliver =
             error.code == .connectionReset
             && inbound.withLock { $0.intake.isReading || $0.intake.awaitsInbox }
@@ -301,7 +304,7 @@ extension Connection: EndOfTurn {
         into buffer: inout WireBuffer
     ) -> (item: SendQueue.Next, startsWatch: Bool, isFlushing: Bool) {
         let now = loop.milliseconds
-        let watches = node.healthLimits.writeStall != nil
+        let watches = node.timeLimits.writeStall != nil
         let (next, startsWatch, isFlushing, outcome) = outbound.withLock { outbound in
             let outcome = outbound.written(written, marks: node.sendMarks)
             let next = outbound.queue.takeNext(into: &buffer, at: now)
@@ -345,11 +348,11 @@ extension Connection.Outbound {
     fileprivate mutating func written(_ bytes: Int, marks: SendQueue.Marks) -> Written? {
         let outcome = queue.written(bytes, marks: marks)
         guard outcome.hasRoom else { return nil }
-        guard !senders.isEmpty || outcome.releasedBytes > 0 else {
+        guard !sendWaiters.isEmpty || outcome.releasedBytes > 0 else {
             // A sender may have checked the queue and not waited yet.
-            senders.countWakeUp()
+            sendWaiters.countWakeUp()
             return nil
         }
-        return Written(woken: senders.wakeAll(), releasedBytes: outcome.releasedBytes)
+        return Written(woken: sendWaiters.wakeAll(), releasedBytes: outcome.releasedBytes)
     }
 }

@@ -54,7 +54,7 @@ extension Connection {
             }
             guard isSaid else { return (false, WaitQueue.Woken(), false) }
             outbound.queue.endStream()
-            return (true, outbound.senders.wakeAll(), outbound.queue.requestFlush())
+            return (true, outbound.sendWaiters.wakeAll(), outbound.queue.requestFlush())
         }
         woken.resume()
         if needsFlush { loop.atEndOfTurn(self) }

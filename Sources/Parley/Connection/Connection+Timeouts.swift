@@ -15,12 +15,12 @@ extension Connection {
 
     /// Starts the time-out of handshake and `onPeer`.
     func startHandshakeTimer() {
-        context.timers.check(self, by: health.handshakeBegins(at: loop.milliseconds, node.healthLimits))
+        context.timers.check(self, by: health.handshakeBegins(at: loop.milliseconds, node.timeLimits))
     }
 
     /// Starts the time-outs of an open connection.
     func startOpenTimers() {
-        context.timers.check(self, by: health.opened(at: loop.milliseconds, node.healthLimits))
+        context.timers.check(self, by: health.opened(at: loop.milliseconds, node.timeLimits))
     }
 
     /// Starts the close time-out, of an orderly end or of a connection that cannot be written to.
@@ -33,11 +33,11 @@ extension Connection {
     /// Starts to check whether what was handed to the link is acknowledged.
     func startAcknowledgementWatch() {
         guard let link, case let handed = outbound.withLock({ $0.queue.handedBytes }) else { return }
-        let unacknowledged = UInt64(max(0, link.look.unacknowledgedBytes))
+        let unacknowledged = UInt64(max(0, link.status.unacknowledgedBytes))
         let due = health.watchBegins(
             at: loop.milliseconds,
             acknowledgedBytes: handed &- min(handed, unacknowledged),
-            node.healthLimits
+            node.timeLimits
         )
         context.timers.check(self, by: due)
     }
@@ -49,11 +49,11 @@ extension Connection {
         let state = outbound.withLock { $0.lifecycle.state }
         let next: UInt64
         switch state {
-        case .handshake, .announcing, .announced, .open:
+        case .handshake, .inOnPeer, .afterOnPeer, .open:
             next = min(checkHealth(at: now), checkDeadlines(at: now))
-        case .draining: next = min(checkHealth(at: now), checkDeadlines(at: now), checkCloseTime(at: now))
+        case .readingRest: next = min(checkHealth(at: now), checkDeadlines(at: now), checkCloseTime(at: now))
         case .flushing: next = checkCloseTime(at: now)
-        case .lingering: next = checkCloseTime(at: now) == .max ? .max : checkAllArrived()
+        case .awaitingAck: next = checkCloseTime(at: now) == .max ? .max : checkAcknowledged()
         case .closeRequested, .failed, .closingLink, .ended: next = .max
         }
         return next == .max ? .max : max(next, now &+ 1)
@@ -70,48 +70,48 @@ extension Connection {
 
     private func checkHealth(at now: UInt64) -> UInt64 {
         guard let link else { return .max }
-        let look = look(at: now, link)
-        let verdict = health.check(look, node.healthLimits)
+        let snapshot = snapshot(at: now, link)
+        let verdict = health.check(snapshot, node.timeLimits)
         if let failure = verdict.failure {
             fail(error(for: failure))
             return .max
         }
-        if verdict.endsWatch, !outbound.withLock({ $0.queue.endWatch(of: look.handedBytes) }) {
-            // A sender's thread has written since this look.
+        if verdict.endsWatch, !outbound.withLock({ $0.queue.endWatch(of: snapshot.handedBytes) }) {
+            // A sender's thread has written since this snapshot.
             startAcknowledgementWatch()
         }
-        if verdict.wakesSenders { outbound.withLock { $0.senders.wakeAll() }.resume() }
+        if verdict.wakesSenders { outbound.withLock { $0.sendWaiters.wakeAll() }.resume() }
         if verdict.isHeartbeatDue { sendHeartbeat() }
         if verdict.hasLinkDied { readToEnd() }
         return verdict.next
     }
 
     /// Collects what ``Health`` judges by.
-    private func look(at now: UInt64, _ link: any Link) -> Health.Look {
-        var look = Health.Look(now: now)
+    private func snapshot(at now: UInt64, _ link: any Link) -> Health.Snapshot {
+        var snapshot = Health.Snapshot(now: now)
         inbound.withLock { inbound in
-            look.isReading = inbound.intake.isReading
-            look.lastArrival = inbound.lastArrival
-            look.lastActivity = inbound.lastActivity
-            if inbound.state.phase == .stream { look.streamReadAt = inbound.streamReadAt }
+            snapshot.isReading = inbound.intake.isReading
+            snapshot.lastArrival = inbound.lastArrival
+            snapshot.lastActivity = inbound.lastActivity
+            if inbound.state.phase == .stream { snapshot.streamReadAt = inbound.streamReadAt }
             if inbound.state.partialFrameBytes > 0 {
                 // A frame is identified by its position. Never zero, which is none.
                 let position = inbound.counters.bytes &- UInt64(inbound.state.bufferedBytes)
-                look.frame = .init(
+                snapshot.frame = .init(
                     number: position &+ 1,
                     receivedBytes: inbound.state.partialFrameBytes
                 )
             }
         }
         outbound.withLock { outbound in
-            look.isStarting = outbound.lifecycle.isStarting
-            look.lastHanded = outbound.queue.lastHanded
-            look.handedBytes = outbound.queue.handedBytes
-            look.isWatched = outbound.queue.isWatched
-            look.blockedSince = outbound.queue.blockedSince
+            snapshot.isStarting = outbound.lifecycle.isStarting
+            snapshot.lastHanded = outbound.queue.lastHanded
+            snapshot.handedBytes = outbound.queue.handedBytes
+            snapshot.isWatched = outbound.queue.isWatched
+            snapshot.blockedSince = outbound.queue.blockedSince
         }
-        look.link = link.look
-        return look
+        snapshot.link = link.status
+        return snapshot
     }
 
     private func error(for failure: Health.Failure) -> ParleyError {
@@ -123,7 +123,7 @@ extension Connection {
                 "the handshake with \(remoteAddress) took longer than \(timeouts.handshake)"
             )
         case .idle:
-            let idle = node.healthLimits.idle ?? 0
+            let idle = node.timeLimits.idle ?? 0
             return ParleyError(
                 .idle,
                 "nothing was received from \(remoteAddress) and nothing was sent to it for \(idle) ms"
@@ -140,7 +140,7 @@ extension Connection {
                 .writeStalled,
                 "\(remoteAddress) acknowledged too little of \(bytes) bytes that were sent to it for "
                     + "\(timeouts.writeStall ?? .zero); at least "
-                    + "\(node.healthLimits.leastBytesPerSecond) bytes a second are expected"
+                    + "\(node.timeLimits.leastBytesPerSecond) bytes a second are expected"
             )
         case .stream:
             return ParleyError(
@@ -151,7 +151,7 @@ extension Connection {
             return ParleyError(
                 .timedOut,
                 "\(remoteAddress) sent too little of a frame for \(timeouts.frame ?? .zero): \(bytes) bytes "
-                    + "have arrived; at least \(node.healthLimits.leastBytesPerSecond) bytes a second are "
+                    + "have arrived; at least \(node.timeLimits.leastBytesPerSecond) bytes a second are "
                     + "expected"
             )
         }
@@ -244,7 +244,7 @@ extension Connection {
         let deadline = deadline.map { MonotonicTime($0) } ?? .never
         let readers = inbound.withLock { inbound in
             inbound.readDeadline = deadline
-            return inbound.readers.wakeAll()
+            return inbound.readWaiters.wakeAll()
         }
         readers.resume()
         loop.perform { [self] in startDeadline() }
@@ -255,7 +255,7 @@ extension Connection {
         let deadline = deadline.map { MonotonicTime($0) } ?? .never
         let senders = outbound.withLock { outbound in
             outbound.writeDeadline = deadline
-            return outbound.senders.wakeAll()
+            return outbound.sendWaiters.wakeAll()
         }
         senders.resume()
         loop.perform { [self] in startDeadline() }
@@ -272,6 +272,7 @@ extension Connection {
         let deadlines = [inbound.withLock { $0.readDeadline }, outbound.withLock { $0.writeDeadline }]
         let now = MonotonicTime.now
         guard let next = deadlines.filter({ $0 > now && $0 != .never }).min() else {
+            // Writing would allocate the box.
             if rareTimes.value.ioDeadline != .max { rareTimes.value.ioDeadline = .max }
             return
         }
@@ -286,13 +287,13 @@ extension Connection {
         }
         rareTimes.value.ioDeadline = .max
         startDeadline()
-        inbound.withLock { $0.readers.wakeAll() }.resume()
-        outbound.withLock { $0.senders.wakeAll() }.resume()
+        inbound.withLock { $0.readWaiters.wakeAll() }.resume()
+        outbound.withLock { $0.sendWaiters.wakeAll() }.resume()
         return rareTimes.value.ioDeadline
     }
 }
 
-extension Health.Limits {
+extension Health.TimeLimits {
     init(_ timeouts: Timeouts) {
         handshake = timeouts.handshake.inMilliseconds
         idle = timeouts.idle?.inMilliseconds

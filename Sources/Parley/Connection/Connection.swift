@@ -10,7 +10,8 @@ import Synchronization
 /// ``SendQueue`` (what is written next, and who waits), ``Health`` (whether the connection is alive).
 ///
 /// `Connection+Receiving`: from bytes to RPCs. `+Reading`: raw reads and streams. `+Sending`, `+Streams`:
-/// from sends to the link. `+Blocking`: the same for threads that may block. `+Timeouts`. `+Ending`.
+/// from sends to the link. `+Blocking`: the same for threads that may block. `+Timeouts`: time-outs,
+/// heartbeats, deadlines. `+Ending`: the end.
 ///
 /// `@unchecked Sendable`: the two locks and the loop's thread guard all mutable state.
 public class Connection: @unchecked Sendable {
@@ -25,7 +26,7 @@ public class Connection: @unchecked Sendable {
     /// See ``Peer/isOutbound``.
     public let isOutbound: Bool
     /// Whether something has arrived since the last direct write. The next send may be its answer.
-    let hasReceived = Atomic(false)
+    let arrivedSinceDirectWrite = Atomic(false)
 
     /// The connection's number in its node, unique for ever; zero until the node has adopted it. Set before
     /// another thread knows the connection.
@@ -61,7 +62,7 @@ public class Connection: @unchecked Sendable {
     struct Inbound {
         var state: PeerState
         var intake = Intake()
-        var readers = WaitQueue()
+        var readWaiters = WaitQueue()
         var heartbeats = LazyBox<HeartbeatRecord>()
         var counters = ReceiveCounters()
         /// When bytes last arrived, in milliseconds.
@@ -93,9 +94,9 @@ public class Connection: @unchecked Sendable {
         var tag: UInt = 0
         /// When the link was closed.
         var ended = MonotonicTime.never
-        var senders = WaitQueue()
+        var sendWaiters = WaitQueue()
         /// Waiters for the connection to open or to end.
-        var lifeWaiters = WaitQueue()
+        var openOrEndWaiters = WaitQueue()
     }
 
     /// Times that most connections never need. Boxed on first write. In milliseconds.
@@ -105,7 +106,7 @@ public class Connection: @unchecked Sendable {
         /// When an orderly end stops waiting.
         var closeDeadline = UInt64.max
         /// The delay until the next check whether the other side has everything.
-        var lingerInterval: UInt64 = 1
+        var acknowledgementInterval: UInt64 = 1
     }
 
     init(

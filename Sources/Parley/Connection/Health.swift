@@ -1,4 +1,4 @@
-/// Decides whether a connection is alive, from what was received and sent and from a look at its link. A
+/// Decides whether a connection is alive, from what was received and sent and from its link's status. A
 /// value without a clock or I/O. All times are milliseconds of one clock.
 ///
 /// ``check(_:_:)`` is called at intervals, not for each message. It looks back at what has happened since.
@@ -8,17 +8,17 @@
 /// | handshake | handshake and `onPeer` take too long | nothing |
 /// | idle | nothing came and nothing went | bytes except heartbeats; new bytes in a paused socket |
 /// | heartbeat | too many were not answered | any arrival; acknowledged bytes (see below) |
-/// | write stall | too little of what was sent is acknowledged | ``Limits/leastBytesPerSecond`` |
-/// | frame | too little of an unfinished frame arrives | ``Limits/leastBytesPerSecond`` |
+/// | write stall | too little of what was sent is acknowledged | ``TimeLimits/leastBytesPerSecond`` |
+/// | frame | too little of an unfinished frame arrives | ``TimeLimits/leastBytesPerSecond`` |
 /// | stream | its reader reads nothing | a byte that is read |
 /// | death | the link has failed while it is not read | |
 ///
 /// For a heartbeat, acknowledged bytes count while the ping itself is not acknowledged. Once it is, its
-/// acknowledgement counts while the link is not read. ``Limits/leastBytesPerSecond`` is measured since the
-/// last progress.
+/// acknowledgement counts while the link is not read. ``TimeLimits/leastBytesPerSecond`` is measured since
+/// the last progress.
 struct Health {
     /// The time-outs; nil is for ever.
-    struct Limits: Sendable {
+    struct TimeLimits: Sendable {
         var handshake: UInt64 = .max
         var idle: UInt64?
         var write: UInt64?
@@ -32,7 +32,7 @@ struct Health {
     }
 
     /// What is known of a connection at one moment.
-    struct Look {
+    struct Snapshot {
         var now: UInt64
         /// Whether handshake or `onPeer` still run.
         var isStarting = false
@@ -53,24 +53,24 @@ struct Health {
         var streamReadAt: UInt64?
         /// The unfinished frame: which one, and how many bytes of it are there.
         var frame: Frame?
-        var link = Link()
+        var link = LinkStatus()
 
         struct Frame {
             var number: UInt64
             var receivedBytes: Int
         }
+    }
 
-        /// The link's own state.
-        struct Link {
-            /// Handed over, and not acknowledged by the other side's kernel.
-            var unacknowledgedBytes = 0
-            /// Arrived and not read.
-            var unreadBytes = 0
-            /// Whether the socket has no room for more, so that the other side cannot send.
-            var isFull = false
-            /// Whether it has failed or was reset.
-            var isDead = false
-        }
+    /// The state of a socket, or of a pipe in memory.
+    struct LinkStatus {
+        /// Handed over, and not acknowledged by the other side's kernel.
+        var unacknowledgedBytes = 0
+        /// Arrived in the socket and not read.
+        var socketUnreadBytes = 0
+        /// Whether the socket has no room for more, so that the other side cannot send.
+        var isFull = false
+        /// Whether it has failed or was reset.
+        var isDead = false
     }
 
     /// Why a connection has to end.
@@ -147,13 +147,13 @@ struct Health {
 
     // MARK: Events
 
-    mutating func handshakeBegins(at now: UInt64, _ limits: Limits) -> UInt64 {
+    mutating func handshakeBegins(at now: UInt64, _ limits: TimeLimits) -> UInt64 {
         handshakeDeadline = now &+ min(limits.handshake, 1 << 44)
         return handshakeDeadline
     }
 
     /// Starts the time-outs after handshake and `onPeer`. Returns the time of the first check.
-    mutating func opened(at now: UInt64, _ limits: Limits) -> UInt64 {
+    mutating func opened(at now: UInt64, _ limits: TimeLimits) -> UInt64 {
         handshakeDeadline = .max
         openedAt = now
         if let interval = limits.heartbeat { nextHeartbeat = now &+ interval }
@@ -162,7 +162,7 @@ struct Health {
 
     /// Starts the acknowledgement watch; `acknowledgedBytes` are acknowledged already. Returns the time of
     /// the first check.
-    mutating func watchBegins(at now: UInt64, acknowledgedBytes: UInt64, _ limits: Limits) -> UInt64 {
+    mutating func watchBegins(at now: UInt64, acknowledgedBytes: UInt64, _ limits: TimeLimits) -> UInt64 {
         acknowledged = Progress(bytes: acknowledgedBytes, at: now)
         return limits.writeStall.map { now &+ Self.stallInterval($0) } ?? .max
     }
@@ -188,120 +188,125 @@ struct Health {
 
     // MARK: Verdict
 
-    mutating func check(_ look: Look, _ limits: Limits) -> Verdict {
+    mutating func check(_ snapshot: Snapshot, _ limits: TimeLimits) -> Verdict {
         var verdict = Verdict()
-        checkHandshake(look, &verdict)
-        checkRoom(look, limits, &verdict)
-        checkDeath(look, &verdict)
-        checkAcknowledgements(look, limits, &verdict)
-        checkStream(look, limits, &verdict)
-        checkFrame(look, limits, &verdict)
-        noteUnread(look)
-        checkHeartbeat(look, limits, &verdict)
-        checkActivity(look, limits, &verdict)
+        checkHandshake(snapshot, &verdict)
+        checkRoom(snapshot, limits, &verdict)
+        checkDeath(snapshot, &verdict)
+        checkAcknowledgements(snapshot, limits, &verdict)
+        checkStream(snapshot, limits, &verdict)
+        checkFrame(snapshot, limits, &verdict)
+        noteUnread(snapshot)
+        checkHeartbeat(snapshot, limits, &verdict)
+        checkActivity(snapshot, limits, &verdict)
         if verdict.failure != nil { verdict.next = .max }
         return verdict
     }
 
-    private func checkHandshake(_ look: Look, _ verdict: inout Verdict) {
+    private func checkHandshake(_ snapshot: Snapshot, _ verdict: inout Verdict) {
         // The connection may be open already, before ``opened(at:_:)`` was called.
-        guard look.isStarting else { return }
-        guard look.now < handshakeDeadline else { return verdict.fail(.handshake) }
+        guard snapshot.isStarting else { return }
+        guard snapshot.now < handshakeDeadline else { return verdict.fail(.handshake) }
         verdict.check(at: handshakeDeadline)
     }
 
-    private func checkRoom(_ look: Look, _ limits: Limits, _ verdict: inout Verdict) {
-        guard let timeout = limits.write, look.blockedSince != .max else { return }
-        let due = look.blockedSince &+ timeout
-        verdict.wakesSenders = look.now >= due
-        verdict.check(at: due > look.now ? due : look.now &+ max(Self.shortestInterval, timeout / 4))
+    private func checkRoom(_ snapshot: Snapshot, _ limits: TimeLimits, _ verdict: inout Verdict) {
+        guard let timeout = limits.write, snapshot.blockedSince != .max else { return }
+        let due = snapshot.blockedSince &+ timeout
+        verdict.wakesSenders = snapshot.now >= due
+        verdict.check(at: due > snapshot.now ? due : snapshot.now &+ max(Self.shortestInterval, timeout / 4))
     }
 
-    private func checkDeath(_ look: Look, _ verdict: inout Verdict) {
-        guard !look.isReading else { return }
-        verdict.hasLinkDied = look.link.isDead
-        if !look.link.isDead { verdict.check(at: look.now &+ Self.pausedInterval) }
+    private func checkDeath(_ snapshot: Snapshot, _ verdict: inout Verdict) {
+        guard !snapshot.isReading else { return }
+        verdict.hasLinkDied = snapshot.link.isDead
+        if !snapshot.link.isDead { verdict.check(at: snapshot.now &+ Self.pausedInterval) }
     }
 
-    private mutating func checkAcknowledgements(_ look: Look, _ limits: Limits, _ verdict: inout Verdict) {
+    private mutating func checkAcknowledgements(
+        _ snapshot: Snapshot,
+        _ limits: TimeLimits,
+        _ verdict: inout Verdict
+    ) {
         guard let stall = limits.writeStall else { return }
-        guard look.isWatched, look.link.unacknowledgedBytes > 0 else {
-            verdict.endsWatch = look.isWatched
+        guard snapshot.isWatched, snapshot.link.unacknowledgedBytes > 0 else {
+            verdict.endsWatch = snapshot.isWatched
             acknowledged = .none
             return
         }
         // A sender's thread has requested a watch that has not started yet.
         guard !acknowledged.isNone else { return }
         let isEnough = acknowledged.reaches(
-            look.acknowledgedBytes,
-            at: look.now,
+            snapshot.acknowledgedBytes,
+            at: snapshot.now,
             bytesPerSecond: limits.leastBytesPerSecond
         )
-        guard isEnough || look.now &- min(look.now, acknowledged.at) < stall else {
-            return verdict.fail(.writeStall(unacknowledgedBytes: look.link.unacknowledgedBytes))
+        guard isEnough || snapshot.now &- min(snapshot.now, acknowledged.at) < stall else {
+            return verdict.fail(.writeStall(unacknowledgedBytes: snapshot.link.unacknowledgedBytes))
         }
-        verdict.check(at: look.now &+ Self.stallInterval(stall))
+        verdict.check(at: snapshot.now &+ Self.stallInterval(stall))
     }
 
     private static func stallInterval(_ stall: UInt64) -> UInt64 { max(shortestInterval, stall / 4) }
 
-    private func checkStream(_ look: Look, _ limits: Limits, _ verdict: inout Verdict) {
-        guard let timeout = limits.streamIdle, let readAt = look.streamReadAt else { return }
-        guard look.now < readAt &+ timeout else { return verdict.fail(.stream) }
+    private func checkStream(_ snapshot: Snapshot, _ limits: TimeLimits, _ verdict: inout Verdict) {
+        guard let timeout = limits.streamIdle, let readAt = snapshot.streamReadAt else { return }
+        guard snapshot.now < readAt &+ timeout else { return verdict.fail(.stream) }
         verdict.check(at: readAt &+ timeout)
     }
 
-    private mutating func checkFrame(_ look: Look, _ limits: Limits, _ verdict: inout Verdict) {
+    private mutating func checkFrame(_ snapshot: Snapshot, _ limits: TimeLimits, _ verdict: inout Verdict) {
         guard let interval = limits.frame else { return }
-        guard let frame = look.frame else { return rare.isDefault ? () : (rare.value.frame = 0) }
+        guard let frame = snapshot.frame else { return rare.isDefault ? () : (rare.value.frame = 0) }
         let received = UInt64(frame.receivedBytes)
         // While this side does not read, the other side cannot continue the frame.
-        if rare.value.frame != frame.number || !look.isReading {
+        if rare.value.frame != frame.number || !snapshot.isReading {
             rare.value.frame = frame.number
-            rare.value.frameProgress = Progress(bytes: received, at: look.now)
+            rare.value.frameProgress = Progress(bytes: received, at: snapshot.now)
         }
         let isEnough = rare.value.frameProgress.reaches(
             received,
-            at: look.now,
+            at: snapshot.now,
             bytesPerSecond: limits.leastBytesPerSecond
         )
         let since = rare.value.frameProgress.at
-        guard isEnough || look.now &- min(look.now, since) < interval else {
+        guard isEnough || snapshot.now &- min(snapshot.now, since) < interval else {
             return verdict.fail(.frame(receivedBytes: frame.receivedBytes))
         }
-        verdict.check(at: look.now &+ Self.stallInterval(interval))
+        verdict.check(at: snapshot.now &+ Self.stallInterval(interval))
     }
 
     /// Records unread bytes in a socket that is not read. More of them than before are one sign of life.
-    private mutating func noteUnread(_ look: Look) {
-        let unread = look.isReading ? 0 : look.link.unreadBytes
+    private mutating func noteUnread(_ snapshot: Snapshot) {
+        let unread = snapshot.isReading ? 0 : snapshot.link.socketUnreadBytes
         guard unread > 0 || !rare.isDefault && rare.value.unreadBytes > 0 else { return }
         // Bytes that were read since count as arrivals.
         if unread == 0 { rare.value.unreadSince = 0 }
-        if unread > rare.value.unreadBytes || look.link.isFull { rare.value.unreadSince = look.now }
+        if unread > rare.value.unreadBytes || snapshot.link.isFull { rare.value.unreadSince = snapshot.now }
         rare.value.unreadBytes = unread
     }
 
     private var unreadSince: UInt64 { rare.isDefault ? 0 : rare.value.unreadSince }
 
-    private mutating func checkHeartbeat(_ look: Look, _ limits: Limits, _ verdict: inout Verdict) {
-        guard let interval = limits.heartbeat, nextHeartbeat != .max, !look.isStarting else { return }
-        guard look.now >= nextHeartbeat else { return verdict.check(at: nextHeartbeat) }
-        nextHeartbeat = look.now &+ interval
+    private mutating func checkHeartbeat(_ snapshot: Snapshot, _ limits: TimeLimits, _ verdict: inout Verdict)
+    {
+        guard let interval = limits.heartbeat, nextHeartbeat != .max, !snapshot.isStarting else { return }
+        guard snapshot.now >= nextHeartbeat else { return verdict.check(at: nextHeartbeat) }
+        nextHeartbeat = snapshot.now &+ interval
         verdict.check(at: nextHeartbeat)
-        let acknowledged = look.acknowledgedBytes
+        let acknowledged = snapshot.acknowledgedBytes
         let isProgress = acknowledged > rare.value.acknowledgedBytes
         rare.value.acknowledgedBytes = acknowledged
         let isPingUnderway = rare.value.pingEnd > acknowledged
-        let lastSign = max(look.lastArrival, look.isReading ? 0 : unreadSince)
-        if look.now &- min(look.now, lastSign) < interval {
+        let lastSign = max(snapshot.lastArrival, snapshot.isReading ? 0 : unreadSince)
+        if snapshot.now &- min(snapshot.now, lastSign) < interval {
             // Any arrival is a sign of life and counts as the answer.
             rare.value.missed = 0
             rare.value.pingEnd = 0
         } else if rare.value.pingEnd > 0 {
             // A link that is not read delivers no pong, but the other side's kernel acknowledges what it
             // gets. While the ping waits behind other bytes, their acknowledgement is the sign of life.
-            let isAlive = isPingUnderway ? isProgress : !look.isReading
+            let isAlive = isPingUnderway ? isProgress : !snapshot.isReading
             rare.value.missed = isAlive ? 0 : rare.value.missed + 1
         }
         guard rare.value.missed < limits.maxMissedHeartbeats else { return verdict.fail(.heartbeat) }
@@ -309,16 +314,16 @@ struct Health {
         verdict.isHeartbeatDue = rare.value.pingEnd <= acknowledged || rare.value.pingEnd == .max
     }
 
-    private func checkActivity(_ look: Look, _ limits: Limits, _ verdict: inout Verdict) {
-        guard let idle = limits.idle, !look.isStarting else { return }
-        let lastInput = max(look.lastActivity, look.isReading ? 0 : unreadSince)
-        let last = max(max(openedAt, look.lastHanded), lastInput)
-        guard look.now &- min(look.now, last) < idle else { return verdict.fail(.idle) }
+    private func checkActivity(_ snapshot: Snapshot, _ limits: TimeLimits, _ verdict: inout Verdict) {
+        guard let idle = limits.idle, !snapshot.isStarting else { return }
+        let lastInput = max(snapshot.lastActivity, snapshot.isReading ? 0 : unreadSince)
+        let last = max(max(openedAt, snapshot.lastHanded), lastInput)
+        guard snapshot.now &- min(snapshot.now, last) < idle else { return verdict.fail(.idle) }
         verdict.check(at: last &+ idle)
     }
 }
 
-extension Health.Look {
+extension Health.Snapshot {
     /// How many of the bytes that were handed over the other side's kernel has.
     var acknowledgedBytes: UInt64 {
         handedBytes &- min(handedBytes, UInt64(max(0, link.unacknowledgedBytes)))

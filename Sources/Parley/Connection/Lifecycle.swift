@@ -6,47 +6,46 @@
 /// | state | meaning |
 /// |---|---|
 /// | `handshake` | the handshake runs |
-/// | `announcing` | `onPeer` runs |
-/// | `announced` | `onPeer` has returned; the connection is not open yet |
+/// | `inOnPeer` | `onPeer` runs |
+/// | `afterOnPeer` | `onPeer` has returned; the connection is not open yet |
 /// | `open` | messages flow |
-/// | `draining` | the link takes no more bytes; what it still delivers is read |
+/// | `readingRest` | the link takes no more bytes; what it still delivers is read |
 /// | `closeRequested` | an orderly end was requested; the loop's thread has not started it |
 /// | `flushing` | what was accepted is written; input is dropped |
-/// | `lingering` | everything is written, but the other side's kernel does not have all of it |
+/// | `awaitingAck` | all is written, but the other side's kernel does not have all of it |
 /// | `failed` | the link has to be closed at once |
 /// | `closingLink` | the link is closing |
 /// | `ended` | the link is closed |
 ///
 /// | event | from | to | actions |
 /// |---|---|---|---|
-/// | `announce` | handshake | announcing | |
-/// | `announced` | announcing | announced | |
+/// | `onPeerBegins` | handshake | inOnPeer | |
+/// | `onPeerReturned` | inOnPeer | afterOnPeer | |
 /// | | all after open | the same; the end no longer waits for `onPeer` | `tellDisconnect` in `ended` |
-/// | `open` | handshake, announcing, announced | open | `wakeWaiters` |
-/// | `close` | all before closeRequested | closeRequested | `wakeWaiters`, `stopDelivering`, `beginClosing` |
-/// | `fail` | all before failed | failed | `wakeWaiters`, `endInput`, `closeLink` |
-/// | `writeFailed` | open or before, input left | draining | `wakeWaiters`, `dropUnsent`, `startCloseTimer` |
-/// | | all before failed, otherwise | failed | as `fail`, and `dropUnsent` |
-/// | `inputFailed` | all before failed | failed | as `fail` |
+/// | `open` | handshake, inOnPeer, afterOnPeer | open | `wakeWaiters` |
+/// | `close` | all before closeRequested | closeRequested | `stopDelivering`, `beginClosing`, `wakeWaiters` |
+/// | `fail` | all before failed | failed | `endInput`, `beginAbort`, `wakeWaiters` |
+/// | `writeFailed` | to open, input left | readingRest | `dropUnhanded`, `startCloseTimer`, `wakeWaiters` |
+/// | | all before failed, otherwise | failed | as `fail`, and `dropUnhanded` |
 /// | `beginClosing` | closeRequested | flushing | `discardInput`, `startCloseTimer`, `flush` |
-/// | | closeRequested, when all has arrived | closingLink | `closeLinkNow` |
-/// | `allWritten` | flushing | lingering | `shutDown` |
-/// | `allArrived` | lingering | closingLink | `closeLinkNow` |
-/// | `timeIsUp` | draining, flushing, lingering | closingLink | `endInput`, `closeLinkNow`, `resetIfCutOff` |
-/// | `linkClosing` | failed | closingLink | `closeLinkNow`, `resetIfCutOff` |
-/// | `linkClosed` | every state but ended | ended | `wakeWaiters`, `endInput`, `tellNode` |
+/// | | closeRequested, when nothing is left to do | closingLink | `closeLink` |
+/// | `allWritten` | flushing | awaitingAck | `shutDown` |
+/// | `allAcknowledged` | awaitingAck | closingLink | `closeLink` |
+/// | `timeIsUp` | readingRest, flushing, awaitingAck | closingLink | as `beginAbort`, and `endInput` |
+/// | `beginAbort` | failed | closingLink | `closeLink`, `resetIfCutOff` |
+/// | `linkClosed` | every state but ended | ended | `endInput`, `tellNode`, `wakeWaiters` |
 ///
 /// Every other pair changes nothing and has no actions: events of different threads may cross.
 struct Lifecycle {
     enum State {
         case handshake
-        case announcing
-        case announced
+        case inOnPeer
+        case afterOnPeer
         case open
-        case draining(End)
+        case readingRest(End)
         case closeRequested(End)
         case flushing(End)
-        case lingering(End)
+        case awaitingAck(End)
         case failed(End)
         case closingLink(End)
         case ended(End)
@@ -54,9 +53,9 @@ struct Lifecycle {
 
     enum Event {
         /// The handshake succeeded; `onPeer` is called.
-        case announce
+        case onPeerBegins
         /// `onPeer` has returned or thrown.
-        case announced
+        case onPeerReturned
         /// Handshake and `onPeer` succeeded.
         case open
         /// An orderly end was requested. `handshakeFailure` is the error that a dial throws instead of the
@@ -66,18 +65,16 @@ struct Lifecycle {
         case fail(ParleyError)
         /// The link takes no more bytes. `mayDeliver`: it may still deliver input.
         case writeFailed(ParleyError, mayDeliver: Bool)
-        /// The link failed while reading.
-        case inputFailed(ParleyError)
-        /// The loop's thread starts a requested close. `hasAllArrived`: there is nothing to wait for.
-        case beginClosing(hasAllArrived: Bool)
+        /// The loop's thread starts a requested close. `canCloseNow`: there is nothing to wait for.
+        case beginClosing(canCloseNow: Bool)
         /// Everything that was accepted is written.
         case allWritten
         /// The other side's kernel has everything.
-        case allArrived
+        case allAcknowledged
         /// The close time-out has passed.
         case timeIsUp
         /// The loop's thread handles a failed connection.
-        case linkClosing
+        case beginAbort
         /// The link's close callback was called.
         case linkClosed
     }
@@ -86,36 +83,37 @@ struct Lifecycle {
     struct Actions: OptionSet {
         let rawValue: UInt16
 
-        /// Wake everyone who waits to send, to read, or for the connection to open or end.
-        static let wakeWaiters = Actions(rawValue: 1)
+        /// Drop what is not handed to the link yet.
+        static let dropUnhanded = Actions(rawValue: 1)
         /// Reads throw the reason from now on, and nothing more is delivered.
         static let stopDelivering = Actions(rawValue: 1 << 1)
         /// No more input arrives; what has arrived is still delivered.
         static let endInput = Actions(rawValue: 1 << 2)
-        /// Drop what is not written yet.
-        static let dropUnsent = Actions(rawValue: 1 << 3)
-        /// Apply `beginClosing` on the loop's thread.
-        static let beginClosing = Actions(rawValue: 1 << 4)
         /// Read and drop further input: unread bytes in the socket would turn the close into a reset, which
         /// can destroy what was sent.
-        static let discardInput = Actions(rawValue: 1 << 5)
+        static let discardInput = Actions(rawValue: 1 << 3)
+        /// Apply `beginClosing` on the loop's thread.
+        static let beginClosing = Actions(rawValue: 1 << 4)
+        /// Apply `beginAbort` on the loop's thread.
+        static let beginAbort = Actions(rawValue: 1 << 5)
         /// Apply `timeIsUp` when the close time-out has passed.
         static let startCloseTimer = Actions(rawValue: 1 << 6)
         /// Write what was accepted.
         static let flush = Actions(rawValue: 1 << 7)
         /// Shut the sending side down, and check whether the other side has everything.
         static let shutDown = Actions(rawValue: 1 << 8)
-        /// Apply `linkClosing` on the loop's thread.
-        static let closeLink = Actions(rawValue: 1 << 9)
         /// Close the link in an orderly way. The caller is on the loop's thread.
-        static let closeLinkNow = Actions(rawValue: 1 << 10)
+        static let closeLink = Actions(rawValue: 1 << 9)
         /// Close it with a reset instead if accepted bytes are lost, so that the other side does not mistake
         /// that for an orderly end.
-        static let resetIfCutOff = Actions(rawValue: 1 << 13)
+        static let resetIfCutOff = Actions(rawValue: 1 << 10)
         /// The node forgets the connection.
         static let tellNode = Actions(rawValue: 1 << 11)
+        /// Wake everyone who waits to send, to read, or for the connection to open or end. The connection's
+        /// place is free by then.
+        static let wakeWaiters = Actions(rawValue: 1 << 12)
         /// Call `onDisconnect`, which waited for `onPeer`.
-        static let tellDisconnect = Actions(rawValue: 1 << 12)
+        static let tellDisconnect = Actions(rawValue: 1 << 13)
     }
 
     /// The end of a connection, once it has begun.
@@ -126,22 +124,22 @@ struct Lifecycle {
         /// Whether handshake and `onPeer` had succeeded.
         let wasOpen: Bool
         /// Whether `onPeer` still runs. `onDisconnect` waits for it.
-        let isAnnouncing: Bool
+        let isInOnPeer: Bool
 
         init(
             _ reason: ParleyError,
             handshakeFailure: (any Error)? = nil,
             wasOpen: Bool,
-            isAnnouncing: Bool
+            isInOnPeer: Bool
         ) {
             self.reason = reason
             self.handshakeFailure = handshakeFailure
             self.wasOpen = wasOpen
-            self.isAnnouncing = isAnnouncing
+            self.isInOnPeer = isInOnPeer
         }
 
-        fileprivate var announced: End {
-            End(reason, handshakeFailure: handshakeFailure, wasOpen: wasOpen, isAnnouncing: false)
+        fileprivate var afterOnPeer: End {
+            End(reason, handshakeFailure: handshakeFailure, wasOpen: wasOpen, isInOnPeer: false)
         }
     }
 
@@ -158,68 +156,64 @@ struct Lifecycle {
     private static func transition(_ state: State, _ event: Event) -> (State?, Actions) {
         switch (state, event) {
         // MARK: To the open connection
-        case (.handshake, .announce): return (.announcing, [])
-        case (.announcing, .announced): return (.announced, [])
-        case (.handshake, .announced), (.announced, .announced), (.open, .announced): return (nil, [])
-        case (.handshake, .open), (.announcing, .open), (.announced, .open): return (.open, [.wakeWaiters])
-        case (_, .announce), (_, .open): return (nil, [])
+        case (.handshake, .onPeerBegins): return (.inOnPeer, [])
+        case (.inOnPeer, .onPeerReturned): return (.afterOnPeer, [])
+        case (.handshake, .onPeerReturned), (.afterOnPeer, .onPeerReturned), (.open, .onPeerReturned):
+            return (nil, [])
+        case (.handshake, .open), (.inOnPeer, .open), (.afterOnPeer, .open): return (.open, [.wakeWaiters])
+        case (_, .onPeerBegins), (_, .open): return (nil, [])
 
         // MARK: `onPeer` returns after the end began
-        case (.draining(let end), .announced): return (.draining(end.announced), [])
-        case (.closeRequested(let end), .announced): return (.closeRequested(end.announced), [])
-        case (.flushing(let end), .announced): return (.flushing(end.announced), [])
-        case (.lingering(let end), .announced): return (.lingering(end.announced), [])
-        case (.failed(let end), .announced): return (.failed(end.announced), [])
-        case (.closingLink(let end), .announced): return (.closingLink(end.announced), [])
-        case (.ended(let end), .announced):
-            return end.isAnnouncing ? (.ended(end.announced), [.tellDisconnect]) : (nil, [])
+        case (.readingRest(let end), .onPeerReturned): return (.readingRest(end.afterOnPeer), [])
+        case (.closeRequested(let end), .onPeerReturned): return (.closeRequested(end.afterOnPeer), [])
+        case (.flushing(let end), .onPeerReturned): return (.flushing(end.afterOnPeer), [])
+        case (.awaitingAck(let end), .onPeerReturned): return (.awaitingAck(end.afterOnPeer), [])
+        case (.failed(let end), .onPeerReturned): return (.failed(end.afterOnPeer), [])
+        case (.closingLink(let end), .onPeerReturned): return (.closingLink(end.afterOnPeer), [])
+        case (.ended(let end), .onPeerReturned):
+            return end.isInOnPeer ? (.ended(end.afterOnPeer), [.tellDisconnect]) : (nil, [])
 
         // MARK: The end begins
-        case (.handshake, .close(let reason, let failure)), (.announcing, .close(let reason, let failure)),
-            (.announced, .close(let reason, let failure)):
+        case (.handshake, .close(let reason, let failure)), (.inOnPeer, .close(let reason, let failure)),
+            (.afterOnPeer, .close(let reason, let failure)):
             return closeRequested(end(of: state, reason, failure))
         case (.open, .close(let reason, _)): return closeRequested(end(of: state, reason))
-        case (.draining(let end), .close): return closeRequested(end)
-        case (.handshake, .fail(let reason)), (.announcing, .fail(let reason)),
-            (.announced, .fail(let reason)), (.open, .fail(let reason)),
-            (.draining, .fail(let reason)), (.closeRequested, .fail(let reason)),
-            (.flushing, .fail(let reason)), (.lingering, .fail(let reason)):
+        case (.readingRest(let end), .close): return closeRequested(end)
+        case (.handshake, .fail(let reason)), (.inOnPeer, .fail(let reason)),
+            (.afterOnPeer, .fail(let reason)), (.open, .fail(let reason)),
+            (.readingRest, .fail(let reason)), (.closeRequested, .fail(let reason)),
+            (.flushing, .fail(let reason)), (.awaitingAck, .fail(let reason)):
             return failed(end(of: state, reason))
         case (.handshake, .writeFailed(let error, let mayDeliver)),
-            (.announcing, .writeFailed(let error, let mayDeliver)),
-            (.announced, .writeFailed(let error, let mayDeliver)),
+            (.inOnPeer, .writeFailed(let error, let mayDeliver)),
+            (.afterOnPeer, .writeFailed(let error, let mayDeliver)),
             (.open, .writeFailed(let error, let mayDeliver)):
-            guard mayDeliver else { return failed(end(of: state, error), also: [.dropUnsent]) }
-            return (.draining(end(of: state, error)), [.wakeWaiters, .dropUnsent, .startCloseTimer])
-        case (.draining, .writeFailed(let error, _)), (.closeRequested, .writeFailed(let error, _)),
-            (.flushing, .writeFailed(let error, _)), (.lingering, .writeFailed(let error, _)):
-            return failed(end(of: state, error), also: [.dropUnsent])
-        case (.handshake, .inputFailed(let reason)), (.announcing, .inputFailed(let reason)),
-            (.announced, .inputFailed(let reason)), (.open, .inputFailed(let reason)),
-            (.draining, .inputFailed(let reason)), (.closeRequested, .inputFailed(let reason)),
-            (.flushing, .inputFailed(let reason)), (.lingering, .inputFailed(let reason)):
-            return failed(end(of: state, reason))
+            guard mayDeliver else { return failed(end(of: state, error), also: [.dropUnhanded]) }
+            return (.readingRest(end(of: state, error)), [.wakeWaiters, .dropUnhanded, .startCloseTimer])
+        case (.readingRest, .writeFailed(let error, _)), (.closeRequested, .writeFailed(let error, _)),
+            (.flushing, .writeFailed(let error, _)), (.awaitingAck, .writeFailed(let error, _)):
+            return failed(end(of: state, error), also: [.dropUnhanded])
 
         // MARK: An orderly end
-        case (.closeRequested(let end), .beginClosing(let hasAllArrived)):
-            guard !hasAllArrived else { return (.closingLink(end), [.closeLinkNow]) }
+        case (.closeRequested(let end), .beginClosing(let canCloseNow)):
+            guard !canCloseNow else { return (.closingLink(end), [.closeLink]) }
             return (.flushing(end), [.discardInput, .startCloseTimer, .flush])
-        case (.flushing(let end), .allWritten): return (.lingering(end), [.shutDown])
-        case (.lingering(let end), .allArrived): return (.closingLink(end), [.closeLinkNow])
-        case (.draining(let end), .timeIsUp), (.flushing(let end), .timeIsUp),
-            (.lingering(let end), .timeIsUp):
-            return (.closingLink(end), [.endInput, .closeLinkNow, .resetIfCutOff])
+        case (.flushing(let end), .allWritten): return (.awaitingAck(end), [.shutDown])
+        case (.awaitingAck(let end), .allAcknowledged): return (.closingLink(end), [.closeLink])
+        case (.readingRest(let end), .timeIsUp), (.flushing(let end), .timeIsUp),
+            (.awaitingAck(let end), .timeIsUp):
+            return (.closingLink(end), [.endInput, .closeLink, .resetIfCutOff])
 
         // MARK: The link closes
-        case (.failed(let end), .linkClosing): return (.closingLink(end), [.closeLinkNow, .resetIfCutOff])
+        case (.failed(let end), .beginAbort): return (.closingLink(end), [.closeLink, .resetIfCutOff])
         case (.ended, .linkClosed): return (nil, [])
         case (_, .linkClosed):
             let end = end(of: state, ParleyError(.closed, "the connection is closed"))
             return (.ended(end), [.wakeWaiters, .endInput, .tellNode])
 
         // MARK: Events that come too late or too early
-        case (_, .close), (_, .fail), (_, .writeFailed), (_, .inputFailed), (_, .beginClosing),
-            (_, .allWritten), (_, .allArrived), (_, .timeIsUp), (_, .linkClosing):
+        case (_, .close), (_, .fail), (_, .writeFailed), (_, .beginClosing),
+            (_, .allWritten), (_, .allAcknowledged), (_, .timeIsUp), (_, .beginAbort):
             return (nil, [])
         }
     }
@@ -229,17 +223,17 @@ struct Lifecycle {
     }
 
     private static func failed(_ end: End, also more: Actions = []) -> (State?, Actions) {
-        (.failed(end), more.union([.wakeWaiters, .endInput, .closeLink]))
+        (.failed(end), more.union([.wakeWaiters, .endInput, .beginAbort]))
     }
 
     /// The end that has begun, or a new one with this reason.
     private static func end(of state: State, _ reason: ParleyError, _ failure: (any Error)? = nil) -> End {
         switch state {
-        case .handshake, .announced:
-            End(reason, handshakeFailure: failure, wasOpen: false, isAnnouncing: false)
-        case .announcing: End(reason, handshakeFailure: failure, wasOpen: false, isAnnouncing: true)
-        case .open: End(reason, wasOpen: true, isAnnouncing: false)
-        case .draining(let end), .closeRequested(let end), .flushing(let end), .lingering(let end),
+        case .handshake, .afterOnPeer:
+            End(reason, handshakeFailure: failure, wasOpen: false, isInOnPeer: false)
+        case .inOnPeer: End(reason, handshakeFailure: failure, wasOpen: false, isInOnPeer: true)
+        case .open: End(reason, wasOpen: true, isInOnPeer: false)
+        case .readingRest(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
             .failed(let end), .closingLink(let end), .ended(let end):
             end
         }
@@ -253,8 +247,8 @@ extension Lifecycle {
     @inline(__always)
     var end: End? {
         switch state {
-        case .handshake, .announcing, .announced, .open: nil
-        case .draining(let end), .closeRequested(let end), .flushing(let end), .lingering(let end),
+        case .handshake, .inOnPeer, .afterOnPeer, .open: nil
+        case .readingRest(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
             .failed(let end), .closingLink(let end), .ended(let end):
             end
         }
@@ -263,7 +257,7 @@ extension Lifecycle {
     /// Whether the connection is neither open nor ending.
     var isStarting: Bool {
         switch state {
-        case .handshake, .announcing, .announced: true
+        case .handshake, .inOnPeer, .afterOnPeer: true
         default: false
         }
     }

@@ -22,7 +22,7 @@ protocol Link: AnyObject {
     func shutdown()
 
     /// The state of the link, for ``Health``.
-    var look: Health.Look.Link { get }
+    var status: Health.LinkStatus { get }
 
     /// Whether the other side's kernel has everything that was written, including the shutdown.
     var isAcknowledged: Bool { get }
@@ -36,7 +36,7 @@ enum ReadTarget {
     /// The loop's shared buffer. The bytes are borrowed until the next read.
     case shared
     /// A block that can be handed on without a copy, since there may be many bytes. The owner has room for
-    /// `room` bytes.
+    /// `room` bytes; a read may exceed that, up to 64 KiB.
     case block(room: Int)
     /// A large frame, which lacks ``PeerState/LargeFrame/missing`` bytes.
     case frame(PeerState.LargeFrame)

@@ -1,8 +1,9 @@
 /// What one connection has accepted and not written yet. Decides whose turn it is, whether there is room, and
 /// what is written next. A value without I/O, guarded by the connection's sending lock.
 ///
-/// Bytes and messages collect in ``buffer``. A part of a file comes after everything that was collected
-/// before it.
+/// A byte is accepted by a send, handed to the link, written by the link to the socket, and acknowledged by
+/// the other side's kernel. Bytes and messages collect in ``buffer``. A part of a file comes after everything
+/// that was collected before it.
 package struct SendQueue {
     /// The kinds of sends. An open stream makes messages and other streams wait.
     enum Kind { case raw, message, streamOpening, streamBytes(of: UInt64) }
@@ -10,7 +11,7 @@ package struct SendQueue {
     /// Why a send has to wait.
     package enum Wait: Sendable {
         /// A stream is open, or others have waited longer.
-        case turn
+        case behindOthers
         /// Too many bytes are unwritten.
         case room
     }
@@ -70,7 +71,7 @@ package struct SendQueue {
     /// Whether everything that was accepted is handed over.
     var isEmpty: Bool { items.isEmpty && buffer.isEmpty }
 
-    /// Accepted, and not yet handed to the link.
+    /// Accepted, and not yet handed to the link. (`handedBytes - counters.bytes` is what the link has.)
     var unhandedBytes: Int { unwrittenBytes &- Int(truncatingIfNeeded: handedBytes &- counters.bytes) }
 
     /// Whether a close now would lose accepted bytes or leave a stream without its end. The other side must
@@ -87,10 +88,10 @@ package struct SendQueue {
     func wait(for kind: Kind, marks: Marks, waited: Wait? = nil) -> Wait? {
         switch kind {
         case .raw, .streamBytes: break
-        case .message, .streamOpening: if openStream != 0 { return .turn }
+        case .message, .streamOpening: if openStream != 0 { return .behindOthers }
         }
         guard unwrittenBytes < marks.high else { return .room }
-        return waited == nil && waitingForRoom > 0 ? .turn : nil
+        return waited == nil && waitingForRoom > 0 ? .behindOthers : nil
     }
 
     /// Whether the stream that the bytes belong to is still open. True for other kinds.
@@ -195,7 +196,8 @@ package struct SendQueue {
     /// The most bytes of a direct write. More are left to the loop.
     static let directBytes = 4_096
 
-    /// Whether a sender's own thread may write the buffer: it is short, and nothing else waits.
+    /// Whether a sender's own thread may write the buffer: it is short, and nothing else waits. A heartbeat
+    /// in the buffer has requested a flush, so that no direct write mistakes it for activity.
     @inline(__always)
     var mayWriteDirectly: Bool {
         !isFlushRequested && unwrittenBytes == buffer.count && buffer.count <= Self.directBytes
@@ -277,8 +279,8 @@ package struct SendQueue {
         return Written(hasRoom: true, releasedBytes: releaseUnneeded())
     }
 
-    /// Drops what is not handed over, since the link takes no more. It stays counted as unwritten.
-    mutating func dropUnsent() {
+    /// Drops what is not handed to the link, which takes no more. It stays counted as unwritten.
+    mutating func dropUnhanded() {
         items = []
         buffer = WireBuffer()
     }

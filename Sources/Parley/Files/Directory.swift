@@ -11,7 +11,7 @@
 package final class Directory: Sendable {
     let descriptor: Int32
 
-    /// Opens a directory; to make files in it is all that has to be permitted.
+    /// Opens a directory. It needs permission to create files in it, and no other.
     ///
     /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `tooManyOpenFiles`, `system`.
     package init(_ path: String) throws(ParleyError) {
@@ -23,7 +23,7 @@ package final class Directory: Sendable {
 
     deinit { closeDescriptor(descriptor) }
 
-    /// What has that name; a symbolic link is not followed. Nil when nothing has.
+    /// The kind of the entry with that name; nil when there is none. A symbolic link is not followed.
     package func kind(of name: String) -> FileKind? {
         assertMayBlock()
         var status = stat()

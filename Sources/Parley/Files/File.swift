@@ -32,7 +32,7 @@ package final class File: Sendable {
 
     deinit { closeDescriptor(descriptor) }
 
-    /// By which a change of the file shows.
+    /// Size and modification time. Equal values mean that the file has not changed.
     package struct Version: Equatable, Sendable {
         /// In bytes.
         package let size: Int
@@ -50,7 +50,7 @@ package final class File: Sendable {
         }
     }
 
-    /// What it is now.
+    /// The current version.
     package func version() throws(ParleyError) -> Version { Version(try status()) }
 
     private func status() throws(ParleyError) -> stat {
@@ -125,8 +125,8 @@ struct FileRange: Sendable {
         count -= bytes
     }
 
-    /// Its bytes, for wire forms that have to see them. Blocks; never on a loop's thread, whose links read by
-    /// ``File`` what the kernel does not move.
+    /// Its bytes, for wire forms that have to see them. Blocks. Not for a loop's thread: a link calls
+    /// ``File/read(at:count:)`` itself.
     func read() throws(ParleyError) -> [UInt8] {
         assertMayBlock()
         return try file.read(at: offset, count: count)

@@ -6,16 +6,16 @@
     import Darwin
 #endif
 
-/// A file that is being made: it has a temporary name beside its own until ``publish()``, and is gone without
-/// that.
+/// A file that is being written. It has a temporary name until ``publish()``, and is removed if it is never
+/// published.
 ///
-/// Its calls block on the disk, and one waits for the other.
+/// Its calls block on the disk, and are serialised.
 package final class NewFile: Sendable {
-    /// Of the file, for messages.
+    /// The path in error messages.
     package let path: String
     private let directory: Directory
     private let name: String
-    /// Of its own length: the file's may be as long as names can be.
+    /// A short random name: a suffix could make the file's own name longer than names can be.
     private let temporaryName: String
     /// Open until it is published or discarded.
     private let descriptor: Lock<Int32?>
@@ -77,13 +77,14 @@ package final class NewFile: Sendable {
     }
 
     /// Gives the complete file its name, unless something else has it by now: a file is never replaced. After
-    /// a crash of the machine the name stands for the whole file or for nothing.
+    /// a crash of the machine the name stands for the whole file or for nothing; with ``Naming/reservation``,
+    /// or for an empty file.
     ///
     /// - Throws: ``ParleyError``: `fileExists`, or why the file is not safe on the disk. It then still has to
     ///   be discarded.
     package func publish() throws(ParleyError) { try publish(beginningWith: .link) }
 
-    /// The same, for tests also as on file systems that lack the ways before this one.
+    /// The same, starting with a later way. Tests act so as if the file system lacked the earlier ones.
     func publish(beginningWith first: Naming) throws(ParleyError) {
         assertMayBlock()
         try descriptor.withLock { descriptor throws(ParleyError) in

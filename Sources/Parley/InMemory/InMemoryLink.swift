@@ -74,17 +74,17 @@ final class InMemoryLink: Link, @unchecked Sendable {
 
     func shutdown() { other?.end(ParleyError(.endOfStream, "the remote side closed the connection")) }
 
-    var look: Health.Look.Link {
-        var look = Health.Look.Link()
+    var status: Health.LinkStatus {
+        var status = Health.LinkStatus()
         // As with a kernel, what its buffer has room for is acknowledged.
         let written = other?.incoming.withLock { $0.blocks.count } ?? 0
-        look.unacknowledgedBytes = max(0, written - Self.capacityBytes)
+        status.unacknowledgedBytes = max(0, written - Self.capacityBytes)
         incoming.withLock { pipe in
-            look.unreadBytes = pipe.blocks.count
-            look.isFull = pipe.isFull
-            look.isDead = pipe.end?.code == .connectionReset
+            status.socketUnreadBytes = pipe.blocks.count
+            status.isFull = pipe.isFull
+            status.isDead = pipe.end?.code == .connectionReset
         }
-        return look
+        return status
     }
 
     /// Always true: what was written is in the other end's pipe.

@@ -145,7 +145,7 @@ final class InboxQueue: Sendable {
     /// - Parameter room: set to the room that there is now.
     /// - Returns: how many RPCs it may offer, and how many bytes of payload. The last RPC may exceed the
     ///   bytes.
-    func takeTurn(_ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
+    func takeShare(_ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
         state.withLock { state in
             var left = self.room(state)
             left.turns = max(0, state.turns &- 1)

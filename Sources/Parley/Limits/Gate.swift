@@ -1,7 +1,8 @@
 /// Decides by address which connections are allowed, before anything else is spent on them.
 ///
 /// An inbound connection is checked right after accept(2). A dial is checked when its name is resolved, for
-/// each address. A connection that the gate denies ends with the code `notAllowed`.
+/// each address. An inbound connection that the gate denies is reset and counted as `notAllowed`; a dial
+/// throws `notAllowed`.
 public struct Gate: Sendable {
     let allows: @Sendable (SocketAddress, _ isOutbound: Bool) -> Bool
 

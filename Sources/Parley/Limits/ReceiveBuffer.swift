@@ -52,7 +52,7 @@ extension Node {
         let now = MonotonicTime.millisecondsNow
         while heldBytes.load(ordering: .relaxed) > limit {
             let holders = state.withLock { state in
-                state.connections.elements.map(\.connection) + state.backlogs.values
+                state.connections.elements.map(\.connection) + state.undelivered.values
             }
             let weights = holders.map { $0.weight(at: now) }
             guard let most = weights.indices.max(by: { weights[$0] < weights[$1] }), weights[most] > 0 else {
@@ -72,12 +72,12 @@ extension Connection {
             let wasOver = if case .over = inbound.intake.state { true } else { false }
             // What arrives before the link is closed is dropped too.
             if !wasOver { _ = inbound.intake.apply(.discard) }
-            return (held, wasOver, inbound.readers.wakeAll())
+            return (held, wasOver, inbound.readWaiters.wakeAll())
         }
         readers.resume()
         guard !wasOver else {
-            node.forgetBacklog(of: self)
-            return node.backlogDropped(self, bytes: held)
+            node.forgetUndelivered(of: self)
+            return node.undeliveredDropped(self, bytes: held)
         }
         fail(
             ParleyError(

@@ -50,7 +50,7 @@ struct SendBudget {
     var placesHeld: Int { waiting.count }
 
     /// Removes and returns the connection whose turn it is, if there is a chunk for it.
-    mutating func nextTurn() -> UInt64? {
+    mutating func nextWaiting() -> UInt64? {
         guard waitingCount > 0, available >= Self.chunkBytes else { return nil }
         defer {
             head += 1
@@ -87,21 +87,21 @@ final class SharedSendBudget: Sendable {
     /// Returns bytes and serves the waiting connections. No lock may be held.
     func giveBack(_ bytes: Int) {
         guard bytes > 0 else { return }
-        serveTurns { $0.giveBack(bytes) }
+        serveWaiting { $0.giveBack(bytes) }
     }
 
     /// Adds a connection whose senders wait for a chunk. No lock may be held.
-    func enqueue(_ number: UInt64) { serveTurns { $0.enqueue(number) } }
+    func enqueue(_ number: UInt64) { serveWaiting { $0.enqueue(number) } }
 
     /// Serves connections while there are chunks. One that takes none leaves it to the next.
-    private func serveTurns(_ change: (inout SendBudget) -> Void) {
+    private func serveWaiting(_ change: (inout SendBudget) -> Void) {
         var next = budget.withLock { budget in
             change(&budget)
-            return budget.nextTurn()
+            return budget.nextWaiting()
         }
         while let number = next {
             serve(number)
-            next = budget.withLock { $0.nextTurn() }
+            next = budget.withLock { $0.nextWaiting() }
         }
     }
 
@@ -138,14 +138,14 @@ extension Connection {
 
     /// Wakes the senders if the node's budget has room for them. It is this connection's turn. No lock may be
     /// held.
-    func takeBudgetTurn() {
+    func budgetHasRoom() {
         outbound.withLock { outbound in
             outbound.awaitsBudget = false
             // No sender waits any more, or the free bytes are reserved for others.
-            guard outbound.lifecycle.end == nil, !outbound.senders.isEmpty, hasRoom(&outbound) else {
+            guard outbound.lifecycle.end == nil, !outbound.sendWaiters.isEmpty, hasRoom(&outbound) else {
                 return WaitQueue.Woken()
             }
-            return outbound.senders.wakeAll()
+            return outbound.sendWaiters.wakeAll()
         }.resume()
     }
 }

@@ -8,7 +8,8 @@ import CLibUV
     import Darwin
 #endif
 
-// System calls on descriptors that Swift cannot make on every platform in the same way.
+// System calls on descriptors, under names that a type's own methods do not hide, and in one form for all
+// platforms.
 
 /// close(2), under a name that a type's own `close` method does not hide.
 func closeDescriptor(_ descriptor: Int32) { _ = close(descriptor) }

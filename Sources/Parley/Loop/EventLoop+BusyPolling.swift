@@ -34,27 +34,27 @@ extension EventLoop {
 
     /// Tells submitters that the loop checks the queue in each turn and need not be woken.
     private func watchQueue() {
-        guard !watchesQueue else { return }
-        watchesQueue = true
-        submissionQueue.withLock { $0.isWatched = true }
+        guard !pollsQueue else { return }
+        pollsQueue = true
+        submissionQueue.withLock { $0.isPolled = true }
     }
 
     /// Tells submitters to wake the loop from now on; returns false, and changes nothing, when something is
     /// already submitted.
     private func unwatchQueue() -> Bool {
-        guard watchesQueue else { return true }
-        watchesQueue = submissionQueue.withLock { queue in
-            queue.isWatched = !queue.submissions.isEmpty
-            return queue.isWatched
+        guard pollsQueue else { return true }
+        pollsQueue = submissionQueue.withLock { queue in
+            queue.isPolled = !queue.submissions.isEmpty
+            return queue.isPolled
         }
-        return !watchesQueue
+        return !pollsQueue
     }
 
     /// Notes an event of this turn, which keeps the loop polling. The loop's thread only.
     func noteEvent() { turn.pointee.hasHadEvent = true }
 
     /// Whether the loop polls without blocking now, for tests.
-    var isBusyPolling: Bool { submissionQueue.withLock { $0.isWatched } }
+    var isBusyPolling: Bool { submissionQueue.withLock { $0.isPolled } }
 
     /// How many polls found nothing and were followed by another, for tests.
     var emptyPolls: Int { countedEmptyPolls.load(ordering: .relaxed) }

@@ -1,3 +1,5 @@
+// The thread of one libuv loop, and how other threads submit work to it.
+
 import CLibUV
 import Synchronization
 
@@ -11,19 +13,21 @@ import Synchronization
 
 /// One `uv_loop_t`, its thread, and the locked queue by which other threads submit work.
 ///
-/// All libuv calls run on this thread except `uv_async_send`. That call is made under the lock that also
+/// Once the thread runs, every call on the loop and its handles is made on it, except `uv_async_send`. That
+/// call is made under the lock that also
 /// tells whether the loop runs, so it cannot race the handle's close
 /// (<https://docs.libuv.org/en/v1.x/async.html>). It is made only when the queue of submissions was empty.
 ///
-/// One turn runs the callbacks of sockets and timers, then submissions, then jobs of Swift tasks that prefer
-/// this executor, and last the end-of-turn work (peers with bytes to write). So everything sent in one turn
-/// leaves in one write. The first submission starts the thread; ``stop()`` ends it. Between turns it blocks,
-/// or polls for a while first (`EventLoop+BusyPolling`).
+/// One turn runs the callbacks of sockets, of timers and of the wake-up (which runs what other threads have
+/// submitted), then what this thread itself has submitted, and last the end-of-turn work (peers with bytes to
+/// write). A submission is work, or a job of a Swift task that prefers this executor. So everything sent in
+/// one turn leaves in one write. The first submission starts the thread; ``stop()`` ends it. Between turns it
+/// blocks, or polls for a while first (`EventLoop+BusyPolling`).
 package final class EventLoop: @unchecked Sendable {
     enum Submission {
         case work(() -> Void)
         case job(UnownedJob)
-        case flush(any EndOfTurn)
+        case endOfTurn(any EndOfTurn)
     }
 
     struct SubmissionQueue {
@@ -31,12 +35,12 @@ package final class EventLoop: @unchecked Sendable {
         var phase = Phase.idle
         var submissions: [Submission] = []
         /// Callers of ``EventLoop/stop()``.
-        var stopped = WaitQueue()
+        var stopWaiters = WaitQueue()
         /// The value of ``EventLoop/hasEndedCleanly``.
         var endedCleanly: Bool?
         /// Whether the loop polls without blocking and checks this queue in each turn: no wake is needed
         /// then.
-        var isWatched = false
+        var isPolled = false
         /// How many wakes were sent, for tests.
         var wakes = 0
     }
@@ -62,8 +66,8 @@ package final class EventLoop: @unchecked Sendable {
     var lastEvent: UInt64 = 0
     /// The value of ``emptyPolls``. Only the loop's thread writes it.
     let countedEmptyPolls = Atomic(0)
-    /// The loop thread's copy of ``SubmissionQueue/isWatched``.
-    var watchesQueue = false
+    /// The loop thread's copy of ``SubmissionQueue/isPolled``.
+    var pollsQueue = false
 
     /// The buffer that all sockets of this loop read into, one after the other.
     let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: readSlabBytes, alignment: 64)
@@ -153,7 +157,7 @@ extension EventLoop {
             turn.pointee.endOfTurn.append(object)
             return true
         }
-        return submit(.flush(object))
+        return submit(.endOfTurn(object))
     }
 
     func submit(_ submission: Submission) -> Bool {
@@ -168,7 +172,7 @@ extension EventLoop {
             }
             guard queue.phase == .running else { return false }
             queue.submissions.append(submission)
-            if queue.submissions.count == 1, !queue.isWatched {
+            if queue.submissions.count == 1, !queue.isPolled {
                 queue.wakes &+= 1
                 uv_async_send(handles.wakeup)
             }
@@ -195,7 +199,7 @@ extension EventLoop {
     }
 
     private func waitForStop() async {
-        _ = await submissionQueue.wait(in: \.stopped, unless: { $0.phase == .stopped })
+        _ = await submissionQueue.wait(in: \.stopWaiters, unless: { $0.phase == .stopped })
     }
 }
 
@@ -239,7 +243,7 @@ extension EventLoop {
             queue.phase = .stopped
             queue.endedCleanly = status == 0
             defer { queue.submissions = [] }
-            return (queue.submissions, queue.stopped.wakeAll())
+            return (queue.submissions, queue.stopWaiters.wakeAll())
         }
         for case .job(let job) in turn.pointee.ownSubmissions + left { runElsewhere(job) }
         turn.pointee.ownSubmissions = []
@@ -270,32 +274,32 @@ extension EventLoop {
         swap(&arrived, &turn.pointee.spareSubmissions)
     }
 
-    /// How long jobs and end-of-turn work may run before sockets are polled again, in nanoseconds.
+    /// How long submissions and end-of-turn work may run before sockets are polled again, in nanoseconds.
     private static let longestEndOfTurn: UInt64 = 100_000
 
-    /// Ends a turn: runs jobs and end-of-turn work. libuv calls it right before each poll.
+    /// Ends a turn: runs submissions and end-of-turn work. libuv calls it right before each poll.
     func finishTurn() {
-        if watchesQueue, submissionQueue.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
-        // Endless jobs must not starve the sockets: what is left after `longestEndOfTurn` runs after a poll
-        // that does not block.
-        if !turn.pointee.isDone { runJobsAndEndOfTurn() }
+        if pollsQueue, submissionQueue.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
+        // Endless submissions must not starve the sockets: what is left after `longestEndOfTurn` runs after a
+        // poll that does not block.
+        if !turn.pointee.isDone { runSubmissionsAndEndOfTurn() }
         if !turn.pointee.isDone {
             // Most turns are done by now, and need not read the clock.
             let end = uv_hrtime() &+ Self.longestEndOfTurn
-            repeat { runJobsAndEndOfTurn() } while !turn.pointee.isDone && uv_hrtime() < end
+            repeat { runSubmissionsAndEndOfTurn() } while !turn.pointee.isDone && uv_hrtime() < end
         }
         handles.setSpinning(!turn.pointee.isDone || busyPollNanoseconds > 0 && pollsAgain())
         if isStopping { closeQueue() }
     }
 
-    /// Runs the waiting jobs once, and then the end-of-turn work.
-    private func runJobsAndEndOfTurn() {
+    /// Runs the waiting submissions once, and then the end-of-turn work.
+    private func runSubmissionsAndEndOfTurn() {
         if !turn.pointee.ownSubmissions.isEmpty {
-            var jobs: [Submission] = []
-            swap(&jobs, &turn.pointee.spareSubmissions)
-            swap(&jobs, &turn.pointee.ownSubmissions)
-            run(&jobs)
-            swap(&jobs, &turn.pointee.spareSubmissions)
+            var submissions: [Submission] = []
+            swap(&submissions, &turn.pointee.spareSubmissions)
+            swap(&submissions, &turn.pointee.ownSubmissions)
+            run(&submissions)
+            swap(&submissions, &turn.pointee.spareSubmissions)
         }
         guard !turn.pointee.endOfTurn.isEmpty else { return }
         // The common case: one object, and no array to swap.
@@ -313,7 +317,7 @@ extension EventLoop {
             switch submission {
             case .work(let work): work()
             case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
-            case .flush(let object): turn.pointee.endOfTurn.append(object)
+            case .endOfTurn(let object): turn.pointee.endOfTurn.append(object)
             }
         }
         submissions.removeAll(keepingCapacity: true)

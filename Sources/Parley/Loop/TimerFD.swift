@@ -1,3 +1,5 @@
+// A timer for long intervals that costs the loop's polls nothing.
+
 import CLibUV
 
 #if canImport(Glibc)

@@ -16,9 +16,6 @@ final class ConnectionTimers {
 
     init(on loop: EventLoop) { self.loop = loop }
 
-    /// The number of entries, for tests.
-    var deadlineCount: Int { deadlines.count }
-
     /// Counts a new connection of `node`. ``connectionEnded()`` follows.
     func connectionBegan(_ node: Node) {
         loop.assertIsCurrent()
@@ -81,6 +78,7 @@ final class ConnectionTimers {
     func stop() {
         timer?.close()
         timer = nil
+        // Nothing is due earlier, so no timer is set again.
         timerDue = 0
     }
 }

@@ -20,7 +20,7 @@ extension Node {
                 state.forgetIdentity(of: entry.connection)
                 state.counters.count(end, traffic)
             }
-            let woken = state.connections.isEmpty ? state.isEmpty.wakeAll() : WaitQueue.Woken()
+            let woken = state.connections.isEmpty ? state.emptyWaiters.wakeAll() : WaitQueue.Woken()
             return (entry, woken, state.endAcceptPause())
         }
         connection.context.timers.connectionEnded()
@@ -31,7 +31,7 @@ extension Node {
         entry.handshake?.cancel()
         woken.resume()
         log(.info, .peerDisconnected, connection, reason)
-        guard end.isAnnouncing else {
+        guard end.isInOnPeer else {
             if options.onDisconnect != nil { connection.context.callOnDisconnect(connection, reason) }
             return
         }
@@ -39,7 +39,7 @@ extension Node {
         Task {
             // The clock traps beyond what it can count.
             try? await Task.sleep(for: min(options.handshakeTimeout, .seconds(86_400)))
-            connection.announced()
+            connection.onPeerReturned()
         }
     }
 
@@ -52,21 +52,21 @@ extension Node {
     // MARK: Backlogs
 
     /// Keeps a connection that has ended while its last messages wait for room in the inbox. Any thread.
-    func keepBacklog(of connection: Connection) {
+    func keepUndelivered(of connection: Connection) {
         state.withLock { state in
-            if state.closing == nil { state.backlogs[ObjectIdentifier(connection)] = connection }
+            if state.closing == nil { state.undelivered[ObjectIdentifier(connection)] = connection }
         }
     }
 
     /// Releases a connection whose last messages are delivered or dropped. Any thread.
-    func forgetBacklog(of connection: Connection) {
-        state.withLock { _ = $0.backlogs.removeValue(forKey: ObjectIdentifier(connection)) }
+    func forgetUndelivered(of connection: Connection) {
+        state.withLock { _ = $0.undelivered.removeValue(forKey: ObjectIdentifier(connection)) }
     }
 
     /// Counts and logs messages of an ended connection that were dropped: all connections together held too
     /// many bytes. Any thread.
-    func backlogDropped(_ connection: Connection, bytes: Int) {
-        count { $0.backlogsDropped &+= 1 }
+    func undeliveredDropped(_ connection: Connection, bytes: Int) {
+        count { $0.undeliveredDropped &+= 1 }
         logThrottled(
             .warning,
             .messagesDropped,
@@ -130,22 +130,22 @@ extension Node {
     }
 
     private func closeEverything() async {
-        let (stopActions, connections, backlogs) = state.withLock { state in
+        let (stopActions, connections, undelivered) = state.withLock { state in
             // They hold this node. Entries that stay registered would keep it alive for ever.
             defer {
                 state.stopActions = [:]
-                state.backlogs = [:]
+                state.undelivered = [:]
             }
             let connections = state.connections.elements.map(\.connection)
-            return (state.stopActions.values, connections, state.backlogs.values)
+            return (state.stopActions.values, connections, state.undelivered.values)
         }
         for stop in stopActions { stop.loop.execute(stop.call) }
         let reason = ParleyError(.closed, "the transport was closed")
         for connection in connections { connection.close(because: reason) }
-        for connection in backlogs { connection.dropBacklog() }
+        for connection in undelivered { connection.dropUndelivered() }
         // The stop actions run first on the loops' threads: a connection that they just let in is adopted and
         // ended by now.
-        _ = await state.wait(in: \.isEmpty, unless: { $0.connections.isEmpty })
+        _ = await state.wait(in: \.emptyWaiters, unless: { $0.connections.isEmpty })
         inbox?.finish()
         for context in contexts {
             context.loop.executeIfStarted { context.timers.stop() }

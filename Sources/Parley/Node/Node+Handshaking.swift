@@ -42,7 +42,7 @@ extension Node {
         _ connection: Connection
     ) async {
         guard connection.isLive else { return }
-        connection.apply(.announce)
+        connection.apply(.onPeerBegins)
         do {
             try await onPeer(connection)
         } catch {
@@ -54,7 +54,7 @@ extension Node {
         } else {
             open(connection)
         }
-        connection.announced()
+        connection.onPeerReturned()
     }
 
     /// Asks the observer, which may refuse the connection, and then opens it. The connection's loop's thread

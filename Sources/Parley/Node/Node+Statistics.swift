@@ -1,11 +1,15 @@
+// What a node counts, collected for one snapshot.
+
 extension Node {
     func statistics(of inbox: Inbox) -> TransportStatistics {
         var statistics = TransportStatistics()
-        let (connections, backlogs) = state.withLock { state in
+        let (connections, undelivered) = state.withLock { state in
             state.counters.report(to: &statistics)
             statistics.dialing = state.admission.dialing
             statistics.acceptPause = state.acceptPause
-            return (state.connections.elements.map(\.connection), state.backlogs.values)
+            // A connection whose end is under way may be in both.
+            let undelivered = state.undelivered.values.filter { state.connections[$0.number] == nil }
+            return (state.connections.elements.map(\.connection), undelivered)
         }
         for connection in connections {
             switch (connection.isPeer, connection.isOutbound) {
@@ -14,7 +18,7 @@ extension Node {
             case (false, _): statistics.handshaking += 1
             }
         }
-        for connection in backlogs { statistics.unreadBytes += connection.statistics.unreadBytes }
+        for connection in undelivered { statistics.unreadBytes += connection.statistics.unreadBytes }
         statistics.uptime = began.duration(to: .now)
         (statistics.inboxRPCs, statistics.inboxBytes) = inbox.depth
         for connection in connections {
@@ -38,7 +42,7 @@ extension NodeCounters {
         disconnects[end.reason.code, default: 0] &+= 1
         if end.reason.code == .peerRefused {
             peersRefused &+= 1
-        } else if !end.wasOpen, !end.isAnnouncing {
+        } else if !end.wasOpen, !end.isInOnPeer {
             handshakesFailed &+= 1
         }
     }

@@ -8,21 +8,23 @@ package final class Node: @unchecked Sendable {
     package let options: TransportOptions
     /// One context per loop. The first one also listens.
     package private(set) var contexts: [LoopContext] = []
-    /// The number of connections per context.
+    /// The number of connections per context. Not counted when there is only one context.
     let loads: Lock<[Int]>
-    /// Nil once everything is closed: the observer usually owns the transport. The loops' threads only.
-    var observer: (any LoopObserver)?
+    /// Nil once everything is closed: the observer usually owns the transport. The loops' threads read it; it
+    /// is cleared when they have ended.
+    var observer: (any PeerObserver)?
     let isObserved: Bool
     /// Whether RPCs go to the observer instead of the inbox.
     let takesRPCs: Bool
     /// Nil once everything is closed: unconsumed RPCs refer back to this node through their peers. The
-    /// transport keeps the inbox for its consumers. The loops' threads only.
+    /// transport keeps the inbox for its consumers. The loops' threads read it; it is cleared when they have
+    /// ended.
     var inbox: Inbox?
 
     let state: Lock<State>
     let bounds: PeerState.Bounds
     let sendMarks: SendQueue.Marks
-    let healthLimits: Health.Limits
+    let timeLimits: Health.TimeLimits
     private(set) var sendBudget: SharedSendBudget!
     /// The unread bytes of all connections; see ``Connection/account(_:hasProgress:)``.
     let heldBytes = Atomic(0)
@@ -36,9 +38,9 @@ package final class Node: @unchecked Sendable {
     struct State {
         var connections = SlotTable<Entry>()
         /// Connections that have ended while their last messages wait for room in the inbox.
-        var backlogs: [ObjectIdentifier: Connection] = [:]
+        var undelivered: [ObjectIdentifier: Connection] = [:]
         var closing: Task<Void, Never>?
-        var isEmpty = WaitQueue()
+        var emptyWaiters = WaitQueue()
         var listening = Listening.no
         /// How to stop each listener and each dial.
         var stopActions: [ObjectIdentifier: StopAction] = [:]
@@ -74,7 +76,7 @@ package final class Node: @unchecked Sendable {
     init(
         _ options: TransportOptions,
         inbox: Inbox,
-        observer: (any LoopObserver)? = nil,
+        observer: (any PeerObserver)? = nil,
         loops: Int = 1
     ) {
         self.options = options
@@ -90,11 +92,11 @@ package final class Node: @unchecked Sendable {
             isChecked: limits.maxMessageBytes != nil || !options.decoder.checksLengths
         )
         sendMarks = SendQueue.Marks(high: options.sendHighWaterBytes, low: options.sendLowWaterBytes)
-        healthLimits = Health.Limits(options.timeouts)
+        timeLimits = Health.TimeLimits(options.timeouts)
         acceptBudget = AcceptBudget(perSecond: limits.acceptsPerSecond)
         loads = Lock(Array(repeating: 0, count: loops))
         sendBudget = SharedSendBudget(bytes: limits.sendBufferBytes) { [unowned self] number in
-            connection(number)?.takeBudgetTurn()
+            connection(number)?.budgetHasRoom()
         }
         contexts = (0..<loops).map { LoopContext(of: self, index: $0) }
     }
@@ -104,7 +106,8 @@ package final class Node: @unchecked Sendable {
         state.withLock { $0.connections.elements.map(\.connection) }.filter(\.isPeer)
     }
 
-    /// The connection with this number, from the handshake until `onDisconnect` was called.
+    /// The connection with this number, from the handshake until ``PeerObserver/peerDidDisconnect(_:_:)`` has
+    /// returned.
     package func connection(_ number: UInt64) -> Connection? { withConnection(number) { $0 } }
 
     /// Calls `body` with the connection of this number; nil when there is none.
@@ -119,7 +122,7 @@ package final class Node: @unchecked Sendable {
             let isIt = recent.withBorrowed { $0.number == number && $0.node === self }
             if isIt { return try recent.withBorrowed(body) }
         }
-        guard let found = state.withLock({ $0.connections.look(number, \.connection) }) else { return nil }
+        guard let found = state.withLock({ $0.connections.with(number, \.connection) }) else { return nil }
         if let context, context.withBorrowed({ $0 === found.context }) { found.cacheAsRecent() }
         return try body(found)
     }
@@ -151,7 +154,7 @@ package final class Node: @unchecked Sendable {
         if takesRPCs { return (.max, .max) }
         guard let queue = inboxQueue(of: connection) else { return nil }
         let local = connection.context.local
-        if isCalled { return queue.takeTurn(&local.value.inboxRoom) }
+        if isCalled { return queue.takeShare(&local.value.inboxRoom) }
         if local.value.inboxRoom.isEmpty { local.value.inboxRoom = queue.room }
         return local.value.inboxRoom.share
     }

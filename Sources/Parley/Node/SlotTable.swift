@@ -36,7 +36,7 @@ struct SlotTable<Element> {
     }
 
     /// Calls `body` with the element under `number` without copying the element.
-    func look<Result>(_ number: UInt64, _ body: (borrowing Element) -> Result) -> Result? {
+    func with<Result>(_ number: UInt64, _ body: (borrowing Element) -> Result) -> Result? {
         guard let place = place(of: number) else { return nil }
         return slots[place].element.map(body)
     }

@@ -6,8 +6,8 @@ public struct PeerStatistics: Sendable, Hashable {
     public var uptime: Duration = .zero
     /// The time since something arrived last.
     public var silence: Duration = .zero
-    /// Bytes that were accepted for sending and are not written yet. Above
-    /// ``TransportOptions/sendHighWaterBytes``, sends wait.
+    /// Bytes that were accepted for sending and are not written yet. At
+    /// ``TransportOptions/sendHighWaterBytes``, sends begin to wait.
     public var unsentBytes = 0
     /// Bytes that have arrived and are neither decoded nor read: parts of frames, and a stream's read-ahead.
     public var unreadBytes = 0

@@ -13,7 +13,7 @@ public struct TransportStatistics: Sendable, Hashable {
     public var inboundPeers = 0
     /// Those of them that this node dialed.
     public var outboundPeers = 0
-    /// Connections that are not open: in the handshake, in `onPeer`, or closing.
+    /// Connections that were never open: in the handshake, in `onPeer`, or closing since.
     public var handshaking = 0
     /// Dials that have no connection yet.
     public var dialing = 0
@@ -55,7 +55,7 @@ public struct TransportStatistics: Sendable, Hashable {
 
     /// Connections that had ended and whose last messages were dropped because of
     /// ``Limits/receiveBufferBytes``, before the inbox had room for them.
-    public var backlogsDropped: UInt64 = 0
+    public var undeliveredDropped: UInt64 = 0
 
     /// All zero; for transports of your own.
     public init() {}
@@ -74,7 +74,7 @@ struct NodeCounters {
     var shortages: UInt64 = 0
     var refusals: [ParleyError.Code: UInt64] = [:]
     var disconnects: [ParleyError.Code: UInt64] = [:]
-    var backlogsDropped: UInt64 = 0
+    var undeliveredDropped: UInt64 = 0
 
     /// Copies the counters into a snapshot.
     func report(to statistics: inout TransportStatistics) {
@@ -88,6 +88,6 @@ struct NodeCounters {
         statistics.shortages = shortages
         statistics.refusals = refusals
         statistics.disconnects = disconnects
-        statistics.backlogsDropped = backlogsDropped
+        statistics.undeliveredDropped = undeliveredDropped
     }
 }

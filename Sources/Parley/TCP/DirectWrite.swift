@@ -1,3 +1,5 @@
+// A send's second way to the socket: on the sender's own thread, past the loop.
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)

@@ -1,3 +1,5 @@
+// From a listening socket to accepted descriptors.
+
 import CLibUV
 
 #if canImport(Glibc)
@@ -21,8 +23,8 @@ final class Listener: @unchecked Sendable {
         /// connections. The receiver owns the descriptor.
         case accepted(Int32, from: RawSocketAddress?, at: SocketAddress?)
         /// accept(2) failed; the listener tries again after the delay.
-        case backingOff(ParleyError, Duration)
-        /// The delay after a failure, or the one that the permit asked for, is over.
+        case backingOff(ParleyError)
+        /// The delay after a failure, or the one that `permit` or `admit` asked for, is over.
         case resumed
     }
 
@@ -157,7 +159,7 @@ final class Listener: @unchecked Sendable {
         let delay = backOff
         backOff = min(backOff * 2, Self.longestBackOff)
         pause(for: delay)
-        deliver?(.backingOff(error, delay))
+        deliver?(.backingOff(error))
     }
 
     private func pause(for delay: Duration) {

@@ -1,3 +1,5 @@
+// Where the bytes of a stream and of a large frame are read to.
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)

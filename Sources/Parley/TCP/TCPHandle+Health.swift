@@ -1,3 +1,5 @@
+// What the kernel knows about a connection and reports only when asked (tcp(7)).
+
 import CLibUV
 
 #if canImport(Glibc)
@@ -8,8 +10,6 @@ import CLibUV
     import Darwin
 #endif
 
-// What the kernel knows about a connection and reports only when asked (tcp(7)).
-
 extension TCPHandle {
     var isAcknowledged: Bool {
         guard let descriptor else { return true }
@@ -17,14 +17,14 @@ extension TCPHandle {
         return kernelUnacknowledgedBytes(descriptor) == 0 || isDead
     }
 
-    var look: Health.Look.Link {
+    var status: Health.LinkStatus {
         guard let descriptor else { return .init(isDead: true) }
         let unreadBytes = unreadBytes(descriptor)
         let info = TCPInfo(descriptor)
         return .init(
             unacknowledgedBytes: uv_stream_get_write_queue_size(stream)
                 + kernelUnacknowledgedBytes(descriptor),
-            unreadBytes: unreadBytes,
+            socketUnreadBytes: unreadBytes,
             isFull: unreadBytes > 0 && info.isWindowClosed,
             isDead: info.isClosed
         )

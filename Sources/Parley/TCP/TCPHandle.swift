@@ -1,3 +1,5 @@
+// One socket. Read: kernel -> LinkOwner.linkDidRead. Write: write -> uv_try_write, uv_write or sendfile.
+
 import CLibUV
 
 #if canImport(Glibc)
@@ -9,7 +11,7 @@ import CLibUV
 #endif
 
 /// One TCP socket: the link under a connection. Every `uv_tcp_*` and `uv_stream_*` call of the library is in
-/// this file.
+/// this file or `TCPHandle+Health.swift`.
 ///
 /// The loop's thread only. The `uv_tcp_t` is on the heap and keeps this object alive from a successful init
 /// to the close callback. A request is kept only if the call that took it returned 0
@@ -27,9 +29,9 @@ final class TCPHandle {
     // Boxed: most sockets have neither most of the time, and take less memory then.
 
     private final class Connecting {
-        let completion: (ParleyError?) -> Void
+        let completion: (_ status: Int32) -> Void
 
-        init(_ completion: @escaping (ParleyError?) -> Void) { self.completion = completion }
+        init(_ completion: @escaping (_ status: Int32) -> Void) { self.completion = completion }
     }
 
     private final class PendingWrite {
@@ -108,16 +110,19 @@ extension TCPHandle {
             request.deallocate()
             throw ParleyError(libuv: status, "cannot connect to \(name)")
         }
-        connecting = Connecting { [unowned self] failure in
-            if failure == nil, let descriptor { setPeerOptions(of: descriptor, keepAlive) }
-            completion(failure.map { ParleyError(libuv: $0.systemCode ?? 0, "cannot connect to \(name)") })
+        connecting = Connecting { [unowned self] status in
+            guard status == 0 else {
+                return completion(ParleyError(libuv: status, "cannot connect to \(name)"))
+            }
+            if let descriptor { setPeerOptions(of: descriptor, keepAlive) }
+            completion(nil)
         }
     }
 
     private func connected(_ status: Int32) {
         guard let connecting = connecting.take() else { return }
         loop.noteEvent()
-        connecting.completion(status == 0 ? nil : ParleyError(libuv: status, "connect"))
+        connecting.completion(status)
     }
 
     /// The socket's local address; nil when it no longer has one.
@@ -306,7 +311,7 @@ extension TCPHandle {
                 continue
             }
             var piece = WireBuffer()
-            piece.append(try rest.file.read(at: rest.offset, count: min(rest.count, Self.filePieceBytes)))
+            piece.append(try rest.file.read(at: rest.offset, count: min(rest.count, Self.fileReadBytes)))
             rest.removeFirst(piece.count)
             guard try write(piece) else {
                 writing?.file = rest
@@ -316,7 +321,8 @@ extension TCPHandle {
         return true
     }
 
-    private static let filePieceBytes = 64 * 1024
+    /// What is read of a file on the loop's thread when the kernel cannot send from it directly.
+    private static let fileReadBytes = 64 * 1024
 
     func shutdown() {
         // The system call suffices: nothing is queued that uv_shutdown would wait for.

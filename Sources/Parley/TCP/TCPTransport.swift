@@ -23,7 +23,7 @@ public final class TCPTransport: Transport {
     }
 
     /// The same with an observer, which is called on the loops' threads.
-    package init(_ options: TransportOptions, observer: (any LoopObserver)?) {
+    package init(_ options: TransportOptions, observer: (any PeerObserver)?) {
         inbox = Inbox(
             capacity: options.inboxCapacity,
             capacityBytes: options.inboxCapacityBytes,
@@ -172,7 +172,7 @@ extension TCPTransport {
             if isRunning { return }
             // Its thread could not start, or has ended.
             adopt(descriptor, from: remote, at: local, on: node.takeFirst(insteadOf: context))
-        case .backingOff(let error, _):
+        case .backingOff(let error):
             node.beginAcceptPause(.descriptors)
             acceptFailed(error)
         case .resumed:

@@ -32,7 +32,7 @@ struct PeerState: Sendable {
     var decoder: any Decoder
     /// Input that was not consumed yet. It comes after ``partialFrame``.
     var queue = ByteQueue()
-    private var partialFrame = PartialFrame.nothing
+    var partialFrame = PartialFrame.nothing
     var streamRest = LazyBox<StreamRest>()
     /// How the other side broke the wire form. Nothing after it is decoded.
     var violation: ParleyError?
@@ -54,7 +54,7 @@ struct PeerState: Sendable {
     var isStreamReadRequested = false
 
     /// The frame that the decoder wants more of. Boxed: most connections have none most of the time.
-    private indirect enum PartialFrame: Sendable {
+    indirect enum PartialFrame: Sendable {
         case nothing
         /// The beginning of a frame, and the frame's length; zero while the decoder does not know it.
         case beginning(ArraySlice<UInt8>, frameBytes: Int)
@@ -128,7 +128,8 @@ struct PeerState: Sendable {
     /// How many more bytes of a stream may be read ahead.
     var readAheadRoom: Int { max(0, bounds.readAheadBytes - queue.footprint - decoded.count) }
 
-    /// Whether input waits to be decoded because the last ``decode(limit:deliver:)`` stopped at its limit.
+    /// Whether input waits to be decoded because the last ``decode(limit:byteLimit:into:)``
+    /// stopped at its limit.
     var hasUndecodedMessages: Bool {
         (phase == .messages || phase == .discarding) && (!queue.isEmpty || isLargeFrameWhole)
     }
@@ -151,7 +152,7 @@ struct PeerState: Sendable {
     var streamOutcome: StreamOutcome? { streamRest.value.outcome }
 
     /// The bytes so far of the frame that the decoder wants more of.
-    private var partialFrameContents: ArraySlice<UInt8> {
+    var partialFrameContents: ArraySlice<UInt8> {
         switch partialFrame {
         case .nothing: []
         case .beginning(let bytes, _): bytes
@@ -349,58 +350,6 @@ extension PeerState {
         streamRest.clear()
         isStreamReadRequested = false
     }
-
-    /// The next input for the decoder, including what it left of the last. Nil also while a large frame is
-    /// incomplete.
-    mutating func nextInput() -> ArraySlice<UInt8>? {
-        while case .largeFrame(var frame) = partialFrame {
-            if frame.missing <= 0 {
-                partialFrame = .nothing
-                return frame.bytes[...]
-            }
-            guard let more = queue.popFirst(upTo: frame.missing) else { return nil }
-            // With a second reference to the buffer, an append would copy all of it.
-            partialFrame = .nothing
-            frame.bytes.append(contentsOf: more)
-            partialFrame = .largeFrame(frame)
-        }
-        guard case .beginning(var bytes, let frameBytes) = partialFrame else { return queue.popFirst() }
-        // Takes only what completes the frame, so that the rest of the block stays in place. While the length
-        // is unknown it takes as much as is there already, so each byte is copied only a few times.
-        let missing = frameBytes > bytes.count ? frameBytes &- bytes.count : max(64, bytes.count)
-        guard let more = queue.popFirst(upTo: missing) else { return nil }
-        partialFrame = .nothing
-        bytes.append(contentsOf: more)
-        return bytes
-    }
-
-    /// Keeps the beginning of a frame. A large frame gets its buffer now: the decoder has checked the length,
-    /// and memory that is not written to costs nothing.
-    mutating func keep(_ input: ArraySlice<UInt8>, frameBytes: Int) throws(ParleyError) {
-        try checkLength(max(frameBytes, input.count) &- Bounds.frameOverheadBytes)
-        guard frameBytes > 0 || input.count <= Self.maxUnknownFrameBytes else {
-            throw violated("a \(decoder.name) frame has no end within \(Self.maxUnknownFrameBytes) bytes")
-        }
-        guard frameBytes <= Self.maxLargeFrameBytes, frameBytes - input.count >= Self.largeFrameBytes else {
-            partialFrame = input.isEmpty ? .nothing : .beginning(input, frameBytes: frameBytes)
-            return
-        }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(frameBytes)
-        bytes.append(contentsOf: input)
-        partialFrame = .largeFrame(LargeFrame(bytes: bytes, frameBytes: frameBytes))
-    }
-
-    /// Gives the incomplete large frame away, to be read into. Nil when there is none, or when other input
-    /// waits before it.
-    mutating func takeLargeFrame() -> LargeFrame? {
-        guard queue.isEmpty, case .largeFrame(let frame) = partialFrame, frame.missing > 0 else { return nil }
-        partialFrame = .nothing
-        return frame
-    }
-
-    /// Takes the large frame back.
-    mutating func returnLargeFrame(_ frame: consuming LargeFrame) { partialFrame = .largeFrame(frame) }
 
     mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         let before = input.count

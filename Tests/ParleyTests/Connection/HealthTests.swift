@@ -4,8 +4,8 @@ import Testing
 
 /// Whether a connection is alive: tables with times as numbers, in milliseconds. No clock runs here.
 @Suite struct HealthTests {
-    private typealias Limits = Health.Limits
-    private typealias Look = Health.Look
+    private typealias TimeLimits = Health.TimeLimits
+    private typealias Snapshot = Health.Snapshot
     private typealias Verdict = Health.Verdict
 
     /// Looks at `first` and whenever the verdicts say so, as a connection does.
@@ -13,15 +13,15 @@ import Testing
     /// - Returns: the first failure and its time; nil when there is none before `end`.
     private func failure(
         of health: inout Health,
-        _ limits: Health.Limits,
+        _ limits: Health.TimeLimits,
         from first: UInt64,
         until end: UInt64,
-        onHeartbeat: (inout Health, Health.Look) -> Void = { _, _ in },
-        _ look: (UInt64) -> Health.Look
+        onHeartbeat: (inout Health, Health.Snapshot) -> Void = { _, _ in },
+        _ snapshot: (UInt64) -> Health.Snapshot
     ) -> (Health.Failure, at: UInt64)? {
         var now = first
         while now < end {
-            let seen = look(now)
+            let seen = snapshot(now)
             let verdict = health.check(seen, limits)
             if let failure = verdict.failure { return (failure, now) }
             if verdict.isHeartbeatDue { onHeartbeat(&health, seen) }
@@ -34,70 +34,77 @@ import Testing
     // MARK: Handshake
 
     @Test func `the handshake ends at its deadline, and not before`() {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.handshake = 1_000
         var health = Health()
         #expect(health.handshakeBegins(at: 5_000, limits) == 6_000)
-        #expect(health.check(Look(now: 5_999, isStarting: true), limits) == Verdict(next: 6_000))
-        #expect(health.check(Look(now: 6_000, isStarting: true), limits) == Verdict(failure: .handshake))
-        #expect(health.check(Look(now: 6_001, isStarting: true), limits) == Verdict(failure: .handshake))
-        #expect(health.check(Look(now: 6_001), limits) == Verdict(), "open, and not told yet")
+        #expect(health.check(Snapshot(now: 5_999, isStarting: true), limits) == Verdict(next: 6_000))
+        #expect(health.check(Snapshot(now: 6_000, isStarting: true), limits) == Verdict(failure: .handshake))
+        #expect(health.check(Snapshot(now: 6_001, isStarting: true), limits) == Verdict(failure: .handshake))
+        #expect(health.check(Snapshot(now: 6_001), limits) == Verdict(), "open, and not told yet")
         #expect(health.opened(at: 5_999, limits) == .max)
-        #expect(health.check(Look(now: 9_000, isStarting: true), limits) == Verdict())
+        #expect(health.check(Snapshot(now: 9_000, isStarting: true), limits) == Verdict())
     }
 
     @Test func `no handshake is awaited that did not begin, and one without limit is for ever`() {
         var health = Health()
-        #expect(health.check(Look(now: 1 << 60, isStarting: true), Limits()) == Verdict())
-        #expect(health.handshakeBegins(at: 1 << 40, Limits()) == 1 << 40 + 1 << 44)
-        #expect(health.check(Look(now: 1 << 42, isStarting: true), Limits()).failure == nil)
+        #expect(health.check(Snapshot(now: 1 << 60, isStarting: true), TimeLimits()) == Verdict())
+        #expect(health.handshakeBegins(at: 1 << 40, TimeLimits()) == 1 << 40 + 1 << 44)
+        #expect(health.check(Snapshot(now: 1 << 42, isStarting: true), TimeLimits()).failure == nil)
     }
 
     // MARK: Idle
 
     private struct IdleCase: Sendable {
         var what: String
-        var look: Health.Look
+        var snapshot: Health.Snapshot
         var isIdle = false
         var next: UInt64 = .max
     }
 
     /// With idle 1,000, opened at 5,000.
     private static let idleCases: [IdleCase] = [
-        .init(what: "too early", look: .init(now: 5_999), next: 6_000),
-        .init(what: "nothing came or went", look: .init(now: 6_000), isIdle: true),
+        .init(what: "too early", snapshot: .init(now: 5_999), next: 6_000),
+        .init(what: "nothing came or went", snapshot: .init(now: 6_000), isIdle: true),
         .init(
             what: "long ago",
-            look: .init(now: 6_500, lastActivity: 4_000, lastHanded: 3_000),
+            snapshot: .init(now: 6_500, lastActivity: 4_000, lastHanded: 3_000),
             isIdle: true
         ),
-        .init(what: "bytes came", look: .init(now: 6_000, lastActivity: 5_500), next: 6_500),
-        .init(what: "bytes went", look: .init(now: 6_000, lastHanded: 5_600), next: 6_600),
+        .init(what: "bytes came", snapshot: .init(now: 6_000, lastActivity: 5_500), next: 6_500),
+        .init(what: "bytes went", snapshot: .init(now: 6_000, lastHanded: 5_600), next: 6_600),
         .init(
             what: "the later counts",
-            look: .init(now: 6_000, lastActivity: 5_100, lastHanded: 5_001),
+            snapshot: .init(now: 6_000, lastActivity: 5_100, lastHanded: 5_001),
             next: 6_100
         ),
-        .init(what: "a heartbeat came", look: .init(now: 6_000, lastArrival: 5_900), isIdle: true),
-        .init(what: "the last bytes are as old", look: .init(now: 6_500, lastActivity: 5_500), isIdle: true),
+        .init(what: "a heartbeat came", snapshot: .init(now: 6_000, lastArrival: 5_900), isIdle: true),
+        .init(
+            what: "the last bytes are as old",
+            snapshot: .init(now: 6_500, lastActivity: 5_500),
+            isIdle: true
+        ),
         .init(
             what: "another thread's clock is ahead",
-            look: .init(now: 6_000, lastActivity: 6_001),
+            snapshot: .init(now: 6_000, lastActivity: 6_001),
             next: 7_001
         ),
-        .init(what: "still starting", look: .init(now: 9_000, isStarting: true)),
+        .init(what: "still starting", snapshot: .init(now: 9_000, isStarting: true)),
     ]
 
     @Test(arguments: idleCases.indices)
     func `a connection is idle when nothing came and nothing went`(index: Int) {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.idle = 1_000
         var health = Health()
         #expect(health.opened(at: 5_000, limits) == 6_000)
         let fact = Self.idleCases[index]
-        let verdict = health.check(fact.look, limits)
+        let verdict = health.check(fact.snapshot, limits)
         #expect(verdict == Verdict(failure: fact.isIdle ? .idle : nil, next: fact.next), "\(fact.what)")
-        #expect(health.check(fact.look, Limits()).failure == nil, "without the time-out nothing is idle")
+        #expect(
+            health.check(fact.snapshot, TimeLimits()).failure == nil,
+            "without the time-out nothing is idle"
+        )
     }
 
     @Test func `a peer answered directly at 0_76 s is not idle at 1_03 s`() throws {
@@ -107,15 +114,15 @@ import Testing
             buffer.removeFirst(3)
             return 3
         }
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.idle = 1_000
         var health = Health()
         _ = health.opened(at: 0, limits)
-        var look = Look(now: 1_030)
-        look.lastHanded = queue.lastHanded
-        #expect(health.check(look, limits) == Verdict(next: 1_760))
-        look.now = 1_760
-        #expect(health.check(look, limits).failure == .idle)
+        var snapshot = Snapshot(now: 1_030)
+        snapshot.lastHanded = queue.lastHanded
+        #expect(health.check(snapshot, limits) == Verdict(next: 1_760))
+        snapshot.now = 1_760
+        #expect(health.check(snapshot, limits).failure == .idle)
     }
 
     /// Idle 1,000; the link is not read, and something lies in its socket.
@@ -129,17 +136,17 @@ import Testing
         isFull: Bool,
         isKept: Bool
     ) {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.idle = 1_000
         var health = Health()
         let first = health.opened(at: 10_000, limits)
         let failed = failure(of: &health, limits, from: first - 500, until: 60_000) { now in
             let unread = 1_000 + Int(now - 9_500) * bytesPerSecond / 1_000
-            return Look(
+            return Snapshot(
                 now: now,
                 isReading: false,
                 lastActivity: 9_000,
-                link: .init(unreadBytes: unread, isFull: isFull)
+                link: .init(socketUnreadBytes: unread, isFull: isFull)
             )
         }
         if isKept {
@@ -151,54 +158,55 @@ import Testing
     }
 
     @Test func `fewer unread bytes are no news, and unread bytes of a link that is read are none`() {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.idle = 1_000
         var health = Health()
         _ = health.opened(at: 0, limits)
-        func look(_ now: UInt64, _ unread: Int, isReading: Bool = false) -> Look {
-            Look(now: now, isReading: isReading, link: .init(unreadBytes: unread))
+        func snapshot(_ now: UInt64, _ unread: Int, isReading: Bool = false) -> Snapshot {
+            Snapshot(now: now, isReading: isReading, link: .init(socketUnreadBytes: unread))
         }
-        #expect(health.check(look(500, 100), limits).next == 1_500)
-        #expect(health.check(look(900, 50), limits).failure == nil)
-        #expect(health.check(look(1_400, 51), limits).failure == nil, "one more than last time is news")
-        #expect(health.check(look(2_399, 51), limits).failure == nil)
+        #expect(health.check(snapshot(500, 100), limits).next == 1_500)
+        #expect(health.check(snapshot(900, 50), limits).failure == nil)
+        #expect(health.check(snapshot(1_400, 51), limits).failure == nil, "one more than last time is news")
+        #expect(health.check(snapshot(2_399, 51), limits).failure == nil)
         var read = health
-        #expect(read.check(look(2_000, 99, isReading: true), limits).failure == .idle)
-        #expect(health.check(look(2_400, 51), limits).failure == .idle)
+        #expect(read.check(snapshot(2_000, 99, isReading: true), limits).failure == .idle)
+        #expect(health.check(snapshot(2_400, 51), limits).failure == .idle)
     }
 
     @Test func `what was read counts as what it was, and is news no more`() {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.idle = 1_000
         var health = Health()
         _ = health.opened(at: 0, limits)
-        func look(_ now: UInt64, _ unread: Int, isReading: Bool = false) -> Look {
-            Look(now: now, isReading: isReading, link: .init(unreadBytes: unread))
+        func snapshot(_ now: UInt64, _ unread: Int, isReading: Bool = false) -> Snapshot {
+            Snapshot(now: now, isReading: isReading, link: .init(socketUnreadBytes: unread))
         }
-        #expect(health.check(look(500, 100), limits).next == 1_500)
+        #expect(health.check(snapshot(500, 100), limits).next == 1_500)
         // They were heartbeats: nothing of use had arrived.
-        #expect(health.check(look(900, 0, isReading: true), limits).next == 1_000)
-        #expect(health.check(look(1_000, 0), limits).failure == .idle)
+        #expect(health.check(snapshot(900, 0, isReading: true), limits).next == 1_000)
+        #expect(health.check(snapshot(1_000, 0), limits).failure == .idle)
     }
 
     @Test func `bytes that lay in a socket while it was read are news when it is not read`() {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.idle = 1_000
         var health = Health()
         _ = health.opened(at: 0, limits)
-        func look(_ now: UInt64, isReading: Bool) -> Look {
-            Look(now: now, isReading: isReading, link: .init(unreadBytes: 100))
+        func snapshot(_ now: UInt64, isReading: Bool) -> Snapshot {
+            Snapshot(now: now, isReading: isReading, link: .init(socketUnreadBytes: 100))
         }
-        #expect(health.check(look(500, isReading: true), limits).next == 1_000)
-        #expect(health.check(look(900, isReading: false), limits).failure == nil)
-        #expect(health.check(look(1_899, isReading: false), limits).failure == nil)
-        #expect(health.check(look(1_900, isReading: false), limits).failure == .idle)
+        #expect(health.check(snapshot(500, isReading: true), limits).next == 1_000)
+        #expect(health.check(snapshot(900, isReading: false), limits).failure == nil)
+        #expect(health.check(snapshot(1_899, isReading: false), limits).failure == nil)
+        #expect(health.check(snapshot(1_900, isReading: false), limits).failure == .idle)
     }
 
     // MARK: Heartbeats
 
-    private func beating(every interval: UInt64, maxMissed: Int) -> (Health, Health.Limits, first: UInt64) {
-        var limits = Limits()
+    private func beating(every interval: UInt64, maxMissed: Int) -> (Health, Health.TimeLimits, first: UInt64)
+    {
+        var limits = TimeLimits()
         limits.heartbeat = interval
         limits.maxMissedHeartbeats = maxMissed
         var health = Health()
@@ -209,16 +217,16 @@ import Testing
     @Test func `heartbeats are due at their times`() {
         var (health, limits, first) = beating(every: 1_000, maxMissed: 3)
         #expect(first == 1_000)
-        #expect(health.check(Look(now: 999), limits) == Verdict(next: 1_000))
-        #expect(health.check(Look(now: 1_000), limits) == Verdict(isHeartbeatDue: true, next: 2_000))
-        #expect(health.check(Look(now: 1_001), limits) == Verdict(next: 2_000))
-        #expect(health.check(Look(now: 2_300), limits) == Verdict(isHeartbeatDue: true, next: 3_300))
+        #expect(health.check(Snapshot(now: 999), limits) == Verdict(next: 1_000))
+        #expect(health.check(Snapshot(now: 1_000), limits) == Verdict(isHeartbeatDue: true, next: 2_000))
+        #expect(health.check(Snapshot(now: 1_001), limits) == Verdict(next: 2_000))
+        #expect(health.check(Snapshot(now: 2_300), limits) == Verdict(isHeartbeatDue: true, next: 3_300))
         #expect(
-            health.check(Look(now: 9_999, isStarting: true), limits) == Verdict(),
+            health.check(Snapshot(now: 9_999, isStarting: true), limits) == Verdict(),
             "not before it is open"
         )
         health.stopHeartbeats()
-        #expect(health.check(Look(now: 9_999), limits) == Verdict())
+        #expect(health.check(Snapshot(now: 9_999), limits) == Verdict())
     }
 
     @Test(arguments: 1...4) func `so many unanswered heartbeats end the connection`(maxMissed: Int) {
@@ -233,7 +241,7 @@ import Testing
                 sent += 9
                 health.heartbeatSent(endingAt: sent)
             },
-            { now in Look(now: now, handedBytes: sent) }
+            { now in Snapshot(now: now, handedBytes: sent) }
         )
         #expect(failed?.0 == .heartbeat && failed?.at == UInt64(1_000 * (1 + maxMissed)))
         #expect(health.missedHeartbeats == maxMissed)
@@ -243,39 +251,39 @@ import Testing
     @Test func `an answer and anything else that arrives make up for missed heartbeats`() {
         var (health, limits, _) = beating(every: 1_000, maxMissed: 3)
         // Acknowledged and unanswered: a byte is handed over, and nothing is unacknowledged.
-        func look(_ now: UInt64, lastArrival: UInt64 = 0) -> Look {
-            Look(now: now, lastArrival: lastArrival, handedBytes: 1)
+        func snapshot(_ now: UInt64, lastArrival: UInt64 = 0) -> Snapshot {
+            Snapshot(now: now, lastArrival: lastArrival, handedBytes: 1)
         }
-        #expect(health.check(Look(now: 1_000), limits).isHeartbeatDue)
+        #expect(health.check(Snapshot(now: 1_000), limits).isHeartbeatDue)
         health.heartbeatSent(endingAt: 1)
-        #expect(health.check(look(2_000), limits).failure == nil && health.missedHeartbeats == 1)
-        #expect(health.check(look(3_000), limits).failure == nil && health.missedHeartbeats == 2)
+        #expect(health.check(snapshot(2_000), limits).failure == nil && health.missedHeartbeats == 1)
+        #expect(health.check(snapshot(3_000), limits).failure == nil && health.missedHeartbeats == 2)
         health.heartbeatAnswered()
         #expect(health.missedHeartbeats == 0)
-        #expect(health.check(look(4_000), limits).failure == nil)
+        #expect(health.check(snapshot(4_000), limits).failure == nil)
         #expect(health.missedHeartbeats == 0, "none is on its way")
         health.heartbeatSent(endingAt: 1)
-        #expect(health.check(look(5_000), limits).isHeartbeatDue && health.missedHeartbeats == 1)
-        #expect(health.check(look(6_000, lastArrival: 5_001), limits).isHeartbeatDue)
+        #expect(health.check(snapshot(5_000), limits).isHeartbeatDue && health.missedHeartbeats == 1)
+        #expect(health.check(snapshot(6_000, lastArrival: 5_001), limits).isHeartbeatDue)
         #expect(health.missedHeartbeats == 0, "what arrived within the interval is a sign")
         health.heartbeatSent(endingAt: 1)
-        #expect(health.check(look(7_000, lastArrival: 6_000), limits).isHeartbeatDue)
+        #expect(health.check(snapshot(7_000, lastArrival: 6_000), limits).isHeartbeatDue)
         #expect(health.missedHeartbeats == 1, "what is as old as the interval is none")
     }
 
     @Test func `one heartbeat at a time is on its way`() {
         var (health, limits, _) = beating(every: 1_000, maxMissed: 10)
-        #expect(health.check(Look(now: 1_000, handedBytes: 500), limits).isHeartbeatDue)
+        #expect(health.check(Snapshot(now: 1_000, handedBytes: 500), limits).isHeartbeatDue)
         health.heartbeatSent(endingAt: 600)
-        func look(_ now: UInt64, unacknowledged: Int) -> Look {
-            Look(now: now, handedBytes: 600, link: .init(unacknowledgedBytes: unacknowledged))
+        func snapshot(_ now: UInt64, unacknowledged: Int) -> Snapshot {
+            Snapshot(now: now, handedBytes: 600, link: .init(unacknowledgedBytes: unacknowledged))
         }
-        #expect(!health.check(look(2_000, unacknowledged: 1), limits).isHeartbeatDue)
+        #expect(!health.check(snapshot(2_000, unacknowledged: 1), limits).isHeartbeatDue)
         var answered = health
-        var arrival = look(3_000, unacknowledged: 1)
+        var arrival = snapshot(3_000, unacknowledged: 1)
         arrival.lastArrival = 2_500
         #expect(answered.check(arrival, limits).isHeartbeatDue, "what arrives answers for the last one")
-        #expect(health.check(look(3_000, unacknowledged: 0), limits).isHeartbeatDue)
+        #expect(health.check(snapshot(3_000, unacknowledged: 0), limits).isHeartbeatDue)
     }
 
     /// 16 MiB to a reader of 400 KB/s, a heartbeat every 300 ms, three may be missed: no heartbeat has room
@@ -292,7 +300,7 @@ import Testing
             { now in
                 let acknowledged = min(total, now * 400)
                 let handed = min(total, acknowledged + 1 << 20)
-                return Look(
+                return Snapshot(
                     now: now,
                     handedBytes: handed,
                     link: .init(unacknowledgedBytes: Int(handed - acknowledged))
@@ -315,7 +323,7 @@ import Testing
                 tries += 1
                 health.heartbeatBlocked()
             },
-            { now in Look(now: now, handedBytes: 1 << 20, link: .init(unacknowledgedBytes: 1 << 20)) }
+            { now in Snapshot(now: now, handedBytes: 1 << 20, link: .init(unacknowledgedBytes: 1 << 20)) }
         )
         #expect(failed?.0 == .heartbeat && failed?.at == 1_200)
         #expect(tries == 3, "it tries again each time")
@@ -323,17 +331,17 @@ import Testing
 
     @Test func `a heartbeat behind other bytes is missed when those stop, and when it has come through`() {
         var (health, limits, _) = beating(every: 1_000, maxMissed: 1)
-        #expect(health.check(Look(now: 1_000), limits).isHeartbeatDue)
+        #expect(health.check(Snapshot(now: 1_000), limits).isHeartbeatDue)
         health.heartbeatSent(endingAt: 100_000)
-        func look(_ now: UInt64, acknowledged: Int) -> Look {
-            Look(now: now, handedBytes: 100_000, link: .init(unacknowledgedBytes: 100_000 - acknowledged))
+        func snapshot(_ now: UInt64, acknowledged: Int) -> Snapshot {
+            Snapshot(now: now, handedBytes: 100_000, link: .init(unacknowledgedBytes: 100_000 - acknowledged))
         }
-        #expect(health.check(look(2_000, acknowledged: 30_000), limits).failure == nil)
-        #expect(health.check(look(3_000, acknowledged: 60_000), limits).failure == nil)
+        #expect(health.check(snapshot(2_000, acknowledged: 30_000), limits).failure == nil)
+        #expect(health.check(snapshot(3_000, acknowledged: 60_000), limits).failure == nil)
         var stuck = health
-        #expect(stuck.check(look(4_000, acknowledged: 60_000), limits).failure == .heartbeat)
+        #expect(stuck.check(snapshot(4_000, acknowledged: 60_000), limits).failure == .heartbeat)
         #expect(
-            health.check(look(4_000, acknowledged: 100_000), limits).failure == .heartbeat,
+            health.check(snapshot(4_000, acknowledged: 100_000), limits).failure == .heartbeat,
             "it has the ping"
         )
     }
@@ -352,11 +360,11 @@ import Testing
                 health.heartbeatSent(endingAt: sent)
             },
             { now in
-                Look(
+                Snapshot(
                     now: now,
                     isReading: false,
                     handedBytes: sent,
-                    link: .init(unacknowledgedBytes: isAcknowledged ? 0 : Int(sent), unreadBytes: 10)
+                    link: .init(unacknowledgedBytes: isAcknowledged ? 0 : Int(sent), socketUnreadBytes: 10)
                 )
             }
         )
@@ -376,8 +384,8 @@ import Testing
             onHeartbeat: { health, _ in health.heartbeatSent(endingAt: 9) },
             { now in
                 // They grow until 20,000.
-                let link = Look.Link(unacknowledgedBytes: 9, unreadBytes: Int(min(now, 20_000)))
-                return Look(now: now, isReading: false, handedBytes: 9, link: link)
+                let link = Health.LinkStatus(unacknowledgedBytes: 9, socketUnreadBytes: Int(min(now, 20_000)))
+                return Snapshot(now: now, isReading: false, handedBytes: 9, link: link)
             }
         )
         #expect(failed?.0 == .heartbeat && failed?.at == 22_000)
@@ -385,8 +393,8 @@ import Testing
 
     // MARK: Write stalls
 
-    private func watched(_ stall: UInt64, at now: UInt64) -> (Health, Health.Limits, first: UInt64) {
-        var limits = Limits()
+    private func watched(_ stall: UInt64, at now: UInt64) -> (Health, Health.TimeLimits, first: UInt64) {
+        var limits = TimeLimits()
         limits.writeStall = stall
         var health = Health()
         let first = health.watchBegins(at: now, acknowledgedBytes: 0, limits)
@@ -409,7 +417,7 @@ import Testing
         #expect(first == 5_500)
         let failed = failure(of: &health, limits, from: first, until: 60_000) { now in
             let acknowledged = (now - 5_000) * bytesPerSecond / 1_000
-            return Look(
+            return Snapshot(
                 now: now,
                 handedBytes: 10 << 20,
                 isWatched: true,
@@ -437,14 +445,14 @@ import Testing
                 return 100
             }
             if queue.beginWatch() { _ = health.watchBegins(at: now, acknowledgedBytes: 0, limits) }
-            let look = Look(
+            let snapshot = Snapshot(
                 now: now,
                 lastHanded: queue.lastHanded,
                 handedBytes: queue.handedBytes,
                 isWatched: queue.isWatched,
                 link: .init(unacknowledgedBytes: Int(queue.handedBytes))
             )
-            if health.check(look, limits).failure != nil {
+            if health.check(snapshot, limits).failure != nil {
                 stalledAt = now
                 break
             }
@@ -454,26 +462,34 @@ import Testing
 
     @Test func `progress has to come again and again`() {
         var (health, limits, _) = watched(2_000, at: 0)
-        func look(_ now: UInt64, acknowledged: Int) -> Look {
-            let link = Look.Link(unacknowledgedBytes: 90_000 - acknowledged)
-            return Look(now: now, handedBytes: 90_000, isWatched: true, link: link)
+        func snapshot(_ now: UInt64, acknowledged: Int) -> Snapshot {
+            let link = Health.LinkStatus(unacknowledgedBytes: 90_000 - acknowledged)
+            return Snapshot(now: now, handedBytes: 90_000, isWatched: true, link: link)
         }
-        #expect(health.check(look(1_900, acknowledged: 10_000), limits) == Verdict(next: 2_400))
-        #expect(health.check(look(3_899, acknowledged: 10_001), limits).failure == nil)
-        #expect(health.check(look(3_900, acknowledged: 10_001), limits).failure != nil, "2 s after the last")
+        #expect(health.check(snapshot(1_900, acknowledged: 10_000), limits) == Verdict(next: 2_400))
+        #expect(health.check(snapshot(3_899, acknowledged: 10_001), limits).failure == nil)
+        #expect(
+            health.check(snapshot(3_900, acknowledged: 10_001), limits).failure != nil,
+            "2 s after the last"
+        )
     }
 
     @Test func `a watch ends when everything is acknowledged, and the next one begins anew`() {
         var (health, limits, _) = watched(2_000, at: 0)
-        let whole = Look(now: 500, handedBytes: 100, isWatched: true)
+        let whole = Snapshot(now: 500, handedBytes: 100, isWatched: true)
         #expect(health.check(whole, limits) == Verdict(endsWatch: true))
-        #expect(health.check(Look(now: 600, handedBytes: 100), limits) == Verdict(), "nobody looks")
+        #expect(health.check(Snapshot(now: 600, handedBytes: 100), limits) == Verdict(), "nobody looks")
         // A sender's thread writes a minute later, and a check comes in front of the loop's hearing of it.
-        let look = Look(now: 60_000, handedBytes: 200, isWatched: true, link: .init(unacknowledgedBytes: 100))
-        #expect(health.check(look, limits) == Verdict())
+        let snapshot = Snapshot(
+            now: 60_000,
+            handedBytes: 200,
+            isWatched: true,
+            link: .init(unacknowledgedBytes: 100)
+        )
+        #expect(health.check(snapshot, limits) == Verdict())
         #expect(health.watchBegins(at: 60_000, acknowledgedBytes: 100, limits) == 60_500)
-        #expect(health.check(look, limits) == Verdict(next: 60_500))
-        var later = look
+        #expect(health.check(snapshot, limits) == Verdict(next: 60_500))
+        var later = snapshot
         later.now = 61_999
         #expect(health.check(later, limits).failure == nil)
         later.now = 62_000
@@ -481,47 +497,62 @@ import Testing
     }
 
     @Test func `the first bytes of a connection are not judged before their watch begins`() {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.writeStall = 2_000
         var health = Health()
-        let look = Look(now: 60_000, handedBytes: 1, isWatched: true, link: .init(unacknowledgedBytes: 1))
-        #expect(health.check(look, limits) == Verdict())
+        let snapshot = Snapshot(
+            now: 60_000,
+            handedBytes: 1,
+            isWatched: true,
+            link: .init(unacknowledgedBytes: 1)
+        )
+        #expect(health.check(snapshot, limits) == Verdict())
     }
 
     @Test func `a watch that begins behind its end says nothing of the next one`() {
         var (health, limits, _) = watched(2_000, at: 0)
         // All was acknowledged and nobody watches when the loop hears of it.
-        #expect(health.check(Look(now: 500, handedBytes: 10), limits) == Verdict())
-        let look = Look(now: 60_000, handedBytes: 20, isWatched: true, link: .init(unacknowledgedBytes: 10))
-        #expect(health.check(look, limits) == Verdict())
+        #expect(health.check(Snapshot(now: 500, handedBytes: 10), limits) == Verdict())
+        let snapshot = Snapshot(
+            now: 60_000,
+            handedBytes: 20,
+            isWatched: true,
+            link: .init(unacknowledgedBytes: 10)
+        )
+        #expect(health.check(snapshot, limits) == Verdict())
     }
 
     @Test func `without a time-out nothing is stalled, and looks are 10 ms apart at least`() {
         var (health, limits, first) = watched(20, at: 100)
         #expect(first == 110)
-        let look = Look(now: 110, handedBytes: 10, isWatched: true, link: .init(unacknowledgedBytes: 10))
-        #expect(health.check(look, limits).next == 120)
-        #expect(health.check(look, Limits()) == Verdict())
-        #expect(health.watchBegins(at: 5, acknowledgedBytes: 0, Limits()) == .max)
+        let snapshot = Snapshot(
+            now: 110,
+            handedBytes: 10,
+            isWatched: true,
+            link: .init(unacknowledgedBytes: 10)
+        )
+        #expect(health.check(snapshot, limits).next == 120)
+        #expect(health.check(snapshot, TimeLimits()) == Verdict())
+        #expect(health.watchBegins(at: 5, acknowledgedBytes: 0, TimeLimits()) == .max)
     }
 
     @Test(arguments: [UInt64(0), 1 << 63]) func `any rate can be asked for`(rate: UInt64) {
         var (health, limits, _) = watched(2_000, at: 0)
         limits.leastBytesPerSecond = rate
-        func look(_ now: UInt64, acknowledged: Int) -> Look {
-            let link = Look.Link(unacknowledgedBytes: 1 << 40 - acknowledged)
-            return Look(now: now, handedBytes: 1 << 40, isWatched: true, link: link)
+        func snapshot(_ now: UInt64, acknowledged: Int) -> Snapshot {
+            let link = Health.LinkStatus(unacknowledgedBytes: 1 << 40 - acknowledged)
+            return Snapshot(now: now, handedBytes: 1 << 40, isWatched: true, link: link)
         }
-        _ = health.check(look(1_000, acknowledged: 1), limits)
+        _ = health.check(snapshot(1_000, acknowledged: 1), limits)
         // With no rate a byte is enough; with the largest no number of bytes is.
-        #expect((health.check(look(2_000, acknowledged: 1), limits).failure == nil) == (rate == 0))
-        #expect(health.check(look(4_000, acknowledged: 1), limits).failure != nil)
+        #expect((health.check(snapshot(2_000, acknowledged: 1), limits).failure == nil) == (rate == 0))
+        #expect(health.check(snapshot(4_000, acknowledged: 1), limits).failure != nil)
     }
 
     // MARK: Frames
 
-    private func framing(_ interval: UInt64) -> Health.Limits {
-        var limits = Limits()
+    private func framing(_ interval: UInt64) -> Health.TimeLimits {
+        var limits = TimeLimits()
         limits.frame = interval
         return limits
     }
@@ -535,7 +566,7 @@ import Testing
         var health = Health()
         let failed = failure(of: &health, framing(2_000), from: 5_500, until: 60_000) { now in
             let received = 4 + Int(now - 5_000) * bytesPerSecond / 1_000
-            return Look(now: now, frame: .init(number: 1, receivedBytes: received))
+            return Snapshot(now: now, frame: .init(number: 1, receivedBytes: received))
         }
         guard isDropped else { return #expect(failed == nil) }
         let time = failed?.at ?? 0
@@ -546,7 +577,7 @@ import Testing
     @Test func `time in which nothing is read does not count for a frame`() {
         var health = Health()
         let failed = failure(of: &health, framing(2_000), from: 500, until: 60_000) { now in
-            Look(now: now, isReading: now >= 20_000, frame: .init(number: 1, receivedBytes: 4))
+            Snapshot(now: now, isReading: now >= 20_000, frame: .init(number: 1, receivedBytes: 4))
         }
         let time = failed?.at ?? 0
         #expect(time >= 21_500 && time <= 22_500, "2 s from when it is read again: \(time)")
@@ -555,45 +586,45 @@ import Testing
     @Test func `a new frame starts anew, and so does one behind none`() {
         let limits = framing(2_000)
         var health = Health()
-        func look(_ now: UInt64, _ number: UInt64?) -> Look {
-            Look(now: now, frame: number.map { .init(number: $0, receivedBytes: 4) })
+        func snapshot(_ now: UInt64, _ number: UInt64?) -> Snapshot {
+            Snapshot(now: now, frame: number.map { .init(number: $0, receivedBytes: 4) })
         }
-        #expect(health.check(look(1_000, 1), limits) == Verdict(next: 1_500))
-        #expect(health.check(look(2_900, 1), limits).failure == nil)
-        #expect(health.check(look(2_999, 2), limits).failure == nil)
-        #expect(health.check(look(4_998, 2), limits).failure == nil)
+        #expect(health.check(snapshot(1_000, 1), limits) == Verdict(next: 1_500))
+        #expect(health.check(snapshot(2_900, 1), limits).failure == nil)
+        #expect(health.check(snapshot(2_999, 2), limits).failure == nil)
+        #expect(health.check(snapshot(4_998, 2), limits).failure == nil)
         var same = health
-        #expect(same.check(look(4_999, 2), limits) == Verdict(failure: .frame(receivedBytes: 4)))
-        #expect(health.check(look(4_999, nil), limits) == Verdict())
-        #expect(health.check(look(5_500, 2), limits).failure == nil, "it was whole meanwhile")
-        #expect(health.check(look(7_500, 2), limits).failure != nil)
-        #expect(health.check(look(9_500, 2), Limits()).failure == nil, "no time-out")
+        #expect(same.check(snapshot(4_999, 2), limits) == Verdict(failure: .frame(receivedBytes: 4)))
+        #expect(health.check(snapshot(4_999, nil), limits) == Verdict())
+        #expect(health.check(snapshot(5_500, 2), limits).failure == nil, "it was whole meanwhile")
+        #expect(health.check(snapshot(7_500, 2), limits).failure != nil)
+        #expect(health.check(snapshot(9_500, 2), TimeLimits()).failure == nil, "no time-out")
     }
 
     // MARK: Streams, death and room
 
     @Test func `a stream ends when its reader takes nothing`() {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.streamIdle = 1_000
         var health = Health()
-        #expect(health.check(Look(now: 5_999, streamReadAt: 5_000), limits) == Verdict(next: 6_000))
-        #expect(health.check(Look(now: 6_000, streamReadAt: 5_000), limits) == Verdict(failure: .stream))
-        #expect(health.check(Look(now: 6_000, streamReadAt: 5_001), limits) == Verdict(next: 6_001))
-        #expect(health.check(Look(now: 6_000), limits) == Verdict(), "no stream is open")
-        #expect(health.check(Look(now: 6_000, streamReadAt: 5_000), Limits()) == Verdict())
+        #expect(health.check(Snapshot(now: 5_999, streamReadAt: 5_000), limits) == Verdict(next: 6_000))
+        #expect(health.check(Snapshot(now: 6_000, streamReadAt: 5_000), limits) == Verdict(failure: .stream))
+        #expect(health.check(Snapshot(now: 6_000, streamReadAt: 5_001), limits) == Verdict(next: 6_001))
+        #expect(health.check(Snapshot(now: 6_000), limits) == Verdict(), "no stream is open")
+        #expect(health.check(Snapshot(now: 6_000, streamReadAt: 5_000), TimeLimits()) == Verdict())
     }
 
     @Test func `a link that is not read is looked at each second, and its death is told`() {
         var health = Health()
-        let dead = Look.Link(isDead: true)
-        #expect(health.check(Look(now: 5_000, isReading: false), Limits()) == Verdict(next: 6_000))
-        let unread = Look(now: 5_000, isReading: false, link: dead)
-        #expect(health.check(unread, Limits()) == Verdict(hasLinkDied: true))
+        let dead = Health.LinkStatus(isDead: true)
+        #expect(health.check(Snapshot(now: 5_000, isReading: false), TimeLimits()) == Verdict(next: 6_000))
+        let unread = Snapshot(now: 5_000, isReading: false, link: dead)
+        #expect(health.check(unread, TimeLimits()) == Verdict(hasLinkDied: true))
         #expect(
-            health.check(Look(now: 5_000, link: dead), Limits()) == Verdict(),
+            health.check(Snapshot(now: 5_000, link: dead), TimeLimits()) == Verdict(),
             "a link that is read tells it"
         )
-        #expect(health.check(Look(now: 5_000), Limits()) == Verdict())
+        #expect(health.check(Snapshot(now: 5_000), TimeLimits()) == Verdict())
     }
 
     @Test(arguments: [
@@ -607,19 +638,19 @@ import Testing
         wakes: Bool,
         next: UInt64
     ) {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.write = timeout
         var health = Health()
-        let verdict = health.check(Look(now: now, blockedSince: 5_000), limits)
+        let verdict = health.check(Snapshot(now: now, blockedSince: 5_000), limits)
         #expect(verdict == Verdict(wakesSenders: wakes, next: next))
-        #expect(health.check(Look(now: now), limits) == Verdict(), "there is room")
-        #expect(health.check(Look(now: now, blockedSince: 5_000), Limits()) == Verdict())
+        #expect(health.check(Snapshot(now: now), limits) == Verdict(), "there is room")
+        #expect(health.check(Snapshot(now: now, blockedSince: 5_000), TimeLimits()) == Verdict())
     }
 
     // MARK: All together
 
     @Test func `the first failure is the reason, and nothing is looked at again`() {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.idle = 1_000
         limits.streamIdle = 1_000
         limits.writeStall = 1_000
@@ -627,32 +658,32 @@ import Testing
         var health = Health()
         _ = health.opened(at: 0, limits)
         _ = health.watchBegins(at: 0, acknowledgedBytes: 0, limits)
-        let look = Look(
+        let snapshot = Snapshot(
             now: 1_000,
             handedBytes: 5,
             isWatched: true,
             streamReadAt: 0,
             link: .init(unacknowledgedBytes: 5)
         )
-        #expect(health.check(look, limits).failure == .writeStall(unacknowledgedBytes: 5))
-        #expect(health.check(look, limits).next == .max)
+        #expect(health.check(snapshot, limits).failure == .writeStall(unacknowledgedBytes: 5))
+        #expect(health.check(snapshot, limits).next == .max)
         limits.writeStall = nil
-        #expect(health.check(look, limits).failure == .stream)
+        #expect(health.check(snapshot, limits).failure == .stream)
         limits.streamIdle = nil
-        #expect(health.check(look, limits).failure == .idle)
+        #expect(health.check(snapshot, limits).failure == .idle)
     }
 
     @Test func `the next look is the earliest of all that may be due`() {
-        var limits = Limits()
+        var limits = TimeLimits()
         limits.idle = 1_000
         limits.heartbeat = 700
         limits.streamIdle = 600
         var health = Health()
         #expect(health.opened(at: 0, limits) == 700)
-        #expect(health.check(Look(now: 10, streamReadAt: 0), limits).next == 600)
-        #expect(health.check(Look(now: 10), limits).next == 700)
+        #expect(health.check(Snapshot(now: 10, streamReadAt: 0), limits).next == 600)
+        #expect(health.check(Snapshot(now: 10), limits).next == 700)
         limits.heartbeat = nil
-        #expect(health.check(Look(now: 10), limits).next == 1_000)
+        #expect(health.check(Snapshot(now: 10), limits).next == 1_000)
         limits.heartbeat = 2_000
         var other = Health()
         #expect(other.opened(at: 0, limits) == 1_000)
@@ -666,8 +697,8 @@ import Testing
         unacknowledged: Int,
         acknowledged: UInt64
     ) {
-        let look = Look(now: 0, handedBytes: handed, link: .init(unacknowledgedBytes: unacknowledged))
-        #expect(look.acknowledgedBytes == acknowledged)
+        let snapshot = Snapshot(now: 0, handedBytes: handed, link: .init(unacknowledgedBytes: unacknowledged))
+        #expect(snapshot.acknowledgedBytes == acknowledged)
     }
 
     @Test func `time-outs become limits in milliseconds, and heartbeats no shorter than 10 ms`() {
@@ -676,7 +707,7 @@ import Testing
         timeouts.writeStall = .milliseconds(1_500)
         timeouts.leastBytesPerSecond = -1
         timeouts.heartbeat = Heartbeat(interval: .milliseconds(1), maxMissed: 0)
-        let limits = Limits(timeouts)
+        let limits = TimeLimits(timeouts)
         #expect(limits.idle == 3_000 && limits.writeStall == 1_500)
         #expect(limits.heartbeat == 10 && limits.maxMissedHeartbeats == 1 && limits.leastBytesPerSecond == 0)
     }

@@ -10,79 +10,72 @@ import Testing
     /// The pairs from which something follows, by hand: `state | event | next state | actions`. Every other
     /// pair leaves the state as it is and asks for nothing.
     private static let table = """
-        handshake | announce | announcing |
+        handshake | onPeer begins | inOnPeer |
         handshake | open | open | wakeWaiters
         handshake | close | closeRequested | wakeWaiters stopDelivering beginClosing
         handshake | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
-        handshake | fail | failed | wakeWaiters endInput closeLink
-        handshake | write failed, may deliver | draining | wakeWaiters dropUnsent startCloseTimer
-        handshake | write failed | failed | wakeWaiters endInput closeLink dropUnsent
-        handshake | input failed | failed | wakeWaiters endInput closeLink
+        handshake | fail | failed | wakeWaiters endInput beginAbort
+        handshake | write failed, may deliver | readingRest | wakeWaiters dropUnhanded startCloseTimer
+        handshake | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
         handshake | link closed | ended | wakeWaiters endInput tellNode
-        announcing | announced | announced |
-        announcing | open | open | wakeWaiters
-        announcing | close | closeRequested | wakeWaiters stopDelivering beginClosing
-        announcing | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
-        announcing | fail | failed | wakeWaiters endInput closeLink
-        announcing | write failed, may deliver | draining | wakeWaiters dropUnsent startCloseTimer
-        announcing | write failed | failed | wakeWaiters endInput closeLink dropUnsent
-        announcing | input failed | failed | wakeWaiters endInput closeLink
-        announcing | link closed | ended | wakeWaiters endInput tellNode
-        announced | open | open | wakeWaiters
-        announced | close | closeRequested | wakeWaiters stopDelivering beginClosing
-        announced | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
-        announced | fail | failed | wakeWaiters endInput closeLink
-        announced | write failed, may deliver | draining | wakeWaiters dropUnsent startCloseTimer
-        announced | write failed | failed | wakeWaiters endInput closeLink dropUnsent
-        announced | input failed | failed | wakeWaiters endInput closeLink
-        announced | link closed | ended | wakeWaiters endInput tellNode
+        inOnPeer | onPeer returned | afterOnPeer |
+        inOnPeer | open | open | wakeWaiters
+        inOnPeer | close | closeRequested | wakeWaiters stopDelivering beginClosing
+        inOnPeer | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
+        inOnPeer | fail | failed | wakeWaiters endInput beginAbort
+        inOnPeer | write failed, may deliver | readingRest | wakeWaiters dropUnhanded startCloseTimer
+        inOnPeer | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
+        inOnPeer | link closed | ended | wakeWaiters endInput tellNode
+        afterOnPeer | open | open | wakeWaiters
+        afterOnPeer | close | closeRequested | wakeWaiters stopDelivering beginClosing
+        afterOnPeer | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
+        afterOnPeer | fail | failed | wakeWaiters endInput beginAbort
+        afterOnPeer | write failed, may deliver | readingRest | wakeWaiters dropUnhanded startCloseTimer
+        afterOnPeer | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
+        afterOnPeer | link closed | ended | wakeWaiters endInput tellNode
         open | close | closeRequested | wakeWaiters stopDelivering beginClosing
         open | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
-        open | fail | failed | wakeWaiters endInput closeLink
-        open | write failed, may deliver | draining | wakeWaiters dropUnsent startCloseTimer
-        open | write failed | failed | wakeWaiters endInput closeLink dropUnsent
-        open | input failed | failed | wakeWaiters endInput closeLink
+        open | fail | failed | wakeWaiters endInput beginAbort
+        open | write failed, may deliver | readingRest | wakeWaiters dropUnhanded startCloseTimer
+        open | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
         open | link closed | ended | wakeWaiters endInput tellNode
-        draining | close | closeRequested | wakeWaiters stopDelivering beginClosing
-        draining | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
-        draining | fail | failed | wakeWaiters endInput closeLink
-        draining | write failed, may deliver | failed | wakeWaiters endInput closeLink dropUnsent
-        draining | write failed | failed | wakeWaiters endInput closeLink dropUnsent
-        draining | input failed | failed | wakeWaiters endInput closeLink
-        draining | time is up | closingLink | endInput closeLinkNow resetIfCutOff
-        draining | link closed | ended | wakeWaiters endInput tellNode
-        closeRequested | fail | failed | wakeWaiters endInput closeLink
-        closeRequested | write failed, may deliver | failed | wakeWaiters endInput closeLink dropUnsent
-        closeRequested | write failed | failed | wakeWaiters endInput closeLink dropUnsent
-        closeRequested | input failed | failed | wakeWaiters endInput closeLink
+        readingRest | close | closeRequested | wakeWaiters stopDelivering beginClosing
+        readingRest | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
+        readingRest | fail | failed | wakeWaiters endInput beginAbort
+        readingRest | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
+        readingRest | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
+        readingRest | time is up | closingLink | endInput closeLink resetIfCutOff
+        readingRest | link closed | ended | wakeWaiters endInput tellNode
+        closeRequested | fail | failed | wakeWaiters endInput beginAbort
+        closeRequested | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
+        closeRequested | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
         closeRequested | begin closing | flushing | discardInput startCloseTimer flush
-        closeRequested | begin closing, all has arrived | closingLink | closeLinkNow
+        closeRequested | begin closing, can close now | closingLink | closeLink
         closeRequested | link closed | ended | wakeWaiters endInput tellNode
-        flushing | fail | failed | wakeWaiters endInput closeLink
-        flushing | write failed, may deliver | failed | wakeWaiters endInput closeLink dropUnsent
-        flushing | write failed | failed | wakeWaiters endInput closeLink dropUnsent
-        flushing | input failed | failed | wakeWaiters endInput closeLink
-        flushing | all written | lingering | shutDown
-        flushing | time is up | closingLink | endInput closeLinkNow resetIfCutOff
+        flushing | fail | failed | wakeWaiters endInput beginAbort
+        flushing | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
+        flushing | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
+        flushing | all written | awaitingAck | shutDown
+        flushing | time is up | closingLink | endInput closeLink resetIfCutOff
         flushing | link closed | ended | wakeWaiters endInput tellNode
-        lingering | fail | failed | wakeWaiters endInput closeLink
-        lingering | write failed, may deliver | failed | wakeWaiters endInput closeLink dropUnsent
-        lingering | write failed | failed | wakeWaiters endInput closeLink dropUnsent
-        lingering | input failed | failed | wakeWaiters endInput closeLink
-        lingering | all arrived | closingLink | closeLinkNow
-        lingering | time is up | closingLink | endInput closeLinkNow resetIfCutOff
-        lingering | link closed | ended | wakeWaiters endInput tellNode
-        failed | link closing | closingLink | closeLinkNow resetIfCutOff
+        awaitingAck | fail | failed | wakeWaiters endInput beginAbort
+        awaitingAck | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
+        awaitingAck | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
+        awaitingAck | all acknowledged | closingLink | closeLink
+        awaitingAck | time is up | closingLink | endInput closeLink resetIfCutOff
+        awaitingAck | link closed | ended | wakeWaiters endInput tellNode
+        failed | begin abort | closingLink | closeLink resetIfCutOff
         failed | link closed | ended | wakeWaiters endInput tellNode
         closingLink | link closed | ended | wakeWaiters endInput tellNode
-        ended, onPeer runs | announced | ended | tellDisconnect
+        ended, onPeer runs | onPeer returned | ended | tellDisconnect
         """
 
     private static let actionNames: [Substring: Lifecycle.Actions] = [
         "wakeWaiters": .wakeWaiters, "stopDelivering": .stopDelivering, "endInput": .endInput,
-        "dropUnsent": .dropUnsent, "beginClosing": .beginClosing, "discardInput": .discardInput,
-        "startCloseTimer": .startCloseTimer, "flush": .flush, "shutDown": .shutDown, "closeLink": .closeLink,
-        "closeLinkNow": .closeLinkNow, "resetIfCutOff": .resetIfCutOff, "tellNode": .tellNode,
+        "dropUnhanded": .dropUnhanded, "beginClosing": .beginClosing, "discardInput": .discardInput,
+        "startCloseTimer": .startCloseTimer, "flush": .flush, "shutDown": .shutDown,
+        "beginAbort": .beginAbort,
+        "closeLink": .closeLink, "resetIfCutOff": .resetIfCutOff, "tellNode": .tellNode,
         "tellDisconnect": .tellDisconnect,
     ]
 
@@ -118,14 +111,14 @@ import Testing
         throws
     {
         let expected = try expected()
-        #expect(expected.count == 66, "a row is there twice, or is missing")
+        #expect(expected.count == 58, "a row is there twice, or is missing")
         var met: Set<String> = []
         for (start, path) in Start.all {
             for (event, name) in Event.all {
                 let before = lifecycle(after: path)
                 var after = before
                 let actions = after.apply(event)
-                let isWaiting = before.state.name == "ended" && before.end?.isAnnouncing == true
+                let isWaiting = before.state.name == "ended" && before.end?.isInOnPeer == true
                 let pair = "\(isWaiting ? "ended, onPeer runs" : before.state.name) | \(name)"
                 let outcome = expected[pair] ?? Outcome(next: before.state.name, actions: [])
                 #expect(
@@ -139,13 +132,13 @@ import Testing
         #expect(met == Set(expected.keys), "every row was walked")
     }
 
-    /// What is known of an end stays; `announced` alone changes it.
+    /// What is known of an end stays; `onPeerReturned` alone changes it.
     private func checkEnd(_ before: Lifecycle, _ event: Lifecycle.Event, _ after: Lifecycle, _ what: String) {
         guard let end = after.end else { return #expect(before.end == nil, "\(what)") }
         guard let first = before.end else {
             #expect(end.reason == event.reason, "\(what)")
             #expect(end.wasOpen == (before.state.name == "open"), "\(what)")
-            #expect(end.isAnnouncing == (before.state.name == "announcing"), "\(what)")
+            #expect(end.isInOnPeer == (before.state.name == "inOnPeer"), "\(what)")
             let failure = end.handshakeFailure as? Failure
             #expect(failure == (before.isStarting ? event.handshakeFailure : nil), "\(what)")
             return
@@ -153,14 +146,14 @@ import Testing
         #expect(end.reason == first.reason, "\(what)")
         #expect(end.wasOpen == first.wasOpen, "\(what)")
         #expect((end.handshakeFailure as? Failure) == (first.handshakeFailure as? Failure), "\(what)")
-        let isAnnounced = if case .announced = event { true } else { false }
-        #expect(end.isAnnouncing == (first.isAnnouncing && !isAnnounced), "\(what)")
+        let hasReturned = if case .onPeerReturned = event { true } else { false }
+        #expect(end.isInOnPeer == (first.isInOnPeer && !hasReturned), "\(what)")
     }
 
     @Test(arguments: Start.all.map(\.name)) func `what follows from a state`(start: String) throws {
         let lifecycle = lifecycle(after: try #require(Start.all.first { $0.name == start }).path)
         let name = lifecycle.state.name
-        let isStarting = ["handshake", "announcing", "announced"].contains(name)
+        let isStarting = ["handshake", "inOnPeer", "afterOnPeer"].contains(name)
         #expect(lifecycle.isStarting == isStarting)
         #expect((lifecycle.end == nil) == (isStarting || name == "open"))
         #expect(lifecycle.hasEnded == (name == "ended"))
@@ -174,31 +167,30 @@ import Testing
 
     /// Ways from an open connection to its end; each begins with the event that is the reason.
     private static let ways: [[Lifecycle.Event]] = [
-        [.fail(.first), .linkClosing, .linkClosed],
-        [.inputFailed(.first), .linkClosing, .linkClosed],
-        [.writeFailed(.first, mayDeliver: false), .linkClosing, .linkClosed],
+        [.fail(.first), .beginAbort, .linkClosed],
+        [.writeFailed(.first, mayDeliver: false), .beginAbort, .linkClosed],
         [.writeFailed(.first, mayDeliver: true), .timeIsUp, .linkClosed],
-        [.writeFailed(.first, mayDeliver: true), .inputFailed(.second), .linkClosing, .linkClosed],
+        [.writeFailed(.first, mayDeliver: true), .fail(.second), .beginAbort, .linkClosed],
         [
             .writeFailed(.first, mayDeliver: true), .close(.second, handshakeFailure: nil),
-            .beginClosing(hasAllArrived: true), .linkClosed,
+            .beginClosing(canCloseNow: true), .linkClosed,
         ],
-        [.close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: true), .linkClosed],
+        [.close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: true), .linkClosed],
         [
-            .close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: false), .allWritten,
-            .allArrived,
+            .close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false), .allWritten,
+            .allAcknowledged,
             .linkClosed,
         ],
         [
-            .close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: false), .allWritten,
+            .close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false), .allWritten,
             .timeIsUp,
             .linkClosed,
         ],
-        [.close(.first, handshakeFailure: nil), .beginClosing(hasAllArrived: false), .timeIsUp, .linkClosed],
+        [.close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false), .timeIsUp, .linkClosed],
     ]
 
     private static let reasons: [Lifecycle.Event] = [
-        .close(.second, handshakeFailure: Failure(number: 2)), .fail(.second), .inputFailed(.second),
+        .close(.second, handshakeFailure: Failure(number: 2)), .fail(.second),
         .writeFailed(.second, mayDeliver: true), .writeFailed(.second, mayDeliver: false),
     ]
 
@@ -209,7 +201,7 @@ import Testing
                 _ = lifecycle.apply(.open)
                 var events = Self.ways[way]
                 events.insert(later, at: place)
-                for event in events + [.linkClosing, .linkClosed] { _ = lifecycle.apply(event) }
+                for event in events + [.beginAbort, .linkClosed] { _ = lifecycle.apply(event) }
                 #expect(lifecycle.hasEnded, "\(later) at \(place)")
                 #expect(lifecycle.end?.reason == .first, "\(later) at \(place)")
                 #expect(lifecycle.end?.wasOpen == true)
@@ -218,13 +210,13 @@ import Testing
         }
     }
 
-    @Test(arguments: [[], [.announce], [.announce, .announced]] as [[Lifecycle.Event]])
+    @Test(arguments: [[], [.onPeerBegins], [.onPeerBegins, .onPeerReturned]] as [[Lifecycle.Event]])
     func `a dial rethrows what the handshake threw, and the reason when something else came first`(
         start: [Lifecycle.Event]
     ) {
         var refused = lifecycle(after: start)
         _ = refused.apply(.close(.first, handshakeFailure: Failure(number: 1)))
-        for event in Self.reasons + [.linkClosing, .open, .linkClosed] { _ = refused.apply(event) }
+        for event in Self.reasons + [.beginAbort, .open, .linkClosed] { _ = refused.apply(event) }
         #expect(refused.end?.handshakeFailure as? Failure == Failure(number: 1))
         #expect(refused.end?.wasOpen == false && refused.hasEnded)
 
@@ -237,18 +229,18 @@ import Testing
     /// Whoever is told of the end is told once: by the node when `onPeer` has returned, otherwise by
     /// `tellDisconnect`.
     @Test(arguments: ways.indices) func `onDisconnect is asked for once, wherever onPeer returns`(way: Int) {
-        let events = [.announce] + Self.ways[way]
+        let events = [.onPeerBegins] + Self.ways[way]
         for opens in [false, true] {
             for place in 1...events.count {
                 var events = events
                 // onPeer returns, once or (the node's own time-out) twice; the connection opens in front of
                 // it or not.
-                events.insert(contentsOf: opens ? [.open, .announced] : [.announced], at: place)
+                events.insert(contentsOf: opens ? [.open, .onPeerReturned] : [.onPeerReturned], at: place)
                 var lifecycle = Lifecycle()
                 var told = 0
-                for event in events + [.announced] {
+                for event in events + [.onPeerReturned] {
                     let actions = lifecycle.apply(event)
-                    if actions.contains(.tellNode), lifecycle.end?.isAnnouncing == false { told += 1 }
+                    if actions.contains(.tellNode), lifecycle.end?.isInOnPeer == false { told += 1 }
                     if actions.contains(.tellDisconnect) { told += 1 }
                 }
                 #expect(lifecycle.hasEnded && told == 1, "onPeer returns at \(place), opens: \(opens)")
@@ -257,9 +249,9 @@ import Testing
     }
 
     @Test func `an end behind onPeer's return waits for it no more, though the connection is not open`() {
-        var lifecycle = lifecycle(after: [.announce, .announced, .fail(.first), .linkClosing])
+        var lifecycle = lifecycle(after: [.onPeerBegins, .onPeerReturned, .fail(.first), .beginAbort])
         #expect(lifecycle.apply(.linkClosed).contains(.tellNode))
-        #expect(lifecycle.end?.isAnnouncing == false)
+        #expect(lifecycle.end?.isInOnPeer == false)
     }
 
     @Test(arguments: 0..<UInt64(100)) func `every path ends with its link, and tells the node once`(
@@ -274,7 +266,7 @@ import Testing
                 let before = lifecycle
                 let actions = lifecycle.apply(event)
                 if actions.contains(.tellNode) { told += 1 }
-                if actions.contains(.closeLinkNow) { closes += 1 }
+                if actions.contains(.closeLink) { closes += 1 }
                 if actions.contains(.tellDisconnect) { disconnects += 1 }
                 #expect(lifecycle.state.rank >= before.state.rank, "no way leads back")
                 #expect(actions.isEmpty || lifecycle.end != nil || lifecycle.state.name == "open")
@@ -285,7 +277,7 @@ import Testing
                 walk(event)
             }
             // What the connection does by itself in the end.
-            for event: Lifecycle.Event in [.fail(.second), .timeIsUp, .linkClosing] { walk(event) }
+            for event: Lifecycle.Event in [.fail(.second), .timeIsUp, .beginAbort] { walk(event) }
             #expect(lifecycle.state.name == "closingLink")
             #expect(closes == (isAhead ? 1 : 0), "the link is closed once")
             #expect(told == 0)
@@ -316,41 +308,41 @@ extension ParleyError {
 private enum Start {
     static let all: [(name: String, path: [Lifecycle.Event])] =
         [
-            ("handshake", []), ("announcing", [.announce]), ("announced", [.announce, .announced]),
-            ("open", [.open]), ("open, onPeer runs", [.announce, .open]),
-        ] + ends("after open", [.open]) + ends("onPeer runs", [.announce])
+            ("handshake", []), ("inOnPeer", [.onPeerBegins]),
+            ("afterOnPeer", [.onPeerBegins, .onPeerReturned]),
+            ("open", [.open]), ("open, onPeer runs", [.onPeerBegins, .open]),
+        ] + ends("after open", [.open]) + ends("onPeer runs", [.onPeerBegins])
 
     private static func ends(
         _ name: String,
         _ path: [Lifecycle.Event]
     ) -> [(name: String, path: [Lifecycle.Event])] {
         let close: Lifecycle.Event = .close(.first, handshakeFailure: Failure(number: 1))
-        let begin: Lifecycle.Event = .beginClosing(hasAllArrived: false)
+        let begin: Lifecycle.Event = .beginClosing(canCloseNow: false)
         return [
-            ("draining, \(name)", path + [.writeFailed(.first, mayDeliver: true)]),
+            ("readingRest, \(name)", path + [.writeFailed(.first, mayDeliver: true)]),
             ("closeRequested, \(name)", path + [close]),
             ("flushing, \(name)", path + [close, begin]),
-            ("lingering, \(name)", path + [close, begin, .allWritten]),
+            ("awaitingAck, \(name)", path + [close, begin, .allWritten]),
             ("failed, \(name)", path + [.fail(.first)]),
-            ("closingLink, \(name)", path + [.fail(.first), .linkClosing]),
-            ("ended, \(name)", path + [.fail(.first), .linkClosing, .linkClosed]),
+            ("closingLink, \(name)", path + [.fail(.first), .beginAbort]),
+            ("ended, \(name)", path + [.fail(.first), .beginAbort, .linkClosed]),
         ]
     }
 }
 
 private enum Event {
     static let all: [(event: Lifecycle.Event, name: String)] = [
-        (.announce, "announce"), (.announced, "announced"), (.open, "open"),
+        (.onPeerBegins, "onPeer begins"), (.onPeerReturned, "onPeer returned"), (.open, "open"),
         (.close(.second, handshakeFailure: nil), "close"),
         (.close(.second, handshakeFailure: Failure(number: 2)), "close with failure"),
         (.fail(.second), "fail"),
         (.writeFailed(.second, mayDeliver: true), "write failed, may deliver"),
         (.writeFailed(.second, mayDeliver: false), "write failed"),
-        (.inputFailed(.second), "input failed"),
-        (.beginClosing(hasAllArrived: false), "begin closing"),
-        (.beginClosing(hasAllArrived: true), "begin closing, all has arrived"),
-        (.allWritten, "all written"), (.allArrived, "all arrived"), (.timeIsUp, "time is up"),
-        (.linkClosing, "link closing"), (.linkClosed, "link closed"),
+        (.beginClosing(canCloseNow: false), "begin closing"),
+        (.beginClosing(canCloseNow: true), "begin closing, can close now"),
+        (.allWritten, "all written"), (.allAcknowledged, "all acknowledged"), (.timeIsUp, "time is up"),
+        (.beginAbort, "begin abort"), (.linkClosed, "link closed"),
     ]
 }
 
@@ -358,13 +350,13 @@ extension Lifecycle.State {
     fileprivate var name: String {
         switch self {
         case .handshake: "handshake"
-        case .announcing: "announcing"
-        case .announced: "announced"
+        case .inOnPeer: "inOnPeer"
+        case .afterOnPeer: "afterOnPeer"
         case .open: "open"
-        case .draining: "draining"
+        case .readingRest: "readingRest"
         case .closeRequested: "closeRequested"
         case .flushing: "flushing"
-        case .lingering: "lingering"
+        case .awaitingAck: "awaitingAck"
         case .failed: "failed"
         case .closingLink: "closingLink"
         case .ended: "ended"
@@ -374,8 +366,8 @@ extension Lifecycle.State {
     /// States are passed in this order.
     fileprivate var rank: Int {
         let order = [
-            "handshake", "announcing", "announced", "open", "draining", "closeRequested", "flushing",
-            "lingering", "failed", "closingLink", "ended",
+            "handshake", "inOnPeer", "afterOnPeer", "open", "readingRest", "closeRequested", "flushing",
+            "awaitingAck", "failed", "closingLink", "ended",
         ]
         return order.firstIndex(of: name) ?? -1
     }
@@ -385,7 +377,7 @@ extension Lifecycle.Event {
     /// The reason that the event gives to an end.
     fileprivate var reason: ParleyError? {
         switch self {
-        case .close(let reason, _), .fail(let reason), .writeFailed(let reason, _), .inputFailed(let reason):
+        case .close(let reason, _), .fail(let reason), .writeFailed(let reason, _):
             reason
         case .linkClosed: ParleyError(.closed, "the connection is closed")
         default: nil

@@ -15,10 +15,13 @@ import Testing
         #expect(queue.nextStream == 1 && queue.openStream == 0)
         queue.send(10, .streamOpening)
         #expect(queue.openStream == 1 && queue.nextStream == 2)
-        #expect(queue.wait(for: .message, marks: marks) == .turn)
-        #expect(queue.wait(for: .streamOpening, marks: marks) == .turn)
-        #expect(queue.wait(for: .message, marks: marks, waited: .turn) == .turn, "whoever waited waits on")
-        #expect(queue.wait(for: .message, marks: marks, waited: .room) == .turn)
+        #expect(queue.wait(for: .message, marks: marks) == .behindOthers)
+        #expect(queue.wait(for: .streamOpening, marks: marks) == .behindOthers)
+        #expect(
+            queue.wait(for: .message, marks: marks, waited: .behindOthers) == .behindOthers,
+            "whoever waited waits on"
+        )
+        #expect(queue.wait(for: .message, marks: marks, waited: .room) == .behindOthers)
         #expect(queue.wait(for: .raw, marks: marks) == nil)
         #expect(queue.wait(for: .streamBytes(of: 1), marks: marks) == nil)
         #expect(queue.isOpen(.streamBytes(of: 1)) && !queue.isOpen(.streamBytes(of: 2)))
@@ -44,7 +47,7 @@ import Testing
     @Test func `behind an open stream it is the turn that lacks, though there is no room either`() {
         var queue = SendQueue()
         queue.send(1_000, .streamOpening)
-        #expect(queue.wait(for: .message, marks: marks) == .turn)
+        #expect(queue.wait(for: .message, marks: marks) == .behindOthers)
         #expect(queue.wait(for: .streamBytes(of: 1), marks: marks) == .room)
     }
 
@@ -57,12 +60,15 @@ import Testing
         let written = queue.takeAndWrite(1_000, marks: marks)
         #expect(written.hasRoom)
         for kind in [SendQueue.Kind.raw, .message, .streamOpening, .streamBytes(of: 0)] {
-            #expect(queue.wait(for: kind, marks: marks) == .turn, "there is room, and it is others' turn")
+            #expect(
+                queue.wait(for: kind, marks: marks) == .behindOthers,
+                "there is room, and it is others' turn"
+            )
             #expect(queue.wait(for: kind, marks: marks, waited: .room) == nil)
-            #expect(queue.wait(for: kind, marks: marks, waited: .turn) == nil)
+            #expect(queue.wait(for: kind, marks: marks, waited: .behindOthers) == nil)
         }
         #expect(queue.endWait(.room) == false, "one waits still")
-        #expect(queue.wait(for: .message, marks: marks) == .turn)
+        #expect(queue.wait(for: .message, marks: marks) == .behindOthers)
         #expect(queue.endWait(.room) == true, "now others may go on")
         #expect(queue.waitingForRoom == 0)
         #expect(queue.wait(for: .message, marks: marks) == nil)
@@ -70,11 +76,11 @@ import Testing
 
     @Test func `whoever waits for its turn holds nobody up`() {
         var queue = SendQueue()
-        queue.beginWait(.turn)
+        queue.beginWait(.behindOthers)
         #expect(queue.waitingForRoom == 0)
         #expect(queue.wait(for: .message, marks: marks) == nil)
         queue.beginWait(.room)
-        #expect(queue.endWait(.turn) == false)
+        #expect(queue.endWait(.behindOthers) == false)
         #expect(queue.waitingForRoom == 1)
     }
 
@@ -404,7 +410,7 @@ import Testing
         var queue = SendQueue()
         queue.append(FileRange(try File(reading: #filePath), offset: 0, count: 5))
         queue.send(10)
-        queue.dropUnsent()
+        queue.dropUnhanded()
         #expect(queue.isEmpty && queue.unwrittenBytes == 15 && queue.isCutOff)
         var buffer = WireBuffer()
         guard case .nothing = queue.takeNext(into: &buffer, at: 1) else { return #expect(Bool(false)) }

@@ -85,20 +85,20 @@ import Testing
     @Test func `turns come in the order of waiting, while there is a chunk`() {
         var budget = SendBudget(bytes: 0)
         for number in UInt64(1)...5 { budget.enqueue(number) }
-        #expect(budget.waitingCount == 5 && budget.nextTurn() == nil)
+        #expect(budget.waitingCount == 5 && budget.nextWaiting() == nil)
         budget.giveBack(Self.chunk - 1)
-        #expect(budget.nextTurn() == nil, "it is not whole")
+        #expect(budget.nextWaiting() == nil, "it is not whole")
         budget.giveBack(1)
-        #expect(budget.nextTurn() == 1)
+        #expect(budget.nextWaiting() == 1)
         #expect(budget.takeChunk(reserved: Self.free) == true)
-        #expect(budget.nextTurn() == nil)
+        #expect(budget.nextWaiting() == nil)
         budget.giveBack(Self.chunk)
         #expect(
-            budget.nextTurn() == 2 && budget.nextTurn() == 3,
+            budget.nextWaiting() == 2 && budget.nextWaiting() == 3,
             "whoever takes nothing leaves it to the next"
         )
         budget.enqueue(6)
-        #expect((0..<4).map { _ in budget.nextTurn() } == [4, 5, 6, nil])
+        #expect((0..<4).map { _ in budget.nextWaiting() } == [4, 5, 6, nil])
         #expect(budget.waitingCount == 0)
     }
 
@@ -108,7 +108,7 @@ import Testing
         var moved = 0
         func turn() {
             let places = budget.placesHeld
-            if let number = budget.nextTurn() { served.append(number) }
+            if let number = budget.nextWaiting() { served.append(number) }
             if budget.placesHeld < places { moved += budget.placesHeld }
             #expect(budget.placesHeld <= budget.waitingCount + max(64, budget.waitingCount))
         }

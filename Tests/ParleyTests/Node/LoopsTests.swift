@@ -163,7 +163,7 @@ import Testing
     }
 
     /// Records on which thread each event comes.
-    private final class Listening: LoopObserver {
+    private final class Listening: PeerObserver {
         let takesRPCs = true
         let threads = Lock<[UInt64: Set<UInt>]>([:])
         let gone = Events<UInt64>()

@@ -51,7 +51,7 @@ import Testing
 
     @Test func `a frame over the limit is refused when its length is known, in every wire form`() {
         struct Announcing: Decoder {
-            let name = "announcing"
+            let name = "inOnPeer"
             mutating func decode(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
                 .incomplete(frameBytes: 1 << 30)
             }

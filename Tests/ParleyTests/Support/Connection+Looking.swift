@@ -16,12 +16,12 @@ extension Connection {
 
     /// The bytes that its socket has and that are not read.
     var unreadLinkBytes: Int {
-        get async { await onLoop { [self] in link?.look.unreadBytes ?? 0 } }
+        get async { await onLoop { [self] in link?.status.socketUnreadBytes ?? 0 } }
     }
 
     /// The bytes that were handed to its link and that the other side's kernel has not acknowledged.
     var unacknowledgedBytes: Int {
-        get async { await onLoop { [self] in link?.look.unacknowledgedBytes ?? 0 } }
+        get async { await onLoop { [self] in link?.status.unacknowledgedBytes ?? 0 } }
     }
 
     /// Runs a function on the loop's thread.

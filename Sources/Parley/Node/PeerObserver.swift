@@ -4,7 +4,7 @@
 /// Calls about one peer come one after the other on one thread. With several ``TransportOptions/loops``,
 /// calls about different peers may be concurrent. They must not block, or wait for a thread of this
 /// transport.
-package protocol LoopObserver: AnyObject, Sendable {
+package protocol PeerObserver: AnyObject, Sendable {
     /// Whether RPCs go to ``didReceive(_:from:)`` and its sibling instead of the inbox. Constant.
     var takesRPCs: Bool { get }
 

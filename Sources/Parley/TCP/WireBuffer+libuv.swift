@@ -1,3 +1,5 @@
+// The pieces of a buffer as libuv takes them.
+
 import CLibUV
 
 extension WireBuffer {

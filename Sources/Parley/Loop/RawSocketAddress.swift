@@ -1,3 +1,5 @@
+// Addresses as system calls and libuv take them.
+
 import CLibUV
 
 #if canImport(Glibc)

@@ -1,0 +1,90 @@
+import Testing
+
+@testable import Parley
+
+/// What peers that have ended had sent, and the inbox had no room for.
+@Suite(.timeLimit(.minutes(2))) struct UndeliveredTests {
+    @Test(arguments: [Kind.tcp, .loops])
+    func `what reset peers had sent is bounded and counted, and ends with the consumer`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let limit = 1 << 20
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 16
+                $0.limits.receiveBufferBytes = limit
+            }
+            let message: [UInt8] = [1, 0, 0, 0x10, 0] + patterned(4_096)
+            for number in 1...60 {
+                let socket = try RawSocket(connectingTo: server.address)
+                try socket.write(Array(repeatElement(message, count: 46).joined()))
+                try await eventually { server.statistics.pausedPeers == 1 }
+                socket.reset()
+                try await eventually {
+                    // A paused peer is looked at once a second.
+                    for peer in server.peers { await (peer as? Connection)?.look(behind: 0) }
+                    return server.statistics.disconnects.values.reduce(0, +) == number
+                }
+                // The last one that came is counted before another one goes for it.
+                try await eventually { server.statistics.unreadBytes <= limit }
+            }
+            #expect(server.statistics.peers == 0)
+            #expect(server.statistics.unreadBytes > limit / 2)
+            #expect(server.statistics.undeliveredDropped > 0)
+
+            let taken = Lock(0)
+            let consuming = Task {
+                for await rpc in server.consume() { taken.withLock { $0 += rpc.payload.count } }
+            }
+            let node = server.itsNode
+            try await eventually {
+                let statistics = server.statistics
+                return statistics.unreadBytes == 0 && statistics.inboxRPCs == 0
+                    && node.heldBytes.load(ordering: .relaxed) == 0
+            }
+            #expect(node.state.withLock { $0.undelivered.isEmpty })
+            await server.close()
+            await consuming.value
+            #expect(taken.withLock { $0 } > limit / 2)
+            #expect(taken.withLock { $0 } <= limit + 16 * 4_096)
+        }
+    }
+
+    /// Asks for the node's statistics when a peer ends.
+    private final class Asking: PeerObserver {
+        let takesRPCs = false
+        let transport = Lock<TCPTransport?>(nil)
+        let unread = Events<Int>()
+
+        func peerDidConnect(_ peer: Connection) {}
+        func didReceive(_ runs: [MessageRun], from peer: Connection) {}
+        func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection) {}
+        func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError) {
+            if let bytes = transport.withLock({ $0?.statistics.unreadBytes }) { unread.add(bytes) }
+        }
+    }
+
+    @Test func `what is not delivered is counted once, also while its peer ends`() async throws {
+        let observer = Asking()
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+        options.inboxCapacity = 1
+        let server = TCPTransport(options, observer: observer)
+        observer.transport.withLock { $0 = server }
+        try await server.listenAndAccept()
+        let socket = try RawSocket(connectingTo: server.address)
+        let message: [UInt8] = [1, 0, 0, 0, 100] + patterned(100)
+        try socket.write(Array(repeatElement(message, count: 10).joined()))
+        try await eventually { server.statistics.pausedPeers == 1 }
+        socket.reset()
+        try await eventually {
+            for peer in server.peers { await (peer as? Connection)?.look(behind: 0) }
+            return server.statistics.peers == 0
+        }
+        let after = server.statistics.unreadBytes
+        #expect(after > 0)
+        #expect(try await observer.unread.next() == after)
+        observer.transport.withLock { $0 = nil }
+        await server.close()
+    }
+}
