@@ -41,6 +41,15 @@ struct WaitQueue {
 
         var count: Int { first == nil ? 0 : 1 &+ others.count }
 
+        mutating func append(_ more: Woken) {
+            guard first != nil, let next = more.first else {
+                if first == nil { self = more }
+                return
+            }
+            others.append(next)
+            others += more.others
+        }
+
         func resume() {
             first?.waker.wake()
             for waiter in others { waiter.waker.wake() }

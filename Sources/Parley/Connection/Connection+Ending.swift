@@ -185,6 +185,36 @@ extension Connection {
         }
         if hasUndelivered { node.keepUndelivered(of: self) }
         apply(.linkClosed)
+        endDelivery()
+    }
+
+    /// Ends this peer's own consumer, if it has one, when the link is closed and nothing more can be
+    /// delivered. The loop's thread only.
+    func endDelivery() {
+        loop.assertIsCurrent()
+        guard let queue = node.inboxQueue(of: self), queue.hasLane(of: self) else { return }
+        let (isOver, isStreamUnread) = inbound.withLock { inbound in
+            guard case .over(awaitsInbox: false) = inbound.intake.state else { return (false, false) }
+            if inbound.closed != nil || inbound.state.violation != nil { return (true, false) }
+            let isStreamUnread = inbound.state.hasInputBehindStream
+            return (!isStreamUnread && !inbound.state.hasUndecodedMessages, isStreamUnread)
+        }
+        if isOver { queue.finish(self) }
+        if isStreamUnread { watchUnreadStream() }
+    }
+
+    /// Closes the stream of an ended connection when its reader has left it. Its consumer then goes on.
+    private func watchUnreadStream() {
+        guard let timeout = node.timeLimits.streamIdle else { return }
+        Task { [weak self] in
+            while true {
+                try? await Task.sleep(for: .milliseconds(timeout))
+                guard let self else { return }
+                let readAt = inbound.withLock { $0.streamReadAt }
+                let now = MonotonicTime.millisecondsNow
+                guard now &- min(now, readAt) < timeout else { return closeStream() }
+            }
+        }
     }
 
     /// Drops the undelivered messages of a connection that has ended. Any thread.
@@ -194,6 +224,8 @@ extension Connection {
             dropHeld(&inbound)
             return true
         }
-        if isOver { node.forgetUndelivered(of: self) }
+        guard isOver else { return }
+        node.forgetUndelivered(of: self)
+        loop.executeIfStarted { [self] in endDelivery() }
     }
 }

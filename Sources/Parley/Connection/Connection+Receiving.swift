@@ -152,7 +152,10 @@ extension Connection: LinkOwner {
     private func finish(_ outcome: borrowing Outcome) {
         outcome.readers.resume()
         if outcome.hasHeartbeats { handleHeartbeats() }
-        if outcome.isAllDelivered { node.forgetUndelivered(of: self) }
+        if outcome.isAllDelivered {
+            node.forgetUndelivered(of: self)
+            endDelivery()
+        }
         if let failure = outcome.failure {
             fail(failure)
             return dropUndelivered()
@@ -203,7 +206,7 @@ extension Connection: LinkOwner {
 
     /// Asks the inbox to call when it has room.
     private func askInbox() {
-        node.inboxQueue(of: self)?.whenSpace { [self] in
+        node.inboxQueue(of: self)?.whenSpace(for: self) { [self] in
             loop.execute { [self] in receive(isCalledByInbox: true) }
         }
     }

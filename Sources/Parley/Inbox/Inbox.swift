@@ -75,6 +75,7 @@ public final class Inbox: Sendable {
     @discardableResult
     public func offer(_ rpcs: [RPC]) -> Int {
         let room = offer(rpcs, to: 0)
+        if room.isOfOnePeer { return space }
         return room.isEmpty ? 0 : room.rpcs
     }
 
@@ -114,6 +115,10 @@ public final class Inbox: Sendable {
     /// Calls `action` once when at least half of the capacity is free: at once, or later from a consumer's
     /// thread.
     public func whenSpace(_ action: @escaping @Sendable () -> Void) { queues[0].whenSpace(action) }
+
+    /// Nothing more will be offered of this peer: its consumer (``Transport/consumeEachPeer(_:)``) takes what
+    /// is left, and then ends. Without such a consumer it does nothing.
+    public func finish(_ peer: any Peer) { for queue in queues { queue.finish(peer) } }
 
     /// Ends the inbox: nothing more will be offered. Consumers take what is left, and then end.
     public func finish() {
@@ -197,6 +202,9 @@ public final class Inbox: Sendable {
         } while index != first
         return (nil, isOver)
     }
+
+    /// Wakes the consumers that wait for any of several queues: RPCs were put back into one.
+    func wakeConsumers() { consumers.withLock { $0.wakeAll() }.resume() }
 
     /// Wakes another consumer if a queue still has something. The RPC that was taken may be another than the
     /// one that woke this consumer.

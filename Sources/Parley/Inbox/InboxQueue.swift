@@ -1,6 +1,9 @@
 import Synchronization
 
 /// One bounded queue of an ``Inbox``, with one lock. The peers of one loop fill it.
+///
+/// While each peer has a consumer of its own (``PeerLanes``), what arrives goes on to a queue for each peer,
+/// which shares the capacity with the others (``InboxPool``).
 final class InboxQueue: Sendable {
     struct State {
         /// Deliveries in order. A taken one is nil until the array is emptied or compacted.
@@ -10,17 +13,23 @@ final class InboxQueue: Sendable {
         /// The RPCs that wait.
         fileprivate(set) var count = 0
         fileprivate(set) var payloadBytes = 0
-        fileprivate var isFinished = false
-        fileprivate var consumers = WaitQueue()
-        fileprivate var producers: [@Sendable () -> Void] = []
+        var isFinished = false
+        var consumers = WaitQueue()
+        var producers: [@Sendable () -> Void] = []
         /// Producers that were called because there is space and have not offered yet.
-        fileprivate var turns = 0
+        var turns = 0
         /// Readable while a consumer would not have to wait.
         fileprivate var signal: PollableSignal?
         /// ``isReady`` as it was told to `signal` last.
         fileprivate var wasReady = false
         /// The value of ``InboxQueue/hasRPCs``.
         fileprivate var hadRPCs = false
+        /// The queues of single peers; nil while all peers have the same consumers.
+        var lanes: PeerLanes?
+        /// What the pool counts as held by this queue.
+        fileprivate var pooled = InboxPool.Amount()
+        /// Whether a consumer has taken something since ``InboxQueue/beginTaking()``. Only with a pool.
+        var hasTaken = false
 
         /// The elements of the array, including those that are taken.
         fileprivate var places: Int { queue.count }
@@ -28,6 +37,13 @@ final class InboxQueue: Sendable {
         mutating func append(_ delivery: RPCBatch.Delivery) {
             count &+= delivery.run.count
             payloadBytes &+= delivery.run.payloadBytes
+            queue.append(delivery)
+        }
+
+        /// Appends what is left of a delivery of which something may be taken already.
+        mutating func append(restOf delivery: RPCBatch.Delivery) {
+            count &+= delivery.count
+            payloadBytes &+= delivery.payloadBytes
             queue.append(delivery)
         }
 
@@ -85,26 +101,41 @@ final class InboxQueue: Sendable {
 
     let capacity: Int
     let capacityBytes: Int
-    private let state = Lock(State())
+    /// The capacity that this queue shares with others; nil for a queue with a capacity of its own.
+    private let pool: InboxPool?
+    let state = Lock(State())
     private let filled = Atomic(false)
 
     init(capacity: Int, capacityBytes: Int) {
         self.capacity = max(1, capacity)
         self.capacityBytes = max(1, capacityBytes)
+        pool = nil
+    }
+
+    /// Makes a queue that shares the pool's capacity.
+    init(sharing pool: InboxPool) {
+        capacity = pool.capacity.rpcs
+        capacityBytes = pool.capacity.bytes
+        self.pool = pool
     }
 
     /// Whether an RPC waits for a consumer. Readable without the lock, for consumers of several queues.
     var hasRPCs: Bool { filled.load(ordering: .sequentiallyConsistent) }
 
     /// The RPCs, and their bytes of payload, that wait for a consumer.
-    var depth: (rpcs: Int, bytes: Int) { state.withLock { ($0.count, $0.payloadBytes) } }
+    var depth: (rpcs: Int, bytes: Int) {
+        state.withLock { state in
+            let held = state.lanes?.pool.held ?? InboxPool.Amount()
+            return (state.count &+ held.rpcs, state.payloadBytes &+ held.bytes)
+        }
+    }
 
     /// The length of the array, including taken elements, for tests.
     var placesHeld: Int { state.withLock { $0.places } }
 
     /// Publishes a change of readiness, in ``hasRPCs`` and to the signal. It runs under the lock, which keeps
     /// changes in order; it does not block.
-    private func publish(_ state: inout State) {
+    func publish(_ state: inout State) {
         if state.hadRPCs != (state.count > 0) {
             state.hadRPCs.toggle()
             filled.store(state.hadRPCs, ordering: .sequentiallyConsistent)
@@ -113,6 +144,15 @@ final class InboxQueue: Sendable {
             state.wasReady.toggle()
             state.signal?.change(by: state.wasReady ? 1 : -1)
         }
+    }
+
+    /// Counts in the pool what this queue holds now. Its lock is held.
+    @inline(__always)
+    func account(_ state: inout State) {
+        guard let pool else { return }
+        let held = state.held
+        pool.change(from: state.pooled, to: held)
+        state.pooled = held
     }
 
     /// Makes `signal` readable while a consumer would not have to wait, from now on.
@@ -130,12 +170,24 @@ final class InboxQueue: Sendable {
 
     private func room(_ state: State) -> InboxRoom {
         // After the end offers are dropped, so no producer has to wait.
-        if state.isFinished { return InboxRoom(rpcs: capacity, bytes: .max, turns: state.turns) }
+        if state.isFinished {
+            return InboxRoom(rpcs: capacity, bytes: .max, turns: state.turns, isOfOnePeer: pool != nil)
+        }
+        if let pool { return pool.room(holding: state.held, turns: state.turns) }
+        let elsewhere = state.lanes?.pool.held ?? InboxPool.Amount()
         return InboxRoom(
-            rpcs: max(0, capacity - state.count),
-            bytes: capacityBytes &- state.payloadBytes,
+            rpcs: max(0, capacity - state.count - elsewhere.rpcs),
+            bytes: capacityBytes &- state.payloadBytes &- elsewhere.bytes,
             turns: state.turns
         )
+    }
+
+    /// The room for one peer.
+    func room(for peer: any Peer) -> InboxRoom {
+        state.withLock { state in
+            guard let lanes = state.lanes else { return room(state) }
+            return lanes[peer]?.queue.room ?? lanes.pool.room(holding: .init(), turns: 0)
+        }
     }
 
     /// The share of the room for a producer that ``whenSpace(_:)`` has called; this uses up its turn.
@@ -146,26 +198,45 @@ final class InboxQueue: Sendable {
     /// - Returns: how many RPCs it may offer, and how many bytes of payload. The last RPC may exceed the
     ///   bytes.
     func takeShare(_ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
+        state.withLock { state in takeShare(&state, &room) }
+    }
+
+    /// The same for one peer.
+    func takeShare(of peer: any Peer, _ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
         state.withLock { state in
-            var left = self.room(state)
-            left.turns = max(0, state.turns &- 1)
-            defer { state.turns = left.turns }
-            room = left
-            return left.share
+            guard let lanes = state.lanes else { return takeShare(&state, &room) }
+            if let lane = lanes[peer] { return lane.queue.takeShare(&room) }
+            room = lanes.pool.room(holding: .init(), turns: 0)
+            return room.share
         }
     }
 
-    private func isHalfFree(_ state: State) -> Bool {
-        state.isFinished || state.count <= capacity / 2 && state.payloadBytes <= capacityBytes / 2
+    private func takeShare(_ state: inout State, _ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
+        var left = self.room(state)
+        left.turns = max(0, state.turns &- 1)
+        state.turns = left.turns
+        room = left
+        return left.share
+    }
+
+    func isHalfFree(_ state: State) -> Bool {
+        if state.isFinished { return true }
+        if let pool { return pool.isHalfFree(holding: state.held) }
+        let elsewhere = state.lanes?.pool.held ?? InboxPool.Amount()
+        return state.count &+ elsewhere.rpcs <= capacity / 2
+            && state.payloadBytes &+ elsewhere.bytes <= capacityBytes / 2
     }
 
     /// Appends RPCs, as ``Inbox/offer(_:)`` says.
     ///
-    /// - Returns: the consumers of this queue to resume, and the room that is left.
+    /// - Returns: the consumers of this queue to resume, and the room that is left: for the peer of the last
+    ///   RPC, while each peer has a queue.
     func offer(count: Int, _ append: (inout State) -> Void) -> (WaitQueue.Woken, room: InboxRoom) {
         state.withLock { state in
             guard !state.isFinished else { return (WaitQueue.Woken(), room(state)) }
             append(&state)
+            if state.lanes != nil { return moveToLanes(&state) }
+            account(&state)
             publish(&state)
             return (state.consumers.wake(atMost: count), room(state))
         }
@@ -174,6 +245,8 @@ final class InboxQueue: Sendable {
     /// See ``Inbox/whenSpace(_:)``.
     func whenSpace(_ action: @escaping @Sendable () -> Void) {
         let isNow = state.withLock { state in
+            // Announced first: a consumer of one peer makes room without this lock.
+            state.lanes?.pool.isAwaited = true
             if isHalfFree(state) {
                 state.turns &+= 1
                 return true
@@ -184,16 +257,43 @@ final class InboxQueue: Sendable {
         if isNow { action() }
     }
 
-    func finish() {
-        let (woken, producers) = state.withLock { state in
+    /// Calls `action` once when there is space for this peer again.
+    func whenSpace(for peer: any Peer, _ action: @escaping @Sendable () -> Void) {
+        let lane = state.withLock { state in state.lanes.map { $0[peer]?.queue } }
+        switch lane {
+        case nil: whenSpace(action)
+        // Nothing of this peer waits.
+        case .some(nil): action()
+        case .some(let queue?): queue.whenSpace(action)
+        }
+    }
+
+    func finish() { markFinished().tell() }
+
+    /// Whom to tell of the end.
+    struct Finished {
+        let woken: WaitQueue.Woken
+        let producers: [@Sendable () -> Void]
+        let lanes: PeerLanes?
+
+        func tell() {
+            woken.resume()
+            for producer in producers { producer() }
+            lanes?.finish()
+        }
+    }
+
+    /// Ends the queue. The caller tells those who wait when it holds no lock.
+    func markFinished() -> Finished {
+        state.withLock { state in
             state.isFinished = true
             publish(&state)
             defer { state.producers = [] }
-            return (state.consumers.wakeAll(), state.producers)
+            return Finished(woken: state.consumers.wakeAll(), producers: state.producers, lanes: state.lanes)
         }
-        woken.resume()
-        for producer in producers { producer() }
     }
+
+    var isFinished: Bool { state.withLock { $0.isFinished } }
 
     // MARK: Consuming
 
@@ -202,6 +302,10 @@ final class InboxQueue: Sendable {
     func take<Taken>(_ body: (inout State) -> Taken) -> (taken: Taken?, isOver: Bool) {
         let (taken, isOver, producers) = state.withLock { state in
             let taken = state.count > 0 ? body(&state) : nil
+            if pool != nil, taken != nil {
+                state.hasTaken = true
+                account(&state)
+            }
             var producers: [@Sendable () -> Void] = []
             if !state.producers.isEmpty, isHalfFree(state) {
                 swap(&producers, &state.producers)
@@ -211,6 +315,7 @@ final class InboxQueue: Sendable {
             return (taken, taken == nil && state.isFinished, producers)
         }
         for producer in producers { producer() }
+        if let pool, taken != nil { pool.tellOwner() }
         return (taken, isOver)
     }
 
@@ -244,4 +349,9 @@ final class InboxQueue: Sendable {
     func block(until deadline: MonotonicTime?) -> Bool {
         state.block(in: \.consumers, until: deadline, unless: { $0.isReady })
     }
+}
+
+extension InboxQueue.State {
+    /// What waits here.
+    fileprivate var held: InboxPool.Amount { .init(rpcs: count, bytes: payloadBytes) }
 }

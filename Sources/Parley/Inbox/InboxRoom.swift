@@ -9,11 +9,16 @@ struct InboxRoom {
     var bytes: Int
     /// Producers that were called because there is room and have not offered yet.
     var turns: Int
+    /// Whether it is the room of one peer's part of the queue. Another peer's may differ, so nobody keeps it.
+    var isOfOnePeer = false
 
     /// No room, for a producer that has not asked the queue yet.
     static let unknown = InboxRoom(rpcs: 0, bytes: 0, turns: 0)
 
     var isEmpty: Bool { rpcs <= 0 || bytes <= 0 }
+
+    /// Whether a producer has to ask the queue before it offers.
+    var isToBeAsked: Bool { isEmpty || isOfOnePeer }
 
     /// One producer's share of the room: at least one RPC if there is room. The rest is for the producers
     /// whose turn is still to come.

@@ -9,7 +9,9 @@ public struct RPCSequence: AsyncSequence, Sendable {
     public init(_ inbox: Inbox) { source = RPCSource(inbox) }
 
     /// Makes the sequence of one queue's RPCs.
-    init(_ queue: InboxQueue) { source = RPCSource(queue) }
+    ///
+    /// - Parameter inbox: the inbox that the queue is a part of; nil for the queue of one peer.
+    init(_ queue: InboxQueue, of inbox: Inbox?) { source = RPCSource(queue, of: inbox) }
 
     /// The same RPCs in batches. Each batch holds what has arrived since the last one; it costs one wait for
     /// many messages.
@@ -79,16 +81,23 @@ struct RPCSource: Sendable {
     let queue: InboxQueue
     /// The inbox, when it has several queues.
     let all: Inbox?
+    /// The inbox that has the queue; nil for the queue of one peer.
+    let inbox: Inbox?
 
-    init(_ queue: InboxQueue) {
+    init(_ queue: InboxQueue, of inbox: Inbox?) {
         self.queue = queue
+        self.inbox = inbox
         all = nil
     }
 
     init(_ inbox: Inbox) {
+        self.inbox = inbox
         queue = inbox.queues[0]
         all = inbox.single == nil ? inbox : nil
     }
+
+    /// The queues from which it takes.
+    var queues: [InboxQueue] { all?.queues ?? [queue] }
 
     @usableFromInline
     func takeNext() -> RPC? { all == nil ? queue.takeNext() : all?.takeNext() }

@@ -77,6 +77,7 @@ extension Connection {
         readers.resume()
         guard !wasOver else {
             node.forgetUndelivered(of: self)
+            loop.executeIfStarted { [self] in endDelivery() }
             return node.undeliveredDropped(self, bytes: held)
         }
         fail(

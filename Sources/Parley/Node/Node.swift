@@ -6,6 +6,9 @@ import Synchronization
 /// the connection to the inbox or the observer.
 package final class Node: @unchecked Sendable {
     package let options: TransportOptions
+    /// Its number in the process, unique for ever.
+    let number = Node.numbers.add(1, ordering: .relaxed).newValue
+    private static let numbers = Atomic<UInt64>(0)
     /// One context per loop. The first one also listens.
     package private(set) var contexts: [LoopContext] = []
     /// The number of connections per context. Not counted when there is only one context.
@@ -154,8 +157,8 @@ package final class Node: @unchecked Sendable {
         if takesRPCs { return (.max, .max) }
         guard let queue = inboxQueue(of: connection) else { return nil }
         let local = connection.context.local
-        if isCalled { return queue.takeShare(&local.value.inboxRoom) }
-        if local.value.inboxRoom.isEmpty { local.value.inboxRoom = queue.room }
+        if isCalled { return queue.takeShare(of: connection, &local.value.inboxRoom) }
+        if local.value.inboxRoom.isToBeAsked { local.value.inboxRoom = queue.room(for: connection) }
         return local.value.inboxRoom.share
     }
 

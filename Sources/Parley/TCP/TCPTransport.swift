@@ -75,7 +75,9 @@ public final class TCPTransport: Transport {
     ) async throws {
         try await withThrowingTaskGroup { group in
             for (context, queue) in zip(node.contexts, inbox.queues) {
-                group.addTask(executorPreference: context.loop) { try await body(RPCSequence(queue)) }
+                group.addTask(executorPreference: context.loop) { [inbox] in
+                    try await body(RPCSequence(queue, of: inbox))
+                }
             }
             // The first error ends this loop, which cancels the others.
             for try await _ in group {}

@@ -134,6 +134,9 @@ struct PeerState: Sendable {
         (phase == .messages || phase == .discarding) && (!queue.isEmpty || isLargeFrameWhole)
     }
 
+    /// Whether there may be a message behind a stream that its reader has not closed.
+    var hasInputBehindStream: Bool { phase == .stream && !queue.isEmpty }
+
     /// How many bytes are kept that were not delivered yet.
     var bufferedBytes: Int {
         queue.count &+ partialFrameContents.count &+ decoded.count

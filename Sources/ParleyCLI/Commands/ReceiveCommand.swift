@@ -35,10 +35,7 @@ struct ReceiveCommand: InterruptibleCommand {
             codec: common.codec,
             bar: ProgressBar(isShown: common.showsProgressBar)
         )
-        var options = common.transportOptions(listenAddress: listen)
-        options.onPeer = { receiver.mailboxes.open(for: $0) }
-        options.onDisconnect = { peer, _ in receiver.mailboxes.close(for: peer) }
-        try await withTransport(options) { transport in
+        try await withTransport(common.transportOptions(listenAddress: listen)) { transport in
             try await transport.listenAndAccept()
             Console.line("listening on \(transport.address)")
             try await serve(transport.consume(), with: receiver)
@@ -52,9 +49,9 @@ struct ReceiveCommand: InterruptibleCommand {
     }
 
     private func serve(_ rpcs: RPCSequence, with receiver: FileReceiver) async throws {
-        guard once else { return await receiver.serve(rpcs) }
-        let outcome = await withDiscardingTaskGroup { group in
-            group.addTask { await receiver.serve(rpcs) }
+        guard once else { return try await receiver.serve(rpcs) }
+        let outcome = try await withThrowingDiscardingTaskGroup { group in
+            group.addTask { try await receiver.serve(rpcs) }
             defer { group.cancelAll() }
             return await receiver.firstOutcome
         }

@@ -10,7 +10,6 @@ final class FileReceiver: Sendable {
     /// How long a sender may take to begin the stream that it has offered.
     private static let streamTimeout = Duration.seconds(60)
 
-    let mailboxes = Mailboxes()
     private let directory: Directory
     private let bar: ProgressBar
     private let once: Bool
@@ -31,42 +30,49 @@ final class FileReceiver: Sendable {
     /// What became of the first offer; waits for it. Nil when the task is cancelled.
     var firstOutcome: Outcome? { get async { await outcomes.first { _ in true } } }
 
-    /// Serves senders until the task is cancelled.
-    func serve(_ rpcs: RPCSequence) async {
-        await withDiscardingTaskGroup { group in
-            group.addTask { await self.mailboxes.sort(rpcs) }
-            for await mailbox in mailboxes.opened {
-                group.addTask { await self.converse(mailbox) }
-            }
+    /// Serves senders until the task is cancelled, each in a task of its own.
+    func serve(_ rpcs: RPCSequence) async throws {
+        try await rpcs.consumeEachPeer { [self] peer, rpcs in
+            try await converse(Sender(peer: peer, rpcs: rpcs))
         }
     }
 
-    /// Deals with one offer after the other, until the peer goes or is out of step.
-    private func converse(_ mailbox: Mailbox) async {
-        while let rpc = await mailbox.next() {
+    /// A peer, and what it sends.
+    private struct Sender {
+        let peer: any Peer
+        let rpcs: RPCSequence
+
+        /// The next thing that it sent; nil when it has gone or the task is cancelled.
+        func next() async -> RPC? { await rpcs.first { _ in true } }
+    }
+
+    /// Deals with one offer after the other, until the peer goes.
+    ///
+    /// - Throws: when the peer is out of step. That ends its connection.
+    private func converse(_ sender: Sender) async throws {
+        while let rpc = await sender.next() {
             guard !rpc.stream || codec.delimitsStreams else {
                 // Its length is unknown, so nothing behind it can be understood.
                 Console.error("\(rpc.from) opened a stream without offering a file")
-                break
+                throw Failure("a stream without an offer")
             }
-            let outcome = await deal(with: rpc, mailbox)
+            let outcome = await deal(with: rpc, sender)
             // What is left of a stream with an end is skipped.
-            if codec.delimitsStreams { mailbox.peer.closeStream() }
-            guard outcome != .failed else { break }
+            if codec.delimitsStreams { sender.peer.closeStream() }
+            guard outcome != .failed else { throw Failure("a transfer has failed") }
         }
-        await mailbox.peer.close()
     }
 
-    private func deal(with rpc: RPC, _ mailbox: Mailbox) async -> Outcome {
+    private func deal(with rpc: RPC, _ sender: Sender) async -> Outcome {
         let offer: FileOffer
         do throws(Refusal) {
             guard rpc.stream || !codec.delimitsStreams else { throw Refusal("expected the stream of a file") }
             offer = try FileOffer(decoding: rpc.payload, as: rpc.stream ? .header : .message)
             try claim()
         } catch {
-            return await refuse(mailbox.peer, error)
+            return await refuse(sender.peer, error)
         }
-        let outcome = await deal(with: offer, mailbox)
+        let outcome = await deal(with: offer, sender)
         conclude.yield(outcome)
         return outcome
     }
@@ -82,41 +88,40 @@ final class FileReceiver: Sendable {
         }
     }
 
-    private func deal(with offer: FileOffer, _ mailbox: Mailbox) async -> Outcome {
+    private func deal(with offer: FileOffer, _ sender: Sender) async -> Outcome {
         let file: IncomingFile
         do {
             file = try IncomingFile(FileName(checking: offer.name), in: directory)
         } catch {
-            return await refuse(mailbox.peer, error)
+            return await refuse(sender.peer, error)
         }
         let report = TransferReport(
             .receiving,
             file.name,
             byteCount: offer.size,
-            peer: mailbox.peer,
+            peer: sender.peer,
             bar: bar
         )
         do {
             switch offer.version {
-            case .message: try await receiveAgreed(file, mailbox, report)
-            case .header: try await receiveWhole(file, mailbox, report)
+            case .message: try await receiveAgreed(file, sender, report)
+            case .header: try await receiveWhole(file, sender, report)
             }
         } catch {
             file.remove()
-            return await fail(mailbox.peer, file, report, error)
+            return await fail(sender.peer, file, report, error)
         }
         report.complete()
         // The file is there, whether or not the sender is still there to hear it.
-        try? await mailbox.peer.send(message: TransferAnswer.stored(byteCount: report.doneBytes).encoded)
+        try? await sender.peer.send(message: TransferAnswer.stored(byteCount: report.doneBytes).encoded)
         // Behind the answer: a sender that has closed its side already is gone when its stream is done.
-        mailbox.peer.closeStream()
+        sender.peer.closeStream()
         return .stored
     }
 
     /// Stores what comes until the stream's end.
-    private func receiveWhole(_ file: IncomingFile, _ mailbox: Mailbox, _ report: TransferReport) async throws
-    {
-        for try await piece in mailbox.peer.chunks(chunkBytes: filePieceBytes) {
+    private func receiveWhole(_ file: IncomingFile, _ sender: Sender, _ report: TransferReport) async throws {
+        for try await piece in sender.peer.chunks(chunkBytes: filePieceBytes) {
             try file.write(piece)
             report.advance(by: piece.count)
         }
@@ -124,15 +129,15 @@ final class FileReceiver: Sendable {
     }
 
     /// Lets the sender begin, and stores exactly what it has offered.
-    private func receiveAgreed(_ file: IncomingFile, _ mailbox: Mailbox, _ report: TransferReport)
+    private func receiveAgreed(_ file: IncomingFile, _ sender: Sender, _ report: TransferReport)
         async throws
     {
-        try await mailbox.peer.send(message: TransferAnswer.ready.encoded)
+        try await sender.peer.send(message: TransferAnswer.ready.encoded)
         let silence = Failure("no stream has begun for \(Self.streamTimeout)")
-        let rpc = try await withDeadline(Self.streamTimeout, failingWith: silence) { await mailbox.next() }
+        let rpc = try await withDeadline(Self.streamTimeout, failingWith: silence) { await sender.next() }
         guard let rpc else { throw Failure("the sender went away") }
         guard rpc.stream else { throw Failure("the sender sent a message instead of the file") }
-        for try await piece in mailbox.peer.chunks(byteCount: report.totalBytes, chunkBytes: filePieceBytes) {
+        for try await piece in sender.peer.chunks(byteCount: report.totalBytes, chunkBytes: filePieceBytes) {
             try file.write(piece)
             report.advance(by: piece.count)
         }
