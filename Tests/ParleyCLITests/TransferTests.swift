@@ -48,6 +48,37 @@ struct TransferTests {
         for tool in [sender, receiver] { #expect(try await tool.errors.rest() == []) }
     }
 
+    @Test("A name is as long as names can be", arguments: Codec.allCases)
+    func longName(codec: Codec) async throws {
+        let name = String(repeating: "n", count: 255)
+        let data = try source.makeFile(name, byteCount: 100)
+        let receiver = try receive("--once", codec: codec)
+        let sender = try send(name, to: try await receiver.listeningAddress(), codec: codec)
+        #expect(try await sender.exit() == 0)
+        #expect(try await receiver.exit() == 0)
+        #expect(try target.names == [name])
+        #expect(try target.contents(of: name) == data)
+    }
+
+    /// Its size says nothing: 0, or a whole page.
+    @Test(
+        "A pseudo-file is sent as what it holds",
+        arguments: ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"]
+    )
+    func pseudoFile(path: String) async throws {
+        guard let data = FileManager.default.contents(atPath: path), !data.isEmpty else { return }
+        let receiver = try receive("--once", codec: .framed)
+        let address = try await receiver.listeningAddress()
+        let sender = try ToolProcess("send", path, "--to", address, codec: .framed)
+        #expect(try await sender.exit() == 0)
+        #expect(try await receiver.exit() == 0)
+        let name = String(path.split(separator: "/").last ?? "")
+        #expect(try target.names == [name])
+        #expect(try target.contents(of: name) == data)
+        let sent = try await sender.output.rest()
+        #expect(sent.first == "sending \(name), \(data.count) bytes, to \(address)")
+    }
+
     @Test("Several senders are served at once")
     func concurrent() async throws {
         let receiver = try receive()

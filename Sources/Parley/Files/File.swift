@@ -34,7 +34,7 @@ package final class File: Sendable {
 
     /// Size and modification time. Equal values mean that the file has not changed.
     package struct Version: Equatable, Sendable {
-        /// In bytes.
+        /// In bytes. Pseudo-files name any; see ``File/isMeasured()``.
         package let size: Int
         private let seconds: Int
         private let nanoseconds: Int
@@ -53,6 +53,22 @@ package final class File: Sendable {
     /// The current version.
     package func version() throws(ParleyError) -> Version { Version(try status()) }
 
+    /// Whether the file has the size that it names. Pseudo-files (/proc, /sys) name none, or a whole page.
+    package func isMeasured() throws(ParleyError) -> Bool {
+        let status = try status()
+        // Only files with content have blocks.
+        guard status.st_blocks == 0 else { return true }
+        let size = Int(status.st_size)
+        guard try hasByte(before: size) else { return false }
+        return try read(at: size, upTo: 1).isEmpty
+    }
+
+    /// Whether there is a byte directly before an offset; true for the beginning.
+    package func hasByte(before offset: Int) throws(ParleyError) -> Bool {
+        guard offset > 0 else { return true }
+        return try !read(at: offset - 1, upTo: 1).isEmpty
+    }
+
     private func status() throws(ParleyError) -> stat {
         var status = stat()
         guard fstat(descriptor, &status) == 0 else { throw .file("examine", path) }
@@ -63,20 +79,25 @@ package final class File: Sendable {
     ///
     /// - Throws: ``ParleyError``: `truncated` when the file is shorter than that now.
     package func read(at offset: Int, count: Int) throws(ParleyError) -> [UInt8] {
+        let bytes = try read(at: offset, upTo: count)
+        guard bytes.count == count else { throw shrunk }
+        return bytes
+    }
+
+    /// Reads `limit` bytes; fewer only at the file's end.
+    package func read(at offset: Int, upTo limit: Int) throws(ParleyError) -> [UInt8] {
         var failure: ParleyError?
-        let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
-            while filled < count {
+        let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
+            while filled < limit {
                 let got = pread(
                     descriptor,
                     buffer.baseAddress.map { $0 + filled },
-                    count - filled,
+                    limit - filled,
                     off_t(offset + filled)
                 )
                 if got < 0, errno == EINTR { continue }
-                guard got > 0 else {
-                    failure = got < 0 ? .file("read", path) : shrunk
-                    return
-                }
+                if got < 0 { failure = .file("read", path) }
+                guard got > 0 else { return }
                 filled += got
             }
         }
@@ -103,7 +124,7 @@ package final class File: Sendable {
         #endif
     }
 
-    private var shrunk: ParleyError {
+    var shrunk: ParleyError {
         ParleyError(.truncated, "\(path) became shorter while it was sent")
     }
 }

@@ -10,49 +10,35 @@ extension Peer {
     /// library's, on the caller's executor.
     ///
     /// - Parameters:
+    ///   - prefix: bytes of the stream before the file's, such as its length for wire forms without headers.
     ///   - path: a regular file. It is an error when it gets shorter meanwhile, and then the connection ends.
+    ///     A pseudo-file (in /proc or /sys), which does not say how long it is, is read to its end.
     ///   - header: the stream's header, for wire forms that carry one.
     ///   - offset: where to begin, in bytes.
     ///   - length: how many bytes; nil means to the end.
-    ///   - progress: called now and then with the bytes that were accepted so far.
-    /// - Returns: the number of bytes sent.
+    ///   - progress: called now and then with the bytes of the file that were accepted so far.
+    /// - Returns: the number of bytes of the file that were sent.
     /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `invalidArgument` (not a regular file,
     ///   or a range outside it), and what ``Peer/openStream(header:)`` throws. A failure behind the opening
     ///   aborts the stream.
     @discardableResult
     public func sendStream(
+        prefix: ArraySlice<UInt8> = [],
         contentsOf path: String,
         header: ArraySlice<UInt8> = [],
         offset: Int = 0,
         length: Int? = nil,
         progress: (Int) -> Void = { _ in }
     ) async throws(ParleyError) -> Int {
-        let (file, size) = try await opening { () throws(ParleyError) in
-            let file = try File(reading: path)
-            return (file, try file.version().size)
+        let part = try await opening { () throws(ParleyError) in
+            try FilePart(of: path, offset: offset, length: length)
         }
-        guard (0...size).contains(offset), (0...size - offset).contains(length ?? 0) else {
-            throw ParleyError(
-                .invalidArgument,
-                "\(path) has \(size) bytes: the range asked for is outside it"
-            )
-        }
-        let total = length ?? size - offset
         let writer = try await openStream(header: header)
         do {
-            var sent = 0
-            while sent < total {
-                let range = FileRange(file, offset: offset + sent, count: min(filePieceBytes, total - sent))
-                if let writer = writer as? ConnectionStreamWriter {
-                    try await writer.write(range)
-                } else {
-                    try await writer.write(offload { () throws(ParleyError) in try range.read() }.value)
-                }
-                sent += range.count
-                progress(sent)
-            }
+            if !prefix.isEmpty { try await writer.write(prefix) }
+            let sent = try await writer.write(part, progress: progress)
             try await writer.finish()
-            return total
+            return sent
         } catch {
             await writer.abort(code: 0, reason: error.message)
             throw error
@@ -62,22 +48,27 @@ extension Peer {
     /// Reads the open stream into a new file, under a temporary name beside it until it is whole, and closes
     /// the stream.
     ///
-    /// Never replaces a file. On failure, cancellation included, nothing is left behind, and the stream is
+    /// Replaces a file only when asked, in one step: its name stands for the whole old file or for the whole
+    /// new one. On failure, cancellation included, nothing is left behind, and the stream is
     /// closed as well: in a wire form whose streams have an end, the connection stays in step. The file is
     /// made, written, completed on the disk and removed on libuv's thread pool, a piece while the next one
     /// arrives; for a peer that is not one of the library's, on the caller's executor.
     ///
     /// - Parameters:
     ///   - path: the file to make. Check a name that came from a stranger first.
+    ///   - replacing: whether to take the place of a file that has the name already. A symbolic link is
+    ///     replaced itself, not what it leads to. The new file's owner and mode are those of any new file.
     ///   - byteCount: how many bytes to take; nil takes all until the stream's end.
     ///   - progress: called now and then with the bytes that were written so far.
     /// - Returns: the number of bytes written.
-    /// - Throws: ``ParleyError``: `fileExists`, `fileNotFound` (no such folder), `permissionDenied`,
+    /// - Throws: ``ParleyError``: `fileExists` (also for `replacing`, in place of a folder: `system`),
+    ///   `fileNotFound` (no such folder), `permissionDenied`,
     ///   `invalidArgument` (a path that ends without a name), and what ``Peer/read(upTo:)`` throws;
     ///   `endOfStream` when fewer than `byteCount` come.
     @discardableResult
     public func receiveStream(
         into path: String,
+        replacing: Bool = false,
         byteCount: Int? = nil,
         progress: (Int) -> Void = { _ in }
     ) async throws(ParleyError) -> Int {
@@ -85,7 +76,9 @@ extension Peer {
         let file = try await opening { () throws(ParleyError) in try NewFile(path) }
         do {
             let written = try await receive(into: file, byteCount: byteCount, progress: progress)
-            try await offload { () throws(ParleyError) in try file.publish() }.value
+            try await offload { () throws(ParleyError) in
+                if replacing { try file.publishReplacing() } else { try file.publish() }
+            }.value
             return written
         } catch {
             try await offload { () throws(ParleyError) in file.discard() }.value
@@ -119,28 +112,134 @@ extension Peer {
     }
 }
 
+extension StreamWriter {
+    /// Sends a file, or a part of it, as the next bytes of the stream; see
+    /// ``Peer/sendStream(prefix:contentsOf:header:offset:length:progress:)``. The stream stays open, also
+    /// when this throws: finish or abort it.
+    ///
+    /// - Parameters:
+    ///   - path: a regular file. It is an error when it gets shorter meanwhile, and then the connection ends.
+    ///   - offset: where to begin, in bytes.
+    ///   - length: how many bytes; nil means to the end.
+    ///   - progress: called now and then with the bytes of the file that were accepted so far.
+    /// - Returns: the number of bytes sent.
+    /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `invalidArgument` (not a regular file,
+    ///   or a range outside it), and what ``write(_:)-(ArraySlice<UInt8>)`` throws.
+    @discardableResult
+    public func write(
+        contentsOf path: String,
+        offset: Int = 0,
+        length: Int? = nil,
+        progress: (Int) -> Void = { _ in }
+    ) async throws(ParleyError) -> Int {
+        let connection = (self as? ConnectionStreamWriter)?.connection
+        let part = try await opening(for: connection) { () throws(ParleyError) in
+            try FilePart(of: path, offset: offset, length: length)
+        }
+        return try await write(part, progress: progress)
+    }
+
+    /// Sends the part in pieces.
+    fileprivate func write(_ part: FilePart, progress: (Int) -> Void) async throws(ParleyError) -> Int {
+        let own = self as? ConnectionStreamWriter
+        var sent = 0
+        while sent < part.length ?? .max {
+            let count = min(filePieceBytes, (part.length ?? .max) - sent)
+            let range = FileRange(part.file, offset: part.offset + sent, count: count)
+            if part.isMeasured, let own {
+                try await own.write(range)
+                sent += count
+            } else {
+                let piece = try await offload(for: own?.connection) { () throws(ParleyError) in
+                    try part.isMeasured ? range.read() : part.file.read(at: range.offset, upTo: count)
+                }.value
+                if !piece.isEmpty { try await write(piece[...]) }
+                sent += piece.count
+                if piece.count < count {
+                    guard part.length == nil else { throw part.file.shrunk }
+                    progress(sent)
+                    return sent
+                }
+            }
+            progress(sent)
+        }
+        return sent
+    }
+}
+
+/// The part of a file that is sent.
+private struct FilePart {
+    let file: File
+    let offset: Int
+    /// In bytes; nil means to the end of a file that does not say where that is.
+    let length: Int?
+    /// Whether the file has the size that it names.
+    let isMeasured: Bool
+
+    /// Opens the file and checks that it has the part. Blocks.
+    init(of path: String, offset: Int, length: Int?) throws(ParleyError) {
+        file = try File(reading: path)
+        self.offset = offset
+        isMeasured = try file.isMeasured()
+        let (end, isTooFar) = offset.addingReportingOverflow(length ?? 0)
+        guard offset >= 0, length ?? 0 >= 0, !isTooFar else {
+            throw ParleyError(
+                .invalidArgument,
+                "\(path): a part of it from \(offset) on, \(length ?? 0) bytes"
+            )
+        }
+        guard isMeasured else {
+            guard try file.hasByte(before: end) else {
+                throw ParleyError(.invalidArgument, "\(path) is shorter than \(end) bytes")
+            }
+            self.length = length
+            return
+        }
+        let size = try file.version().size
+        guard end <= size else {
+            throw ParleyError(
+                .invalidArgument,
+                "\(path) has \(size) bytes: the range asked for is outside it"
+            )
+        }
+        self.length = length ?? size - offset
+    }
+}
+
 /// How much of a file is queued at once: what progress and aborts are measured in.
 private let filePieceBytes = 1 << 20
 
 extension Peer {
-    /// Begins work that may wait for the disk where it holds nobody up. For a peer of the application's own
-    /// it is done right here, unless this is a loop's thread.
+    /// Begins work that may wait for the disk where it holds nobody up.
     private func offload<Success: Sendable>(
         _ work: @escaping @Sendable () throws(ParleyError) -> Success
-    ) -> Offloaded<Success> {
-        let loop = (self as? Connection)?.loop ?? EventLoop.current
-        return loop?.offload(work) ?? Offloaded(Result(catching: work))
-    }
+    ) -> Offloaded<Success> { Parley.offload(for: self as? Connection, work) }
 
     /// Opens a file; the node hears of it when there is no descriptor for it.
     private func opening<Opened: Sendable>(
         _ open: @escaping @Sendable () throws(ParleyError) -> Opened
     ) async throws(ParleyError) -> Opened {
-        do { return try await offload(open).value } catch {
-            if error.code == .tooManyOpenFiles {
-                (self as? Connection)?.node.reportShortage(error, during: "file")
-            }
-            throw error
-        }
+        try await Parley.opening(for: self as? Connection, open)
+    }
+}
+
+/// Begins work that may wait for the disk where it holds nobody up. Without a connection, for a peer of the
+/// application's own, it is done right here, unless this is a loop's thread.
+private func offload<Success: Sendable>(
+    for connection: Connection?,
+    _ work: @escaping @Sendable () throws(ParleyError) -> Success
+) -> Offloaded<Success> {
+    let loop = connection?.loop ?? EventLoop.current
+    return loop?.offload(work) ?? Offloaded(Result(catching: work))
+}
+
+/// Opens a file; the connection's node hears of it when there is no descriptor for it.
+private func opening<Opened: Sendable>(
+    for connection: Connection?,
+    _ open: @escaping @Sendable () throws(ParleyError) -> Opened
+) async throws(ParleyError) -> Opened {
+    do { return try await offload(for: connection, open).value } catch {
+        if error.code == .tooManyOpenFiles { connection?.node.reportShortage(error, during: "file") }
+        throw error
     }
 }

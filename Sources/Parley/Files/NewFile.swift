@@ -76,8 +76,8 @@ package final class NewFile: Sendable {
         }
     }
 
-    /// Gives the complete file its name, unless something else has it by now: a file is never replaced. After
-    /// a crash of the machine the name stands for the whole file or for nothing; with ``Naming/reservation``,
+    /// Gives the complete file its name, unless something else has it by now: a file is not replaced. After a
+    /// crash of the machine the name stands for the whole file or for nothing; with ``Naming/reservation``,
     /// or for an empty file.
     ///
     /// - Throws: ``ParleyError``: `fileExists`, or why the file is not safe on the disk. It then still has to
@@ -86,17 +86,37 @@ package final class NewFile: Sendable {
 
     /// The same, starting with a later way. Tests act so as if the file system lacked the earlier ones.
     func publish(beginningWith first: Naming) throws(ParleyError) {
+        try complete { () throws(ParleyError) in
+            var naming = first
+            while true {
+                let failure = naming.give(name, to: temporaryName, in: directory)
+                if failure == 0 { return }
+                guard let next = naming.next(after: failure) else { throw .file("create", path, failure) }
+                naming = next
+            }
+        }
+    }
+
+    /// Gives the complete file its name, in one step also in place of a file or a symbolic link that has it.
+    /// Whoever opens the name gets all of the old file or all of the new one, also after a crash of the
+    /// machine.
+    ///
+    /// - Throws: ``ParleyError``: why it cannot replace what has the name, such as a directory, or why the
+    ///   file is not safe on the disk. It then still has to be discarded.
+    package func publishReplacing() throws(ParleyError) {
+        try complete { () throws(ParleyError) in
+            let folder = directory.descriptor
+            guard renameat(folder, temporaryName, folder, name) == 0 else { throw .file("replace", path) }
+        }
+    }
+
+    /// Writes the file to the disk, lets `giveName` name it, and closes it.
+    private func complete(_ giveName: () throws(ParleyError) -> Void) throws(ParleyError) {
         assertMayBlock()
         try descriptor.withLock { descriptor throws(ParleyError) in
             guard let open = descriptor else { throw ended }
             guard fsync(open) == 0 else { throw .file("complete", path) }
-            var naming = first
-            while true {
-                let failure = naming.give(name, to: temporaryName, in: directory)
-                if failure == 0 { break }
-                guard let next = naming.next(after: failure) else { throw .file("create", path, failure) }
-                naming = next
-            }
+            try giveName()
             closeDescriptor(open)
             descriptor = nil
         }

@@ -7,13 +7,23 @@ struct OutgoingFile {
     let size: Int
     private let file: File
     private let version: File.Version
+    /// All of a pseudo-file (/proc, /sys), which does not say how long it is; nil for any other file.
+    private let content: [UInt8]?
+    /// No pseudo-file worth sending is longer.
+    private static let maxContentBytes = 16 << 20
 
     init(path: String) throws {
         self.path = path
         do {
             file = try File(reading: path)
             version = try file.version()
-            size = version.size
+            content = try file.isMeasured() ? nil : file.read(at: 0, upTo: Self.maxContentBytes + 1)
+            size = content?.count ?? version.size
+            guard content == nil || size <= Self.maxContentBytes else {
+                throw Refusal(
+                    "it does not say how long it is, and is longer than \(Self.maxContentBytes) bytes"
+                )
+            }
             name = try FileName(checking: path.utf8.split(separator: UInt8(ascii: "/")).last ?? [])
         } catch let error as ParleyError where error.systemCode != nil {
             throw Failure("cannot open \(path): \(error.systemReason)")
@@ -26,6 +36,7 @@ struct OutgoingFile {
     /// gets all of a file that was written to meanwhile.
     func read(after offset: Int) throws -> [UInt8] {
         let count = min(filePieceBytes, size - offset)
+        if let content { return Array(content[offset..<offset + count]) }
         do {
             let piece = try file.read(at: offset, count: count)
             if offset + count == size { try checkUnchanged() }
@@ -38,6 +49,7 @@ struct OutgoingFile {
 
     /// - Throws: a sentence about how it has changed.
     func checkUnchanged() throws {
+        guard content == nil else { return }
         let now = try file.version()
         guard now != version else { return }
         let change =

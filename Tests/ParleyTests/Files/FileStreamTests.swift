@@ -142,6 +142,142 @@ import Testing
         }
     }
 
+    /// Their size says nothing: 0, or a whole page.
+    @Test(arguments: Kind.allCases, ["/proc/self/limits", "/sys/kernel/mm/transparent_hugepage/enabled"])
+    func `a pseudo-file is sent as what it holds`(kind: Kind, path: String) async throws {
+        guard FileManager.default.isReadableFile(atPath: path) else { return }
+        let file = try File(reading: path)
+        let content = try file.read(at: 0, upTo: 1 << 20)
+        #expect(try file.version().size != content.count && !content.isEmpty)
+        try await withFolder { folder in
+            try await withFrames(kind) { server, _, peer in
+                let last = content.count - 1
+                let parts =
+                    [(0, nil), (3, nil), (1, 4), (last, 1), (content.count, nil), (0, 0)] as [(Int, Int?)]
+                for (index, (offset, length)) in parts.enumerated() {
+                    let expected = content[offset..<(length.map { offset + $0 } ?? content.count)]
+                    let sent = try await peer.sendStream(contentsOf: path, offset: offset, length: length)
+                    #expect(sent == expected.count)
+                    let copy = folder.appending(path: "copy\(index)")
+                    let stream = try await server.nextRPC()
+                    #expect(try await stream.peer.receiveStream(into: copy.path) == expected.count)
+                    #expect(same(try contents(of: copy), expected))
+                }
+                for (offset, length) in [(content.count + 1, nil), (0, content.count + 1), (last, 2)]
+                    as [(Int, Int?)]
+                {
+                    let outside = try await error {
+                        try await peer.sendStream(contentsOf: path, offset: offset, length: length)
+                    }
+                    #expect(outside.code == .invalidArgument)
+                }
+                try await peer.send(message: "in step")
+                #expect(try await server.nextRPC().text == "in step")
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a part is outside a file also when its numbers are absurd`(kind: Kind) async throws {
+        try await withFolder { folder in
+            try await withFrames(kind) { _, _, peer in
+                let (file, empty) = (folder.appending(path: "file"), folder.appending(path: "empty"))
+                try Data([1, 2, 3]).write(to: file)
+                try Data().write(to: empty)
+                let parts =
+                    [(-1, nil), (0, -1), (.max, .max), (.max, nil), (1, .max), (0, 4)] as [(Int, Int?)]
+                for path in [file.path, empty.path] {
+                    for (offset, length) in parts {
+                        let outside = try await error {
+                            try await peer.sendStream(contentsOf: path, offset: offset, length: length)
+                        }
+                        #expect(outside.code == .invalidArgument)
+                    }
+                }
+                #expect(try await peer.sendStream(contentsOf: empty.path) == 0)
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a file is a part of a stream, behind a prefix and between bytes`(kind: Kind) async throws {
+        try await withFolder { folder in
+            try await withNodes(kind) { nodes in
+                let raw = WireForm { DefaultDecoder() }
+                let server = try await nodes.listening { $0.decoder = raw }
+                let peer = try await nodes.make { $0.decoder = raw }.dial(server.address)
+                let content = patterned(1_200_000)
+                let path = folder.appending(path: "original").path
+                try Data(content).write(to: URL(fileURLWithPath: path))
+                // The wire form marks neither a header nor the end: the prefix says how long it is.
+                let length = withUnsafeBytes(of: UInt32(content.count).bigEndian) { Array($0) }
+                async let sent = peer.sendStream(prefix: length[...], contentsOf: path)
+                let stream = try await server.nextRPC()
+                #expect(try await Array(stream.peer.read(exactly: 4)) == length)
+                #expect(try await same(stream.peer.read(exactly: content.count), content))
+                stream.peer.closeStream()
+                #expect(try await sent == content.count)
+
+                let progress = Lock<[Int]>([])
+                async let written: Void = peer.withStream { writer in
+                    try await writer.write([1])
+                    let all = try await writer.write(contentsOf: path) { bytes in
+                        progress.withLock { $0.append(bytes) }
+                    }
+                    #expect(all == content.count)
+                    #expect(try await writer.write(contentsOf: path, offset: 100, length: 50) == 50)
+                    let missing = try await error { try await writer.write(contentsOf: path + "?") }
+                    #expect(missing.code == .fileNotFound)
+                    try await writer.write([2])
+                }
+                let second = try await server.nextRPC()
+                let expected: [UInt8] = [1] + content + Array(content[100..<150]) + [2]
+                #expect(try await same(second.peer.read(exactly: expected.count), expected))
+                try await written
+                #expect(progress.withLock { $0 } == [1 << 20, content.count])
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a file is replaced when asked, and only by a whole one`(kind: Kind) async throws {
+        try await withFolder { folder in
+            try await withFrames(kind) { server, _, peer in
+                let manager = FileManager.default
+                let (file, target) = (folder.appending(path: "file"), folder.appending(path: "target"))
+                try Data([9, 9]).write(to: file)
+                try Data([8]).write(to: target)
+                let link = folder.appending(path: "link")
+                try manager.createSymbolicLink(at: link, withDestinationURL: target)
+                let subfolder = folder.appending(path: "folder")
+                try manager.createDirectory(at: subfolder, withIntermediateDirectories: false)
+
+                let broken = try await peer.openStream()
+                try await broken.write([1])
+                await broken.abort(reason: "changed my mind")
+                let aborted = try await error {
+                    try await server.nextRPC().peer.receiveStream(into: file.path, replacing: true)
+                }
+                #expect(aborted.code == .streamAborted)
+                #expect(try contents(of: file) == [9, 9])
+
+                for name in ["file", "link", "new"] {
+                    try await peer.withStream { try await $0.write([1, 2, 3]) }
+                    let path = folder.appending(path: name).path
+                    try await server.nextRPC().peer.receiveStream(into: path, replacing: true)
+                    #expect(try contents(of: folder.appending(path: name)) == [1, 2, 3])
+                }
+                #expect(try contents(of: target) == [8], "a link is replaced itself")
+                try await peer.withStream { try await $0.write([1]) }
+                _ = try await error {
+                    try await server.nextRPC().peer.receiveStream(into: subfolder.path, replacing: true)
+                }
+                let names = try manager.contentsOfDirectory(atPath: folder.path).sorted()
+                #expect(names == ["file", "folder", "link", "new", "target"])
+            }
+        }
+    }
+
     @Test(arguments: Kind.allCases) func `a receiver that is cancelled leaves nothing behind`(kind: Kind)
         async throws
     {
