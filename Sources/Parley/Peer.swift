@@ -14,6 +14,17 @@ public protocol Peer: AnyObject, Sendable {
     /// The other side's address. An IPv4 address on a dual-stack socket is shown as IPv4.
     var remoteAddress: SocketAddress { get }
 
+    /// Identifies this connection, for dictionaries and logs: no other peer of this process has the same, now
+    /// or later.
+    ///
+    /// A node that connects again has another. (The node's own identity, which its key proves, is not this.)
+    var connectionID: ConnectionID { get }
+
+    /// A value of your own for this peer, such as its session: `peer.userValue as? Session`. Any thread may
+    /// set it; the last one counts. It is released with the peer: a value that refers to its peer needs a
+    /// weak reference, or has to be removed in ``TransportOptions/onDisconnect``.
+    var userValue: (any Sendable)? { get set }
+
     /// A snapshot of the connection's counters and buffers. It is cheap, and available after the connection
     /// has ended.
     var statistics: PeerStatistics { get }
@@ -139,6 +150,15 @@ extension Peer {
 
     /// Closes the connection. A peer of your own may implement a ban.
     public func ban(for duration: Duration) { Task { await close() } }
+
+    /// Made from the object's identity: no other peer has the same while this one exists.
+    public var connectionID: ConnectionID { ConnectionID(self) }
+
+    /// Nil, and stays nil. A peer of your own may keep one.
+    public var userValue: (any Sendable)? {
+        get { nil }
+        set {}
+    }
 
     /// Nil. A peer of your own may have an executor.
     public var executor: (any TaskExecutor)? { nil }

@@ -90,13 +90,20 @@ public class Connection: @unchecked Sendable {
         /// Whether this connection waits for the node's budget.
         var awaitsBudget = false
         var writeDeadline = MonotonicTime.never
-        /// The application's own value for this peer.
+        /// The application's own value for this peer: a C program's.
         var tag: UInt = 0
+        /// A Swift program's. A reference takes less room than the value.
+        var userValue: UserValue?
         /// When the link was closed.
         var ended = MonotonicTime.never
         var sendWaiters = WaitQueue()
         /// Waiters for the connection to open or to end.
         var openOrEndWaiters = WaitQueue()
+    }
+
+    final class UserValue: Sendable {
+        let value: any Sendable
+        init(_ value: any Sendable) { self.value = value }
     }
 
     /// Times that most connections never need. Boxed on first write. In milliseconds.
@@ -149,6 +156,23 @@ public class Connection: @unchecked Sendable {
     package var tag: UInt {
         get { outbound.withLock { $0.tag } }
         set { outbound.withLock { $0.tag = newValue } }
+    }
+
+    /// See ``Peer/connectionID``.
+    public var connectionID: ConnectionID { ConnectionID(node: node.number, number: number) }
+
+    /// See ``Peer/userValue``.
+    public var userValue: (any Sendable)? {
+        get { outbound.withLock { $0.userValue }?.value }
+        set {
+            let box = newValue.map(UserValue.init)
+            // The old value is released after the lock: its deinit may use this peer.
+            let old = outbound.withLock { outbound in
+                defer { outbound.userValue = box }
+                return outbound.userValue
+            }
+            _ = old
+        }
     }
 
     /// Whether it counts as a peer: it was opened and has not ended. Any thread.
