@@ -1,11 +1,12 @@
-/// The result of a message sent to all peers; see ``Transport/broadcast(message:)-(ArraySlice<UInt8>)``.
+/// The result of a message sent to all peers; see ``Transport/broadcast(message:)-(ArraySlice<UInt8>)`` and
+/// ``Transport/broadcast(message:within:)-(ArraySlice<UInt8>,_)``.
 public struct Broadcast: Sendable {
     /// A peer that did not accept the message, and why.
     public struct Failure: Sendable {
         /// The peer.
         public let peer: any Peer
-        /// `wouldBlock`: too much is unwritten to this peer, or a stream to it is open. Otherwise as a send
-        /// to it throws.
+        /// `wouldBlock`: too much is unwritten to this peer, or a stream to it is open. `timedOut`: it still
+        /// was when the time was over. Otherwise as a send to it throws.
         public let error: ParleyError
     }
 
@@ -22,16 +23,84 @@ extension Transport {
     /// Any thread. The peers share the bytes of a large message; it is not copied for each of them.
     @discardableResult
     public func broadcast(message: ArraySlice<UInt8>) -> Broadcast {
-        var broadcast = Broadcast()
-        for peer in peers {
-            do throws(ParleyError) {
-                guard try peer.trySend(message: message) else {
-                    throw ParleyError(.wouldBlock, "a message to \(peer.remoteAddress) would have to wait")
-                }
-                broadcast.accepted += 1
-            } catch { broadcast.failures.append(.init(peer: peer, error: error)) }
+        var (broadcast, waiting) = sendToAll(message)
+        for peer in waiting {
+            let error = ParleyError(.wouldBlock, "a message to \(peer.remoteAddress) would have to wait")
+            broadcast.failures.append(.init(peer: peer, error: error))
         }
         return broadcast
+    }
+
+    /// Sends one message to every open peer. Where it would have to wait, for room or behind an open stream,
+    /// it waits side by side for all those peers, until `limit` has passed.
+    ///
+    /// Peers that need not wait have the message at once. Returns when each peer has accepted the message or
+    /// failed. Cancelling the task ends the wait; the peers that still wait have failed with `cancelled`.
+    ///
+    /// ```swift
+    /// let late = await transport.broadcast(message: news, within: .seconds(5)).failures
+    /// ```
+    @discardableResult
+    public func broadcast(message: ArraySlice<UInt8>, within limit: Duration) async -> Broadcast {
+        var (broadcast, waiting) = sendToAll(message)
+        guard !waiting.isEmpty else { return broadcast }
+        await withTaskGroup(of: Sent.self) { group in
+            for peer in waiting { group.addTask { await Sent(message, to: peer) } }
+            group.addTask {
+                // The clock traps beyond what it can count.
+                try? await Task.sleep(for: min(limit, .seconds(1 << 32)))
+                return .timeIsUp
+            }
+            var left = waiting.count
+            var isTimeUp = false
+            for await sent in group {
+                switch sent {
+                case .accepted: broadcast.accepted += 1
+                case .failed(let peer, let error):
+                    let isLate = isTimeUp && error.code == .cancelled
+                    broadcast.failures.append(
+                        .init(peer: peer, error: isLate ? .tooLate(for: peer, limit) : error)
+                    )
+                case .timeIsUp:
+                    isTimeUp = !Task.isCancelled
+                    group.cancelAll()
+                    continue
+                }
+                left -= 1
+                // Ends the wait for the time.
+                if left == 0 { group.cancelAll() }
+            }
+        }
+        return broadcast
+    }
+
+    /// Sends to every peer that need not wait. Returns the others beside the result.
+    private func sendToAll(_ message: ArraySlice<UInt8>) -> (Broadcast, waiting: [any Peer]) {
+        var broadcast = Broadcast()
+        var waiting: [any Peer] = []
+        for peer in peers {
+            do throws(ParleyError) {
+                if try peer.trySend(message: message) {
+                    broadcast.accepted += 1
+                } else {
+                    waiting.append(peer)
+                }
+            } catch { broadcast.failures.append(.init(peer: peer, error: error)) }
+        }
+        return (broadcast, waiting)
+    }
+
+    /// Sends one message to every peer; see ``broadcast(message:within:)-(ArraySlice<UInt8>,_)``.
+    @discardableResult
+    public func broadcast(message: [UInt8], within limit: Duration) async -> Broadcast {
+        await broadcast(message: message[...], within: limit)
+    }
+
+    /// Sends one message of UTF-8 text to every peer; see
+    /// ``broadcast(message:within:)-(ArraySlice<UInt8>,_)``.
+    @discardableResult
+    public func broadcast(message: String, within limit: Duration) async -> Broadcast {
+        await broadcast(message: Array(message.utf8)[...], within: limit)
     }
 
     /// Sends one message to every peer; see ``broadcast(message:)-(ArraySlice<UInt8>)``.
@@ -41,4 +110,24 @@ extension Transport {
     /// Sends one message of UTF-8 text to every peer; see ``broadcast(message:)-(ArraySlice<UInt8>)``.
     @discardableResult
     public func broadcast(message: String) -> Broadcast { broadcast(message: Array(message.utf8)[...]) }
+}
+
+/// What has become of a message that had to wait.
+private enum Sent: Sendable {
+    case accepted
+    case failed(any Peer, ParleyError)
+    case timeIsUp
+
+    init(_ message: ArraySlice<UInt8>, to peer: any Peer) async {
+        do {
+            try await peer.sendWhenPossible(message: message)
+            self = .accepted
+        } catch { self = .failed(peer, error) }
+    }
+}
+
+extension ParleyError {
+    fileprivate static func tooLate(for peer: any Peer, _ limit: Duration) -> ParleyError {
+        ParleyError(.timedOut, "a message to \(peer.remoteAddress) was not accepted within \(limit)")
+    }
 }

@@ -21,6 +21,15 @@ public struct Backoff: Sendable, Hashable {
         self.stable = stable
     }
 
+    /// For nodes of one local network, such as the machines of a cluster: waits of up to 100 milliseconds,
+    /// doubling up to 5 seconds; a connection of 5 seconds is stable. A node that restarts is back within
+    /// seconds, and few enough nodes dial it to need no longer waits.
+    public static let localNetwork = Backoff(
+        initial: .milliseconds(100),
+        longest: .seconds(5),
+        stable: .seconds(5)
+    )
+
     /// The longest wait after `failures` failures; at least one failure.
     func ceiling(failures: Int) -> Duration {
         let doublings = min(max(0, failures - 1), 62)

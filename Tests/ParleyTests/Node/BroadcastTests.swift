@@ -133,4 +133,44 @@ import Testing
             try await eventually { budget?.freeBytes == 256 << 10 }
         }
     }
+
+    @Test(arguments: Kind.allCases)
+    func `a broadcast waits behind open streams when asked, side by side and in order`(kind: Kind)
+        async throws
+    {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let clients = (0..<3).map { _ in nodes.make { $0.decoder = .framed } }
+            for client in clients { try await client.dial(server.address) }
+            try await eventually { server.peers.count == 3 }
+            var writers: [any StreamWriter] = []
+            for peer in server.peers.prefix(2) { writers.append(try await peer.openStream()) }
+
+            let late = await server.broadcast(message: "late", within: .milliseconds(20))
+            #expect(late.accepted == 1)
+            #expect(late.failures.map(\.error.code) == [.timedOut, .timedOut])
+            #expect(Set(late.failures.map { $0.peer.connectionID }).count == 2)
+
+            let cancelled = Task { await server.broadcast(message: "cancelled", within: .seconds(1_000)) }
+            try await eventually { server.statistics.traffic.messagesSent == 2 }
+            cancelled.cancel()
+            #expect(await cancelled.value.failures.map(\.error.code) == [.cancelled, .cancelled])
+
+            async let first = server.broadcast(message: "first", within: .seconds(1_000))
+            try await eventually { server.statistics.traffic.messagesSent == 3 }
+            for writer in writers { try await writer.finish() }
+            #expect(await first.accepted == 3)
+            #expect(await server.broadcast(message: "second", within: .seconds(1_000)).accepted == 3)
+            for client in clients {
+                var texts: [String] = []
+                while texts.last != "second" {
+                    let rpc = try await client.nextRPC()
+                    if rpc.stream { rpc.peer.closeStream() } else { texts.append(rpc.text) }
+                }
+                #expect(texts.suffix(2) == ["first", "second"])
+            }
+            let tooLong = await server.broadcast(message: patterned(17 << 20), within: .seconds(1_000))
+            #expect(tooLong.failures.map(\.error.code) == Array(repeating: .messageTooLong, count: 3))
+        }
+    }
 }

@@ -16,6 +16,13 @@ import Testing
         #expect(delays.contains { $0 < .seconds(2) } && delays.contains { $0 > .seconds(6) })
     }
 
+    @Test func `in a local network the waits are short`() {
+        let ceilings = (1...8).map { Backoff.localNetwork.ceiling(failures: $0) }
+        let expected = [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000].map { Duration.milliseconds($0) }
+        #expect(ceilings == expected)
+        #expect(Backoff.localNetwork.stable == .seconds(5))
+    }
+
     @Test(arguments: Kind.allCases)
     func `a reconnection waits for the other side and survives its restarts`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
