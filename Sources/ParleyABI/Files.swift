@@ -21,6 +21,13 @@ private func length(_ length: UInt64) throws(ParleyError) -> Int? {
     return length
 }
 
+private func offsetInFile(_ offset: UInt64) throws(ParleyError) -> Int {
+    guard let offset = Int(exactly: offset) else {
+        throw ParleyError(.invalidArgument, "an offset of \(offset) bytes")
+    }
+    return offset
+}
+
 /// See parley.h.
 @c @implementation
 public func parley_send_file(
@@ -38,9 +45,7 @@ public func parley_send_file(
         let connection = try connection(transport, peer)
         let path = try text(path, "a path")
         let header = try bytes(header, header_length)
-        guard let offset = Int(exactly: offset) else {
-            throw ParleyError(.invalidArgument, "an offset of \(offset) bytes")
-        }
+        let offset = try offsetInFile(offset)
         let length = try length(byte_count)
         let report = reporting(progress, argument)
         return try blocking("sending \(path)") {
@@ -67,13 +72,69 @@ public func parley_receive_file(
     _ progress: parley_progress?,
     _ argument: UnsafeMutableRawPointer?
 ) -> Int64 {
+    receive(transport, peer, path, replacing: false, byte_count, progress, argument)
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_replace_file(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ path: UnsafePointer<CChar>?,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int64 {
+    receive(transport, peer, path, replacing: true, byte_count, progress, argument)
+}
+
+private func receive(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ path: UnsafePointer<CChar>?,
+    replacing: Bool,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int64 {
     counted {
         let connection = try connection(transport, peer)
         let path = try text(path, "a path")
         let length = try length(byte_count)
         let report = reporting(progress, argument)
         return try blocking("receiving \(path)") {
-            Int64(try await connection.receiveStream(into: path, byteCount: length, progress: report))
+            Int64(
+                try await connection.receiveStream(
+                    into: path,
+                    replacing: replacing,
+                    byteCount: length,
+                    progress: report
+                )
+            )
+        }
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_stream_write_file(
+    _ stream: OpaquePointer?,
+    _ path: UnsafePointer<CChar>?,
+    _ offset: UInt64,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int64 {
+    counted {
+        let writer = try object(stream, ForeignStream.self).writer
+        let path = try text(path, "a path")
+        let offset = try offsetInFile(offset)
+        let length = try length(byte_count)
+        let report = reporting(progress, argument)
+        return try blocking("sending \(path)") {
+            Int64(
+                try await writer.write(contentsOf: path, offset: offset, length: length, progress: report)
+            )
         }
     }
 }

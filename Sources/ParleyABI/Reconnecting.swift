@@ -6,6 +6,33 @@ import Parley
 /// See parley.h.
 @c @implementation
 public func parley_keep_connected(_ transport: OpaquePointer?, _ address: UnsafePointer<CChar>?) -> Int32 {
+    keepConnected(transport, address, Backoff())
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_keep_connected_backoff(
+    _ transport: OpaquePointer?,
+    _ address: UnsafePointer<CChar>?,
+    _ initial_ms: Int32,
+    _ longest_ms: Int32,
+    _ stable_ms: Int32
+) -> Int32 {
+    guard initial_ms >= 0, longest_ms >= 0, stable_ms >= 0 else {
+        return status { throw ParleyError(.invalidArgument, "a backoff with a negative time") }
+    }
+    var backoff = Backoff()
+    if initial_ms > 0 { backoff.initial = .milliseconds(Int64(initial_ms)) }
+    if longest_ms > 0 { backoff.longest = .milliseconds(Int64(longest_ms)) }
+    if stable_ms > 0 { backoff.stable = .milliseconds(Int64(stable_ms)) }
+    return keepConnected(transport, address, backoff)
+}
+
+private func keepConnected(
+    _ transport: OpaquePointer?,
+    _ address: UnsafePointer<CChar>?,
+    _ backoff: Backoff
+) -> Int32 {
     status {
         let node = try node(transport)
         let address = try text(address, "an address")
@@ -13,7 +40,7 @@ public func parley_keep_connected(_ transport: OpaquePointer?, _ address: Unsafe
             guard kept[address] == nil else {
                 throw ParleyError(.alreadyListening, "the transport stays connected to \(address) already")
             }
-            kept[address] = try node.transport.keepConnected(to: address)
+            kept[address] = try node.transport.keepConnected(to: address, backoff: backoff)
         }
     }
 }

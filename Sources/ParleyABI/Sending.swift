@@ -63,6 +63,31 @@ public func parley_broadcast(
     }
 }
 
+/// See parley.h.
+@c @implementation
+public func parley_broadcast_wait(
+    _ transport: OpaquePointer?,
+    _ message: UnsafeRawPointer?,
+    _ length: Int,
+    _ timeout_ms: Int32
+) -> Int32 {
+    counted {
+        let transport = try node(transport).transport!
+        let message = try bytes(message, length)
+        let limit: Duration
+        switch timeout_ms {
+        case 0: return Int32(clamping: transport.broadcast(message: message).accepted)
+        // The longest that a broadcast waits.
+        case PARLEY_FOREVER: limit = .seconds(1 << 32)
+        case 1...: limit = .milliseconds(Int64(timeout_ms))
+        default: throw ParleyError(.invalidArgument, "a time-out of \(timeout_ms) ms")
+        }
+        return try blocking("a broadcast") {
+            Int32(clamping: await transport.broadcast(message: message, within: limit).accepted)
+        }
+    }
+}
+
 /// A callback of the program that concerns one peer.
 public typealias PeerFunction = @convention(c) (OpaquePointer?, parley_peer, UnsafeMutableRawPointer?) -> Void
 

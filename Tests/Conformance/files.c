@@ -270,6 +270,134 @@ static void forbidden(pair pair, const char *folder, const char *from) {
     CHECK(chmod(folder, 0700) == 0 && chmod(from, 0600) == 0);
 }
 
+/* A file between other bytes of a stream, and one that is replaced. */
+static void joined_and_replaced(pair pair, const char *folder, const char *from, uint64_t length) {
+    char path[96];
+    uint8_t bytes[64], expected[64];
+    uint64_t progress = 0;
+    int file;
+    int before = count_files(folder, false);
+    parley_stream *stream;
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &stream));
+    CHECK_OK(parley_stream_write(stream, "<", 1, LIMIT_MS));
+    CHECK_INT(parley_stream_write_file(stream, from, 1000, 30, progressed, &progress), 30);
+    CHECK_INT(progress, 30);
+    CHECK_CODE(parley_stream_write_file(stream, "/no/such", 0, UINT64_MAX, NULL, NULL), PARLEY_ENOENT);
+    CHECK_CODE(parley_stream_write_file(stream, from, length, 1, NULL, NULL), PARLEY_EINVAL);
+    CHECK_CODE(parley_stream_write_file(NULL, from, 0, 1, NULL, NULL), PARLEY_EINVAL);
+    CHECK_INT(parley_stream_write_file(stream, from, length, UINT64_MAX, NULL, NULL), 0);
+    CHECK_OK(parley_stream_write(stream, ">", 1, LIMIT_MS));
+    CHECK_OK(parley_stream_finish(stream));
+    expect_stream(pair, "");
+    snprintf(path, sizeof path, "%s/replaced", folder);
+    make_file(path, 1000);
+    CHECK_INT(parley_replace_file(pair.server, pair.to_client, path, UINT64_MAX, NULL, NULL), 32);
+    CHECK_INT(count_files(folder, false), before + 1);
+    file = open(from, O_RDONLY | O_CLOEXEC);
+    CHECK(file >= 0);
+    CHECK_INT(pread(file, expected + 1, 30, 1000), 30);
+    close(file);
+    expected[0] = '<';
+    expected[31] = '>';
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(file >= 0);
+    CHECK_INT(read(file, bytes, sizeof bytes), 32);
+    CHECK(memcmp(bytes, expected, 32) == 0);
+    close(file);
+    CHECK(unlink(path) == 0);
+    CHECK_CODE(parley_replace_file(pair.server, pair.to_client, NULL, 0, NULL, NULL), PARLEY_EINVAL);
+}
+
+typedef struct consumer {
+    parley_transport *node;
+    const char *path;
+    event *reading; /* the threads that read a stream */
+    int64_t received;
+} consumer;
+
+/* Answers messages, and reads a stream where it gets it. */
+static void *consume(void *argument) {
+    consumer *it = (consumer *)argument;
+    for (;;) {
+        parley_rpc rpc;
+        int code = parley_consume(it->node, &rpc, PARLEY_FOREVER);
+        if (code == PARLEY_ECLOSED) return NULL;
+        CHECK_OK(code);
+        if (rpc.stream) {
+            event_add(it->reading, 1);
+            it->received = parley_receive_file(it->node, rpc.peer, it->path, UINT64_MAX, NULL, NULL);
+        } else {
+            CHECK_OK(parley_send_message(it->node, rpc.peer, rpc.payload, rpc.length, LIMIT_MS));
+        }
+        parley_rpc_release(&rpc);
+    }
+}
+
+/* Two threads consume: while one reads a stream that stalls, the other serves the other peers. */
+static void stalled(const char *folder) {
+    parley_options options = loopback();
+    parley_transport *server = listening(&options), *slow = create(&options), *quick = create(&options);
+    parley_peer to_server = dial(slow, server), peer = dial(quick, server);
+    char path[96];
+    event reading = EVENT_INIT;
+    consumer consumers[2];
+    pthread_t threads[2];
+    parley_stream *stream;
+    parley_rpc rpc;
+    int index;
+    snprintf(path, sizeof path, "%s/stalled", folder);
+    for (index = 0; index < 2; index++) {
+        consumer it = {server, path, &reading, -1};
+        consumers[index] = it;
+        threads[index] = start_thread(consume, &consumers[index]);
+    }
+    CHECK_OK(parley_stream_open(slow, to_server, NULL, 0, LIMIT_MS, &stream));
+    CHECK_OK(parley_stream_write(stream, "half", 4, LIMIT_MS));
+    CHECK_REACHES(&reading, 1);
+    for (index = 0; index < 100; index++) {
+        CHECK_OK(parley_send_message(quick, peer, &index, sizeof index, LIMIT_MS));
+        CHECK_OK(parley_consume(quick, &rpc, LIMIT_MS));
+        CHECK(rpc.length == sizeof index && memcmp(rpc.payload, &index, sizeof index) == 0);
+        parley_rpc_release(&rpc);
+    }
+    CHECK_OK(parley_stream_write(stream, "rest", 4, LIMIT_MS));
+    CHECK_OK(parley_stream_finish(stream));
+    CHECK_OK(parley_send_message(slow, to_server, "behind", 6, LIMIT_MS));
+    CHECK_OK(parley_consume(slow, &rpc, LIMIT_MS));
+    CHECK_INT(rpc.length, 6);
+    parley_rpc_release(&rpc);
+    CHECK_OK(parley_close(server));
+    for (index = 0; index < 2; index++) join(threads[index]);
+    CHECK(consumers[0].received == 8 || consumers[1].received == 8);
+    CHECK(unlink(path) == 0);
+    CHECK_OK(parley_free(quick));
+    CHECK_OK(parley_free(slow));
+    CHECK_OK(parley_free(server));
+}
+
+/* Its size says nothing: a whole page, or 0. */
+static void pseudo_file(pair pair, const char *folder, const char *pseudo) {
+    char path[96];
+    static uint8_t content[65536], copy[65536];
+    ssize_t length;
+    int file = open(pseudo, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return;
+    length = read(file, content, sizeof content);
+    close(file);
+    CHECK(length > 0 && length < (ssize_t)sizeof content);
+    CHECK_INT(
+        parley_send_file(pair.client, pair.to_server, pseudo, NULL, 0, 0, UINT64_MAX, NULL, NULL), length);
+    expect_stream(pair, "");
+    snprintf(path, sizeof path, "%s/pseudo", folder);
+    CHECK_INT(parley_receive_file(pair.server, pair.to_client, path, UINT64_MAX, NULL, NULL), length);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    CHECK(file >= 0);
+    CHECK_INT(read(file, copy, sizeof copy), length);
+    CHECK(memcmp(content, copy, (size_t)length) == 0);
+    close(file);
+    CHECK(unlink(path) == 0);
+}
+
 int main(void) {
     parley_options options = loopback();
     char folder[64], from[96];
@@ -295,11 +423,18 @@ int main(void) {
     not_received(pair, folder, from, 100000);
     trying("aborted");
     aborted(pair, folder);
+    trying("joined and replaced");
+    joined_and_replaced(pair, folder, from, 100000);
+    trying("pseudo-files");
+    pseudo_file(pair, folder, "/proc/self/limits");
+    pseudo_file(pair, folder, "/sys/kernel/mm/transparent_hugepage/enabled");
     trying("forbidden");
     forbidden(pair, folder, from);
     free_pair(pair);
     trying("cut off");
     cut_off(folder, from);
+    trying("a stream that stalls");
+    stalled(folder);
     count_files(folder, true);
     return 0;
 }

@@ -173,8 +173,14 @@ static void staying_connected(void) {
     CHECK_OK(parley_disconnect(client, address));
     await_peers(client, 0);
     CHECK_CODE(parley_disconnect(client, address), PARLEY_EINVAL);
-    /* It ends with the transport. */
-    CHECK_OK(parley_keep_connected(client, address));
+    /* With other waits. It ends with the transport. */
+    CHECK_CODE(parley_keep_connected_backoff(client, address, -1, 0, 0), PARLEY_EINVAL);
+    CHECK_OK(parley_keep_connected_backoff(client, address, 10, 5000, 0));
+    CHECK_CODE(parley_keep_connected_backoff(client, address, 0, 0, 0), PARLEY_EALREADY);
+    await_peers(client, 1);
+    CHECK_OK(parley_peer_close(server, await_peers(server, 1), LIMIT_MS));
+    await_peers(client, 0);
+    await_peers(client, 1);
     CHECK_OK(parley_free(client));
     CHECK_OK(parley_free(server));
 }

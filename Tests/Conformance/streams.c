@@ -162,6 +162,36 @@ static void *stream_after_stream(void *argument) {
     return NULL;
 }
 
+static void *broadcast_after_stream(void *argument) {
+    pair *it = (pair *)argument;
+    CHECK_INT(parley_broadcast_wait(it->client, "waited", 6, LIMIT_MS), 1);
+    return NULL;
+}
+
+/* A broadcast that waits behind the stream. */
+static void broadcast_waits(pair pair) {
+    parley_stream *stream = open_stream(pair, "first");
+    pthread_t thread;
+    parley_rpc rpc;
+    CHECK_INT(parley_broadcast_wait(pair.client, "x", 1, 0), 0);
+    CHECK_INT(parley_broadcast_wait(pair.client, "x", 1, 20), 0);
+    CHECK_INT(parley_broadcast_wait(pair.client, "x", 1, -2), PARLEY_EINVAL);
+    CHECK_INT(parley_broadcast_wait(NULL, "x", 1, 0), PARLEY_EINVAL);
+    thread = start_thread(broadcast_after_stream, &pair);
+    sleep_ms(10); /* usually enough for the broadcast to wait; the test passes either way */
+    CHECK_OK(parley_stream_finish(stream));
+    join(thread);
+    expect(pair, "first", true);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
+    CHECK(rpc.length == 6 && memcmp(rpc.payload, "waited", 6) == 0);
+    parley_rpc_release(&rpc);
+    CHECK_INT(parley_broadcast_wait(pair.client, "at once", 7, PARLEY_FOREVER), 1);
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
+    CHECK_INT(rpc.length, 7);
+    parley_rpc_release(&rpc);
+}
+
 static void one_at_a_time(pair pair) {
     parley_stream *stream = open_stream(pair, "first"), *second = NULL;
     pthread_t threads[2];
@@ -361,6 +391,8 @@ int main(void) {
     aborts(pair);
     trying("one at a time");
     one_at_a_time(pair);
+    trying("broadcast waits");
+    broadcast_waits(pair);
     trying("a reader before the stream");
     reader_before_stream(pair);
     trying("deadlines");

@@ -482,6 +482,13 @@ int parley_set_write_deadline(parley_transport *transport, parley_peer peer, int
  */
 int parley_keep_connected(parley_transport *transport, const char *address);
 
+/* parley_keep_connected() with other waits: the upper bound doubles from initial_ms to longest_ms, and starts
+ * over after a connection that lasted stable_ms. 0 takes the value that parley_keep_connected() has. For the
+ * nodes of one local network 100, 5000 and 5000 are good: a node that restarts is back within seconds. Also
+ * returns PARLEY_EINVAL for a negative value. */
+int parley_keep_connected_backoff(
+    parley_transport *transport, const char *address, int initial_ms, int longest_ms, int stable_ms);
+
 /* Ends parley_keep_connected() of this address, and closes its connection, if there is one, as
  * parley_peer_close() does. Returns PARLEY_OK, or PARLEY_EINVAL when the transport does not stay connected to
  * the address. Never blocks. */
@@ -571,6 +578,12 @@ int parley_write(
  * that cannot carry the message, are left out. Returns how many accepted it. Never blocks. */
 int parley_broadcast(parley_transport *transport, const void *message, size_t length);
 
+/* parley_broadcast() that waits, for room or behind an open stream, for all those peers side by side. Returns
+ * how many peers accepted the message by the end of the time-out; PARLEY_EDEADLK in a callback, unless the
+ * time-out is 0. */
+int parley_broadcast_wait(
+    parley_transport *transport, const void *message, size_t length, int timeout_ms);
+
 /* Calls `function` once on the loop's thread, when a send to this peer that returned PARLEY_EAGAIN may be
  * tried again, or when the connection is ending. Returns PARLEY_OK; or PARLEY_ENOPEER, and then it is not
  * called. Never blocks. */
@@ -589,6 +602,16 @@ int parley_when_writable(
  *                     back.
  *   parley_fd()       A descriptor for your own poll(2), epoll(7), libuv or GLib loop. When it is readable,
  *                     call parley_try_consume() until it returns PARLEY_EAGAIN.
+ *
+ * A stream that is read where RPCs are consumed (parley_read(), parley_receive_file()) holds the RPCs of all
+ * other peers up until it is over, for up to stream_idle_timeout_ms when its sender stalls. So read streams
+ * elsewhere. There are two ways:
+ *
+ *   parley_consume()  on several threads, one more than streams may be read at a time. The thread that got
+ *                     the stream reads it; the others go on with the other peers. Nothing that the peer sent
+ *                     behind the stream is delivered before parley_close_stream(), so it stays in order.
+ *   on_rpcs           passes each stream to a thread of your own, which reads and closes it, or reads it
+ *                     piece by piece with parley_when_readable().
  */
 
 /*
@@ -644,6 +667,17 @@ PARLEY_CHECKED int parley_stream_open(
 /* Sends bytes of the stream. Waits and returns as parley_send() does. */
 int parley_stream_write(parley_stream *stream, const void *bytes, size_t length, int timeout_ms);
 
+/* Reports how many bytes of a file were moved so far. Called on a thread of the library, which it must not
+ * block. May be NULL. */
+typedef void (*parley_progress)(uint64_t bytes, void *argument);
+
+/* Sends a file or a part of it as the next bytes of the stream, between others: see parley_send_file(), which
+ * has the same arguments and results. The stream stays open, also after a failure. Blocks; not in
+ * callbacks. */
+PARLEY_CHECKED int64_t parley_stream_write_file(
+    parley_stream *stream, const char *path, uint64_t offset, uint64_t length, parley_progress progress,
+    void *argument);
+
 /* Ends the stream and frees it. Messages that waited for its end are sent. Returns PARLEY_OK, or the reason
  * why the connection has ended: the reader may then lack a part of the stream. NULL is allowed. Never
  * blocks. */
@@ -688,15 +722,13 @@ int parley_close_stream(parley_transport *transport, parley_peer peer);
 
 /* The library opens files, writes them and completes them on disk on worker threads, never on a loop. */
 
-/* Reports how many bytes of a file were moved so far. Called on a thread of the library, which it must not
- * block. May be NULL. */
-typedef void (*parley_progress)(uint64_t bytes, void *argument);
-
 /*
  * Sends a file or a part of it as one stream. The kernel moves the bytes where it can (sendfile(2)). A
- * failure after the opening aborts the stream. Blocks until every byte is accepted; not in callbacks.
+ * failure after the opening aborts the stream. Blocks until every byte is accepted; not in callbacks. For
+ * bytes before or behind the file in the same stream see parley_stream_write_file().
  *
- * offset, length  the part to send, in bytes; a length of UINT64_MAX means to the end of the file.
+ * offset, length  the part to send, in bytes; a length of UINT64_MAX means to the end of the file. A
+ *                 pseudo-file (in /proc or /sys), which does not say how long it is, is read to its end.
  * Returns  how many bytes were sent; PARLEY_ENOENT, PARLEY_EACCES, PARLEY_EINVAL (not a regular file, or a
  *          part outside it), and as parley_stream_open().
  */
@@ -713,6 +745,13 @@ PARLEY_CHECKED int64_t parley_send_file(
  *          PARLEY_EOF when fewer bytes came; or the errors of parley_read().
  */
 PARLEY_CHECKED int64_t parley_receive_file(
+    parley_transport *transport, parley_peer peer, const char *path, uint64_t length,
+    parley_progress progress, void *argument);
+
+/* parley_receive_file() that takes the place of a file that has the name already, in one step: the name
+ * stands for the whole old file or for the whole new one. A symbolic link is replaced itself, not what it
+ * leads to. Returns PARLEY_ESYSTEM in place of a folder. */
+PARLEY_CHECKED int64_t parley_replace_file(
     parley_transport *transport, parley_peer peer, const char *path, uint64_t length,
     parley_progress progress, void *argument);
 
