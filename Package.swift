@@ -19,6 +19,8 @@ let package = Package(
         // swift-service-lifecycle.
         .library(name: "ParleyMetrics", targets: ["ParleyMetrics"]),
         .library(name: "ParleyService", targets: ["ParleyService"]),
+        // The only product that needs Foundation.
+        .library(name: "ParleyCodable", targets: ["ParleyCodable"]),
         .executable(name: "parley", targets: ["ParleyCLI"]),
     ],
     dependencies: [
@@ -57,6 +59,7 @@ let package = Package(
             ],
             swiftSettings: settings
         ),
+        .target(name: "ParleyCodable", dependencies: ["Parley"], swiftSettings: settings),
         .executableTarget(
             name: "ParleyCLI",
             dependencies: [
@@ -136,6 +139,11 @@ let package = Package(
                 "ParleyService",
                 .product(name: "ServiceLifecycleTestKit", package: "swift-service-lifecycle"),
             ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ParleyCodableTests",
+            dependencies: ["ParleyCodable"],
             swiftSettings: settings
         ),
         .testTarget(
