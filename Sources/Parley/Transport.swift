@@ -39,7 +39,8 @@ public protocol Transport: AnyObject, Sendable {
     /// The RPCs of all peers: `for await rpc in transport.consume()`.
     ///
     /// Any number of tasks may consume. Each RPC goes to one of them. The RPCs of one peer are taken in
-    /// order.
+    /// order. A task that reads a peer's stream takes no RPC meanwhile, and all peers wait for it: give each
+    /// peer a task with ``consumeEachPeer(_:)``.
     func consume() -> RPCSequence
 
     /// Stops listening, writes out what was sent (for at most ``TransportOptions/closeTimeout``), closes
