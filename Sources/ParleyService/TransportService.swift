@@ -15,8 +15,9 @@ public import ServiceLifecycle
 /// try await group.run()
 /// ```
 ///
-/// On a graceful shutdown it stops listening, writes out accepted bytes (for at most ``Timeouts/close``) and
-/// closes every peer. RPCs that have arrived are still consumed. Cancellation does the same.
+/// On a graceful shutdown it stops listening, writes out accepted bytes (for at most
+/// ``Timeouts/close``) and closes every peer. RPCs that have arrived are still consumed. Cancellation
+/// does the same.
 public struct TransportService: Service {
     private let transport: any Transport
     private let isListening: Bool
@@ -43,25 +44,27 @@ public struct TransportService: Service {
     ///
     /// - Throws: what ``Transport/listenAndAccept()`` and the consumer throw.
     public func run() async throws {
-        let (end, ended) = AsyncStream.makeStream(of: Void.self)
-        let closing = transport
-        do {
-            if isListening { try await transport.listenAndAccept() }
-            try await withTaskCancellationOrGracefulShutdownHandler {
-                if let consume {
-                    try await consume(transport.consume())
-                } else {
-                    for await _ in end {}
-                }
-            } onCancelOrGracefulShutdown: {
-                ended.finish()
-                // Closing the transport ends the consumer's sequence.
-                Task { await closing.close() }
-            }
-        } catch {
-            await transport.close()
-            throw error
-        }
+        var failure: (any Error)?
+        do { try await serve() } catch { failure = error }
         await transport.close()
+        if let failure { throw failure }
+    }
+
+    /// Listens and consumes until the transport is closed, which a shutdown does, or until the consumer
+    /// returns.
+    private func serve() async throws {
+        let closing = transport
+        if isListening { try await transport.listenAndAccept() }
+        try await withTaskCancellationOrGracefulShutdownHandler {
+            if let consume {
+                try await consume(transport.consume())
+            } else {
+                // The program takes the RPCs elsewhere.
+                await transport.consume().untilFinished()
+            }
+        } onCancelOrGracefulShutdown: {
+            // Closing ends the consumer's sequence, and the wait without a consumer.
+            Task { await closing.close() }
+        }
     }
 }

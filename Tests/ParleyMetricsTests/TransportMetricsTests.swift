@@ -38,6 +38,63 @@ import Testing
         await server.close()
     }
 
+    @Test func `a counter that grows again gets only what is new since the last recording`() async throws {
+        let network = InMemoryNetwork()
+        let server = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        let client = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        try await server.listenAndAccept()
+        let test = TestMetrics()
+        let metrics = TransportMetrics(of: server, factory: test)
+        let peer = try await client.dial(server.address)
+        var rpcs = server.consume().makeAsyncIterator()
+        var sent: Int64 = 0
+        for messages: Int64 in [3, 2, 1, 4] {
+            for _ in 0..<messages {
+                try await peer.send(message: "hello")
+                _ = await rpcs.next()
+            }
+            sent += messages
+            await metrics.record()
+            let received = try test.expectCounter("parley_messages_received")
+            #expect(received.values.last == messages)
+            #expect(received.totalValue == sent)
+            #expect(try test.expectCounter("parley_bytes_received").totalValue == 10 * sent)
+        }
+        #expect(try test.expectCounter("parley_accepted").totalValue == 1, "it has not grown since")
+        await client.close()
+        await server.close()
+    }
+
+    @Test func `what is counted by reason and by limit has a counter for each`() async throws {
+        let network = InMemoryNetwork()
+        var options = TransportOptions(decoder: .framed)
+        options.limits.maxPeers = 1
+        let server = InMemoryTransport(options, network: network)
+        let client = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        try await server.listenAndAccept()
+        let test = TestMetrics()
+        let metrics = TransportMetrics(of: server, dimensions: [("name", "a")], factory: test)
+        let first = try await client.dial(server.address)
+        _ = try await client.dial(server.address)
+        while server.statistics.acceptPause != .maxPeers { try await Task.sleep(for: .milliseconds(1)) }
+        await metrics.record()
+        let paused = try test.expectGauge("parley_accepting_paused", [("name", "a")])
+        #expect(paused.lastValue == 1)
+        let pauses = [("name", "a"), ("limit", "maxPeers")]
+        #expect(try test.expectCounter("parley_accept_pauses", pauses).totalValue == 1)
+        await first.close()
+        while server.statistics.accepted < 2 { try await Task.sleep(for: .milliseconds(1)) }
+        await client.close()
+        while server.statistics.peers > 0 { try await Task.sleep(for: .milliseconds(1)) }
+        await metrics.record()
+        #expect(paused.lastValue == 0)
+        let reason = [("name", "a"), ("reason", "endOfStream")]
+        #expect(try test.expectCounter("parley_disconnects", reason).totalValue == 2)
+        let uptime = try test.expectGauge("parley_uptime_seconds", [("name", "a")])
+        #expect(try #require(uptime.lastValue) > 0)
+        await server.close()
+    }
+
     @Test func `running records until it is cancelled, and then once more`() async throws {
         let transport = InMemoryTransport(network: InMemoryNetwork())
         let test = TestMetrics()

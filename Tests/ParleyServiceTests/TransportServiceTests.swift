@@ -54,6 +54,44 @@ import Testing
         #expect(await isClosed(server))
     }
 
+    @Test(.timeLimit(.minutes(1)), arguments: [1, 3])
+    func `without a consumer it ends when its transport is closed elsewhere`(loops: Int) async throws {
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+        options.loops = loops
+        let server = TCPTransport(options)
+        let running = Task { try await TransportService(server).run() }
+        while server.address.hasSuffix(":0") { try await Task.sleep(for: .milliseconds(1)) }
+        // What nobody takes does not hold it back.
+        let client = TCPTransport(TransportOptions(decoder: .framed))
+        try await client.dial(server.address).send(message: "unread")
+        while server.statistics.inboxRPCs == 0 { try await Task.sleep(for: .milliseconds(1)) }
+        await server.close()
+        try await running.value
+        var rpcs = server.consume().makeAsyncIterator()
+        #expect(await rpcs.next()?.payload == Array("unread".utf8)[...], "it takes nothing itself")
+        #expect(await rpcs.next() == nil)
+        await client.close()
+    }
+
+    @Test func `a consumer that returns ends it, and the transport is closed then`() async throws {
+        let network = InMemoryNetwork()
+        let server = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        let client = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        let service = TransportService(server) { rpcs in
+            for await _ in rpcs { return }
+        }
+        let running = Task { try await service.run() }
+        try await untilListening(server)
+        let peer = try await client.dial(server.address)
+        try await peer.send(message: "the only one")
+        try await running.value
+        // When run() has returned, nothing of the transport is left.
+        #expect(server.peers.isEmpty)
+        #expect(await isClosed(server))
+        #expect(try await peer.untilClosed().code == .endOfStream)
+        await client.close()
+    }
+
     @Test func `cancelling closes it too`() async throws {
         let server = InMemoryTransport(network: InMemoryNetwork())
         let running = Task { try await TransportService(server).run() }

@@ -15,6 +15,8 @@ final class InboxQueue: Sendable {
         fileprivate(set) var payloadBytes = 0
         var isFinished = false
         var consumers = WaitQueue()
+        /// Those who wait for the end, whatever is left to take.
+        fileprivate var endWaiters = WaitQueue()
         var producers: [@Sendable () -> Void] = []
         /// Producers that were called because there is space and have not offered yet.
         var turns = 0
@@ -273,11 +275,13 @@ final class InboxQueue: Sendable {
     /// Whom to tell of the end.
     struct Finished {
         let woken: WaitQueue.Woken
+        let ended: WaitQueue.Woken
         let producers: [@Sendable () -> Void]
         let lanes: PeerLanes?
 
         func tell() {
             woken.resume()
+            ended.resume()
             for producer in producers { producer() }
             lanes?.finish()
         }
@@ -289,11 +293,20 @@ final class InboxQueue: Sendable {
             state.isFinished = true
             publish(&state)
             defer { state.producers = [] }
-            return Finished(woken: state.consumers.wakeAll(), producers: state.producers, lanes: state.lanes)
+            return Finished(
+                woken: state.consumers.wakeAll(),
+                ended: state.endWaiters.wakeAll(),
+                producers: state.producers,
+                lanes: state.lanes
+            )
         }
     }
 
     var isFinished: Bool { state.withLock { $0.isFinished } }
+
+    /// Waits until ``finish()`` was called, whatever is left to take. Returns at once when the task is
+    /// cancelled.
+    func untilFinished() async { _ = await state.wait(in: \.endWaiters, unless: { $0.isFinished }) }
 
     // MARK: Consuming
 

@@ -17,6 +17,10 @@ public struct RPCSequence: AsyncSequence, Sendable {
     /// many messages.
     public var batches: RPCBatches { RPCBatches(source: source) }
 
+    /// Waits until nothing more can arrive: the transport is closed. Takes nothing. Returns at once when the
+    /// task is cancelled.
+    package func untilFinished() async { await source.queue.untilFinished() }
+
     /// Makes an iterator. The iterators of one sequence share its RPCs.
     public func makeAsyncIterator() -> Iterator { Iterator(source: source) }
 

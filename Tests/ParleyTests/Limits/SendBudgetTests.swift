@@ -165,4 +165,47 @@ import Testing
         #expect(budget.freeBytes == 0)
         taker.withLock { $0 = nil }
     }
+
+    // MARK: A connection's turn
+
+    /// The loop is held, so that nothing is written: only the budget lets these senders go on.
+    @Test(.timeLimit(.minutes(2)), arguments: [Kind.tcp, .memory])
+    func `a turn wakes all senders of a connection that wait for the budget`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make { $0.decoder = .framed }
+            let connection = try #require(try await client.dial(server.address) as? Connection)
+            let budget = try #require(client.itsNode.sendBudget)
+            let held = await HeldLoop(client.eventLoop)
+            defer { held.letGo() }
+            let all = budget.freeBytes
+            budget.charge(all)
+            // More than the free bytes, taken whole.
+            let first = Array(repeating: UInt8(1), count: Self.free)[...]
+            #expect(try connection.submit(message: first) == nil)
+            let message = Array(repeating: UInt8(2), count: 1_000)[...]
+            var refusals: [Connection.Refusal] = []
+            for _ in 0..<5 {
+                let refusal = try #require(try connection.submit(message: message))
+                #expect(refusal.wait == .room)
+                refusals.append(refusal)
+            }
+            let accepted = Lock(0)
+            for refusal in refusals {
+                Task {
+                    try await connection.waitToSend(refusal)
+                    if try connection.submit(message: message, waited: refusal) == nil {
+                        accepted.withLock { $0 += 1 }
+                    }
+                }
+            }
+            try await eventually { connection.outbound.withLock { $0.sendWaiters.count } == 5 }
+            budget.giveBack(all)
+            try await eventually { accepted.withLock { $0 } == 5 }
+            held.letGo()
+            for count in [Self.free] + Array(repeating: 1_000, count: 5) {
+                #expect(try await server.nextRPC().payload.count == count)
+            }
+        }
+    }
 }

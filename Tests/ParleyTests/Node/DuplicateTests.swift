@@ -74,4 +74,48 @@ import Testing
             }
         }
     }
+
+    @Test(arguments: Kind.allCases)
+    func `the identity of a gone connection is forgotten`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let asked = Events<Bool>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.duplicates = DuplicateRule(
+                    identify: { _ in "b" },
+                    settle: { _, _ in
+                        asked.add(true)
+                        return .keepBoth
+                    }
+                )
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let identities = {
+                server.itsNode.state.withLock { ($0.identities.count, $0.identityOf.count) }
+            }
+            // One after the other: each is the only one with its identity.
+            for _ in 0..<3 {
+                let peer = try await client.dial(server.address)
+                try await eventually { server.statistics.inboundPeers == 1 }
+                #expect(identities() == (1, 1))
+                await peer.close()
+                try await eventually { server.statistics.inboundPeers == 0 }
+                #expect(identities() == (0, 0))
+            }
+            #expect(asked.soFar.isEmpty, "a gone connection is no duplicate")
+            // Of two, the first represents the identity, and goes on to when the second has gone.
+            let first = try await client.dial(server.address)
+            try await eventually { server.statistics.inboundPeers == 1 }
+            let second = try await client.dial(server.address)
+            #expect(try await asked.next())
+            try await eventually { server.statistics.inboundPeers == 2 }
+            #expect(identities() == (1, 2))
+            await second.close()
+            try await eventually { server.statistics.inboundPeers == 1 }
+            #expect(identities() == (1, 1))
+            await first.close()
+            try await eventually { server.statistics.inboundPeers == 0 }
+            #expect(identities() == (0, 0))
+        }
+    }
 }

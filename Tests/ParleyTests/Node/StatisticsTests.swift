@@ -93,6 +93,27 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
+    func `a transport's unread bytes are those of all its peers`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make { $0.decoder = .framed }
+            // The beginnings of two frames; the rest never comes.
+            for held in [100_000, 200_000] {
+                let peer = try await client.dial(server.address)
+                try await peer.send([1, 0, 0x10, 0, 0] + patterned(held))
+            }
+            try await eventually {
+                server.peers.map(\.statistics.unreadBytes).reduce(0, +) >= 300_000
+                    && server.statistics.unreadBytes >= 300_000
+            }
+            #expect(server.statistics.unreadBytes == server.peers.map(\.statistics.unreadBytes).reduce(0, +))
+            #expect(client.statistics.unreadBytes == 0)
+            await client.close()
+            try await eventually { server.statistics.unreadBytes == 0 }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
     func `statistics show a full inbox and a full send buffer`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening {
