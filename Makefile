@@ -17,7 +17,7 @@ SEED =
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .PHONY: help deps deps-conformance deps-go build run test interop conformance asan tsan shake fuzz
-.PHONY: chaos hostile netns soak churn soak-sanitized lint format ci clean
+.PHONY: chaos hostile netns soak churn soak-sanitized docs lint format ci clean
 .PHONY: bench bench-quick bench-build bench-deps bench-docs instructions instructions-update
 
 help: ## Lists the commands
@@ -49,6 +49,13 @@ deps-instructions: deps-c
 	  echo "valgrind or python3 not found: installing both with apt"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq valgrind python3; \
 	else echo "please install valgrind and python3" >&2; exit 1; fi
+
+deps-python: deps-c
+	@if command -v python3 >/dev/null; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "python3 not found: installing it with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3; \
+	else echo "please install Python 3" >&2; exit 1; fi
 
 deps-go:
 	@if command -v go >/dev/null; then :; \
@@ -174,6 +181,9 @@ churn: deps ## Only the last part of the soak: 1,000 peers connect and disconnec
 soak-sanitized: SECONDS = 120
 soak-sanitized: deps ## `make churn` under AddressSanitizer and ThreadSanitizer, for SECONDS (120) each
 	scripts/soak-sanitized.sh $(SECONDS)
+
+docs: deps-python ## Builds the documentation's site, .build-docs/site, and compiles the code on its pages
+	SWIFT="$(SWIFT)" CC="$(CC)" scripts/docs.sh
 
 SWIFT_FILES = Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Instructions/Sources

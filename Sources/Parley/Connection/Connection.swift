@@ -5,9 +5,9 @@ import Synchronization
 /// to the inbox; sends go to the link.
 ///
 /// The receiving half (`inbound`) and the sending half (`outbound`) have a lock each, so any thread may read,
-/// send and close. The link and the time-outs belong to the loop's thread. Values decide: ``Lifecycle`` (the
-/// state from handshake to end), ``Intake`` and ``PeerState`` (what happens to bytes that arrive),
-/// ``SendQueue`` (what is written next, and who waits), ``Health`` (whether the connection is alive).
+/// send and close. The link and the time-outs belong to the loop's thread. Values decide: `Lifecycle` (the
+/// state from handshake to end), `Intake` and `PeerState` (what happens to bytes that arrive), `SendQueue`
+/// (what is written next, and who waits), `Health` (whether the connection is alive).
 ///
 /// `Connection+Receiving`: from bytes to RPCs. `+Reading`: raw reads and streams. `+Sending`, `+Streams`:
 /// from sends to the link. `+Blocking`: the same for threads that may block. `+Timeouts`: time-outs,

@@ -2,7 +2,7 @@
 ///
 /// A decoder is a value without I/O. Each connection makes two of them (see ``WireForm``): one decodes what
 /// arrives, the other encodes what is sent, so the two directions share no state. A decoder of your own needs
-/// ``name``, ``decode(_:)`` and ``encode(message:into:)``; streams are optional.
+/// ``name``, ``decode(_:)`` and ``encode(message:into:)-(ArraySlice<UInt8>,_)``; streams are optional.
 public protocol Decoder: Sendable {
     /// The name of this wire form in error messages.
     var name: String { get }
