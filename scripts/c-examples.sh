@@ -64,7 +64,9 @@ expect_end() {
 
 echo "hello:"
 "$work/hello" | tee "$work/hello.out" | sed 's/^/    /'
-printf 'the server hears: hello\nthe client hears: hello yourself\n' | cmp - "$work/hello.out"
+printf 'the server hears: %s\n' hello 'how are you?' > "$work/hello.expected"
+printf 'the client hears: fine, thank you\n' >> "$work/hello.expected"
+cmp "$work/hello.expected" "$work/hello.out"
 
 echo "chat:"
 start ada 3 "$work/chat" 127.0.0.1:0

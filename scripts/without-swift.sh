@@ -90,7 +90,7 @@ run() {
     printf '%s runs with only: %s\n' "$1" \
         "$(awk '!/vdso/ { sub(".*/", "", $1); print $1 }' <<< "$libraries" | LC_ALL=C sort | xargs)"
 }
-expected=$'the server hears: hello\nthe client hears: hello yourself'
+expected=$'the server hears: hello\nthe server hears: how are you?\nthe client hears: fine, thank you'
 version=$(sed -n 's/^Version: //p' "$prefix/lib/pkgconfig/parley.pc")
 run "a C program" "$expected" "$work/shared"
 run "a C program with the archive" "$expected" "$work/archive"

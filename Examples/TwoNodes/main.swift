@@ -7,20 +7,20 @@ options.onDisconnect = { peer, reason in print("\(peer.remoteAddress) disconnect
 let server = TCPTransport(options)
 try await server.listenAndAccept()
 
-// Another node dials it and sends a message.
+// Another node dials it and sends two messages.
 let client = TCPTransport()
 let peer = try await client.dial(server.address)
 try await peer.send(message: "hello")
+try await peer.send(message: "how are you?")
 
 // Messages and streams of all peers arrive in one sequence. Answers go to the peer that an RPC came from.
-for await rpc in server.consume() {
-    print("\(rpc.from) says \(String(decoding: rpc.payload, as: UTF8.self))")
-    try await rpc.peer.send(message: "hello yourself")
-    break
+for await rpc in server.consume().prefix(2) {
+    let text = String(decoding: rpc.payload, as: UTF8.self)
+    print("\(rpc.from) says \(text)")
+    try await rpc.peer.send(message: "you said \(text)")
 }
-for await rpc in client.consume() {
+for await rpc in client.consume().prefix(2) {
     print("\(rpc.from) answers \(String(decoding: rpc.payload, as: UTF8.self))")
-    break
 }
 
 await client.close()

@@ -71,7 +71,6 @@ int main(int argc, char **argv) {
 
     parley_options options = PARLEY_OPTIONS_INIT;
     options.listen_address = argv[1];
-    options.codec = PARLEY_CODEC_FRAMED;
     options.on_peer = on_peer;
     options.on_disconnect = on_disconnect;
     options.on_rpcs = on_rpcs;

@@ -92,7 +92,6 @@ int main(int argc, char **argv) {
     if ((loop = epoll_create1(EPOLL_CLOEXEC)) < 0 || (wake = eventfd(0, EFD_CLOEXEC)) < 0) fail("epoll");
 
     parley_options options = PARLEY_OPTIONS_INIT;
-    options.codec = PARLEY_CODEC_FRAMED;
     options.on_disconnect = on_disconnect;
     parley_transport *node;
     if (parley_create(&options, &node) < 0 || parley_dial(node, argv[1], PARLEY_FOREVER, &peer) < 0) {

@@ -1,4 +1,4 @@
-/* Two nodes on this machine: one listens, the other one dials it, and each sends a message. */
+/* Two nodes on this machine: one listens, the other one dials it, and they exchange messages. */
 #include <parley.h>
 
 #include <stdio.h>
@@ -23,7 +23,6 @@ static parley_peer hear(parley_transport *node, const char *name) {
 int main(void) {
     parley_options options = PARLEY_OPTIONS_INIT;
     options.listen_address = "127.0.0.1:0"; /* any free port */
-    options.codec = PARLEY_CODEC_FRAMED;    /* the wire form; both ends must use the same */
 
     parley_transport *server, *client;
     check(parley_create(&options, &server));
@@ -36,10 +35,12 @@ int main(void) {
     parley_peer peer;
     check(parley_dial(client, address, PARLEY_FOREVER, &peer));
     check(parley_send_message(client, peer, "hello", 5, PARLEY_FOREVER));
+    check(parley_send_message(client, peer, "how are you?", 12, PARLEY_FOREVER));
 
     /* Answers go to the peer that a message came from. */
+    hear(server, "the server");
     peer = hear(server, "the server");
-    check(parley_send_message(server, peer, "hello yourself", 14, PARLEY_FOREVER));
+    check(parley_send_message(server, peer, "fine, thank you", 15, PARLEY_FOREVER));
     hear(client, "the client");
 
     parley_free(client);

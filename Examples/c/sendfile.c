@@ -88,7 +88,6 @@ int main(int argc, char **argv) {
         return 64;
     }
     parley_options options = PARLEY_OPTIONS_INIT;
-    options.codec = PARLEY_CODEC_FRAMED;
     if (receives) options.listen_address = argv[2];
 
     parley_transport *node;

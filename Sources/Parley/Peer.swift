@@ -133,7 +133,7 @@ public protocol StreamWriter: AnyObject, Sendable {
 
     /// Ends the stream; messages that wait behind it are sent. Does nothing when the stream has ended.
     ///
-    /// The default wire form does not send the end: its reader has to know the length. A writer that is
+    /// Wire forms with raw streams do not send the end: its reader has to know the length. A writer that is
     /// released without `finish` aborts the stream in wire forms that have an abort.
     func finish() async throws(ParleyError)
 
@@ -250,7 +250,7 @@ extension Peer {
     ///
     /// - Parameters:
     ///   - byteCount: the number of bytes to take; the sequence throws `endOfStream` when fewer come. Nil
-    ///     takes all bytes up to the end of the stream or, in the default wire form, of the connection.
+    ///     takes all bytes up to the end of the stream or, in wire forms with raw streams, of the connection.
     ///   - chunkBytes: the largest piece, in bytes.
     public func chunks(byteCount: Int? = nil, chunkBytes: Int = 65_536) -> StreamChunks {
         StreamChunks(peer: self, remaining: byteCount, chunkBytes: chunkBytes)

@@ -4,7 +4,7 @@
 public struct RPC: Sendable {
     /// The peer that sent it. Answer with ``Peer/send(message:)-(ArraySlice<UInt8>)``.
     public let peer: any Peer
-    /// The message's bytes, or the stream's header (empty in the default wire form).
+    /// The message's bytes, or the stream's header (empty in the unframed wire form).
     ///
     /// It is a slice of the block that was read from the socket: its indices do not start at zero, and
     /// keeping a small slice keeps its whole block (at most 64 KiB, or the message's own size).

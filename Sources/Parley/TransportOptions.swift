@@ -26,7 +26,8 @@ public struct TransportOptions: Sendable {
     /// The handshake with each new peer, before its messages are decoded; nil is ``nopHandshake``.
     public var handshake: HandshakeFunc?
 
-    /// The wire form. Both ends of a connection must use the same one.
+    /// The wire form; ``WireForm/framed`` by default. Both ends of a connection must use the same one. A node
+    /// of the reference speaks ``WireForm/unframed``.
     public var decoder: WireForm
 
     /// Called once for each peer, when its handshake is done and before its first RPC is delivered, in a task
@@ -96,7 +97,7 @@ public struct TransportOptions: Sendable {
     /// The defaults, with the three options that most programs set.
     public init(
         listenAddress: String = ":0",
-        decoder: WireForm = .default,
+        decoder: WireForm = .framed,
         onPeer: (@Sendable (any Peer) async throws -> Void)? = nil
     ) {
         self.listenAddress = listenAddress

@@ -138,10 +138,10 @@ extension WireForm {
             return
         }
         switch foreign.codec {
-        case PARLEY_CODEC_DEFAULT: self = .default
         case PARLEY_CODEC_FRAMED: self = .framed(maxMessageBytes: maxMessageBytes)
         case PARLEY_CODEC_GOB: self = .gob(maxMessageBytes: maxMessageBytes, encoding: .selfContained)
         case PARLEY_CODEC_GOB_ONCE: self = .gob(maxMessageBytes: maxMessageBytes, encoding: .onePerConnection)
+        case PARLEY_CODEC_UNFRAMED: self = .unframed
         default: throw ParleyError(.invalidArgument, "there is no codec \(foreign.codec.rawValue)")
         }
     }

@@ -3,12 +3,12 @@ import Parley
 
 /// The wire forms that the tool speaks.
 enum Codec: String, CaseIterable, ExpressibleByArgument {
-    case `default`, framed, gob
+    case framed, unframed, gob
 
     var wireForm: WireForm {
         switch self {
-        case .default: .default
         case .framed: .framed
+        case .unframed: .unframed
         case .gob: .gob()
         }
     }
@@ -16,8 +16,8 @@ enum Codec: String, CaseIterable, ExpressibleByArgument {
     /// The longest message, in bytes.
     var maxMessageBytes: Int {
         switch self {
-        case .default: DefaultDecoder.maxMessageBytes
         case .framed: FramedDecoder.defaultMaxMessageBytes
+        case .unframed: DefaultDecoder.maxMessageBytes
         case .gob: GOBDecoder.defaultMaxMessageBytes
         }
     }

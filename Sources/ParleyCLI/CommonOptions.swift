@@ -9,7 +9,7 @@ struct CommonOptions: ParsableArguments, Sendable {
 
     @Option(
         help: ArgumentHelp(
-            "The wire form, the same at both ends: framed for Parley nodes, default or gob for Go nodes.",
+            "The wire form, the same at both ends: framed for Parley nodes, unframed or gob for Go nodes.",
             valueName: "form"
         )
     )

@@ -174,7 +174,6 @@ static inline void join(pthread_t thread) { CHECK(pthread_join(thread, NULL) == 
 static inline parley_options loopback(void) {
     parley_options options = PARLEY_OPTIONS_INIT;
     options.listen_address = "127.0.0.1:0";
-    options.codec = PARLEY_CODEC_FRAMED;
     return options;
 }
 

@@ -116,7 +116,7 @@ static void messages(void) {
     parley_stream *stream = NULL;
     parley_rpc rpc;
     pair pair;
-    options.codec = PARLEY_CODEC_DEFAULT;
+    options.codec = PARLEY_CODEC_UNFRAMED;
     pair = connected(&options, &options);
     memset(large, 0, sizeof large);
     FAILS(

@@ -25,7 +25,8 @@ static void refuses(parley_options options, const char *name) {
 static void bad_values(void) {
     const parley_options good = PARLEY_OPTIONS_INIT;
     parley_options options;
-    options = good, options.codec = (parley_codec)4, refuses(options, "codec");
+    options = good, options.codec = (parley_codec)1, refuses(options, "codec");
+    options = good, options.codec = (parley_codec)5, refuses(options, "codec");
     options = good, options.codec = (parley_codec)-1, refuses(options, "codec");
     options = good, options.log_level = (parley_log_level)7, refuses(options, "log level");
     options = good, options.codec = PARLEY_CODEC_FRAMED, options.max_message_bytes = (size_t)UINT32_MAX + 1;
@@ -161,6 +162,8 @@ static void copied(void) {
 static void defaults(void) {
     parley_transport *server = create(NULL), *client = create(NULL);
     char address[64], dialed[80];
+    const char long_message[2000] = {1};
+    const size_t lengths[] = {1, 3, 0, sizeof long_message};
     parley_peer peer;
     parley_rpc rpc;
     CHECK_INT(parley_address(server, address, sizeof address), 2);
@@ -172,9 +175,15 @@ static void defaults(void) {
     CHECK_OK(parley_dial(client, address, LIMIT_MS, &peer));
     snprintf(dialed, sizeof dialed, "127.0.0.1%s", address);
     CHECK_OK(parley_dial(client, dialed, LIMIT_MS, &peer));
-    CHECK_OK(parley_send_message(client, peer, "x", 1, LIMIT_MS));
-    CHECK_OK(parley_consume(server, &rpc, LIMIT_MS));
-    parley_rpc_release(&rpc);
+    /* The framed wire form: messages that are sent together do not merge, and may be empty or long. */
+    CHECK_INT(PARLEY_CODEC_FRAMED, 0);
+    for (size_t index = 0; index < 4; index++)
+        CHECK_OK(parley_send_message(client, peer, long_message, lengths[index], LIMIT_MS));
+    for (size_t index = 0; index < 4; index++) {
+        CHECK_OK(parley_consume(server, &rpc, LIMIT_MS));
+        CHECK_INT(rpc.length, lengths[index]);
+        parley_rpc_release(&rpc);
+    }
     CHECK_OK(parley_free(client));
     CHECK_OK(parley_free(server));
 }

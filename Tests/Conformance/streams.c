@@ -55,7 +55,7 @@ static void between_messages(parley_codec codec) {
     const size_t lengths[] = {0, 1, 1000, 65536, 262144, 262145, 1 << 20, 24 << 20};
     parley_options options = loopback();
     bool delimited = codec == PARLEY_CODEC_FRAMED;
-    const char *header = codec == PARLEY_CODEC_DEFAULT ? "" : "name=value";
+    const char *header = codec == PARLEY_CODEC_UNFRAMED ? "" : "name=value";
     pair pair;
     size_t index;
     options.codec = codec;
@@ -73,7 +73,7 @@ static void between_messages(parley_codec codec) {
         CHECK_OK(parley_send_message(pair.client, pair.to_server, "message", 7, LIMIT_MS));
         expect(pair, "message", false);
     }
-    if (codec == PARLEY_CODEC_DEFAULT) {
+    if (codec == PARLEY_CODEC_UNFRAMED) {
         parley_stream *stream = NULL;
         CHECK_CODE(parley_stream_open(pair.client, pair.to_server, "h", 1, 0, &stream), PARLEY_ENOTSUP);
         CHECK(stream == NULL);
@@ -381,7 +381,7 @@ int main(void) {
     trying("between messages: framed");
     between_messages(PARLEY_CODEC_FRAMED);
     trying("between messages: default");
-    between_messages(PARLEY_CODEC_DEFAULT);
+    between_messages(PARLEY_CODEC_UNFRAMED);
     trying("between messages: gob");
     between_messages(PARLEY_CODEC_GOB);
     pair = connected(&options, &options);
@@ -402,7 +402,7 @@ int main(void) {
     idle();
     trying("cut off");
     cut_off(PARLEY_CODEC_FRAMED);
-    cut_off(PARLEY_CODEC_DEFAULT);
+    cut_off(PARLEY_CODEC_UNFRAMED);
     trying("a writer without a reader");
     writer_without_reader();
     return 0;

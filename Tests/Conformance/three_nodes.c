@@ -105,7 +105,7 @@ static int arrived(parley_transport *transport, parley_peer peer, void *userdata
 
 int main(void) {
     const char *tool = getenv("PARLEY_TOOL"), *gonode = getenv("PARLEY_GONODE");
-    const char *swift_arguments[] = {tool, "listen", "127.0.0.1:0", "--codec", "default", NULL};
+    const char *swift_arguments[] = {tool, "listen", "127.0.0.1:0", "--codec", "unframed", NULL};
     const char *go_arguments[] = {gonode, NULL};
     enum { stream_bytes = 1 << 20 };
     static uint8_t content[stream_bytes], read[stream_bytes];
@@ -124,7 +124,7 @@ int main(void) {
     go = start(go_arguments);
 
     trying("connect");
-    options.codec = PARLEY_CODEC_DEFAULT;
+    options.codec = PARLEY_CODEC_UNFRAMED;
     options.on_peer = arrived;
     node = listening(&options);
     line = expect_line(swift, "listening on ", "");

@@ -8,9 +8,9 @@ import Testing
 struct ChatTests {
     @Test("Lines typed at one end appear at the other")
     func exchange() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         let address = try await listener.listeningAddress()
-        let dialer = try ToolProcess("dial", address, codec: .default)
+        let dialer = try ToolProcess("dial", address, codec: .unframed)
         #expect(try await dialer.output.next() == "connected to \(address)")
         _ = try await listener.output.first(endingWith: " connected")
         try dialer.type("grüße")
@@ -27,10 +27,10 @@ struct ChatTests {
 
     @Test("What listen is told goes to every peer")
     func broadcast() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         let address = try await listener.listeningAddress()
         let dialers = try [
-            ToolProcess("dial", address, codec: .default), ToolProcess("dial", address, codec: .default),
+            ToolProcess("dial", address, codec: .unframed), ToolProcess("dial", address, codec: .unframed),
         ]
         for _ in dialers { _ = try await listener.output.first(endingWith: " connected") }
         // A peer counts as connected when it is greeted, which is just behind that line: its first message
@@ -45,7 +45,7 @@ struct ChatTests {
 
     @Test("Everything typed is sent before dial ends, the last line without its newline too")
     func endOfInput() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
         try peer.tool.endInput(after: "last words")
         #expect(try await peer.nextMessage() == "last words")
         #expect(try await peer.tool.exit() == 0)
@@ -55,7 +55,7 @@ struct ChatTests {
 
     @Test("listen goes on without input")
     func listenWithoutInput() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         try listener.endInput()
         let peer = try await ScriptedPeer.dialing(listener)
         try await peer.peer.send(message: "still there?")
@@ -65,7 +65,7 @@ struct ChatTests {
 
     @Test("Control characters and bytes that are not text are shown safely")
     func escapes() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         let peer = try await ScriptedPeer.dialing(listener)
         try await peer.peer.send(message: "\u{1B}[2J\r\nok")
         _ = try await listener.output.first(endingWith: "> \\x1b[2J\\r\\nok")
@@ -76,16 +76,16 @@ struct ChatTests {
 
     @Test("A line that the wire form cannot carry is an error line, and the session goes on")
     func impossibleLines() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
         try peer.tool.type(String(repeating: "x", count: 1_029))
         #expect(
             try await peer.tool.errors.next()
-                == "parley: a line of 1029 bytes was not sent: the default wire form carries at most 1028"
+                == "parley: a line of 1029 bytes was not sent: the unframed wire form carries at most 1028"
         )
         try peer.tool.type("")
         #expect(
             try await peer.tool.errors.next()
-                == "parley: a line was not sent: the default wire form cannot carry an empty message"
+                == "parley: a line was not sent: the unframed wire form cannot carry an empty message"
         )
         let longest = String(repeating: "y", count: 1_028)
         try peer.tool.type(longest)
@@ -95,7 +95,7 @@ struct ChatTests {
 
     @Test("A line that nobody is there for is an error line")
     func nobodyThere() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         _ = try await listener.listeningAddress()
         try listener.type("anybody?")
         #expect(try await listener.errors.next() == "parley: a line was not sent: nobody is connected")
@@ -103,7 +103,7 @@ struct ChatTests {
 
     @Test("dial ends in order when the peer closes")
     func peerCloses() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
         try await peer.peer.send(message: "goodbye")
         await peer.close()
         let address = peer.transport.address
@@ -118,7 +118,7 @@ struct ChatTests {
 
     @Test("dial fails with the reason when the connection does")
     func peerMisbehaves() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
         try await peer.peer.send([0x7])
         let lines = try await peer.tool.errors.rest()
         #expect(lines.count == 1)
@@ -129,7 +129,7 @@ struct ChatTests {
 
     @Test("A stream is read, and its length is shown")
     func stream() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         let peer = try await ScriptedPeer.dialing(listener)
         let writer = try await peer.peer.openStream()
         for _ in 0..<40 { try await writer.write([UInt8](repeating: 7, count: 100_000)) }

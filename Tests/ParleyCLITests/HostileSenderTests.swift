@@ -21,7 +21,7 @@ struct HostileSenderTests {
 
     private func connect() async throws -> ScriptedPeer {
         try await .dialing(
-            ToolProcess("receive", "--listen", "127.0.0.1:0", "--into", inside.path, codec: .default)
+            ToolProcess("receive", "--listen", "127.0.0.1:0", "--into", inside.path, codec: .unframed)
         )
     }
 

@@ -11,7 +11,7 @@ struct InterruptionTests {
         arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)]
     )
     func listen(signal: Int32, exitCode: Int32) async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         _ = try await listener.listeningAddress()
         listener.signal(signal)
         #expect(try await listener.exit() == exitCode)
@@ -21,9 +21,9 @@ struct InterruptionTests {
 
     @Test("end the connections of listen in order")
     func peersSeeAnOrderlyEnd() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .default)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         let address = try await listener.listeningAddress()
-        let dialer = try ToolProcess("dial", address, codec: .default)
+        let dialer = try ToolProcess("dial", address, codec: .unframed)
         #expect(try await dialer.output.next() == "connected to \(address)")
         _ = try await listener.output.first(endingWith: " connected")
         listener.signal(SIGINT)
@@ -33,7 +33,7 @@ struct InterruptionTests {
 
     @Test("end dial")
     func dial() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .default) }
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
         #expect(try await peer.tool.output.next() == "connected to \(peer.transport.address)")
         peer.tool.signal(SIGTERM)
         #expect(try await peer.tool.exit() == 143)
@@ -50,7 +50,7 @@ struct InterruptionTests {
             "127.0.0.1:0",
             "--into",
             directory.url.path,
-            codec: .default
+            codec: .unframed
         )
         let sender = try await ScriptedPeer.dialing(receiver)
         #expect(try await sender.offer("half", size: 1_000_000) == "ready")
@@ -67,7 +67,7 @@ struct InterruptionTests {
         let directory = try TemporaryDirectory()
         try directory.makeFile("file", byteCount: 10)
         let receiver = try await ScriptedPeer.listening {
-            try ToolProcess("send", directory.path(of: "file"), "--to", $0, codec: .default)
+            try ToolProcess("send", directory.path(of: "file"), "--to", $0, codec: .unframed)
         }
         #expect(try await receiver.nextMessage() == "parley-file 1\n10\nfile")
         receiver.tool.signal(SIGINT)

@@ -13,7 +13,7 @@ struct ScriptedPeer {
     static func dialing(
         _ tool: ToolProcess,
         at known: String? = nil,
-        codec: Codec = .default
+        codec: Codec = .unframed
     ) async throws -> ScriptedPeer {
         let address = if let known { known } else { try await tool.listeningAddress() }
         let transport = TCPTransport(TransportOptions(decoder: codec.wireForm))
@@ -27,10 +27,10 @@ struct ScriptedPeer {
         return try await nextMessage()
     }
 
-    /// Listens, starts the tool with the address, and waits until it has dialed.
+    /// Listens with the unframed wire form, starts the tool with the address, and waits until it has dialed.
     static func listening(for start: (_ address: String) throws -> ToolProcess) async throws -> ScriptedPeer {
         let (peers, arrived) = AsyncStream.makeStream(of: (any Peer).self)
-        var options = TransportOptions(listenAddress: "127.0.0.1:0")
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .unframed)
         options.onPeer = { arrived.yield($0) }
         let transport = TCPTransport(options)
         try await transport.listenAndAccept()

@@ -14,7 +14,7 @@ struct TransferTests {
         target = try TemporaryDirectory()
     }
 
-    private func receive(_ more: String..., codec: Codec = .default) throws -> ToolProcess {
+    private func receive(_ more: String..., codec: Codec = .unframed) throws -> ToolProcess {
         try ToolProcess(
             executable: ToolProcess.executable,
             ["receive", "--listen", "127.0.0.1:0", "--into", target.url.path, "--codec", codec.rawValue]
@@ -22,7 +22,7 @@ struct TransferTests {
         )
     }
 
-    private func send(_ name: String, to address: String, codec: Codec = .default) throws -> ToolProcess {
+    private func send(_ name: String, to address: String, codec: Codec = .unframed) throws -> ToolProcess {
         try ToolProcess("send", source.path(of: name), "--to", address, codec: codec)
     }
 
@@ -207,7 +207,7 @@ struct TransferTests {
         let receiver = try ToolProcess(
             executable: URL(filePath: "/bin/sh"),
             ["-c", script, "sh", ToolProcess.executable.path, "receive", "--listen", "127.0.0.1:0"]
-                + ["--into", target.url.path, "--codec", "default"]
+                + ["--into", target.url.path, "--codec", "unframed"]
         )
         let address = try await receiver.listeningAddress()
         let sender = try send("file", to: address)

@@ -52,6 +52,24 @@ import Testing
         #expect(error?.message.contains(hex(UInt8(byte))) == true)
     }
 
+    @Test func `an error after a full payload says that messages have merged; no other error does`() {
+        let full = [1] + patterned(1_028)
+        let merged: [[[UInt8]]] = [
+            [full + [0x68, 0x69]], [full, [0x68, 0x69]], [[1], Array(full.dropFirst()), [0x68]],
+        ]
+        for reads in merged {
+            let error = #expect(throws: ParleyError.self) { try events(reads) }
+            #expect(error?.message.contains("messages have probably merged") == true)
+            #expect(error?.message.contains("1028") == true)
+            #expect(error?.message.contains("look like") == false)
+        }
+        let shorter = [1] + patterned(1_027)
+        for reads in [[shorter, [0x68, 0x69]], [full, [2], [0x68]], [full, [1, 7], [0x68, 0x69]]] {
+            let error = #expect(throws: ParleyError.self) { try events(reads) }
+            #expect(error?.message.contains("merged") == false)
+        }
+    }
+
     @Test func `a type byte without a payload is a truncated message`() throws {
         var decoder = DefaultDecoder()
         try decoder.endOfInput(unread: [])

@@ -146,7 +146,7 @@ import Testing
 
     @Test(arguments: [
         ("GET / HTTP/1.1\r\n", "look like HTTP"), ("hello there, you", "look like text"),
-        ("\u{16}\u{03}\u{01}\u{02}", "look like TLS"), ("\u{01}hello", "look like default"),
+        ("\u{16}\u{03}\u{01}\u{02}", "look like TLS"), ("\u{01}hello", "look like unframed"),
         ("SSH-2.0-OpenSSH", "look like SSH"),
     ])
     func `errors name the protocol that the first bytes look like`(bytes: String, words: String) {
@@ -162,7 +162,7 @@ import Testing
         var decoder = DefaultDecoder()
         var input = Array("GET / HTTP/1.1".utf8)[...]
         let text = #expect(throws: ParleyError.self) { _ = try decoder.decode(&input) }
-        #expect(text?.message.contains("look like HTTP, not the default") == true)
+        #expect(text?.message.contains("look like HTTP, not the unframed") == true)
     }
 
     @Test func `a large frame arrives whole, read into its own buffer or received in blocks`() throws {

@@ -185,7 +185,7 @@ import Testing
             try await peer.send(message: "hello")
             let reason = try await gone.next()
             #expect(reason.code == .protocolViolation)
-            #expect(reason.message.contains("look like default, not the framed wire form"), "\(reason)")
+            #expect(reason.message.contains("look like unframed, not the framed wire form"), "\(reason)")
         }
     }
 }

@@ -159,7 +159,7 @@ import Testing
         #expect(try decode(&state).first?.stream == true)
     }
 
-    @Test(arguments: [WireForm.default, .framed])
+    @Test(arguments: [WireForm.unframed, .framed])
     func `an open stream is read in blocks, at most as far ahead as the limit`(
         wire: WireForm
     ) throws {

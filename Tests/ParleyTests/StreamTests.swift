@@ -2,13 +2,13 @@ import Testing
 
 @testable import Parley
 
-/// Streams in the default wire form, on sockets and in memory.
+/// Streams in the unframed wire form, on sockets and in memory.
 @Suite(.timeLimit(.minutes(2))) struct StreamTests {
     @Test(arguments: Kind.allCases)
     func `a stream is delivered at its place in the order, and messages follow it`(
         kind: Kind
     ) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
             let peer = try await client.dial(server.address)
@@ -43,7 +43,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `read waits for the next stream and returns the requested count`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
             let peer = try await client.dial(server.address)
@@ -61,7 +61,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `messages wait until an open stream is finished or its writer released`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             var writer: (any StreamWriter)? = try await peer.openStream()
@@ -88,7 +88,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `closeStream passes buffered bytes to the decoder`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             try await peer.send([0x2, 10, 20, 0x1] + Array("buried".utf8))
@@ -107,7 +107,7 @@ import Testing
     func `a violation after a stream is thrown to a reader that waits for the next stream`(kind: Kind)
         async throws
     {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             // More than the read-ahead, so that several blocks follow the violation.
@@ -125,7 +125,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `an unread stream drops its peer after streamIdleTimeout`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening {
                 $0.streamIdleTimeout = .milliseconds(100)
@@ -144,7 +144,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `the end of the connection ends a stream after the bytes that arrived`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
             let client = nodes.make()
@@ -168,7 +168,7 @@ import Testing
 
     @Test(arguments: Kind.allCases) func `closing while a stream is read and written`(kind: Kind) async throws
     {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make { $0.closeTimeout = .milliseconds(200) }
             let peer = try await client.dial(server.address)

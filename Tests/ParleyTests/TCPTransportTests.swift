@@ -11,7 +11,7 @@ import Testing
     // MARK: Strangers' bytes
 
     @Test func `an unknown type byte drops the peer with an error that names the byte`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
             let stranger = try RawSocket(connectingTo: server.address)
@@ -26,7 +26,7 @@ import Testing
     }
 
     @Test func `a type byte and its payload may arrive in two segments`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening()
             let stranger = try RawSocket(connectingTo: server.address)
             try stranger.write([0x1])
@@ -37,7 +37,7 @@ import Testing
     }
 
     @Test func `the handshake reads bytes that arrive one at a time`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening {
                 $0.handshake = { peer in
                     #expect(try await Array(peer.read(exactly: 20)) == patterned(20))
@@ -69,7 +69,7 @@ import Testing
     @Test func `an orderly end is endOfStream, or truncated in the middle of a message`()
         async throws
     {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
             let polite = try RawSocket(connectingTo: server.address)
@@ -86,7 +86,7 @@ import Testing
     }
 
     @Test func `a reset in any state ends the peer once with connectionReset`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let gone = Events<ParleyError>()
             let begun = Events<Bool>()
             let server = try await nodes.listening {
@@ -134,7 +134,7 @@ import Testing
     }
 
     @Test func `a reset while we write is thrown to the writer`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
             let stranger = try RawSocket(connectingTo: server.address)
@@ -164,7 +164,7 @@ import Testing
     }
 
     @Test func `a reset after unread bytes is reported as a reset`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let gone = Events<ParleyError>()
             let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
             let stranger = try RawSocket(connectingTo: server.address)
@@ -184,7 +184,7 @@ import Testing
     }
 
     @Test func `a deadline set while the connection ends does not delay the end`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
             let peer = try await client.dial(server.address)
@@ -201,7 +201,7 @@ import Testing
     @Test func `an abort in a wire form without one resets the connection, and no message follows`()
         async throws
     {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             let writer = try await peer.openStream()
@@ -265,7 +265,7 @@ import Testing
     }
 
     @Test func `close does not wait for a peer that never closes its side`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening { $0.closeTimeout = .seconds(600) }
             let stranger = try RawSocket(connectingTo: server.address)
             try await eventually { server.peers.count == 1 }
@@ -277,7 +277,7 @@ import Testing
     }
 
     @Test func `close stops waiting for a peer that does not read after closeTimeout`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening {
                 $0.closeTimeout = .milliseconds(100)
                 $0.sendHighWaterBytes = 64 << 20

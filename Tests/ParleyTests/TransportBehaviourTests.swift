@@ -23,9 +23,24 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases)
+    func `without options, messages that are sent together arrive as they were sent`(kind: Kind) async throws
+    {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let messages = [Array("one".utf8), Array("two".utf8), [], patterned(2_000), [0x2]]
+            for message in messages { try await peer.send(message: message) }
+            for message in messages {
+                let rpc = try await server.nextRPC()
+                #expect(!rpc.stream && Array(rpc.payload) == message)
+            }
+        }
+    }
+
     @Test(arguments: Kind.allCases, [1, 2, 100, 1_027, 1_028])
     func `a message of any size up to the limit arrives whole`(kind: Kind, size: Int) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             try await peer.send(message: patterned(size))
@@ -112,7 +127,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `a message that the wire form cannot carry is refused, and the peer stays`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             #expect(
@@ -130,7 +145,7 @@ import Testing
     func `the handshake reads and sends raw bytes, and the bytes after it are decoded`(kind: Kind)
         async throws
     {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening {
                 $0.handshake = { peer in
                     #expect(try await Array(peer.read(exactly: 5)) == Array("hello".utf8))
@@ -378,7 +393,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `a waiting sender throws when the connection ends`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening { $0.inboxCapacity = 1 }
             let client = nodes.make {
                 $0.sendHighWaterBytes = 1_000

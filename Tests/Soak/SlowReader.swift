@@ -11,7 +11,7 @@ enum SlowReader {
     private static let pause = Duration.milliseconds(1)
 
     static func send(to address: String) async throws -> Bool {
-        let transport = TCPTransport()
+        let transport = TCPTransport(TransportOptions(decoder: .unframed))
         let block = [UInt8](repeating: 0x5a, count: chunkBytes)
         try await transport.dial(address).withStream { writer in
             for _ in 0..<totalBytes / chunkBytes { try await writer.write(block) }
@@ -21,7 +21,7 @@ enum SlowReader {
     }
 
     static func receive() async throws -> Bool {
-        let transport = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0"))
+        let transport = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0", decoder: .unframed))
         try await transport.listenAndAccept()
         let sender = try Soak.other("slow-reader", transport.address)
         var rpcs = transport.consume().makeAsyncIterator()

@@ -7,7 +7,7 @@ import Parley
 
 extension Bench {
     /// `raw`: a stream in the reference's wire form, bytes without a frame.
-    fileprivate var streamWire: WireForm { door == "raw" ? .default : .framed }
+    fileprivate var streamWire: WireForm { door == "raw" ? .unframed : .framed }
 }
 
 func bulkServe(_ bench: Bench) async throws {

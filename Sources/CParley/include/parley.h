@@ -5,12 +5,13 @@
  * them.
  *
  *     parley_options options = PARLEY_OPTIONS_INIT;
- *     options.codec = PARLEY_CODEC_FRAMED;
  *     parley_transport *node;
  *     if (parley_create(&options, &node) == PARLEY_OK) {
  *         parley_peer peer;
- *         if (parley_dial(node, "localhost:3000", PARLEY_FOREVER, &peer) == PARLEY_OK)
+ *         if (parley_dial(node, "localhost:3000", PARLEY_FOREVER, &peer) == PARLEY_OK) {
  *             parley_send_message(node, peer, "hello", 5, PARLEY_FOREVER);
+ *             parley_send_message(node, peer, "goodbye", 7, PARLEY_FOREVER);
+ *         }
  *         parley_free(node);
  *     }
  *
@@ -231,10 +232,24 @@ typedef struct parley_decoder {
 /* ---- Options ------------------------------------------------------------------------------------------- */
 
 typedef enum parley_codec {
-    PARLEY_CODEC_DEFAULT = 0,    /* the Go package's: a type byte, then the rest of one read; 1 to 1,028 B */
-    PARLEY_CODEC_FRAMED = 1,     /* type, length, payload: the form for two Parley nodes */
-    PARLEY_CODEC_GOB = 2,        /* Go's encoding/gob; each message carries its type definition */
-    PARLEY_CODEC_GOB_ONCE = 3    /* Go's encoding/gob; the definition comes once, before the first message */
+    PARLEY_CODEC_FRAMED = 0,   /* the default: type, length, payload; the form for two Parley nodes */
+    PARLEY_CODEC_GOB = 2,      /* Go's encoding/gob; each message carries its type definition */
+    PARLEY_CODEC_GOB_ONCE = 3, /* Go's encoding/gob; the definition comes once, before the first message */
+    /*
+     * The Go package's form, for its nodes: a type byte, then the rest of one read; 1 to 1,028 bytes. Nothing
+     * marks the end of a message, so what one read of the receiver brings is one message:
+     *
+     * - Two messages that travel in one segment arrive as one. A message may also arrive in pieces.
+     * - A message that is directly followed by a stream's opening swallows the opening.
+     * - A Go handler that reads the connection itself after a message gets only what arrives in a later
+     *   segment: pause after such a message.
+     * - A payload of exactly 1,028 bytes is where a read ended. An error right after one says that messages
+     *   have probably merged.
+     *
+     * So wait for an answer after each message, and before a stream.
+     */
+    PARLEY_CODEC_UNFRAMED = 4
+    /* 1 is not used: it was PARLEY_CODEC_FRAMED when 0 was the unframed form. It is refused. */
 } parley_codec;
 
 typedef enum parley_log_level {
@@ -259,11 +274,11 @@ typedef struct parley_options {
      * free port. NULL is ":0". */
     const char *listen_address;
 
-    parley_codec codec;
+    parley_codec codec; /* 0 is PARLEY_CODEC_FRAMED */
     /* A custom wire form, used instead of `codec`; copied. NULL uses `codec`. */
     const parley_decoder *decoder;
-    /* The longest message or stream header in bytes, at most UINT32_MAX; 0 is 16 MiB. The default codec
-     * ignores it. */
+    /* The longest message or stream header in bytes, at most UINT32_MAX; 0 is 16 MiB.
+     * PARLEY_CODEC_UNFRAMED ignores it. */
     size_t max_message_bytes;
 
     /* Passed to the callbacks below. destroy_userdata is called once, after the last callback: in
@@ -360,7 +375,7 @@ typedef struct parley_options {
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
-    { sizeof(parley_options), NULL, PARLEY_CODEC_DEFAULT, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
+    { sizeof(parley_options), NULL, PARLEY_CODEC_FRAMED, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
       PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, \
       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 

@@ -201,6 +201,12 @@ public struct WireForm: Sendable {
         self.makeDecoder = makeDecoder
     }
 
-    /// The reference's wire form: a type byte, then the bytes of one read. See ``DefaultDecoder``.
-    public static let `default` = WireForm { DefaultDecoder() }
+    /// The reference's wire form, for nodes in Go: a type byte, then the bytes of one read. It has no
+    /// lengths, so what is sent close together merges. ``DefaultDecoder`` says what follows from that. Two
+    /// Parley nodes use ``framed``.
+    public static let unframed = WireForm { DefaultDecoder() }
+
+    /// The earlier name of ``unframed``.
+    @available(*, unavailable, renamed: "unframed", message: "the default is .framed")
+    public static var `default`: WireForm { unframed }
 }

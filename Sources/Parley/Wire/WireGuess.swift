@@ -26,7 +26,7 @@ enum WireGuess {
         if start.allSatisfy({ (0x20..<0x7f).contains($0) || $0 == 0x0a || $0 == 0x0d || $0 == 0x09 }) {
             return "text"
         }
-        if (1...2).contains(first) { return "default" }
+        if (1...2).contains(first) { return "unframed" }
         return nil
     }
 }

@@ -53,7 +53,7 @@ enum ChatHelp {
         A message is shown as "127.0.0.1:51514> text". Control characters in it are escaped, and bytes \
         that are not UTF-8 are shown as \\xff. A stream is read to its end, and its length is shown.
 
-        With --codec default a message has at most \(DefaultDecoder.maxMessageBytes) bytes, and nothing \
+        With --codec unframed a message has at most \(DefaultDecoder.maxMessageBytes) bytes, and nothing \
         marks its end: lines that are sent at the same moment can arrive as one message.
         """
 }

@@ -2,7 +2,7 @@
     @testable import Parley
 #endif
 
-/// Fuzzes the default wire form against a second implementation of its specification. Here the reads define
+/// Fuzzes the unframed wire form against a second implementation of its specification. Here the reads define
 /// the events, so that different reads cannot be compared.
 func fuzzDefaultDecoder(_ input: FuzzInput) {
     var decoder = DefaultDecoder()

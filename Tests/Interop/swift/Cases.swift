@@ -14,7 +14,9 @@ struct Pair {
     init(_ executable: String, goDials: Bool) async throws {
         let (disconnects, ended) = AsyncStream<ParleyError>.makeStream()
         let (arrivals, arrived) = AsyncStream<any Peer>.makeStream()
-        var options = TransportOptions(listenAddress: "127.0.0.1:0") { arrived.yield($0) }
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .unframed) {
+            arrived.yield($0)
+        }
         options.onDisconnect = { _, reason in ended.yield(reason) }
         parley = TCPTransport(options)
         self.disconnects = disconnects
@@ -177,7 +179,7 @@ func parleyDies(_ executable: String) async throws {
 
 /// What the process that ``parleyDies(_:)`` kills does.
 func streamForEver(to address: String) async throws {
-    let writer = try await TCPTransport().dial(address).openStream()
+    let writer = try await TCPTransport(TransportOptions(decoder: .unframed)).dial(address).openStream()
     let block = Content.bytes(65_536, seed: 1)
     while true { try await writer.write(block) }
 }

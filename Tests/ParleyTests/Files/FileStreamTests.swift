@@ -46,9 +46,9 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
-    func `a file is sent raw in the default wire form, after earlier sends`(kind: Kind) async throws {
+    func `a file is sent raw in the unframed wire form, after earlier sends`(kind: Kind) async throws {
         try await withFolder { folder in
-            try await withNodes(kind) { nodes in
+            try await withNodes(kind, .unframed) { nodes in
                 let server = try await nodes.listening()
                 let peer = try await nodes.make().dial(server.address)
                 let content = patterned(1_500_000)

@@ -36,7 +36,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `concurrent handshakes are limited, and further connections wait`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening {
                 $0.limits.maxHandshakes = 1
                 $0.handshake = { peer in _ = try await peer.read(exactly: 1) }
@@ -55,7 +55,7 @@ import Testing
 
     @Test(arguments: Kind.allCases)
     func `a failed handshake makes room for the next one`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening {
                 $0.limits.maxHandshakes = 1
                 $0.handshake = { peer in _ = try await peer.read(exactly: 1) }

@@ -9,8 +9,8 @@ import Testing
         isFramed: Bool
     ) async throws {
         try await withNodes(.tcp) { nodes in
-            let server = try await nodes.listening { if isFramed { $0.decoder = .framed } }
-            let client = nodes.make { if isFramed { $0.decoder = .framed } }
+            let server = try await nodes.listening { $0.decoder = isFramed ? .framed : .unframed }
+            let client = nodes.make { $0.decoder = isFramed ? .framed : .unframed }
             let peer = try await client.dial(server.address)
             // Sizes from one byte to several blocks, so that blocks are copied, filled and handed over whole.
             let sizes = [1, 700, 70_000, 1_000_000]
@@ -38,7 +38,7 @@ import Testing
 
     @Test func `a stream's end is reported after its last bytes, also when the connection ends`() async throws
     {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             let writer = try await peer.openStream()

@@ -138,7 +138,7 @@ import Testing
     }
 
     @Test func `wire forms without heartbeats are sent no pings`() async throws {
-        try await withNodes(.tcp) { nodes in
+        try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening {
                 $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(10), maxMissed: 1)
             }

@@ -44,7 +44,7 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases) func `raw bytes are accepted or refused whole`(kind: Kind) async throws {
-        try await withNodes(kind) { nodes in
+        try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             #expect(try peer.trySend([1]))

@@ -17,13 +17,17 @@ enum Kind: String, CaseIterable, CustomTestStringConvertible {
 /// The nodes of one test. They are closed at the end of the test, and must leave no thread and no handle.
 final class Nodes: Sendable {
     private let kind: Kind
+    private let form: WireForm
     private let network = InMemoryNetwork()
     private let made = Lock<[any Transport]>([])
 
-    init(_ kind: Kind) { self.kind = kind }
+    init(_ kind: Kind, _ form: WireForm = TransportOptions().decoder) {
+        self.kind = kind
+        self.form = form
+    }
 
     func make(_ change: (inout TransportOptions) -> Void = { _ in }) -> any Transport {
-        var options = TransportOptions(listenAddress: "127.0.0.1:0")
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: form)
         // All tests share two cores, perhaps under a sanitizer: a handshake may be slow.
         options.handshakeTimeout = .seconds(60)
         change(&options)
@@ -83,9 +87,13 @@ extension RPC {
     var text: String { String(decoding: payload, as: UTF8.self) }
 }
 
-/// Runs a test with nodes of one kind, closes them, and checks that nothing of them is left.
-func withNodes(_ kind: Kind, _ body: (Nodes) async throws -> Void) async throws {
-    let nodes = Nodes(kind)
+/// Runs a test with nodes of one kind and wire form, closes them, and checks that nothing of them is left.
+func withNodes(
+    _ kind: Kind,
+    _ form: WireForm = TransportOptions().decoder,
+    _ body: (Nodes) async throws -> Void
+) async throws {
+    let nodes = Nodes(kind, form)
     do {
         try await body(nodes)
     } catch {

@@ -13,7 +13,7 @@ func serve(_ transport: TCPTransport) async {
 
 /// Sends each text to the node at `address` and prints the answer.
 func ask(about texts: [String], at address: String) async throws {
-    let transport = TCPTransport(TransportOptions(decoder: .framed))
+    let transport = TCPTransport()
     let peer = try await transport.dial(address)
     var answers = transport.consume().makeAsyncIterator()
     for text in texts {
@@ -24,7 +24,7 @@ func ask(about texts: [String], at address: String) async throws {
     await transport.close()
 }
 
-let server = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed))
+let server = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0"))
 try await server.listenAndAccept()
 async let serving: Void = serve(server)
 try await ask(about: ["to be or not to be", "that is the question"], at: server.address)
