@@ -41,8 +41,8 @@ public protocol Peer: AnyObject, Sendable {
     /// Sends raw bytes without waiting; sends nothing where ``send(_:)-(ArraySlice<UInt8>)`` would wait.
     ///
     /// - Returns: whether the bytes were accepted.
-    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``), or the reason why the connection
-    ///   ended.
+    /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``), `unsupported` as
+    ///   ``send(_:)-(ArraySlice<UInt8>)`` does, or the reason why the connection ended.
     func trySend(_ bytes: ArraySlice<UInt8>) throws(ParleyError) -> Bool
 
     /// Sends one message without waiting; sends nothing where ``send(message:)-(ArraySlice<UInt8>)`` would
@@ -170,11 +170,14 @@ extension Peer {
 
     /// Sends raw bytes, in order after everything sent before.
     ///
+    /// For handshakes, and for wire forms with raw streams: ``StreamForm/untilClosed``.
+    ///
     /// Returns when the bytes are accepted: at once while fewer than ``TransportOptions/sendHighWaterBytes``
     /// wait to be written, otherwise when no more than ``TransportOptions/sendLowWaterBytes`` do.
     ///
     /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``, ``Timeouts/write``), `cancelled`
-    ///   (nothing was accepted then), or the reason why the connection ended.
+    ///   (nothing was accepted then), `unsupported` after the handshake in a wire form that frames every byte
+    ///   (``StreamForm/delimited``), or the reason why the connection ended.
     @inlinable
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         if try !trySend(bytes) { try await sendWhenPossible(bytes) }

@@ -118,6 +118,10 @@ static void impossible_lengths(void) {
     CHECK_CODE(parley_stream_open(pair.client, pair.to_server, NULL, 0, 0, NULL), PARLEY_EINVAL);
     CHECK_CODE(parley_stream_write(NULL, "x", 1, 0), PARLEY_EINVAL);
     CHECK_INT(parley_broadcast(pair.client, "x", SIZE_MAX), PARLEY_EINVAL);
+    /* Raw bytes would be taken for frames. */
+    CHECK_CODE(parley_send(pair.client, pair.to_server, "x", 1, 0), PARLEY_ENOTSUP);
+    CHECK_CONTAINS(parley_last_error(), "would break the framed wire form");
+    CHECK_CODE(parley_write(pair.client, pair.to_server, "x", 1, LIMIT_MS), PARLEY_ENOTSUP);
     CHECK_CODE(parley_send_message(pair.client, pair.to_server, "x", 1, -2), PARLEY_EINVAL);
     CHECK_CODE(parley_send_message(pair.client, pair.to_server, "x", 1, INT_MAX), PARLEY_OK);
     CHECK_OK(parley_consume(pair.server, &rpc, INT_MAX));

@@ -580,8 +580,9 @@ int parley_get_peer_statistics(
 int parley_send_message(
     parley_transport *transport, parley_peer peer, const void *message, size_t length, int timeout_ms);
 
-/* Sends raw bytes after everything sent before. For handshakes, and for streams whose length the reader
- * knows. Waits and returns as parley_send_message() does. */
+/* Sends raw bytes after everything sent before. For handshakes, and for wire forms with raw streams. After
+ * the handshake it returns PARLEY_ENOTSUP in a wire form that frames every byte: in PARLEY_CODEC_FRAMED, and
+ * in custom ones with PARLEY_STREAMS_DELIMITED. Waits and returns as parley_send_message() does otherwise. */
 int parley_send(
     parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
 

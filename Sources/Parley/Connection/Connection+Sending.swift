@@ -80,6 +80,14 @@ extension Connection: Peer {
         }
     }
 
+    private func rawBytesRefused(_ form: String) -> ParleyError {
+        ParleyError(
+            .unsupported,
+            "raw bytes after the handshake would break the \(form) wire form of \(remoteAddress): "
+                + "send them as a message or as a stream"
+        )
+    }
+
     private func tooLong(_ count: Int) -> ParleyError {
         ParleyError(
             .messageTooLong,
@@ -111,6 +119,7 @@ extension Connection: Peer {
             guard outbound.queue.isOpen(kind) else {
                 throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
             }
+            if case .raw = kind, outbound.refusesRawBytes { throw rawBytesRefused(outbound.encoder.name) }
             if let wait = mayAppend(kind, &outbound, waited: waited?.wait) {
                 if isCounted { outbound.queue.noteRefusal() }
                 return (Refusal(wait: wait, epoch: outbound.sendWaiters.epoch), false, false)
@@ -326,6 +335,10 @@ extension Connection: EndOfTurn {
 }
 
 extension Connection.Outbound {
+    /// Whether the other side would take raw bytes for frames: the handshake is over, and every byte after it
+    /// belongs to a frame.
+    var refusesRawBytes: Bool { !lifecycle.isHandshaking && encoder.streamForm == .delimited }
+
     /// Lets `body` append to the buffer, and counts what it appended.
     @inline(__always)
     mutating func append<Result>(

@@ -179,9 +179,7 @@ public class Connection: @unchecked Sendable {
     var isPeer: Bool { outbound.withLock { $0.lifecycle.isPeer } }
 
     /// Whether it is in its handshake. Any thread.
-    var isHandshaking: Bool {
-        outbound.withLock { if case .handshake = $0.lifecycle.state { true } else { false } }
-    }
+    var isHandshaking: Bool { outbound.withLock { $0.lifecycle.isHandshaking } }
 
     /// Whether its end has not started. Any thread.
     var isLive: Bool { outbound.withLock { $0.lifecycle.end == nil } }

@@ -262,6 +262,9 @@ extension Lifecycle {
         }
     }
 
+    /// Whether the handshake runs.
+    var isHandshaking: Bool { if case .handshake = state { true } else { false } }
+
     /// Whether it is or was open.
     var wasOpen: Bool { if case .open = state { true } else { end?.wasOpen ?? false } }
 

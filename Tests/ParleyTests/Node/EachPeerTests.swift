@@ -131,9 +131,14 @@ import Testing
                 await next.close()
                 #expect(try await ends.next() == 3)
                 // One that breaks the wire form.
-                let bad = try await client.dial(server.address)
-                try await bad.send(message: "0")
-                try await bad.send([99, 0, 0, 0, 0, 1, 0, 0, 0, 0])
+                let bad = nodes.make {
+                    $0.decoder = .framed
+                    $0.handshake = { peer in
+                        try await peer.send([1, 0, 0, 0, 1] + Array("0".utf8))
+                        try await peer.send([99, 0, 0, 0, 0, 1, 0, 0, 0, 0])
+                    }
+                }
+                _ = try? await bad.dial(server.address)
                 #expect(try await ends.next() == 1)
                 #expect(server.itsNode.inbox?.queues.allSatisfy { $0.laneCount == 0 } == true)
             }
@@ -260,7 +265,14 @@ import Testing
                 $0.streamIdleTimeout = .milliseconds(100)
                 $0.onDisconnect = { gone.add($1) }
             }
-            let client = nodes.make { $0.decoder = .framed }
+            // In one block: opening, bytes, end, message.
+            let frames: [UInt8] =
+                [2, 0, 0, 0, 0, 3, 0, 0, 0, 2, 7, 7, 4, 0, 0, 0, 0]
+                + [1, 0, 0, 0, 6] + Array("behind".utf8)
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.handshake = { peer in try await peer.send(frames) }
+            }
             let taken = Events<String>()
             try await consuming(server) { _, rpcs in
                 // A stream is neither read nor closed.
@@ -268,14 +280,11 @@ import Testing
                 taken.add("end")
             } _: {
                 let peer = try await client.dial(server.address)
-                // In one block: opening, bytes, end, message.
-                var frames: [UInt8] = [2, 0, 0, 0, 0, 3, 0, 0, 0, 2, 7, 7, 4, 0, 0, 0, 0]
-                frames += [1, 0, 0, 0, 6] + Array("behind".utf8)
-                try await peer.send(frames)
                 #expect(try await taken.next() == "stream")
                 #expect(try await gone.next().code == .timedOut)
                 #expect(try await taken.next() == "behind")
                 #expect(try await taken.next() == "end")
+                withExtendedLifetime(peer) {}
             }
         }
     }

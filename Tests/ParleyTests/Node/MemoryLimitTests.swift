@@ -106,10 +106,11 @@ import Testing
             let client = nodes.make { $0.decoder = .framed }
             let good = try await client.dial(server.address)
             // The beginnings of two large frames: neither is over a limit of its own.
-            for _ in 0..<2 {
-                let peer = try await client.dial(server.address)
-                try await peer.send([1, 0, 0x20, 0, 0] + patterned(700 << 10))
+            let partial = nodes.make {
+                $0.decoder = .framed
+                $0.handshake = { peer in try await peer.send([1, 0, 0x20, 0, 0] + patterned(700 << 10)) }
             }
+            for _ in 0..<2 { _ = try await partial.dial(server.address) }
             #expect(try await ends.next().code == .receiveBufferFull)
             try await good.send(message: "still here")
             #expect(try await server.nextRPC().text == "still here")

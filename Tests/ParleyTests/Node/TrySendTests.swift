@@ -43,6 +43,34 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases)
+    func `raw bytes are refused after the handshake where they would be taken for frames`(kind: Kind)
+        async throws
+    {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.handshake = { peer in
+                    let first = try await peer.read(exactly: 1)
+                    #expect(first == [7])
+                }
+            }
+            let inOnPeer = Events<ParleyError>()
+            let client = nodes.make {
+                $0.handshake = { peer in try await peer.send([7]) }
+                $0.onPeer = { peer in inOnPeer.add(try await error { try await peer.send([8]) }) }
+            }
+            let peer = try await client.dial(server.address)
+            #expect(try await inOnPeer.next().code == .unsupported)
+            let refusal = try await error { try await peer.send([8]) }
+            #expect(refusal.code == .unsupported)
+            #expect(refusal.message.contains("would break the framed wire form"))
+            #expect(try await error { try await peer.write([8]) }.code == .unsupported)
+            #expect(try await error { _ = try peer.trySend([8]) }.code == .unsupported)
+            try await peer.send(message: "whole")
+            #expect(try await server.nextRPC().text == "whole")
+        }
+    }
+
     @Test(arguments: Kind.allCases) func `raw bytes are accepted or refused whole`(kind: Kind) async throws {
         try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening()
