@@ -23,7 +23,8 @@ public struct ParleyError: Error, Sendable, Hashable {
 
     /// The kind of failure. C programs get the same values.
     public var code: Code { content.code }
-    /// One sentence without a full stop: what failed, and where.
+    /// One sentence without a full stop: what failed, and where. Control characters are escaped (`\n`,
+    /// `\x1b`, `\u{202e}`), since parts of it may be text that a peer chose.
     public var message: String { content.message }
     /// libuv's (negative) error code, when the failure came from the system.
     /// See <https://docs.libuv.org/en/v1.x/errors.html>.
@@ -42,10 +43,11 @@ public struct ParleyError: Error, Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - code: the kind of failure.
-    ///   - message: one sentence without a full stop: what failed, and where.
+    ///   - message: one sentence without a full stop: what failed, and where. Its control characters are
+    ///     escaped.
     ///   - systemCode: libuv's (negative) code; nil when the failure did not come from the system.
     public init(_ code: Code, _ message: String, systemCode: Int32? = nil) {
-        content = Content(code, message, systemCode)
+        content = Content(code, message.printable, systemCode)
     }
 
     /// Whether code, message and system code are the same.

@@ -69,7 +69,7 @@ func record(_ error: any Error) -> Int32 {
         LastError.ofThisThread.set("the call was cancelled")
         return PARLEY_ECANCELED.rawValue
     default:
-        LastError.ofThisThread.set("\(error)")
+        LastError.ofThisThread.set("\(error)".printable)
         return PARLEY_ESYSTEM.rawValue
     }
 }

@@ -118,6 +118,14 @@ static void aborts(pair pair) {
     CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, &byte, 1, 0), PARLEY_EABORTED);
     CHECK_OK(parley_close_stream(pair.server, pair.to_client));
 
+    /* The reason is text that the other side chose: it reaches no terminal and no second line. */
+    parley_stream_abort(open_stream(pair, ""), 0, "\x1b[31mred\nfake\xe2\x80\xaeline");
+    expect(pair, "", true);
+    CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), PARLEY_EABORTED);
+    CHECK_CONTAINS(parley_last_error(), "\\x1b[31mred\\nfake\\u{202e}line");
+    CHECK(strpbrk(parley_last_error(), "\x1b\n") == NULL);
+    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+
     /* No reason, and a reason that is too long. */
     parley_stream_abort(open_stream(pair, ""), UINT32_MAX, NULL);
     expect(pair, "", true);

@@ -1,6 +1,5 @@
+import Parley
 import Testing
-
-@testable import ParleyCLI
 
 @Suite("Text that others chose")
 struct PrintableTextTests {

@@ -67,6 +67,36 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases)
+    func `text that a peer chose is escaped in errors and in log lines`(kind: Kind) async throws {
+        struct Refusal: Error, CustomStringConvertible { let description: String }
+        try await withNodes(kind) { nodes in
+            let (log, hostile) = (Log(), "\u{1b}[2Jred\nfake\u{202e}line\u{9b}")
+            let shown = "\\x1b[2Jred\\nfake\\u{202e}line\\u{9b}"
+            let server = try await nodes.listening {
+                $0.logger = log.logger
+                $0.handshake = { peer in
+                    let name = try await peer.read(exactly: hostile.utf8.count)
+                    let text = String(decoding: name, as: UTF8.self)
+                    if text == hostile { throw Refusal(description: text) }
+                }
+            }
+            let stranger = nodes.make { $0.handshake = { try await $0.send(Array(hostile.utf8)) } }
+            _ = try? await stranger.dial(server.address)
+            let reason = try await log.first("peer disconnected").metadata["reason"]
+            #expect(reason?.description.contains("failed: \(shown) (handshakeFailed)") == true)
+
+            let good = nodes.make {
+                $0.handshake = { try await $0.send([UInt8](repeating: 0, count: hostile.utf8.count)) }
+            }
+            let peer = try await good.dial(server.address)
+            await (try await peer.openStream()).abort(reason: hostile)
+            let stream = try await server.nextRPC()
+            let aborted = try await error { _ = try await stream.peer.read(upTo: 1) }
+            #expect(aborted.message.contains(shown))
+        }
+    }
+
     @Test(arguments: Kind.allCases) func `a writer that is released aborts its stream`(kind: Kind)
         async throws
     {

@@ -131,7 +131,8 @@ const char *parley_strerror(int code);
 const char *parley_err_name(int code);
 
 /* Describes the last failed call on this thread in a sentence with the addresses, sizes and bytes concerned,
- * such as `cannot connect to 127.0.0.1:3000: connection refused`. Empty when no call has failed. Valid until
+ * such as `cannot connect to 127.0.0.1:3000: connection refused`. Empty when no call has failed. Control
+ * characters are escaped (\n, \x1b, \u{202e}), since parts of it may be text that a peer chose. Valid until
  * the next call on this thread fails. Never NULL; never blocks. */
 const char *parley_last_error(void);
 
@@ -299,7 +300,8 @@ typedef struct parley_options {
 
     /* Called exactly once, when the connection has ended, for each peer whose handshake began. `reason` is
      * PARLEY_EOF when the remote side closed it, PARLEY_ECLOSED when this side did, or the error. `message`
-     * describes the reason in a sentence and is valid during the call. On the loop's thread. */
+     * describes the reason in a sentence, escaped as in parley_last_error(), and is valid during the call. On
+     * the loop's thread. */
     void (*on_disconnect)(
         parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
 
@@ -307,8 +309,9 @@ typedef struct parley_options {
      * RPCs and their payloads are valid during the call. On the loop's thread. */
     void (*on_rpcs)(parley_transport *transport, const parley_rpc *rpcs, size_t count, void *userdata);
 
-    /* Called with each log line at log_level or above: the event's name, then ` key=value` pairs. On any
-     * thread, and on several at the same time. It must not call this library. NULL logs nothing. */
+    /* Called with each log line at log_level or above: the event's name, then ` key=value` pairs. Control
+     * characters are escaped as in parley_last_error(), so it is one line. On any thread, and on several at
+     * the same time. It must not call this library. NULL logs nothing. */
     void (*on_log)(parley_log_level level, const char *line, void *userdata);
     parley_log_level log_level;
 
@@ -472,7 +475,8 @@ int parley_peer_post(
 
 /*
  * Begins to close a peer: writes out accepted bytes (for at most close_timeout_ms), then calls on_disconnect
- * with PARLEY_ECLOSED. With a time-out other than 0 it waits until the connection is closed.
+ * with PARLEY_ECLOSED. With a time-out other than 0 it waits until the connection is closed and on_disconnect
+ * has returned.
  *
  * Returns  PARLEY_OK, also with a time-out of 0; PARLEY_ETIMEDOUT; PARLEY_ENOPEER; PARLEY_EDEADLK in a
  *          callback, unless the time-out is 0.

@@ -1,3 +1,5 @@
+import Parley
+
 /// A name that a received file may have: one plain component of a path, which cannot lead out of its
 /// directory and is safe to show.
 struct FileName: Equatable {

@@ -1,3 +1,5 @@
+import Parley
+
 /// What the receiver says.
 enum TransferAnswer: Equatable {
     case ready

@@ -3,7 +3,7 @@ extension String {
     ///
     /// In UTF-8 text, control characters are escaped (`\n`, `\x1b`, `\u{202e}`). Of bytes that are not UTF-8,
     /// printable ASCII is shown and all others are escaped (`\xff`).
-    init(printable bytes: some Collection<UInt8>) {
+    package init(printable bytes: some Collection<UInt8>) {
         if let text = String(validating: bytes, as: UTF8.self) {
             self = text.printable
         } else {
@@ -14,14 +14,16 @@ extension String {
     }
 
     /// The text with its control characters escaped. An escaped text does not change.
-    var printable: String {
-        unicodeScalars.contains { !$0.isPrintable } ? unicodeScalars.map(\.printable).joined() : self
+    package var printable: String {
+        // Most texts are ASCII without controls.
+        if utf8.allSatisfy({ (0x20..<0x7f).contains($0) }) { return self }
+        return unicodeScalars.contains { !$0.isPrintable } ? unicodeScalars.map(\.printable).joined() : self
     }
 }
 
 extension Unicode.Scalar {
     /// Whether a terminal only shows it. False for controls, line breaks and characters that reorder text.
-    var isPrintable: Bool {
+    package var isPrintable: Bool {
         switch properties.generalCategory {
         case .control, .lineSeparator, .paragraphSeparator, .surrogate: false
         // Emoji and several scripts need zero-width joiners. The other format characters hide or reorder
