@@ -355,6 +355,53 @@ static void no_descriptor_is_left(void) {
     CHECK_INT(open_descriptors(), before);
 }
 
+/* parley_peer_close() returns after on_disconnect, also when it is called while on_disconnect runs. */
+static struct {
+    event entered, leaving, left, returned;
+    parley_transport *node;
+    parley_peer peer;
+    int code;
+} closing = {EVENT_INIT, EVENT_INIT, EVENT_INIT, EVENT_INIT, NULL, PARLEY_NO_PEER, 0};
+
+static void slow_goodbye(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    (void)transport;
+    (void)peer;
+    (void)reason;
+    (void)message;
+    (void)userdata;
+    event_add(&closing.entered, 1);
+    CHECK_REACHES(&closing.leaving, 1);
+    event_add(&closing.left, 1);
+}
+
+static void *close_peer(void *unused) {
+    (void)unused;
+    closing.code = parley_peer_close(closing.node, closing.peer, LIMIT_MS);
+    CHECK_INT(event_count(&closing.left), 1);
+    event_add(&closing.returned, 1);
+    return NULL;
+}
+
+static void close_returns_after_on_disconnect(void) {
+    parley_options server = loopback(), client = loopback();
+    client.on_disconnect = slow_goodbye;
+    pair pair = connected(&server, &client);
+    closing.node = pair.client;
+    closing.peer = pair.to_server;
+    CHECK_OK(parley_peer_close(pair.client, pair.to_server, 0));
+    CHECK_REACHES(&closing.entered, 1);
+    /* The callback blocks, and the number is valid until it has returned. */
+    CHECK_CODE(parley_peer_close(pair.client, pair.to_server, 50), PARLEY_ETIMEDOUT);
+    pthread_t closer = start_thread(close_peer, NULL);
+    sleep_ms(50);
+    CHECK_INT(event_count(&closing.returned), 0);
+    event_add(&closing.leaving, 1);
+    join(closer);
+    CHECK(closing.code == PARLEY_OK || closing.code == PARLEY_ENOPEER);
+    free_pair(pair);
+}
+
 int main(void) {
     begin(60);
     trying("create and free");
@@ -376,5 +423,7 @@ int main(void) {
     free_with_work_undone();
     trying("descriptors");
     no_descriptor_is_left();
+    trying("close and on_disconnect");
+    close_returns_after_on_disconnect();
     return 0;
 }

@@ -79,19 +79,27 @@ extension Connection {
         }
     }
 
-    /// Starts an orderly end. Blocks until the connection is closed if it may wait.
+    /// Starts an orderly end. Blocks, if it may wait, until the connection is closed and the observer has
+    /// returned from ``PeerObserver/peerDidDisconnect(_:_:)``.
     ///
     /// - Throws: `timedOut` at the wait limit, `wouldDeadlock` on an event loop's thread.
     package func close(_ limit: WaitLimit) throws(ParleyError) {
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
         if case .none = limit { return }
+        let deadline = try waiting(limit, "closing the connection to")
         while !outbound.withLock({ $0.lifecycle.hasEnded }) {
-            let deadline = try waiting(limit, "closing the connection to")
             guard outbound.block(in: \.openOrEndWaiters, until: deadline, unless: { $0.lifecycle.hasEnded })
-            else {
-                throw ParleyError(.timedOut, "the connection to \(remoteAddress) did not close in time")
-            }
+            else { throw didNotClose }
         }
+        // The loop's thread sets `hasEnded` and then calls the observer. What is submitted now runs after
+        // that. A loop that takes nothing any more has told the observer everything.
+        let told = ThreadParker()
+        guard loop.execute({ told.wake() }) else { return }
+        guard told.wait(until: deadline) else { throw didNotClose }
+    }
+
+    private var didNotClose: ParleyError {
+        ParleyError(.timedOut, "the connection to \(remoteAddress) did not close in time")
     }
 
     /// Blocks until a refused send may be tried again. The send counts as waiting from then until it is
