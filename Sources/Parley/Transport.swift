@@ -20,7 +20,8 @@ public protocol Transport: AnyObject, Sendable {
     /// Starts to listen. Returns as soon as others can connect.
     ///
     /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `addressInUse`, `addressNotAvailable`,
-    ///   `permissionDenied`, `alreadyListening`, `closed`.
+    ///   `permissionDenied`, `alreadyListening`, `closed`; `invalidArgument` for an option out of its range
+    ///   (``TransportOptions/validate()``).
     func listenAndAccept() async throws(ParleyError)
 
     /// Connects to another node and returns its peer when the handshake and `onPeer` are done.
@@ -31,8 +32,9 @@ public protocol Transport: AnyObject, Sendable {
     /// - Parameter address: `host:port`; see ``SocketAddress``.
     /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `connectionRefused`, `unreachable`,
     ///   `timedOut` (``TransportOptions/dialTimeout``, ``TransportOptions/handshakeTimeout``), `cancelled`,
-    ///   `closed`; the error that the handshake or `onPeer` threw; or, when the other side ends the
-    ///   connection before both are done, the reason (`endOfStream`, `connectionReset`).
+    ///   `closed`; `invalidArgument` for an option out of its range (``TransportOptions/validate()``); the
+    ///   error that the handshake or `onPeer` threw; or, when the other side ends the connection before both
+    ///   are done, the reason (`endOfStream`, `connectionReset`).
     @discardableResult
     func dial(_ address: String) async throws -> any Peer
 

@@ -2,11 +2,11 @@ public import Logging
 
 /// TCP keep-alive probes, as in tcp(7): the defaults are those of Go's listener and dialer.
 public struct KeepAlive: Sendable {
-    /// How long a connection is silent before the first probe, in whole seconds.
+    /// How long a connection is silent before the first probe, in whole seconds: 1 s to 32,767 s.
     public var idle: Duration
-    /// The time between probes, in whole seconds.
+    /// The time between probes, in whole seconds: 1 s to 32,767 s.
     public var interval: Duration
-    /// How many probes go unanswered before the connection ends with `timedOut`.
+    /// How many probes go unanswered before the connection ends with `timedOut`: 1 to 127.
     public var count: Int
 
     /// 15 seconds of silence, then 9 probes 15 seconds apart.
@@ -18,6 +18,9 @@ public struct KeepAlive: Sendable {
 }
 
 /// The options of a transport. Every option has a safe default.
+///
+/// An option that is out of its range is refused, not bent: ``validate()`` throws `invalidArgument`, and so
+/// do ``Transport/listenAndAccept()``, ``Transport/dial(_:)`` and `keepConnected` of a transport that has it.
 public struct TransportOptions: Sendable {
     /// Where to listen: `host:port` as in Go. `:3000` is every interface, IPv6 and IPv4. Port 0 lets the
     /// system choose a port.
@@ -65,10 +68,16 @@ public struct TransportOptions: Sendable {
     public var keepAlive: KeepAlive? = KeepAlive()
 
     /// The high-water mark: sends to a peer suspend while it has this many unwritten bytes; at least 1.
-    public var sendHighWaterBytes = 1 << 20 { didSet { sendHighWaterBytes = max(1, sendHighWaterBytes) } }
+    public var sendHighWaterBytes = 1 << 20
 
-    /// The low-water mark: suspended sends resume at this many unwritten bytes; at least 0.
-    public var sendLowWaterBytes = 1 << 18 { didSet { sendLowWaterBytes = max(0, sendLowWaterBytes) } }
+    /// The low-water mark: suspended sends resume at this many unwritten bytes; at most
+    /// ``sendHighWaterBytes``. Unless it is set it is 256 KiB, or a quarter of ``sendHighWaterBytes`` if that
+    /// is less.
+    public var sendLowWaterBytes: Int {
+        get { givenLowWaterBytes ?? min(1 << 18, sendHighWaterBytes / 4) }
+        set { givenLowWaterBytes = newValue }
+    }
+    private var givenLowWaterBytes: Int?
 
     /// How many event loops, each with its own thread, share the work: 1 to 256. Use one for each core when
     /// the peers keep more than one core busy.
@@ -76,12 +85,7 @@ public struct TransportOptions: Sendable {
     /// A new peer goes to the loop with the fewest peers and stays there. Events and RPCs of one peer keep
     /// their order; those of different peers may be concurrent. Limits apply to the whole transport, except
     /// the inbox's, which the loops divide. An ``InMemoryTransport`` always has one loop.
-    public var loops = 1 {
-        didSet { loops = min(max(Self.loopCounts.lowerBound, loops), Self.loopCounts.upperBound) }
-    }
-
-    /// The range of ``loops``: other values become the nearest bound.
-    package static let loopCounts = 1...256
+    public var loops = 1
 
     /// How long a loop polls without blocking after its last event; nil or zero blocks at once.
     ///

@@ -83,7 +83,7 @@ func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> A
 }
 
 /// Copies the fields that the program knows of a struct that begins with its size. The other fields keep
-/// their value.
+/// their value. A newer program's struct has fields that this library does not know: they have to be zero.
 func copy<Value>(
     _ pointer: UnsafePointer<Value>,
     into value: inout Value,
@@ -94,8 +94,23 @@ func copy<Value>(
     guard size >= MemoryLayout<Int>.size else {
         throw ParleyError(.invalidArgument, "\(name).size is \(size): \(advice)")
     }
+    let known = MemoryLayout<Value>.size
+    // No version's struct is that large; its fields cannot be read then.
+    guard size <= 64 * known else {
+        throw ParleyError(
+            .invalidArgument,
+            "\(name).size is \(size), outside \(MemoryLayout<Int>.size) to \(64 * known): \(advice)"
+        )
+    }
+    let given = UnsafeRawBufferPointer(start: pointer, count: size)
+    if let unknown = given.dropFirst(known).firstIndex(where: { $0 != 0 }) {
+        throw ParleyError(
+            .invalidArgument,
+            "byte \(unknown) of \(name) is set: this library knows \(known) bytes, and the rest must be 0"
+        )
+    }
     withUnsafeMutableBytes(of: &value) { copy in
-        copy.copyMemory(from: UnsafeRawBufferPointer(start: pointer, count: min(size, copy.count)))
+        copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: given.prefix(known)))
     }
 }
 

@@ -35,26 +35,47 @@ extension TransportOptions {
         try set(\.limits.sendBufferBytes, foreign.send_buffer_bytes, "send_buffer_bytes")
         try set(\.limits.receiveBufferBytes, foreign.receive_buffer_bytes, "receive_buffer_bytes")
         try set(\.limits.readAheadBytes, foreign.read_ahead_bytes, "read_ahead_bytes")
-        try set(\.loops, foreign.loops, "loops")
-        guard foreign.busy_poll_us >= 0 else {
-            throw ParleyError(.invalidArgument, "busy_poll_us is \(foreign.busy_poll_us)")
+        try set(\.loops, foreign.loops, "loops", atMost: Self.loopCounts.upperBound)
+        guard sendLowWaterBytes <= sendHighWaterBytes else {
+            throw ParleyError(
+                .invalidArgument,
+                "send_low_water_bytes is \(sendLowWaterBytes), above send_high_water_bytes "
+                    + "(\(sendHighWaterBytes))"
+            )
         }
-        busyPoll = .microseconds(Int64(foreign.busy_poll_us))
+        busyPoll = .microseconds(Int64(try checked(foreign.busy_poll_us, "busy_poll_us", in: 0...Int32.max)))
         try timeouts.set(foreign)
         keepAlive = try KeepAlive(foreign)
-        guard foreign.log_level.rawValue <= PARLEY_LOG_CRITICAL.rawValue else {
-            throw ParleyError(.invalidArgument, "there is no log level \(foreign.log_level.rawValue)")
-        }
+        let level = foreign.log_level.rawValue
+        _ = try checked(level, "log_level", in: PARLEY_LOG_TRACE.rawValue...PARLEY_LOG_CRITICAL.rawValue)
+        // Nothing is left to refuse, unless a range above is wider than Parley's.
+        try validate()
     }
 
     private mutating func set(
         _ option: WritableKeyPath<TransportOptions, Int>,
         _ value: Int,
-        _ name: String
+        _ name: String,
+        atMost most: Int = .max
     ) throws(ParleyError) {
-        guard value >= 0 else { throw ParleyError(.invalidArgument, "\(name) is above SSIZE_MAX") }
-        if value > 0 { self[keyPath: option] = value }
+        let value = try checked(UInt(bitPattern: value), name, in: 0...UInt(most))
+        if value > 0 { self[keyPath: option] = Int(value) }
     }
+}
+
+/// The value of an option in C, when it is in its range. Zero is the default.
+private func checked<Value: FixedWidthInteger>(
+    _ value: Value,
+    _ name: String,
+    in range: ClosedRange<Value>
+) throws(ParleyError) -> Value {
+    guard range.contains(value) else {
+        throw ParleyError(
+            .invalidArgument,
+            "\(name) is \(value), outside \(range.lowerBound) to \(range.upperBound)"
+        )
+    }
+    return value
 }
 
 extension Timeouts {
@@ -76,20 +97,19 @@ extension Timeouts {
             writeStall = given
         }
         if let given = try given(foreign.frame_timeout_ms, "frame_timeout_ms") { frame = given }
-        guard foreign.least_bytes_per_second >= 0 else {
-            throw ParleyError(
-                .invalidArgument,
-                "least_bytes_per_second is \(foreign.least_bytes_per_second)"
-            )
-        }
-        if foreign.least_bytes_per_second > 0 { leastBytesPerSecond = Int(foreign.least_bytes_per_second) }
-        guard foreign.heartbeat_max_missed >= 0 else {
-            throw ParleyError(.invalidArgument, "heartbeat_max_missed is \(foreign.heartbeat_max_missed)")
-        }
+        let least = try checked(foreign.least_bytes_per_second, "least_bytes_per_second", in: 0...Int32.max)
+        if least > 0 { leastBytesPerSecond = Int(least) }
+        let maxMissed = try checked(foreign.heartbeat_max_missed, "heartbeat_max_missed", in: 0...Int32.max)
         if let given = try given(foreign.heartbeat_interval_ms, "heartbeat_interval_ms"), let interval = given
         {
+            guard interval >= Heartbeat.shortestInterval else {
+                throw ParleyError(
+                    .invalidArgument,
+                    "heartbeat_interval_ms is \(foreign.heartbeat_interval_ms), outside 10 to \(Int32.max)"
+                )
+            }
             var heartbeat = Heartbeat(interval: interval)
-            if foreign.heartbeat_max_missed > 0 { heartbeat.maxMissed = Int(foreign.heartbeat_max_missed) }
+            if maxMissed > 0 { heartbeat.maxMissed = Int(maxMissed) }
             self.heartbeat = heartbeat
         }
     }
@@ -103,7 +123,11 @@ extension Timeouts {
         case 0: nil
         case PARLEY_FOREVER: .some(nil)
         case 1...: .some(.milliseconds(Int64(milliseconds)))
-        default: throw ParleyError(.invalidArgument, "\(name) is \(milliseconds)")
+        default:
+            throw ParleyError(
+                .invalidArgument,
+                "\(name) is \(milliseconds), outside \(PARLEY_FOREVER) to \(Int32.max)"
+            )
         }
     }
 }
@@ -113,11 +137,14 @@ extension KeepAlive {
     fileprivate init?(_ foreign: parley_options) throws(ParleyError) {
         if foreign.keepalive_idle_s == -1 { return nil }
         self.init()
-        guard foreign.keepalive_idle_s >= 0, foreign.keepalive_interval_s >= 0, foreign.keepalive_count >= 0
-        else { throw ParleyError(.invalidArgument, "a keep-alive option is negative") }
-        if foreign.keepalive_idle_s > 0 { idle = .seconds(Int64(foreign.keepalive_idle_s)) }
-        if foreign.keepalive_interval_s > 0 { interval = .seconds(Int64(foreign.keepalive_interval_s)) }
-        if foreign.keepalive_count > 0 { count = Int(foreign.keepalive_count) }
+        let seconds = 0...Int32(Self.seconds.upperBound)
+        let idle = try checked(foreign.keepalive_idle_s, "keepalive_idle_s", in: -1...seconds.upperBound)
+        let interval = try checked(foreign.keepalive_interval_s, "keepalive_interval_s", in: seconds)
+        let counts = 0...Int32(Self.counts.upperBound)
+        let count = try checked(foreign.keepalive_count, "keepalive_count", in: counts)
+        if idle > 0 { self.idle = .seconds(Int64(idle)) }
+        if interval > 0 { self.interval = .seconds(Int64(interval)) }
+        if count > 0 { self.count = Int(count) }
     }
 }
 
@@ -126,12 +153,11 @@ extension WireForm {
         // Created first, so that its userdata is destroyed when a later check fails.
         var own: ForeignWireForm?
         if let decoder = foreign.decoder { own = try ForeignWireForm(decoder) }
-        guard let limit = UInt32(exactly: foreign.max_message_bytes) else {
-            throw ParleyError(
-                .invalidArgument,
-                "max_message_bytes is \(foreign.max_message_bytes), above 32 bits"
-            )
-        }
+        let limit = try checked(
+            UInt(bitPattern: foreign.max_message_bytes),
+            "max_message_bytes",
+            in: 0...UInt(UInt32.max)
+        )
         let maxMessageBytes = limit == 0 ? FramedDecoder.defaultMaxMessageBytes : Int(limit)
         if let own {
             self = own.wireForm(maxMessageBytes: maxMessageBytes)
@@ -142,7 +168,9 @@ extension WireForm {
         case PARLEY_CODEC_GOB: self = .gob(maxMessageBytes: maxMessageBytes, encoding: .selfContained)
         case PARLEY_CODEC_GOB_ONCE: self = .gob(maxMessageBytes: maxMessageBytes, encoding: .onePerConnection)
         case PARLEY_CODEC_UNFRAMED: self = .unframed
-        default: throw ParleyError(.invalidArgument, "there is no codec \(foreign.codec.rawValue)")
+        default:
+            let codec = Int32(truncatingIfNeeded: foreign.codec.rawValue)
+            throw ParleyError(.invalidArgument, "codec is \(codec), which is not one of 0, 2, 3 and 4")
         }
     }
 }

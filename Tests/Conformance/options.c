@@ -28,7 +28,8 @@ static void bad_values(void) {
     options = good, options.codec = (parley_codec)1, refuses(options, "codec");
     options = good, options.codec = (parley_codec)5, refuses(options, "codec");
     options = good, options.codec = (parley_codec)-1, refuses(options, "codec");
-    options = good, options.log_level = (parley_log_level)7, refuses(options, "log level");
+    options = good, options.log_level = (parley_log_level)7;
+    refuses(options, "log_level is 7, outside 0 to 6");
     options = good, options.codec = PARLEY_CODEC_FRAMED, options.max_message_bytes = (size_t)UINT32_MAX + 1;
     refuses(options, "max_message_bytes");
     options = good, options.inbox_capacity = SIZE_MAX, refuses(options, "inbox_capacity");
@@ -42,7 +43,22 @@ static void bad_values(void) {
     options = good, options.keepalive_idle_s = -2, refuses(options, "keep");
     options = good, options.keepalive_interval_s = -1, refuses(options, "keep");
     options = good, options.keepalive_count = -1, refuses(options, "keep");
-    options = good, options.loops = SIZE_MAX, refuses(options, "loops");
+    options = good, options.loops = SIZE_MAX, refuses(options, "loops is 18446744073709551615, outside");
+    options = good, options.loops = 257, refuses(options, "loops is 257, outside 0 to 256");
+    options = good, options.send_low_water_bytes = 2 << 20;
+    refuses(options, "send_low_water_bytes is 2097152, above send_high_water_bytes (1048576)");
+    options = good, options.send_high_water_bytes = 10, options.send_low_water_bytes = 11;
+    refuses(options, "send_low_water_bytes is 11, above send_high_water_bytes (10)");
+    options = good, options.keepalive_idle_s = 32768;
+    refuses(options, "keepalive_idle_s is 32768, outside -1 to 32767");
+    options = good, options.keepalive_interval_s = 32768;
+    refuses(options, "keepalive_interval_s is 32768, outside 0 to 32767");
+    options = good, options.keepalive_count = 128;
+    refuses(options, "keepalive_count is 128, outside 0 to 127");
+    options = good, options.heartbeat_interval_ms = 9;
+    refuses(options, "heartbeat_interval_ms is 9, outside 10 to");
+    options = good, options.heartbeat_max_missed = -1, refuses(options, "heartbeat_max_missed is -1");
+    options = good, options.max_peers = SIZE_MAX, refuses(options, "max_peers");
     options = good, options.busy_poll_us = -1, refuses(options, "busy_poll_us");
     options = good, options.frame_timeout_ms = -2, refuses(options, "frame_timeout_ms");
     options = good, options.least_bytes_per_second = -1, refuses(options, "least_bytes_per_second");
@@ -72,7 +88,7 @@ static void extremes(void) {
     options.keepalive_idle_s = 32767;
     options.keepalive_interval_s = 32767;
     options.keepalive_count = 127;
-    options.loops = PTRDIFF_MAX;
+    options.loops = 256;
     options.busy_poll_us = INT_MAX;
     options.frame_timeout_ms = INT_MAX;
     options.least_bytes_per_second = INT_MAX;
@@ -143,6 +159,16 @@ static void newer_struct(void) {
     options.known.size = sizeof options;
     CHECK_OK(parley_create(&options.known, &node));
     CHECK_OK(parley_free(node));
+    /* An option that this library does not know would be ignored. */
+    options.unknown[63] = 1;
+    node = NULL;
+    CHECK_CODE(parley_create(&options.known, &node), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "parley_options is set");
+    CHECK(node == NULL);
+    /* A size that was never set. */
+    options.known.size = SIZE_MAX / 2;
+    CHECK_CODE(parley_create(&options.known, &node), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "parley_options.size is");
 }
 
 /* The struct and its texts are copied. */

@@ -266,7 +266,9 @@ typedef enum parley_log_level {
 /*
  * The options of a transport. Begin with PARLEY_OPTIONS_INIT, which zeroes every field; zero means the
  * default that the comment names. PARLEY_FOREVER (-1) in a time-out means never. parley_create() copies the
- * struct and its texts. New fields are added at the end; `size` tells the library which fields you know.
+ * struct and its texts. New fields are added at the end; `size` tells the library which fields you know. A
+ * library that is older than your header refuses fields that it does not know, unless they are zero. Values
+ * out of their range are refused too: PARLEY_EINVAL, and parley_last_error() names the option and its range.
  */
 typedef struct parley_options {
     size_t size; /* sizeof(parley_options) */
@@ -322,7 +324,8 @@ typedef struct parley_options {
     size_t inbox_capacity_bytes;
     /* Sends to a peer wait once it has this many unwritten bytes; 0 is 1 MiB. */
     size_t send_high_water_bytes;
-    /* Waiting sends continue when it has no more unwritten bytes than this; 0 is 256 KiB. */
+    /* Waiting sends continue when it has no more unwritten bytes than this; at most send_high_water_bytes. 0
+     * is 256 KiB, or a quarter of send_high_water_bytes if that is less. */
     size_t send_low_water_bytes;
 
     int dial_timeout_ms;           /* for name look-up and connecting together; 0 is 30 s */
@@ -330,6 +333,7 @@ typedef struct parley_options {
     int stream_idle_timeout_ms;    /* closes a peer whose open stream nobody reads for this long; 0 is 60 s */
     int close_timeout_ms;          /* for writing out accepted bytes when closing; 0 is 5 s */
 
+    /* At most the kernel's 32,767 s and 127 probes. */
     int keepalive_idle_s;          /* silence before the first TCP keep-alive probe; 0 is 15 s, -1 is off */
     int keepalive_interval_s;      /* time between probes; 0 is 15 s */
     int keepalive_count;           /* unanswered probes after which the peer is closed; 0 is 9 */
@@ -337,7 +341,7 @@ typedef struct parley_options {
     int idle_timeout_ms;           /* closes a peer without a byte either way for this long; 0 is never */
     int write_timeout_ms;          /* for a send that waits for room, whatever its own time-out; 0 is 60 s */
     int write_stall_timeout_ms;    /* closes a peer that acknowledges too little for this long; 0 is 120 s */
-    int heartbeat_interval_ms;     /* time between heartbeats (framed wire form only); 0 is never */
+    int heartbeat_interval_ms;     /* between heartbeats (framed wire form only), from 10; 0 is never */
     int heartbeat_max_missed;      /* unanswered heartbeats after which the peer is closed; 0 is 3 */
 
     /* Decides whether a connection from or to a numeric address is allowed. It is called before anything else
@@ -388,7 +392,8 @@ typedef struct parley_options {
  * Makes a node that does not listen and has no connections. Its thread starts with the first work for it.
  *
  * options  NULL for the defaults.
- * Returns  PARLEY_OK; PARLEY_EINVAL when an option is out of its range or out is NULL. Never blocks.
+ * Returns  PARLEY_OK; PARLEY_EINVAL when an option is out of its range (parley_last_error() names both), or
+ *          when out is NULL. Never blocks.
  */
 PARLEY_CHECKED int parley_create(const parley_options *options, parley_transport **out);
 

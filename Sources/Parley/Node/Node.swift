@@ -9,6 +9,8 @@ package final class Node: @unchecked Sendable {
     /// Its number in the process, unique for ever.
     let number = Node.numbers.add(1, ordering: .relaxed).newValue
     private static let numbers = Atomic<UInt64>(0)
+    /// Why nothing may listen or dial: an option is out of its range.
+    private let invalidOption: ParleyError?
     /// One context per loop. The first one also listens.
     package private(set) var contexts: [LoopContext] = []
     /// The number of connections per context. Not counted when there is only one context.
@@ -83,6 +85,10 @@ package final class Node: @unchecked Sendable {
         loops: Int = 1
     ) {
         self.options = options
+        do throws(ParleyError) {
+            try options.validate()
+            invalidOption = nil
+        } catch { invalidOption = error }
         self.inbox = inbox
         self.observer = observer
         isObserved = observer != nil
@@ -136,8 +142,9 @@ package final class Node: @unchecked Sendable {
     /// Whether ``close()`` was called.
     var isClosing: Bool { state.withLock { $0.closing != nil } }
 
-    /// Throws once ``close()`` was called.
+    /// Throws once ``close()`` was called, and when an option is out of its range.
     func checkOpen() throws(ParleyError) {
+        if let invalidOption { throw invalidOption }
         guard state.withLock({ $0.closing == nil }) else {
             throw ParleyError(.closed, "the transport is closed")
         }

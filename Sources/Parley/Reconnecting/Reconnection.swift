@@ -123,13 +123,15 @@ extension Transport {
     ///   - address: `host:port`, as for ``dial(_:)``.
     ///   - backoff: how long to wait between two dials.
     /// - Returns: the handle that cancels it.
-    /// - Throws: ``ParleyError``: `invalidAddress`, `closed`.
+    /// - Throws: ``ParleyError``: `invalidAddress`, `closed`; `invalidArgument` for an option out of its
+    ///   range.
     @discardableResult
     public func keepConnected(
         to address: String,
         backoff: Backoff = Backoff()
     ) throws(ParleyError) -> Reconnection {
         _ = try SocketAddress(address)
+        try (self as? any NodeTransport)?.node.checkOpen()
         let reconnection = Reconnection(to: address, backoff: backoff)
         if let node = (self as? any NodeTransport)?.node,
             !node.register(reconnection, on: node.loop, stop: { reconnection.cancel() })

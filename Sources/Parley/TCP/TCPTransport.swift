@@ -24,12 +24,14 @@ public final class TCPTransport: Transport {
 
     /// The same with an observer, which is called on the loops' threads.
     package init(_ options: TransportOptions, observer: (any PeerObserver)?) {
+        // With another number of loops it never listens or dials; see TransportOptions.validate().
+        let loops = TransportOptions.loopCounts.contains(options.loops) ? options.loops : 1
         inbox = Inbox(
             capacity: options.inboxCapacity,
             capacityBytes: options.inboxCapacityBytes,
-            queues: options.loops
+            queues: loops
         )
-        node = Node(options, inbox: inbox, observer: observer, loops: options.loops)
+        node = Node(options, inbox: inbox, observer: observer, loops: loops)
     }
 
     /// See ``Transport/address``.

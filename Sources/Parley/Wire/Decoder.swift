@@ -181,6 +181,8 @@ public struct WireForm: Sendable {
     let makeDecoder: @Sendable () -> any Decoder
     /// The longest message or stream header, in bytes, that is accepted or sent.
     let maxMessageBytes: Int
+    /// The greatest `maxMessageBytes` that its lengths can express.
+    let greatestMaxMessageBytes: Int
     /// Whether the decoder itself refuses messages longer than `maxMessageBytes`.
     let checksLengths: Bool
 
@@ -192,11 +194,17 @@ public struct WireForm: Sendable {
     ///   - makeDecoder: makes a decoder. It is called twice for each connection, once for reading and once
     ///     for writing, on any thread.
     public init(maxMessageBytes: Int = 16 << 20, _ makeDecoder: @escaping @Sendable () -> any Decoder) {
-        self.init(maxMessageBytes: maxMessageBytes, checksLengths: false, makeDecoder)
+        self.init(maxMessageBytes: maxMessageBytes, upTo: .max, checksLengths: false, makeDecoder)
     }
 
-    init(maxMessageBytes: Int, checksLengths: Bool, _ makeDecoder: @escaping @Sendable () -> any Decoder) {
-        self.maxMessageBytes = max(0, maxMessageBytes)
+    init(
+        maxMessageBytes: Int,
+        upTo greatest: Int,
+        checksLengths: Bool,
+        _ makeDecoder: @escaping @Sendable () -> any Decoder
+    ) {
+        self.maxMessageBytes = maxMessageBytes
+        greatestMaxMessageBytes = greatest
         self.checksLengths = checksLengths
         self.makeDecoder = makeDecoder
     }

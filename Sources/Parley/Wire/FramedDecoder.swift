@@ -64,9 +64,9 @@ extension WireForm {
     /// Frames with a type and a length, the wire form for two Parley nodes. See ``FramedDecoder``.
     public static let framed = framed(maxMessageBytes: FramedDecoder.defaultMaxMessageBytes)
 
-    /// The framed wire form with a limit of your own for messages and stream headers.
+    /// The framed wire form with a limit of your own for messages and stream headers: 0 to 4,294,967,295.
     public static func framed(maxMessageBytes: Int) -> WireForm {
-        WireForm(maxMessageBytes: maxMessageBytes, checksLengths: true) {
+        WireForm(maxMessageBytes: maxMessageBytes, upTo: Int(UInt32.max), checksLengths: true) {
             FramedDecoder(maxMessageBytes: maxMessageBytes)
         }
     }

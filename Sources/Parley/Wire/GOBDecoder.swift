@@ -96,7 +96,7 @@ extension WireForm {
         maxMessageBytes: Int = GOBDecoder.defaultMaxMessageBytes,
         encoding: GOBDecoder.Encoding = .selfContained
     ) -> WireForm {
-        WireForm(maxMessageBytes: maxMessageBytes) {
+        WireForm(maxMessageBytes: maxMessageBytes, upTo: Int(UInt32.max), checksLengths: false) {
             GOBDecoder(maxMessageBytes: maxMessageBytes, encoding: encoding)
         }
     }
