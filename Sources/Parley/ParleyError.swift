@@ -139,6 +139,8 @@ extension ParleyError {
         public static let receiveBufferFull = Code(rawValue: -33)
         /// Another connection with the same node is kept instead; see ``DuplicateRule``.
         public static let duplicate = Code(rawValue: -34)
+        /// There is no memory for a large buffer.
+        public static let outOfMemory = Code(rawValue: -35)
         /// Any other failure that the system reported; see ``ParleyError/systemCode``.
         public static let system = Code(rawValue: -23)
         /// C only: no open peer has this number.
@@ -166,6 +168,7 @@ extension ParleyError.Code: CustomStringConvertible {
         .system: "system", .tooManyPeers: "tooManyPeers", .tooManyFromAddress: "tooManyFromAddress",
         .notAllowed: "notAllowed", .banned: "banned", .idle: "idle", .writeStalled: "writeStalled",
         .heartbeatLost: "heartbeatLost", .duplicate: "duplicate", .receiveBufferFull: "receiveBufferFull",
+        .outOfMemory: "outOfMemory",
         .noSuchPeer: "noSuchPeer",
         .wouldDeadlock: "wouldDeadlock",
         .wouldBlock: "wouldBlock",

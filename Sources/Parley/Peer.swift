@@ -129,9 +129,13 @@ public protocol Peer: AnyObject, Sendable {
 /// The sending end of a stream; see ``Peer/openStream(header:)``.
 public protocol StreamWriter: AnyObject, Sendable {
     /// Sends bytes of the stream; suspends as ``Peer/send(_:)-(ArraySlice<UInt8>)`` does.
+    ///
+    /// More than 1 MiB is accepted in pieces, each when there is room for it. When such a write throws after
+    /// its first piece, the stream is aborted.
     func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError)
 
-    /// Ends the stream; messages that wait behind it are sent. Does nothing when the stream has ended.
+    /// Ends the stream; messages that wait behind it are sent. Does nothing when the stream has ended. Throws
+    /// `streamAborted` when a write had failed after a part of it.
     ///
     /// Wire forms with raw streams do not send the end: its reader has to know the length. A writer that is
     /// released without `finish` aborts the stream in wire forms that have an abort.
@@ -177,7 +181,8 @@ extension Peer {
     ///
     /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``, ``Timeouts/write``), `cancelled`
     ///   (nothing was accepted then), `unsupported` after the handshake in a wire form that frames every byte
-    ///   (``StreamForm/delimited``), or the reason why the connection ended.
+    ///   (``StreamForm/delimited``), `messageTooLong` for more than ``Limits/sendBufferBytes``, or the reason
+    ///   why the connection ended.
     @inlinable
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         if try !trySend(bytes) { try await sendWhenPossible(bytes) }
@@ -210,7 +215,16 @@ extension Peer {
     /// Sends one message of UTF-8 text; see ``send(message:)-(ArraySlice<UInt8>)``.
     @inlinable
     public func send(message: String) async throws(ParleyError) {
-        try await send(message: Array(message.utf8)[...])
+        try await send(message: bytes(of: message))
+    }
+
+    /// The text's bytes. The length of a long text is checked before it is copied.
+    @usableFromInline
+    func bytes(of message: String) throws(ParleyError) -> ArraySlice<UInt8> {
+        if message.utf8.count >= WireBuffer.keptSliceBytes, let connection = self as? Connection {
+            try connection.node.checkLength(ofMessage: message.utf8.count)
+        }
+        return Array(message.utf8)[...]
     }
 
     /// Sends raw bytes without waiting; see ``trySend(_:)-(ArraySlice<UInt8>)``.
@@ -224,7 +238,7 @@ extension Peer {
     /// Sends one message of UTF-8 text without waiting; see ``trySend(message:)-(ArraySlice<UInt8>)``.
     @inlinable
     public func trySend(message: String) throws(ParleyError) -> Bool {
-        try trySend(message: Array(message.utf8)[...])
+        try trySend(message: bytes(of: message))
     }
 
     /// Opens a stream without a header; see ``openStream(header:)``.

@@ -74,11 +74,12 @@ func noSuchPeer(_ peer: parley_peer) -> ParleyError {
 
 // MARK: - Arguments
 
-/// Copies bytes that C passes in.
+/// Copies bytes that C passes in. Throws `outOfMemory` when there is no memory for a large copy.
 func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> ArraySlice<UInt8> {
     guard length != 0 else { return [] }
     guard length > 0 else { throw ParleyError(.invalidArgument, "a length above SSIZE_MAX") }
     guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(length) bytes") }
+    try AvailableMemory.check(length, for: "a copy")
     return [UInt8](UnsafeRawBufferPointer(start: pointer, count: length))[...]
 }
 

@@ -59,6 +59,7 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
         PARLEY_EDUPLICATE, .duplicate, "PARLEY_EDUPLICATE",
         "another connection to the same node was kept instead"
     ),
+    (PARLEY_ENOMEM, .outOfMemory, "PARLEY_ENOMEM", "there is no memory for a large buffer"),
     (PARLEY_ENOPEER, .noSuchPeer, "PARLEY_ENOPEER", "no peer has this number any more"),
     (
         PARLEY_EDEADLK, .wouldDeadlock, "PARLEY_EDEADLK",

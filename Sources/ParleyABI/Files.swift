@@ -44,7 +44,7 @@ public func parley_send_file(
     counted {
         let connection = try connection(transport, peer)
         let path = try text(path, "a path")
-        let header = try bytes(header, header_length)
+        let header = try checkedMessage(connection.node, header, header_length)
         let offset = try offsetInFile(offset)
         let length = try length(byte_count)
         let report = reporting(progress, argument)

@@ -17,12 +17,23 @@ public func parley_send_message(
         // A small message is encoded from the caller's memory. A large one is copied once and kept until it
         // is written.
         guard let message, (1..<WireBuffer.keptSliceBytes).contains(length) else {
-            return try connection(transport, peer).send(message: try bytes(message, length), limit)
+            let connection = try connection(transport, peer)
+            return try connection.send(message: try checkedMessage(connection.node, message, length), limit)
         }
         let bytes = UnsafeRawBufferPointer(start: message, count: length).bindMemory(to: UInt8.self)
         let isFound = try withNode(transport) { try $0.send(message: bytes.span, to: peer, limit) }
         guard isFound else { throw noSuchPeer(peer) }
     }
+}
+
+/// Copies a message, or a stream's header, when its length is within the limit.
+func checkedMessage(
+    _ node: Node,
+    _ message: UnsafeRawPointer?,
+    _ length: Int
+) throws(ParleyError) -> ArraySlice<UInt8> {
+    try node.checkLength(ofMessage: length)
+    return try bytes(message, length)
 }
 
 /// See parley.h.
@@ -36,6 +47,7 @@ public func parley_send(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
+        try connection.node.checkLength(ofRawBytes: length)
         try connection.send(try bytes(data, length), try WaitLimit(milliseconds: timeout_ms))
     }
 }
@@ -59,7 +71,8 @@ public func parley_broadcast(
 ) -> Int32 {
     counted {
         let transport = try node(transport).transport!
-        return Int32(clamping: transport.broadcast(message: try bytes(message, length)).accepted)
+        let message = try checkedMessage(transport.node, message, length)
+        return Int32(clamping: transport.broadcast(message: message).accepted)
     }
 }
 
@@ -73,7 +86,7 @@ public func parley_broadcast_wait(
 ) -> Int32 {
     counted {
         let transport = try node(transport).transport!
-        let message = try bytes(message, length)
+        let message = try checkedMessage(transport.node, message, length)
         let limit: Duration
         switch timeout_ms {
         case 0: return Int32(clamping: transport.broadcast(message: message).accepted)

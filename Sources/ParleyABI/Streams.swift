@@ -29,7 +29,7 @@ public func parley_stream_open(
         out.pointee = nil
         let connection = try connection(transport, peer)
         let writer = try connection.openStream(
-            header: try bytes(header, length),
+            header: try checkedMessage(connection.node, header, length),
             try WaitLimit(milliseconds: timeout_ms)
         )
         out.pointee = retainedHandle(ForeignStream(writer))
@@ -46,7 +46,14 @@ public func parley_stream_write(
 ) -> Int32 {
     status {
         let stream = try object(stream, ForeignStream.self)
-        try stream.writer.write(try bytes(data, length), try WaitLimit(milliseconds: timeout_ms))
+        let limit = try WaitLimit(milliseconds: timeout_ms)
+        guard length > 0, let data else {
+            _ = try bytes(data, length)
+            return try stream.writer.write(0, limit) { _ in [] }
+        }
+        try stream.writer.write(length, limit) { (piece) throws(ParleyError) in
+            try bytes(data + piece.lowerBound, piece.count)
+        }
     }
 }
 

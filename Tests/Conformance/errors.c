@@ -18,7 +18,7 @@ static const struct {
     CODE(PARLEY_EMFILE),       CODE(PARLEY_EACCES),      CODE(PARLEY_EABORTED),     CODE(PARLEY_ESYSTEM),
     CODE(PARLEY_EMAXPEERS),    CODE(PARLEY_EMAXADDRESS), CODE(PARLEY_ENOTALLOWED),  CODE(PARLEY_EBANNED),
     CODE(PARLEY_EIDLE),        CODE(PARLEY_ESTALLED),    CODE(PARLEY_EHEARTBEAT),   CODE(PARLEY_EBUFFERFULL),
-    CODE(PARLEY_EDUPLICATE),
+    CODE(PARLEY_EDUPLICATE),   CODE(PARLEY_ENOMEM),
     CODE(PARLEY_EEXIST),       CODE(PARLEY_ENOENT),      CODE(PARLEY_ENOPEER),      CODE(PARLEY_EDEADLK),
     CODE(PARLEY_EAGAIN),
 };
@@ -332,7 +332,7 @@ int main(void) {
         /* PARLEY_OK is no error. In C, closing is the only way to cancel a call of another thread. */
         if (all[index].code == PARLEY_OK || all[index].code == PARLEY_ECANCELED) continue;
         /* limits.c covers the codes of limits. */
-        if (all[index].code <= PARLEY_EMAXPEERS && all[index].code >= PARLEY_EDUPLICATE) continue;
+        if (all[index].code <= PARLEY_EMAXPEERS && all[index].code >= PARLEY_ENOMEM) continue;
         if (!was_reached[index]) check_failed(__FILE__, __LINE__, "not reached", all[index].name);
     }
     return 0;

@@ -97,6 +97,45 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases)
+    func `a long write is accepted in pieces, and one that is cut off aborts the stream`(kind: Kind)
+        async throws
+    {
+        try await withFrames(kind) { server, client, peer in
+            let writer = try await peer.openStream()
+            let long = [UInt8](repeating: 7, count: 32 << 20)
+            let writing = Task { try await writer.write(long) }
+            let stream = try await server.nextRPC()
+            // Nobody reads: the write waits behind the high-water mark.
+            try await eventually { peer.statistics.traffic.sendWaits > 0 }
+            #expect(peer.statistics.unsentBytes <= client.itsNode.options.sendHighWaterBytes + (1 << 20) + 64)
+            writing.cancel()
+            let thrown = await #expect(throws: ParleyError.self) { try await writing.value }
+            #expect(thrown?.code == .cancelled)
+            #expect(try await error { try await writer.write([1]) }.code == .closed)
+            #expect(try await error { try await writer.finish() }.code == .streamAborted)
+            let aborted = try await error { while try await stream.peer.read(upTo: 1 << 20) != nil {} }
+            #expect(aborted.code == .streamAborted)
+            #expect(aborted.message.contains("a write of \(32 << 20) bytes ended after"))
+            stream.peer.closeStream()
+            try await peer.send(message: "in step")
+            #expect(try await server.nextRPC().text == "in step")
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a long write arrives whole`(kind: Kind) async throws {
+        try await withFrames(kind) { server, _, peer in
+            let long = patterned((3 << 20) + 1)
+            let writing = Task { try await peer.withStream { try await $0.write(long) } }
+            let stream = try await server.nextRPC()
+            var received: [UInt8] = []
+            while let bytes = try await stream.peer.read(upTo: 1 << 20) { received += bytes }
+            #expect(same(received, long))
+            try await writing.value
+        }
+    }
+
     @Test(arguments: Kind.allCases) func `a writer that is released aborts its stream`(kind: Kind)
         async throws
     {
@@ -143,8 +182,9 @@ import Testing
             }
             let peer = try await client.dial(server.address)
             let writer = try await peer.openStream()
-            try await writer.write([UInt8](repeating: 1, count: 16 << 20))
-            let late = Task { try await writer.write([6, 6, 6]) }
+            // Nobody reads, so it waits between two pieces.
+            let late = Task { try await writer.write([UInt8](repeating: 1, count: 16 << 20)) }
+            try await eventually { peer.statistics.traffic.sendWaits > 0 }
             await writer.abort(reason: "gave up")
             let refused = await #expect(throws: ParleyError.self) { try await late.value }
             #expect(refused?.code == .closed)

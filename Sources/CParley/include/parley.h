@@ -38,6 +38,13 @@
  *   Memory       The library has copied your arguments, or no longer needs them, when a function returns,
  *                unless it says otherwise. What you get belongs to the transport, unless it says otherwise;
  *                then a function to give it back is named.
+ *   Shortage     Lengths are checked before anything is copied or reserved. A buffer of 1 MiB or more, for
+ *                what you send or for a message that arrives, is tried before it is made. When it cannot be
+ *                had, the call returns PARLEY_ENOMEM and nothing was accepted, or the peer is closed with
+ *                PARLEY_ENOMEM. Smaller memory, memory that another thread takes just after the trial, and
+ *                memory that a kernel promised but does not have cannot be handled: the process ends
+ *                (SIGABRT, SIGILL, SIGTRAP or SIGKILL), since the language's runtime knows no other way. The
+ *                limits in the options bound what peers can use.
  *   Texts        Texts are UTF-8 and end with NUL. Functions that fill a buffer behave like snprintf(3): they
  *                write at most `size` bytes, end the text with NUL if size is not 0, and return the length of
  *                the whole text.
@@ -118,6 +125,7 @@ typedef enum parley_error {
     PARLEY_EHEARTBEAT = -32,  /* the remote side did not answer heartbeats */
     PARLEY_EBUFFERFULL = -33, /* this node's limit on unread bytes is reached */
     PARLEY_EDUPLICATE = -34,  /* another connection to the same node was kept instead */
+    PARLEY_ENOMEM = -35,      /* there is no memory for a large buffer */
     PARLEY_ENOPEER = -64,     /* no peer has this number any more */
     PARLEY_EDEADLK = -65,     /* the call would block the thread that it waits for */
     PARLEY_EAGAIN = -66       /* the call would have to wait, and its time-out is 0 */
@@ -582,16 +590,17 @@ int parley_get_peer_statistics(
  * while the peer has fewer than send_high_water_bytes unwritten and no unfinished stream to it; otherwise it
  * waits. Messages of several threads never interleave. Messages sent in one callback leave in one write.
  *
- * Returns  PARLEY_OK; PARLEY_EMSGSIZE or PARLEY_EINVAL when the wire form cannot carry it; PARLEY_EAGAIN,
- *          PARLEY_EDEADLK or PARLEY_ETIMEDOUT, and then nothing was accepted; PARLEY_ENOPEER; or the reason
- *          why the connection has ended.
+ * Returns  PARLEY_OK; PARLEY_EMSGSIZE or PARLEY_EINVAL when the wire form cannot carry it; PARLEY_ENOMEM,
+ *          PARLEY_EAGAIN, PARLEY_EDEADLK or PARLEY_ETIMEDOUT, and then nothing was accepted; PARLEY_ENOPEER;
+ *          or the reason why the connection has ended.
  */
 int parley_send_message(
     parley_transport *transport, parley_peer peer, const void *message, size_t length, int timeout_ms);
 
 /* Sends raw bytes after everything sent before. For handshakes, and for wire forms with raw streams. After
  * the handshake it returns PARLEY_ENOTSUP in a wire form that frames every byte: in PARLEY_CODEC_FRAMED, and
- * in custom ones with PARLEY_STREAMS_DELIMITED. Waits and returns as parley_send_message() does otherwise. */
+ * in custom ones with PARLEY_STREAMS_DELIMITED. More than send_buffer_bytes is PARLEY_EMSGSIZE: send it in
+ * parts. Otherwise it waits and returns as parley_send_message() does. */
 int parley_send(
     parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
 
@@ -600,12 +609,13 @@ int parley_write(
     parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
 
 /* Sends one message to every open peer, without waiting for any. Peers for which it would have to wait, or
- * that cannot carry the message, are left out. Returns how many accepted it. Never blocks. */
+ * that cannot carry the message, are left out. Returns how many accepted it; PARLEY_EMSGSIZE when it is over
+ * the limit of every peer. Never blocks. */
 int parley_broadcast(parley_transport *transport, const void *message, size_t length);
 
 /* parley_broadcast() that waits, for room or behind an open stream, for all those peers side by side. Returns
- * how many peers accepted the message by the end of the time-out; PARLEY_EDEADLK in a callback, unless the
- * time-out is 0. */
+ * how many peers accepted the message by the end of the time-out; PARLEY_EMSGSIZE as parley_broadcast();
+ * PARLEY_EDEADLK in a callback, unless the time-out is 0. */
 int parley_broadcast_wait(
     parley_transport *transport, const void *message, size_t length, int timeout_ms);
 
@@ -689,7 +699,14 @@ PARLEY_CHECKED int parley_stream_open(
     parley_transport *transport, parley_peer peer, const void *header, size_t length, int timeout_ms,
     parley_stream **out);
 
-/* Sends bytes of the stream. Waits and returns as parley_send() does. */
+/*
+ * Sends bytes of the stream. More than 1 MiB is accepted in pieces of 1 MiB, each when there is room for it,
+ * so that it may have to wait more than once; the time-out is for all of it together.
+ *
+ * Returns  as parley_send_message(). More than 1 MiB also returns PARLEY_EMSGSIZE when the time-out is 0, and
+ *          PARLEY_EDEADLK in a callback; then nothing was accepted. When it fails after its first piece, for
+ *          example with PARLEY_ETIMEDOUT, the stream is aborted: end it with parley_stream_abort().
+ */
 int parley_stream_write(parley_stream *stream, const void *bytes, size_t length, int timeout_ms);
 
 /* Reports how many bytes of a file were moved so far. Called on a thread of the library, which it must not
@@ -703,9 +720,9 @@ PARLEY_CHECKED int64_t parley_stream_write_file(
     parley_stream *stream, const char *path, uint64_t offset, uint64_t length, parley_progress progress,
     void *argument);
 
-/* Ends the stream and frees it. Messages that waited for its end are sent. Returns PARLEY_OK, or the reason
- * why the connection has ended: the reader may then lack a part of the stream. NULL is allowed. Never
- * blocks. */
+/* Ends the stream and frees it. Messages that waited for its end are sent. Returns PARLEY_OK;
+ * PARLEY_EABORTED when a write failed after a part of it; or the reason why the connection has ended: the
+ * reader may then lack a part of the stream. NULL is allowed. Never blocks. */
 int parley_stream_finish(parley_stream *stream);
 
 /* Aborts the stream and frees it. Its reader gets PARLEY_EABORTED with this code and reason; NULL is no

@@ -127,7 +127,7 @@ extension Connection {
     }
 
     /// The deadline of a wait. Throws when waiting is not allowed here.
-    private func waiting(_ limit: WaitLimit, _ what: String) throws(ParleyError) -> MonotonicTime? {
+    fileprivate func waiting(_ limit: WaitLimit, _ what: String) throws(ParleyError) -> MonotonicTime? {
         guard case .until(let deadline) = limit else {
             throw ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
         }
@@ -153,8 +153,47 @@ extension Node {
 }
 
 extension ConnectionStreamWriter {
-    /// See ``StreamWriter/write(_:)-(ArraySlice<UInt8>)``. Throws as ``Connection/send(_:_:)`` does.
+    /// Writes `count` bytes. `piece` returns a part of them; it is called once there is nothing before that
+    /// part, so that the caller never copies more than ``pieceBytes``.
+    ///
+    /// More than ``pieceBytes`` are accepted in pieces. That may have to wait, so it is refused where waiting
+    /// is not allowed. When it fails after a piece, the stream is aborted.
+    ///
+    /// - Throws: as ``Connection/send(_:_:)``; `messageTooLong` for more than ``pieceBytes`` when it may not
+    ///   wait. Nothing was accepted then.
+    package func write(
+        _ count: Int,
+        _ limit: WaitLimit,
+        piece: (Range<Int>) throws(ParleyError) -> ArraySlice<UInt8>
+    ) throws(ParleyError) {
+        guard count > Self.pieceBytes else { return try writePiece(piece(0..<count), limit) }
+        if case .none = limit {
+            throw ParleyError(
+                .messageTooLong,
+                "a write of \(count) bytes may have to wait: without waiting one takes at most "
+                    + "\(Self.pieceBytes)"
+            )
+        }
+        _ = try connection.waiting(limit, "writing to")
+        var accepted = 0
+        do throws(ParleyError) {
+            while accepted < count {
+                let end = min(accepted + Self.pieceBytes, count)
+                try writePiece(piece(accepted..<end), limit)
+                accepted = end
+            }
+        } catch {
+            cutOff(after: accepted, of: count)
+            throw error
+        }
+    }
+
+    /// See ``StreamWriter/write(_:)-(ArraySlice<UInt8>)``. Throws as ``write(_:_:piece:)`` does.
     package func write(_ bytes: ArraySlice<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
+        try write(bytes.count, limit) { bytes.dropFirst($0.lowerBound).prefix($0.count) }
+    }
+
+    private func writePiece(_ bytes: ArraySlice<UInt8>, _ limit: WaitLimit) throws(ParleyError) {
         try connection.blockUntilAccepted(limit) { (waited) throws(ParleyError) in
             try tryWrite(bytes, waited: waited)
         }

@@ -49,7 +49,8 @@ extension Connection: Peer {
         waited: Refusal? = nil,
         isCounted: Bool = true
     ) throws(ParleyError) -> Refusal? {
-        try accept(.raw, waited: waited, isCounted: isCounted) { (outbound) throws(ParleyError) in
+        try node.checkLength(ofRawBytes: bytes.count)
+        return try accept(.raw, waited: waited, isCounted: isCounted) { (outbound) throws(ParleyError) in
             try outbound.append { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
         }
     }
@@ -61,7 +62,7 @@ extension Connection: Peer {
         waited: Refusal? = nil,
         isCounted: Bool = true
     ) throws(ParleyError) -> Refusal? {
-        guard message.count <= node.bounds.maxMessageBytes else { throw tooLong(message.count) }
+        guard message.count <= node.bounds.maxMessageBytes else { throw node.tooLong(message.count) }
         return try accept(.message, waited: waited, isCounted: isCounted) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
@@ -72,7 +73,7 @@ extension Connection: Peer {
     /// The same for borrowed bytes.
     @inline(__always)
     func submit(message: Span<UInt8>, waited: Refusal? = nil) throws(ParleyError) -> Refusal? {
-        guard message.count <= node.bounds.maxMessageBytes else { throw tooLong(message.count) }
+        guard message.count <= node.bounds.maxMessageBytes else { throw node.tooLong(message.count) }
         return try accept(.message, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
@@ -85,13 +86,6 @@ extension Connection: Peer {
             .unsupported,
             "raw bytes after the handshake would break the \(form) wire form of \(remoteAddress): "
                 + "send them as a message or as a stream"
-        )
-    }
-
-    private func tooLong(_ count: Int) -> ParleyError {
-        ParleyError(
-            .messageTooLong,
-            "a message of \(count) bytes is over the limit of \(node.bounds.maxMessageBytes)"
         )
     }
 

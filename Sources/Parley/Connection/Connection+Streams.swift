@@ -1,3 +1,5 @@
+import Synchronization
+
 // The sending side of streams, from memory and from files. Any thread.
 
 extension Connection {
@@ -26,6 +28,7 @@ extension Connection {
         header: ArraySlice<UInt8>,
         waited: Refusal? = nil
     ) throws(ParleyError) -> StreamOpening {
+        try node.checkLength(ofMessage: header.count)
         var number: UInt64 = 0
         let refusal = try accept(.streamOpening, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
@@ -67,6 +70,8 @@ package final class ConnectionStreamWriter: StreamWriter {
     let connection: Connection
     /// The number of the stream that it writes.
     private let stream: UInt64
+    /// Whether a write failed after a part of it, so that the stream was aborted.
+    private let isCutOff = Atomic(false)
 
     init(_ connection: Connection, stream: UInt64) {
         self.connection = connection
@@ -82,7 +87,33 @@ package final class ConnectionStreamWriter: StreamWriter {
         }
     }
 
+    /// The most bytes that are accepted at once. A longer write is accepted in pieces of this size, each when
+    /// there is room for it, so that no write exceeds the send budget by more than that.
+    package static let pieceBytes = 1 << 20
+
     package func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
+        guard bytes.count > Self.pieceBytes else { return try await writePiece(bytes) }
+        var rest = bytes
+        do throws(ParleyError) {
+            while !rest.isEmpty {
+                try await writePiece(rest.prefix(Self.pieceBytes))
+                rest.removeFirst(min(Self.pieceBytes, rest.count))
+            }
+        } catch {
+            cutOff(after: bytes.count - rest.count, of: bytes.count)
+            throw error
+        }
+    }
+
+    /// Aborts the stream after a part of a write. The caller does not know how much was accepted, so neither
+    /// the rest nor the end of the stream may follow.
+    func cutOff(after accepted: Int, of count: Int) {
+        guard accepted > 0 else { return }
+        isCutOff.store(true, ordering: .relaxed)
+        abortNow(code: 0, reason: "a write of \(count) bytes ended after \(accepted)")
+    }
+
+    private func writePiece(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         var refusal = try tryWrite(bytes)
         while let refused = refusal {
             try await connection.waitToSend(refused)
@@ -127,6 +158,12 @@ package final class ConnectionStreamWriter: StreamWriter {
 
     /// Never waits, since an end is small.
     package func finishNow() throws(ParleyError) {
+        guard !isCutOff.load(ordering: .relaxed) else {
+            throw ParleyError(
+                .streamAborted,
+                "the stream to \(connection.remoteAddress) was aborted after a part of a write"
+            )
+        }
         _ = try connection.endStream(stream) { (encoder, buffer) in
             encoder.encodeStreamEnd(into: &buffer)
             return true

@@ -29,6 +29,7 @@ extension ParleyError.Code {
             case UV_EOF: .endOfStream
             case UV_ECONNRESET, UV_EPIPE, UV_ECONNABORTED: .connectionReset
             case UV_EMFILE, UV_ENFILE: .tooManyOpenFiles
+            case UV_ENOMEM: .outOfMemory
             case UV_EACCES, UV_EPERM: .permissionDenied
             case UV_EEXIST: .fileExists
             case UV_ENOENT: .fileNotFound

@@ -100,7 +100,8 @@ extension Transport {
     /// ``broadcast(message:within:)-(ArraySlice<UInt8>,_)``.
     @discardableResult
     public func broadcast(message: String, within limit: Duration) async -> Broadcast {
-        await broadcast(message: Array(message.utf8)[...], within: limit)
+        if let refusal = refusal(of: message) { return refusal }
+        return await broadcast(message: Array(message.utf8)[...], within: limit)
     }
 
     /// Sends one message to every peer; see ``broadcast(message:)-(ArraySlice<UInt8>)``.
@@ -109,7 +110,20 @@ extension Transport {
 
     /// Sends one message of UTF-8 text to every peer; see ``broadcast(message:)-(ArraySlice<UInt8>)``.
     @discardableResult
-    public func broadcast(message: String) -> Broadcast { broadcast(message: Array(message.utf8)[...]) }
+    public func broadcast(message: String) -> Broadcast {
+        refusal(of: message) ?? broadcast(message: Array(message.utf8)[...])
+    }
+
+    /// The result for a text that is too long for every peer. Its length is checked before it is copied.
+    private func refusal(of message: String) -> Broadcast? {
+        guard message.utf8.count >= WireBuffer.keptSliceBytes,
+            let node = (self as? any NodeTransport)?.node
+        else { return nil }
+        do throws(ParleyError) {
+            try node.checkLength(ofMessage: message.utf8.count)
+            return nil
+        } catch { return Broadcast(failures: peers.map { Broadcast.Failure(peer: $0, error: error) }) }
+    }
 }
 
 /// What has become of a message that had to wait.

@@ -186,6 +186,34 @@ package final class Node: @unchecked Sendable {
 
 }
 
+// MARK: - Lengths
+
+// Checked before the bytes are copied, and before memory for them is reserved.
+extension Node {
+    /// Throws `messageTooLong` for a message, or a stream's header, over the limit.
+    package func checkLength(ofMessage count: Int) throws(ParleyError) {
+        guard count <= bounds.maxMessageBytes else { throw tooLong(count) }
+    }
+
+    func tooLong(_ count: Int) -> ParleyError {
+        ParleyError(
+            .messageTooLong,
+            "a message of \(count) bytes is over the limit of \(bounds.maxMessageBytes)"
+        )
+    }
+
+    /// Throws `messageTooLong` for raw bytes that no send buffer can hold: they are accepted whole.
+    package func checkLength(ofRawBytes count: Int) throws(ParleyError) {
+        let limit = max(options.limits.sendBufferBytes, options.sendHighWaterBytes)
+        guard count <= limit else {
+            throw ParleyError(
+                .messageTooLong,
+                "\(count) raw bytes are over the limit of one send, \(limit): send them in parts"
+            )
+        }
+    }
+}
+
 // MARK: - Addresses
 
 extension Node {

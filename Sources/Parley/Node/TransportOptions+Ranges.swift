@@ -18,7 +18,7 @@ extension TransportOptions {
             )
         }
         try Self.check(loops, "loops", in: Self.loopCounts)
-        try Self.check(busyPoll, "busyPoll", in: .zero...)
+        try Self.check(busyPoll, "busyPoll", in: Duration.zero...)
         try Self.check(
             decoder.maxMessageBytes,
             "the wire form's maxMessageBytes",
@@ -90,15 +90,15 @@ extension Limits {
 
 extension Timeouts {
     fileprivate func validate() throws(ParleyError) {
-        try TransportOptions.check(dial, "timeouts.dial", in: .zero...)
-        try TransportOptions.check(handshake, "timeouts.handshake", in: .zero...)
-        try TransportOptions.check(idle, "timeouts.idle", in: .zero...)
-        try TransportOptions.check(streamIdle, "timeouts.streamIdle", in: .zero...)
-        try TransportOptions.check(frame, "timeouts.frame", in: .zero...)
+        try TransportOptions.check(dial, "timeouts.dial", in: Duration.zero...)
+        try TransportOptions.check(handshake, "timeouts.handshake", in: Duration.zero...)
+        try TransportOptions.check(idle, "timeouts.idle", in: Duration.zero...)
+        try TransportOptions.check(streamIdle, "timeouts.streamIdle", in: Duration.zero...)
+        try TransportOptions.check(frame, "timeouts.frame", in: Duration.zero...)
         try TransportOptions.check(leastBytesPerSecond, "timeouts.leastBytesPerSecond", in: 0...)
-        try TransportOptions.check(write, "timeouts.write", in: .zero...)
-        try TransportOptions.check(writeStall, "timeouts.writeStall", in: .zero...)
-        try TransportOptions.check(close, "timeouts.close", in: .zero...)
+        try TransportOptions.check(write, "timeouts.write", in: Duration.zero...)
+        try TransportOptions.check(writeStall, "timeouts.writeStall", in: Duration.zero...)
+        try TransportOptions.check(close, "timeouts.close", in: Duration.zero...)
         guard let heartbeat else { return }
         try TransportOptions.check(
             heartbeat.interval,

@@ -212,7 +212,11 @@ public struct WireForm: Sendable {
     /// The reference's wire form, for nodes in Go: a type byte, then the bytes of one read. It has no
     /// lengths, so what is sent close together merges. ``DefaultDecoder`` says what follows from that. Two
     /// Parley nodes use ``framed``.
-    public static let unframed = WireForm { DefaultDecoder() }
+    public static let unframed = WireForm(
+        maxMessageBytes: DefaultDecoder.maxMessageBytes,
+        upTo: DefaultDecoder.maxMessageBytes,
+        checksLengths: true
+    ) { DefaultDecoder() }
 
     /// The earlier name of ``unframed``.
     @available(*, unavailable, renamed: "unframed", message: "the default is .framed")

@@ -36,6 +36,12 @@ extension PeerState {
             partialFrame = input.isEmpty ? .nothing : .beginning(input, frameBytes: frameBytes)
             return
         }
+        do throws(ParleyError) {
+            try AvailableMemory.check(frameBytes, for: "a \(decoder.name) frame")
+        } catch {
+            violation = error
+            throw error
+        }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(frameBytes)
         bytes.append(contentsOf: input)

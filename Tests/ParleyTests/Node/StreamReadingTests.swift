@@ -42,14 +42,16 @@ import Testing
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             let writer = try await peer.openStream()
-            try await writer.write(patterned(3_000_000))
-            try await writer.finish()
-            let closing = Task { await peer.close() }
+            let closing = Task {
+                try await writer.write(patterned(3_000_000))
+                try await writer.finish()
+                await peer.close()
+            }
             let opening = try await server.nextRPC()
             var received: [UInt8] = []
             while let bytes = try await opening.peer.read(upTo: 1 << 20) { received += bytes }
             #expect(same(received, patterned(3_000_000)))
-            await closing.value
+            try await closing.value
         }
     }
 }
