@@ -9,8 +9,8 @@ build=.build-fuzz
 # A crash that Swift's backtracer handles does not reach libFuzzer.
 export SWIFT_BACKTRACE=enable=no
 
-# The wire forms, and the error that they throw.
-sources=(Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift)
+# The wire forms, the error that they throw, and the trial before a large buffer.
+sources=(Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift Sources/Parley/Limits/AvailableMemory.swift)
 
 # compile TARGET FLAG: builds the fuzzer of a target.
 compile() {
