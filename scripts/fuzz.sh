@@ -10,7 +10,10 @@ build=.build-fuzz
 export SWIFT_BACKTRACE=enable=no
 
 # The wire forms, the error that they throw, and the trial before a large buffer.
-sources=(Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift Sources/Parley/Limits/AvailableMemory.swift)
+sources=(
+    Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift
+    Sources/Parley/Limits/AvailableMemory.swift
+)
 
 # compile TARGET FLAG: builds the fuzzer of a target.
 compile() {
