@@ -18,6 +18,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .PHONY: help deps deps-conformance deps-go build run test interop conformance asan tsan shake fuzz
 .PHONY: chaos hostile netns soak churn soak-sanitized docs lint format ci clean
+.PHONY: mutants mutants-draw mutants-generated
 .PHONY: bench bench-quick bench-build bench-deps bench-docs instructions instructions-update
 
 help: ## Lists the commands
@@ -181,6 +182,19 @@ churn: deps ## Only the last part of the soak: 1,000 peers connect and disconnec
 soak-sanitized: SECONDS = 120
 soak-sanitized: deps ## `make churn` under AddressSanitizer and ThreadSanitizer, for SECONDS (120) each
 	scripts/soak-sanitized.sh $(SECONDS)
+
+mutants: deps-python ## Turns each fault of Tests/Mutants/list.txt on; a test that stays green is missing
+	python3 Tests/Mutants check
+	SWIFT="$(SWIFT)" CC="$(CC)" python3 Tests/Mutants list --only "$(ONLY)"
+
+mutants-draw: deps-python ## The same for ten faults, drawn by the commit
+	SWIFT="$(SWIFT)" CC="$(CC)" python3 Tests/Mutants list --draw 10
+
+# How many of the generated faults; 0 for all.
+SAMPLE = 0
+
+mutants-generated: deps-python ## The same for faults made out of wire forms and values; SAMPLE=300 for some
+	SWIFT="$(SWIFT)" CC="$(CC)" python3 Tests/Mutants generated --sample $(SAMPLE) --only "$(ONLY)"
 
 docs: deps-python ## Builds the documentation's site, .build-docs/site, and compiles the code on its pages
 	SWIFT="$(SWIFT)" CC="$(CC)" scripts/docs.sh

@@ -140,6 +140,17 @@ struct ParleyCodableTests {
         }
     }
 
+    @Test func `the error of a stream's header says that it is one`() async throws {
+        try await withPeer { server, peer in
+            let writer = try await peer.openStream(header: Array("{}".utf8)[...])
+            let rpc = try await next(server)
+            let error = #expect(throws: ParleyError.self) { try rpc.decode(Order.self) }
+            #expect(error?.message.hasPrefix("a stream's header of 2 bytes from ") == true)
+            rpc.peer.closeStream()
+            try await writer.finish()
+        }
+    }
+
     private struct Unencodable: Encodable {
         func encode(to encoder: any Encoder) throws { throw CancellationError() }
     }
