@@ -6,7 +6,8 @@ BINDIR ?= $(PREFIX)/bin
 # Debian and its derivatives may need LIBDIR=/usr/lib/x86_64-linux-gnu.
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
-MANDIR ?= $(PREFIX)/share/man
+DATADIR ?= $(PREFIX)/share
+MANDIR ?= $(DATADIR)/man
 DESTDIR ?=
 INSTALL ?= install
 
@@ -49,7 +50,8 @@ $(LIB)/libparley.a: scripts/library.sh Package.swift $(shell find Sources CLibUV
 # parley.pc names folders relative to its prefix, so that the whole tree can be moved.
 pc = sed -e 's|@prefix@|$(PREFIX)|' -e 's|@version@|$(VERSION)|' \
   -e 's|@libdir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
-  -e 's|@includedir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' Sources/CParley/parley.pc.in
+  -e 's|@includedir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(INCLUDEDIR))|' \
+  -e 's|@datadir@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(DATADIR))|' Sources/CParley/parley.pc.in
 
 $(LIB)/parley.pc: Sources/CParley/parley.pc.in $(LIB)/libparley.a
 	@$(pc) > $@
@@ -60,7 +62,7 @@ size: $(LIB)/libparley.a ## Prints the sizes of the stripped library and tool
 
 install: $(LIB)/libparley.a ## Installs library, header, manuals and tool into DESTDIR, PREFIX (/usr/local)
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" \
-	  "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man3"
+	  "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man3" "$(DESTDIR)$(DATADIR)/parley"
 	$(INSTALL) -m 755 $(LIB)/parley "$(DESTDIR)$(BINDIR)"
 	$(INSTALL) -m 644 $(HEADER) "$(DESTDIR)$(INCLUDEDIR)"
 	$(INSTALL) -m 755 $(LIB)/libparley.so.$(VERSION) "$(DESTDIR)$(LIBDIR)"
@@ -68,6 +70,7 @@ install: $(LIB)/libparley.a ## Installs library, header, manuals and tool into D
 	ln -sf $(SONAME) "$(DESTDIR)$(LIBDIR)/libparley.so"
 	$(INSTALL) -m 644 $(LIB)/libparley.a "$(DESTDIR)$(LIBDIR)"
 	@$(pc) > "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc" && chmod 644 "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc"
+	$(INSTALL) -m 644 Sources/CParley/valgrind.supp "$(DESTDIR)$(DATADIR)/parley"
 	$(INSTALL) -m 644 man/parley.1 "$(DESTDIR)$(MANDIR)/man1"
 	$(INSTALL) -m 644 man/parley.3 "$(DESTDIR)$(MANDIR)/man3"
 	@for function in $(FUNCTIONS); do ln -sf parley.3 "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
@@ -77,7 +80,9 @@ uninstall: ## Removes what `make install` with the same variables installed
 	rm -f "$(DESTDIR)$(BINDIR)/parley" "$(DESTDIR)$(INCLUDEDIR)/parley.h" \
 	  "$(DESTDIR)$(LIBDIR)"/libparley.so "$(DESTDIR)$(LIBDIR)"/$(SONAME) "$(DESTDIR)$(LIBDIR)"/$(SONAME).* \
 	  "$(DESTDIR)$(LIBDIR)/libparley.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc" \
-	  "$(DESTDIR)$(MANDIR)/man1/parley.1" "$(DESTDIR)$(MANDIR)/man3/parley.3"
+	  "$(DESTDIR)$(MANDIR)/man1/parley.1" "$(DESTDIR)$(MANDIR)/man3/parley.3" \
+	  "$(DESTDIR)$(DATADIR)/parley/valgrind.supp"
+	@rmdir "$(DESTDIR)$(DATADIR)/parley" 2>/dev/null || true
 	@for function in $(FUNCTIONS); do rm -f "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 

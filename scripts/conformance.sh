@@ -36,7 +36,7 @@ if [ "${1-}" = --run ]; then
         compile=(gcc -std=c11)
         extra=(PARLEY_CONFORMANCE_SLOW=1)
         before=(valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite
-            --errors-for-leak-kinds=definite --suppressions="$programs/valgrind.supp")
+            --errors-for-leak-kinds=definite --suppressions="$SUPPRESSIONS")
         ;;
     esac
     started=${EPOCHREALTIME/./}
@@ -71,7 +71,9 @@ make --no-print-directory install DESTDIR="$stage/root" PREFIX=/usr/local > "$st
 }
 root=$stage/root/usr/local
 export PKG_CONFIG_PATH=$root/lib/pkgconfig
+SUPPRESSIONS=$(pkg-config --define-prefix --variable=valgrind_suppressions parley)
 export STAGE=$stage LIBRARIES=$root/lib TOOL=$root/bin/parley GONODE=$PWD/Tests/Interop/go/bin/gonode
+export SUPPRESSIONS
 
 # --- Every function is called in a program --------------------------------------------------------------
 
@@ -107,6 +109,7 @@ gcc "$stage/planted.c" -o "$stage/planted" "${flags[@]}"
 gcc -fsanitize=address "$stage/planted.c" -o "$stage/planted-asan" "${flags[@]}"
 for tool in \
     "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite $stage/planted" \
+    "valgrind --quiet --error-exitcode=99 --leak-check=full --suppressions=$SUPPRESSIONS $stage/planted" \
     "$stage/planted-asan"; do
     if env -i PATH=/usr/bin:/bin LD_LIBRARY_PATH="$LIBRARIES" $tool > "$stage/planted.log" 2>&1; then
         echo "FAIL  a planted leak was not found by: $tool"
@@ -116,6 +119,24 @@ for tool in \
     fi
 done
 echo "ok    valgrind and LeakSanitizer find a planted leak" | { grep -q failed "$stage/results" || cat; }
+
+# --- The installed suppressions hide all that the library keeps -----------------------------------------
+
+gcc -std=c11 -pthread -g Examples/c/hello.c -o "$stage/hello" "${flags[@]}"
+for tool in "memcheck --leak-check=full --show-leak-kinds=all --errors-for-leak-kinds=all" helgrind drd; do
+    [ -z "${NAME-}" ] || [ "$NAME" = valgrind ] || continue
+    # shellcheck disable=SC2086
+    if env -i PATH=/usr/bin:/bin LD_LIBRARY_PATH="$LIBRARIES" timeout 200 valgrind --quiet \
+        --error-exitcode=99 --tool=$tool --suppressions="$SUPPRESSIONS" "$stage/hello" \
+        > "$stage/hello.log" 2>&1; then
+        echo "ok    ${tool%% *} is quiet with the installed suppressions"
+        echo passed >> "$stage/results"
+    else
+        echo "FAIL  ${tool%% *} with the installed suppressions"
+        head -60 "$stage/hello.log" | sed 's/^/      /'
+        echo failed >> "$stage/results"
+    fi
+done
 
 # --- Every program in every way -------------------------------------------------------------------------
 
