@@ -192,6 +192,8 @@ func blocking<Success: Sendable>(
     _ body: @escaping @Sendable () async throws -> Success
 ) throws -> Success {
     try checkMayBlock(what)
+    // Swift's pool makes descriptors when it starts.
+    occupyStandardDescriptors()
     let outcome = Outcome<Success>()
     // A task releases what `body` captures before its value is available, so the caller finds it released.
     let task = Task.detached { try await body() }

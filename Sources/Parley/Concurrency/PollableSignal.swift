@@ -20,6 +20,12 @@ final class PollableSignal: Sendable {
         guard pipe(&ends) == 0 else {
             throw ParleyError(libuv: -errno, "cannot make a pollable descriptor")
         }
+        ends = ends.map(aboveStandard)
+        guard ends.allSatisfy({ $0 >= 0 }) else {
+            let code = errno
+            for end in ends where end >= 0 { close(end) }
+            throw ParleyError(errno: code, "cannot make a pollable descriptor")
+        }
         (descriptor, writing) = (ends[0], ends[1])
         for end in ends {
             _ = fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK)

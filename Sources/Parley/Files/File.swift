@@ -20,7 +20,7 @@ package final class File: Sendable {
     package init(reading path: String) throws(ParleyError) {
         assertMayBlock()
         // Without O_NONBLOCK opening a fifo would wait for a writer. To a regular file it means nothing.
-        let descriptor = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC)
+        let descriptor = aboveStandard(open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC))
         guard descriptor >= 0 else { throw .file("open", path) }
         self.path = path
         self.descriptor = descriptor

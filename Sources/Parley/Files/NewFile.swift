@@ -33,7 +33,7 @@ package final class NewFile: Sendable {
         self.name = name
         temporaryName = ".parley-\(String(UInt64.random(in: .min ... .max), radix: 36)).part"
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-        let descriptor = openat(directory.descriptor, temporaryName, flags, 0o666)
+        let descriptor = aboveStandard(openat(directory.descriptor, temporaryName, flags, 0o666))
         guard descriptor >= 0 else { throw .file("create", path) }
         self.descriptor = Lock(descriptor)
     }

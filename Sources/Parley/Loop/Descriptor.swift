@@ -26,7 +26,7 @@ func openDirectory(_ path: String) -> Int32 {
     #else
         let mode = O_RDONLY
     #endif
-    return open(path, mode | O_DIRECTORY | O_CLOEXEC)
+    return aboveStandard(open(path, mode | O_DIRECTORY | O_CLOEXEC))
 }
 
 /// A rename within a directory that never replaces anything; 0, or -1 and `errno`.

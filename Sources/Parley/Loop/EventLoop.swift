@@ -213,14 +213,10 @@ extension EventLoop {
         case .stopping, .stopped: throw ParleyError(.closed, "the event loop has stopped")
         case .idle: break
         }
+        occupyStandardDescriptors()
         try handles.open(owner: self)
-        var thread = uv_thread_t()
-        let entry: uv_thread_cb = { argument in
-            Unmanaged<EventLoop>.fromOpaque(argument!).takeRetainedValue().run()
-        }
-        let status = uv_thread_create(&thread, entry, Unmanaged.passRetained(self).toOpaque())
+        let status = LibraryThread.start(name) { [self] in run() }
         guard status == 0 else {
-            Unmanaged.passUnretained(self).release()
             handles.close()
             uv_run(handles.loop, UV_RUN_DEFAULT)
             uv_loop_close(handles.loop)

@@ -84,7 +84,9 @@ final class TimerFD {
 
     static func makeDescriptor() -> Int32? {
         #if os(Linux)
-            let descriptor = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
+            let descriptor = aboveStandard(
+                timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
+            )
             return descriptor < 0 ? nil : descriptor
         #else
             return nil

@@ -84,6 +84,7 @@ package final class Node: @unchecked Sendable {
         observer: (any PeerObserver)? = nil,
         loops: Int = 1
     ) {
+        occupyStandardDescriptors()
         self.options = options
         do throws(ParleyError) {
             try options.validate()

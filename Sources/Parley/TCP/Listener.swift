@@ -199,7 +199,7 @@ extension Listener {
         #else
             let type = SOCK_STREAM
         #endif
-        let descriptor = socket(address.isIPv6 ? AF_INET6 : AF_INET, type, 0)
+        let descriptor = aboveStandard(socket(address.isIPv6 ? AF_INET6 : AF_INET, type, 0))
         guard descriptor >= 0 else { throw failure(errno) }
         setNonBlockingAndCloseOnExec(descriptor)
         setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
@@ -215,7 +215,7 @@ extension Listener {
 
 }
 
-private func setNonBlockingAndCloseOnExec(_ descriptor: Int32) {
+func setNonBlockingAndCloseOnExec(_ descriptor: Int32) {
     _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
 }
@@ -232,5 +232,5 @@ private func acceptNonBlocking(_ listener: Int32, _ remote: inout RawSocketAddre
         #endif
         return descriptor >= 0
     }
-    return descriptor
+    return aboveStandard(descriptor)
 }

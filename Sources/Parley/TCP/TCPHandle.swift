@@ -97,6 +97,7 @@ extension TCPHandle {
         completion: @escaping (ParleyError?) -> Void
     ) throws(ParleyError) {
         let name = SocketAddress(address)
+        try openSocket(for: address, name)
         let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
         request.pointee.data = tcp.pointee.data
         let status = address.withSockaddr { address, _ in
@@ -116,6 +117,25 @@ extension TCPHandle {
             }
             if let descriptor { setPeerOptions(of: descriptor, keepAlive) }
             completion(nil)
+        }
+    }
+
+    /// Makes the socket, which libuv would leave on one of the descriptors 0 to 2 that is closed.
+    private func openSocket(for address: RawSocketAddress, _ name: SocketAddress) throws(ParleyError) {
+        #if canImport(Glibc)
+            let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
+        #else
+            let type = SOCK_STREAM
+        #endif
+        let descriptor = aboveStandard(socket(address.isIPv6 ? AF_INET6 : AF_INET, type, 0))
+        guard descriptor >= 0 else { throw ParleyError(errno: errno, "cannot connect to \(name)") }
+        #if !canImport(Glibc)
+            setNonBlockingAndCloseOnExec(descriptor)
+        #endif
+        let status = uv_tcp_open(tcp, descriptor)
+        guard status == 0 else {
+            closeDescriptor(descriptor)
+            throw ParleyError(libuv: status, "cannot connect to \(name)")
         }
     }
 
