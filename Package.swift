@@ -124,7 +124,8 @@ let package = Package(
         .testTarget(
             name: "ParleyTests",
             dependencies: [
-                "Parley", "FaultProxy", "Gauges", .product(name: "Logging", package: "swift-log"),
+                "Parley", "CLinux", "FaultProxy", "Gauges",
+                .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings
         ),

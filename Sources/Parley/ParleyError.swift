@@ -147,6 +147,8 @@ extension ParleyError {
         public static let noSuchPeer = Code(rawValue: -64)
         /// C only: the call would block the thread whose work it waits for.
         public static let wouldDeadlock = Code(rawValue: -65)
+        /// This process is a forked child of one that had used the library: the library's threads are gone.
+        public static let forked = Code(rawValue: -67)
         /// The call may not wait and would have to; see
         /// ``Transport/broadcast(message:)-(ArraySlice<UInt8>)``.
         public static let wouldBlock = Code(rawValue: -66)
@@ -171,7 +173,7 @@ extension ParleyError.Code: CustomStringConvertible {
         .outOfMemory: "outOfMemory",
         .noSuchPeer: "noSuchPeer",
         .wouldDeadlock: "wouldDeadlock",
-        .wouldBlock: "wouldBlock",
+        .wouldBlock: "wouldBlock", .forked: "forked",
     ]
 
     /// The constant's name, for logs.

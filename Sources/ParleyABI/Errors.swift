@@ -65,6 +65,10 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
         PARLEY_EDEADLK, .wouldDeadlock, "PARLEY_EDEADLK",
         "the call would block the thread that it waits for"
     ),
+    (
+        PARLEY_EFORKED, .forked, "PARLEY_EFORKED",
+        "the library does not work in a forked child of a process that has used it"
+    ),
     (PARLEY_EAGAIN, .wouldBlock, "PARLEY_EAGAIN", "the call would have to wait"),
 ]
 

@@ -77,19 +77,32 @@ func record(_ error: any Error) -> Int32 {
 /// What this thread's last send that returned PARLEY_EAGAIN would have to wait for.
 var lastRefusal: SendQueue.Wait { LastError.ofThisThread.waitsBehindOthers ? .behindOthers : .room }
 
-/// Runs `body` and returns `PARLEY_OK` or the code of the error that it throws.
+/// Runs `body` and returns `PARLEY_OK` or the code of the error that it throws. Throws `forked` for it in a
+/// forked child.
 @inline(__always)
 func status(_ body: () throws -> Void) -> Int32 {
+    outcome {
+        try ForkedChild.check()
+        try body()
+    }
+}
+
+/// As ``status(_:)``, also in a forked child.
+@inline(__always)
+func outcome(_ body: () throws -> Void) -> Int32 {
     do {
         try body()
         return PARLEY_OK.rawValue
     } catch { return record(error) }
 }
 
-/// Runs `body` and returns its count or the code of the error that it throws.
+/// Runs `body` and returns its count or the code of the error that it throws; as ``status(_:)``.
 @inline(__always)
 func counted<Count: SignedInteger>(_ body: () throws -> Count) -> Count {
-    do { return try body() } catch { return Count(record(error)) }
+    do {
+        try ForkedChild.check()
+        return try body()
+    } catch { return Count(record(error)) }
 }
 
 /// See parley.h.

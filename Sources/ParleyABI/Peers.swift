@@ -59,7 +59,8 @@ public func parley_peers(
     _ peers: UnsafeMutablePointer<parley_peer>?,
     _ capacity: Int
 ) -> Int {
-    guard let connections = try? node(transport).transport.node.connections else { return 0 }
+    guard !ForkedChild.isThisProcess, let connections = try? node(transport).transport.node.connections
+    else { return 0 }
     if let peers {
         for (index, connection) in connections.prefix(max(0, capacity)).enumerated() {
             peers[index] = connection.number
@@ -110,7 +111,8 @@ public func parley_peer_set_userdata(
 @c @implementation
 public func parley_peer_userdata(_ transport: OpaquePointer?, _ peer: parley_peer) -> UnsafeMutableRawPointer?
 {
-    (try? connection(transport, peer)).flatMap { UnsafeMutableRawPointer(bitPattern: $0.tag) }
+    if ForkedChild.isThisProcess { return nil }
+    return (try? connection(transport, peer)).flatMap { UnsafeMutableRawPointer(bitPattern: $0.tag) }
 }
 
 /// See parley.h.

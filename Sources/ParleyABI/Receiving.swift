@@ -92,6 +92,8 @@ public func parley_try_consume(_ transport: OpaquePointer?, _ rpc: UnsafeMutable
 public func parley_rpc_release(_ rpc: UnsafeMutablePointer<parley_rpc>?) {
     guard let rpc, let owner = rpc.pointee.owner else { return }
     rpc.pointee = parley_rpc()
+    // In a forked child the memory is given up: freeing it could take locks.
+    if ForkedChild.isThisProcess { return }
     Unmanaged<ConsumedRPCs>.fromOpaque(owner).release()
 }
 

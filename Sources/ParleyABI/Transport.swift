@@ -9,11 +9,12 @@ public func parley_create(
     _ options: UnsafePointer<parley_options>?,
     _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
-    status {
+    outcome {
         let foreign = try parley_options(options)
         do {
             // The decoder's userdata has an owner from here on, which destroys it when a later step fails.
             let options = try TransportOptions(foreign)
+            try ForkedChild.check()
             let out = try output(out)
             out.pointee = retainedHandle(ForeignNode(foreign, options))
         } catch {

@@ -1,11 +1,13 @@
 // What Swift's own module of the C library leaves out: mallinfo2, malloc_trim, epoll, sched_setaffinity, and
-// what <spawn.h> shows only to those who define _GNU_SOURCE.
+// what <spawn.h> shows only to those who define _GNU_SOURCE. And fork(2), which Swift hides.
 #if defined(__linux__)
 #include <malloc.h>
 #include <spawn.h>
 #include <stddef.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 // sched.h shows it only to those who define _GNU_SOURCE before anything else.
 int sched_setaffinity(int pid, size_t size, const void *cores);
 int posix_spawn_file_actions_addclosefrom_np(posix_spawn_file_actions_t *actions, int first);
+static inline int clinux_fork(void) { return fork(); }
 #endif

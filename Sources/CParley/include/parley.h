@@ -128,7 +128,8 @@ typedef enum parley_error {
     PARLEY_ENOMEM = -35,      /* there is no memory for a large buffer */
     PARLEY_ENOPEER = -64,     /* no peer has this number any more */
     PARLEY_EDEADLK = -65,     /* the call would block the thread that it waits for */
-    PARLEY_EAGAIN = -66       /* the call would have to wait, and its time-out is 0 */
+    PARLEY_EAGAIN = -66,      /* the call would have to wait, and its time-out is 0 */
+    PARLEY_EFORKED = -67      /* this process is a forked child of one that had used the library */
 } parley_error;
 
 /* One sentence that describes a code. Static, never NULL; never blocks. */

@@ -4,6 +4,7 @@
 extension Connection {
     /// See ``Peer/close()``.
     public func close() async {
+        if ForkedChild.isThisProcess { return }
         close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
         while !outbound.withLock({ $0.lifecycle.hasEnded }) {
             guard await outbound.wait(in: \.openOrEndWaiters, unless: { $0.lifecycle.hasEnded }) else {
@@ -14,6 +15,7 @@ extension Connection {
 
     /// See ``Peer/untilClosed()``.
     public func untilClosed() async throws(ParleyError) -> ParleyError {
+        try ForkedChild.check()
         while true {
             if let reason = outbound.withLock({ $0.lifecycle.hasEnded ? $0.lifecycle.end?.reason : nil }) {
                 return reason

@@ -22,6 +22,7 @@ extension Connection {
     /// Reads what has arrived. To wait for more, wait until ``WaitQueue/epoch`` of the readers
     /// differs from the returned one.
     func tryRead(upTo count: Int) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt) {
+        try ForkedChild.check()
         var hasHeartbeats = false
         let (result, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
             if let closed = inbound.closed { throw closed }
@@ -102,6 +103,7 @@ extension Connection {
 
     /// See ``Peer/closeStream()``.
     public func closeStream() {
+        if ForkedChild.isThisProcess { return }
         let wasOpen = inbound.withLock { $0.state.closeStream() }
         // Deferred: a callback that closes the stream that it was called for would otherwise recurse once per
         // stream.

@@ -103,6 +103,7 @@ extension Connection: Peer {
         isCounted: Bool = true,
         _ append: (inout Outbound) throws(ParleyError) -> Void
     ) throws(ParleyError) -> Refusal? {
+        try ForkedChild.check()
         var woken = WaitQueue.Woken()
         defer { if waited != nil { woken.resume() } }
         let (refusal, needsFlush, startsWatch) = try outbound.withLock {

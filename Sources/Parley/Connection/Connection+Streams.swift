@@ -49,6 +49,7 @@ extension Connection {
         _ stream: UInt64,
         _ encode: (inout any Decoder, inout WireBuffer) -> Bool
     ) throws(ParleyError) -> Bool {
+        try ForkedChild.check()
         let (isSaid, woken, needsFlush) = try outbound.withLock { outbound throws(ParleyError) in
             guard outbound.queue.openStream == stream else { return (true, WaitQueue.Woken(), false) }
             if let end = outbound.lifecycle.end { throw end.reason }

@@ -241,6 +241,7 @@ extension Connection {
 
     /// See ``Peer/setReadDeadline(_:)``.
     public func setReadDeadline(_ deadline: ContinuousClock.Instant?) {
+        if ForkedChild.isThisProcess { return }
         let deadline = deadline.map { MonotonicTime($0) } ?? .never
         let readers = inbound.withLock { inbound in
             inbound.readDeadline = deadline
@@ -252,6 +253,7 @@ extension Connection {
 
     /// See ``Peer/setWriteDeadline(_:)``.
     public func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {
+        if ForkedChild.isThisProcess { return }
         let deadline = deadline.map { MonotonicTime($0) } ?? .never
         let senders = outbound.withLock { outbound in
             outbound.writeDeadline = deadline

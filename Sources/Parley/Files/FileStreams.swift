@@ -238,6 +238,7 @@ private func opening<Opened: Sendable>(
     for connection: Connection?,
     _ open: @escaping @Sendable () throws(ParleyError) -> Opened
 ) async throws(ParleyError) -> Opened {
+    try ForkedChild.check()
     do { return try await offload(for: connection, open).value } catch {
         if error.code == .tooManyOpenFiles { connection?.node.reportShortage(error, during: "file") }
         throw error

@@ -148,6 +148,7 @@ public final class Inbox: Sendable {
     /// - Throws: `wouldBlock` when `waitLimit` allows no waiting, `wouldDeadlock` on an event loop's thread,
     ///   `timedOut`.
     package func next(atMost limit: Int, _ waitLimit: WaitLimit) throws(ParleyError) -> RPCBatch? {
+        try ForkedChild.check()
         while true {
             let (taken, isOver) = takeSome(max(1, limit))
             if taken != nil || isOver { return taken }

@@ -103,19 +103,29 @@ struct RPCSource: Sendable {
     /// The queues from which it takes.
     var queues: [InboxQueue] { all?.queues ?? [queue] }
 
-    @usableFromInline
-    func takeNext() -> RPC? { all == nil ? queue.takeNext() : all?.takeNext() }
+    // In a forked child the sequence is over: its producers are gone.
 
     @usableFromInline
-    func waitForNext() async -> RPC? {
-        all == nil ? await queue.waitForNext() : await all?.waitForNext()
+    func takeNext() -> RPC? {
+        if ForkedChild.isThisProcess { return nil }
+        return all == nil ? queue.takeNext() : all?.takeNext()
     }
 
     @usableFromInline
-    func takeBatch() -> RPCBatch? { all == nil ? queue.takeBatch() : all?.takeBatch() }
+    func waitForNext() async -> RPC? {
+        if ForkedChild.isThisProcess { return nil }
+        return all == nil ? await queue.waitForNext() : await all?.waitForNext()
+    }
+
+    @usableFromInline
+    func takeBatch() -> RPCBatch? {
+        if ForkedChild.isThisProcess { return nil }
+        return all == nil ? queue.takeBatch() : all?.takeBatch()
+    }
 
     @usableFromInline
     func waitForBatch() async -> RPCBatch? {
-        all == nil ? await queue.waitForBatch() : await all?.waitForBatch()
+        if ForkedChild.isThisProcess { return nil }
+        return all == nil ? await queue.waitForBatch() : await all?.waitForBatch()
     }
 }

@@ -130,6 +130,7 @@ extension EventLoop {
     ///
     /// - Throws: ``ParleyError`` when the system has no descriptors or threads left, or after ``stop()``.
     package func start() throws(ParleyError) {
+        try ForkedChild.check()
         try submissionQueue.withLock { queue throws(ParleyError) in try startLocked(&queue) }
     }
 
@@ -166,6 +167,7 @@ extension EventLoop {
             turn.pointee.ownSubmissions.append(submission)
             return true
         }
+        if ForkedChild.isThisProcess { return false }
         return submissionQueue.withLock { queue in
             if queue.phase == .idle {
                 do { try startLocked(&queue) } catch { return false }

@@ -17,10 +17,13 @@ extension Node {
 
     func unban(_ ip: IPAddress) { state.withLock { $0.admission.bans.remove(ip) } }
 
-    var bans: [AddressRange: ContinuousClock.Instant] { state.withLock { $0.admission.bans.all() } }
+    var bans: [AddressRange: ContinuousClock.Instant] {
+        ForkedChild.isThisProcess ? [:] : state.withLock { $0.admission.bans.all() }
+    }
 
     /// Parses the address to ban.
     static func ip(_ host: String) throws(ParleyError) -> IPAddress {
+        try ForkedChild.check()
         guard let ip = IPAddress(host) else {
             throw ParleyError(.invalidAddress, "\"\(host)\" is not a numeric address")
         }
@@ -31,6 +34,6 @@ extension Node {
 extension Connection {
     /// See ``Peer/ban(for:)``.
     public func ban(for duration: Duration) {
-        if let ip = remoteIP { node.ban(ip, for: duration) }
+        if let ip = remoteIP, !ForkedChild.isThisProcess { node.ban(ip, for: duration) }
     }
 }

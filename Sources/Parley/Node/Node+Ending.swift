@@ -119,6 +119,7 @@ extension Node {
 
     /// Closes everything. Later callers wait for the same end.
     func close() async {
+        if ForkedChild.isThisProcess { return }
         let closing = state.withLock { state in
             if let closing = state.closing { return closing }
             // A task of its own is not cancelled with the caller.

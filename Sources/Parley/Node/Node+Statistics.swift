@@ -3,6 +3,7 @@
 extension Node {
     func statistics(of inbox: Inbox) -> TransportStatistics {
         var statistics = TransportStatistics()
+        if ForkedChild.isThisProcess { return statistics }
         let (connections, undelivered) = state.withLock { state in
             state.counters.report(to: &statistics)
             statistics.dialing = state.admission.dialing

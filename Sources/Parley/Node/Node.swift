@@ -84,6 +84,7 @@ package final class Node: @unchecked Sendable {
         observer: (any PeerObserver)? = nil,
         loops: Int = 1
     ) {
+        ForkedChild.noteUse()
         occupyStandardDescriptors()
         self.options = options
         do throws(ParleyError) {
@@ -113,7 +114,8 @@ package final class Node: @unchecked Sendable {
 
     /// The peers: connections that are open, or were open and have not ended yet.
     package var connections: [Connection] {
-        state.withLock { $0.connections.elements.map(\.connection) }.filter(\.isPeer)
+        if ForkedChild.isThisProcess { return [] }
+        return state.withLock { $0.connections.elements.map(\.connection) }.filter(\.isPeer)
     }
 
     /// The connection with this number, from the handshake until ``PeerObserver/peerDidDisconnect(_:_:)`` has
@@ -145,6 +147,7 @@ package final class Node: @unchecked Sendable {
 
     /// Throws once ``close()`` was called, and when an option is out of its range.
     func checkOpen() throws(ParleyError) {
+        try ForkedChild.check()
         if let invalidOption { throw invalidOption }
         guard state.withLock({ $0.closing == nil }) else {
             throw ParleyError(.closed, "the transport is closed")
@@ -220,13 +223,17 @@ extension Node {
 extension Node {
     /// The listening address: the configured one, with its real port once the node listens.
     var address: String {
-        state.withLock { if case .at(let address) = $0.listening { address } else { options.listenAddress } }
+        if ForkedChild.isThisProcess { return options.listenAddress }
+        return state.withLock { state in
+            if case .at(let address) = state.listening { address } else { options.listenAddress }
+        }
     }
 
     /// Listens, once. `bind` gets the configured address and returns the real port.
     func listen(
         _ bind: (SocketAddress) async throws(ParleyError) -> UInt16
     ) async throws(ParleyError) {
+        try ForkedChild.check()
         let configured = try SocketAddress(options.listenAddress)
         try checkOpen()
         let isFirst = state.withLock { state in
@@ -249,6 +256,7 @@ extension Node {
 
     /// Parses the address of a dial.
     func dialTarget(_ address: String) throws(ParleyError) -> SocketAddress {
+        try ForkedChild.check()
         let target = try SocketAddress(address)
         guard target.port != 0 else {
             throw ParleyError(

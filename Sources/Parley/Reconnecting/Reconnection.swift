@@ -43,6 +43,7 @@ public final class Reconnection: Sendable {
     /// Stops dialing, and returns the current peer, which the caller may close.
     @discardableResult
     package func end() -> (any Peer)? {
+        if ForkedChild.isThisProcess { return nil }
         let (task, peer) = state.withLock { state in
             state.isOver = true
             return (state.task, state.peer)
@@ -130,6 +131,7 @@ extension Transport {
         to address: String,
         backoff: Backoff = Backoff()
     ) throws(ParleyError) -> Reconnection {
+        try ForkedChild.check()
         _ = try SocketAddress(address)
         try (self as? any NodeTransport)?.node.checkOpen()
         let reconnection = Reconnection(to: address, backoff: backoff)

@@ -75,6 +75,7 @@ public final class TCPTransport: Transport {
     public func consumeOnEachLoop(
         _ body: @escaping @Sendable (RPCSequence) async throws -> Void
     ) async throws {
+        try ForkedChild.check()
         try await withThrowingTaskGroup { group in
             for (context, queue) in zip(node.contexts, inbox.queues) {
                 group.addTask(executorPreference: context.loop) { [inbox] in

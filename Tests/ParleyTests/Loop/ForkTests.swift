@@ -1,0 +1,67 @@
+#if os(Linux)
+    import CLinux
+    import Glibc
+    import Testing
+
+    @testable import Parley
+
+    struct ForkTests {
+        /// What the child found, as its exit status: 0, or the number of the call that did not fail.
+        private static func child(_ server: any Transport, _ peer: any Peer) async -> Int32 {
+            var number: Int32 = 0
+            func isForked(_ call: () async throws -> Void) async -> Bool {
+                number += 1
+                do { try await call() } catch { return (error as? ParleyError)?.code == .forked }
+                return false
+            }
+            let made = TCPTransport()
+            let calls: [() async throws -> Void] = [
+                { try await made.listenAndAccept() },
+                { _ = try await made.dial("127.0.0.1:1") },
+                { try made.keepConnected(to: "127.0.0.1:1") },
+                { try await made.consumeOnEachLoop { _ in } },
+                { _ = try await server.dial(server.address) },
+                { try await peer.send(message: "x") },
+                { _ = try peer.trySend([1]) },
+                { try await peer.write([1]) },
+                { _ = try await peer.read(upTo: 1) },
+                { _ = try await peer.read(exactly: 1) },
+                { _ = try await peer.openStream() },
+                { _ = try await peer.untilClosed() },
+                { _ = try await peer.sendStream(contentsOf: "/etc/passwd") },
+                { _ = try await peer.receiveStream(into: "/tmp/never") },
+                { try made.ban("192.0.2.1", for: .seconds(1)) },
+            ]
+            for call in calls {
+                guard await isForked(call) else { return number }
+            }
+            // These cannot throw: they do nothing.
+            await peer.close()
+            await server.close()
+            await made.close()
+            peer.closeStream()
+            peer.setDeadline(.now)
+            for await _ in server.consume() { return 100 }
+            return server.peers.isEmpty ? 0 : 101
+        }
+
+        @Test func `every call fails at once in a forked child, and the parent goes on`() async throws {
+            try await withNodes(.tcp) { nodes in
+                let server = try await nodes.listening()
+                let client = nodes.make()
+                let peer = try await client.dial(server.address)
+                let process = clinux_fork()
+                if process == 0 {
+                    alarm(60)
+                    _exit(await Self.child(server, peer))
+                }
+                #expect(process > 0)
+                var status: Int32 = -1
+                #expect(waitpid(process, &status, 0) == process)
+                #expect(status == 0, "exit status \(status >> 8), signal \(status & 0x7f)")
+                try await peer.send(message: [7])
+                #expect(try await server.nextRPC().payload == [7])
+            }
+        }
+    }
+#endif
