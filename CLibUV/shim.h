@@ -14,6 +14,9 @@
 
 /* <sys/socket.h> shows it only to those who define _GNU_SOURCE before anything else. */
 int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
+/* The same in <pthread.h>. */
+int pthread_setname_np(pthread_t thread, const char *name);
+int pthread_getname_np(pthread_t thread, char *name, size_t size);
 
 /* The same for O_PATH, by the name it has for everyone. */
 #ifdef __O_PATH
@@ -36,6 +39,5 @@ static inline uv_handle_t *clibuv_timer_as_handle(uv_timer_t *timer) { return (u
 static inline uv_handle_t *clibuv_prepare_as_handle(uv_prepare_t *prepare) { return (uv_handle_t *)prepare; }
 static inline uv_handle_t *clibuv_idle_as_handle(uv_idle_t *idle) { return (uv_handle_t *)idle; }
 static inline uv_handle_t *clibuv_poll_as_handle(uv_poll_t *poll) { return (uv_handle_t *)poll; }
-static inline uv_req_t *clibuv_getaddrinfo_as_req(uv_getaddrinfo_t *request) { return (uv_req_t *)request; }
 
 #endif

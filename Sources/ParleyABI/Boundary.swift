@@ -196,8 +196,11 @@ func blocking<Success: Sendable>(
     occupyStandardDescriptors()
     let outcome = Outcome<Success>()
     // A task releases what `body` captures before its value is available, so the caller finds it released.
-    let task = Task.detached { try await body() }
-    Task.detached { outcome.finish(await task.result) }
+    // The threads of Swift's pool belong to this library: they start without the program's signals.
+    LibraryThread.withSignalsBlocked {
+        let task = Task.detached { try await body() }
+        Task.detached { outcome.finish(await task.result) }
+    }
     _ = outcome.wait()
     return try outcome.get()
 }

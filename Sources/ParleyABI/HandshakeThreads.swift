@@ -85,7 +85,9 @@ final class HandshakeThreads: Sendable {
             if let idle {
                 idle.job = job
             } else {
-                guard startThread(job) else { throw Self.shortage }
+                let slot = JobSlot(job)
+                let status = LibraryThread.start("parley handshake") { [self] in self.work(slot) }
+                guard status == 0 else { throw Self.shortage }
                 state.threads += 1
             }
             state[side].running += 1
@@ -153,37 +155,3 @@ private let workerKey: pthread_key_t = {
     precondition(pthread_key_create(&key, nil) == 0, "no thread-specific key is left")
     return key
 }()
-
-extension HandshakeThreads {
-    private func startThread(_ job: Job) -> Bool {
-        let context = Unmanaged.passRetained(Entry(self, JobSlot(job))).toOpaque()
-        #if canImport(Darwin)
-            var thread: pthread_t?
-            let status = pthread_create(&thread, nil, { HandshakeThreads.enter($0) }, context)
-            if status == 0, let thread { pthread_detach(thread) }
-        #else
-            var thread = pthread_t()
-            let status = pthread_create(&thread, nil, { HandshakeThreads.enter($0!) }, context)
-            if status == 0 { pthread_detach(thread) }
-        #endif
-        if status != 0 { Unmanaged<Entry>.fromOpaque(context).release() }
-        return status == 0
-    }
-
-    /// The argument of a new thread.
-    private final class Entry {
-        let threads: HandshakeThreads
-        let slot: JobSlot
-
-        init(_ threads: HandshakeThreads, _ slot: JobSlot) {
-            self.threads = threads
-            self.slot = slot
-        }
-    }
-
-    private static func enter(_ context: UnsafeMutableRawPointer) -> UnsafeMutableRawPointer? {
-        let entry = Unmanaged<Entry>.fromOpaque(context).takeRetainedValue()
-        entry.threads.work(entry.slot)
-        return nil
-    }
-}

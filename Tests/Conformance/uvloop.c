@@ -68,7 +68,7 @@ static void woken(uv_async_t *wake) {
     uv_close((uv_handle_t *)&it->limit, NULL);
 }
 
-/* Runs on libuv's thread pool, which the library's resolver shares. */
+/* Runs on libuv's thread pool, which the library's work on files shares. */
 static void dial_by_name(uv_work_t *request) {
     program *it = (program *)request->data;
     char address[64], name[64];

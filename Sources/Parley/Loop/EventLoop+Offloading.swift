@@ -88,7 +88,10 @@ private final class WorkRequest: @unchecked Sendable {
         let status = uv_queue_work(
             loop.uv,
             request,
-            { Unmanaged<WorkRequest>.fromOpaque($0!.pointee.data).takeUnretainedValue().perform() },
+            {
+                LibraryThread.namePoolThread()
+                Unmanaged<WorkRequest>.fromOpaque($0!.pointee.data).takeUnretainedValue().perform()
+            },
             { request, _ in Unmanaged<WorkRequest>.fromOpaque(request!.pointee.data).release() }
         )
         precondition(status == 0, "libuv refuses work only when it is given no function")

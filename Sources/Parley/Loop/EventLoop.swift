@@ -45,6 +45,8 @@ package final class EventLoop: @unchecked Sendable {
         var wakes = 0
     }
 
+    /// The name of the thread.
+    private let name: String
     let submissionQueue = Lock(SubmissionQueue())
     /// `pthread_self()` of the loop's thread; zero while there is none.
     private let threadID = Atomic<UInt>(0)
@@ -79,9 +81,12 @@ package final class EventLoop: @unchecked Sendable {
     /// Whether the thread was started, or the loop was stopped before that.
     var hasStarted: Bool { submissionQueue.withLock { $0.phase != .idle } }
 
-    /// - Parameter busyPoll: how long to poll without blocking after the last event; see
-    ///   ``TransportOptions/busyPoll``.
-    package init(busyPoll: Duration? = nil) {
+    /// - Parameters:
+    ///   - name: the name of the thread.
+    ///   - busyPoll: how long to poll without blocking after the last event; see
+    ///     ``TransportOptions/busyPoll``.
+    package init(name: String = "parley loop", busyPoll: Duration? = nil) {
+        self.name = name
         busyPollNanoseconds = busyPoll.map { $0.inNanoseconds } ?? 0
         turn = .allocate(capacity: 1)
         turn.initialize(to: LoopTurn())
@@ -222,9 +227,8 @@ extension EventLoop {
             handles.close()
             uv_run(handles.loop, UV_RUN_DEFAULT)
             uv_loop_close(handles.loop)
-            throw ParleyError(libuv: status, "cannot start the event loop's thread")
+            throw ParleyError(errno: status, "cannot start the event loop's thread")
         }
-        pthread_detach(thread)
         queue.phase = .running
     }
 
@@ -232,7 +236,6 @@ extension EventLoop {
     private func run() {
         threadID.store(currentThreadID(), ordering: .relaxed)
         pthread_setspecific(loopThreadKey, Unmanaged.passUnretained(self).toOpaque())
-        blockSIGPIPE()
         uv_run(handles.loop, UV_RUN_DEFAULT)
         let status = uv_loop_close(handles.loop)
         assert(status == 0, "the event loop ended with handles open")
@@ -246,15 +249,6 @@ extension EventLoop {
         for case .job(let job) in turn.pointee.ownSubmissions + left { runElsewhere(job) }
         turn.pointee.ownSubmissions = []
         waiters.resume()
-    }
-
-    /// Blocks SIGPIPE in this thread. libuv writes without MSG_NOSIGNAL, and a library must not change the
-    /// process's disposition.
-    private func blockSIGPIPE() {
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGPIPE)
-        pthread_sigmask(SIG_BLOCK, &signals, nil)
     }
 
     /// Called when another thread has submitted something.

@@ -1,5 +1,13 @@
 import CLibUV
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#elseif canImport(Darwin)
+    import Darwin
+#endif
+
 // libuv's error codes as errors of this library.
 
 extension ParleyError {
@@ -13,6 +21,35 @@ extension ParleyError {
 
     /// The same for a system call that has failed with this `errno`.
     package init(errno: Int32, _ what: String) { self.init(libuv: uv_translate_sys_error(errno), what) }
+
+    /// The same for getaddrinfo(3).
+    ///
+    /// - Parameters:
+    ///   - status: what it returned, other than 0.
+    ///   - errno: a cause that counts more than `status`; 0 when there is none.
+    init(lookup status: Int32, errno: Int32, _ what: String) {
+        if errno != 0 {
+            self.init(errno: errno, what)
+            return
+        }
+        let code =
+            switch status {
+            case EAI_AGAIN: UV_EAI_AGAIN
+            case EAI_BADFLAGS: UV_EAI_BADFLAGS
+            case EAI_FAMILY: UV_EAI_FAMILY
+            case EAI_MEMORY: UV_EAI_MEMORY
+            case EAI_NONAME: UV_EAI_NONAME
+            case EAI_SERVICE: UV_EAI_SERVICE
+            case EAI_SOCKTYPE: UV_EAI_SOCKTYPE
+            #if os(Linux)
+                // EAI_NODATA and EAI_ADDRFAMILY, which <netdb.h> hides.
+                case -5: UV_EAI_NODATA
+                case -9: UV_EAI_ADDRFAMILY
+            #endif
+            default: UV_EAI_FAIL
+            }
+        self.init(libuv: code.rawValue, what)
+    }
 }
 
 extension ParleyError.Code {

@@ -32,7 +32,7 @@ package struct RawSocketAddress: @unchecked Sendable {
     }
 
     /// Copies an address that a resolver or a socket reported; nil when it is neither IPv4 nor IPv6.
-    package init?(copying address: UnsafePointer<sockaddr>, port: UInt16? = nil) {
+    package init?(copying address: UnsafePointer<sockaddr>) {
         storage = sockaddr_storage()
         let family = Int32(address.pointee.sa_family)
         guard family == AF_INET || family == AF_INET6 else { return nil }
@@ -40,7 +40,13 @@ package struct RawSocketAddress: @unchecked Sendable {
         withUnsafeMutableBytes(of: &storage) {
             $0.copyMemory(from: UnsafeRawBufferPointer(start: address, count: size))
         }
-        if let port { setPort(port) }
+    }
+
+    /// The same address with another port.
+    func with(port: UInt16) -> RawSocketAddress {
+        var copy = self
+        copy.setPort(port)
+        return copy
     }
 
     /// Calls `body` with the address as a system call takes it.

@@ -67,7 +67,7 @@ package final class LoopContext: @unchecked Sendable {
     init(of node: Node, index: Int) {
         self.node = node
         self.index = index
-        loop = EventLoop(busyPoll: node.options.busyPoll)
+        loop = EventLoop(name: "parley loop \(index)", busyPoll: node.options.busyPoll)
         timers = ConnectionTimers(on: loop)
         loop.localContext = Unmanaged.passUnretained(self).toOpaque()
     }

@@ -53,7 +53,7 @@ public final class Reconnection: Sendable {
     }
 
     fileprivate func start(on transport: any Transport) {
-        let task = Task { await run(on: transport) }
+        let task = LibraryThread.withSignalsBlocked { Task { await run(on: transport) } }
         let isOver = state.withLock { state in
             state.task = task
             return state.isOver

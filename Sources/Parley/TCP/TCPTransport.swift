@@ -121,18 +121,37 @@ extension TCPTransport {
         if let address = RawSocketAddress(numericHost: configured.host, port: configured.port) {
             return [address]
         }
-        let resolved = try await node.loop.wait {
-            (loop, finish: @escaping (Result<[RawSocketAddress], ParleyError>) -> Void) in
+        let resolved = try await resolve(configured)
+        // IPv4 first, as Go does for a name.
+        return resolved.filter { !$0.isIPv6 } + resolved.filter { $0.isIPv6 }
+    }
+
+    /// Looks the listening name up. Fails at once when the node closes.
+    private func resolve(_ name: SocketAddress) async throws(ParleyError) -> [RawSocketAddress] {
+        try await node.loop.wait {
+            [node] (loop, finish: @escaping (Result<[RawSocketAddress], ParleyError>) -> Void) in
+            // Used on the loop's thread only.
+            nonisolated(unsafe) let finish = finish
+            let pending = Pending()
             do throws(ParleyError) {
-                let resolver = try Resolver(configured, on: loop, completion: finish)
-                return { _ in resolver.cancel() }
+                let lookup = try Resolver(name, on: loop) { [node] result in
+                    node.unregister(pending)
+                    finish(result)
+                }
+                let stop: @Sendable () -> Void = {
+                    lookup.cancel()
+                    finish(.failure(ParleyError(.closed, "the transport was closed while listening")))
+                }
+                if !node.register(pending, on: loop, stop: stop) { stop() }
+                return { [node] _ in
+                    node.unregister(pending)
+                    lookup.cancel()
+                }
             } catch {
                 finish(.failure(error))
                 return { _ in }
             }
         }
-        // IPv4 first, as Go does for a name.
-        return resolved.filter { !$0.isIPv6 } + resolved.filter { $0.isIPv6 }
     }
 
     private func listen(at address: RawSocketAddress) async throws(ParleyError) -> UInt16 {
@@ -303,7 +322,7 @@ extension TCPTransport {
             finish(.failure(error))
             return { _ in }
         }
-        let dialing = Dialing()
+        let pending = Pending()
         let dialer = Dialer(
             to: target,
             timeout: node.options.dialTimeout,
@@ -311,11 +330,11 @@ extension TCPTransport {
             on: context.loop,
             refusal: { [node] in node.refusal(dialing: $0, $1) }
         ) { [node] result in
-            node.unregister(dialing)
+            node.unregister(pending)
             if case .failure(let error) = result { node.dialFailed(error) }
             finish(result.flatMap { node.adopt($0, on: context, dialed: target) })
         }
-        let isOpen = node.register(dialing, on: context.loop) {
+        let isOpen = node.register(pending, on: context.loop) {
             dialer.cancel(ParleyError(.closed, "the transport was closed while dialing \(target)"))
         }
         if isOpen {
@@ -354,8 +373,8 @@ extension TCPTransport {
         }
     }
 
-    /// Identifies a dial among the node's stop actions.
-    private final class Dialing {}
+    /// Identifies a dial or a name look-up among the node's stop actions.
+    private final class Pending: Sendable {}
 }
 
 extension Node {
