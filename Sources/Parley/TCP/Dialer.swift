@@ -1,6 +1,7 @@
 /// One dial: resolves a name, then tries its addresses as RFC 8305 (Happy Eyeballs) says. The next attempt
 /// starts 300 ms after the last one, or as soon as that one has failed. The first socket that connects wins
-/// and goes to the transport.
+/// and goes to the transport. A socket that the kernel has connected to itself does not count: the address is
+/// tried again.
 ///
 /// The loop's thread only. It finishes exactly once: connected, failed, or cancelled by ``cancel(_:)``.
 ///
@@ -14,6 +15,9 @@ final class Dialer: @unchecked Sendable {
     }
 
     private static let attemptDelay = Duration.milliseconds(300)
+    /// How long to wait after a connection of a socket to itself. The kernel chooses another port next time,
+    /// unless it has very few.
+    private static let selfConnectionDelay = Duration.milliseconds(10)
 
     private let loop: EventLoop
     private let target: SocketAddress
@@ -46,9 +50,9 @@ final class Dialer: @unchecked Sendable {
     }
 
     func start() {
-        if let addresses = Self.literalAddresses(target) { return start(trying: addresses) }
         guard arm() else { return }
-        do {
+        do throws(ParleyError) {
+            if let addresses = try Self.literalAddresses(target) { return begin(addresses) }
             resolver = try Resolver(target, on: loop) { [self] result in
                 switch result {
                 case .success(let addresses): begin(interleaved(addresses, by: \.isIPv6))
@@ -108,26 +112,37 @@ final class Dialer: @unchecked Sendable {
             attempts.append(handle)
             do {
                 try handle.connect(to: address, keepAlive: keepAlive) { [self] failure in
-                    attempt(at: name, address.ip, handle, ended: failure)
+                    attempt(at: address, name, handle, ended: failure)
                 }
-            } catch { return attempt(at: name, address.ip, handle, ended: error) }
+            } catch { return attempt(at: address, name, handle, ended: error) }
         } catch {
             failures.append(error)
             return attemptNext()
         }
-        guard !waiting.isEmpty else { return }
+        if !waiting.isEmpty { attemptNext(after: Self.attemptDelay) }
+    }
+
+    private func attemptNext(after delay: Duration) {
         if nextAttempt == nil { nextAttempt = LoopTimer(on: loop) }
-        nextAttempt?.start(after: Self.attemptDelay) { [self] in attemptNext() }
+        nextAttempt?.start(after: delay) { [self] in attemptNext() }
     }
 
     private func attempt(
-        at address: SocketAddress,
-        _ ip: IPAddress,
+        at address: RawSocketAddress,
+        _ name: SocketAddress,
         _ handle: TCPHandle,
         ended failure: ParleyError?
     ) {
         attempts.removeAll { $0 === handle }
-        guard let failure else { return end(.success(Connected(handle: handle, address: address, ip: ip))) }
+        guard let failure else {
+            guard handle.isConnectedToItself(at: name) else {
+                return end(.success(Connected(handle: handle, address: name, ip: address.ip)))
+            }
+            // A reset leaves the port free for whoever wants to listen there.
+            handle.close(abortively: true)
+            waiting.append(address)
+            return attemptNext(after: Self.selfConnectionDelay)
+        }
         handle.close(abortively: false)
         failures.append(failure)
         attemptNext()

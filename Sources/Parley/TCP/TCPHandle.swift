@@ -145,6 +145,17 @@ extension TCPHandle {
         connecting.completion(status)
     }
 
+    /// Whether the kernel has connected the socket to itself. It does so when nobody listens at the address,
+    /// and the port that it chooses for the socket is that of the address (simultaneous open, RFC 9293, 3.5).
+    func isConnectedToItself(at address: SocketAddress) -> Bool {
+        guard let local = localAddress, local.port == address.port else { return false }
+        let remote = RawSocketAddress { address, size in
+            var length = Int32(size)
+            return uv_tcp_getpeername(tcp, address, &length) == 0
+        }
+        return remote.map(SocketAddress.init) == local
+    }
+
     /// The socket's local address; nil when it no longer has one.
     var localAddress: SocketAddress? {
         RawSocketAddress { address, size in
