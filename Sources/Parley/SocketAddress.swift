@@ -1,7 +1,8 @@
 /// A host and a port, in the notation of Go's `net` package: `192.168.1.5:3000`, `[::1]:3000`,
 /// `localhost:3000`, `:3000`.
 ///
-/// The addresses of connected peers are numeric. An IPv4 address on a dual-stack socket is shown as IPv4.
+/// The addresses of connected peers are numeric. An IPv4 address on a dual-stack socket is shown as IPv4. A
+/// link-local IPv6 address has its zone: `[fe80::1%eth0]:3000`.
 public struct SocketAddress: Sendable, Hashable {
     /// A name or a numeric address without brackets. An empty host is every interface when listening, and
     /// this host when dialing.

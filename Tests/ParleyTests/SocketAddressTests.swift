@@ -41,3 +41,32 @@ import Testing
         #expect(interleaved([Int](), by: { _ in true }) == [])
     }
 }
+
+struct ZoneTests {
+    @Test func `an IPv6 address keeps its zone`() throws {
+        let name = try #require((0...64).lazy.compactMap { interfaceName($0) }.first)
+        let raw = try #require(RawSocketAddress(numericHost: "fe80::1%\(name)", port: 7))
+        #expect(SocketAddress(raw).description == "[fe80::1%\(name)]:7")
+        #expect(raw.ip == IPAddress("fe80::1"))
+        #expect(RawSocketAddress(numericHost: "::1", port: 7).map { SocketAddress($0).host } == "::1")
+        #expect(RawSocketAddress(numericHost: "fe80::1%nosuch0", port: 7) == nil)
+        #expect(RawSocketAddress(numericHost: "127.0.0.1%\(name)", port: 7) == nil)
+    }
+
+    private func interfaceName(_ number: UInt32) -> String? {
+        RawSocketAddress(numericHost: "fe80::1%\(number)", port: 0)
+            .map { String(SocketAddress($0).host.dropFirst("fe80::1%".count)) }
+    }
+
+    @Test func `the error for an unknown zone names it`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let dialed = try await error { try await nodes.make().dial("[fe80::1%nosuch0]:4500") }
+            #expect(dialed.code == .addressNotAvailable)
+            #expect(dialed.message.contains("nosuch0"))
+            let node = nodes.make { $0.listenAddress = "[fe80::1%nosuch0]:0" }
+            let listening = try await error { try await node.listenAndAccept() }
+            #expect(listening.code == .addressNotAvailable)
+            #expect(listening.message.contains("nosuch0"))
+        }
+    }
+}

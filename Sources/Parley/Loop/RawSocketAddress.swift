@@ -17,18 +17,54 @@ package struct RawSocketAddress: @unchecked Sendable {
     package var isIPv6: Bool { Int32(storage.ss_family) == AF_INET6 }
 
     /// Parses a literal IPv4 or IPv6 address, with or without `%zone`; nil for anything else.
+    ///
+    /// The zone is the name or the number of an interface (RFC 4007, section 11).
     package init?(numericHost host: String, port: UInt16) {
         storage = sockaddr_storage()
+        let parts = host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        let bare = String(parts[0])
         let status = withUnsafeMutablePointer(to: &storage) { storage in
             let v4 = storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-                uv_ip4_addr(host, Int32(port), $0)
+                uv_ip4_addr(bare, Int32(port), $0)
             }
             if v4 == 0 { return v4 }
             return storage.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
-                uv_ip6_addr(host, Int32(port), $0)
+                uv_ip6_addr(bare, Int32(port), $0)
             }
         }
         guard status == 0 else { return nil }
+        guard parts.count > 1 else { return }
+        guard isIPv6, let zone = Self.zone(parts[1]) else { return nil }
+        withUnsafeMutablePointer(to: &storage) {
+            $0.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { $0.pointee.sin6_scope_id = zone }
+        }
+    }
+
+    /// The number of the interface with this name or number; nil when there is none.
+    private static func zone(_ name: Substring) -> UInt32? {
+        let index = if_nametoindex(String(name))
+        if index != 0 { return index }
+        guard let number = UInt32(name), number != 0 else { return nil }
+        return interfaceName(number) == nil ? nil : number
+    }
+
+    /// The name of an interface; nil when there is none with that number.
+    fileprivate static func interfaceName(_ number: UInt32) -> String? {
+        var text = [CChar](repeating: 0, count: 64)
+        var size = text.count
+        guard uv_if_indextoname(number, &text, &size) == 0 else { return nil }
+        return text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    }
+
+    /// Throws `addressNotAvailable` when the host is an IPv6 address whose zone is no interface of this
+    /// machine.
+    static func checkZone(of address: SocketAddress) throws(ParleyError) {
+        let parts = address.host.split(separator: "%", maxSplits: 1, omittingEmptySubsequences: false)
+        guard parts.count > 1, parts[0].contains(":"), zone(parts[1]) == nil else { return }
+        throw ParleyError(
+            .addressNotAvailable,
+            "\(address) is in the zone \"\(parts[1])\", and this machine has no interface of that name"
+        )
     }
 
     /// Copies an address that a resolver or a socket reported; nil when it is neither IPv4 nor IPv6.
@@ -123,13 +159,16 @@ package struct RawSocketAddress: @unchecked Sendable {
 }
 
 extension SocketAddress {
-    /// Converts a raw address to numeric text. An IPv4 address that is mapped into IPv6 becomes IPv4.
+    /// Converts a raw address to numeric text. An IPv4 address that is mapped into IPv6 becomes IPv4. A
+    /// link-local address keeps its zone, without which it cannot be dialed: `fe80::1%eth0`.
     package init(_ raw: RawSocketAddress) {
         var text = [CChar](repeating: 0, count: 64)
+        var zone: UInt32 = 0
         let port = raw.withSockaddr { address, _ in
             if raw.isIPv6 {
                 address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
                     uv_ip6_name($0, &text, text.count)
+                    zone = $0.pointee.sin6_scope_id
                     return UInt16(bigEndian: $0.pointee.sin6_port)
                 }
             } else {
@@ -140,6 +179,11 @@ extension SocketAddress {
             }
         }
         let host = text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+        if zone != 0 {
+            let name = RawSocketAddress.interfaceName(zone) ?? "\(zone)"
+            self.init(host: "\(host)%\(name)", port: port)
+            return
+        }
         let mapped = "::ffff:"
         let isMapped = host.hasPrefix(mapped) && host.contains(".")
         self.init(host: isMapped ? String(host.dropFirst(mapped.count)) : host, port: port)

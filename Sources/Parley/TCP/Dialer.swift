@@ -83,7 +83,8 @@ final class Dialer: @unchecked Sendable {
 
     /// The addresses of a target that needs no name lookup; nil otherwise. A wildcard host means this host,
     /// as in Go.
-    private static func literalAddresses(_ target: SocketAddress) -> [RawSocketAddress]? {
+    private static func literalAddresses(_ target: SocketAddress) throws(ParleyError) -> [RawSocketAddress]? {
+        try RawSocketAddress.checkZone(of: target)
         let thisHost = ["127.0.0.1", "::1"]
         let hosts = ["", "0.0.0.0", "::"].contains(target.host) ? thisHost : [target.host]
         let addresses = hosts.compactMap { RawSocketAddress(numericHost: $0, port: target.port) }

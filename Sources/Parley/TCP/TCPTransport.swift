@@ -118,6 +118,7 @@ extension TCPTransport {
             // One dual-stack socket, or IPv4 alone where there is no IPv6.
             return ["::", "0.0.0.0"].compactMap { RawSocketAddress(numericHost: $0, port: configured.port) }
         }
+        try RawSocketAddress.checkZone(of: configured)
         if let address = RawSocketAddress(numericHost: configured.host, port: configured.port) {
             return [address]
         }
