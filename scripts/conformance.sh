@@ -23,6 +23,8 @@ if [ "${1-}" = --run ]; then
     # The staged tree is not at its prefix: pkg-config derives the prefix from the place of parley.pc.
     read -ra cflags <<< "$(pkg-config --define-prefix --cflags "${packages[@]}")"
     read -ra libs <<< "$(pkg-config --define-prefix --libs "${packages[@]}")"
+    # It loads the library while it runs.
+    [ "$name" != plugin ] || libs=(-ldl)
     extra=() before=() sanitizer=()
     case $way in
     gcc) compile=(gcc -std=c11) ;;

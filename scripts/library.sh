@@ -36,7 +36,9 @@ intptr_t __wrap__swift_stdlib_getScalarName(uint32_t scalar, uint8_t *buffer, in
 }
 END
 # --icf=safe merges functions with identical instructions.
-build --product parley-shared -Xlinker -soname="$soname" \
+# -z nodelete: the library stays loaded after dlclose(3). Its threads, thread-specific data and fork handler
+# point into its code.
+build --product parley-shared -Xlinker -soname="$soname" -Xlinker -z -Xlinker nodelete \
     -Xlinker --version-script=Sources/CParley/parley.map -Xlinker --icf=safe \
     -Xlinker --wrap=_swift_stdlib_getScalarName -Xlinker "$scratch/nameless.o"
 products=$(build --show-bin-path)
@@ -90,6 +92,7 @@ for file in "$folder/libparley.so.$version" "$folder/parley"; do
         && fail "$file searches folders of the machine that built it"
 done
 readelf -d "$folder/libparley.so.$version" | grep -qF "[$soname]" || fail "the soname is not $soname"
+readelf -d "$folder/libparley.so.$version" | grep -q 'NODELETE' || fail "the library can be unloaded"
 size=$(wc -c < "$folder/libparley.so.$version")
 [ "$size" -le "$limit_bytes" ] || fail "libparley.so.$version has $size bytes, more than $limit_bytes"
 
