@@ -27,10 +27,12 @@ public protocol Transport: AnyObject, Sendable {
     /// Connects to another node and returns its peer when the handshake and `onPeer` are done.
     ///
     /// Every address of the name is tried, each 300 ms after the one before (RFC 8305). `:5000` means this
-    /// host. When the task is cancelled, the attempt or the connection is closed.
+    /// host. When the task is cancelled, the attempt or the connection is closed. A connection of a socket to
+    /// itself, which the kernel may make where nobody listens, is dropped and tried again.
     ///
     /// - Parameter address: `host:port`; see ``SocketAddress``.
     /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `connectionRefused`, `unreachable`,
+    ///   `addressNotAvailable` (an unknown zone), `forked`,
     ///   `timedOut` (``TransportOptions/dialTimeout``, ``TransportOptions/handshakeTimeout``), `cancelled`,
     ///   `closed`; `invalidArgument` for an option out of its range (``TransportOptions/validate()``); the
     ///   error that the handshake or `onPeer` threw; or, when the other side ends the connection before both
@@ -46,10 +48,10 @@ public protocol Transport: AnyObject, Sendable {
     func consume() -> RPCSequence
 
     /// Stops listening, writes out what was sent (for at most ``TransportOptions/closeTimeout``), closes
-    /// every peer, and returns when no socket or thread is left. Consumers get what had arrived, and then the
-    /// end.
+    /// every peer, and returns when no socket or thread is left, except for names that are still looked up:
+    /// nothing can end the system's look-up, and nothing waits for it. Consumers get what had arrived, and
+    /// then the end.
     ///
-    /// It waits for a name lookup in progress, since the system's resolver cannot be interrupted.
     /// Cancellation does not cut it short. Idempotent. Afterwards `dial` and every send throw `closed`.
     func close() async
 }

@@ -23,8 +23,7 @@
  *   Threads      Any function may be called on any thread at any time, unless it says otherwise. Each
  *                transport has a thread of its own, called its loop. Callbacks run on the loop, one at a time
  *                and with no lock held, and must not block. Two callbacks are exceptions and say so:
- *                handshake and on_log. The loop's thread blocks SIGPIPE; the process's signal dispositions
- *                stay as they are.
+ *                handshake and on_log.
  *   Loops        With `loops` above 1 a transport has that many threads. Each peer belongs to one loop for
  *                its whole life, and "the loop" means that one. Callbacks about one peer run one at a time
  *                and in order; callbacks about different peers may run at the same time. Work that belongs to
@@ -48,8 +47,24 @@
  *   Texts        Texts are UTF-8 and end with NUL. Functions that fill a buffer behave like snprintf(3): they
  *                write at most `size` bytes, end the text with NUL if size is not 0, and return the length of
  *                the whole text.
- *   Signals      No function may be called in a signal handler. After fork(2) the child must not use its
- *                parent's transports, not even to free them.
+ *   Signals      No function may be called in a signal handler. The library's threads block every signal but
+ *                those that report a fault of the thread itself, such as SIGSEGV: signals go to your threads,
+ *                as you mask and wait for them. Dispositions stay as they are. The threads have names:
+ *                "parley loop 0", "parley resolver", "parley worker", "parley handshak" (Linux keeps 15
+ *                bytes); Swift's pool names its own.
+ *   Descriptors  The library's are above 2 and close-on-exec. Those of 0 to 2 that are closed when a
+ *                transport is made, or its threads start, are opened on /dev/null; you may close them or put
+ *                something else there at any time.
+ *   Names        They are looked up in threads of their own, at most 64 in the process, that nothing waits
+ *                for: a name whose server does not answer delays neither parley_close() nor another name.
+ *                Such a thread may outlive its transport until the system's resolver gives up.
+ *   fork         In a child of fork(2), of a process that has made a transport, every function that returns
+ *                a code returns PARLEY_EFORKED at once, parley_create() and parley_free() too: the library's
+ *                threads are gone there. The others do nothing. What the parent has is not touched. A child
+ *                may use the library when its parent has not, or after execve(2).
+ *   Unloading    The shared library stays loaded after dlclose(3). A plugin that contains libparley.a must be
+ *                linked with `-z nodelete`, or never be unloaded: threads, and the data of threads that have
+ *                called it, point into its code.
  *   Peers        A peer is in its handshake first. It is open when the handshake and on_peer have succeeded.
  */
 #ifndef PARLEY_H
@@ -421,9 +436,9 @@ int parley_address(parley_transport *transport, char *buffer, size_t size);
 
 /*
  * Stops listening, writes out accepted bytes (for at most close_timeout_ms), and closes every peer. When it
- * returns, no socket and no thread is left, and no callback is called any more. RPCs that have arrived can
- * still be consumed; every other function returns PARLEY_ECLOSED or PARLEY_ENOPEER. Idempotent; several
- * threads may call it. Blocks; not in callbacks.
+ * returns, no socket and no thread is left, except for names that are still looked up, and no callback is
+ * called any more. RPCs that have arrived can still be consumed; every other function returns PARLEY_ECLOSED
+ * or PARLEY_ENOPEER. Idempotent; several threads may call it. Blocks; not in callbacks.
  *
  * Returns  PARLEY_OK; PARLEY_EDEADLK.
  */
@@ -444,12 +459,14 @@ int parley_post(parley_transport *transport, void (*function)(void *argument), v
 
 /*
  * Connects to another node, does the handshake, and stores the peer's number in *peer. Tries every address of
- * the name, each 300 ms after the one before (RFC 8305). ":5000" means this host.
+ * the name, each 300 ms after the one before (RFC 8305). ":5000" means this host. A link-local address needs
+ * its zone: "[fe80::1%eth0]:5000". A socket that the kernel has connected to itself, because nobody listens
+ * at the address, is no peer: the address is tried again.
  *
  * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_ECONNREFUSED, PARLEY_EUNREACH,
- *          PARLEY_ETIMEDOUT, the negative result of the handshake or of on_peer, PARLEY_EOF or
- *          PARLEY_ECONNRESET when the remote side ended the connection before it was open, PARLEY_EMFILE,
- *          PARLEY_ECLOSED, PARLEY_EDEADLK. Blocks; not in callbacks.
+ *          PARLEY_ETIMEDOUT, PARLEY_EADDRNOTAVAIL for an unknown zone, the negative result of the handshake
+ *          or of on_peer, PARLEY_EOF or PARLEY_ECONNRESET when the remote side ended the connection before it
+ *          was open, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK. Blocks; not in callbacks.
  */
 PARLEY_CHECKED int parley_dial(
     parley_transport *transport, const char *address, int timeout_ms, parley_peer *peer);
@@ -469,8 +486,8 @@ PARLEY_CHECKED int parley_dial_async(
  * blocks. */
 size_t parley_peers(parley_transport *transport, parley_peer *peers, size_t capacity);
 
-/* The numeric addresses of the two ends: "127.0.0.1:51514", "[::1]:3000". They fill the buffer like
- * snprintf(3), or return PARLEY_ENOPEER. Never block. */
+/* The numeric addresses of the two ends: "127.0.0.1:51514", "[::1]:3000", with a zone where it needs one:
+ * "[fe80::1%eth0]:3000". They fill the buffer like snprintf(3), or return PARLEY_ENOPEER. Never block. */
 int parley_peer_remote_address(parley_transport *transport, parley_peer peer, char *buffer, size_t size);
 int parley_peer_local_address(parley_transport *transport, parley_peer peer, char *buffer, size_t size);
 
