@@ -29,7 +29,7 @@ static inline bool enter_own_network(void) {
         printf("  skipped: no namespaces (%s)\n", strerror(errno));
         return false;
     }
-    CHECK(mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    CHECK(mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0);
     number = socket(AF_INET, SOCK_DGRAM, 0);
     CHECK(number >= 0);
     memset(&request, 0, sizeof request);
@@ -48,7 +48,7 @@ static inline void use_silent_name_server(void) {
     CHECK(number >= 0);
     close(number);
     write_file(path, "nameserver 127.0.0.1\noptions timeout:30 attempts:4\n");
-    CHECK(mount(path, "/etc/resolv.conf", NULL, MS_BIND, NULL) == 0);
+    CHECK(mount(path, "/etc/resolv.conf", "none", MS_BIND, NULL) == 0);
     CHECK(unlink(path) == 0);
     /* Stays open, and is never read. */
     number = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

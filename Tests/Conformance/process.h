@@ -57,7 +57,8 @@ static inline void check_thread(const char *name, unsigned long long blocked, vo
         fprintf(stderr, "a thread is called \"%s\"\n", name);
         CHECK(!"every thread has a name of the library");
     }
-    for (signal = 1; signal <= 64; signal++) {
+    /* 64 is valgrind's own, which it never blocks. */
+    for (signal = 1; signal < 64; signal++) {
         switch (signal) {
         case SIGKILL: case SIGSTOP: case 32: case 33: continue; /* cannot be blocked */
         case SIGSEGV: case SIGBUS: case SIGILL: case SIGFPE: case SIGTRAP: case SIGSYS: continue; /* faults */
