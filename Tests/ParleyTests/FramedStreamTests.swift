@@ -251,7 +251,7 @@ import Testing
                 $0.decoder = .framed
                 $0.onDisconnect = { gone.add($1) }
             }
-            let peer = try await nodes.make().dial(framed.address)
+            let peer = try await nodes.make { $0.decoder = .unframed }.dial(framed.address)
             try await peer.send(message: "hello")
             let reason = try await gone.next()
             #expect(reason.code == .protocolViolation)
