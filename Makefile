@@ -133,7 +133,8 @@ conformance: deps-conformance lib ## C programs with a staged install, in five w
 
 asan: deps ## Runs the suite under AddressSanitizer and LeakSanitizer
 	@# ParleyCLITests start the tool with Foundation's Process, which reads past a directory entry.
-	$(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan --no-parallel \
+	LSAN_OPTIONS=suppressions=$(CURDIR)/scripts/lsan.supp \
+	  $(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan --no-parallel \
 	  --skip ParleyCLITests
 
 tsan: deps ## Runs the suite under ThreadSanitizer, after it has found a planted race

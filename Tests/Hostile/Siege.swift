@@ -25,7 +25,7 @@ struct Siege {
     private static let quietFloorMicroseconds = 2_000.0
     private static let quietWindows = 3
     /// The attacks that fill something take so long to have filled it.
-    static let shortestFillSeconds = 3.0
+    static let shortestFillSeconds = 6.0
 
     private var address: String { target.transport.address }
 
