@@ -14,8 +14,8 @@
 ///
 /// Source: fork(2), pthread_atfork(3).
 package enum ForkedChild {
-    // Written once, in a process that has one thread at that time. Each message asks for it, and a checked access
-    // costs 50 instructions.
+    // Written once, in a process that has one thread at that time. Each message asks for it, and a checked
+    // access costs instructions.
     @exclusivity(unchecked) nonisolated(unsafe) private static var isIt = false
 
     package static var isThisProcess: Bool { isIt }

@@ -51,6 +51,7 @@ public final class Inbox: Sendable {
             InboxQueue(capacity: capacity / count, capacityBytes: capacityBytes / count)
         }
         single = count == 1 ? queues[0] : nil
+        for queue in queues { queue.state.withLock { $0.inbox = self } }
     }
 
     /// The RPCs, and their bytes of payload, that wait for a consumer.

@@ -6,6 +6,8 @@ import Synchronization
 /// which shares the capacity with the others (``InboxPool``).
 final class InboxQueue: Sendable {
     struct State {
+        /// The inbox that the queue is a part of; nil for the queue of one peer.
+        weak var inbox: Inbox?
         /// Deliveries in order. A taken one is nil until the array is emptied or compacted.
         private var queue: [RPCBatch.Delivery?] = []
         /// The index of the oldest delivery that is not taken.

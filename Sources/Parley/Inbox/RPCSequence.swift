@@ -9,9 +9,7 @@ public struct RPCSequence: AsyncSequence, Sendable {
     public init(_ inbox: Inbox) { source = RPCSource(inbox) }
 
     /// Makes the sequence of one queue's RPCs.
-    ///
-    /// - Parameter inbox: the inbox that the queue is a part of; nil for the queue of one peer.
-    init(_ queue: InboxQueue, of inbox: Inbox?) { source = RPCSource(queue, of: inbox) }
+    init(_ queue: InboxQueue) { source = RPCSource(queue) }
 
     /// The same RPCs in batches. Each batch holds what has arrived since the last one; it costs one wait for
     /// many messages.
@@ -85,20 +83,20 @@ struct RPCSource: Sendable {
     let queue: InboxQueue
     /// The inbox, when it has several queues.
     let all: Inbox?
-    /// The inbox that has the queue; nil for the queue of one peer.
-    let inbox: Inbox?
 
-    init(_ queue: InboxQueue, of inbox: Inbox?) {
+    init(_ queue: InboxQueue) {
         self.queue = queue
-        self.inbox = inbox
         all = nil
     }
 
     init(_ inbox: Inbox) {
-        self.inbox = inbox
         queue = inbox.queues[0]
         all = inbox.single == nil ? inbox : nil
     }
+
+    /// The inbox that has the queue; nil for the queue of one peer. Not kept here: each message would pay for
+    /// one more reference.
+    var inbox: Inbox? { queue.state.withLock { $0.inbox } }
 
     /// The queues from which it takes.
     var queues: [InboxQueue] { all?.queues ?? [queue] }

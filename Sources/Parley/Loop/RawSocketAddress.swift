@@ -65,7 +65,9 @@ package struct RawSocketAddress: @unchecked Sendable {
     /// Throws `addressNotAvailable` when the host is an IPv6 address whose zone is no interface of this
     /// machine.
     static func checkZone(of address: SocketAddress) throws(ParleyError) {
-        guard let zoneSign = zoneSign(in: address.host), address.host[..<zoneSign].contains(":") else { return }
+        guard let zoneSign = zoneSign(in: address.host), address.host[..<zoneSign].contains(":") else {
+            return
+        }
         let name = address.host[zoneSign...].dropFirst()
         guard zone(name) == nil else { return }
         throw ParleyError(

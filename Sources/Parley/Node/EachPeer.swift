@@ -90,7 +90,7 @@ extension PeerLane {
     ) async {
         repeat {
             queue.beginTaking()
-            do { try await body(peer, RPCSequence(queue, of: nil)) } catch {
+            do { try await body(peer, RPCSequence(queue)) } catch {
                 // The cancelled consumer's peer is still a good one.
                 guard !Task.isCancelled else { return }
                 return await end(error)

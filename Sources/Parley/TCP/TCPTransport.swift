@@ -78,9 +78,7 @@ public final class TCPTransport: Transport {
         try ForkedChild.check()
         try await withThrowingTaskGroup { group in
             for (context, queue) in zip(node.contexts, inbox.queues) {
-                group.addTask(executorPreference: context.loop) { [inbox] in
-                    try await body(RPCSequence(queue, of: inbox))
-                }
+                group.addTask(executorPreference: context.loop) { try await body(RPCSequence(queue)) }
             }
             // The first error ends this loop, which cancels the others.
             for try await _ in group {}
