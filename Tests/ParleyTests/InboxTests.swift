@@ -164,7 +164,7 @@ import Testing
     @Test func `a consumer of one queue takes only its RPCs, and a consumer of all takes the rest`() async {
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
         let own = Task {
-            var iterator = RPCSequence(inbox.queues[1], of: inbox).makeAsyncIterator()
+            var iterator = RPCSequence(inbox.queues[1]).makeAsyncIterator()
             return (await iterator.next()?.payload, await iterator.next()?.payload, await iterator.next())
         }
         let anybody = Task { await inbox.next()?.payload }
@@ -183,7 +183,7 @@ import Testing
         let loop = EventLoop()
         let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: 2)
         let own = Task(executorPreference: loop) {
-            var iterator = RPCSequence(inbox.queues[0], of: inbox).makeAsyncIterator()
+            var iterator = RPCSequence(inbox.queues[0]).makeAsyncIterator()
             return await iterator.next()?.payload
         }
         let others = (0..<2).map { _ in Task { await inbox.next()?.payload } }
