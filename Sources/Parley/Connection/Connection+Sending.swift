@@ -62,7 +62,7 @@ extension Connection: Peer {
         waited: Refusal? = nil,
         isCounted: Bool = true
     ) throws(ParleyError) -> Refusal? {
-        guard message.count <= node.bounds.maxMessageBytes else { throw node.tooLong(message.count) }
+        try node.checkLength(ofMessage: message.count)
         return try accept(.message, waited: waited, isCounted: isCounted) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
@@ -73,7 +73,7 @@ extension Connection: Peer {
     /// The same for borrowed bytes.
     @inline(__always)
     func submit(message: Span<UInt8>, waited: Refusal? = nil) throws(ParleyError) -> Refusal? {
-        guard message.count <= node.bounds.maxMessageBytes else { throw node.tooLong(message.count) }
+        try node.checkLength(ofMessage: message.count)
         return try accept(.message, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)

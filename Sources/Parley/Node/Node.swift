@@ -195,11 +195,12 @@ package final class Node: @unchecked Sendable {
 // Checked before the bytes are copied, and before memory for them is reserved.
 extension Node {
     /// Throws `messageTooLong` for a message, or a stream's header, over the limit.
+    @inline(__always)
     package func checkLength(ofMessage count: Int) throws(ParleyError) {
         guard count <= bounds.maxMessageBytes else { throw tooLong(count) }
     }
 
-    func tooLong(_ count: Int) -> ParleyError {
+    private func tooLong(_ count: Int) -> ParleyError {
         ParleyError(
             .messageTooLong,
             "a message of \(count) bytes is over the limit of \(bounds.maxMessageBytes)"

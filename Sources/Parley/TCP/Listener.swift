@@ -194,14 +194,8 @@ extension Listener {
         func failure(_ code: Int32) -> ParleyError {
             ParleyError(libuv: uv_translate_sys_error(code), "cannot listen on \(name)")
         }
-        #if canImport(Glibc)
-            let type = Int32(SOCK_STREAM.rawValue)
-        #else
-            let type = SOCK_STREAM
-        #endif
-        let descriptor = aboveStandard(socket(address.isIPv6 ? AF_INET6 : AF_INET, type, 0))
+        let descriptor = newSocket(for: address)
         guard descriptor >= 0 else { throw failure(errno) }
-        setNonBlockingAndCloseOnExec(descriptor)
         setOption(descriptor, SOL_SOCKET, SO_REUSEADDR, 1)
         if address.isIPv6 { setOption(descriptor, Int32(IPPROTO_IPV6), IPV6_V6ONLY, 0) }
         let bound = address.withSockaddr { bind(descriptor, $0, $1) }
@@ -213,11 +207,6 @@ extension Listener {
         return descriptor
     }
 
-}
-
-func setNonBlockingAndCloseOnExec(_ descriptor: Int32) {
-    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
-    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
 }
 
 private func acceptNonBlocking(_ listener: Int32, _ remote: inout RawSocketAddress?) -> Int32 {

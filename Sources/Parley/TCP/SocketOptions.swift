@@ -6,6 +6,26 @@
     import Darwin
 #endif
 
+/// Makes a TCP socket for the family of `address`: non-blocking, close-on-exec and above 2.
+///
+/// - Returns: its descriptor; -1 on failure, with `errno` set.
+func newSocket(for address: RawSocketAddress) -> Int32 {
+    let family = address.isIPv6 ? AF_INET6 : AF_INET
+    #if canImport(Glibc)
+        let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
+        return aboveStandard(socket(family, type, 0))
+    #else
+        let descriptor = aboveStandard(socket(family, SOCK_STREAM, 0))
+        if descriptor >= 0 { setNonBlockingAndCloseOnExec(descriptor) }
+        return descriptor
+    #endif
+}
+
+func setNonBlockingAndCloseOnExec(_ descriptor: Int32) {
+    _ = fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK)
+    _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
+}
+
 /// Sets one integer option of a socket. A failure is ignored.
 func setOption(_ descriptor: Int32, _ level: Int32, _ name: Int32, _ value: Int32) {
     var value = value

@@ -122,16 +122,8 @@ extension TCPHandle {
 
     /// Makes the socket, which libuv would leave on one of the descriptors 0 to 2 that is closed.
     private func openSocket(for address: RawSocketAddress, _ name: SocketAddress) throws(ParleyError) {
-        #if canImport(Glibc)
-            let type = Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue)
-        #else
-            let type = SOCK_STREAM
-        #endif
-        let descriptor = aboveStandard(socket(address.isIPv6 ? AF_INET6 : AF_INET, type, 0))
+        let descriptor = newSocket(for: address)
         guard descriptor >= 0 else { throw ParleyError(errno: errno, "cannot connect to \(name)") }
-        #if !canImport(Glibc)
-            setNonBlockingAndCloseOnExec(descriptor)
-        #endif
         let status = uv_tcp_open(tcp, descriptor)
         guard status == 0 else {
             closeDescriptor(descriptor)
