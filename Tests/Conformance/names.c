@@ -49,6 +49,19 @@ static void close_during_a_dead_dial(void) {
     CHECK_OK(parley_free(node));
 }
 
+/* Dials names of this kind, and returns when the dials are under way. */
+static void dial_dead_names(parley_transport *node, const char *kind, dead_dial *dead, int count) {
+    char name[64];
+    int index;
+    for (index = 0; index < count; index++) {
+        dead_dial fresh = {EVENT_INIT, 0};
+        dead[index] = fresh;
+        snprintf(name, sizeof name, "%s-%d.test:1", kind, index);
+        CHECK_OK(parley_dial_async(node, name, dialed, &dead[index]));
+    }
+    await_callbacks(node);
+}
+
 /* More dead names than there are threads in any pool, and one that resolves. */
 static void another_name(void) {
     enum { count = 20 };
@@ -58,13 +71,7 @@ static void another_name(void) {
     parley_peer peer;
     char address[64], name[64];
     int index;
-    for (index = 0; index < count; index++) {
-        dead_dial fresh = {EVENT_INIT, 0};
-        dead[index] = fresh;
-        snprintf(name, sizeof name, "dead-%d.test:1", index);
-        CHECK_OK(parley_dial_async(node, name, dialed, &dead[index]));
-    }
-    await_callbacks(node);
+    dial_dead_names(node, "dead", dead, count);
     CHECK(parley_address(server, address, sizeof address) > 0);
     snprintf(name, sizeof name, "localhost%s", strrchr(address, ':'));
     CHECK_OK(parley_dial(node, name, PARLEY_FOREVER, &peer));
@@ -114,15 +121,8 @@ static void many_names(void) {
     enum { count = 200 };
     static dead_dial dead[count];
     parley_transport *node = dialer(2000);
-    char name[64];
     int index;
-    for (index = 0; index < count; index++) {
-        dead_dial fresh = {EVENT_INIT, 0};
-        dead[index] = fresh;
-        snprintf(name, sizeof name, "many-%d.test:1", index);
-        CHECK_OK(parley_dial_async(node, name, dialed, &dead[index]));
-    }
-    await_callbacks(node);
+    dial_dead_names(node, "many", dead, count);
     CHECK(count_threads("parley resolver") <= 64);
     check_threads();
     for (index = 0; index < count; index++) {

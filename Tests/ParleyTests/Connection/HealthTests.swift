@@ -157,14 +157,21 @@ import Testing
         }
     }
 
-    @Test func `fewer unread bytes are no news, and unread bytes of a link that is read are none`() {
+    private func idleAfterASecond() -> (Health, TimeLimits) {
         var limits = TimeLimits()
         limits.idle = 1_000
         var health = Health()
         _ = health.opened(at: 0, limits)
-        func snapshot(_ now: UInt64, _ unread: Int, isReading: Bool = false) -> Snapshot {
-            Snapshot(now: now, isReading: isReading, link: .init(socketUnreadBytes: unread))
-        }
+        return (health, limits)
+    }
+
+    /// Unread bytes in a socket that is not read, unless `isReading`.
+    private func snapshot(_ now: UInt64, _ unread: Int, isReading: Bool = false) -> Snapshot {
+        Snapshot(now: now, isReading: isReading, link: .init(socketUnreadBytes: unread))
+    }
+
+    @Test func `fewer unread bytes are no news, and unread bytes of a link that is read are none`() {
+        var (health, limits) = idleAfterASecond()
         #expect(health.check(snapshot(500, 100), limits).next == 1_500)
         #expect(health.check(snapshot(900, 50), limits).failure == nil)
         #expect(health.check(snapshot(1_400, 51), limits).failure == nil, "one more than last time is news")
@@ -175,13 +182,7 @@ import Testing
     }
 
     @Test func `what was read counts as what it was, and is news no more`() {
-        var limits = TimeLimits()
-        limits.idle = 1_000
-        var health = Health()
-        _ = health.opened(at: 0, limits)
-        func snapshot(_ now: UInt64, _ unread: Int, isReading: Bool = false) -> Snapshot {
-            Snapshot(now: now, isReading: isReading, link: .init(socketUnreadBytes: unread))
-        }
+        var (health, limits) = idleAfterASecond()
         #expect(health.check(snapshot(500, 100), limits).next == 1_500)
         // They were heartbeats: nothing of use had arrived.
         #expect(health.check(snapshot(900, 0, isReading: true), limits).next == 1_000)
@@ -189,17 +190,11 @@ import Testing
     }
 
     @Test func `bytes that lay in a socket while it was read are news when it is not read`() {
-        var limits = TimeLimits()
-        limits.idle = 1_000
-        var health = Health()
-        _ = health.opened(at: 0, limits)
-        func snapshot(_ now: UInt64, isReading: Bool) -> Snapshot {
-            Snapshot(now: now, isReading: isReading, link: .init(socketUnreadBytes: 100))
-        }
-        #expect(health.check(snapshot(500, isReading: true), limits).next == 1_000)
-        #expect(health.check(snapshot(900, isReading: false), limits).failure == nil)
-        #expect(health.check(snapshot(1_899, isReading: false), limits).failure == nil)
-        #expect(health.check(snapshot(1_900, isReading: false), limits).failure == .idle)
+        var (health, limits) = idleAfterASecond()
+        #expect(health.check(snapshot(500, 100, isReading: true), limits).next == 1_000)
+        #expect(health.check(snapshot(900, 100), limits).failure == nil)
+        #expect(health.check(snapshot(1_899, 100), limits).failure == nil)
+        #expect(health.check(snapshot(1_900, 100), limits).failure == .idle)
     }
 
     // MARK: Heartbeats
