@@ -8,9 +8,9 @@ public import Parley
 /// try await metrics.run(every: .seconds(10))
 /// ```
 ///
-/// It reads ``Transport/statistics`` at an interval, so sending and receiving cost nothing more.
-/// Numbers that only grow become counters, the others gauges. Their names begin with the prefix:
-/// `parley_bytes_received`, for example.
+/// It reads ``Transport/statistics`` at an interval, so sending and receiving cost nothing more. Numbers that
+/// only grow become counters, the others gauges. Their names begin with the prefix: `parley_bytes_received`,
+/// for example.
 public actor TransportMetrics {
     private let transport: any Transport
     private let prefix: String

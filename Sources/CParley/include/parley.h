@@ -48,13 +48,13 @@
  *                write at most `size` bytes, end the text with NUL if size is not 0, and return the length of
  *                the whole text.
  *   Signals      No function may be called in a signal handler. The library's threads block every signal but
- *                those that report a fault of the thread itself, such as SIGSEGV: signals go to your threads,
- *                as you mask and wait for them. Dispositions stay as they are. The threads have names:
+ *                those that report a fault of the thread itself, such as SIGSEGV. So your threads alone get
+ *                signals. The library changes no signal's disposition. Its threads have names:
  *                "parley loop 0", "parley resolver", "parley worker", "parley handshak" (Linux keeps 15
  *                bytes); Swift's pool names its own.
- *   Descriptors  The library's are above 2 and close-on-exec. Those of 0 to 2 that are closed when a
- *                transport is made, or its threads start, are opened on /dev/null; you may close them or put
- *                something else there at any time.
+ *   Descriptors  The library's are above 2 and close-on-exec. When a transport is made, and when its threads
+ *                start, the library opens /dev/null on those of 0 to 2 that are closed. You may close these
+ *                or put something else there at any time.
  *   Names        They are looked up in threads of their own, at most 64 in the process, that nothing waits
  *                for: a name whose server does not answer delays neither parley_close() nor another name.
  *                Such a thread may outlive its transport until the system's resolver gives up.

@@ -9,10 +9,9 @@
 // The library's descriptors are above 2. A program that has closed its standard input, output or error may
 // open it again at any time, and must not meet a socket of the library there.
 
-/// Makes a new descriptor safe to keep: one of 0 to 2, which a program has closed, is moved above 2, because
-/// the program may put something else there at any time.
+/// Moves a new descriptor above 2 when it is one of 0 to 2.
 ///
-/// - Returns: the descriptor to use, or -1 and `errno`; also when `descriptor` is negative.
+/// - Returns: the descriptor to use; -1 on failure, with `errno` set. A negative `descriptor` is returned.
 func aboveStandard(_ descriptor: Int32) -> Int32 {
     guard (0...2).contains(descriptor) else { return descriptor }
     let moved = fcntl(descriptor, F_DUPFD_CLOEXEC, 3)

@@ -19,8 +19,8 @@ extension Connection {
         }
     }
 
-    /// Reads what has arrived. To wait for more, wait until ``WaitQueue/epoch`` of the readers
-    /// differs from the returned one.
+    /// Reads what has arrived. To wait for more, wait until `readWaiters.epoch` differs from the returned
+    /// epoch.
     func tryRead(upTo count: Int) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt) {
         try ForkedChild.check()
         var hasHeartbeats = false
@@ -38,8 +38,8 @@ extension Connection {
         return (result, epoch)
     }
 
-    /// Whether a read would return at once: bytes, an end, or an error. Reads nothing. To wait,
-    /// wait until ``WaitQueue/epoch`` of the readers differs from the returned one.
+    /// Whether a read would return at once: bytes, an end, or an error. Reads nothing. To wait, wait until
+    /// `readWaiters.epoch` differs from the returned epoch.
     func readability() -> (isReadable: Bool, epoch: UInt) {
         var hasHeartbeats = false
         let (isReadable, epoch, readsOn): (Bool, UInt, Bool)

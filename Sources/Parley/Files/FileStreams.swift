@@ -4,10 +4,9 @@ extension Peer {
     ///
     /// The kernel moves the bytes from file to socket where wire form and platform allow it (sendfile(2)), on
     /// the transport's thread: a file that is not in memory yet may hold the other peers up for as long as
-    /// the disk takes. When the socket is full, or where there is no sendfile, the next
-    /// piece is read on that thread too. Opening the file, and reading it for wire forms that have to see its
-    /// bytes, happens on libuv's thread pool; for a peer that is not one of the
-    /// library's, on the caller's executor.
+    /// the disk takes. When the socket is full, or where there is no sendfile, the next piece is read on that
+    /// thread too. Opening the file, and reading it for wire forms that have to see its bytes, happens on
+    /// libuv's thread pool; for a peer that is not one of the library's, on the caller's executor.
     ///
     /// - Parameters:
     ///   - prefix: bytes of the stream before the file's, such as its length for wire forms without headers.

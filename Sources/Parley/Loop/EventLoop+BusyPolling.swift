@@ -22,10 +22,10 @@ extension EventLoop {
         if turn.pointee.hasHadEvent {
             turn.pointee.hasHadEvent = false
             lastEvent = now
-            watchQueue()
+            startPollingQueue()
             return true
         }
-        guard now &- lastEvent < busyPollNanoseconds || !unwatchQueue() else { return false }
+        guard now &- lastEvent < busyPollNanoseconds || !stopPollingQueue() else { return false }
         countedEmptyPolls.store(emptyPolls &+ 1, ordering: .relaxed)
         // When both ends share a core, this lets the other end run.
         sched_yield()
@@ -33,7 +33,7 @@ extension EventLoop {
     }
 
     /// Tells submitters that the loop checks the queue in each turn and need not be woken.
-    private func watchQueue() {
+    private func startPollingQueue() {
         guard !pollsQueue else { return }
         pollsQueue = true
         submissionQueue.withLock { $0.isPolled = true }
@@ -41,7 +41,7 @@ extension EventLoop {
 
     /// Tells submitters to wake the loop from now on; returns false, and changes nothing, when something is
     /// already submitted.
-    private func unwatchQueue() -> Bool {
+    private func stopPollingQueue() -> Bool {
         guard pollsQueue else { return true }
         pollsQueue = submissionQueue.withLock { queue in
             queue.isPolled = !queue.submissions.isEmpty

@@ -14,8 +14,7 @@ import Synchronization
 /// One `uv_loop_t`, its thread, and the locked queue by which other threads submit work.
 ///
 /// Once the thread runs, every call on the loop and its handles is made on it, except `uv_async_send`. That
-/// call is made under the lock that also
-/// tells whether the loop runs, so it cannot race the handle's close
+/// call is made under the lock that also tells whether the loop runs, so it cannot race the handle's close
 /// (<https://docs.libuv.org/en/v1.x/async.html>). It is made only when the queue of submissions was empty.
 ///
 /// One turn runs the callbacks of sockets, of timers and of the wake-up (which runs what other threads have

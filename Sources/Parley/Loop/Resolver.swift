@@ -93,7 +93,7 @@ final class ResolverThreads: Sendable {
     /// Removes a caller that has not been answered yet.
     func cancel(_ ticket: Ticket) { queue.withLock { $0.remove(ticket) } }
 
-    /// The main function of a thread.
+    /// What a thread runs: look-ups, until none waits.
     private func work(_ first: String) {
         var next: String? = first
         while let host = next {
@@ -148,7 +148,7 @@ extension ResolverThreads {
         return .success(addresses)
     }
 
-    /// The `errno` when the process or the system has no descriptors left now; otherwise nil.
+    /// EMFILE or ENFILE while the process or the system has no descriptors left; otherwise nil.
     private static var descriptorShortage: Int32? {
         let descriptor = open("/dev/null", O_RDONLY | O_CLOEXEC)
         if descriptor >= 0 { close(descriptor) }

@@ -6,7 +6,7 @@ import Synchronization
 /// the connection to the inbox or the observer.
 package final class Node: @unchecked Sendable {
     package let options: TransportOptions
-    /// Its number in the process, unique for ever.
+    /// The node's number. No other node of this process has it.
     let number = Node.numbers.add(1, ordering: .relaxed).newValue
     private static let numbers = Atomic<UInt64>(0)
     /// Why nothing may listen or dial: an option is out of its range.

@@ -1,4 +1,4 @@
-// The range of each option. What is out of its range is refused, not bent.
+// The range of each option. A value out of its range is refused.
 
 extension TransportOptions {
     /// Throws when an option is out of its range. A transport with such options throws the same error from

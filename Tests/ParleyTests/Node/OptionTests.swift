@@ -1,7 +1,7 @@
 import Parley
 import Testing
 
-/// Options out of their range are refused with an error that names the option and the range.
+/// An option out of its range is refused. The error names the option and the range.
 @Suite struct OptionTests {
     private typealias Change = @Sendable (inout TransportOptions) -> Void
 

@@ -47,7 +47,7 @@ import Testing
             try await eventually { calls.soFar.last == "room again" }
             try writer.write([1], .none)
 
-            // A message is called when the stream is over.
+            // A sender of a message is called when the stream has ended.
             try peer.whenWritable(after: .behindOthers) { calls.add("turn") }
             #expect(calls.soFar.count == 2)
             try writer.finishNow()
