@@ -19,7 +19,7 @@ public struct KeepAlive: Sendable {
 
 /// The options of a transport. Every option has a safe default.
 ///
-/// An option that is out of its range is refused, not bent: ``validate()`` throws `invalidArgument`, and so
+/// An option that is out of its range is refused: ``validate()`` throws `invalidArgument`, and so
 /// do ``Transport/listenAndAccept()``, ``Transport/dial(_:)`` and `keepConnected` of a transport that has it.
 public struct TransportOptions: Sendable {
     /// Where to listen: `host:port` as in Go. `:3000` is every interface, IPv6 and IPv4. Port 0 lets the
