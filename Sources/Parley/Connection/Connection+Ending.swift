@@ -208,15 +208,24 @@ extension Connection {
     /// Closes the stream of an ended connection when its reader has left it. Its consumer then goes on.
     private func watchUnreadStream() {
         guard let timeout = node.timeLimits.streamIdle else { return }
-        Task { [weak self] in
+        Task { [weak self, watchedSince = MonotonicTime.millisecondsNow] in
+            var since = watchedSince
             while true {
                 try? await Task.sleep(for: .milliseconds(timeout))
-                guard let self else { return }
-                let readAt = inbound.withLock { $0.streamReadAt }
+                guard let self, let queue = node.inboxQueue(of: self) else { return }
                 let now = MonotonicTime.millisecondsNow
-                guard now &- min(now, readAt) < timeout else { return closeStream() }
+                // The consumer has not come to the stream yet.
+                if queue.hasWaiting(of: self) { since = now }
+                since = max(since, inbound.withLock { $0.streamReadAt })
+                guard now &- min(now, since) < timeout else { return closeStream() }
             }
         }
+    }
+
+    /// Ends this peer's own consumer if everything was delivered before it began. Any thread.
+    func endDeliveryIfEnded() {
+        guard outbound.withLock({ $0.lifecycle.hasEnded }) else { return }
+        loop.executeIfStarted { [self] in endDelivery() }
     }
 
     /// Drops the undelivered messages of a connection that has ended. Any thread.

@@ -71,6 +71,11 @@ extension InboxQueue {
     /// Whether this peer has a lane now.
     func hasLane(of peer: any Peer) -> Bool { state.withLock { $0.lanes?[peer] != nil } }
 
+    /// Whether an RPC waits in this peer's lane.
+    func hasWaiting(of peer: any Peer) -> Bool {
+        state.withLock { state in state.lanes?[peer].map { $0.queue.depth.rpcs > 0 } ?? false }
+    }
+
     /// The number of lanes, for tests.
     var laneCount: Int { state.withLock { $0.lanes?.all.count ?? 0 } }
 

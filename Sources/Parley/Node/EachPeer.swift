@@ -88,6 +88,7 @@ extension PeerLane {
     fileprivate func serve(
         _ body: @Sendable (_ peer: any Peer, _ rpcs: RPCSequence) async throws -> Void
     ) async {
+        (peer as? Connection)?.endDeliveryIfEnded()
         repeat {
             queue.beginTaking()
             do { try await body(peer, RPCSequence(queue)) } catch {

@@ -292,6 +292,45 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases)
+    func `a peer that has gone before its consumer began ends it, also behind an unread stream`(kind: Kind)
+        async throws
+    {
+        try await withNodes(kind) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.streamIdleTimeout = .milliseconds(100)
+                $0.onDisconnect = { gone.add($1) }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let quick = try await client.dial(server.address)
+            try await quick.send(message: "quick")
+            await quick.close()
+            _ = try await gone.next()
+            // In one block: opening, bytes, end, message.
+            let frames: [UInt8] =
+                [2, 0, 0, 0, 0, 3, 0, 0, 0, 2, 7, 7, 4, 0, 0, 0, 0]
+                + [1, 0, 0, 0, 6] + Array("behind".utf8)
+            let streaming = nodes.make {
+                $0.decoder = .framed
+                $0.handshake = { peer in try await peer.send(frames) }
+            }
+            let peer = try await streaming.dial(server.address)
+            _ = try await gone.next()
+            let taken = Events<String>()
+            try await consuming(server) { _, rpcs in
+                var texts: [String] = []
+                for await rpc in rpcs { texts.append(rpc.stream ? "stream" : rpc.text) }
+                taken.add(texts.joined(separator: ", "))
+            } _: {
+                let all = [try await taken.next(), try await taken.next()]
+                #expect(Set(all) == ["quick", "stream, behind"])
+                withExtendedLifetime(peer) {}
+            }
+        }
+    }
+
     @Test func `on each loop a consumer runs on the loop of its peer`() async throws {
         try await withNodes(.loops) { nodes in
             let listening = try await nodes.listening { $0.decoder = .framed }

@@ -69,7 +69,7 @@ import Testing
             try await eventually { peer.statistics.traffic.sendWaits > 0 }
             // Before that the bytes that block the sender may still be on their way.
             try await eventually { await connection.hasUnreadBytes }
-            await connection.look(behind: 7_200_000)
+            await connection.lookAfterArrival(behind: 7_200_000)
             #expect(ends.soFar.isEmpty)
             for _ in 0..<2_000 { _ = try await server.nextRPC() }
             try await flood.value

@@ -11,6 +11,15 @@ extension Connection {
         await onLoop { [self] in _ = checkTimeouts(at: milliseconds) }
     }
 
+    /// The same as if the unread bytes had come only then: a check that ran before has not seen them.
+    func lookAfterArrival(behind milliseconds: UInt64) async {
+        await onLoop { [self] in
+            health = Health()
+            _ = health.opened(at: loop.milliseconds, node.timeLimits)
+            _ = checkTimeouts(at: loop.milliseconds + milliseconds)
+        }
+    }
+
     /// Whether its socket has unread bytes.
     var hasUnreadBytes: Bool { get async { await unreadLinkBytes > 0 } }
 
