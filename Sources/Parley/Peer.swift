@@ -78,7 +78,8 @@ public protocol Peer: AnyObject, Sendable {
     /// Reads raw bytes in the handshake, or bytes of the stream that the other side has opened.
     ///
     /// Between streams it waits for the next stream. Bytes are taken from the network as they are read, and
-    /// at most ``Limits/readAheadBytes`` ahead, so a slow reader holds the sender back.
+    /// at most ``Limits/readAheadBytes`` ahead, so a slow reader holds the sender back. Each stream's opening
+    /// is an RPC, which has to be consumed: see ``Transport/consume()``.
     ///
     /// - Parameter count: the most bytes to return, at least 1.
     /// - Returns: at least one byte; nil at the end of the stream or of the connection.

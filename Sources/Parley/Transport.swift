@@ -45,6 +45,10 @@ public protocol Transport: AnyObject, Sendable {
     /// Any number of tasks may consume. Each RPC goes to one of them. The RPCs of one peer are taken in
     /// order. A task that reads a peer's stream takes no RPC meanwhile, and all peers wait for it: give each
     /// peer a task with ``consumeEachPeer(_:)``.
+    ///
+    /// Consume even if you only read streams: their openings are RPCs, and when
+    /// ``TransportOptions/inboxCapacity`` of them wait, no peer is read any more. A peer that ends its
+    /// sending and still reads gets the answers that a consumer sends before it asks for the next RPC.
     func consume() -> RPCSequence
 
     /// Stops listening, writes out what was sent (for at most ``TransportOptions/closeTimeout``), closes

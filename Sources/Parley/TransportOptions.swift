@@ -95,6 +95,9 @@ public struct TransportOptions: Sendable {
     /// node blocks.
     public var busyPoll: Duration?
 
+    /// How many events of peers the inbox may hold before new peers are refused; 0 puts no events there.
+    package var peerEventCapacity = 0
+
     /// Where the transport logs. The default discards everything. The library never prints.
     public var logger = Logger(label: "parley") { _ in SwiftLogNoOpLogHandler() }
 

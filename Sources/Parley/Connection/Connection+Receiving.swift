@@ -41,7 +41,7 @@ extension Connection: LinkOwner {
                 return receive { $0.endInput(reason) }
             // The other side still reads: what was accepted is still written.
             case .flushing: return
-            case .readingRest, .awaitingAck, .failed, .closingLink, .ended: break
+            case .halfClosed, .readingRest, .awaitingAck, .failed, .closingLink, .ended: break
             }
         }
         apply(.fail(reason))
@@ -160,7 +160,7 @@ extension Connection: LinkOwner {
             fail(failure)
             return dropUndelivered()
         }
-        if let finalReason = outcome.finalReason { return close(because: finalReason) }
+        if let finalReason = outcome.finalReason { return inputIsOver(finalReason) }
         if outcome.changesReading { tellLink() }
         if outcome.asksInbox { askInbox() }
         if outcome.isOverLimit { node.dropLargestHolder() }
@@ -206,6 +206,7 @@ extension Connection: LinkOwner {
 
     /// Asks the inbox to call when it has room.
     private func askInbox() {
+        node.reportFullInbox()
         node.inboxQueue(of: self)?.whenSpace(for: self) { [self] in
             loop.execute { [self] in receive(isCalledByInbox: true) }
         }

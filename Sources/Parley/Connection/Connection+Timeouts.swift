@@ -51,6 +51,7 @@ extension Connection {
         switch state {
         case .handshake, .inOnPeer, .afterOnPeer, .open:
             next = min(checkHealth(at: now), checkDeadlines(at: now))
+        case .halfClosed: next = min(checkHealth(at: now), checkDeadlines(at: now), checkHalfClose(at: now))
         case .readingRest: next = min(checkHealth(at: now), checkDeadlines(at: now), checkCloseTime(at: now))
         case .flushing: next = checkCloseTime(at: now)
         case .awaitingAck: next = checkCloseTime(at: now) == .max ? .max : checkAcknowledged()

@@ -35,6 +35,9 @@ public class Connection: @unchecked Sendable {
         set { storedNumber.store(newValue, ordering: .relaxed) }
     }
     private let storedNumber = Atomic<UInt64>(0)
+    /// The RPCs that were delivered to the inbox and that consumers are not done with; see
+    /// ``consumed(_:)``.
+    let unconsumed = Atomic(0)
 
     package let node: Node
     /// The loop context whose thread its link and time-outs belong to.
@@ -75,6 +78,8 @@ public class Connection: @unchecked Sendable {
         var heldBytes = 0
         /// Since when bytes are held without any being delivered, in milliseconds.
         var heldSince: UInt64 = 0
+        /// Whether the event of this connection's end follows its last messages.
+        var owesEvent = false
         /// Set once this side has closed. Reads throw it, even when input is left.
         var closed: ParleyError?
         var readDeadline = MonotonicTime.never
@@ -110,6 +115,8 @@ public class Connection: @unchecked Sendable {
     struct RareTimes: DefaultInitializable {
         /// The next deadline of a read or a write.
         var ioDeadline = UInt64.max
+        /// When the other side has ended its sending.
+        var halfClosed: UInt64 = 0
         /// When an orderly end stops waiting.
         var closeDeadline = UInt64.max
         /// The delay until the next check whether the other side has everything.

@@ -9,6 +9,7 @@
 /// | `inOnPeer` | `onPeer` runs |
 /// | `afterOnPeer` | `onPeer` has returned; the connection is not open yet |
 /// | `open` | messages flow |
+/// | `halfClosed` | the other side sends no more; it still gets answers to what it sent |
 /// | `readingRest` | the link takes no more bytes; what it still delivers is read |
 /// | `closeRequested` | an orderly end was requested; the loop's thread has not started it |
 /// | `flushing` | what was accepted is written; input is dropped |
@@ -23,6 +24,7 @@
 /// | `onPeerReturned` | inOnPeer | afterOnPeer | |
 /// | | all after open | the same; the end no longer waits for `onPeer` | `tellDisconnect` in `ended` |
 /// | `open` | handshake, inOnPeer, afterOnPeer | open | `wakeWaiters` |
+/// | `remoteEnded` | open | halfClosed | `startCloseTimer` (a shorter one while nobody consumes) |
 /// | `close` | all before closeRequested | closeRequested | `stopDelivering`, `beginClosing`, `wakeWaiters` |
 /// | `fail` | all before failed | failed | `endInput`, `beginAbort`, `wakeWaiters` |
 /// | `writeFailed` | to open, input left | readingRest | `dropUnhanded`, `startCloseTimer`, `wakeWaiters` |
@@ -31,7 +33,8 @@
 /// | | closeRequested, when nothing is left to do | closingLink | `closeLink` |
 /// | `allWritten` | flushing | awaitingAck | `shutDown` |
 /// | `allAcknowledged` | awaitingAck | closingLink | `closeLink` |
-/// | `timeIsUp` | readingRest, flushing, awaitingAck | closingLink | as `beginAbort`, and `endInput` |
+/// | `timeIsUp` | halfClosed | closeRequested | as `close` |
+/// | | readingRest, flushing, awaitingAck | closingLink | as `beginAbort`, and `endInput` |
 /// | `beginAbort` | failed | closingLink | `closeLink`, `resetIfCutOff` |
 /// | `linkClosed` | every state but ended | ended | `endInput`, `tellNode`, `wakeWaiters` |
 ///
@@ -42,6 +45,7 @@ struct Lifecycle {
         case inOnPeer
         case afterOnPeer
         case open
+        case halfClosed(End)
         case readingRest(End)
         case closeRequested(End)
         case flushing(End)
@@ -58,6 +62,9 @@ struct Lifecycle {
         case onPeerReturned
         /// Handshake and `onPeer` succeeded.
         case open
+        /// The other side has ended its sending in an orderly way, and consumers are not done with what it
+        /// sent.
+        case remoteEnded(ParleyError)
         /// An orderly end was requested. `handshakeFailure` is the error that a dial throws instead of the
         /// reason.
         case close(ParleyError, handshakeFailure: (any Error)?)
@@ -158,7 +165,8 @@ struct Lifecycle {
         // MARK: To the open connection
         case (.handshake, .onPeerBegins): return (.inOnPeer, [])
         case (.inOnPeer, .onPeerReturned): return (.afterOnPeer, [])
-        case (.handshake, .onPeerReturned), (.afterOnPeer, .onPeerReturned), (.open, .onPeerReturned):
+        case (.handshake, .onPeerReturned), (.afterOnPeer, .onPeerReturned), (.open, .onPeerReturned),
+            (.halfClosed, .onPeerReturned):
             return (nil, [])
         case (.handshake, .open), (.inOnPeer, .open), (.afterOnPeer, .open): return (.open, [.wakeWaiters])
         case (_, .onPeerBegins), (_, .open): return (nil, [])
@@ -174,14 +182,19 @@ struct Lifecycle {
             return end.isInOnPeer ? (.ended(end.afterOnPeer), [.tellDisconnect]) : (nil, [])
 
         // MARK: The end begins
+        case (.open, .remoteEnded(let reason)):
+            return (.halfClosed(end(of: state, reason)), [.startCloseTimer])
+        case (_, .remoteEnded): return (nil, [])
         case (.handshake, .close(let reason, let failure)), (.inOnPeer, .close(let reason, let failure)),
             (.afterOnPeer, .close(let reason, let failure)):
             return closeRequested(end(of: state, reason, failure))
         case (.open, .close(let reason, _)): return closeRequested(end(of: state, reason))
-        case (.readingRest(let end), .close): return closeRequested(end)
+        case (.halfClosed(let end), .close), (.readingRest(let end), .close): return closeRequested(end)
+        case (.halfClosed(let end), .timeIsUp): return closeRequested(end)
         case (.handshake, .fail(let reason)), (.inOnPeer, .fail(let reason)),
             (.afterOnPeer, .fail(let reason)), (.open, .fail(let reason)),
-            (.readingRest, .fail(let reason)), (.closeRequested, .fail(let reason)),
+            (.halfClosed, .fail(let reason)), (.readingRest, .fail(let reason)),
+            (.closeRequested, .fail(let reason)),
             (.flushing, .fail(let reason)), (.awaitingAck, .fail(let reason)):
             return failed(end(of: state, reason))
         case (.handshake, .writeFailed(let error, let mayDeliver)),
@@ -190,7 +203,8 @@ struct Lifecycle {
             (.open, .writeFailed(let error, let mayDeliver)):
             guard mayDeliver else { return failed(end(of: state, error), also: [.dropUnhanded]) }
             return (.readingRest(end(of: state, error)), [.wakeWaiters, .dropUnhanded, .startCloseTimer])
-        case (.readingRest, .writeFailed(let error, _)), (.closeRequested, .writeFailed(let error, _)),
+        case (.halfClosed, .writeFailed(let error, _)), (.readingRest, .writeFailed(let error, _)),
+            (.closeRequested, .writeFailed(let error, _)),
             (.flushing, .writeFailed(let error, _)), (.awaitingAck, .writeFailed(let error, _)):
             return failed(end(of: state, error), also: [.dropUnhanded])
 
@@ -233,8 +247,8 @@ struct Lifecycle {
             End(reason, handshakeFailure: failure, wasOpen: false, isInOnPeer: false)
         case .inOnPeer: End(reason, handshakeFailure: failure, wasOpen: false, isInOnPeer: true)
         case .open: End(reason, wasOpen: true, isInOnPeer: false)
-        case .readingRest(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
-            .failed(let end), .closingLink(let end), .ended(let end):
+        case .halfClosed(let end), .readingRest(let end), .closeRequested(let end), .flushing(let end),
+            .awaitingAck(let end), .failed(let end), .closingLink(let end), .ended(let end):
             end
         }
     }
@@ -243,11 +257,11 @@ struct Lifecycle {
 // MARK: - What follows from the state
 
 extension Lifecycle {
-    /// The end, once it has begun. Sends then throw its reason.
+    /// The end, once it has begun. Sends then throw its reason. Nil for a half-closed connection.
     @inline(__always)
     var end: End? {
         switch state {
-        case .handshake, .inOnPeer, .afterOnPeer, .open: nil
+        case .handshake, .inOnPeer, .afterOnPeer, .open, .halfClosed: nil
         case .readingRest(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
             .failed(let end), .closingLink(let end), .ended(let end):
             end
@@ -266,7 +280,12 @@ extension Lifecycle {
     var isHandshaking: Bool { if case .handshake = state { true } else { false } }
 
     /// Whether it is or was open.
-    var wasOpen: Bool { if case .open = state { true } else { end?.wasOpen ?? false } }
+    var wasOpen: Bool {
+        switch state {
+        case .open, .halfClosed: true
+        default: end?.wasOpen ?? false
+        }
+    }
 
     /// Whether it counts as a peer: it was opened and has not ended.
     var isPeer: Bool { wasOpen && !hasEnded }

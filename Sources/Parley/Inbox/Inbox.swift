@@ -54,6 +54,9 @@ public final class Inbox: Sendable {
         for queue in queues { queue.state.withLock { $0.inbox = self } }
     }
 
+    /// Whether somebody has ever asked for an RPC.
+    var hasConsumers: Bool { queues.contains { $0.hasConsumers } }
+
     /// The RPCs, and their bytes of payload, that wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) {
         queues.reduce((0, 0)) { sum, queue in
@@ -98,7 +101,7 @@ public final class Inbox: Sendable {
         }
     }
 
-    private func offer(
+    func offer(
         count: Int,
         to index: Int,
         _ append: (inout InboxQueue.State) -> Void

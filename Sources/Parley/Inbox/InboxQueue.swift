@@ -15,6 +15,10 @@ final class InboxQueue: Sendable {
         /// The RPCs that wait.
         fileprivate(set) var count = 0
         fileprivate(set) var payloadBytes = 0
+        /// How many of them are events of peers.
+        fileprivate(set) var events = 0
+        /// Whether somebody has ever asked for an RPC.
+        fileprivate(set) var hasConsumers = false
         var isFinished = false
         var consumers = WaitQueue()
         /// Those who wait for the end, whatever is left to take.
@@ -41,6 +45,7 @@ final class InboxQueue: Sendable {
         mutating func append(_ delivery: RPCBatch.Delivery) {
             count &+= delivery.run.count
             payloadBytes &+= delivery.run.payloadBytes
+            if delivery.run.event != nil { events &+= 1 }
             queue.append(delivery)
         }
 
@@ -51,7 +56,8 @@ final class InboxQueue: Sendable {
             queue.append(delivery)
         }
 
-        /// Takes the oldest RPC. The queue must not be empty.
+        /// Takes the oldest RPC. The queue must not be empty, and holds no events: consumers of events take
+        /// batches.
         @inline(__always)
         mutating func removeFirst() -> RPC {
             let rpc = queue[head]!.rpc(at: queue[head]!.lower)
@@ -80,6 +86,7 @@ final class InboxQueue: Sendable {
                 }
                 left &-= delivery.count
                 payloadBytes &-= delivery.payloadBytes
+                if delivery.run.event != nil { events &-= 1 }
                 taken.append(delivery)
             }
             count &-= limit &- left
@@ -133,6 +140,12 @@ final class InboxQueue: Sendable {
             return (state.count &+ held.rpcs, state.payloadBytes &+ held.bytes)
         }
     }
+
+    /// How many events of peers wait for a consumer.
+    var events: Int { state.withLock { $0.events } }
+
+    /// Whether somebody has ever asked for an RPC.
+    var hasConsumers: Bool { state.withLock { $0.hasConsumers || $0.lanes != nil } }
 
     /// The length of the array, including taken elements, for tests.
     var placesHeld: Int { state.withLock { $0.places } }
@@ -316,6 +329,7 @@ final class InboxQueue: Sendable {
     @inline(__always)
     func take<Taken>(_ body: (inout State) -> Taken) -> (taken: Taken?, isOver: Bool) {
         let (taken, isOver, producers) = state.withLock { state in
+            state.hasConsumers = true
             let taken = state.count > 0 ? body(&state) : nil
             if pool != nil, taken != nil {
                 state.hasTaken = true

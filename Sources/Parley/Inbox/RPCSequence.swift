@@ -25,6 +25,7 @@ public struct RPCSequence: AsyncSequence, Sendable {
     /// Takes one RPC at a time from the inbox.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let source: RPCSource
+        @usableFromInline let hand = ConsumerHand()
 
         init(source: RPCSource) { self.source = source }
 
@@ -34,15 +35,15 @@ public struct RPCSequence: AsyncSequence, Sendable {
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next() async -> RPC? {
-            if let rpc = source.takeNext() { return rpc }
-            return await source.waitForNext()
+            if let rpc = source.takeNext(into: hand) { return rpc }
+            return await source.waitForNext(into: hand)
         }
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPC? {
-            if let rpc = source.takeNext() { return rpc }
-            return await source.waitForNext()
+            if let rpc = source.takeNext(into: hand) { return rpc }
+            return await source.waitForNext(into: hand)
         }
     }
 }
@@ -57,21 +58,22 @@ public struct RPCBatches: AsyncSequence, Sendable {
     /// Takes all waiting RPCs from the inbox at a time.
     public struct Iterator: AsyncIteratorProtocol {
         @usableFromInline let source: RPCSource
+        @usableFromInline let hand = ConsumerHand()
 
         init(source: RPCSource) { self.source = source }
 
         /// Waits for the next batch; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next() async -> RPCBatch? {
-            if let batch = source.takeBatch() { return batch }
-            return await source.waitForBatch()
+            if let batch = source.takeBatch(into: hand) { return batch }
+            return await source.waitForBatch(into: hand)
         }
 
         /// Waits for the next batch; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPCBatch? {
-            if let batch = source.takeBatch() { return batch }
-            return await source.waitForBatch()
+            if let batch = source.takeBatch(into: hand) { return batch }
+            return await source.waitForBatch(into: hand)
         }
     }
 }
@@ -104,26 +106,38 @@ struct RPCSource: Sendable {
     // In a forked child the sequence is over: its producers are gone.
 
     @usableFromInline
-    func takeNext() -> RPC? {
+    func takeNext(into hand: ConsumerHand) -> RPC? {
         if ForkedChild.isThisProcess { return nil }
-        return all == nil ? queue.takeNext() : all?.takeNext()
+        guard let rpc = all == nil ? queue.takeNext() : all?.takeNext() else { return nil }
+        hand.take(rpc)
+        return rpc
     }
 
     @usableFromInline
-    func waitForNext() async -> RPC? {
+    func waitForNext(into hand: ConsumerHand) async -> RPC? {
         if ForkedChild.isThisProcess { return nil }
-        return all == nil ? await queue.waitForNext() : await all?.waitForNext()
+        hand.putDown()
+        guard let rpc = all == nil ? await queue.waitForNext() : await all?.waitForNext() else { return nil }
+        hand.take(rpc)
+        return rpc
     }
 
     @usableFromInline
-    func takeBatch() -> RPCBatch? {
+    func takeBatch(into hand: ConsumerHand) -> RPCBatch? {
         if ForkedChild.isThisProcess { return nil }
-        return all == nil ? queue.takeBatch() : all?.takeBatch()
+        guard let batch = all == nil ? queue.takeBatch() : all?.takeBatch() else { return nil }
+        hand.take(batch)
+        return batch
     }
 
     @usableFromInline
-    func waitForBatch() async -> RPCBatch? {
+    func waitForBatch(into hand: ConsumerHand) async -> RPCBatch? {
         if ForkedChild.isThisProcess { return nil }
-        return all == nil ? await queue.waitForBatch() : await all?.waitForBatch()
+        hand.putDown()
+        guard let batch = all == nil ? await queue.waitForBatch() : await all?.waitForBatch() else {
+            return nil
+        }
+        hand.take(batch)
+        return batch
     }
 }

@@ -71,8 +71,10 @@ package final class EventLoop: @unchecked Sendable {
     var pollsQueue = false
 
     /// The buffer that all sockets of this loop read into, one after the other.
-    let readSlab = UnsafeMutableRawBufferPointer.allocate(byteCount: readSlabBytes, alignment: 64)
-    static let readSlabBytes = 64 * 1024
+    var readSlab = ReadSlab()
+    /// What an observer has lent to a callback of the program that runs now; nil when none runs. The loop
+    /// itself does not use it.
+    package var lent: UnsafeRawPointer?
 
     /// Whether the loop's thread ended with every handle closed; nil before it ended. Tests assert it.
     package var hasEndedCleanly: Bool? { submissionQueue.withLock { $0.endedCleanly } }
@@ -95,7 +97,6 @@ package final class EventLoop: @unchecked Sendable {
         turn.deinitialize(count: 1)
         turn.deallocate()
         handles.deallocate()
-        readSlab.deallocate()
     }
 
     /// Whether the caller runs on the loop's thread.
@@ -103,6 +104,9 @@ package final class EventLoop: @unchecked Sendable {
 
     /// Whether the caller runs on the thread of any event loop. Such a thread must never block.
     package static var isCurrentThreadALoop: Bool { pthread_getspecific(loopThreadKey) != nil }
+
+    /// The value of ``lent`` of the loop on whose thread the caller runs; nil on other threads.
+    package static var lentOnThisThread: UnsafeRawPointer? { current?.lent }
 
     /// The loop on whose thread the caller runs; nil on other threads.
     static var current: EventLoop? {
@@ -143,6 +147,13 @@ extension EventLoop {
     /// - Returns: false when the loop has stopped or cannot start. `work` is dropped then.
     @discardableResult
     package func execute(_ work: @escaping @Sendable () -> Void) -> Bool { submit(.work(work)) }
+
+    /// Waits until everything that was submitted before has run. Returns at once when there is no thread.
+    func hasRunWhatWasSubmitted() async {
+        await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
+            guard hasStarted, execute({ continuation.resume() }) else { return continuation.resume() }
+        }
+    }
 
     /// Runs `work` on the loop's thread if that was started; otherwise does nothing.
     func executeIfStarted(_ work: @escaping @Sendable () -> Void) {

@@ -23,6 +23,7 @@ extension Node {
             let woken = state.connections.isEmpty ? state.emptyWaiters.wakeAll() : WaitQueue.Woken()
             return (entry, woken, state.endAcceptPause())
         }
+        if entry != nil { tellDisconnected(connection, end) }
         connection.context.timers.connectionEnded()
         connection.context.local.value.forget(connection)
         if hasRoom { acceptAgain() }
@@ -61,6 +62,7 @@ extension Node {
     /// Releases a connection whose last messages are delivered or dropped. Any thread.
     func forgetUndelivered(of connection: Connection) {
         state.withLock { _ = $0.undelivered.removeValue(forKey: ObjectIdentifier(connection)) }
+        tellOwedEvent(of: connection)
     }
 
     /// Counts and logs messages of an ended connection that were dropped: all connections together held too
@@ -147,6 +149,10 @@ extension Node {
         // The stop actions run first on the loops' threads: a connection that they just let in is adopted and
         // ended by now.
         _ = await state.wait(in: \.emptyWaiters, unless: { $0.connections.isEmpty })
+        // The last events of peers are offered on the loops' threads.
+        if options.peerEventCapacity > 0 {
+            for context in contexts { await context.loop.hasRunWhatWasSubmitted() }
+        }
         inbox?.finish()
         for context in contexts {
             context.loop.executeIfStarted { context.timers.stop() }

@@ -62,6 +62,7 @@ extension Node {
     private func askObserver(about connection: Connection) {
         if isObserved, self.connection(connection.number) == nil { return }
         do {
+            try checkEventRoom()
             try observer?.peerDidConnect(connection)
         } catch {
             let what = "\(connection.remoteAddress) was refused: \(error)"
@@ -85,6 +86,9 @@ extension Node {
         if hasRoom { acceptAgain() }
         guard isOpen else { return }
         log(.info, .peerConnected, connection)
-        connection.loop.perform { connection.finishHandshake() }
+        connection.loop.perform { [self] in
+            tellConnected(connection)
+            connection.finishHandshake()
+        }
     }
 }

@@ -22,6 +22,8 @@ enum LogLine: String {
     case reconnecting
     /// `peer`, `bytes`, `suppressed`
     case messagesDropped = "messages dropped"
+    /// `rpcs`, `consumed`, `suppressed`
+    case inboxFull = "inbox full"
 }
 
 extension Node {
@@ -66,6 +68,20 @@ extension Node {
         var metadata = metadata()
         if suppressed > 0 { metadata["suppressed"] = "\(suppressed)" }
         options.logger.log(level: level, "\(event.rawValue)", metadata: metadata)
+    }
+
+    /// Reports that peers are no longer read because the inbox is full. Logged once per burst; as a warning
+    /// when nobody has ever consumed. A loop's thread only.
+    func reportFullInbox() {
+        guard let inbox, options.logger.logLevel <= .warning else { return }
+        let hasConsumers = inbox.hasConsumers
+        logThrottled(
+            hasConsumers ? .notice : .warning,
+            .inboxFull,
+            key: "",
+            isBurst: true,
+            ["rpcs": "\(inbox.depth.rpcs)", "consumed": hasConsumers ? "yes" : "never"]
+        )
     }
 
     /// Reports that descriptors or memory ran out during `operation`. Counted and logged once per burst. Any

@@ -179,7 +179,9 @@ package final class Node: @unchecked Sendable {
     func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Bool {
         guard let observer, takesRPCs else {
             let index = connection.context.index
-            guard let room = inbox?.offer(decoded, from: connection, to: index) else { return true }
+            guard let inbox else { return true }
+            connection.delivering(decoded.count)
+            let room = inbox.offer(decoded, from: connection, to: index)
             connection.context.local.value.inboxRoom = room
             return !room.isEmpty
         }

@@ -192,7 +192,7 @@ extension TCPHandle: Link {
         guard let owner, let descriptor else { return }
         switch owner.linkWillRead() {
         case .shared:
-            let slab = loop.readSlab
+            let slab = loop.slabToRead()
             let received = receive(from: descriptor, into: slab)
             guard received > 0 else { return readNothing(received) }
             let bytes = UnsafeBufferPointer(rebasing: slab.bindMemory(to: UInt8.self)[..<received])
@@ -206,7 +206,7 @@ extension TCPHandle: Link {
     private func readBlock(from descriptor: Int32, room: Int, to owner: any LinkOwner) {
         var block = ReadBlock()
         exchangeSpare(&block)
-        let received = block.read(from: descriptor, atMost: max(room, EventLoop.readSlabBytes))
+        let received = block.read(from: descriptor, atMost: max(room, ReadSlab.byteCount))
         if block.isWorthKeeping { return owner.linkDidRead(block.bytes) }
         if received > 0 { owner.linkDidRead(block.bytes.span) }
         exchangeSpare(&block)

@@ -14,6 +14,8 @@ package struct MessageRun: Sendable {
     @usableFromInline let others: [Range<Int>]
     /// The payload bytes of all messages.
     package let payloadBytes: Int
+    /// What happened to the peer; nil for messages and streams.
+    package let event: PeerEvent?
     /// Whether this is a stream's opening. Its header is the only message then.
     @usableFromInline package let isStream: Bool
 
@@ -24,6 +26,7 @@ package struct MessageRun: Sendable {
         first = 0..<payload.count
         others = []
         payloadBytes = payload.count
+        event = nil
         self.isStream = isStream
     }
 
@@ -38,6 +41,7 @@ package struct MessageRun: Sendable {
         self.first = first
         others = found.count == 1 ? [] : Array(found[1...])
         payloadBytes = bytes
+        event = nil
         isStream = false
     }
 
@@ -48,6 +52,7 @@ package struct MessageRun: Sendable {
         first = bounds[0]
         others = bounds.count == 1 ? [] : Array(bounds[1...])
         payloadBytes = block.count
+        event = nil
         self.isStream = isStream
     }
 

@@ -39,6 +39,14 @@ import Testing
         open | write failed, may deliver | readingRest | wakeWaiters dropUnhanded startCloseTimer
         open | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
         open | link closed | ended | wakeWaiters endInput tellNode
+        open | remote ended | halfClosed | startCloseTimer
+        halfClosed | close | closeRequested | wakeWaiters stopDelivering beginClosing
+        halfClosed | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
+        halfClosed | fail | failed | wakeWaiters endInput beginAbort
+        halfClosed | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
+        halfClosed | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
+        halfClosed | time is up | closeRequested | wakeWaiters stopDelivering beginClosing
+        halfClosed | link closed | ended | wakeWaiters endInput tellNode
         readingRest | close | closeRequested | wakeWaiters stopDelivering beginClosing
         readingRest | close with failure | closeRequested | wakeWaiters stopDelivering beginClosing
         readingRest | fail | failed | wakeWaiters endInput beginAbort
@@ -111,7 +119,7 @@ import Testing
         throws
     {
         let expected = try expected()
-        #expect(expected.count == 58, "a row is there twice, or is missing")
+        #expect(expected.count == 66, "a row is there twice, or is missing")
         var met: Set<String> = []
         for (start, path) in Start.all {
             for (event, name) in Event.all {
@@ -136,8 +144,9 @@ import Testing
     private func checkEnd(_ before: Lifecycle, _ event: Lifecycle.Event, _ after: Lifecycle, _ what: String) {
         guard let end = after.end else { return #expect(before.end == nil, "\(what)") }
         guard let first = before.end else {
-            #expect(end.reason == event.reason, "\(what)")
-            #expect(end.wasOpen == (before.state.name == "open"), "\(what)")
+            let isHalfClosed = before.state.name == "halfClosed"
+            #expect(end.reason == (isHalfClosed ? .first : event.reason), "\(what)")
+            #expect(end.wasOpen == (isHalfClosed || before.state.name == "open"), "\(what)")
             #expect(end.isInOnPeer == (before.state.name == "inOnPeer"), "\(what)")
             let failure = end.handshakeFailure as? Failure
             #expect(failure == (before.isStarting ? event.handshakeFailure : nil), "\(what)")
@@ -155,7 +164,7 @@ import Testing
         let name = lifecycle.state.name
         let isStarting = ["handshake", "inOnPeer", "afterOnPeer"].contains(name)
         #expect(lifecycle.isStarting == isStarting)
-        #expect((lifecycle.end == nil) == (isStarting || name == "open"))
+        #expect((lifecycle.end == nil) == (isStarting || name == "open" || name == "halfClosed"))
         #expect(lifecycle.hasEnded == (name == "ended"))
         #expect(lifecycle.isFlushing == (name == "flushing"))
         let wasOpen = name == "open" || start.hasSuffix("after open")
@@ -187,6 +196,15 @@ import Testing
             .linkClosed,
         ],
         [.close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false), .timeIsUp, .linkClosed],
+        [
+            .remoteEnded(.first), .close(.second, handshakeFailure: nil), .beginClosing(canCloseNow: true),
+            .linkClosed,
+        ],
+        [
+            .remoteEnded(.first), .timeIsUp, .beginClosing(canCloseNow: false), .allWritten,
+            .allAcknowledged, .linkClosed,
+        ],
+        [.remoteEnded(.first), .fail(.second), .beginAbort, .linkClosed],
     ]
 
     private static let reasons: [Lifecycle.Event] = [
@@ -269,7 +287,8 @@ import Testing
                 if actions.contains(.closeLink) { closes += 1 }
                 if actions.contains(.tellDisconnect) { disconnects += 1 }
                 #expect(lifecycle.state.rank >= before.state.rank, "no way leads back")
-                #expect(actions.isEmpty || lifecycle.end != nil || lifecycle.state.name == "open")
+                let isOpen = ["open", "halfClosed"].contains(lifecycle.state.name)
+                #expect(actions.isEmpty || lifecycle.end != nil || isOpen)
             }
             for _ in 0..<Int.random(in: 0...30, using: &numbers) {
                 let event = Event.all[Int.random(in: 0..<Event.all.count, using: &numbers)].event
@@ -311,6 +330,7 @@ private enum Start {
             ("handshake", []), ("inOnPeer", [.onPeerBegins]),
             ("afterOnPeer", [.onPeerBegins, .onPeerReturned]),
             ("open", [.open]), ("open, onPeer runs", [.onPeerBegins, .open]),
+            ("halfClosed, after open", [.open, .remoteEnded(.first)]),
         ] + ends("after open", [.open]) + ends("onPeer runs", [.onPeerBegins])
 
     private static func ends(
@@ -334,6 +354,7 @@ private enum Start {
 private enum Event {
     static let all: [(event: Lifecycle.Event, name: String)] = [
         (.onPeerBegins, "onPeer begins"), (.onPeerReturned, "onPeer returned"), (.open, "open"),
+        (.remoteEnded(.second), "remote ended"),
         (.close(.second, handshakeFailure: nil), "close"),
         (.close(.second, handshakeFailure: Failure(number: 2)), "close with failure"),
         (.fail(.second), "fail"),
@@ -353,6 +374,7 @@ extension Lifecycle.State {
         case .inOnPeer: "inOnPeer"
         case .afterOnPeer: "afterOnPeer"
         case .open: "open"
+        case .halfClosed: "halfClosed"
         case .readingRest: "readingRest"
         case .closeRequested: "closeRequested"
         case .flushing: "flushing"
@@ -366,8 +388,8 @@ extension Lifecycle.State {
     /// States are passed in this order.
     fileprivate var rank: Int {
         let order = [
-            "handshake", "inOnPeer", "afterOnPeer", "open", "readingRest", "closeRequested", "flushing",
-            "awaitingAck", "failed", "closingLink", "ended",
+            "handshake", "inOnPeer", "afterOnPeer", "open", "halfClosed", "readingRest",
+            "closeRequested", "flushing", "awaitingAck", "failed", "closingLink", "ended",
         ]
         return order.firstIndex(of: name) ?? -1
     }
@@ -377,7 +399,8 @@ extension Lifecycle.Event {
     /// The reason that the event gives to an end.
     fileprivate var reason: ParleyError? {
         switch self {
-        case .close(let reason, _), .fail(let reason), .writeFailed(let reason, _):
+        case .remoteEnded(let reason), .close(let reason, _), .fail(let reason),
+            .writeFailed(let reason, _):
             reason
         case .linkClosed: ParleyError(.closed, "the connection is closed")
         default: nil

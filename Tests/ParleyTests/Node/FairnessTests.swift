@@ -56,7 +56,7 @@ import Testing
             try await eventually { server.peers.count == 1 }
             let loudPeer = server.peers[0]
             let loudSocket = try descriptor(of: loudPeer)
-            var room = 4 * EventLoop.readSlabBytes
+            var room = 4 * ReadSlab.byteCount
             setsockopt(loudSocket, SOL_SOCKET, SO_RCVBUF, &room, socklen_t(MemoryLayout<Int32>.size))
             let quiet = try RawSocket(connectingTo: server.address)
             try await eventually { server.peers.count == 2 }
@@ -68,14 +68,14 @@ import Testing
             defer { held.letGo() }
             let frame: [UInt8] = [1, 0, 0, 0, 4] + "loud".utf8
             try loud.write(Array(repeatElement(frame, count: 30_000).joined()))
-            try await eventually { unread(loudSocket) > 2 * EventLoop.readSlabBytes }
+            try await eventually { unread(loudSocket) > 2 * ReadSlab.byteCount }
             try quiet.write([1, 0, 0, 0, 5] + "quiet".utf8)
             try await eventually { unread(quietSocket) > 0 }
             held.letGo()
 
             var before = 0
             while try await server.nextRPC().text != "quiet" { before += 1 }
-            #expect(before <= EventLoop.readSlabBytes / frame.count)
+            #expect(before <= ReadSlab.byteCount / frame.count)
         }
     }
 

@@ -1,0 +1,25 @@
+/// What happens to a peer, as an item of the inbox between its RPCs. The C library has an option for it.
+package enum PeerEvent: Sendable {
+    /// It is open. Before its first RPC.
+    case connected
+    /// Its connection has ended, with this code of ``ParleyError``. After its last RPC.
+    case disconnected(Int32)
+    /// A refused send may be tried again.
+    case writable
+    /// A read that would have had to wait may be tried again.
+    case readable
+}
+
+extension MessageRun {
+    /// An event of a peer. `text` describes it; a NUL follows it in memory.
+    init(_ event: PeerEvent, _ text: String) {
+        let bytes = Array(text.utf8)
+        block = bytes.isEmpty ? [] : (bytes + [0])[...]
+        base = 0
+        first = 0..<bytes.count
+        others = []
+        payloadBytes = bytes.count
+        self.event = event
+        isStream = false
+    }
+}

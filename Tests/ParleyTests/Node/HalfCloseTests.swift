@@ -1,0 +1,135 @@
+import Testing
+
+@testable import Parley
+
+/// A peer that ends its sending and still reads gets the answers to what it sent.
+@Suite(.timeLimit(.minutes(2))) struct HalfCloseTests {
+    /// A message of one byte in the framed wire form.
+    private static let frame: [UInt8] = [1, 0, 0, 0, 1, 7]
+
+    private func listening(
+        _ nodes: Nodes,
+        _ ends: Events<ParleyError>,
+        _ change: @escaping (inout TransportOptions) -> Void = { _ in }
+    ) async throws -> any Transport {
+        try await nodes.listening {
+            $0.decoder = .framed
+            $0.onDisconnect = { _, reason in ends.add(reason) }
+            change(&$0)
+        }
+    }
+
+    @Test(arguments: [Kind.tcp, .loops], [false, true])
+    func `a consumer's answers arrive, though the end of input came before it`(
+        kind: Kind,
+        isBatched: Bool
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await listening(nodes, ends)
+            let consumer = Task {
+                @Sendable func answer(_ rpc: RPC) async throws {
+                    // Long enough for the end of input to arrive first.
+                    try await Task.sleep(for: .milliseconds(5))
+                    try await rpc.peer.send(message: rpc.payload)
+                }
+                if isBatched {
+                    for await batch in server.consume().batches { for rpc in batch { try await answer(rpc) } }
+                } else {
+                    for await rpc in server.consume() { try await answer(rpc) }
+                }
+            }
+            // The consumer has begun when it answers.
+            let first = try RawSocket(connectingTo: server.address)
+            try first.write(Self.frame)
+            #expect(try await first.read(exactly: 6) == Self.frame)
+            for _ in 0..<20 {
+                let socket = try RawSocket(connectingTo: server.address)
+                try socket.write(Self.frame + Self.frame)
+                socket.finish()
+                #expect(try await socket.read(exactly: 12) == Self.frame + Self.frame)
+                #expect(await socket.read()?.isEmpty == true)
+                #expect(try await ends.next().code == .endOfStream)
+            }
+            await server.close()
+            try await consumer.value
+        }
+    }
+
+    @Test func `a consumer that is busy for long delays the end by no more than the close time-out`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await listening(nodes, ends) { $0.closeTimeout = .milliseconds(200) }
+            let (taken, mayGoOn) = (Events<any Peer>(), Events<Bool>())
+            let consumer = Task {
+                for await rpc in server.consume() {
+                    taken.add(rpc.peer)
+                    _ = try await mayGoOn.next()
+                }
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write(Self.frame)
+            let peer = try await taken.next()
+            socket.finish()
+            #expect(try await ends.next().code == .endOfStream)
+            #expect(await socket.read()?.isEmpty == true)
+            #expect(try await error { try await peer.send(message: [1]) }.code == .endOfStream)
+            mayGoOn.add(true)
+            await server.close()
+            try await consumer.value
+        }
+    }
+
+    @Test func `what nobody ever consumes delays the end by a second at most`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await listening(nodes, ends) { $0.closeTimeout = .seconds(600) }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write(Self.frame)
+            socket.finish()
+            #expect(try await ends.next().code == .endOfStream)
+            #expect(server.statistics.inboxRPCs == 1)
+        }
+    }
+
+    @Test func `an RPC that is passed on and counted twice ends nothing early`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await listening(nodes, Events<ParleyError>())
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            try await peer.send(message: "one")
+            let rpc = try await server.nextRPC()
+            let connection = try #require(rpc.peer as? Connection)
+            connection.consumed(5)
+            #expect(connection.unconsumed.load(ordering: .relaxed) == 0)
+            try await rpc.peer.send(message: "still open")
+        }
+    }
+}
+
+/// A full inbox is said, since its peers are silently not read.
+@Suite(.timeLimit(.minutes(2))) struct FullInboxLogTests {
+    @Test(arguments: [false, true])
+    func `streams that are read but not consumed stop, and the log says why`(consumes: Bool) async throws {
+        try await withNodes(.tcp) { nodes in
+            let log = Log()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 4
+                $0.logger = log.logger
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            if consumes {
+                try await peer.send(message: "one")
+                _ = try await server.nextRPC()
+            }
+            for _ in 0..<6 { try await peer.send(message: "more") }
+            let line = try await log.first("inbox full")
+            #expect(line.level == (consumes ? .notice : .warning))
+            #expect(line.metadata["consumed"] == (consumes ? "yes" : "never"))
+            #expect(line.metadata["rpcs"] != nil)
+            for _ in 0..<6 { #expect(try await server.nextRPC().text == "more") }
+        }
+    }
+}
