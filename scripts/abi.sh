@@ -21,7 +21,7 @@ trap 'rm -rf "$work"' EXIT
     /^# [0-9]+ / { own = $3 ~ /parley\.h"$/; next }
     own { text = text " " $0 }
     END {
-        gsub(/__attribute__ *\(\([^()]*\)\)/, "", text)
+        gsub(/__attribute__ *\(\(([^()]|\([^()]*\))*\)\)/, "", text)
         gsub(/[ \t]+/, " ", text)
         for (i = 1; i <= length(text); i++) {
             character = substr(text, i, 1)

@@ -52,7 +52,7 @@ static void on_rpcs(parley_transport *node, const parley_rpc *rpcs, size_t count
     (void)userdata;
     for (size_t i = 0; i < count; i++) {
         if (rpcs[i].stream) {
-            parley_close_stream(node, rpcs[i].peer); /* this program does not use streams */
+            parley_peer_close_stream(node, rpcs[i].peer); /* this program does not use streams */
             continue;
         }
         printf("%s> ", (const char *)parley_peer_userdata(node, rpcs[i].peer));

@@ -3,46 +3,28 @@
  *
  *     epoll localhost:3000                   connects to `chat :3000`, for example
  *
- * It receives through parley_fd(), the way for programs with an event loop of their own. While the peer has
- * no room, the program does not read standard input: nothing is dropped, and memory stays bounded.
+ * It receives through parley_fd(), the way for programs with an event loop of their own. What happens to
+ * the peer comes through the same descriptor (`peer_event_capacity`): no callback runs on another thread.
+ * While the peer has no room, the program does not read standard input: nothing is dropped, and memory stays
+ * bounded.
  */
 #include <parley.h>
 
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 static parley_peer peer;
-static int loop, wake;
-static atomic_bool gone;
+static int loop;
+static bool gone;
 static char chunk[65536];
 static size_t unsent; /* bytes of `chunk` that wait to be sent */
 
 static void fail(const char *what) {
     perror(what);
     exit(EXIT_FAILURE);
-}
-
-/* Parley's callbacks run on Parley's thread. Here they only wake this program's loop. */
-static void wake_up(void) {
-    if (eventfd_write(wake, 1) < 0) perror("eventfd");
-}
-
-static void on_disconnect(
-    parley_transport *node, parley_peer which, int reason, const char *message, void *userdata) {
-    (void)node, (void)which, (void)userdata;
-    if (reason != PARLEY_ECLOSED) fprintf(stderr, "epoll: %s\n", message);
-    atomic_store(&gone, true);
-    wake_up();
-}
-
-static void on_writable(parley_transport *node, parley_peer which, void *argument) {
-    (void)node, (void)which, (void)argument;
-    wake_up();
 }
 
 static void watch(int descriptor, int operation) {
@@ -54,7 +36,7 @@ static void watch(int descriptor, int operation) {
 static void send_chunk(parley_transport *node) {
     int result = parley_send_message(node, peer, chunk, unsent, 0);
     if (result == PARLEY_EAGAIN) {
-        parley_when_writable(node, peer, on_writable, NULL);
+        parley_when_writable(node, peer, NULL, NULL);
         return;
     }
     if (result < 0) fprintf(stderr, "epoll: %s\n", parley_last_error());
@@ -74,11 +56,23 @@ static bool read_chunk(parley_transport *node) {
     return true;
 }
 
-static void print_messages(parley_transport *node) {
+/* Takes what has arrived: messages, and what happened to the peer. */
+static void take_items(parley_transport *node) {
     parley_rpc rpc;
     while (parley_try_consume(node, &rpc) == PARLEY_OK) {
-        if (rpc.stream) parley_close_stream(node, rpc.peer);
-        else fwrite(rpc.payload, 1, rpc.length, stdout), putchar('\n');
+        switch (rpc.kind) {
+        case PARLEY_RPC_RECEIVED:
+            if (rpc.stream) parley_peer_close_stream(node, rpc.peer);
+            else fwrite(rpc.payload, 1, rpc.length, stdout), putchar('\n');
+            break;
+        case PARLEY_RPC_WRITABLE:
+            if (unsent != 0) send_chunk(node);
+            break;
+        case PARLEY_RPC_DISCONNECTED:
+            if (rpc.reason != PARLEY_ECLOSED) fprintf(stderr, "epoll: %s\n", (const char *)rpc.payload);
+            gone = true;
+            break;
+        }
         parley_rpc_release(&rpc);
     }
     fflush(stdout);
@@ -89,10 +83,10 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: epoll ADDRESS\n");
         return 64;
     }
-    if ((loop = epoll_create1(EPOLL_CLOEXEC)) < 0 || (wake = eventfd(0, EFD_CLOEXEC)) < 0) fail("epoll");
+    if ((loop = epoll_create1(EPOLL_CLOEXEC)) < 0) fail("epoll");
 
     parley_options options = PARLEY_OPTIONS_INIT;
-    options.on_disconnect = on_disconnect;
+    options.peer_event_capacity = 16;
     parley_transport *node;
     if (parley_create(&options, &node) < 0 || parley_dial(node, argv[1], PARLEY_FOREVER, &peer) < 0) {
         fprintf(stderr, "epoll: %s\n", parley_last_error());
@@ -101,18 +95,16 @@ int main(int argc, char **argv) {
 
     watch(STDIN_FILENO, EPOLL_CTL_ADD);
     watch(parley_fd(node), EPOLL_CTL_ADD);
-    watch(wake, EPOLL_CTL_ADD);
-    for (bool more = true; more && !atomic_load(&gone);) {
+    for (bool more = true; more && !gone;) {
         struct epoll_event event;
         if (epoll_wait(loop, &event, 1, -1) < 0) {
             if (errno == EINTR) continue;
             fail("epoll");
         }
         if (event.data.fd == STDIN_FILENO) more = read_chunk(node);
-        else if (event.data.fd == parley_fd(node)) print_messages(node);
-        else if (eventfd_read(wake, &(eventfd_t){0}) == 0 && unsent != 0) send_chunk(node);
+        else take_items(node);
     }
-    print_messages(node);
+    take_items(node);
     parley_free(node); /* writes out what was sent */
     return EXIT_SUCCESS;
 }

@@ -36,7 +36,7 @@ static void take_file(parley_transport *node, const parley_rpc *rpc, const char 
     char name[256], path[4096];
     if (!is_file_name(header, rpc->length)) {
         answer = "the name is not acceptable";
-        parley_close_stream(node, rpc->peer);
+        parley_peer_close_stream(node, rpc->peer);
     } else {
         snprintf(name, sizeof name, "%.*s", (int)rpc->length, header);
         snprintf(path, sizeof path, "%s/%s", folder, name);

@@ -29,8 +29,14 @@ struct ForeignFailure: Error, CustomStringConvertible {
 // MARK: - Handles
 
 /// The object behind a handle. The handle keeps its reference.
-func object<Object: AnyObject>(_ handle: OpaquePointer?, _ type: Object.Type) throws(ParleyError) -> Object {
-    guard let handle else { throw ParleyError(.invalidArgument, "NULL for a \(type)") }
+///
+/// - Parameter name: the parameter's name in parley.h.
+func object<Object: AnyObject>(
+    _ handle: OpaquePointer?,
+    _ name: StaticString,
+    _ type: Object.Type
+) throws(ParleyError) -> Object {
+    guard let handle else { throw null(name) }
     return Unmanaged<Object>.fromOpaque(UnsafeRawPointer(handle)).takeUnretainedValue()
 }
 
@@ -46,7 +52,7 @@ func retainedHandle(_ object: some AnyObject) -> OpaquePointer {
 
 /// The object behind a transport's handle.
 func node(_ transport: OpaquePointer?) throws(ParleyError) -> ForeignNode {
-    try object(transport, ForeignNode.self)
+    try object(transport, "transport", ForeignNode.self)
 }
 
 /// The connection with that number.
@@ -61,9 +67,7 @@ func connection(_ transport: OpaquePointer?, _ peer: parley_peer) throws(ParleyE
 /// message.
 @inline(__always)
 func withNode<Result>(_ transport: OpaquePointer?, _ body: (Node) throws -> Result) throws -> Result {
-    guard let transport else {
-        throw ParleyError(.invalidArgument, "NULL for a \(ForeignNode.self)")
-    }
+    guard let transport else { throw null("transport") }
     let foreign = Unmanaged<ForeignNode>.fromOpaque(UnsafeRawPointer(transport))
     return try foreign._withUnsafeGuaranteedRef { try $0.node._withUnsafeGuaranteedRef(body) }
 }
@@ -73,14 +77,46 @@ func noSuchPeer(_ peer: parley_peer) -> ParleyError {
 }
 
 // MARK: - Arguments
+//
+// `name` is the parameter's name in parley.h: errors speak C.
+
+/// The error for a parameter that must not be NULL.
+func null(_ name: StaticString) -> ParleyError { ParleyError(.invalidArgument, "\(name) is NULL") }
+
+/// Throws for a `size_t` that is larger than any object in memory. Swift imports it as a negative number.
+func checkSize(_ size: Int, _ name: StaticString) throws(ParleyError) {
+    guard size >= 0 else {
+        throw ParleyError(.invalidArgument, "\(name) is \(UInt(bitPattern: size)), above PTRDIFF_MAX")
+    }
+}
+
+/// Checks bytes that C passes in. They are not copied.
+///
+/// - Parameter lengthName: the name of their length in parley.h.
+func borrowedBytes(
+    _ pointer: UnsafeRawPointer?,
+    _ length: Int,
+    _ name: StaticString,
+    _ lengthName: StaticString = "length"
+) throws(ParleyError) -> UnsafeRawBufferPointer {
+    try checkSize(length, lengthName)
+    guard length == 0 || pointer != nil else {
+        throw ParleyError(.invalidArgument, "\(name) is NULL, but \(lengthName) is \(length)")
+    }
+    return UnsafeRawBufferPointer(start: length == 0 ? nil : pointer, count: length)
+}
 
 /// Copies bytes that C passes in. Throws `outOfMemory` when there is no memory for a large copy.
-func bytes(_ pointer: UnsafeRawPointer?, _ length: Int) throws(ParleyError) -> ArraySlice<UInt8> {
-    guard length != 0 else { return [] }
-    guard length > 0 else { throw ParleyError(.invalidArgument, "a length above SSIZE_MAX") }
-    guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(length) bytes") }
+func bytes(
+    _ pointer: UnsafeRawPointer?,
+    _ length: Int,
+    _ name: StaticString,
+    _ lengthName: StaticString = "length"
+) throws(ParleyError) -> ArraySlice<UInt8> {
+    let borrowed = try borrowedBytes(pointer, length, name, lengthName)
+    guard !borrowed.isEmpty else { return [] }
     try AvailableMemory.check(length, for: "a copy")
-    return [UInt8](UnsafeRawBufferPointer(start: pointer, count: length))[...]
+    return [UInt8](borrowed)[...]
 }
 
 /// Copies the fields that the program knows of a struct that begins with its size. The other fields keep
@@ -116,16 +152,17 @@ func copy<Value>(
 }
 
 /// Copies a text that C passes in.
-func text(_ pointer: UnsafePointer<CChar>?, _ what: String) throws(ParleyError) -> String {
-    guard let pointer else { throw ParleyError(.invalidArgument, "NULL for \(what)") }
+func text(_ pointer: UnsafePointer<CChar>?, _ name: StaticString) throws(ParleyError) -> String {
+    guard let pointer else { throw null(name) }
     return String(cString: pointer)
 }
 
 /// The pointer through which a result is returned.
 func output<Value>(
-    _ pointer: UnsafeMutablePointer<Value>?
+    _ pointer: UnsafeMutablePointer<Value>?,
+    _ name: StaticString
 ) throws(ParleyError) -> UnsafeMutablePointer<Value> {
-    guard let pointer else { throw ParleyError(.invalidArgument, "NULL for a result") }
+    guard let pointer else { throw null(name) }
     return pointer
 }
 
@@ -137,7 +174,8 @@ extension WaitLimit {
             case PARLEY_FOREVER: .until(nil)
             case 0: .none
             case 1...: .until(.now + .milliseconds(Int64(milliseconds)))
-            default: throw ParleyError(.invalidArgument, "a time-out of \(milliseconds) ms")
+            default:
+                throw ParleyError(.invalidArgument, "timeout_ms is \(milliseconds), below PARLEY_FOREVER")
             }
     }
 }

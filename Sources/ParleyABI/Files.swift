@@ -16,14 +16,14 @@ private func reporting(
 private func length(_ length: UInt64) throws(ParleyError) -> Int? {
     if length == UInt64.max { return nil }
     guard let length = Int(exactly: length) else {
-        throw ParleyError(.invalidArgument, "a length of \(length) bytes")
+        throw ParleyError(.invalidArgument, "length is \(length), above INT64_MAX")
     }
     return length
 }
 
 private func offsetInFile(_ offset: UInt64) throws(ParleyError) -> Int {
     guard let offset = Int(exactly: offset) else {
-        throw ParleyError(.invalidArgument, "an offset of \(offset) bytes")
+        throw ParleyError(.invalidArgument, "offset is \(offset), above INT64_MAX")
     }
     return offset
 }
@@ -43,8 +43,8 @@ public func parley_send_file(
 ) -> Int64 {
     counted {
         let connection = try connection(transport, peer)
-        let path = try text(path, "a path")
-        let header = try checkedMessage(connection.node, header, header_length)
+        let path = try text(path, "path")
+        let header = try checkedMessage(connection.node, header, header_length, "header", "header_length")
         let offset = try offsetInFile(offset)
         let length = try length(byte_count)
         let report = reporting(progress, argument)
@@ -99,7 +99,7 @@ private func receive(
 ) -> Int64 {
     counted {
         let connection = try connection(transport, peer)
-        let path = try text(path, "a path")
+        let path = try text(path, "path")
         let length = try length(byte_count)
         let report = reporting(progress, argument)
         return try blocking("receiving \(path)") {
@@ -126,8 +126,8 @@ public func parley_stream_write_file(
     _ argument: UnsafeMutableRawPointer?
 ) -> Int64 {
     counted {
-        let writer = try object(stream, ForeignStream.self).writer
-        let path = try text(path, "a path")
+        let writer = try object(stream, "stream", ForeignStream.self).writer
+        let path = try text(path, "path")
         let offset = try offsetInFile(offset)
         let length = try length(byte_count)
         let report = reporting(progress, argument)

@@ -143,23 +143,36 @@ extension ForeignNode: PeerObserver {
     func didReceive(_ runs: [MessageRun], from peer: Connection) {
         for run in runs {
             let messages = (0..<run.count).map { run.bounds(at: $0) }
-            call(run.block.span, messages, from: peer, isStream: run.isStream)
+            withUnsafePointer(to: run) {
+                call(run.block.span, messages, from: peer, isStream: run.isStream, run: $0)
+            }
         }
     }
 
     func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection) {
-        call(bytes, messages, from: peer, isStream: false)
+        call(bytes, messages, from: peer, isStream: false, run: nil)
     }
 
-    private func call(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection, isStream: Bool) {
+    /// - Parameter run: the run whose block is `bytes`; nil when they are borrowed.
+    private func call(
+        _ bytes: Span<UInt8>,
+        _ messages: [Range<Int>],
+        from peer: Connection,
+        isStream: Bool,
+        run: UnsafePointer<MessageRun>?
+    ) {
         guard let onRPCs = callbacks.onRPCs else { return }
+        let number = peer.number
+        let lent = LentRPCs(peer: Unmanaged.passUnretained(peer), run: run)
         bytes.withUnsafeBufferPointer { bytes in
-            withUnsafeTemporaryAllocation(of: parley_rpc.self, capacity: messages.count) { rpcs in
-                for index in messages.indices {
-                    let rpc = parley_rpc(bytes, messages[index], peer.number, isStream: isStream, owner: nil)
-                    rpcs.initializeElement(at: index, to: rpc)
+            lent.lend { owner in
+                withUnsafeTemporaryAllocation(of: parley_rpc.self, capacity: messages.count) { rpcs in
+                    for index in messages.indices {
+                        let rpc = parley_rpc(bytes, messages[index], number, isStream: isStream, owner: owner)
+                        rpcs.initializeElement(at: index, to: rpc)
+                    }
+                    onRPCs(handle(self), rpcs.baseAddress, rpcs.count, callbacks.userdata)
                 }
-                onRPCs(handle(self), rpcs.baseAddress, rpcs.count, callbacks.userdata)
             }
         }
     }
@@ -179,7 +192,21 @@ extension parley_rpc {
             payload: message.isEmpty ? nil : bytes.baseAddress! + message.lowerBound,
             length: message.count,
             stream: isStream,
+            kind: 0,
+            reason: 0,
             owner: owner
         )
+    }
+
+    /// Makes it an event of its peer.
+    mutating func tell(_ event: PeerEvent) {
+        switch event {
+        case .connected: kind = UInt8(PARLEY_RPC_CONNECTED.rawValue)
+        case .disconnected(let code):
+            kind = UInt8(PARLEY_RPC_DISCONNECTED.rawValue)
+            reason = code
+        case .writable: kind = UInt8(PARLEY_RPC_WRITABLE.rawValue)
+        case .readable: kind = UInt8(PARLEY_RPC_READABLE.rawValue)
+        }
     }
 }

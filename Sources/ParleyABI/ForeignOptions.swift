@@ -36,6 +36,13 @@ extension TransportOptions {
         try set(\.limits.receiveBufferBytes, foreign.receive_buffer_bytes, "receive_buffer_bytes")
         try set(\.limits.readAheadBytes, foreign.read_ahead_bytes, "read_ahead_bytes")
         try set(\.loops, foreign.loops, "loops", atMost: Self.loopCounts.upperBound)
+        try set(\.peerEventCapacity, foreign.peer_event_capacity, "peer_event_capacity")
+        guard peerEventCapacity == 0 || foreign.on_rpcs == nil else {
+            throw ParleyError(
+                .invalidArgument,
+                "peer_event_capacity needs the inbox, and a transport with on_rpcs has none"
+            )
+        }
         guard sendLowWaterBytes <= sendHighWaterBytes else {
             throw ParleyError(
                 .invalidArgument,

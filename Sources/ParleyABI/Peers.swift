@@ -13,9 +13,9 @@ public func parley_dial(
 ) -> Int32 {
     status {
         let node = try node(transport)
-        let peer = try output(peer)
+        let peer = try output(peer, "peer")
         peer.pointee = 0
-        let address = try text(address, "an address")
+        let address = try text(address, "address")
         guard case .until(let deadline) = try WaitLimit(milliseconds: timeout_ms) else {
             throw ParleyError(.wouldBlock, "dialing \(address) would have to wait")
         }
@@ -40,9 +40,9 @@ public func parley_dial_async(
 ) -> Int32 {
     status {
         let node = try node(transport)
-        guard let done else { throw ParleyError(.invalidArgument, "NULL for a function") }
+        guard let done else { throw null("done") }
         let call = Foreign((done, argument))
-        _ = try node.transport.dial(try text(address, "an address")) { result in
+        _ = try node.transport.dial(try text(address, "address")) { result in
             let (done, argument) = call.value
             switch result {
             case .success(let connection): done(handle(node), connection.number, PARLEY_OK.rawValue, argument)
@@ -62,7 +62,7 @@ public func parley_peers(
     guard !ForkedChild.isThisProcess, let connections = try? node(transport).transport.node.connections
     else { return 0 }
     if let peers {
-        for (index, connection) in connections.prefix(max(0, capacity)).enumerated() {
+        for (index, connection) in connections.prefix(capacity < 0 ? .max : capacity).enumerated() {
             peers[index] = connection.number
         }
     }
@@ -125,7 +125,7 @@ public func parley_peer_post(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        guard let function else { throw ParleyError(.invalidArgument, "NULL for a function") }
+        guard let function else { throw null("function") }
         let call = Foreign((function, argument))
         guard connection.loop.execute({ call.value.0(call.value.1) }) else {
             throw noSuchPeer(peer)
@@ -151,13 +151,13 @@ private func deadline(_ from_now_ms: Int32) throws(ParleyError) -> ContinuousClo
     switch from_now_ms {
     case PARLEY_FOREVER: nil
     case 0...: .now + .milliseconds(Int64(from_now_ms))
-    default: throw ParleyError(.invalidArgument, "a deadline of \(from_now_ms) ms")
+    default: throw ParleyError(.invalidArgument, "from_now_ms is \(from_now_ms), below PARLEY_FOREVER")
     }
 }
 
 /// See parley.h.
 @c @implementation
-public func parley_set_deadline(_ transport: OpaquePointer?, _ peer: parley_peer, _ from_now_ms: Int32)
+public func parley_peer_set_deadline(_ transport: OpaquePointer?, _ peer: parley_peer, _ from_now_ms: Int32)
     -> Int32
 {
     status { try connection(transport, peer).setDeadline(try deadline(from_now_ms)) }
@@ -165,7 +165,7 @@ public func parley_set_deadline(_ transport: OpaquePointer?, _ peer: parley_peer
 
 /// See parley.h.
 @c @implementation
-public func parley_set_read_deadline(
+public func parley_peer_set_read_deadline(
     _ transport: OpaquePointer?,
     _ peer: parley_peer,
     _ from_now_ms: Int32
@@ -175,7 +175,7 @@ public func parley_set_read_deadline(
 
 /// See parley.h.
 @c @implementation
-public func parley_set_write_deadline(
+public func parley_peer_set_write_deadline(
     _ transport: OpaquePointer?,
     _ peer: parley_peer,
     _ from_now_ms: Int32

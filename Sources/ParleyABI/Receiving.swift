@@ -3,15 +3,15 @@ import Parley
 
 // Consuming RPCs from the inbox. parley.h documents each function.
 
-/// Owns the bytes and the peers of RPCs that were consumed together. Each RPC's `owner` holds one reference
-/// to it.
-final class ConsumedRPCs {
+/// Owns the bytes and the peers of RPCs that were consumed together.
+final class ConsumedRPCs: RPCOwner {
     private let batch: RPCBatch
     init(_ batch: RPCBatch) { self.batch = batch }
 
     /// Writes the RPCs as C structs, each with a retained owner. The payloads stay valid while one owner is
     /// retained, because the storage of an array does not move.
     func fill(_ rpcs: UnsafeMutablePointer<parley_rpc>) {
+        let owner = Unmanaged<RPCOwner>.passUnretained(self)
         var next = rpcs
         for delivery in batch.deliveries {
             let (run, peer) = (delivery.run, number(delivery.peer))
@@ -22,16 +22,18 @@ final class ConsumedRPCs {
                         run.bounds(at: index),
                         peer,
                         isStream: run.isStream,
-                        owner: Unmanaged.passRetained(self).toOpaque()
+                        owner: owner.retain().toOpaque()
                     )
+                    if let event = run.event { next.pointee.tell(event) }
                     next += 1
                 }
             }
         }
     }
 
-    /// The peer with that number, if it sent one of these RPCs.
-    func peer(_ number: parley_peer) -> (any Peer)? {
+    deinit { batch.finish() }
+
+    override func peer(_ number: parley_peer) -> (any Peer)? {
         batch.deliveries.first { self.number($0.peer) == number }?.peer
     }
 
@@ -42,15 +44,17 @@ final class ConsumedRPCs {
 private func consume(
     _ transport: OpaquePointer?,
     _ out: UnsafeMutablePointer<parley_rpc>?,
+    _ name: StaticString,
     _ capacity: Int,
     _ timeout_ms: Int32
 ) throws -> Int {
     let node = try node(transport)
-    let out = try output(out)
+    let out = try output(out, name)
     guard !node.takesRPCs else {
         throw ParleyError(.invalidArgument, "this transport hands its RPCs to on_rpcs")
     }
-    guard capacity > 0 else { throw ParleyError(.invalidArgument, "room for \(capacity) RPCs") }
+    try checkSize(capacity, "capacity")
+    guard capacity > 0 else { throw ParleyError(.invalidArgument, "capacity is 0") }
     let limit = try WaitLimit(milliseconds: timeout_ms)
     guard let rpcs = try node.transport.inbox.next(atMost: capacity, limit) else {
         throw ParleyError(.closed, "the transport is closed, and every RPC was consumed")
@@ -66,7 +70,7 @@ public func parley_consume(
     _ rpc: UnsafeMutablePointer<parley_rpc>?,
     _ timeout_ms: Int32
 ) -> Int32 {
-    status { _ = try consume(transport, rpc, 1, timeout_ms) }
+    status { _ = try consume(transport, rpc, "rpc", 1, timeout_ms) }
 }
 
 /// See parley.h.
@@ -77,40 +81,14 @@ public func parley_consume_batch(
     _ capacity: Int,
     _ timeout_ms: Int32
 ) -> Int32 {
-    counted { Int32(try consume(transport, rpcs, min(capacity, Int(Int32.max)), timeout_ms)) }
+    counted { Int32(try consume(transport, rpcs, "rpcs", min(capacity, Int(Int32.max)), timeout_ms)) }
 }
 
 /// See parley.h.
 @c @implementation
 public func parley_try_consume(_ transport: OpaquePointer?, _ rpc: UnsafeMutablePointer<parley_rpc>?) -> Int32
 {
-    status { _ = try consume(transport, rpc, 1, 0) }
-}
-
-/// See parley.h.
-@c @implementation
-public func parley_rpc_release(_ rpc: UnsafeMutablePointer<parley_rpc>?) {
-    guard let rpc, let owner = rpc.pointee.owner else { return }
-    rpc.pointee = parley_rpc()
-    // In a forked child the memory is given up: freeing it could take locks.
-    if ForkedChild.isThisProcess { return }
-    Unmanaged<ConsumedRPCs>.fromOpaque(owner).release()
-}
-
-/// See parley.h.
-@c @implementation
-public func parley_rpc_from(
-    _ rpc: UnsafePointer<parley_rpc>?,
-    _ buffer: UnsafeMutablePointer<CChar>?,
-    _ size: Int
-) -> Int32 {
-    counted {
-        guard let rpc, let owner = rpc.pointee.owner else {
-            throw ParleyError(.invalidArgument, "an RPC that was not consumed, or is released")
-        }
-        let peer = Unmanaged<ConsumedRPCs>.fromOpaque(owner).takeUnretainedValue().peer(rpc.pointee.peer)
-        return fill(buffer, size, with: peer?.remoteAddress.description ?? "")
-    }
+    status { _ = try consume(transport, rpc, "rpc", 1, 0) }
 }
 
 /// See parley.h.

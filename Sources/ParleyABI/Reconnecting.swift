@@ -19,7 +19,9 @@ public func parley_keep_connected_backoff(
     _ stable_ms: Int32
 ) -> Int32 {
     guard initial_ms >= 0, longest_ms >= 0, stable_ms >= 0 else {
-        return status { throw ParleyError(.invalidArgument, "a backoff with a negative time") }
+        return status {
+            throw ParleyError(.invalidArgument, "initial_ms, longest_ms or stable_ms is negative")
+        }
     }
     var backoff = Backoff()
     if initial_ms > 0 { backoff.initial = .milliseconds(Int64(initial_ms)) }
@@ -35,7 +37,7 @@ private func keepConnected(
 ) -> Int32 {
     status {
         let node = try node(transport)
-        let address = try text(address, "an address")
+        let address = try text(address, "address")
         try node.kept.withLock { kept throws(ParleyError) in
             guard kept[address] == nil else {
                 throw ParleyError(.alreadyListening, "the transport stays connected to \(address) already")
@@ -47,10 +49,12 @@ private func keepConnected(
 
 /// See parley.h.
 @c @implementation
-public func parley_disconnect(_ transport: OpaquePointer?, _ address: UnsafePointer<CChar>?) -> Int32 {
+public func parley_stop_keeping_connected(_ transport: OpaquePointer?, _ address: UnsafePointer<CChar>?)
+    -> Int32
+{
     status {
         let node = try node(transport)
-        let address = try text(address, "an address")
+        let address = try text(address, "address")
         guard let reconnection = node.kept.withLock({ $0.removeValue(forKey: address) }) else {
             throw ParleyError(.invalidArgument, "the transport does not stay connected to \(address)")
         }
@@ -68,16 +72,16 @@ public func parley_ban(
     status {
         let node = try node(transport)
         guard duration_ms >= PARLEY_FOREVER else {
-            throw ParleyError(.invalidArgument, "a ban of \(duration_ms) ms")
+            throw ParleyError(.invalidArgument, "duration_ms is \(duration_ms), below PARLEY_FOREVER")
         }
         let duration: Duration =
             duration_ms == PARLEY_FOREVER ? .seconds(100 * 365 * 86_400) : .milliseconds(Int64(duration_ms))
-        try node.transport.ban(try text(host, "a host"), for: duration)
+        try node.transport.ban(try text(host, "host"), for: duration)
     }
 }
 
 /// See parley.h.
 @c @implementation
 public func parley_unban(_ transport: OpaquePointer?, _ host: UnsafePointer<CChar>?) -> Int32 {
-    status { try node(transport).transport.unban(try text(host, "a host")) }
+    status { try node(transport).transport.unban(try text(host, "host")) }
 }

@@ -18,7 +18,8 @@ public func parley_send_message(
         // is written.
         guard let message, (1..<WireBuffer.keptSliceBytes).contains(length) else {
             let connection = try connection(transport, peer)
-            return try connection.send(message: try checkedMessage(connection.node, message, length), limit)
+            let message = try checkedMessage(connection.node, message, length, "message")
+            return try connection.send(message: message, limit)
         }
         let bytes = UnsafeRawBufferPointer(start: message, count: length).bindMemory(to: UInt8.self)
         let isFound = try withNode(transport) { try $0.send(message: bytes.span, to: peer, limit) }
@@ -30,10 +31,13 @@ public func parley_send_message(
 func checkedMessage(
     _ node: Node,
     _ message: UnsafeRawPointer?,
-    _ length: Int
+    _ length: Int,
+    _ name: StaticString,
+    _ lengthName: StaticString = "length"
 ) throws(ParleyError) -> ArraySlice<UInt8> {
+    try checkSize(length, lengthName)
     try node.checkLength(ofMessage: length)
-    return try bytes(message, length)
+    return try bytes(message, length, name, lengthName)
 }
 
 /// See parley.h.
@@ -47,8 +51,9 @@ public func parley_send(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
+        try checkSize(length, "length")
         try connection.node.checkLength(ofRawBytes: length)
-        try connection.send(try bytes(data, length), try WaitLimit(milliseconds: timeout_ms))
+        try connection.send(try bytes(data, length, "bytes"), try WaitLimit(milliseconds: timeout_ms))
     }
 }
 
@@ -71,7 +76,7 @@ public func parley_broadcast(
 ) -> Int32 {
     counted {
         let transport = try node(transport).transport!
-        let message = try checkedMessage(transport.node, message, length)
+        let message = try checkedMessage(transport.node, message, length, "message")
         return Int32(clamping: transport.broadcast(message: message).accepted)
     }
 }
@@ -86,14 +91,14 @@ public func parley_broadcast_wait(
 ) -> Int32 {
     counted {
         let transport = try node(transport).transport!
-        let message = try checkedMessage(transport.node, message, length)
+        let message = try checkedMessage(transport.node, message, length, "message")
         let limit: Duration
         switch timeout_ms {
         case 0: return Int32(clamping: transport.broadcast(message: message).accepted)
         // The longest that a broadcast waits.
         case PARLEY_FOREVER: limit = .seconds(1 << 32)
         case 1...: limit = .milliseconds(Int64(timeout_ms))
-        default: throw ParleyError(.invalidArgument, "a time-out of \(timeout_ms) ms")
+        default: throw ParleyError(.invalidArgument, "timeout_ms is \(timeout_ms), below PARLEY_FOREVER")
         }
         return try blocking("a broadcast") {
             Int32(clamping: await transport.broadcast(message: message, within: limit).accepted)
@@ -104,17 +109,23 @@ public func parley_broadcast_wait(
 /// A callback of the program that concerns one peer.
 public typealias PeerFunction = @convention(c) (OpaquePointer?, parley_peer, UnsafeMutableRawPointer?) -> Void
 
-/// Binds the arguments of a callback that concerns one peer.
+/// Binds the arguments of a callback that concerns one peer. Without a function, `event` goes to the inbox.
 func bound(
     _ function: PeerFunction?,
     _ argument: UnsafeMutableRawPointer?,
     _ transport: OpaquePointer?,
-    _ peer: parley_peer
+    _ connection: Connection,
+    else event: PeerEvent
 ) throws(ParleyError) -> @Sendable () -> Void {
-    guard let function else { throw ParleyError(.invalidArgument, "NULL for a function") }
     let node = try node(transport)
+    guard let function else {
+        guard node.transport.node.options.peerEventCapacity > 0 else {
+            throw ParleyError(.invalidArgument, "function is NULL, and peer_event_capacity is 0")
+        }
+        return { connection.tell(event) }
+    }
     let call = Foreign((function, argument))
-    return { call.value.0(handle(node), peer, call.value.1) }
+    return { call.value.0(handle(node), connection.number, call.value.1) }
 }
 
 /// See parley.h.
@@ -127,6 +138,7 @@ public func parley_when_writable(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        try connection.whenWritable(after: lastRefusal, try bound(function, argument, transport, peer))
+        let call = try bound(function, argument, transport, connection, else: .writable)
+        try connection.whenWritable(after: lastRefusal, call)
     }
 }

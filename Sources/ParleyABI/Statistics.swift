@@ -33,7 +33,9 @@ private func copy<Value>(
     to place: UnsafeMutablePointer<Value>?,
     _ size: Int
 ) throws(ParleyError) {
-    guard let place, size > 0 else { throw ParleyError(.invalidArgument, "no room for statistics") }
+    let place = try output(place, "statistics")
+    try checkSize(size, "size")
+    guard size > 0 else { throw ParleyError(.invalidArgument, "size is 0") }
     withUnsafeBytes(of: value) { bytes in
         UnsafeMutableRawPointer(place).copyMemory(from: bytes.baseAddress!, byteCount: min(size, bytes.count))
     }
@@ -77,7 +79,7 @@ public func parley_get_statistics(
 
 /// See parley.h.
 @c @implementation
-public func parley_get_peer_statistics(
+public func parley_peer_get_statistics(
     _ transport: OpaquePointer?,
     _ peer: parley_peer,
     _ place: UnsafeMutablePointer<parley_peer_statistics>?,

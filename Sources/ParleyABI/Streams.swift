@@ -25,11 +25,11 @@ public func parley_stream_open(
     _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
     status {
-        let out = try output(out)
+        let out = try output(out, "out")
         out.pointee = nil
         let connection = try connection(transport, peer)
         let writer = try connection.openStream(
-            header: try checkedMessage(connection.node, header, length),
+            header: try checkedMessage(connection.node, header, length, "header"),
             try WaitLimit(milliseconds: timeout_ms)
         )
         out.pointee = retainedHandle(ForeignStream(writer))
@@ -45,14 +45,14 @@ public func parley_stream_write(
     _ timeout_ms: Int32
 ) -> Int32 {
     status {
-        let stream = try object(stream, ForeignStream.self)
+        let stream = try object(stream, "stream", ForeignStream.self)
         let limit = try WaitLimit(milliseconds: timeout_ms)
         guard length > 0, let data else {
-            _ = try bytes(data, length)
+            _ = try bytes(data, length, "bytes")
             return try stream.writer.write(0, limit) { _ in [] }
         }
         try stream.writer.write(length, limit) { (piece) throws(ParleyError) in
-            try bytes(data + piece.lowerBound, piece.count)
+            try bytes(data + piece.lowerBound, piece.count, "bytes")
         }
     }
 }
@@ -91,7 +91,9 @@ public func parley_read(
 ) -> Int64 {
     counted {
         let connection = try connection(transport, peer)
-        guard size > 0, let buffer else { throw ParleyError(.invalidArgument, "a read of \(size) bytes") }
+        try checkSize(size, "size")
+        guard size > 0 else { throw ParleyError(.invalidArgument, "size is 0") }
+        guard let buffer else { throw null("buffer") }
         let read = try connection.read(upTo: size, try WaitLimit(milliseconds: timeout_ms))
         guard let read else { return 0 }
         copy(read, to: buffer)
@@ -110,9 +112,9 @@ public func parley_read_exactly(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        guard size >= 0 else { throw ParleyError(.invalidArgument, "a read above SSIZE_MAX") }
+        try checkSize(size, "size")
         guard size > 0 else { return }
-        guard let buffer else { throw ParleyError(.invalidArgument, "NULL for \(size) bytes") }
+        guard let buffer else { throw ParleyError(.invalidArgument, "buffer is NULL, but size is \(size)") }
         let limit = try WaitLimit(milliseconds: timeout_ms)
         var filled = 0
         do throws(ParleyError) {
@@ -129,7 +131,7 @@ public func parley_read_exactly(
         } catch {
             // These bytes came too late for this read: the next one gets them.
             if [.wouldBlock, .wouldDeadlock, .timedOut].contains(error.code) {
-                connection.putBack(try bytes(buffer, filled))
+                connection.putBack(try bytes(buffer, filled, "buffer", "size"))
             }
             throw error
         }
@@ -146,12 +148,12 @@ public func parley_when_readable(
 ) -> Int32 {
     status {
         let connection = try connection(transport, peer)
-        try connection.whenReadable(try bound(function, argument, transport, peer))
+        try connection.whenReadable(try bound(function, argument, transport, connection, else: .readable))
     }
 }
 
 /// See parley.h.
 @c @implementation
-public func parley_close_stream(_ transport: OpaquePointer?, _ peer: parley_peer) -> Int32 {
+public func parley_peer_close_stream(_ transport: OpaquePointer?, _ peer: parley_peer) -> Int32 {
     status { try connection(transport, peer).closeStream() }
 }

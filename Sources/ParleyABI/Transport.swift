@@ -15,7 +15,7 @@ public func parley_create(
             // The decoder's userdata has an owner from here on, which destroys it when a later step fails.
             let options = try TransportOptions(foreign)
             try ForkedChild.check()
-            let out = try output(out)
+            let out = try output(out, "out")
             out.pointee = retainedHandle(ForeignNode(foreign, options))
         } catch {
             foreign.destroy_userdata?(foreign.userdata)
@@ -70,7 +70,7 @@ public func parley_post(
 ) -> Int32 {
     status {
         let node = try node(transport)
-        guard let function else { throw ParleyError(.invalidArgument, "NULL for a function") }
+        guard let function else { throw null("function") }
         let call = Foreign((function, argument))
         try node.transport.node.loop.start()
         guard node.transport.node.loop.execute({ call.value.0(call.value.1) }) else {

@@ -66,10 +66,10 @@ static void above_high_water(void) {
     CHECK_INT(parley_broadcast(pair.client, "x", 1), 0);
     /* A deadline ends a send that would wait for ever. */
     sender = start_thread(send_one, &it);
-    CHECK_OK(parley_set_write_deadline(pair.client, pair.to_server, 50));
+    CHECK_OK(parley_peer_set_write_deadline(pair.client, pair.to_server, 50));
     join(sender);
     CHECK_CODE(it.code, PARLEY_ETIMEDOUT);
-    CHECK_OK(parley_set_write_deadline(pair.client, pair.to_server, PARLEY_FOREVER));
+    CHECK_OK(parley_peer_set_write_deadline(pair.client, pair.to_server, PARLEY_FOREVER));
 
     CHECK_OK(parley_when_writable(pair.client, pair.to_server, writable, &it));
     sender = start_thread(send_one, &it);

@@ -145,9 +145,9 @@ static void do_something(parley_transport *node, const char *address, uint32_t *
         if (next(random) % 4 == 0) parley_stream_abort(stream, 3, "for a change");
         else EXPECTED(parley_stream_finish(stream));
         break;
-    case 8: EXPECTED(parley_close_stream(node, peer)); break;
-    case 9: EXPECTED(parley_set_deadline(node, peer, timeout)); break;
-    case 10: EXPECTED(parley_set_deadline(node, peer, PARLEY_FOREVER)); break;
+    case 8: EXPECTED(parley_peer_close_stream(node, peer)); break;
+    case 9: EXPECTED(parley_peer_set_deadline(node, peer, timeout)); break;
+    case 10: EXPECTED(parley_peer_set_deadline(node, peer, PARLEY_FOREVER)); break;
     case 11: EXPECTED(parley_broadcast(node, bytes, length % 1000)); break;
     case 12: EXPECTED(parley_peer_remote_address(node, peer, text, sizeof text)); break;
     case 13: EXPECTED(parley_peer_is_outbound(node, peer)); break;
@@ -160,7 +160,7 @@ static void do_something(parley_transport *node, const char *address, uint32_t *
         for (index = 0; index < count; index++) {
             if (rpcs[index].stream) {
                 EXPECTED(parley_read(node, rpcs[index].peer, buffer, sizeof buffer, timeout));
-                EXPECTED(parley_close_stream(node, rpcs[index].peer));
+                EXPECTED(parley_peer_close_stream(node, rpcs[index].peer));
             }
             parley_rpc_release(&rpcs[index]);
         }

@@ -180,8 +180,8 @@ static void delimited_streams(void) {
     join(reader);
     expect(pair.server, "before", false);
     expect(pair.server, "the header", true);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     expect(pair.server, "behind", false);
 
     trying("closed before its end");
@@ -190,7 +190,7 @@ static void delimited_streams(void) {
     expect(pair.server, "", true);
     CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, sizeof bytes, LIMIT_MS));
     CHECK(is_content(bytes, sizeof bytes, 0));
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     send_content(stream, 200000);
     CHECK_OK(parley_stream_finish(stream));
     CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
@@ -205,7 +205,7 @@ static void delimited_streams(void) {
     CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 3, LIMIT_MS), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "no more of it");
     CHECK_CONTAINS(parley_last_error(), "4277009102");
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     expect(pair.server, "in step", false);
 
@@ -331,7 +331,7 @@ static void raw_streams(void) {
     expect(pair.server, "", true);
     CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 1000, LIMIT_MS));
     CHECK(is_content(bytes, 1000, 0));
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     expect(pair.server, "behind", false);
 
     /* The wire form has no abort: the connection is closed instead. */

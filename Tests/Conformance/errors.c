@@ -243,7 +243,7 @@ static void streams_and_files(void) {
     parley_stream_abort(stream, 7, "a reason");
     FAILS(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "a reason");
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
 
     make_folder(folder);
     snprintf(path, sizeof path, "%s/secret", folder);

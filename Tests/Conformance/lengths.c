@@ -98,14 +98,14 @@ static void in_pieces(void) {
     }
     CHECK_INT(count, 0);
     CHECK_INT(read, 5000001);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     join(writer);
 
     /* Nobody reads: the write stays under the marks, times out after a piece, and the stream is aborted. */
     void *bytes = huge();
     CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &stream));
     CHECK_CODE(parley_stream_write(stream, bytes, HUGE_BYTES, 200), PARLEY_ETIMEDOUT);
-    CHECK_OK(parley_get_peer_statistics(pair.client, pair.to_server, &statistics, sizeof statistics));
+    CHECK_OK(parley_peer_get_statistics(pair.client, pair.to_server, &statistics, sizeof statistics));
     CHECK(statistics.unsent_bytes <= (2 << 20) + 1024);
     CHECK_CODE(parley_stream_write(stream, "x", 1, LIMIT_MS), PARLEY_ECLOSED);
     CHECK_CODE(parley_stream_finish(stream), PARLEY_EABORTED);
@@ -114,7 +114,7 @@ static void in_pieces(void) {
     while ((count = parley_read(pair.server, pair.to_client, piece, sizeof piece, LIMIT_MS)) > 0) {}
     CHECK_INT(count, PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "a write of 3221225472 bytes ended after");
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK_INT(rpc.length, 7);

@@ -229,9 +229,9 @@ static void has_no_such_peer(parley_transport *node, parley_peer peer) {
     CHECK(parley_peer_userdata(node, peer) == NULL);
     CHECK_CODE(parley_peer_close(node, peer, 0), PARLEY_ENOPEER);
     CHECK_CODE(parley_peer_close(node, peer, PARLEY_FOREVER), PARLEY_ENOPEER);
-    CHECK_CODE(parley_set_deadline(node, peer, 1000), PARLEY_ENOPEER);
-    CHECK_CODE(parley_set_read_deadline(node, peer, 1000), PARLEY_ENOPEER);
-    CHECK_CODE(parley_set_write_deadline(node, peer, 1000), PARLEY_ENOPEER);
+    CHECK_CODE(parley_peer_set_deadline(node, peer, 1000), PARLEY_ENOPEER);
+    CHECK_CODE(parley_peer_set_read_deadline(node, peer, 1000), PARLEY_ENOPEER);
+    CHECK_CODE(parley_peer_set_write_deadline(node, peer, 1000), PARLEY_ENOPEER);
     CHECK_CODE(parley_send_message(node, peer, "x", 1, PARLEY_FOREVER), PARLEY_ENOPEER);
     CHECK_CODE(parley_send(node, peer, "x", 1, 0), PARLEY_ENOPEER);
     CHECK_CODE(parley_write(node, peer, "x", 1, 0), PARLEY_ENOPEER);
@@ -241,7 +241,7 @@ static void has_no_such_peer(parley_transport *node, parley_peer peer) {
     CHECK(stream == NULL);
     CHECK_CODE(parley_read(node, peer, &byte, 1, PARLEY_FOREVER), PARLEY_ENOPEER);
     CHECK_CODE(parley_read_exactly(node, peer, &byte, 1, PARLEY_FOREVER), PARLEY_ENOPEER);
-    CHECK_CODE(parley_close_stream(node, peer), PARLEY_ENOPEER);
+    CHECK_CODE(parley_peer_close_stream(node, peer), PARLEY_ENOPEER);
     CHECK_CODE(parley_send_file(node, peer, "/dev/null", NULL, 0, 0, 0, NULL, NULL), PARLEY_ENOPEER);
     CHECK_CODE(parley_receive_file(node, peer, "/tmp/never", 0, NULL, NULL), PARLEY_ENOPEER);
     CHECK_CONTAINS(parley_last_error(), "peer");

@@ -131,7 +131,7 @@ static void ends(void) {
     while (parley_send_message(node, await_peers(node, 1), bytes, 1 << 20, 0) == PARLEY_OK) {
         parley_peer_statistics statistics;
         parley_peer peer = await_peers(node, 1);
-        if (parley_get_peer_statistics(node, peer, &statistics, sizeof statistics) == PARLEY_OK &&
+        if (parley_peer_get_statistics(node, peer, &statistics, sizeof statistics) == PARLEY_OK &&
             statistics.unsent_bytes > 8u << 20) {
             break;
         }
@@ -162,7 +162,7 @@ static void staying_connected(void) {
     char address[64];
     parley_address(server, address, sizeof address);
     CHECK_CODE(parley_keep_connected(client, "nonsense"), PARLEY_EADDRINVAL);
-    CHECK_CODE(parley_disconnect(client, address), PARLEY_EINVAL);
+    CHECK_CODE(parley_stop_keeping_connected(client, address), PARLEY_EINVAL);
     CHECK_OK(parley_keep_connected(client, address));
     CHECK_CODE(parley_keep_connected(client, address), PARLEY_EALREADY);
     await_peers(client, 1);
@@ -171,9 +171,9 @@ static void staying_connected(void) {
     await_peers(client, 0);
     await_peers(client, 1);
     await_peers(server, 1);
-    CHECK_OK(parley_disconnect(client, address));
+    CHECK_OK(parley_stop_keeping_connected(client, address));
     await_peers(client, 0);
-    CHECK_CODE(parley_disconnect(client, address), PARLEY_EINVAL);
+    CHECK_CODE(parley_stop_keeping_connected(client, address), PARLEY_EINVAL);
     /* With other waits. It ends with the transport. */
     CHECK_CODE(parley_keep_connected_backoff(client, address, -1, 0, 0), PARLEY_EINVAL);
     CHECK_OK(parley_keep_connected_backoff(client, address, 10, 5000, 0));
@@ -202,7 +202,7 @@ static void statistics(void) {
     CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     parley_rpc_release(&rpc);
     do {
-        CHECK_OK(parley_get_peer_statistics(pair.client, pair.to_server, &peer, sizeof peer));
+        CHECK_OK(parley_peer_get_statistics(pair.client, pair.to_server, &peer, sizeof peer));
     } while (peer.round_trip_us == 0);
     CHECK_INT(peer.traffic.messages_sent, 1);
     CHECK(peer.traffic.bytes_sent >= 17);
@@ -219,7 +219,7 @@ static void statistics(void) {
     CHECK(statistics.uptime_ms == UINT64_MAX);
     CHECK_CODE(parley_get_statistics(pair.server, NULL, sizeof statistics), PARLEY_EINVAL);
     CHECK_CODE(parley_get_statistics(pair.server, &statistics, 0), PARLEY_EINVAL);
-    CHECK_CODE(parley_get_peer_statistics(pair.server, 4711, &peer, sizeof peer), PARLEY_ENOPEER);
+    CHECK_CODE(parley_peer_get_statistics(pair.server, 4711, &peer, sizeof peer), PARLEY_ENOPEER);
     free_pair(pair);
 }
 

@@ -49,7 +49,7 @@ static void read_on(parley_transport *transport, parley_peer peer, void *argumen
         return;
     }
     CHECK_INT(count, 0);
-    CHECK_OK(parley_close_stream(transport, peer));
+    CHECK_OK(parley_peer_close_stream(transport, peer));
     event_add(&it->called, 1);
 }
 

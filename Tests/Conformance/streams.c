@@ -68,7 +68,7 @@ static void between_messages(parley_codec codec) {
         writer = start_thread(write_content, &it);
         expect(pair, header, true);
         read_content(pair, it.total, delimited);
-        CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+        CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
         join(writer);
         CHECK_OK(parley_send_message(pair.client, pair.to_server, "message", 7, LIMIT_MS));
         expect(pair, "message", false);
@@ -91,13 +91,13 @@ static void reader_stops_early(pair pair) {
     writer = start_thread(write_content, &it);
     expect(pair, "long", true);
     read_content(pair, 100, false);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     join(writer);
     /* A stream that nobody read at all. */
     it.stream = open_stream(pair, "unread");
     writer = start_thread(write_content, &it);
     expect(pair, "unread", true);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     join(writer);
     CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     expect(pair, "in step", false);
@@ -116,7 +116,7 @@ static void aborts(pair pair) {
     CHECK_CONTAINS(parley_last_error(), "changed my mind");
     CHECK_CONTAINS(parley_last_error(), "42");
     CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, &byte, 1, 0), PARLEY_EABORTED);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
 
     /* The reason is text that the other side chose: it reaches no terminal and no second line. */
     parley_stream_abort(open_stream(pair, ""), 0, "\x1b[31mred\nfake\xe2\x80\xaeline");
@@ -124,14 +124,14 @@ static void aborts(pair pair) {
     CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "\\x1b[31mred\\nfake\\u{202e}line");
     CHECK(strpbrk(parley_last_error(), "\x1b\n") == NULL);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
 
     /* No reason, and a reason that is too long. */
     parley_stream_abort(open_stream(pair, ""), UINT32_MAX, NULL);
     expect(pair, "", true);
     CHECK_INT(parley_read(pair.server, pair.to_client, &byte, 1, LIMIT_MS), PARLEY_EABORTED);
     CHECK_CONTAINS(parley_last_error(), "4294967295");
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     memset(reason, 'r', sizeof reason - 1);
     reason[sizeof reason - 1] = 0;
     parley_stream_abort(open_stream(pair, ""), 0, reason);
@@ -142,12 +142,12 @@ static void aborts(pair pair) {
     reason[1024] = 'r';
     reason[1025] = 0;
     CHECK(strstr(parley_last_error(), reason) == NULL);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
 
     /* A stream whose reader has closed it already. */
     stream = open_stream(pair, "");
     expect(pair, "", true);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     parley_stream_abort(stream, 1, "late");
     CHECK_OK(parley_send_message(pair.client, pair.to_server, "in step", 7, LIMIT_MS));
     expect(pair, "in step", false);
@@ -190,7 +190,7 @@ static void broadcast_waits(pair pair) {
     CHECK_OK(parley_stream_finish(stream));
     join(thread);
     expect(pair, "first", true);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK(rpc.length == 6 && memcmp(rpc.payload, "waited", 6) == 0);
     parley_rpc_release(&rpc);
@@ -222,12 +222,12 @@ static void one_at_a_time(pair pair) {
     CHECK_OK(parley_stream_finish(stream));
     for (index = 0; index < 2; index++) join(threads[index]);
     expect(pair, "first", true);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     /* The two may come in either order. */
     for (index = 0; index < 2; index++) {
         CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
         if (!rpc.stream) message_came = true;
-        else CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+        else CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
         parley_rpc_release(&rpc);
     }
     CHECK(message_came);
@@ -251,9 +251,9 @@ static void reader_before_stream(pair pair) {
     CHECK_OK(parley_stream_finish(stream));
     join(reader);
     expect(pair, "", true);
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
     /* Closing without an open stream does nothing. */
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
 }
 
 /* ---- Time-outs and deadlines ---- */
@@ -261,7 +261,7 @@ static void reader_before_stream(pair pair) {
 static void *set_deadline_soon(void *argument) {
     pair *it = (pair *)argument;
     sleep_ms(20);
-    CHECK_OK(parley_set_read_deadline(it->server, it->to_client, 30));
+    CHECK_OK(parley_peer_set_read_deadline(it->server, it->to_client, 30));
     return NULL;
 }
 
@@ -291,13 +291,13 @@ static void deadlines(pair pair) {
     join(setter);
     CHECK_OK(parley_stream_write(stream, "9", 1, LIMIT_MS));
     CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, PARLEY_FOREVER), PARLEY_ETIMEDOUT);
-    CHECK_OK(parley_set_read_deadline(pair.server, pair.to_client, PARLEY_FOREVER));
+    CHECK_OK(parley_peer_set_read_deadline(pair.server, pair.to_client, PARLEY_FOREVER));
     CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, LIMIT_MS), 1);
     CHECK(bytes[0] == '9');
-    CHECK_OK(parley_set_write_deadline(pair.client, pair.to_server, 0));
+    CHECK_OK(parley_peer_set_write_deadline(pair.client, pair.to_server, 0));
     CHECK_CODE(parley_stream_write(stream, "x", 1, PARLEY_FOREVER), PARLEY_ETIMEDOUT);
-    CHECK_OK(parley_set_deadline(pair.client, pair.to_server, PARLEY_FOREVER));
-    CHECK_CODE(parley_set_deadline(pair.client, pair.to_server, -2), PARLEY_EINVAL);
+    CHECK_OK(parley_peer_set_deadline(pair.client, pair.to_server, PARLEY_FOREVER));
+    CHECK_CODE(parley_peer_set_deadline(pair.client, pair.to_server, -2), PARLEY_EINVAL);
 
     /* Fewer bytes than requested are lost, as the header says. */
     CHECK_OK(parley_stream_write(stream, "ab", 2, LIMIT_MS));
@@ -305,7 +305,7 @@ static void deadlines(pair pair) {
     CHECK_CODE(parley_read_exactly(pair.server, pair.to_client, bytes, 3, LIMIT_MS), PARLEY_EOF);
     CHECK_INT(parley_read(pair.server, pair.to_client, bytes, 1, LIMIT_MS), 0);
     CHECK_OK(parley_read_exactly(pair.server, pair.to_client, NULL, 0, 0));
-    CHECK_OK(parley_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
 }
 
 static void gone(
@@ -360,7 +360,7 @@ static void cut_off(parley_codec codec) {
     if (codec == PARLEY_CODEC_FRAMED)
         CHECK_INT(parley_read(node, rpc.peer, bytes, 1, LIMIT_MS), PARLEY_ETRUNCATED);
     else CHECK_INT(parley_read(node, rpc.peer, bytes, 1, LIMIT_MS), 0);
-    CHECK_OK(parley_close_stream(node, rpc.peer));
+    CHECK_OK(parley_peer_close_stream(node, rpc.peer));
     parley_rpc_release(&rpc);
     CHECK_REACHES(&reasons, 1);
     CHECK_INT(event_count(&reasons), codec == PARLEY_CODEC_FRAMED ? -PARLEY_ETRUNCATED : -PARLEY_EOF);

@@ -173,7 +173,7 @@ int main(void) {
     CHECK(rpc.stream && rpc.peer == to_go);
     parley_rpc_release(&rpc);
     CHECK_OK(parley_read_exactly(node, to_go, read, sizeof read, LIMIT_MS));
-    CHECK_OK(parley_close_stream(node, to_go));
+    CHECK_OK(parley_peer_close_stream(node, to_go));
     go_content(content, sizeof content, 11);
     CHECK(memcmp(read, content, sizeof content) == 0);
     expect(go, "sent ", address);

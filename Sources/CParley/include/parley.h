@@ -16,7 +16,7 @@
  *     }
  *
  * Link with `pkg-config --cflags --libs parley`. C11 and C++17. This header is the authority on the
- * interface.
+ * interface. Under valgrind use --suppressions=$(pkg-config --variable=valgrind_suppressions parley).
  *
  * WHAT HOLDS EVERYWHERE
  *
@@ -34,6 +34,8 @@
  *                PARLEY_EDEADLK, or PARLEY_EAGAIN when the time-out is 0.
  *   Results      An int is PARLEY_OK (0), a count, or a negative parley_error. parley_strerror() describes a
  *                code. parley_last_error() returns the details of the last failure on the calling thread.
+ *                NULL for a parameter that needs a value, and a size above PTRDIFF_MAX, are PARLEY_EINVAL;
+ *                the details then name the parameter as it is called here: "transport is NULL".
  *   Memory       The library has copied your arguments, or no longer needs them, when a function returns,
  *                unless it says otherwise. What you get belongs to the transport, unless it says otherwise;
  *                then a function to give it back is named.
@@ -80,8 +82,10 @@ extern "C" {
 
 #if defined(__GNUC__) || defined(__clang__)
 #define PARLEY_CHECKED __attribute__((warn_unused_result))
+#define PARLEY_DEPRECATED(advice) __attribute__((deprecated(advice)))
 #else
 #define PARLEY_CHECKED
+#define PARLEY_DEPRECATED(advice)
 #endif
 
 /* ---- Version ------------------------------------------------------------------------------------------- */
@@ -173,13 +177,26 @@ typedef uint64_t parley_peer;
 #define PARLEY_NO_PEER ((parley_peer)0)
 #define PARLEY_FOREVER (-1)
 
-/* One item that a peer sent: a whole message, or the beginning of a stream. */
+/* What an item of the inbox is. Only `peer_event_capacity` makes any but the first. */
+typedef enum parley_rpc_kind {
+    PARLEY_RPC_RECEIVED = 0,    /* the peer sent it */
+    PARLEY_RPC_CONNECTED = 1,   /* the peer is open now; comes before everything that it sent */
+    PARLEY_RPC_DISCONNECTED = 2, /* its connection has ended; the last item of this peer */
+    PARLEY_RPC_WRITABLE = 3,    /* parley_when_writable() without a function */
+    PARLEY_RPC_READABLE = 4     /* parley_when_readable() without a function */
+} parley_rpc_kind;
+
+/* One item that a peer sent: a whole message, or the beginning of a stream. Or what happened to the peer. */
 typedef struct parley_rpc {
     parley_peer peer;
-    const uint8_t *payload; /* the message, or the stream's header; NULL when it is empty */
+    /* The message, or the stream's header; NULL when it is empty. For PARLEY_RPC_DISCONNECTED a sentence that
+     * describes the reason; a NUL follows it. */
+    const uint8_t *payload;
     size_t length;          /* in bytes */
-    bool stream;            /* a stream begins: read it with parley_read(), then call parley_close_stream() */
-    void *owner;            /* used by the library alone; see parley_rpc_release() */
+    bool stream; /* a stream begins: read it with parley_read(), then call parley_peer_close_stream() */
+    uint8_t kind;           /* a parley_rpc_kind */
+    int reason;             /* PARLEY_RPC_DISCONNECTED: why, as for on_disconnect; otherwise 0 */
+    void *owner;            /* used by the library alone; see parley_rpc_retain() */
 } parley_rpc;
 
 /* ---- Custom wire forms --------------------------------------------------------------------------------- */
@@ -192,7 +209,8 @@ void parley_buffer_append(parley_buffer *buffer, const void *bytes, size_t lengt
 
 typedef enum parley_stream_form {
     PARLEY_STREAMS_NONE = 0,         /* the wire form has no streams */
-    PARLEY_STREAMS_UNTIL_CLOSED = 1, /* all bytes after the opening are raw, until parley_close_stream() */
+    /* All bytes after the opening are raw, until parley_peer_close_stream(). */
+    PARLEY_STREAMS_UNTIL_CLOSED = 1,
     PARLEY_STREAMS_DELIMITED = 2     /* the bytes of a stream and its end come as events */
 } parley_stream_form;
 
@@ -403,12 +421,20 @@ typedef struct parley_options {
     /* The progress that an unfinished frame, and what is sent, have to make within `frame_timeout_ms` and
      * `write_stall_timeout_ms`, on average; 0 is 128. */
     int least_bytes_per_second;
+
+    /* Peers that come and go are items of the inbox too, so that a program with a loop of its own hears of
+     * them through the descriptor of parley_fd(), and needs no callback and no eventfd(2) for them: see
+     * parley_rpc_kind. on_peer and on_disconnect are called all the same. These items wait in the inbox
+     * without regard to its capacity. When this many wait, new peers are refused (PARLEY_EBUFFERFULL); each
+     * open peer may add one more, and what it asks for. With several loops each has as many. 0 puts none
+     * into the inbox. Not with on_rpcs. */
+    size_t peer_event_capacity;
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
     { sizeof(parley_options), NULL, PARLEY_CODEC_FRAMED, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
       PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, \
-      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* ---- Transports ---------------------------------------------------------------------------------------- */
 
@@ -432,7 +458,7 @@ PARLEY_CHECKED int parley_listen(parley_transport *transport);
 
 /* The listening address: as configured, or with its real port once it is bound. Fills the buffer like
  * snprintf(3). Never blocks. */
-int parley_address(parley_transport *transport, char *buffer, size_t size);
+int parley_address(const parley_transport *transport, char *buffer, size_t size);
 
 /*
  * Stops listening, writes out accepted bytes (for at most close_timeout_ms), and closes every peer. When it
@@ -484,20 +510,22 @@ PARLEY_CHECKED int parley_dial_async(
 
 /* Stores the numbers of up to `capacity` open peers, in no particular order. Returns how many are open. Never
  * blocks. */
-size_t parley_peers(parley_transport *transport, parley_peer *peers, size_t capacity);
+size_t parley_peers(const parley_transport *transport, parley_peer *peers, size_t capacity);
 
 /* The numeric addresses of the two ends: "127.0.0.1:51514", "[::1]:3000", with a zone where it needs one:
  * "[fe80::1%eth0]:3000". They fill the buffer like snprintf(3), or return PARLEY_ENOPEER. Never block. */
-int parley_peer_remote_address(parley_transport *transport, parley_peer peer, char *buffer, size_t size);
-int parley_peer_local_address(parley_transport *transport, parley_peer peer, char *buffer, size_t size);
+int parley_peer_remote_address(
+    const parley_transport *transport, parley_peer peer, char *buffer, size_t size);
+int parley_peer_local_address(
+    const parley_transport *transport, parley_peer peer, char *buffer, size_t size);
 
 /* Returns 1 when this side dialed, 0 when the remote side did, or PARLEY_ENOPEER. Never blocks. */
-int parley_peer_is_outbound(parley_transport *transport, parley_peer peer);
+int parley_peer_is_outbound(const parley_transport *transport, parley_peer peer);
 
 /* Your own pointer for each peer, NULL at first; it replaces a look-up by number. Free it in on_disconnect.
  * parley_peer_userdata() returns NULL for a peer that is gone. Never block. */
 int parley_peer_set_userdata(parley_transport *transport, parley_peer peer, void *userdata);
-void *parley_peer_userdata(parley_transport *transport, parley_peer peer);
+void *parley_peer_userdata(const parley_transport *transport, parley_peer peer);
 
 /* Runs `function` on the thread of the peer's loop, between callbacks and after everything posted there
  * before. Returns PARLEY_OK, and then it runs exactly once, or PARLEY_ENOPEER. Never blocks. */
@@ -517,15 +545,15 @@ int parley_peer_close(parley_transport *transport, parley_peer peer, int timeout
 /* Reads, sends or both fail with PARLEY_ETIMEDOUT when they have not finished by the deadline, in
  * milliseconds from now. That includes calls that wait already. PARLEY_FOREVER removes the deadline. Return
  * PARLEY_OK or PARLEY_ENOPEER. Never block. */
-int parley_set_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
-int parley_set_read_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
-int parley_set_write_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
+int parley_peer_set_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
+int parley_peer_set_read_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
+int parley_peer_set_write_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
 
 /*
  * Stays connected to a node: dials it, and dials again when the dial fails or the connection ends. The wait
  * before a retry is random (full jitter); its upper bound doubles from one second to five minutes, and starts
  * over after a connection that lasted a minute. on_peer and on_disconnect report the connections. It ends
- * with parley_disconnect() of the same address, or with the transport.
+ * with parley_stop_keeping_connected() of the same address, or with the transport.
  *
  * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_EALREADY (the transport stays connected to the address
  *          already), PARLEY_ECLOSED. Never blocks.
@@ -542,7 +570,7 @@ int parley_keep_connected_backoff(
 /* Ends parley_keep_connected() of this address, and closes its connection, if there is one, as
  * parley_peer_close() does. Returns PARLEY_OK, or PARLEY_EINVAL when the transport does not stay connected to
  * the address. Never blocks. */
-int parley_disconnect(parley_transport *transport, const char *address);
+int parley_stop_keeping_connected(parley_transport *transport, const char *address);
 
 /* Bans a numeric address (without a port) for a time; an IPv6 address with its whole /64. PARLEY_FOREVER bans
  * it without end. Its connections end with PARLEY_EBANNED, and no new one can be made from or to it. Returns
@@ -595,11 +623,11 @@ typedef struct parley_peer_statistics {
 
 /* Fills the first `size` bytes of *statistics. Pass sizeof(parley_statistics): later versions add fields at
  * the end. Returns PARLEY_OK or PARLEY_EINVAL. Never blocks; its cost grows with the number of peers. */
-int parley_get_statistics(parley_transport *transport, parley_statistics *statistics, size_t size);
+int parley_get_statistics(const parley_transport *transport, parley_statistics *statistics, size_t size);
 
 /* The same for one peer. Also returns PARLEY_ENOPEER. Never blocks. */
-int parley_get_peer_statistics(
-    parley_transport *transport, parley_peer peer, parley_peer_statistics *statistics, size_t size);
+int parley_peer_get_statistics(
+    const parley_transport *transport, parley_peer peer, parley_peer_statistics *statistics, size_t size);
 
 /* ---- Sending ------------------------------------------------------------------------------------------- */
 
@@ -637,9 +665,25 @@ int parley_broadcast(parley_transport *transport, const void *message, size_t le
 int parley_broadcast_wait(
     parley_transport *transport, const void *message, size_t length, int timeout_ms);
 
+/* A part of what is sent. It has the layout of struct iovec where that is a pointer and a size_t. */
+typedef struct parley_slice {
+    const void *bytes; /* may be NULL when the length is 0 */
+    size_t length;
+} parley_slice;
+
+/* The same as parley_send_message(), parley_send() and parley_broadcast() with bytes that lie in several
+ * places: `count` slices, which are sent one after the other as one message or one piece. They spare a buffer
+ * in which you would join a header and a body. They wait and return as those functions do. */
+int parley_send_messagev(
+    parley_transport *transport, parley_peer peer, const parley_slice *slices, size_t count, int timeout_ms);
+int parley_sendv(
+    parley_transport *transport, parley_peer peer, const parley_slice *slices, size_t count, int timeout_ms);
+int parley_broadcastv(parley_transport *transport, const parley_slice *slices, size_t count);
+
 /* Calls `function` once on the loop's thread, when a send to this peer that returned PARLEY_EAGAIN may be
- * tried again, or when the connection is ending. Returns PARLEY_OK; or PARLEY_ENOPEER, and then it is not
- * called. Never blocks. */
+ * tried again, or when the connection is ending. With peer_event_capacity, `function` may be NULL: then a
+ * PARLEY_RPC_WRITABLE of the peer comes through the inbox, unless its PARLEY_RPC_DISCONNECTED comes first.
+ * Returns PARLEY_OK; or PARLEY_ENOPEER, and then it is not called. Never blocks. */
 int parley_when_writable(
     parley_transport *transport, parley_peer peer,
     void (*function)(parley_transport *transport, parley_peer peer, void *argument), void *argument);
@@ -654,7 +698,8 @@ int parley_when_writable(
  *                     While inbox_capacity RPCs wait, peers that send more are not read, which holds them
  *                     back.
  *   parley_fd()       A descriptor for your own poll(2), epoll(7), libuv or GLib loop. When it is readable,
- *                     call parley_try_consume() until it returns PARLEY_EAGAIN.
+ *                     call parley_try_consume() until it returns PARLEY_EAGAIN. With peer_event_capacity,
+ *                     peers that come and go are among the RPCs.
  *
  * A stream that is read where RPCs are consumed (parley_read(), parley_receive_file()) holds the RPCs of all
  * other peers up until it is over, for up to stream_idle_timeout_ms when its sender stalls. So read streams
@@ -662,9 +707,20 @@ int parley_when_writable(
  *
  *   parley_consume()  on several threads, one more than streams may be read at a time. The thread that got
  *                     the stream reads it; the others go on with the other peers. Nothing that the peer sent
- *                     behind the stream is delivered before parley_close_stream(), so it stays in order.
+ *                     behind the stream is delivered before parley_peer_close_stream(), so it stays in order.
  *   on_rpcs           passes each stream to a thread of your own, which reads and closes it, or reads it
  *                     piece by piece with parley_when_readable().
+ *
+ * The openings of streams are RPCs too. A program without on_rpcs has to consume them even when it knows from
+ * elsewhere which peer to read: when inbox_capacity of them wait, peers that send more are not read, and
+ * parley_read() waits for good. on_log then says `inbox full`.
+ *
+ * Half-close: a peer may end its sending (shutdown(2) with SHUT_WR) and still read. It gets the answers to
+ * what it sent: the library closes the connection when on_rpcs has returned, or when each RPC of the peer is
+ * consumed and released, and in any case after close_timeout_ms. Until then the peer is open, and sends to it
+ * are accepted. So an RPC that is kept for long delays on_disconnect of a peer that is gone by up to
+ * close_timeout_ms; by a second at most while nobody has ever called a function that consumes. The library
+ * itself never half-closes: parley_peer_close() ends both directions.
  */
 
 /*
@@ -686,13 +742,32 @@ PARLEY_CHECKED int parley_consume_batch(
 /* parley_consume() with a time-out of 0. Never blocks. */
 PARLEY_CHECKED int parley_try_consume(parley_transport *transport, parley_rpc *rpc);
 
-/* Frees an RPC of parley_consume(), parley_consume_batch() or parley_try_consume(), and zeroes the struct, so
- * that a second release does nothing. NULL is allowed, and so is an RPC of on_rpcs. Never blocks. */
+/*
+ * Keeps an RPC: fills *out with a second one of the same payload, which stays valid until its own
+ * parley_rpc_release(), on any thread and also after parley_free(). In on_rpcs it is the way to keep a
+ * payload after the call: nothing is copied, and *out has the same payload pointer. RPCs that were consumed
+ * can be retained as well.
+ *
+ * A kept payload keeps the whole block of memory in which it arrived: at most 64 KiB, or the message's own
+ * size when that is larger. Copy small messages that you keep for long instead.
+ *
+ * Returns  PARLEY_OK; PARLEY_EINVAL for a released RPC, and for one of on_rpcs outside of that call. Never
+ *          blocks.
+ */
+PARLEY_CHECKED int parley_rpc_retain(const parley_rpc *rpc, parley_rpc *out);
+
+/* Frees an RPC of parley_consume(), parley_consume_batch(), parley_try_consume() or parley_rpc_retain(), and
+ * zeroes the struct, so that a second release does nothing. NULL is allowed. An RPC of on_rpcs is left as it
+ * is. Never blocks. */
 void parley_rpc_release(parley_rpc *rpc);
 
-/* The sender's address of a consumed RPC that was not released, even when the peer is gone. Fills the buffer
- * like snprintf(3). For RPCs of on_rpcs use parley_peer_remote_address(). Never blocks. */
+/* The sender's address of an RPC that was not released, even when the peer is gone. Fills the buffer like
+ * snprintf(3). Never blocks. */
 int parley_rpc_from(const parley_rpc *rpc, char *buffer, size_t size);
+
+/* The userdata of the peer of an RPC that was not released, even when the peer is gone: the place to free it
+ * is the PARLEY_RPC_DISCONNECTED of the peer. NULL when there is none. Never blocks. */
+void *parley_rpc_userdata(const parley_rpc *rpc);
 
 /* Returns a descriptor that is readable (level-triggered) while an RPC waits, and after the transport is
  * closed. It belongs to the transport: poll it, but do not read or close it, and stop polling before
@@ -726,6 +801,10 @@ PARLEY_CHECKED int parley_stream_open(
  *          example with PARLEY_ETIMEDOUT, the stream is aborted: end it with parley_stream_abort().
  */
 int parley_stream_write(parley_stream *stream, const void *bytes, size_t length, int timeout_ms);
+
+/* The same with bytes that lie in several places; see parley_slice. */
+int parley_stream_writev(
+    parley_stream *stream, const parley_slice *slices, size_t count, int timeout_ms);
 
 /* Reports how many bytes of a file were moved so far. Called on a thread of the library, which it must not
  * block. May be NULL. */
@@ -768,7 +847,9 @@ PARLEY_CHECKED int parley_read_exactly(
 
 /* Calls `function` once on the loop's thread, when a read of this peer that returned PARLEY_EAGAIN may be
  * tried again, or when the connection is ending. The call may be spurious: the next read may return
- * PARLEY_EAGAIN again. Returns PARLEY_OK; or PARLEY_ENOPEER, and then it is not called. Never blocks. */
+ * PARLEY_EAGAIN again. With peer_event_capacity, `function` may be NULL, as for parley_when_writable(): then
+ * a PARLEY_RPC_READABLE comes. Returns PARLEY_OK; or PARLEY_ENOPEER, and then it is not called. Never
+ * blocks. */
 int parley_when_readable(
     parley_transport *transport, parley_peer peer,
     void (*function)(parley_transport *transport, parley_peer peer, void *argument), void *argument);
@@ -776,7 +857,7 @@ int parley_when_readable(
 /* Closes the stream that the peer opened. Decoding resumes with the bytes after it. Wire forms that delimit
  * streams discard the unread rest first. Returns PARLEY_OK, also when no stream is open, or PARLEY_ENOPEER.
  * Never blocks. */
-int parley_close_stream(parley_transport *transport, parley_peer peer);
+int parley_peer_close_stream(parley_transport *transport, parley_peer peer);
 
 /* ---- Files as streams ---------------------------------------------------------------------------------- */
 
@@ -814,6 +895,23 @@ PARLEY_CHECKED int64_t parley_receive_file(
 PARLEY_CHECKED int64_t parley_replace_file(
     parley_transport *transport, parley_peer peer, const char *path, uint64_t length,
     parley_progress progress, void *argument);
+
+/* ---- Former names -------------------------------------------------------------------------------------- */
+
+/* The names that these functions had in version 0.1.0. They go away in version 0.3. */
+PARLEY_DEPRECATED("use parley_peer_set_deadline")
+int parley_set_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
+PARLEY_DEPRECATED("use parley_peer_set_read_deadline")
+int parley_set_read_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
+PARLEY_DEPRECATED("use parley_peer_set_write_deadline")
+int parley_set_write_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
+PARLEY_DEPRECATED("use parley_stop_keeping_connected")
+int parley_disconnect(parley_transport *transport, const char *address);
+PARLEY_DEPRECATED("use parley_peer_get_statistics")
+int parley_get_peer_statistics(
+    const parley_transport *transport, parley_peer peer, parley_peer_statistics *statistics, size_t size);
+PARLEY_DEPRECATED("use parley_peer_close_stream")
+int parley_close_stream(parley_transport *transport, parley_peer peer);
 
 #ifdef __cplusplus
 }
