@@ -4,8 +4,9 @@ import Testing
 
 /// A peer that ends its sending and still reads gets the answers to what it sent.
 @Suite(.timeLimit(.minutes(2))) struct HalfCloseTests {
-    /// A message of one byte in the framed wire form.
+    /// Messages of one byte in the framed wire form. The second one's sender half-closes.
     private static let frame: [UInt8] = [1, 0, 0, 0, 1, 7]
+    private static let lastFrame: [UInt8] = [1, 0, 0, 0, 1, 8]
 
     private func listening(
         _ nodes: Nodes,
@@ -29,8 +30,10 @@ import Testing
             let server = try await listening(nodes, ends)
             let consumer = Task {
                 @Sendable func answer(_ rpc: RPC) async throws {
-                    // Long enough for the end of input to arrive first.
-                    try await Task.sleep(for: .milliseconds(5))
+                    if rpc.payload == [8] {
+                        let connection = try #require(rpc.peer as? Connection)
+                        try await eventually { connection.isHalfClosed }
+                    }
                     try await rpc.peer.send(message: rpc.payload)
                 }
                 if isBatched {
@@ -45,9 +48,9 @@ import Testing
             #expect(try await first.read(exactly: 6) == Self.frame)
             for _ in 0..<20 {
                 let socket = try RawSocket(connectingTo: server.address)
-                try socket.write(Self.frame + Self.frame)
+                try socket.write(Self.lastFrame + Self.lastFrame)
                 socket.finish()
-                #expect(try await socket.read(exactly: 12) == Self.frame + Self.frame)
+                #expect(try await socket.read(exactly: 12) == Self.lastFrame + Self.lastFrame)
                 #expect(await socket.read()?.isEmpty == true)
                 #expect(try await ends.next().code == .endOfStream)
             }
@@ -105,6 +108,12 @@ import Testing
             #expect(connection.unconsumed.load(ordering: .relaxed) == 0)
             try await rpc.peer.send(message: "still open")
         }
+    }
+}
+
+extension Connection {
+    fileprivate var isHalfClosed: Bool {
+        outbound.withLock { if case .halfClosed = $0.lifecycle.state { true } else { false } }
     }
 }
 
