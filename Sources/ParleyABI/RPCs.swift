@@ -145,6 +145,6 @@ public func parley_rpc_from(
 /// See parley.h.
 @c @implementation
 public func parley_rpc_userdata(_ rpc: UnsafePointer<parley_rpc>?) -> UnsafeMutableRawPointer? {
-    guard let sender = try? sender(of: rpc) as? Connection else { return nil }
+    guard !ForkedChild.isThisProcess, let sender = try? sender(of: rpc) as? Connection else { return nil }
     return UnsafeMutableRawPointer(bitPattern: sender.tag)
 }
