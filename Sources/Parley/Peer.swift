@@ -97,6 +97,11 @@ public protocol Peer: AnyObject, Sendable {
     /// stream's end the rest of the stream is discarded first. Does nothing when no stream is open.
     func closeStream()
 
+    /// Consumers are done with `count` of the peer's RPCs. Iterators of ``Transport/consume()`` call it; a
+    /// peer whose other side has ended its sending then knows when no more answers will come. Does nothing for
+    /// a peer of your own that has no such method. Any thread.
+    func consumed(_ count: Int)
+
     // MARK: Ending
 
     /// Writes out what was sent, for at most ``TransportOptions/closeTimeout``, and closes the connection.
@@ -125,6 +130,11 @@ public protocol Peer: AnyObject, Sendable {
     /// Sets when sends that are not accepted throw `timedOut`, including those that wait now; nil means
     /// never.
     func setWriteDeadline(_ deadline: ContinuousClock.Instant?)
+}
+
+extension Peer {
+    /// Does nothing.
+    public func consumed(_ count: Int) {}
 }
 
 /// The sending end of a stream; see ``Peer/openStream(header:)``.

@@ -25,12 +25,11 @@ struct LentRPCs {
     /// Lends them for the length of `body`, on the loop's thread.
     @inline(__always)
     func lend(_ body: (_ owner: UnsafeMutableRawPointer?) -> Void) {
-        peer._withUnsafeGuaranteedRef { peer in
-            withUnsafePointer(to: self) { lent in
-                peer.loop.lent = UnsafeRawPointer(lent)
-                body(UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: lent) | Self.mark))
-                peer.loop.lent = nil
-            }
+        let place = peer._withUnsafeGuaranteedRef { $0.loop.lent }
+        withUnsafePointer(to: self) { lent in
+            place.pointee = UnsafeRawPointer(lent)
+            body(UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: lent) | Self.mark))
+            place.pointee = nil
         }
     }
 

@@ -4,7 +4,7 @@
 // ``Connection/unconsumed`` is twice the number of these RPCs, plus 1 once the input is over: both change in
 // one step, so either the last consumer or the loop ends the connection.
 
-extension Connection: RPCSender {
+extension Connection {
     private static let isOver = 1
 
     /// Counts RPCs that go to the inbox. Before they are offered.
@@ -14,7 +14,7 @@ extension Connection: RPCSender {
     /// Counts RPCs that a consumer is done with, and ends the connection if it waited for them. Any thread.
     ///
     /// A C program is done with an RPC when it releases it, a Swift consumer when it asks for the next one.
-    package func consumed(_ count: Int) {
+    public func consumed(_ count: Int) {
         var before = unconsumed.load(ordering: .relaxed)
         while true {
             // A transport of the program may pass on an RPC, which is then counted twice.
@@ -64,14 +64,5 @@ extension Connection: RPCSender {
     private var reasonOfEnd: ParleyError {
         inbound.withLock { $0.state.inputEnd }
             ?? ParleyError(.endOfStream, "the remote side closed the connection")
-    }
-}
-
-extension RPCBatch {
-    /// Tells the connections that a consumer is done with these RPCs. Once for each RPC.
-    package func finish() {
-        for delivery in deliveries where delivery.run.event == nil {
-            (delivery.peer as? Connection)?.consumed(delivery.count)
-        }
     }
 }

@@ -22,7 +22,7 @@ public final class Inbox: Sendable {
     let single: InboxQueue?
 
     /// Consumers that wait for any of several queues.
-    private let consumers = Lock(WaitQueue())
+    private let consumers: Lock<WaitQueue>
     /// How many of these consumers wait or are about to wait.
     private let waiting = Atomic(0)
     /// The index of the queue from which consumers take first, and how many more RPCs they take from it
@@ -47,11 +47,16 @@ public final class Inbox: Sendable {
     init(capacity: Int, capacityBytes: Int, queues count: Int) {
         self.capacity = max(1, capacity)
         self.capacityBytes = max(1, capacityBytes)
+        let consumers = Lock(WaitQueue())
+        self.consumers = consumers
         queues = (0..<count).map { _ in
-            InboxQueue(capacity: capacity / count, capacityBytes: capacityBytes / count)
+            InboxQueue(
+                capacity: capacity / count,
+                capacityBytes: capacityBytes / count,
+                consumersOfAll: consumers
+            )
         }
         single = count == 1 ? queues[0] : nil
-        for queue in queues { queue.state.withLock { $0.inbox = self } }
     }
 
     /// Whether somebody has ever asked for an RPC.
@@ -207,9 +212,6 @@ public final class Inbox: Sendable {
         } while index != first
         return (nil, isOver)
     }
-
-    /// Wakes the consumers that wait for any of several queues: RPCs were put back into one.
-    func wakeConsumers() { consumers.withLock { $0.wakeAll() }.resume() }
 
     /// Wakes another consumer if a queue still has something. The RPC that was taken may be another than the
     /// one that woke this consumer.

@@ -6,8 +6,6 @@ import Synchronization
 /// which shares the capacity with the others (``InboxPool``).
 final class InboxQueue: Sendable {
     struct State {
-        /// The inbox that the queue is a part of; nil for the queue of one peer.
-        weak var inbox: Inbox?
         /// Deliveries in order. A taken one is nil until the array is emptied or compacted.
         private var queue: [RPCBatch.Delivery?] = []
         /// The index of the oldest delivery that is not taken.
@@ -114,12 +112,16 @@ final class InboxQueue: Sendable {
     let capacityBytes: Int
     /// The capacity that this queue shares with others; nil for a queue with a capacity of its own.
     private let pool: InboxPool?
+    /// The consumers that wait for any queue of the inbox; nil for the queue of one peer. Not the inbox: a
+    /// weak reference to it would slow every retain of it.
+    private let consumersOfAll: Lock<WaitQueue>?
     let state = Lock(State())
     private let filled = Atomic(false)
 
-    init(capacity: Int, capacityBytes: Int) {
+    init(capacity: Int, capacityBytes: Int, consumersOfAll: Lock<WaitQueue>) {
         self.capacity = max(1, capacity)
         self.capacityBytes = max(1, capacityBytes)
+        self.consumersOfAll = consumersOfAll
         pool = nil
     }
 
@@ -128,7 +130,11 @@ final class InboxQueue: Sendable {
         capacity = pool.capacity.rpcs
         capacityBytes = pool.capacity.bytes
         self.pool = pool
+        consumersOfAll = nil
     }
+
+    /// Wakes the consumers that wait for any queue of the inbox: RPCs were put back into this one.
+    func wakeConsumersOfAll() { consumersOfAll?.withLock { $0.wakeAll() }.resume() }
 
     /// Whether an RPC waits for a consumer. Readable without the lock, for consumers of several queues.
     var hasRPCs: Bool { filled.load(ordering: .sequentiallyConsistent) }
@@ -340,7 +346,8 @@ final class InboxQueue: Sendable {
                 swap(&producers, &state.producers)
                 state.turns &+= producers.count
             }
-            publish(&state)
+            // While some are left, it is as ready as before.
+            if state.count == 0 { publish(&state) }
             return (taken, taken == nil && state.isFinished, producers)
         }
         for producer in producers { producer() }

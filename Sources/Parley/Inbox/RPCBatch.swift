@@ -43,6 +43,16 @@ public struct RPCBatch: Sendable {
     }
 }
 
+extension RPCBatch {
+    /// Tells the peers that a consumer is done with these RPCs. Once for each batch.
+    package func finish() {
+        // By index: a loop over the elements copies each.
+        for index in deliveries.indices where deliveries[index].run.event == nil {
+            deliveries[index].peer.consumed(deliveries[index].count)
+        }
+    }
+}
+
 extension RPCBatch: Collection {
     /// A position in a batch.
     public struct Index: Comparable, Sendable {

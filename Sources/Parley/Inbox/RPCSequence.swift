@@ -96,10 +96,6 @@ struct RPCSource: Sendable {
         all = inbox.single == nil ? inbox : nil
     }
 
-    /// The inbox that has the queue; nil for the queue of one peer. Not kept here: each message would pay for
-    /// one more reference.
-    var inbox: Inbox? { queue.state.withLock { $0.inbox } }
-
     /// The queues from which it takes.
     var queues: [InboxQueue] { all?.queues ?? [queue] }
 
@@ -125,8 +121,8 @@ struct RPCSource: Sendable {
     @usableFromInline
     func takeBatch(into hand: ConsumerHand) -> RPCBatch? {
         if ForkedChild.isThisProcess { return nil }
-        guard let batch = all == nil ? queue.takeBatch() : all?.takeBatch() else { return nil }
-        hand.take(batch)
+        let batch = all == nil ? queue.takeBatch() : all?.takeBatch()
+        if let batch { hand.take(batch) }
         return batch
     }
 
@@ -134,10 +130,8 @@ struct RPCSource: Sendable {
     func waitForBatch(into hand: ConsumerHand) async -> RPCBatch? {
         if ForkedChild.isThisProcess { return nil }
         hand.putDown()
-        guard let batch = all == nil ? await queue.waitForBatch() : await all?.waitForBatch() else {
-            return nil
-        }
-        hand.take(batch)
+        let batch = all == nil ? await queue.waitForBatch() : await all?.waitForBatch()
+        if let batch { hand.take(batch) }
         return batch
     }
 }

@@ -71,10 +71,10 @@ package final class EventLoop: @unchecked Sendable {
     var pollsQueue = false
 
     /// The buffer that all sockets of this loop read into, one after the other.
-    var readSlab = ReadSlab()
+    @exclusivity(unchecked) var readSlab = ReadSlab()
     /// What an observer has lent to a callback of the program that runs now; nil when none runs. The loop
     /// itself does not use it.
-    package var lent: UnsafeRawPointer?
+    package let lent = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(capacity: 1)
 
     /// Whether the loop's thread ended with every handle closed; nil before it ended. Tests assert it.
     package var hasEndedCleanly: Bool? { submissionQueue.withLock { $0.endedCleanly } }
@@ -91,9 +91,11 @@ package final class EventLoop: @unchecked Sendable {
         busyPollNanoseconds = busyPoll.map { $0.inNanoseconds } ?? 0
         turn = .allocate(capacity: 1)
         turn.initialize(to: LoopTurn())
+        lent.initialize(to: nil)
     }
 
     deinit {
+        lent.deallocate()
         turn.deinitialize(count: 1)
         turn.deallocate()
         handles.deallocate()
@@ -106,7 +108,7 @@ package final class EventLoop: @unchecked Sendable {
     package static var isCurrentThreadALoop: Bool { pthread_getspecific(loopThreadKey) != nil }
 
     /// The value of ``lent`` of the loop on whose thread the caller runs; nil on other threads.
-    package static var lentOnThisThread: UnsafeRawPointer? { current?.lent }
+    package static var lentOnThisThread: UnsafeRawPointer? { current?.lent.pointee }
 
     /// The loop on whose thread the caller runs; nil on other threads.
     static var current: EventLoop? {

@@ -63,7 +63,7 @@ extension RPCSequence {
         var begun: [InboxQueue] = []
         func end() {
             let left = begun.reduce(0) { $0 &+ $1.endLanes() }
-            if left > 0 { source.inbox?.wakeConsumers() }
+            if left > 0 { source.queue.wakeConsumersOfAll() }
         }
         do throws(ParleyError) {
             for queue in queues {
