@@ -98,8 +98,8 @@ public protocol Peer: AnyObject, Sendable {
     func closeStream()
 
     /// Consumers are done with `count` of the peer's RPCs. Iterators of ``Transport/consume()`` call it; a
-    /// peer whose other side has ended its sending then knows when no more answers will come. Does nothing for
-    /// a peer of your own that has no such method. Any thread.
+    /// peer whose other side has ended its sending then knows when no more answers will come. Does nothing
+    /// for a peer of your own that has no such method. Any thread.
     func consumed(_ count: Int)
 
     // MARK: Ending

@@ -30,8 +30,8 @@ extension Connection {
     ///
     /// - Parameter handshakeFailure: the error that a dial throws, when it differs from the reason.
     func close(because reason: ParleyError, handshakeFailure: (any Error)? = nil) {
-        // Once everything that the other side sent is delivered, its end was first. A reader may know it before
-        // the loop's thread has applied it.
+        // Once everything that the other side sent is delivered, its end was first. A reader may know it
+        // before the loop's thread has applied it.
         let reason = reason.code == .closed ? inbound.withLock { $0.state.finalReason } ?? reason : reason
         apply(.close(reason, handshakeFailure: handshakeFailure))
         dropUndelivered()
