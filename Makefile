@@ -26,14 +26,15 @@ help: ## Lists the commands
 
 # --- System packages -----------------------------------------------------------------------------------
 
-deps: ## Installs libuv and pkg-config when they are missing
-	@if pkg-config --exists libuv 2>/dev/null; then :; \
+deps: ## Installs libuv, libsodium and pkg-config when they are missing
+	@if pkg-config --exists libuv libsodium 2>/dev/null; then :; \
 	elif command -v apt-get >/dev/null; then \
-	  echo "libuv not found: installing libuv1-dev and pkg-config with apt"; \
-	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libuv1-dev pkg-config; \
+	  echo "libuv or libsodium not found: installing libuv1-dev, libsodium-dev and pkg-config with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libuv1-dev libsodium-dev pkg-config; \
 	elif command -v brew >/dev/null; then \
-	  echo "libuv not found: installing libuv and pkg-config with brew"; brew install libuv pkg-config; \
-	else echo "please install libuv's headers and pkg-config" >&2; exit 1; fi
+	  echo "libuv or libsodium not found: installing both and pkg-config with brew"; \
+	  brew install libuv libsodium pkg-config; \
+	else echo "please install the headers of libuv and libsodium, and pkg-config" >&2; exit 1; fi
 
 # Compilers and checkers for the conformance programs.
 deps-conformance: deps-c deps-go

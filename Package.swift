@@ -16,7 +16,8 @@ let package = Package(
         // The C library. `make lib` builds it so that it runs on machines without Swift.
         .library(name: "parley-shared", type: .dynamic, targets: ["ParleyABI"]),
         // Products of their own, so that the library does not depend on swift-metrics and
-        // swift-service-lifecycle.
+        // swift-service-lifecycle, nor on libsodium.
+        .library(name: "ParleyNoise", targets: ["ParleyNoise"]),
         .library(name: "ParleyMetrics", targets: ["ParleyMetrics"]),
         .library(name: "ParleyService", targets: ["ParleyService"]),
         // The only product that needs Foundation.
@@ -41,6 +42,13 @@ let package = Package(
             dependencies: ["CLibUV", .product(name: "Logging", package: "swift-log")],
             swiftSettings: settings
         ),
+        .systemLibrary(
+            name: "CSodium",
+            path: "CSodium",
+            pkgConfig: "libsodium",
+            providers: [.apt(["libsodium-dev"]), .brew(["libsodium"])]
+        ),
+        .target(name: "ParleyNoise", dependencies: ["CSodium", "Parley"], swiftSettings: settings),
         .systemLibrary(name: "CParley"),
         .target(
             name: "ParleyABI",
@@ -127,6 +135,11 @@ let package = Package(
                 "Parley", "CLinux", "FaultProxy", "Gauges",
                 .product(name: "Logging", package: "swift-log"),
             ],
+            swiftSettings: settings
+        ),
+        .testTarget(
+            name: "ParleyNoiseTests",
+            dependencies: ["Parley", "ParleyNoise"],
             swiftSettings: settings
         ),
         .testTarget(

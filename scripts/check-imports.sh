@@ -19,6 +19,16 @@ if found=$(grep -rlE 'Unsafe(Mutable)?(Raw)?(Buffer)?Pointer' Sources/Parley --i
     | grep -vE '^Sources/Parley/(Loop|TCP|Concurrency)/'); then
     complain "unsafe pointers belong in Loop/, TCP/ and Concurrency/ of Sources/Parley: $found"
 fi
+if found=$(grep -rnE '^\s*(@\w+ |public )*import Foundation' Sources/ParleyNoise); then
+    complain "ParleyNoise must not import Foundation: $found"
+fi
+if found=$(grep -rln 'import CSodium' Sources | grep -v '^Sources/ParleyNoise/Sodium.swift$'); then
+    complain "only Sources/ParleyNoise/Sodium.swift may import CSodium: $found"
+fi
+if found=$(grep -rlE 'Unsafe(Mutable)?(Raw)?(Buffer)?Pointer' Sources/ParleyNoise \
+    | grep -v '^Sources/ParleyNoise/Sodium.swift$'); then
+    complain "unsafe pointers of ParleyNoise belong in Sodium.swift: $found"
+fi
 if [ "$(uname)" = Linux ]; then
     swift build --scratch-path .build-lint --product parley >/dev/null
     objects=$(find .build-lint/debug/Parley.build -name '*.o')

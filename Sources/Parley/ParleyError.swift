@@ -72,7 +72,7 @@ extension ParleyError {
         /// Wraps a raw value. Unknown values are kept as they are.
         public init(rawValue: Int32) { self.rawValue = rawValue }
 
-        /// The address is not of the form `host:port`.
+        /// The address is not of the form `host:port`, or the peer id is malformed.
         public static let invalidAddress = Code(rawValue: -1)
         /// An argument is out of its range.
         public static let invalidArgument = Code(rawValue: -2)
@@ -141,6 +141,10 @@ extension ParleyError {
         public static let duplicate = Code(rawValue: -34)
         /// There is no memory for a large buffer.
         public static let outOfMemory = Code(rawValue: -35)
+        /// A secured link failed: its handshake, or a message that was changed on its way.
+        public static let securityFailed = Code(rawValue: -40)
+        /// The file or the bytes do not hold an identity, or others may read the file.
+        public static let invalidIdentity = Code(rawValue: -41)
         /// Any other failure that the system reported; see ``ParleyError/systemCode``.
         public static let system = Code(rawValue: -23)
         /// C only: no open peer has this number.
@@ -171,6 +175,7 @@ extension ParleyError.Code: CustomStringConvertible {
         .notAllowed: "notAllowed", .banned: "banned", .idle: "idle", .writeStalled: "writeStalled",
         .heartbeatLost: "heartbeatLost", .duplicate: "duplicate", .receiveBufferFull: "receiveBufferFull",
         .outOfMemory: "outOfMemory",
+        .securityFailed: "securityFailed", .invalidIdentity: "invalidIdentity",
         .noSuchPeer: "noSuchPeer",
         .wouldDeadlock: "wouldDeadlock",
         .wouldBlock: "wouldBlock", .forked: "forked",

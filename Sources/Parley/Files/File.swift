@@ -15,9 +15,10 @@ package final class File: Sendable {
 
     /// Opens a file.
     ///
+    /// - Parameter purpose: what messages say that it cannot be done with anything but a file.
     /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `tooManyOpenFiles`; `invalidArgument`
     ///   when it is not a regular file.
-    package init(reading path: String) throws(ParleyError) {
+    package init(reading path: String, to purpose: String = "send") throws(ParleyError) {
         assertMayBlock()
         // Without O_NONBLOCK opening a fifo would wait for a writer. To a regular file it means nothing.
         let descriptor = aboveStandard(open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC))
@@ -26,7 +27,7 @@ package final class File: Sendable {
         self.descriptor = descriptor
         let kind = FileKind(try status())
         guard kind == .regular else {
-            throw ParleyError(.invalidArgument, "cannot send \(path): it is \(kind)")
+            throw ParleyError(.invalidArgument, "cannot \(purpose) \(path): it is \(kind)")
         }
     }
 
@@ -68,6 +69,9 @@ package final class File: Sendable {
         guard offset > 0 else { return true }
         return try !read(at: offset - 1, upTo: 1).isEmpty
     }
+
+    /// Whether nobody but its owner may read or write it.
+    package func isPrivate() throws(ParleyError) -> Bool { try status().st_mode & 0o077 == 0 }
 
     private func status() throws(ParleyError) -> stat {
         var status = stat()

@@ -25,15 +25,22 @@ package final class NewFile: Sendable {
     /// - Parameters:
     ///   - name: what it will be called; one component of a path.
     ///   - path: what messages call it.
+    ///   - isPrivate: whether only its owner may read and write it.
     /// - Throws: ``ParleyError``: `permissionDenied`, `tooManyOpenFiles`, `system`.
-    package init(in directory: Directory, as name: String, path: String) throws(ParleyError) {
+    package init(
+        in directory: Directory,
+        as name: String,
+        path: String,
+        isPrivate: Bool = false
+    ) throws(ParleyError) {
         assertMayBlock()
         self.path = path
         self.directory = directory
         self.name = name
         temporaryName = ".parley-\(String(UInt64.random(in: .min ... .max), radix: 36)).part"
         let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-        let descriptor = aboveStandard(openat(directory.descriptor, temporaryName, flags, 0o666))
+        let mode: mode_t = isPrivate ? 0o600 : 0o666
+        let descriptor = aboveStandard(openat(directory.descriptor, temporaryName, flags, mode))
         guard descriptor >= 0 else { throw .file("create", path) }
         self.descriptor = Lock(descriptor)
     }
@@ -42,7 +49,7 @@ package final class NewFile: Sendable {
     ///
     /// - Throws: ``ParleyError``: as the other one, `fileNotFound` when there is no such directory, and
     ///   `invalidArgument` when the path ends without a name.
-    package convenience init(_ path: String) throws(ParleyError) {
+    package convenience init(_ path: String, isPrivate: Bool = false) throws(ParleyError) {
         let slash = path.utf8.lastIndex(of: UInt8(ascii: "/"))
         let name = slash.map { path[path.utf8.index(after: $0)...] } ?? path[...]
         guard !name.isEmpty else {
@@ -56,7 +63,7 @@ package final class NewFile: Sendable {
         } catch {
             throw .file("create", path, -(error.systemCode ?? 0))
         }
-        try self.init(in: directory, as: String(name), path: path)
+        try self.init(in: directory, as: String(name), path: path, isPrivate: isPrivate)
     }
 
     deinit { if descriptor.withLock({ $0 != nil }) { discard() } }

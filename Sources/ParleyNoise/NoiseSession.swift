@@ -1,0 +1,69 @@
+import Parley
+
+/// The two directions of a secured link after its handshake, as a value without I/O.
+///
+/// On the wire each Noise message follows its length: an unsigned 16-bit number, big-endian.
+///
+/// Source: <https://github.com/libp2p/specs/blob/master/noise/README.md>, "Wire Format".
+struct NoiseSession: Sendable {
+    /// The bytes of the length before each message.
+    static let lengthBytes = 2
+    /// The most bytes of a message's content: a message has at most 65,535 bytes, and a tag.
+    static let maxPlaintextBytes = NoiseXX.maxMessageBytes - Sodium.tagBytes
+
+    private var sending: CipherState
+    private var receiving: CipherState
+
+    init(sending: CipherState, receiving: CipherState) {
+        self.sending = sending
+        self.receiving = receiving
+    }
+
+    /// Appends `bytes` to `output` as messages with their lengths, each as long as can be. No bytes are no
+    /// message.
+    mutating func seal(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError) {
+        var start = 0
+        while start < bytes.count {
+            let count = min(bytes.count - start, Self.maxPlaintextBytes)
+            let place = beginMessage(of: count, in: &output)
+            output.append(copying: bytes.extracting(start..<start + count))
+            try endMessage(at: place, of: count, in: &output)
+            start += count
+        }
+    }
+
+    /// Opens a message in place: `count` bytes of `buffer` from `start` on, without their length. Its content
+    /// then has 16 bytes less.
+    ///
+    /// - Returns: where the content is.
+    /// - Throws: `securityFailed`; the session is of no further use then, and the bytes mean nothing.
+    mutating func open(
+        _ buffer: inout [UInt8],
+        at start: Int,
+        count: Int
+    ) throws(ParleyError) -> Range<Int> {
+        guard count >= Sodium.tagBytes else {
+            throw ParleyError(.securityFailed, "a message of \(count) bytes is shorter than its tag")
+        }
+        try receiving.open(&buffer, at: start, count: count)
+        return start..<start + count - Sodium.tagBytes
+    }
+
+    /// Appends the length of a message with `count` bytes of content. Returns where the content begins.
+    private func beginMessage(of count: Int, in output: inout [UInt8]) -> Int {
+        let length = count + Sodium.tagBytes
+        output.append(UInt8(truncatingIfNeeded: length >> 8))
+        output.append(UInt8(truncatingIfNeeded: length))
+        return output.count
+    }
+
+    /// Seals the content that was appended since ``beginMessage(of:in:)``.
+    private mutating func endMessage(
+        at place: Int,
+        of count: Int,
+        in output: inout [UInt8]
+    ) throws(ParleyError) {
+        output.append(contentsOf: repeatElement(0, count: Sodium.tagBytes))
+        try sending.seal(&output, at: place, count: count)
+    }
+}
