@@ -123,10 +123,22 @@ test: deps ## Runs the whole Swift test suite
 	@# One test at a time: some tests block on raw sockets, each on one of the two threads that all tasks share.
 	$(SWIFT) test --disable-xctest --no-parallel
 
-interop: deps deps-go ## Runs Parley with a Go node of the reference package, in both directions
+# A virtual environment with the packages of the foreign Noise node.
+NOISE_PYTHON := .build-noise-peer/bin/python3
+
+$(NOISE_PYTHON): Tests/Interop/noise/requirements.txt
+	@python3 -m venv .build-noise-peer 2>/dev/null || { command -v apt-get >/dev/null \
+	  && echo "python3-venv not found: installing it with apt" \
+	  && $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv \
+	  && python3 -m venv .build-noise-peer; }
+	.build-noise-peer/bin/pip install -q -r Tests/Interop/noise/requirements.txt
+	@touch $@
+
+interop: deps deps-go $(NOISE_PYTHON) ## Runs Parley with a Go node of the reference and a foreign Noise node
 	cd Tests/Interop/go && go vet ./... && go test ./...
 	cd Tests/Interop/go && go build -o bin/gonode . && go build -o bin/gobpipe ./gobpipe
 	$(SWIFT) run -c release ParleyInterop Tests/Interop/go/bin/gonode Tests/Interop/go/bin/gobpipe
+	$(SWIFT) run -c release ParleyNoiseInterop $(NOISE_PYTHON) Tests/Interop/noise/foreign.py
 
 conformance: deps-conformance lib ## C programs with a staged install, in five ways; NAME=echo for one
 	cd Tests/Interop/go && go build -o bin/gonode .

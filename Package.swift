@@ -129,10 +129,17 @@ let package = Package(
             path: "Tests/Interop/swift",
             swiftSettings: settings
         ),
+        .executableTarget(
+            name: "ParleyNoiseInterop",
+            dependencies: ["Parley", "ParleyNoise"],
+            path: "Tests/Interop/noise",
+            exclude: ["foreign.py", "requirements.txt"],
+            swiftSettings: settings
+        ),
         .testTarget(
             name: "ParleyTests",
             dependencies: [
-                "Parley", "CLinux", "FaultProxy", "Gauges",
+                "Parley", "ParleyNoise", "CLinux", "FaultProxy", "Gauges",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: settings

@@ -145,6 +145,10 @@ extension ParleyError {
         public static let securityFailed = Code(rawValue: -40)
         /// The file or the bytes do not hold an identity, or others may read the file.
         public static let invalidIdentity = Code(rawValue: -41)
+        /// Another node answers than the one that was dialed.
+        public static let identityMismatch = Code(rawValue: -42)
+        /// ``TransportOptions/security`` does not allow the other side's id.
+        public static let identityNotAllowed = Code(rawValue: -43)
         /// Any other failure that the system reported; see ``ParleyError/systemCode``.
         public static let system = Code(rawValue: -23)
         /// C only: no open peer has this number.
@@ -176,6 +180,7 @@ extension ParleyError.Code: CustomStringConvertible {
         .heartbeatLost: "heartbeatLost", .duplicate: "duplicate", .receiveBufferFull: "receiveBufferFull",
         .outOfMemory: "outOfMemory",
         .securityFailed: "securityFailed", .invalidIdentity: "invalidIdentity",
+        .identityMismatch: "identityMismatch", .identityNotAllowed: "identityNotAllowed",
         .noSuchPeer: "noSuchPeer",
         .wouldDeadlock: "wouldDeadlock",
         .wouldBlock: "wouldBlock", .forked: "forked",

@@ -8,6 +8,10 @@ public protocol Peer: AnyObject, Sendable {
     /// Whether this node dialed the connection.
     var isOutbound: Bool { get }
 
+    /// Who the other side is: it has proven that it has the private key of this id. Nil without
+    /// ``TransportOptions/security``.
+    var id: PeerID? { get }
+
     /// This side's address.
     var localAddress: SocketAddress { get }
 
@@ -116,8 +120,9 @@ public protocol Peer: AnyObject, Sendable {
     /// - Throws: ``ParleyError`` `cancelled`.
     func untilClosed() async throws(ParleyError) -> ParleyError
 
-    /// Bans the peer's address for `duration`: ends all connections with it at once, with the reason
-    /// `banned`, and refuses new ones from and to it. See ``TCPTransport/ban(_:for:)``.
+    /// Bans the peer's address, and its id if it has one, for `duration`: ends all connections with it at
+    /// once, with the reason `banned`, and refuses new ones from and to it. See
+    /// ``TCPTransport/ban(_:for:)-(String,_)``.
     func ban(for duration: Duration)
 
     /// Sets both deadlines.
@@ -283,6 +288,11 @@ extension Peer {
     public func chunks(byteCount: Int? = nil, chunkBytes: Int = 65_536) -> StreamChunks {
         StreamChunks(peer: self, remaining: byteCount, chunkBytes: chunkBytes)
     }
+}
+
+extension Peer {
+    /// Nil. A peer of your own may have an id.
+    public var id: PeerID? { nil }
 }
 
 extension StreamWriter {

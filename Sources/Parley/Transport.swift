@@ -30,9 +30,13 @@ public protocol Transport: AnyObject, Sendable {
     /// host. When the task is cancelled, the attempt or the connection is closed. A connection of a socket to
     /// itself, which the kernel may make where nobody listens, is dropped and tried again.
     ///
-    /// - Parameter address: `host:port`; see ``SocketAddress``.
-    /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `connectionRefused`, `unreachable`,
-    ///   `addressNotAvailable` (an unknown zone), `forked`,
+    /// When an id is dialed (``TransportOptions/security``), another node that answers does not learn who
+    /// dialed.
+    ///
+    /// - Parameter address: `host:port`, see ``SocketAddress``; with an id `12D3KooW…@host:port`, or the
+    ///   multiaddr `/ip4/192.168.1.5/tcp/3000/p2p/12D3KooW…` (also with `/ip6` or `/dns`).
+    /// - Throws: ``ParleyError``: `invalidAddress`, `identityMismatch`, `nameNotResolved`,
+    ///   `connectionRefused`, `unreachable`, `addressNotAvailable` (an unknown zone), `forked`,
     ///   `timedOut` (``TransportOptions/dialTimeout``, ``TransportOptions/handshakeTimeout``), `cancelled`,
     ///   `closed`; `invalidArgument` for an option out of its range (``TransportOptions/validate()``); the
     ///   error that the handshake or `onPeer` threw; or, when the other side ends the connection before both
@@ -61,6 +65,9 @@ public protocol Transport: AnyObject, Sendable {
 }
 
 extension Transport {
+    /// The open peer with that id; nil when there is none. Of several, any.
+    public func peer(_ id: PeerID) -> (any Peer)? { peers.first { $0.id == id } }
+
     /// All zero. A transport of your own may count.
     public var statistics: TransportStatistics { TransportStatistics() }
 }

@@ -43,6 +43,13 @@ public struct TransportOptions: Sendable {
     /// otherwise the failure. While `onPeer` runs, the call waits for it, for at most ``handshakeTimeout``.
     public var onDisconnect: (@Sendable (any Peer, ParleyError) async -> Void)?
 
+    /// How links are secured: not at all, or with the Noise protocol of the product ParleyNoise. Both sides
+    /// of a connection must use the same.
+    ///
+    /// It comes after ``gate`` and before ``handshake``, and ``handshakeTimeout`` bounds it together with
+    /// that. A node without security never gets as far as the handshake with one that has it.
+    public var security = Security.none
+
     /// Which of two connections with the same node stays; nil keeps them all. See ``DuplicateRule``.
     public var duplicates: DuplicateRule?
 

@@ -95,12 +95,13 @@ extension Connection {
             snapshot.lastArrival = inbound.lastArrival
             snapshot.lastActivity = inbound.lastActivity
             if inbound.state.phase == .stream { snapshot.streamReadAt = inbound.streamReadAt }
-            if inbound.state.partialFrameBytes > 0 {
+            let partialBytes = inbound.state.partialFrameBytes &+ inbound.linkBytes
+            if partialBytes > 0 {
                 // A frame is identified by its position. Never zero, which is none.
                 let position = inbound.counters.bytes &- UInt64(inbound.state.bufferedBytes)
                 snapshot.frame = .init(
                     number: position &+ 1,
-                    receivedBytes: inbound.state.partialFrameBytes
+                    receivedBytes: partialBytes
                 )
             }
         }

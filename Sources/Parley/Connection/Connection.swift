@@ -61,6 +61,13 @@ public class Connection: @unchecked Sendable {
     /// What the next bytes belong to, which decides where they are read to.
     var upcoming = PeerState.Upcoming.raw
 
+    /// An id. Boxed: most connections have none, and take a word for it.
+    final class Proven: Sendable {
+        let id: PeerID
+
+        init(_ id: PeerID) { self.id = id }
+    }
+
     /// The receiving half.
     struct Inbound {
         var state: PeerState
@@ -74,6 +81,8 @@ public class Connection: @unchecked Sendable {
         var lastActivity: UInt64
         /// When a stream's reader last got bytes, or when the stream began, in milliseconds.
         var streamReadAt: UInt64 = 0
+        /// Bytes of incomplete messages of a secured link.
+        var linkBytes = 0
         /// What this connection has added to ``Node/heldBytes``.
         var heldBytes = 0
         /// Since when bytes are held without any being delivered, in milliseconds.
@@ -99,6 +108,8 @@ public class Connection: @unchecked Sendable {
         var tag: UInt = 0
         /// A Swift program's. A reference takes less room than the value.
         var userValue: UserValue?
+        /// Who the other side is, once its link is secured.
+        var proven: Proven?
         /// When the link was closed.
         var ended = MonotonicTime.never
         var sendWaiters = WaitQueue()
@@ -155,6 +166,9 @@ public class Connection: @unchecked Sendable {
     }
 
     package var loop: EventLoop { context.loop }
+
+    /// See ``Peer/id``.
+    public var id: PeerID? { outbound.withLock { $0.proven?.id } }
 
     /// See ``Peer/executor``.
     public var executor: (any TaskExecutor)? { loop }

@@ -60,9 +60,9 @@ public final class InMemoryTransport: Transport {
     @discardableResult
     public func dial(_ address: String) async throws -> any Peer {
         let target = try node.dialTarget(address)
-        try node.beginDial(to: target)
+        try node.beginDial(to: target.address)
         let peer: InMemoryPeer
-        do { peer = try await connect(to: target) } catch {
+        do { peer = try await connect(to: target.address, expecting: target.id) } catch {
             node.dialFailed(error)
             throw error
         }
@@ -70,7 +70,10 @@ public final class InMemoryTransport: Transport {
         return peer
     }
 
-    private func connect(to target: SocketAddress) async throws(ParleyError) -> InMemoryPeer {
+    private func connect(
+        to target: SocketAddress,
+        expecting id: PeerID?
+    ) async throws(ParleyError) -> InMemoryPeer {
         guard Self.hosts.contains(target.host) else {
             throw ParleyError(.unreachable, "cannot connect to \(target): it is not in memory")
         }
@@ -82,7 +85,8 @@ public final class InMemoryTransport: Transport {
         return try await connect(
             to: listener,
             from: SocketAddress(host: "127.0.0.1", port: network.ephemeralPort()),
-            at: address
+            at: address,
+            expecting: id
         )
     }
 
@@ -95,7 +99,8 @@ public final class InMemoryTransport: Transport {
     private func connect(
         to listener: InMemoryTransport,
         from local: SocketAddress,
-        at remote: SocketAddress
+        at remote: SocketAddress,
+        expecting id: PeerID?
     ) async throws(ParleyError) -> InMemoryPeer {
         let ends = (InMemoryLink(on: node.loop), InMemoryLink(on: listener.node.loop))
         InMemoryLink.join(ends.0, ends.1)
@@ -104,12 +109,14 @@ public final class InMemoryTransport: Transport {
             link: ends.0,
             isOutbound: true,
             localAddress: local,
-            remoteAddress: remote
+            remoteAddress: remote,
+            expecting: id
         )
         let isAccepted = listener.node.loop.execute { listener.backlog.add(ends.1, from: local, at: remote) }
         guard isAccepted else {
             ends.0.discard()
             ends.1.discard()
+            dialing.link = nil
             throw ParleyError(.connectionRefused, "cannot connect to \(remote): it has just been closed")
         }
         do {
@@ -121,6 +128,8 @@ public final class InMemoryTransport: Transport {
             }
         } catch {
             ends.0.discard()
+            // A secured link refers back to its connection.
+            dialing.link = nil
             throw error
         }
     }
@@ -133,16 +142,18 @@ public final class InMemoryPeer: Connection, @unchecked Sendable {
         link: InMemoryLink,
         isOutbound: Bool,
         localAddress: SocketAddress,
-        remoteAddress: SocketAddress
+        remoteAddress: SocketAddress,
+        expecting id: PeerID? = nil
     ) {
+        let secured = context.node.secure(link, on: context, isOutbound: isOutbound, expecting: id)
         super.init(
             context: context,
-            link: link,
+            link: secured.map { $0 as any Link } ?? link,
             isOutbound: isOutbound,
             localAddress: localAddress,
             remoteAddress: remoteAddress,
             remoteIP: IPAddress(v4: 0x7f00_0001)
         )
-        link.setOwner(self)
+        link.setOwner(secure(secured))
     }
 }

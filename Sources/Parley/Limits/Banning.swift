@@ -19,6 +19,16 @@ extension TCPTransport {
     /// - Throws: ``ParleyError`` `invalidAddress`.
     public func unban(_ host: String) throws(ParleyError) { node.unban(try Node.ip(host)) }
 
+    /// Bans an id: ends its connections with the code `banned`, and refuses new ones from and to it once
+    /// their links are secured (``TransportOptions/security``). Otherwise as ``ban(_:for:)-(String,_)``.
+    public func ban(_ id: PeerID, for duration: Duration) { node.ban(id, for: duration) }
+
+    /// Lifts the ban of an id; does nothing when there is none. Any thread.
+    public func unban(_ id: PeerID) { node.unban(id) }
+
+    /// The ids that are banned now, and until when.
+    public var bannedIDs: [PeerID: ContinuousClock.Instant] { node.bannedIDs }
+
     /// The addresses that are banned now, and until when.
     public var bans: [AddressRange: ContinuousClock.Instant] { node.bans }
 }
@@ -31,6 +41,15 @@ extension InMemoryTransport {
 
     /// See ``TCPTransport/unban(_:)``.
     public func unban(_ host: String) throws(ParleyError) { node.unban(try Node.ip(host)) }
+
+    /// Bans an id, as a ``TCPTransport`` does.
+    public func ban(_ id: PeerID, for duration: Duration) { node.ban(id, for: duration) }
+
+    /// Lifts the ban of an id.
+    public func unban(_ id: PeerID) { node.unban(id) }
+
+    /// See ``TCPTransport/bannedIDs``.
+    public var bannedIDs: [PeerID: ContinuousClock.Instant] { node.bannedIDs }
 
     /// See ``TCPTransport/bans``.
     public var bans: [AddressRange: ContinuousClock.Instant] { node.bans }

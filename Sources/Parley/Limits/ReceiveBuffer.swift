@@ -8,7 +8,7 @@ extension Connection {
     /// - Returns: whether all connections together hold too much.
     @inline(__always)
     func account(_ inbound: inout Inbound, hasProgress: Bool) -> Bool {
-        let held = inbound.state.heldBytes
+        let held = inbound.state.heldBytes &+ inbound.linkBytes
         guard held != inbound.heldBytes else { return false }
         if hasProgress || inbound.heldBytes == 0 { inbound.heldSince = MonotonicTime.millisecondsNow }
         let grown = held &- inbound.heldBytes
@@ -22,6 +22,7 @@ extension Connection {
         inbound.state.dropInput()
         node.heldBytes.subtract(inbound.heldBytes, ordering: .relaxed)
         inbound.heldBytes = 0
+        inbound.linkBytes = 0
     }
 
     /// The rank of this connection when one has to be dropped: bytes times the time they are held.

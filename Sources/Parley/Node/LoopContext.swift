@@ -11,6 +11,8 @@ package final class LoopContext: @unchecked Sendable {
     package let loop: EventLoop
     /// Runs the time-outs of its connections.
     let timers: ConnectionTimers
+    /// Whose turn it is to make a step towards a secured link.
+    let securing: HandshakeTurns
     /// State that the loop's thread uses for every message.
     let local = PointerBox(Local())
     /// The connections that ended in this turn, with the reasons. `onDisconnect` is called for them at the
@@ -69,6 +71,7 @@ package final class LoopContext: @unchecked Sendable {
         self.index = index
         loop = EventLoop(name: "parley loop \(index)", busyPoll: node.options.busyPoll)
         timers = ConnectionTimers(on: loop)
+        securing = HandshakeTurns(on: loop)
         loop.localContext = Unmanaged.passUnretained(self).toOpaque()
     }
 

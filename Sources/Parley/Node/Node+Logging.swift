@@ -4,9 +4,9 @@ import Logging
 enum LogLine: String {
     /// `address`
     case listening
-    /// `peer`, `outbound`
+    /// `peer`, `outbound`, and `id` where links are secured
     case peerConnected = "peer connected"
-    /// `peer`, `outbound`, `reason`
+    /// `peer`, `outbound`, `reason`, and `id` where links are secured
     case peerDisconnected = "peer disconnected"
     /// `peer`, `reason`, `suppressed`
     case connectionRefused = "connection refused"
@@ -16,7 +16,7 @@ enum LogLine: String {
     case descriptorsExhausted = "descriptors exhausted"
     /// `error`, `suppressed`
     case acceptFailed = "accept failed"
-    /// `address`, `seconds`
+    /// `address` or `id`, `seconds`
     case banned
     /// `address`, `error`, `retryIn`
     case reconnecting
@@ -43,6 +43,7 @@ extension Node {
             var metadata: Logger.Metadata = [
                 "peer": "\(connection.remoteAddress)", "outbound": "\(connection.isOutbound)",
             ]
+            if let id = connection.id { metadata["id"] = "\(id)" }
             if let reason { metadata["reason"] = "\(reason)" }
             return metadata
         }

@@ -258,10 +258,16 @@ extension Node {
     }
 
     /// Parses the address of a dial.
-    func dialTarget(_ address: String) throws(ParleyError) -> SocketAddress {
+    func dialTarget(_ address: String) throws(ParleyError) -> DialTarget {
         try ForkedChild.check()
-        let target = try SocketAddress(address)
-        guard target.port != 0 else {
+        let target = try DialTarget(address)
+        guard target.id == nil || options.security.link != nil else {
+            throw ParleyError(
+                .invalidArgument,
+                "\"\(address)\" has an id, which only a node with options.security can ask for"
+            )
+        }
+        guard target.address.port != 0 else {
             throw ParleyError(
                 .invalidAddress,
                 "address \"\(address)\" has port 0, which nobody can listen on"

@@ -34,6 +34,14 @@ public struct DuplicateRule: Sendable {
         self.settle = settle
     }
 
+    /// The same for nodes with ``TransportOptions/security``: peers are identified by ``Peer/id``, which both
+    /// sides have proven.
+    ///
+    /// - Parameter id: this node's own; see ``Security/id``.
+    public static func smallerDials(_ id: PeerID) -> DuplicateRule {
+        smallerDials(identity: "\(id)") { peer in peer.id.map { "\($0)" } }
+    }
+
     /// Keeps the connection that the node with the smaller identity dialed; of two dialed by the same node,
     /// the newer. Both sides choose the same one.
     ///

@@ -121,7 +121,7 @@ extension Transport {
     /// thread.
     ///
     /// - Parameters:
-    ///   - address: `host:port`, as for ``dial(_:)``.
+    ///   - address: as for ``dial(_:)``.
     ///   - backoff: how long to wait between two dials.
     /// - Returns: the handle that cancels it.
     /// - Throws: ``ParleyError``: `invalidAddress`, `closed`; `invalidArgument` for an option out of its
@@ -132,7 +132,7 @@ extension Transport {
         backoff: Backoff = Backoff()
     ) throws(ParleyError) -> Reconnection {
         try ForkedChild.check()
-        _ = try SocketAddress(address)
+        _ = try DialTarget(address)
         try (self as? any NodeTransport)?.node.checkOpen()
         let reconnection = Reconnection(to: address, backoff: backoff)
         if let node = (self as? any NodeTransport)?.node,

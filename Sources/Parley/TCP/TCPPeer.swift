@@ -8,18 +8,21 @@ public final class TCPPeer: Connection, @unchecked Sendable {
         isOutbound: Bool,
         local: SocketAddress?,
         remote: SocketAddress?,
-        remoteIP: IPAddress?
+        remoteIP: IPAddress?,
+        expecting id: PeerID? = nil
     ) {
         guard let local, let remote else { return nil }
+        let secured = context.node.secure(handle, on: context, isOutbound: isOutbound, expecting: id)
         super.init(
             context: context,
-            link: handle,
+            link: secured.map { $0 as any Link } ?? handle,
             isOutbound: isOutbound,
             localAddress: local,
             remoteAddress: remote,
             remoteIP: remoteIP
         )
-        handle.setOwner(self)
-        outbound.withLock { $0.socket = handle.descriptor }
+        handle.setOwner(secure(secured))
+        // What a sender's thread writes by itself would not be sealed.
+        if secured == nil { outbound.withLock { $0.socket = handle.descriptor } }
     }
 }

@@ -291,7 +291,7 @@ extension TCPTransport {
     /// called there once: when the dial has failed, or when the handshake is over, whether it succeeded or
     /// not.
     private func dialUntilOpen(
-        _ target: SocketAddress,
+        _ target: DialTarget,
         _ attempt: DialAttempt,
         finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
     ) -> EventLoop.Cancel {
@@ -313,17 +313,17 @@ extension TCPTransport {
 
     /// Connects to `target` and starts the handshake. The thread of `context` only; `finish` is called there.
     private func startDialing(
-        _ target: SocketAddress,
+        _ target: DialTarget,
         on context: LoopContext,
         finish: @escaping (Result<TCPPeer, ParleyError>) -> Void
     ) -> EventLoop.Cancel {
-        do { try node.beginDial(to: target) } catch {
+        do { try node.beginDial(to: target.address) } catch {
             finish(.failure(error))
             return { _ in }
         }
         let pending = Pending()
         let dialer = Dialer(
-            to: target,
+            to: target.address,
             timeout: node.options.dialTimeout,
             keepAlive: node.options.keepAlive,
             on: context.loop,
@@ -381,7 +381,7 @@ extension Node {
     fileprivate func adopt(
         _ connected: Dialer.Connected,
         on context: LoopContext,
-        dialed target: SocketAddress
+        dialed target: DialTarget
     ) -> Result<TCPPeer, ParleyError> {
         guard
             let peer = TCPPeer(
@@ -390,7 +390,8 @@ extension Node {
                 isOutbound: true,
                 local: connected.handle.localAddress,
                 remote: connected.address,
-                remoteIP: connected.ip
+                remoteIP: connected.ip,
+                expecting: target.id
             )
         else {
             connected.handle.close(abortively: false)

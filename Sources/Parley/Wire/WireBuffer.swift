@@ -17,6 +17,12 @@ public struct WireBuffer: Sendable {
     /// An empty buffer.
     public init() {}
 
+    /// A buffer that takes these bytes over.
+    init(_ bytes: [UInt8]) {
+        tail = bytes
+        count = bytes.count
+    }
+
     /// Whether the buffer holds no bytes.
     public var isEmpty: Bool { count == 0 }
 
@@ -108,6 +114,11 @@ public struct WireBuffer: Sendable {
         segments.append(tail[...])
         tail = []
     }
+}
+
+extension [UInt8] {
+    /// Appends a copy of borrowed bytes.
+    mutating func append(copying new: Span<UInt8>) { new.bytes.withUnsafeBytes { append(contentsOf: $0) } }
 }
 
 extension Span<UInt8> {

@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.plain)
     func `a ban ends all connections with the address and refuses new ones until it ends`(
         kind: Kind
     ) async throws {

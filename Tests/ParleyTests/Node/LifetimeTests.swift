@@ -1,3 +1,4 @@
+import ParleyNoise
 import Testing
 
 @testable import Parley
@@ -11,10 +12,11 @@ import Testing
     }
 
     private func make(_ kind: Kind, _ network: InMemoryNetwork) -> any Transport {
-        let options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+        if kind.isSecured { options.security = .noise(Identity()) }
         return switch kind {
-        case .tcp: TCPTransport(options)
-        case .memory: InMemoryTransport(options, network: network)
+        case .tcp, .secured: TCPTransport(options)
+        case .memory, .securedMemory: InMemoryTransport(options, network: network)
         case .loops: TCPTransport(options.spread(over: 3))
         }
     }

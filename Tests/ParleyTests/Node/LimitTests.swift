@@ -4,7 +4,7 @@ import Testing
 
 /// Each limit on peers is enforced, counted, named in errors, and lifted when there is room.
 @Suite(.timeLimit(.minutes(2))) struct LimitTests {
-    @Test(arguments: Kind.allCases, [AcceptPause.maxPeers, .maxInboundPeers])
+    @Test(arguments: Kind.plain, [AcceptPause.maxPeers, .maxInboundPeers])
     func `connections over the limit wait in the backlog until a peer leaves`(
         kind: Kind,
         limit: AcceptPause
@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.plain)
     func `concurrent handshakes are limited, and further connections wait`(kind: Kind) async throws {
         try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening {
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.plain)
     func `a failed handshake makes room for the next one`(kind: Kind) async throws {
         try await withNodes(kind, .unframed) { nodes in
             let server = try await nodes.listening {

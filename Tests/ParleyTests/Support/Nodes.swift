@@ -1,4 +1,5 @@
 import Foundation
+import ParleyNoise
 import Testing
 
 @testable import Parley
@@ -8,9 +9,15 @@ enum Kind: String, CaseIterable, CustomTestStringConvertible {
     case tcp, memory
     /// TCP with several event loops that busy-poll.
     case loops
+    /// The same roads with secured links.
+    case secured, securedMemory
+
+    /// For tests of connections that the other side does not read: a secured link waits for its answer.
+    static let plain: [Kind] = [.tcp, .memory, .loops]
 
     /// The number of event loops of each transport.
     var loops: Int { self == .loops ? 3 : 1 }
+    var isSecured: Bool { self == .secured || self == .securedMemory }
     var testDescription: String { rawValue }
 }
 
@@ -30,11 +37,12 @@ final class Nodes: Sendable {
         var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: form)
         // All tests share two cores, perhaps under a sanitizer: a handshake may be slow.
         options.handshakeTimeout = .seconds(60)
+        if kind.isSecured { options.security = .noise(Identity()) }
         change(&options)
         let transport: any Transport =
             switch kind {
-            case .tcp: TCPTransport(options)
-            case .memory: InMemoryTransport(options, network: network)
+            case .tcp, .secured: TCPTransport(options)
+            case .memory, .securedMemory: InMemoryTransport(options, network: network)
             case .loops: TCPTransport(options.spread(over: kind.loops))
             }
         made.withLock { $0.append(transport) }

@@ -1,0 +1,117 @@
+/// What secures the links of a node. ParleyNoise implements it, so that this module needs no cryptography.
+package protocol LinkSecurity: Sendable {
+    /// This node's own id.
+    var id: PeerID { get }
+
+    /// Makes the security of one new link.
+    ///
+    /// - Parameters:
+    ///   - isInitiator: whether this side begins, which is the side that dialed.
+    ///   - expected: the only id that may answer; nil for any.
+    func makeSession(isInitiator: Bool, expecting expected: PeerID?) -> any SecureSession
+}
+
+/// The security of one link: bytes in, bytes out, without I/O. One thread at a time.
+///
+/// On the wire is a sequence of messages; each follows its length, an unsigned 16-bit number, big-endian. The
+/// first ones are the handshake. An error ends the session: it is not called again.
+package protocol SecureSession: AnyObject {
+    /// Begins the handshake. Appends what this side sends first, if it is the initiator.
+    func begin(into output: inout [UInt8]) throws(ParleyError)
+
+    /// Takes a message of the handshake, and appends what this side answers.
+    ///
+    /// - Returns: the other side's id when the handshake is complete; nil before.
+    func advance(_ message: [UInt8], into output: inout [UInt8]) throws(ParleyError) -> PeerID?
+
+    /// Appends `bytes` as sealed messages, as few as can be.
+    func seal(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError)
+
+    /// Opens a message in place: `count` bytes of `buffer` from `start` on.
+    ///
+    /// - Returns: where its content is.
+    func open(_ buffer: inout [UInt8], at start: Int, count: Int) throws(ParleyError) -> Range<Int>
+}
+
+extension SecureMessage {
+    /// How many bytes `count` bytes of content take on the wire at most, if `parts` parts are sealed one by
+    /// one.
+    static func wireBytes(of count: Int, parts: Int) -> Int {
+        count + (count / maxContentBytes + parts) * (lengthBytes + tagBytes)
+    }
+}
+
+/// The sizes of the messages of a secured link.
+enum SecureMessage {
+    /// The bytes of the length before each message.
+    static let lengthBytes = 2
+    static let tagBytes = 16
+    static let maxBytes = 65_535
+    static let maxContentBytes = maxBytes - tagBytes
+    /// The most bytes of a message of the handshake. Every byte is held until the last one is there, for
+    /// somebody who has shown nothing yet.
+    static let maxHandshakeBytes = 4_096
+}
+
+/// What has arrived on a secured link and is not passed on yet. A value without I/O.
+///
+/// Bytes are appended; whole messages are taken from the front. At most one unfinished message is held, and
+/// what came behind it in one read.
+struct SecureInput {
+    /// Whole and unfinished messages with their lengths, from ``start`` on.
+    private(set) var bytes: [UInt8] = []
+    private var start = 0
+
+    /// What the next whole message is.
+    enum Next: Equatable {
+        /// It is not there yet.
+        case unfinished
+        /// It is in ``bytes`` at that place, without its length.
+        case message(at: Int, count: Int)
+        /// Its length is over the limit.
+        case tooLong(Int)
+    }
+
+    var count: Int { bytes.count - start }
+    var isEmpty: Bool { count == 0 }
+
+    mutating func append(_ new: Span<UInt8>) {
+        if start == bytes.count { removeAll() }
+        if start > 0 {
+            bytes.removeSubrange(0..<start)
+            start = 0
+        }
+        bytes.append(copying: new)
+    }
+
+    /// Takes the next message.
+    mutating func next(atMost limit: Int = SecureMessage.maxBytes) -> Next {
+        guard count >= SecureMessage.lengthBytes else { return .unfinished }
+        let length = Int(bytes[start]) << 8 | Int(bytes[start + 1])
+        guard length <= limit else { return .tooLong(length) }
+        let place = start + SecureMessage.lengthBytes
+        guard bytes.count - place >= length else { return .unfinished }
+        start = place + length
+        return .message(at: place, count: length)
+    }
+
+    /// Lets `body` change the bytes in place.
+    mutating func withBytes<Result>(
+        _ body: (inout [UInt8]) throws(ParleyError) -> Result
+    ) throws(ParleyError) -> Result {
+        try body(&bytes)
+    }
+
+    /// Releases what was taken. A link that has nothing keeps a small allocation at most.
+    mutating func compact() {
+        if isEmpty { removeAll() }
+    }
+
+    private mutating func removeAll() {
+        bytes.removeAll(keepingCapacity: bytes.capacity <= Self.idleBytes)
+        start = 0
+    }
+
+    /// The largest allocation that an idle link keeps.
+    private static let idleBytes = 256
+}

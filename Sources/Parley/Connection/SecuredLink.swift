@@ -1,0 +1,331 @@
+/// A link that nobody reads or changes on its way: a ``Link`` for the connection above it, and the
+/// ``LinkOwner`` of the link below it, which carries sealed messages. The loop's thread only.
+///
+/// ``beginHandshake()`` comes first; the owner then hears ``SecuredLinkOwner/linkIsSecured(with:)``, or
+/// the end. Nothing is passed on before, and no byte whose tag was not verified, ever.
+///
+/// What was sealed is never sealed again: when the link below takes only a part, it keeps the rest, and
+/// nothing further is written until it has written that.
+///
+/// `@unchecked Sendable`: everything here belongs to the thread of `loop`.
+final class SecuredLink: @unchecked Sendable {
+    private let lower: any Link
+    private let loop: EventLoop
+    private let turns: HandshakeTurns
+    /// Kept alive by the open link below, and released when that is closed.
+    private var owner: (any SecuredLinkOwner)?
+    private var phase: Phase
+    private var input = SecureInput()
+    /// Whether the owner wants to be passed what arrives.
+    private var isReading = false
+    /// Whether content is being passed on. What the owner calls meanwhile must not pass on more.
+    private var isPassingOn = false
+    /// Why nothing more will arrive. It is reported after everything that has arrived.
+    private var end: ParleyError?
+    /// The part of a file that is still to be sealed and written.
+    private var file: FileRange?
+
+    private enum Phase {
+        case handshake(any SecureSession)
+        case open(any SecureSession)
+        /// Closed, or failed: nothing is passed on any more.
+        case over
+    }
+
+    init(
+        over lower: any Link,
+        session: any SecureSession,
+        turns: HandshakeTurns,
+        on loop: EventLoop
+    ) {
+        self.lower = lower
+        self.loop = loop
+        self.turns = turns
+        phase = .handshake(session)
+    }
+
+    /// Sets the owner, which hears about reads, writes and the end.
+    func setOwner(_ owner: any SecuredLinkOwner) { self.owner = owner }
+}
+
+/// The owner of a ``SecuredLink``.
+protocol SecuredLinkOwner: LinkOwner {
+    /// The handshake is complete: the other side has proven that it is this id.
+    func linkIsSecured(with id: PeerID)
+    /// The link holds this many bytes of messages that are not complete.
+    func linkDidHold(_ bytes: Int)
+    /// The link failed, or ended before it was secured. It has to be closed.
+    func linkDidFail(_ reason: ParleyError)
+}
+
+// MARK: - The handshake
+
+extension SecuredLink {
+    /// Begins the handshake, and reads until it is over.
+    func beginHandshake() {
+        loop.assertIsCurrent()
+        guard case .handshake(let session) = phase else { return }
+        do throws(ParleyError) {
+            var output: [UInt8] = []
+            try session.begin(into: &output)
+            try send(output)
+            lower.startReading()
+        } catch { fail(error) }
+    }
+
+    /// Waits for a turn to take what has arrived of the handshake, and reads no more meanwhile.
+    private func waitForTurn() {
+        lower.stopReading()
+        turns.add(self)
+    }
+
+    /// Makes one step of the handshake.
+    func makeStep() {
+        guard case .handshake(let session) = phase else { return }
+        do throws(ParleyError) { try makeStep(session) } catch { fail(error) }
+    }
+
+    private func makeStep(_ session: any SecureSession) throws(ParleyError) {
+        switch input.next(atMost: SecureMessage.maxHandshakeBytes) {
+        case .unfinished: lower.startReading()
+        case .tooLong(let count):
+            throw ParleyError(.securityFailed, "the handshake has a message of \(count) bytes")
+        case .message(let place, let count):
+            var output: [UInt8] = []
+            let id = try session.advance(Array(input.bytes[place..<place + count]), into: &output)
+            try send(output)
+            guard let id else { return input.isEmpty ? lower.startReading() : waitForTurn() }
+            phase = .open(session)
+            if isReading { startReading() }
+            owner?.linkIsSecured(with: id)
+        }
+    }
+
+    /// Writes a message of the handshake. Each side writes only when the other has read its last one, so
+    /// there is room.
+    private func send(_ message: [UInt8]) throws(ParleyError) {
+        guard !message.isEmpty else { return }
+        guard try lower.write(WireBuffer(message)) else {
+            throw ParleyError(.securityFailed, "the other side does not take the handshake")
+        }
+    }
+}
+
+// MARK: - What the owner asks for
+
+extension SecuredLink: Link {
+    func startReading() {
+        isReading = true
+        guard case .open = phase else { return }
+        lower.startReading()
+        // In a later turn: the owner must not be called from inside its own call.
+        if !input.isEmpty || end != nil { loop.execute { [self] in passOn() } }
+    }
+
+    func stopReading() {
+        isReading = false
+        if case .open = phase { lower.stopReading() }
+    }
+
+    func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool {
+        assert(file == nil, "a write is under way")
+        guard case .open(let session) = phase else { throw notOpen }
+        guard !buffer.isEmpty else { return true }
+        var sealed: [UInt8] = []
+        sealed.reserveCapacity(
+            SecureMessage.wireBytes(of: buffer.count, parts: buffer.segments.count + 1)
+        )
+        for segment in buffer.segments { try session.seal(segment.span, into: &sealed) }
+        try session.seal(buffer.tail.span, into: &sealed)
+        return try lower.write(WireBuffer(sealed))
+    }
+
+    /// Reads the file in a worker thread, piece by piece: the kernel cannot seal what it sends. Between two
+    /// pieces the loop serves others.
+    func write(_ range: FileRange) throws(ParleyError) -> Bool {
+        guard case .open = phase else { throw notOpen }
+        guard range.count > 0 else { return true }
+        file = range
+        writePiece()
+        return false
+    }
+
+    private static let filePieceBytes = 4 * SecureMessage.maxContentBytes
+
+    private func writePiece() {
+        guard var range = file else { return }
+        let piece = FileRange(range.file, offset: range.offset, count: min(range.count, Self.filePieceBytes))
+        range.removeFirst(piece.count)
+        file = range
+        let read = loop.offload { () throws(ParleyError) in try piece.read() }
+        Task(executorPreference: loop) { [self] in
+            let result: Result<[UInt8], ParleyError>
+            do throws(ParleyError) { result = .success(try await read.value) } catch {
+                result = .failure(error)
+            }
+            loop.perform { [self] in pieceWasRead(result) }
+        }
+    }
+
+    private func pieceWasRead(_ result: Result<[UInt8], ParleyError>) {
+        guard case .open(let session) = phase, let rest = file else { return }
+        do throws(ParleyError) {
+            let bytes = try result.get()
+            var sealed: [UInt8] = []
+            sealed.reserveCapacity(SecureMessage.wireBytes(of: bytes.count, parts: 1))
+            try session.seal(bytes.span, into: &sealed)
+            guard try lower.write(WireBuffer(sealed)) else { return }
+            if rest.count > 0 { return writePiece() }
+            finishWrite(nil)
+        } catch { finishWrite(error) }
+    }
+
+    private func finishWrite(_ failure: ParleyError?) {
+        file = nil
+        var none = WireBuffer()
+        owner?.linkDidWrite(failure, returning: &none)
+    }
+
+    private var notOpen: ParleyError { ParleyError(.closed, "the secured link is not open") }
+
+    func shutdown() { lower.shutdown() }
+
+    var status: Health.LinkStatus { lower.status }
+
+    var isAcknowledged: Bool { lower.isAcknowledged }
+
+    func close(abortively: Bool) {
+        phase = .over
+        isReading = false
+        file = nil
+        lower.close(abortively: abortively)
+    }
+}
+
+// MARK: - What the link below reports
+
+extension SecuredLink: LinkOwner {
+    func linkWillRead() -> ReadTarget { .shared }
+
+    func linkDidRead(into frame: consuming PeerState.LargeFrame) {
+        preconditionFailure("a secured link reads to no frame of its owner")
+    }
+
+    func linkDidRead(_ block: [UInt8]) { linkDidRead(block.span) }
+
+    func linkDidRead(_ bytes: Span<UInt8>) {
+        input.append(bytes)
+        switch phase {
+        case .handshake: waitForTurn()
+        case .open: passOn()
+        case .over: break
+        }
+    }
+
+    /// Opens whole messages and passes their content on, as long as the owner reads.
+    private func passOn() {
+        guard !isPassingOn else { return }
+        isPassingOn = true
+        // Taken out, so that the owner may call this link meanwhile.
+        var taken = SecureInput()
+        swap(&taken, &input)
+        do throws(ParleyError) {
+            while isReading, case .open(let session) = phase {
+                switch taken.next() {
+                case .unfinished: break
+                case .tooLong: preconditionFailure("16 bits hold no length over the limit")
+                case .message(let place, let count):
+                    let content = try taken.withBytes { (bytes) throws(ParleyError) in
+                        try session.open(&bytes, at: place, count: count)
+                    }
+                    pass(taken.bytes.span.extracting(content))
+                    continue
+                }
+                break
+            }
+            taken.compact()
+            swap(&taken, &input)
+            isPassingOn = false
+        } catch {
+            isPassingOn = false
+            return fail(error)
+        }
+        guard case .open = phase else { return }
+        owner?.linkDidHold(input.count)
+        reportEnd()
+    }
+
+    /// Passes content to where the owner wants it.
+    private func pass(_ content: Span<UInt8>) {
+        var start = 0
+        while start < content.count, case .open = phase, let owner {
+            start += pass(content.extracting(start..<content.count), to: owner.linkWillRead(), of: owner)
+        }
+    }
+
+    /// Passes content to one target. A frame is consumed: with a second reference to it, an append would copy
+    /// all of it.
+    ///
+    /// - Returns: how many bytes the target took.
+    private func pass(
+        _ content: Span<UInt8>,
+        to target: consuming ReadTarget,
+        of owner: any SecuredLinkOwner
+    ) -> Int {
+        switch consume target {
+        case .shared, .block:
+            owner.linkDidRead(content)
+            return content.count
+        case .frame(var frame):
+            let count = min(frame.missing, content.count)
+            frame.bytes.append(copying: content.extracting(0..<count))
+            owner.linkDidRead(into: consume frame)
+            return count
+        }
+    }
+
+    func linkDidEnd(_ reason: ParleyError) {
+        switch phase {
+        case .over: return
+        case .handshake: fail(reason)
+        case .open:
+            end = reason
+            passOn()
+        }
+    }
+
+    /// Reports that nothing more arrives, once everything that did is passed on.
+    private func reportEnd() {
+        guard let reason = end, isReading else { return }
+        end = nil
+        isReading = false
+        guard reason.code == .endOfStream, !input.isEmpty else { return owner?.linkDidEnd(reason) ?? () }
+        owner?.linkDidEnd(
+            ParleyError(.truncated, "the connection ended in the middle of a sealed message")
+        )
+    }
+
+    func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer) {
+        if let failure {
+            file = nil
+            owner?.linkDidWrite(failure, returning: &buffer)
+            return
+        }
+        guard let rest = file else { return owner?.linkDidWrite(nil, returning: &buffer) ?? () }
+        if rest.count > 0 { writePiece() } else { finishWrite(nil) }
+    }
+
+    func linkDidClose() {
+        phase = .over
+        owner?.linkDidClose()
+        owner = nil
+    }
+
+    /// Ends the link: nothing more is passed on.
+    private func fail(_ reason: ParleyError) {
+        phase = .over
+        input = SecureInput()
+        lower.stopReading()
+        owner?.linkDidFail(reason)
+    }
+}

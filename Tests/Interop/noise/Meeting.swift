@@ -1,0 +1,104 @@
+import Foundation
+import Parley
+import ParleyNoise
+
+struct Failure: Error, CustomStringConvertible {
+    let description: String
+    init(_ description: String) { self.description = description }
+}
+
+func check(_ condition: Bool, _ complaint: @autoclosure () -> String) throws {
+    if !condition { throw Failure(complaint()) }
+}
+
+/// The foreign node in a process of its own. What it says comes out line by line.
+final class ForeignNode {
+    private let process = Process()
+    private let output = Pipe()
+    private var rest = Data()
+
+    init(_ python: String, _ script: String, _ arguments: [String]) throws {
+        process.executableURL = URL(fileURLWithPath: python)
+        process.arguments = [script] + arguments
+        process.standardOutput = output
+        try process.run()
+    }
+
+    /// The words behind the next line, which has to begin with `name`. Blocks until then.
+    func expect(_ name: String) throws -> [String] {
+        while !rest.contains(UInt8(ascii: "\n")) {
+            let more = output.fileHandleForReading.availableData
+            guard !more.isEmpty else { throw Failure("it ended before it said \"\(name) …\"") }
+            rest += more
+        }
+        let line = rest.prefix { $0 != UInt8(ascii: "\n") }
+        rest = Data(rest.dropFirst(line.count + 1))
+        let words = String(decoding: line, as: UTF8.self).split(separator: " ").map(String.init)
+        try check(words.first == name, "it said \"\(words.joined(separator: " "))\", not \"\(name) …\"")
+        return Array(words.dropFirst())
+    }
+
+    func end() {
+        if process.isRunning { process.terminate() }
+        process.waitUntilExit()
+    }
+}
+
+/// Connects the two, compares what both say of each other, and sends messages, which come back.
+func meet(_ python: String, _ script: String, foreignDials: Bool) async throws {
+    let identity = Identity()
+    var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+    options.security = .noise(identity)
+    let (arrivals, arrived) = AsyncStream<any Peer>.makeStream()
+    options.onPeer = { arrived.yield($0) }
+    let parley = TCPTransport(options)
+    let foreign: ForeignNode
+    let foreignID: String
+    if foreignDials {
+        try await parley.listenAndAccept()
+        let port = try SocketAddress(parley.address).port
+        foreign = try ForeignNode(python, script, ["dial", "127.0.0.1", "\(port)"])
+    } else {
+        foreign = try ForeignNode(python, script, ["listen"])
+        let words = try foreign.expect("listening")
+        try await parley.dial("\(words[1])@127.0.0.1:\(words[0])")
+    }
+    defer { foreign.end() }
+    let secured = try foreign.expect("secured")
+    foreignID = secured[1]
+    try check(secured[0] == "\(identity.id)", "it takes \(identity.id) for \(secured[0])")
+    var peers = arrivals.makeAsyncIterator()
+    guard let peer = await peers.next() else { throw Failure("no peer arrived") }
+    let found = peer.id?.description ?? "nobody"
+    try check(found == foreignID, "\(foreignID) arrived as \(found)")
+
+    var rpcs = parley.consume().makeAsyncIterator()
+    // Around the most that one sealed message holds, with the five bytes before each framed message.
+    for size in [0, 1, 100, 65_513, 65_514, 65_515, 131_033, 1_000_000] {
+        let message = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ size) }
+        try await peer.send(message: message)
+        guard let rpc = await rpcs.next() else { throw Failure("the answer of \(size) bytes is missing") }
+        try check(Array(rpc.payload) == message, "a message of \(size) bytes came back as another one")
+    }
+    await parley.close()
+    _ = try foreign.expect("ended")
+}
+
+/// Dials the foreign node by another id than it has.
+func mismatch(_ python: String, _ script: String) async throws {
+    var options = TransportOptions()
+    options.security = .noise(Identity())
+    let parley = TCPTransport(options)
+    let foreign = try ForeignNode(python, script, ["listen"])
+    defer { foreign.end() }
+    let words = try foreign.expect("listening")
+    do {
+        try await parley.dial("\(Identity().id)@127.0.0.1:\(words[0])")
+        throw Failure("it was taken for another node")
+    } catch let error as ParleyError {
+        try check(error.code == .identityMismatch && error.message.contains(words[1]), "\(error)")
+    }
+    // It has seen the end instead of the last message, so it does not know who dialed.
+    _ = try foreign.expect("ended")
+    await parley.close()
+}

@@ -1,0 +1,296 @@
+import FaultProxy
+import ParleyNoise
+import Testing
+
+@testable import Parley
+
+/// Links that are secured with Noise: who the other side is, and that nobody changes what it sends.
+@Suite(.timeLimit(.minutes(5))) struct SecurityTests {
+    private static let secured: [Kind] = [.secured, .securedMemory]
+
+    @Test(arguments: secured) func `both sides know who the other is`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let (one, other) = (Identity(), Identity())
+            let seen = Events<PeerID?>()
+            let server = try await nodes.listening {
+                $0.security = .noise(one)
+                $0.handshake = { peer in seen.add(peer.id) }
+            }
+            let client = nodes.make { $0.security = .noise(other) }
+            let peer = try await client.dial(server.address)
+            #expect(peer.id == one.id)
+            #expect(client.peer(one.id) === peer && client.peer(other.id) == nil)
+            try await peer.send(message: "hello")
+            let rpc = try await server.nextRPC()
+            #expect(rpc.text == "hello" && rpc.peer.id == other.id)
+            #expect(try await seen.next() == other.id)
+            #expect(server.peer(other.id) === rpc.peer)
+        }
+    }
+
+    @Test(arguments: [Kind.tcp, .memory]) func `without security nobody has an id`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            #expect(try await client.dial(server.address).id == nil)
+            let refused = try await error {
+                _ = try await client.dial("\(Identity().id)@\(server.address)")
+            }
+            #expect(refused.code == .invalidArgument)
+        }
+    }
+
+    @Test(arguments: secured) func `a dial to an id reaches that node or none`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let (identity, wrong) = (Identity(), Identity())
+            let asked = Events<PeerID>()
+            let server = try await nodes.listening {
+                $0.security = .noise(
+                    identity,
+                    allow: .asking { id in
+                        asked.add(id)
+                        return true
+                    }
+                )
+            }
+            let client = nodes.make { $0.security = .noise(Identity()) }
+            let port = try SocketAddress(server.address).port
+            let multiaddr = "/ip4/127.0.0.1/tcp/\(port)/p2p/\(identity.id)"
+            for text in ["\(identity.id)@\(server.address)", multiaddr] {
+                #expect(try await client.dial(text).id == identity.id)
+            }
+            // The server asks after the dialer's side is done.
+            try await eventually { asked.soFar.count == 2 }
+            let mismatch = try await error { _ = try await client.dial("\(wrong.id)@\(server.address)") }
+            #expect(mismatch.code == .identityMismatch)
+            #expect(mismatch.message.contains("\(wrong.id)") && mismatch.message.contains("\(identity.id)"))
+            // The wrong node does not learn who dialed.
+            try await eventually { server.statistics.disconnects.values.reduce(0, +) == 1 }
+            #expect(asked.soFar.count == 2)
+        }
+    }
+
+    @Test(arguments: secured) func `only ids on the list are let in`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let (identity, friend) = (Identity(), Identity())
+            let server = try await nodes.listening {
+                $0.security = .noise(identity, allow: .only([friend.id]))
+                $0.onPeer = { peer in #expect(peer.id == friend.id) }
+            }
+            let stranger = nodes.make { $0.security = .noise(Identity()) }
+            // The stranger's own side may be done before it is refused.
+            if let peer = try? await stranger.dial(server.address) { _ = try await peer.untilClosed() }
+            try await eventually { server.statistics.refusals == [.identityNotAllowed: 1] }
+            #expect(server.statistics.peers == 0)
+            let peer = try await nodes.make { $0.security = .noise(friend) }.dial(server.address)
+            try await peer.send(message: "hello")
+            #expect(try await server.nextRPC().peer.id == friend.id)
+            // The list is asked about dials too.
+            let picky = nodes.make { $0.security = .noise(friend, allow: .only([])) }
+            let refused = try await error { _ = try await picky.dial(server.address) }
+            #expect(refused.code == .identityNotAllowed && refused.message.contains("\(identity.id)"))
+        }
+    }
+
+    @Test(arguments: secured)
+    func `a ban of an id ends its connections and refuses new ones`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let banned = Identity()
+            let server = try await nodes.listening()
+            let client = nodes.make { $0.security = .noise(banned) }
+            let peer = try await client.dial(server.address)
+            try await peer.send(message: "hello")
+            _ = try await server.nextRPC()
+            server.itsNode.ban(banned.id, for: .seconds(3_600))
+            _ = try await peer.untilClosed()
+            try await eventually { server.statistics.disconnects == [.banned: 1] }
+            #expect(Array(server.itsNode.bannedIDs.keys) == [banned.id])
+            if let again = try? await client.dial(server.address) { _ = try await again.untilClosed() }
+            try await eventually { server.statistics.refusals == [.banned: 1] }
+            // The address is not banned.
+            let other = try await nodes.make().dial(server.address)
+            try await other.send(message: "hello")
+            _ = try await server.nextRPC()
+            server.itsNode.unban(banned.id)
+            #expect(server.itsNode.bannedIDs.isEmpty)
+            try await client.dial(server.address).send(message: "again")
+            #expect(try await server.nextRPC().peer.id == banned.id)
+        }
+    }
+
+    @Test(arguments: secured)
+    func `whoever is asked about an id has the time of a handshake`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.handshakeTimeout = .milliseconds(500)
+                $0.security = .noise(
+                    Identity(),
+                    allow: .asking { _ in
+                        try? await Task.sleep(for: .seconds(3_600))
+                        return true
+                    }
+                )
+            }
+            let peer = try? await nodes.make { $0.security = .noise(Identity()) }.dial(server.address)
+            try await eventually { server.statistics.disconnects == [.timedOut: 1] }
+            _ = try await peer?.untilClosed()
+            #expect(server.statistics.peers == 0)
+        }
+    }
+
+    @Test func `plain and secured nodes do not come together`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let secured = try await nodes.listening {
+                $0.security = .noise(Identity())
+                $0.handshakeTimeout = .milliseconds(500)
+            }
+            let plain = try await nodes.listening()
+            let peer = try await plain.dial(secured.address)
+            try await peer.send(message: "hello")
+            _ = try await peer.untilClosed()
+            #expect(secured.statistics.accepted == 1 && secured.statistics.peers == 0)
+            let failure = try await error { _ = try await secured.dial(plain.address) }
+            #expect([.endOfStream, .connectionReset, .timedOut, .securityFailed].contains(failure.code))
+        }
+    }
+
+    /// Each connection goes through a proxy that changes one byte of it, at another place each time. The
+    /// sides send until the connection ends.
+    @Test(arguments: [Direction.toTarget, .fromTarget])
+    func `a changed byte ends the connection and reaches nobody`(direction: Direction) async throws {
+        try await withNodes(.secured) { nodes in
+            let change: (inout TransportOptions) -> Void = {
+                $0.decoder = .framed
+                $0.handshakeTimeout = .seconds(2)
+            }
+            let server = try await nodes.listening(change)
+            let client = nodes.make(change)
+            let offsets = Array(stride(from: 0, to: 400, by: 9)) + [205, 206, 5_000, 70_000]
+            let plan = FaultPlan(
+                seed: 1,
+                chosen: offsets.enumerated().map {
+                    FaultPlan.Chosen(.corrupt(mask: 0x10), at: $1, direction, ofConnection: $0)
+                }
+            )
+            let proxy = FaultProxy(to: try SocketAddress(server.address).port, plan)
+            defer { proxy.close() }
+            let text = String(repeating: "message ", count: 50)
+            let echo = Task {
+                for await rpc in server.consume() {
+                    #expect(rpc.text == text)
+                    try? await rpc.peer.send(message: rpc.payload)
+                }
+            }
+            let answers = Task { for await rpc in client.consume() { #expect(rpc.text == text) } }
+            for _ in offsets {
+                guard let peer = try? await client.dial("127.0.0.1:\(proxy.port)") else { continue }
+                while (try? await peer.send(message: text)) != nil { await Task.yield() }
+                _ = try await peer.untilClosed()
+            }
+            try await eventually {
+                server.statistics.disconnects.values.reduce(0, +) == UInt64(offsets.count)
+            }
+            #expect(proxy.faults[.corrupt] == offsets.count)
+            await client.close()
+            await server.close()
+            _ = await (echo.value, answers.value)
+        }
+    }
+
+    @Test func `two nodes that dial each other keep the same one connection`() async throws {
+        for _ in 0..<20 {
+            try await withNodes(.secured) { nodes in
+                func node() async throws -> any Transport {
+                    let identity = Identity()
+                    return try await nodes.listening {
+                        $0.decoder = .framed
+                        $0.security = .noise(identity)
+                        $0.duplicates = .smallerDials(identity.id)
+                    }
+                }
+                let (a, b) = (try await node(), try await node())
+                async let fromA = try? a.dial(b.address)
+                async let fromB = try? b.dial(a.address)
+                _ = await (fromA, fromB)
+                try await eventually {
+                    a.statistics.disconnects.values.reduce(0, +) == 1
+                        && b.statistics.disconnects.values.reduce(0, +) == 1
+                }
+                #expect(a.statistics.peers == 1 && b.statistics.peers == 1)
+                try await a.peers[0].send(message: "hello")
+                #expect(try await b.nextRPC().text == "hello")
+            }
+        }
+    }
+}
+
+/// What has arrived of a secured link's messages.
+@Suite struct SecureInputTests {
+    private func bytes(_ messages: [UInt8]...) -> [UInt8] {
+        messages.flatMap { [UInt8($0.count >> 8), UInt8($0.count & 0xff)] + $0 }
+    }
+
+    @Test(arguments: [1, 2, 3, 7, 1_000]) func `messages come whole, however they are cut`(piece: Int) {
+        let messages: [[UInt8]] = [[1], [], [2, 3, 4], [UInt8](repeating: 5, count: 300)]
+        let all = messages.reduce(into: []) { $0 += bytes($1) }
+        var input = SecureInput()
+        var found: [[UInt8]] = []
+        for start in stride(from: 0, to: all.count, by: piece) {
+            input.append(all[start..<min(start + piece, all.count)].span)
+            while case .message(let place, let count) = input.next() {
+                found.append(Array(input.bytes[place..<place + count]))
+            }
+            input.compact()
+        }
+        #expect(found == messages)
+        #expect(input.isEmpty && input.bytes.isEmpty)
+    }
+
+    @Test func `a length over the limit is told before its bytes are there`() {
+        var input = SecureInput()
+        input.append([0x10].span)
+        #expect(input.next(atMost: 4_096) == .unfinished)
+        input.append([0x01].span)
+        #expect(input.next(atMost: 4_096) == .tooLong(4_097))
+        #expect(input.next(atMost: 4_097) == .unfinished)
+        #expect(input.count == 2)
+    }
+}
+
+@Suite struct DialTargetTests {
+    static let id = "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq"
+    static let cid = "bafzaajaiaejcahwr5d5ofrfbis4l5d6uwr57hu5tjodrypfm6yaq6dsc2r2pzyt6"
+
+    @Test(arguments: [
+        ("host:3000", "host", 3000, false), (":3000", "", 3000, false), ("[::1]:3000", "::1", 3000, false),
+        ("\(id)@host:3000", "host", 3000, true), ("\(cid)@[::1]:3000", "::1", 3000, true),
+        ("/ip4/192.168.1.5/tcp/3000", "192.168.1.5", 3000, false),
+        ("/ip4/192.168.1.5/tcp/3000/p2p/\(id)", "192.168.1.5", 3000, true),
+        ("/ip4/192.168.1.5/tcp/3000/ipfs/\(cid)", "192.168.1.5", 3000, true),
+        ("/ip6/::1/tcp/3000/p2p/\(id)", "::1", 3000, true),
+        ("/dns/example.org/tcp/3000/p2p/\(id)", "example.org", 3000, true),
+    ])
+    func `it parses addresses with and without an id`(
+        text: String,
+        host: String,
+        port: Int,
+        hasID: Bool
+    ) throws {
+        let target = try DialTarget(text)
+        #expect(target.address == SocketAddress(host: host, port: UInt16(port)))
+        #expect(target.id?.description == (hasID ? Self.id : nil))
+        #expect(try DialTarget(target.description) == target)
+    }
+
+    @Test(arguments: [
+        "@host:3000", "x@host:3000", "\(id)@", "\(id)@host", "\(id)@\(id)@host:1", "\(id):3000@host", "",
+        "/", "//", "/ip4/host/tcp/3000", "/ip4/::1/tcp/3000", "/ip6/127.0.0.1/tcp/3000", "/ip4/127.0.0.1/tcp",
+        "/ip4/127.0.0.1/udp/3000", "/ip4/127.0.0.1/tcp/x", "/ip4/127.0.0.1/tcp/70000", "/dns/1.2.3.4/tcp/1",
+        "/ip4/127.0.0.1/tcp/3000/", "/ip4/127.0.0.1/tcp/3000/p2p", "/ip4/127.0.0.1/tcp/3000/p2p/x",
+        "/ip4/127.0.0.1/tcp/3000/ws", "/ip4/127.0.0.1/tcp/3000/ws/x", "/unix/tmp/x/y", "/ip4//tcp/3000",
+    ])
+    func `everything else is an invalid address`(text: String) {
+        let error = #expect(throws: ParleyError.self) { try DialTarget(text) }
+        #expect(error?.code == .invalidAddress)
+    }
+}
