@@ -39,7 +39,8 @@ public struct AllowedPeers: Sendable {
     }
 
     /// The peers for which `isAllowed` returns true. It may look the id up elsewhere: it is called in a task
-    /// of its own, as a part of the handshake, which ``TransportOptions/handshakeTimeout`` bounds.
+    /// of its own, as a part of the handshake. ``TransportOptions/handshakeTimeout`` ends the connection and
+    /// cancels the task; let `isAllowed` return then.
     public static func asking(_ isAllowed: @escaping @Sendable (PeerID) async -> Bool) -> AllowedPeers {
         AllowedPeers(rule: .asking(isAllowed))
     }

@@ -40,6 +40,8 @@ extension Connection {
         else { return close(because: reason) }
         let isHalfClosed = outbound.withLock { !$0.lifecycle.apply(.remoteEnded(reason)).isEmpty }
         guard isHalfClosed else { return }
+        // The other side cannot answer any more.
+        health.stopHeartbeats()
         rareTimes.value.halfClosed = loop.milliseconds
         context.timers.check(self, by: halfCloseDeadline)
     }

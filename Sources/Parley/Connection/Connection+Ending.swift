@@ -186,6 +186,8 @@ extension Connection {
         node.sendBudget.giveBack(released)
         let hasUndelivered = inbound.withLock { inbound in
             _ = inbound.intake.apply(.linkClosed)
+            inbound.linkBytes = 0
+            _ = account(&inbound, hasProgress: false)
             return inbound.intake.awaitsInbox
         }
         if hasUndelivered { node.keepUndelivered(of: self) }

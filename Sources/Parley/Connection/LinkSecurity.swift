@@ -102,9 +102,12 @@ struct SecureInput {
         try body(&bytes)
     }
 
-    /// Releases what was taken. A link that has nothing keeps a small allocation at most.
+    /// Releases what was taken. A link that has little keeps a small allocation at most.
     mutating func compact() {
-        if isEmpty { removeAll() }
+        if isEmpty { return removeAll() }
+        guard bytes.capacity > 4 * count + Self.idleBytes else { return }
+        bytes = Array(bytes[start...])
+        start = 0
     }
 
     private mutating func removeAll() {

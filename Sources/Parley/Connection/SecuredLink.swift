@@ -222,15 +222,21 @@ extension SecuredLink: LinkOwner {
         }
     }
 
+    /// The most messages that are passed on in one turn: each costs about as much as a whole read of a plain
+    /// link, and a read may bring thousands of small ones.
+    private static let messagesPerTurn = 64
+
     /// Opens whole messages and passes their content on, as long as the owner reads.
     private func passOn() {
         guard !isPassingOn else { return }
         isPassingOn = true
+        var messagesLeft = Self.messagesPerTurn
         // Taken out, so that the owner may call this link meanwhile.
         var taken = SecureInput()
         swap(&taken, &input)
         do throws(ParleyError) {
-            while isReading, case .open(let session) = phase {
+            while messagesLeft > 0, isReading, case .open(let session) = phase {
+                messagesLeft -= 1
                 switch taken.next() {
                 case .unfinished: break
                 case .tooLong: preconditionFailure("16 bits hold no length over the limit")
@@ -252,7 +258,17 @@ extension SecuredLink: LinkOwner {
         }
         guard case .open = phase else { return }
         owner?.linkDidHold(input.count)
-        reportEnd()
+        if messagesLeft == 0 { passOnLater() } else { reportEnd() }
+    }
+
+    /// Lets others have their turn before more is passed on. Nothing is read meanwhile.
+    private func passOnLater() {
+        lower.stopReading()
+        loop.execute { [self] in
+            guard isReading, case .open = phase else { return }
+            lower.startReading()
+            passOn()
+        }
     }
 
     /// Passes content to where the owner wants it.

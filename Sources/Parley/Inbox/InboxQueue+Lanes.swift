@@ -104,7 +104,7 @@ extension InboxQueue {
     ///
     /// A lane without RPCs is given up. The next RPC of its peer makes another one.
     func goesOn(_ lane: PeerLane) -> Bool {
-        if !lane.queue.state.withLock({ $0.hasTaken }) { _ = lane.queue.takeNext() }
+        if !lane.queue.state.withLock({ $0.hasTaken }) { lane.queue.takeNext()?.peer.consumed(1) }
         return state.withLock { state in
             if lane.queue.depth.rpcs > 0 { return true }
             if state.lanes?[lane.peer] === lane { state.lanes?.remove(lane.peer) }

@@ -39,7 +39,8 @@ public struct Limits: Sendable, Hashable {
     /// listener's backlog.
     public var acceptsPerSecond = 1_000
 
-    /// The most bans at one time. Over the limit, the ban that would end first is dropped.
+    /// The most bans of addresses at one time, and the most bans of ids. Over the limit, the ban that would
+    /// end first is dropped.
     public var maxBans = 10_000
 
     // MARK: Memory

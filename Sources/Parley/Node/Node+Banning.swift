@@ -14,7 +14,7 @@ extension Node {
     }
 
     func ban(_ id: PeerID, for duration: Duration) {
-        guard let end = Self.end(ofBanFor: duration) else { return }
+        guard !ForkedChild.isThisProcess, let end = Self.end(ofBanFor: duration) else { return }
         let connections = state.withLock { state in
             state.admission.bans.add(id, until: end, atMost: options.limits.maxBans)
             return state.connections.elements.map(\.connection)
@@ -30,10 +30,13 @@ extension Node {
         duration > .zero ? ContinuousClock.now + min(duration, .seconds(10 * 366 * 86_400)) : nil
     }
 
-    func unban(_ id: PeerID) { state.withLock { $0.admission.bans.remove(id) } }
+    func unban(_ id: PeerID) {
+        if ForkedChild.isThisProcess { return }
+        state.withLock { $0.admission.bans.remove(id) }
+    }
 
     var bannedIDs: [PeerID: ContinuousClock.Instant] {
-        state.withLock { $0.admission.bans.allIDs() }
+        ForkedChild.isThisProcess ? [:] : state.withLock { $0.admission.bans.allIDs() }
     }
 
     func unban(_ ip: IPAddress) { state.withLock { $0.admission.bans.remove(ip) } }

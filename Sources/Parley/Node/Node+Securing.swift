@@ -92,6 +92,11 @@ extension Connection: SecuredLinkOwner {
     func linkDidHold(_ bytes: Int) {
         let isOverLimit = inbound.withLock { inbound in
             guard inbound.linkBytes != bytes, !inbound.intake.isDiscarding else { return false }
+            if bytes > inbound.linkBytes {
+                // The other side lives, though its message is not complete.
+                inbound.lastArrival = loop.milliseconds
+                inbound.lastActivity = loop.milliseconds
+            }
             inbound.linkBytes = bytes
             return account(&inbound, hasProgress: false)
         }

@@ -132,8 +132,12 @@ extension Transport {
         backoff: Backoff = Backoff()
     ) throws(ParleyError) -> Reconnection {
         try ForkedChild.check()
-        _ = try DialTarget(address)
-        try (self as? any NodeTransport)?.node.checkOpen()
+        if let node = (self as? any NodeTransport)?.node {
+            _ = try node.dialTarget(address)
+            try node.checkOpen()
+        } else {
+            _ = try DialTarget(address)
+        }
         let reconnection = Reconnection(to: address, backoff: backoff)
         if let node = (self as? any NodeTransport)?.node,
             !node.register(reconnection, on: node.loop, stop: { reconnection.cancel() })

@@ -85,6 +85,36 @@ import Testing
         }
     }
 
+    @Test func `heartbeats, which cannot be answered any more, do not end it before the answer`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try await listening(nodes, Events<ParleyError>()) {
+                $0.closeTimeout = .seconds(600)
+                $0.timeouts.heartbeat = Heartbeat(interval: .seconds(10), maxMissed: 2)
+            }
+            let taken = Events<any Peer>()
+            let (gate, open) = AsyncStream<Void>.makeStream()
+            let consumer = Task {
+                for await rpc in server.consume() {
+                    taken.add(rpc.peer)
+                    for await _ in gate {}
+                    try await rpc.peer.send(message: rpc.payload)
+                }
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write(Self.frame)
+            let connection = try #require(try await taken.next() as? Connection)
+            socket.finish()
+            try await eventually { connection.isHalfClosed }
+            for number in 1...6 { await connection.look(behind: UInt64(number) * 10_000) }
+            open.finish()
+            #expect(try await socket.read(exactly: 6) == Self.frame)
+            await server.close()
+            try await consumer.value
+        }
+    }
+
     @Test func `what nobody ever consumes delays the end by a second at most`() async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()

@@ -246,6 +246,16 @@ import Testing
         #expect(input.isEmpty && input.bytes.isEmpty)
     }
 
+    @Test func `what is left of a large read keeps no large allocation`() {
+        var input = SecureInput()
+        input.append((bytes([UInt8](repeating: 5, count: 60_000)) + [1]).span)
+        guard case .message = input.next() else { return #expect(Bool(false)) }
+        input.compact()
+        #expect(input.count == 1 && input.bytes.capacity < 1_024)
+        input.append([1, 7].span)
+        #expect(input.next() == .unfinished)
+    }
+
     @Test func `a length over the limit is told before its bytes are there`() {
         var input = SecureInput()
         input.append([0x10].span)
