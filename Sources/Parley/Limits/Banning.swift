@@ -34,12 +34,12 @@ extension TCPTransport {
 }
 
 extension InMemoryTransport {
-    /// See ``TCPTransport/ban(_:for:)``.
+    /// See ``TCPTransport/ban(_:for:)-(String,_)``.
     public func ban(_ host: String, for duration: Duration) throws(ParleyError) {
         node.ban(try Node.ip(host), for: duration)
     }
 
-    /// See ``TCPTransport/unban(_:)``.
+    /// See ``TCPTransport/unban(_:)-(String)``.
     public func unban(_ host: String) throws(ParleyError) { node.unban(try Node.ip(host)) }
 
     /// Bans an id, as a ``TCPTransport`` does.
