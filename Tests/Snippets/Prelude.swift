@@ -2,6 +2,7 @@
 // each piece of code on a page beside this file, as a program's code: only public API.
 import Logging
 import Parley
+import ParleyNoise
 
 nonisolated(unsafe) var options = TransportOptions()
 let transport = TCPTransport()
@@ -10,6 +11,9 @@ var peer: any Peer { fatalError("compiled, never run") }
 var rpc: RPC { fatalError("compiled, never run") }
 let path = ""
 let news: [UInt8] = []
+let identity = Identity()
+let friends: [PeerID] = []
+let directory = Directory()
 
 func handle(_ rpc: RPC) {}
 func name(of rpc: RPC) -> String { "" }
@@ -20,6 +24,11 @@ func answer(to question: Question) -> Order { Order(item: "", count: 0) }
 final class NameTable: Sendable {
     func set(_ name: String, of peer: any Peer) {}
     func name(of peer: any Peer) -> String? { nil }
+}
+
+/// A list of known nodes that is elsewhere.
+struct Directory: Sendable {
+    func knows(_ id: PeerID) async -> Bool { false }
 }
 
 struct Session {
