@@ -11,8 +11,8 @@ cd "$(dirname "$0")/.."
 version=${1:?usage: library.sh VERSION FOLDER}
 folder=${2:?usage: library.sh VERSION FOLDER}
 swift=${SWIFT:-swift}
-# A library above 8 MB links something that it should not.
-limit_bytes=8000000
+# A library above 8 MiB links something that it should not.
+limit_bytes=8388608
 
 fail() { echo "library.sh: $*" >&2; exit 1; }
 
