@@ -141,7 +141,9 @@ import Testing
                 try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
                 let error = #expect(throws: ParleyError.self) { _ = try Identity.loadOrCreate(at: path) }
                 #expect(error?.code == .invalidIdentity)
-                #expect(try Data(contentsOf: URL(fileURLWithPath: path)) == content)
+                // Not with Foundation, which leaks a page when it reads an empty file.
+                let file = try File(reading: path)
+                #expect(try file.read(at: 0, count: file.version().size) == Array(content))
             }
             let none = #expect(throws: ParleyError.self) { _ = try Identity.load(from: path + "2") }
             #expect(none?.code == .fileNotFound)
