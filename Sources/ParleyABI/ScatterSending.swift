@@ -39,22 +39,30 @@ private struct Slices {
         self.length = length
     }
 
-    /// Copies the bytes one after the other.
-    func copy(to place: UnsafeMutableRawPointer) {
+    /// Copies a part of the bytes, one slice after the other.
+    func copy(_ part: Range<Int>, to place: UnsafeMutableRawPointer) {
         var next = place
+        var start = 0
         for slice in slices where slice.length > 0 {
-            next.copyMemory(from: slice.bytes, byteCount: slice.length)
-            next += slice.length
+            let wanted = part.clamped(to: start..<start + slice.length)
+            if !wanted.isEmpty {
+                next.copyMemory(from: slice.bytes + (wanted.lowerBound - start), byteCount: wanted.count)
+                next += wanted.count
+            }
+            start += slice.length
         }
     }
 
     /// A copy of all bytes. Throws `outOfMemory` when there is no memory for a large one.
-    func joined() throws(ParleyError) -> ArraySlice<UInt8> {
-        guard length > 0 else { return [] }
-        try AvailableMemory.check(length, for: "a copy")
-        let bytes = [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
-            copy(to: UnsafeMutableRawPointer(buffer.baseAddress!))
-            count = length
+    func joined() throws(ParleyError) -> ArraySlice<UInt8> { try joined(0..<length) }
+
+    /// The same for a part of the bytes.
+    func joined(_ part: Range<Int>) throws(ParleyError) -> ArraySlice<UInt8> {
+        guard !part.isEmpty else { return [] }
+        try AvailableMemory.check(part.count, for: "a copy")
+        let bytes = [UInt8](unsafeUninitializedCapacity: part.count) { buffer, count in
+            copy(part, to: UnsafeMutableRawPointer(buffer.baseAddress!))
+            count = part.count
         }
         return bytes[...]
     }
@@ -79,7 +87,7 @@ public func parley_send_messagev(
             return try connection.send(message: try slices.joined(), limit)
         }
         let isFound = try withUnsafeTemporaryAllocation(of: UInt8.self, capacity: slices.length) { place in
-            slices.copy(to: UnsafeMutableRawPointer(place.baseAddress!))
+            slices.copy(0..<slices.length, to: UnsafeMutableRawPointer(place.baseAddress!))
             let bytes = UnsafeBufferPointer(place)
             return try withNode(transport) { try $0.send(message: bytes.span, to: peer, limit) }
         }
@@ -131,6 +139,9 @@ public func parley_stream_writev(
     status {
         let stream = try object(stream, "stream", ForeignStream.self)
         let limit = try WaitLimit(milliseconds: timeout_ms)
-        try stream.writer.write(try Slices(slices, count).joined(), limit)
+        let slices = try Slices(slices, count)
+        try stream.writer.write(slices.length, limit) { (piece) throws(ParleyError) in
+            try slices.joined(piece)
+        }
     }
 }

@@ -81,6 +81,47 @@ static void streams(void) {
     free_pair(pair);
 }
 
+enum { part_size = 900000, parts = 3 };
+
+static void *write_parts(void *argument) {
+    parley_stream *stream = (parley_stream *)argument;
+    static char part[part_size];
+    parley_slice slices[parts];
+    int index;
+    for (index = 0; index < part_size; index++) part[index] = (char)(index % 251);
+    for (index = 0; index < parts; index++) slices[index] = slice(part, part_size);
+    CHECK_OK(parley_stream_writev(stream, slices, parts, LIMIT_MS));
+    CHECK_OK(parley_stream_finish(stream));
+    return NULL;
+}
+
+/* A long write is accepted in pieces, whose ends are not those of the slices. Nothing is copied before its
+ * length is checked. */
+static void long_writes(void) {
+    parley_options options = loopback();
+    pair pair = connected(&options, &options);
+    parley_stream *stream;
+    parley_slice slices[2];
+    parley_rpc rpc;
+    pthread_t writer;
+    static char read[part_size];
+    int round, index;
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &stream));
+    slices[0] = slices[1] = slice("x", PTRDIFF_MAX / 2);
+    CHECK_CODE(parley_stream_writev(stream, slices, 2, 0), PARLEY_EMSGSIZE);
+    CHECK_CONTAINS(parley_last_error(), "without waiting");
+    writer = start_thread(write_parts, stream);
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
+    parley_rpc_release(&rpc);
+    for (round = 0; round < parts; round++) {
+        CHECK_OK(parley_read_exactly(pair.server, pair.to_client, read, part_size, LIMIT_MS));
+        for (index = 0; index < part_size; index++) CHECK(read[index] == (char)(index % 251));
+    }
+    CHECK_INT(parley_read(pair.server, pair.to_client, read, 10, LIMIT_MS), 0);
+    join(writer);
+    free_pair(pair);
+}
+
 static int greet(parley_transport *transport, parley_peer peer, void *userdata) {
     parley_slice slices[2];
     char read[5];
@@ -135,6 +176,8 @@ int main(void) {
     messages();
     trying("streams");
     streams();
+    trying("long writes");
+    long_writes();
     trying("raw bytes");
     raw();
     trying("impossible slices");
