@@ -38,20 +38,17 @@ extension Connection {
         guard reason.code == .endOfStream, !node.takesRPCs,
             unconsumed.bitwiseOr(Self.isOver, ordering: .acquiringAndReleasing).newValue != Self.isOver
         else { return close(because: reason) }
-        let isHalfClosed = outbound.withLock { !$0.lifecycle.apply(.remoteEnded(reason)).isEmpty }
-        guard isHalfClosed else { return }
+        apply(.remoteEnded(reason))
         // The other side cannot answer any more.
         health.stopHeartbeats()
-        rareTimes.value.halfClosed = loop.milliseconds
         context.timers.check(self, by: halfCloseDeadline)
     }
 
     /// When a half-closed connection ends, though consumers are not done: after the close time-out, or after
     /// a second while nobody has ever consumed.
     private var halfCloseDeadline: UInt64 {
-        let timeout = node.options.closeTimeout.inMilliseconds
-        let hasConsumers = node.inbox?.hasConsumers == true
-        return rareTimes.value.halfClosed &+ (hasConsumers ? timeout : min(timeout, 1_000))
+        let (due, timeout) = (rareTimes.value.closeDeadline, node.options.closeTimeout.inMilliseconds)
+        return node.inbox?.hasConsumers == true ? due : due &- timeout &+ min(timeout, 1_000)
     }
 
     /// Ends a half-closed connection when its time is up. Returns when to check again, in milliseconds. The

@@ -101,18 +101,18 @@ extension Connection {
                 ? [outbound.sendWaiters.wakeAll(), outbound.openOrEndWaiters.wakeAll()] : []
             return (actions, outbound.lifecycle.end, woken)
         }
-        guard !actions.isEmpty, let end else { return }
-        changeIntake(actions, end)
+        guard !actions.isEmpty else { return }
+        if let end { changeIntake(actions, end) }
         if actions.contains(.beginClosing) { loop.perform { [self] in beginClosing() } }
         if actions.contains(.beginAbort) { loop.perform { [self] in apply(.beginAbort) } }
         if actions.contains(.startCloseTimer) { startCloseTimer() }
         if actions.contains(.flush) { flush() }
         if actions.contains(.shutDown) { shutDownLink() }
         if actions.contains(.closeLink) { beginAbort(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
-        if actions.contains(.tellNode) { node.connectionEnded(self, end) }
+        if actions.contains(.tellNode), let end { node.connectionEnded(self, end) }
         // Last: the connection's place is free before those who wait for its end are woken.
         for waiters in woken { waiters.resume() }
-        if actions.contains(.tellDisconnect) { node.tellDisconnect(self, end.reason) }
+        if actions.contains(.tellDisconnect), let end { node.tellDisconnect(self, end.reason) }
     }
 
     /// Performs the actions that concern the receiving half.
