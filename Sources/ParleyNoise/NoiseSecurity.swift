@@ -103,8 +103,7 @@ final class NoiseLink: SecureSession {
     private var notOpen: ParleyError { ParleyError(.securityFailed, "the handshake is not complete") }
 
     private func append(_ message: [UInt8], to output: inout [UInt8]) {
-        output.append(UInt8(truncatingIfNeeded: message.count >> 8))
-        output.append(UInt8(truncatingIfNeeded: message.count))
+        output.append(lengthOfMessage: message.count)
         output += message
     }
 }

@@ -6,11 +6,6 @@ import Parley
 ///
 /// Source: <https://github.com/libp2p/specs/blob/master/noise/README.md>, "Wire Format".
 struct NoiseSession: Sendable {
-    /// The bytes of the length before each message.
-    static let lengthBytes = 2
-    /// The most bytes of a message's content: a message has at most 65,535 bytes, and a tag.
-    static let maxPlaintextBytes = NoiseXX.maxMessageBytes - Sodium.tagBytes
-
     private var sending: CipherState
     private var receiving: CipherState
 
@@ -24,7 +19,7 @@ struct NoiseSession: Sendable {
     mutating func seal(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError) {
         var start = 0
         while start < bytes.count {
-            let count = min(bytes.count - start, Self.maxPlaintextBytes)
+            let count = min(bytes.count - start, SecureMessage.maxContentBytes)
             let place = beginMessage(of: count, in: &output)
             output.append(copying: bytes.extracting(start..<start + count))
             try endMessage(at: place, of: count, in: &output)
@@ -51,9 +46,7 @@ struct NoiseSession: Sendable {
 
     /// Appends the length of a message with `count` bytes of content. Returns where the content begins.
     private func beginMessage(of count: Int, in output: inout [UInt8]) -> Int {
-        let length = count + Sodium.tagBytes
-        output.append(UInt8(truncatingIfNeeded: length >> 8))
-        output.append(UInt8(truncatingIfNeeded: length))
+        output.append(lengthOfMessage: count + Sodium.tagBytes)
         return output.count
     }
 
@@ -65,5 +58,13 @@ struct NoiseSession: Sendable {
     ) throws(ParleyError) {
         output.append(contentsOf: repeatElement(0, count: Sodium.tagBytes))
         try sending.seal(&output, at: place, count: count)
+    }
+}
+
+extension [UInt8] {
+    /// Appends the length that precedes a message.
+    mutating func append(lengthOfMessage count: Int) {
+        append(UInt8(truncatingIfNeeded: count >> 8))
+        append(UInt8(truncatingIfNeeded: count))
     }
 }

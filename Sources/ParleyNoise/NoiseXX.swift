@@ -17,8 +17,6 @@ struct NoiseXX: Sendable {
     /// The side of the handshake: the dialer initiates.
     enum Role: Sendable { case initiator, responder }
 
-    /// The most bytes of a message.
-    static let maxMessageBytes = 65_535
     private static let name = "Noise_XX_25519_ChaChaPoly_SHA256"
 
     private enum Step {
@@ -105,8 +103,9 @@ struct NoiseXX: Sendable {
         case .done, .failed: break
         }
         message += try symmetric.seal(payload)
-        guard message.count <= Self.maxMessageBytes else {
-            throw ParleyError(.securityFailed, "the handshake message is over \(Self.maxMessageBytes) bytes")
+        let limit = SecureMessage.maxBytes
+        guard message.count <= limit else {
+            throw ParleyError(.securityFailed, "the handshake message is over \(limit) bytes")
         }
         return message
     }

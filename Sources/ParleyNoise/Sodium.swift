@@ -70,19 +70,12 @@ func wipe(_ bytes: inout [UInt8]) {
     bytes.withUnsafeMutableBytes { if let base = $0.baseAddress { sodium_memzero(base, $0.count) } }
 }
 
-extension [UInt8] {
-    /// Appends a copy of borrowed bytes.
-    mutating func append(copying bytes: Span<UInt8>) {
-        bytes.withUnsafeBufferPointer { append(contentsOf: $0) }
-    }
-}
-
 /// The operations that Noise and the identities are made of.
 enum Sodium {
     /// The bytes of a key, a public key, or a hash.
     static let keyBytes = 32
     /// The bytes of an authentication tag.
-    static let tagBytes = 16
+    static let tagBytes = SecureMessage.tagBytes
     /// The bytes of an Ed25519 signature.
     static let signatureBytes = 64
 

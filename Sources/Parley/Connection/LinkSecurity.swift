@@ -42,12 +42,12 @@ extension SecureMessage {
 }
 
 /// The sizes of the messages of a secured link.
-enum SecureMessage {
+package enum SecureMessage {
     /// The bytes of the length before each message.
     static let lengthBytes = 2
-    static let tagBytes = 16
-    static let maxBytes = 65_535
-    static let maxContentBytes = maxBytes - tagBytes
+    package static let tagBytes = 16
+    package static let maxBytes = 65_535
+    package static let maxContentBytes = maxBytes - tagBytes
     /// The most bytes of a message of the handshake. Every byte is held until the last one is there, for
     /// somebody who has shown nothing yet.
     static let maxHandshakeBytes = 4_096
@@ -62,7 +62,7 @@ struct SecureInput {
     private(set) var bytes: [UInt8] = []
     private var start = 0
 
-    /// What the next whole message is.
+    /// The result of ``next(atMost:)``.
     enum Next: Equatable {
         /// It is not there yet.
         case unfinished

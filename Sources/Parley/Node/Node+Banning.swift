@@ -2,32 +2,40 @@
 
 extension Node {
     func ban(_ ip: IPAddress, for duration: Duration) {
-        guard let end = Self.end(ofBanFor: duration) else { return }
         let range = Bans.range(of: ip)
-        let banned = state.withLock { state in
-            state.admission.bans.add(ip, until: end, atMost: options.limits.maxBans)
-            return state.connections.elements.map(\.connection)
-        }.filter { $0.remoteIP.map(range.contains) ?? false }
-        log(.notice, .banned, ["address": "\(range)", "seconds": "\(duration.components.seconds)"])
-        let reason = ParleyError(.banned, "\(range) was banned")
-        for connection in banned { connection.fail(reason) }
+        ban("\(range)", loggedAs: "address", for: duration) {
+            $0.add(ip, until: $1, atMost: $2)
+        } where: {
+            $0.remoteIP.map(range.contains) ?? false
+        }
     }
 
     func ban(_ id: PeerID, for duration: Duration) {
-        guard !ForkedChild.isThisProcess, let end = Self.end(ofBanFor: duration) else { return }
-        let connections = state.withLock { state in
-            state.admission.bans.add(id, until: end, atMost: options.limits.maxBans)
-            return state.connections.elements.map(\.connection)
+        ban("\(id)", loggedAs: "id", for: duration) {
+            $0.add(id, until: $1, atMost: $2)
+        } where: {
+            $0.id == id
         }
-        log(.notice, .banned, ["id": "\(id)", "seconds": "\(duration.components.seconds)"])
-        let reason = ParleyError(.banned, "\(id) was banned")
-        for connection in connections where connection.id == id { connection.fail(reason) }
     }
 
-    /// When a ban ends that begins now; nil when it is none.
-    private static func end(ofBanFor duration: Duration) -> ContinuousClock.Instant? {
+    /// Adds a ban, and ends the connections that it covers.
+    private func ban(
+        _ name: String,
+        loggedAs key: String,
+        for duration: Duration,
+        _ add: (inout Bans, _ end: ContinuousClock.Instant, _ limit: Int) -> Void,
+        where isCovered: (Connection) -> Bool
+    ) {
+        guard !ForkedChild.isThisProcess, duration > .zero else { return }
         // The clock traps beyond what it can count.
-        duration > .zero ? ContinuousClock.now + min(duration, .seconds(10 * 366 * 86_400)) : nil
+        let end = ContinuousClock.now + min(duration, .seconds(10 * 366 * 86_400))
+        let connections = state.withLock { state in
+            add(&state.admission.bans, end, options.limits.maxBans)
+            return state.connections.elements.map(\.connection)
+        }
+        log(.notice, .banned, [key: "\(name)", "seconds": "\(duration.components.seconds)"])
+        let reason = ParleyError(.banned, "\(name) was banned")
+        for connection in connections where isCovered(connection) { connection.fail(reason) }
     }
 
     func unban(_ id: PeerID) {

@@ -118,7 +118,9 @@ public struct WireBuffer: Sendable {
 
 extension [UInt8] {
     /// Appends a copy of borrowed bytes.
-    mutating func append(copying new: Span<UInt8>) { new.bytes.withUnsafeBytes { append(contentsOf: $0) } }
+    package mutating func append(copying new: Span<UInt8>) {
+        new.bytes.withUnsafeBytes { append(contentsOf: $0) }
+    }
 }
 
 extension Span<UInt8> {
