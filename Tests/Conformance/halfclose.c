@@ -38,14 +38,27 @@ static int half_closed(parley_transport *node, int messages) {
     return socket_fd;
 }
 
-/* Answers each message, and takes its time. */
+/* A node that reports its ends to `it`, and has had a consumer. */
+static parley_transport *consumed_node(parley_options *options, ends *it, int close_timeout_ms) {
+    parley_transport *node;
+    parley_rpc none;
+    options->on_disconnect = gone;
+    options->userdata = it;
+    options->close_timeout_ms = close_timeout_ms;
+    node = listening(options);
+    CHECK_CODE(parley_try_consume(node, &none), PARLEY_EAGAIN);
+    return node;
+}
+
+/* Answers each message after the end of input has arrived: a read says so. */
 static void *answer_all(void *argument) {
     parley_transport *node = (parley_transport *)argument;
     parley_rpc rpcs[3];
     int count, index;
+    uint8_t byte;
     while ((count = parley_consume_batch(node, rpcs, 3, PARLEY_FOREVER)) > 0) {
-        sleep_ms(2);
         for (index = 0; index < count; index++) {
+            CHECK_INT(parley_read(node, rpcs[index].peer, &byte, 1, LIMIT_MS), 0);
             CHECK_OK(parley_send_message(node, rpcs[index].peer, "a", 1, LIMIT_MS));
             parley_rpc_release(&rpcs[index]);
         }
@@ -61,17 +74,12 @@ static void answers_arrive(int threads, size_t loops) {
     static ends it = {EVENT_INIT, 0};
     parley_options options = loopback();
     parley_transport *node;
-    parley_rpc none;
     pthread_t consumers[4];
     int sockets[most], index, answered = 0;
     long before = event_count(&it.gone);
     options.loops = loops;
-    options.on_disconnect = gone;
-    options.userdata = &it;
     /* Valgrind is slow: nobody is cut off early there. */
-    options.close_timeout_ms = LIMIT_MS;
-    node = listening(&options);
-    CHECK_CODE(parley_try_consume(node, &none), PARLEY_EAGAIN);
+    node = consumed_node(&options, &it, LIMIT_MS);
     for (index = 0; index < threads; index++) consumers[index] = start_thread(answer_all, node);
     for (index = 0; index < clients; index++) sockets[index] = half_closed(node, messages);
     for (index = 0; index < clients; index++) {
@@ -92,15 +100,11 @@ static void open_until_released(void) {
     static ends it = {EVENT_INIT, 0};
     parley_options options = loopback();
     parley_transport *node;
-    parley_rpc first, second, kept, none;
+    parley_rpc first, second, kept;
     uint8_t byte;
     char bytes[64];
     int socket_fd;
-    options.on_disconnect = gone;
-    options.userdata = &it;
-    options.close_timeout_ms = 600000;
-    node = listening(&options);
-    CHECK_CODE(parley_try_consume(node, &none), PARLEY_EAGAIN);
+    node = consumed_node(&options, &it, 600000);
     socket_fd = half_closed(node, 2);
     CHECK_OK(parley_consume(node, &first, LIMIT_MS));
     CHECK_OK(parley_consume(node, &second, LIMIT_MS));
@@ -125,19 +129,14 @@ static void open_until_released(void) {
 static void other_ends(void) {
     static ends it = {EVENT_INIT, 0};
     parley_options options = loopback();
-    parley_rpc none;
     int way;
-    options.on_disconnect = gone;
-    options.userdata = &it;
     for (way = 0; way < 3; way++) {
         parley_transport *node;
         parley_rpc rpc;
         uint8_t byte;
         char bytes[64];
         int socket_fd;
-        options.close_timeout_ms = way == 2 ? 100 : 600000;
-        node = listening(&options);
-        CHECK_CODE(parley_try_consume(node, &none), PARLEY_EAGAIN);
+        node = consumed_node(&options, &it, way == 2 ? 100 : 600000);
         socket_fd = half_closed(node, 1);
         CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
         CHECK_INT(parley_read(node, rpc.peer, &byte, 1, LIMIT_MS), 0);
@@ -158,13 +157,9 @@ static void closed_and_reset(void) {
     static ends it = {EVENT_INIT, 0};
     parley_options options = loopback();
     parley_transport *node;
-    parley_rpc rpc, none;
+    parley_rpc rpc;
     int socket_fd;
-    options.on_disconnect = gone;
-    options.userdata = &it;
-    options.close_timeout_ms = 600000;
-    node = listening(&options);
-    CHECK_CODE(parley_try_consume(node, &none), PARLEY_EAGAIN);
+    node = consumed_node(&options, &it, 600000);
     socket_fd = raw_dial(node);
     raw_send(socket_fd, frame, sizeof frame);
     close(socket_fd);

@@ -50,7 +50,7 @@ import Testing
         let ids = try Self.known.map { try PeerID(publicKey: bytes($0.0)) }
         #expect(Set(ids).count == ids.count)
         #expect(ids.sorted() == [ids[2], ids[0], ids[1], ids[3]])
-        // The last byte decides as well.
+        // Keys that differ in their last byte are different.
         var key = ids[0].publicKey
         key[31] ^= 1
         #expect(try PeerID(publicKey: key) != ids[0])

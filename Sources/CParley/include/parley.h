@@ -713,7 +713,7 @@ int parley_when_writable(
  *
  * The openings of streams are RPCs too. A program without on_rpcs has to consume them even when it knows from
  * elsewhere which peer to read: when inbox_capacity of them wait, peers that send more are not read, and
- * parley_read() waits for good. on_log then says `inbox full`.
+ * parley_read() waits for ever. on_log then says `inbox full`.
  *
  * Half-close: a peer may end its sending (shutdown(2) with SHUT_WR) and still read. It gets the answers to
  * what it sent: the library closes the connection when on_rpcs has returned, or when each RPC of the peer is

@@ -61,7 +61,7 @@ public class Connection: @unchecked Sendable {
     /// What the next bytes belong to, which decides where they are read to.
     var upcoming = PeerState.Upcoming.raw
 
-    /// An id. Boxed: most connections have none, and take a word for it.
+    /// An id that the other side has proven. A class, so that a connection without one takes one word for it.
     final class Proven: Sendable {
         let id: PeerID
 
@@ -81,13 +81,13 @@ public class Connection: @unchecked Sendable {
         var lastActivity: UInt64
         /// When a stream's reader last got bytes, or when the stream began, in milliseconds.
         var streamReadAt: UInt64 = 0
-        /// Bytes of incomplete messages of a secured link.
+        /// The bytes that a secured link has received and not passed on.
         var linkBytes = 0
         /// What this connection has added to ``Node/heldBytes``.
         var heldBytes = 0
         /// Since when bytes are held without any being delivered, in milliseconds.
         var heldSince: UInt64 = 0
-        /// Whether the event of this connection's end follows its last messages.
+        /// Whether the event of this connection's end still has to follow its last messages into the inbox.
         var owesEvent = false
         /// Set once this side has closed. Reads throw it, even when input is left.
         var closed: ParleyError?
@@ -126,9 +126,7 @@ public class Connection: @unchecked Sendable {
     struct RareTimes: DefaultInitializable {
         /// The next deadline of a read or a write.
         var ioDeadline = UInt64.max
-        /// When the other side has ended its sending.
-        var halfClosed: UInt64 = 0
-        /// When an orderly end stops waiting.
+        /// When an orderly end stops waiting, and a half-closed connection ends.
         var closeDeadline = UInt64.max
         /// The delay until the next check whether the other side has everything.
         var acknowledgementInterval: UInt64 = 1

@@ -54,7 +54,7 @@ protocol SecuredLinkOwner: LinkOwner {
     func linkIsSecured(with id: PeerID)
     /// The link holds this many bytes of messages that are not complete.
     func linkDidHold(_ bytes: Int)
-    /// The link failed, or ended before it was secured. It has to be closed.
+    /// The link has failed, or has ended before it was secured. The owner closes it.
     func linkDidFail(_ reason: ParleyError)
 }
 

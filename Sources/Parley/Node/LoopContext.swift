@@ -11,7 +11,7 @@ package final class LoopContext: @unchecked Sendable {
     package let loop: EventLoop
     /// Runs the time-outs of its connections.
     let timers: ConnectionTimers
-    /// Whose turn it is to make a step towards a secured link.
+    /// Shares the loop's time among the handshakes of its secured links.
     let securing: HandshakeTurns
     /// State that the loop's thread uses for every message.
     let local = PointerBox(Local())

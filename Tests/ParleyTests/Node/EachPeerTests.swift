@@ -269,14 +269,7 @@ import Testing
                 $0.streamIdleTimeout = .milliseconds(100)
                 $0.onDisconnect = { gone.add($1) }
             }
-            // In one block: opening, bytes, end, message.
-            let frames: [UInt8] =
-                [2, 0, 0, 0, 0, 3, 0, 0, 0, 2, 7, 7, 4, 0, 0, 0, 0]
-                + [1, 0, 0, 0, 6] + Array("behind".utf8)
-            let client = nodes.make {
-                $0.decoder = .framed
-                $0.handshake = { peer in try await peer.send(frames) }
-            }
+            let client = nodes.makeStreaming()
             let taken = Events<String>()
             try await consuming(server) { _, rpcs in
                 // A stream is neither read nor closed.
@@ -309,14 +302,7 @@ import Testing
             try await quick.send(message: "quick")
             await quick.close()
             _ = try await gone.next()
-            // In one block: opening, bytes, end, message.
-            let frames: [UInt8] =
-                [2, 0, 0, 0, 0, 3, 0, 0, 0, 2, 7, 7, 4, 0, 0, 0, 0]
-                + [1, 0, 0, 0, 6] + Array("behind".utf8)
-            let streaming = nodes.make {
-                $0.decoder = .framed
-                $0.handshake = { peer in try await peer.send(frames) }
-            }
+            let streaming = nodes.makeStreaming()
             let peer = try await streaming.dial(server.address)
             _ = try await gone.next()
             let taken = Events<String>()
@@ -368,6 +354,19 @@ import Testing
                 try await server.consumeEachPeer { _, rpcs in for await rpc in rpcs { taken.add(rpc.text) } }
             }
             #expect(taken.soFar == ["last"])
+        }
+    }
+}
+
+extension Nodes {
+    /// A node that sends a stream and a message in one block: opening, bytes, end, message.
+    fileprivate func makeStreaming() -> any Transport {
+        make {
+            $0.decoder = .framed
+            $0.handshake = { peer in
+                let stream: [UInt8] = [2, 0, 0, 0, 0, 3, 0, 0, 0, 2, 7, 7, 4, 0, 0, 0, 0]
+                try await peer.send(stream + [1, 0, 0, 0, 6] + Array("behind".utf8))
+            }
         }
     }
 }

@@ -4,25 +4,13 @@ import Testing
 
 /// A peer that leaves in any state ends once, with its reason, and nothing incomplete is delivered.
 @Suite(.timeLimit(.minutes(2))) struct EndTests {
-    private func listening(
-        _ nodes: Nodes,
-        _ ends: Events<ParleyError>,
-        _ change: @escaping (inout TransportOptions) -> Void = { _ in }
-    ) async throws -> any Transport {
-        try await nodes.listening {
-            $0.decoder = .framed
-            $0.onDisconnect = { _, reason in ends.add(reason) }
-            change(&$0)
-        }
-    }
-
     @Test(arguments: [false, true])
     func `a peer that leaves inside a message has its complete messages delivered`(
         isReset: Bool
     ) async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await listening(nodes, ends)
+            let server = try await nodes.listening(ends)
             let socket = try RawSocket(connectingTo: server.address)
             // Two whole messages, then the header and half the payload of a third.
             try socket.write([1, 0, 0, 0, 1, 7, 1, 0, 0, 0, 1, 8, 1, 0, 0, 0, 4, 9, 9])
@@ -42,7 +30,7 @@ import Testing
     ) async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await listening(nodes, ends)
+            let server = try await nodes.listening(ends)
             let socket = try RawSocket(connectingTo: server.address)
             try socket.write([2, 0, 0, 0, 0, 3, 0, 0, 0, 3, 1, 2])
             let opening = try await server.nextRPC()
@@ -61,7 +49,7 @@ import Testing
     func `a peer that leaves in the handshake is not announced`(isReset: Bool) async throws {
         try await withNodes(.tcp) { nodes in
             let (ends, begun) = (Events<ParleyError>(), Events<Bool>())
-            let server = try await listening(nodes, ends) {
+            let server = try await nodes.listening(ends) {
                 $0.onPeer = { _ in Issue.record("a peer without a handshake was announced") }
                 $0.handshake = { peer in
                     begun.add(try await peer.read(exactly: 1) == [1])
@@ -83,7 +71,7 @@ import Testing
     {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await listening(nodes, ends) {
+            let server = try await nodes.listening(ends) {
                 $0.onPeer = { peer in try await peer.send(message: patterned(500_000)) }
             }
             let socket = try RawSocket(connectingTo: server.address)
@@ -101,7 +89,7 @@ import Testing
     func `untilClosed returns the reason of onDisconnect to every waiter`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await listening(nodes, ends)
+            let server = try await nodes.listening(ends)
             let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
             try await peer.send(message: "hello")
             let rpc = try await server.nextRPC()

@@ -8,18 +8,6 @@ import Testing
     private static let frame: [UInt8] = [1, 0, 0, 0, 1, 7]
     private static let lastFrame: [UInt8] = [1, 0, 0, 0, 1, 8]
 
-    private func listening(
-        _ nodes: Nodes,
-        _ ends: Events<ParleyError>,
-        _ change: @escaping (inout TransportOptions) -> Void = { _ in }
-    ) async throws -> any Transport {
-        try await nodes.listening {
-            $0.decoder = .framed
-            $0.onDisconnect = { _, reason in ends.add(reason) }
-            change(&$0)
-        }
-    }
-
     @Test(arguments: [Kind.tcp, .loops], [false, true])
     func `a consumer's answers arrive, though the end of input came before it`(
         kind: Kind,
@@ -27,7 +15,7 @@ import Testing
     ) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await listening(nodes, ends)
+            let server = try await nodes.listening(ends)
             let consumer = Task {
                 @Sendable func answer(_ rpc: RPC) async throws {
                     if rpc.payload == [8] {
@@ -64,7 +52,7 @@ import Testing
     {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await listening(nodes, ends) { $0.closeTimeout = .milliseconds(200) }
+            let server = try await nodes.listening(ends) { $0.closeTimeout = .milliseconds(200) }
             let (taken, mayGoOn) = (Events<any Peer>(), Events<Bool>())
             let consumer = Task {
                 for await rpc in server.consume() {
@@ -89,7 +77,7 @@ import Testing
         async throws
     {
         try await withNodes(.tcp) { nodes in
-            let server = try await listening(nodes, Events<ParleyError>()) {
+            let server = try await nodes.listening(Events<ParleyError>()) {
                 $0.closeTimeout = .seconds(600)
                 $0.timeouts.heartbeat = Heartbeat(interval: .seconds(10), maxMissed: 2)
             }
@@ -118,7 +106,7 @@ import Testing
     @Test func `what nobody ever consumes delays the end by a second at most`() async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await listening(nodes, ends) { $0.closeTimeout = .seconds(600) }
+            let server = try await nodes.listening(ends) { $0.closeTimeout = .seconds(600) }
             let socket = try RawSocket(connectingTo: server.address)
             try socket.write(Self.frame)
             socket.finish()
@@ -129,7 +117,7 @@ import Testing
 
     @Test func `an RPC that is passed on and counted twice ends nothing early`() async throws {
         try await withNodes(.tcp) { nodes in
-            let server = try await listening(nodes, Events<ParleyError>())
+            let server = try await nodes.listening(Events<ParleyError>())
             let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
             try await peer.send(message: "one")
             let rpc = try await server.nextRPC()

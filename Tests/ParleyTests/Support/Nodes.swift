@@ -55,6 +55,18 @@ final class Nodes: Sendable {
         return transport
     }
 
+    /// A listening node of the framed wire form that reports why its peers end.
+    func listening(
+        _ ends: Events<ParleyError>,
+        _ change: (inout TransportOptions) -> Void = { _ in }
+    ) async throws -> any Transport {
+        try await listening {
+            $0.decoder = .framed
+            $0.onDisconnect = { _, reason in ends.add(reason) }
+            change(&$0)
+        }
+    }
+
     fileprivate func close() async {
         let transports = made.withLock { $0 }
         for transport in transports { await transport.close() }
