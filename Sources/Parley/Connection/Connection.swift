@@ -197,6 +197,9 @@ public class Connection: @unchecked Sendable {
     /// Whether it counts as a peer: it was opened and has not ended. Any thread.
     var isPeer: Bool { outbound.withLock { $0.lifecycle.isPeer } }
 
+    /// Whether it is or was an open peer. Any thread.
+    var wasOpen: Bool { outbound.withLock { $0.lifecycle.wasOpen } }
+
     /// Whether it is in its handshake. Any thread.
     var isHandshaking: Bool { outbound.withLock { $0.lifecycle.isHandshaking } }
 

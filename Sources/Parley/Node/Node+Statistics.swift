@@ -13,7 +13,8 @@ extension Node {
             return (state.connections.elements.map(\.connection), undelivered)
         }
         for connection in connections {
-            switch (connection.isPeer, connection.isOutbound) {
+            // One that has ended counts until its disconnect is counted.
+            switch (connection.wasOpen, connection.isOutbound) {
             case (true, false): statistics.inboundPeers += 1
             case (true, true): statistics.outboundPeers += 1
             case (false, _): statistics.handshaking += 1

@@ -73,6 +73,39 @@ import Testing
         }
     }
 
+    /// Asks for the node's statistics while a peer's end is told.
+    private final class Asking: PeerObserver {
+        let takesRPCs = false
+        let transport = Lock<TCPTransport?>(nil)
+        let seen = Events<TransportStatistics>()
+
+        func peerDidConnect(_ peer: Connection) {}
+        func didReceive(_ runs: [MessageRun], from peer: Connection) {}
+        func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection) {}
+        func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError) {
+            if let statistics = transport.withLock({ $0?.statistics }) { seen.add(statistics) }
+        }
+    }
+
+    @Test func `a peer counts as one until its disconnect is counted`() async throws {
+        let observer = Asking()
+        let server = TCPTransport(
+            TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed),
+            observer: observer
+        )
+        observer.transport.withLock { $0 = server }
+        try await server.listenAndAccept()
+        let socket = try RawSocket(connectingTo: server.address)
+        try await eventually { server.statistics.peers == 1 }
+        socket.reset()
+        let seen = try await observer.seen.next()
+        #expect(seen.peers == 1 && seen.handshaking == 0 && seen.disconnects.isEmpty)
+        try await eventually { server.statistics.peers == 0 }
+        #expect(server.statistics.disconnects.values.reduce(0, +) == 1)
+        observer.transport.withLock { $0 = nil }
+        await server.close()
+    }
+
     @Test(arguments: Kind.allCases)
     func `handshakes that fail and peers that are refused are counted apart`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

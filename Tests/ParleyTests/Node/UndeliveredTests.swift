@@ -42,8 +42,8 @@ import Testing
                 let statistics = server.statistics
                 return statistics.unreadBytes == 0 && statistics.inboxRPCs == 0
                     && node.heldBytes.load(ordering: .relaxed) == 0
+                    && node.state.withLock { $0.undelivered.isEmpty }
             }
-            #expect(node.state.withLock { $0.undelivered.isEmpty })
             await server.close()
             await consuming.value
             #expect(taken.withLock { $0 } > limit / 2)
