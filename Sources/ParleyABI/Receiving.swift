@@ -13,18 +13,20 @@ final class ConsumedRPCs: RPCOwner {
     func fill(_ rpcs: UnsafeMutablePointer<parley_rpc>) {
         let owner = Unmanaged<RPCOwner>.passUnretained(self)
         var next = rpcs
-        for delivery in batch.deliveries {
-            let (run, peer) = (delivery.run, number(delivery.peer))
-            run.block.withUnsafeBufferPointer { bytes in
-                for index in delivery.lower..<delivery.upper {
+        // By index: a loop over the elements copies each.
+        let deliveries = batch.deliveries
+        for place in deliveries.indices {
+            let peer = number(deliveries[place].peer)
+            deliveries[place].run.block.withUnsafeBufferPointer { bytes in
+                for index in deliveries[place].lower..<deliveries[place].upper {
                     next.pointee = parley_rpc(
                         bytes,
-                        run.bounds(at: index),
+                        deliveries[place].run.bounds(at: index),
                         peer,
-                        isStream: run.isStream,
+                        isStream: deliveries[place].run.isStream,
                         owner: owner.retain().toOpaque()
                     )
-                    if let event = run.event { next.pointee.tell(event) }
+                    if let event = deliveries[place].run.event { next.pointee.tell(event) }
                     next += 1
                 }
             }

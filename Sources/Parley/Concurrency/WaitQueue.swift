@@ -103,6 +103,16 @@ extension Lock {
         in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
         unless isReady: (inout State) -> Bool
     ) async -> Bool {
+        await wait(in: queue, unless: isReady) { _, isWoken in isWoken }
+    }
+
+    /// The same, and then looks at the state with `look`, which is told whether the task was woken.
+    @inline(__always)
+    func wait<Result>(
+        in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
+        unless isReady: (inout State) -> Bool,
+        look: (inout State, _ isWoken: Bool) -> Result
+    ) async -> Result {
         let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
         let isWoken = await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
@@ -121,7 +131,7 @@ extension Lock {
         }
         // When a continuation is resumed before its task sleeps, ThreadSanitizer sees no order between waker
         // and task and reports the waker's writes as races. It does see this lock.
-        return withLock { _ in isWoken }
+        return withLock { look(&$0, isWoken) }
     }
 
     /// Blocks the thread until it is woken out of `queue`; returns at once when `isReady` holds.

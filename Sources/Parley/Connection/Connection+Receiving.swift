@@ -53,18 +53,18 @@ extension Connection: LinkOwner {
     ///
     /// - Returns: the number of bytes that were used.
     private func deliverInPlace(_ bytes: Span<UInt8>) -> Int {
-        var decoded = context.local.value.takeSpareRuns()
-        defer { context.local.value.returnSpareRuns(&decoded) }
+        var found = context.local.value.takeSpareBounds()
+        defer { context.local.value.returnSpareBounds(&found) }
         do throws(ParleyError) {
             let used = try inbound.withLock { inbound throws(ParleyError) in
                 guard inbound.closed == nil, !inbound.intake.isDiscarding else { return 0 }
-                let used = try inbound.state.decodeInPlace(bytes, into: &decoded.foundBounds)
-                inbound.count(bytes: used, messages: decoded.foundBounds.count, at: loop.milliseconds)
+                let used = try inbound.state.decodeInPlace(bytes, into: &found)
+                inbound.count(bytes: used, messages: found.count, at: loop.milliseconds)
                 return used
             }
             if used > 0, let observer = node.observer {
                 cacheAsRecent()
-                observer.didReceive(bytes, decoded.foundBounds, from: self)
+                observer.didReceive(bytes, found, from: self)
             }
             return used
         } catch {
@@ -123,7 +123,7 @@ extension Connection: LinkOwner {
             if case .over(awaitsInbox: false) = inbound.intake.state { outcome.isAllDelivered = true }
             outcome.isOverLimit = account(&inbound, hasProgress: !decoded.isEmpty)
         }
-        let hasFilledInbox = !decoded.isEmpty && !node.deliver(decoded, from: self)
+        let hasFilledInbox = !decoded.isEmpty && !node.deliver(&decoded, from: self)
         context.local.value.returnSpareRuns(&decoded)
         finish(outcome)
         // From now on it waits its turn. Otherwise it would read ahead of connections that already wait.

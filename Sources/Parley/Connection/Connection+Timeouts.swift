@@ -265,10 +265,13 @@ extension Connection {
         loop.perform { [self] in startDeadline() }
     }
 
-    func checkDeadline(_ deadline: MonotonicTime, _ what: String) throws(ParleyError) {
-        if deadline != .never, deadline <= .now {
-            throw ParleyError(.timedOut, "the deadline for \(what) (\(remoteAddress)) has passed")
-        }
+    @inline(__always)
+    func checkDeadline(_ deadline: MonotonicTime, _ what: StaticString) throws(ParleyError) {
+        if deadline != .never, deadline <= .now { throw missed(deadlineFor: what) }
+    }
+
+    private func missed(deadlineFor what: StaticString) -> ParleyError {
+        ParleyError(.timedOut, "the deadline for \(what) (\(remoteAddress)) has passed")
     }
 
     /// Sets the timer for the next deadline.

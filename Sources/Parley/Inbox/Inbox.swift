@@ -99,10 +99,9 @@ public final class Inbox: Sendable {
     }
 
     /// Appends to one queue what one peer has sent; see ``offer(_:)``.
-    func offer(_ decoded: borrowing DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom {
-        let runs = decoded.runs
-        return offer(count: decoded.count, to: index) { queue in
-            for run in runs { queue.append(.init(peer, run)) }
+    func offer(_ decoded: inout DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom {
+        offer(count: decoded.count, to: index) { queue in
+            decoded.takeRuns { queue.append(.init(peer, $0)) }
         }
     }
 

@@ -6,9 +6,12 @@ import Synchronization
 /// which shares the capacity with the others (``InboxPool``).
 final class InboxQueue: Sendable {
     struct State {
-        /// Deliveries in order. A taken one is nil until the array is emptied or compacted.
-        private var queue: [RPCBatch.Delivery?] = []
-        /// The index of the oldest delivery that is not taken.
+        /// The delivery to take from; nil when nothing waits. It is stored apart, so that taking one message
+        /// of many touches no array.
+        private var oldest: RPCBatch.Delivery?
+        /// The other deliveries in order. A taken one is nil until the array is emptied or compacted.
+        private var others: [RPCBatch.Delivery?] = []
+        /// The index of the first of the others that is not taken.
         private var head = 0
         /// The RPCs that wait.
         fileprivate(set) var count = 0
@@ -38,32 +41,36 @@ final class InboxQueue: Sendable {
         var hasTaken = false
 
         /// The elements of the array, including those that are taken.
-        fileprivate var places: Int { queue.count }
+        fileprivate var places: Int { others.count }
 
-        mutating func append(_ delivery: RPCBatch.Delivery) {
+        mutating func append(_ delivery: consuming RPCBatch.Delivery) {
             count &+= delivery.run.count
             payloadBytes &+= delivery.run.payloadBytes
             if delivery.run.event != nil { events &+= 1 }
-            queue.append(delivery)
+            enqueue(delivery)
         }
 
         /// Appends what is left of a delivery of which something may be taken already.
-        mutating func append(restOf delivery: RPCBatch.Delivery) {
+        mutating func append(restOf delivery: consuming RPCBatch.Delivery) {
             count &+= delivery.count
             payloadBytes &+= delivery.payloadBytes
-            queue.append(delivery)
+            enqueue(delivery)
+        }
+
+        @inline(__always)
+        private mutating func enqueue(_ delivery: consuming RPCBatch.Delivery) {
+            if oldest == nil { oldest = delivery } else { others.append(delivery) }
         }
 
         /// Takes the oldest RPC. The queue must not be empty, and holds no events: consumers of events take
         /// batches.
         @inline(__always)
         mutating func removeFirst() -> RPC {
-            let rpc = queue[head]!.rpc(at: queue[head]!.lower)
-            queue[head]!.lower &+= 1
-            if queue[head]!.lower == queue[head]!.upper {
-                queue[head] = nil
-                head &+= 1
-                removeTaken()
+            let rpc = oldest!.rpc(at: oldest!.lower)
+            oldest!.lower &+= 1
+            if oldest!.lower == oldest!.upper {
+                oldest = nil
+                advance()
             }
             count &-= 1
             payloadBytes &-= rpc.payload.count
@@ -74,13 +81,13 @@ final class InboxQueue: Sendable {
         mutating func removeFirst(atMost limit: Int) -> RPCBatch {
             var taken: [RPCBatch.Delivery] = []
             var left = limit
-            while left > 0, head < queue.count, var delivery = queue[head] {
+            while left > 0, var delivery = oldest.take() {
                 if delivery.count <= left {
-                    queue[head] = nil
-                    head &+= 1
+                    advance()
                 } else {
+                    oldest = delivery
+                    oldest!.lower &+= left
                     delivery.upper = delivery.lower &+ left
-                    queue[head]!.lower &+= left
                 }
                 left &-= delivery.count
                 payloadBytes &-= delivery.payloadBytes
@@ -88,18 +95,22 @@ final class InboxQueue: Sendable {
                 taken.append(delivery)
             }
             count &-= limit &- left
-            removeTaken()
-            return RPCBatch(taken)
+            return RPCBatch(taken, count: limit &- left)
         }
 
-        /// Removes the elements that are taken: when all are, or when they are at least half.
-        private mutating func removeTaken() {
-            if head == queue.count {
+        /// Makes the next delivery the oldest. Removes the elements that are taken: when all are, or when they
+        /// are at least half.
+        @inline(__always)
+        private mutating func advance() {
+            guard head < others.count else { return }
+            oldest = others[head].take()
+            head &+= 1
+            if head == others.count {
                 // An idle transport keeps only a small array.
-                queue.removeAll(keepingCapacity: queue.capacity <= 1_024)
+                others.empty(keeping: 1_024)
                 head = 0
-            } else if head >= 64, head &* 2 >= queue.count {
-                queue.removeFirst(head)
+            } else if head >= 64, head &* 2 >= others.count {
+                others.removeFirst(head)
                 head = 0
             }
         }
@@ -334,25 +345,37 @@ final class InboxQueue: Sendable {
     /// Takes with `body` if there is an RPC. `isOver` is true when there is none and nothing more can come.
     @inline(__always)
     func take<Taken>(_ body: (inout State) -> Taken) -> (taken: Taken?, isOver: Bool) {
-        let (taken, isOver, producers) = state.withLock { state in
-            state.hasConsumers = true
-            let taken = state.count > 0 ? body(&state) : nil
-            if pool != nil, taken != nil {
-                state.hasTaken = true
-                account(&state)
-            }
-            var producers: [@Sendable () -> Void] = []
-            if !state.producers.isEmpty, isHalfFree(state) {
-                swap(&producers, &state.producers)
-                state.turns &+= producers.count
-            }
-            // While some are left, it is as ready as before.
-            if state.count == 0 { publish(&state) }
-            return (taken, taken == nil && state.isFinished, producers)
-        }
-        for producer in producers { producer() }
-        if let pool, taken != nil { pool.tellOwner() }
+        let (taken, isOver, producers) = state.withLock { take(&$0, body) }
+        tellProducers(producers, hasTaken: taken != nil)
         return (taken, isOver)
+    }
+
+    /// The part of ``take(_:)`` that runs under the lock. Returns the producers to call after it.
+    @inline(__always)
+    private func take<Taken>(
+        _ state: inout State,
+        _ body: (inout State) -> Taken
+    ) -> (taken: Taken?, isOver: Bool, producers: [@Sendable () -> Void]) {
+        state.hasConsumers = true
+        let taken = state.count > 0 ? body(&state) : nil
+        if pool != nil, taken != nil {
+            state.hasTaken = true
+            account(&state)
+        }
+        var producers: [@Sendable () -> Void] = []
+        if !state.producers.isEmpty, isHalfFree(state) {
+            swap(&producers, &state.producers)
+            state.turns &+= producers.count
+        }
+        // While some are left, it is as ready as before.
+        if state.count == 0 { publish(&state) }
+        return (taken, taken == nil && state.isFinished, producers)
+    }
+
+    @inline(__always)
+    private func tellProducers(_ producers: [@Sendable () -> Void], hasTaken: Bool) {
+        for producer in producers { producer() }
+        if let pool, hasTaken { pool.tellOwner() }
     }
 
     /// Takes the oldest RPC; nil when there is none.
@@ -371,12 +394,15 @@ final class InboxQueue: Sendable {
 
     /// Waits until there is an RPC, and takes with `body`. Nil as for ``waitForNext()``.
     private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
-        while await state.wait(in: \.consumers, unless: { $0.isReady }) {
-            // Another consumer may have taken it.
-            let (taken, isOver) = take(body)
+        while true {
+            let taking = await state.wait(in: \.consumers, unless: { $0.isReady }) { state, isWoken in
+                isWoken ? take(&state, body) : nil
+            }
+            guard let (taken, isOver, producers) = taking else { return nil }
+            tellProducers(producers, hasTaken: taken != nil)
+            // Otherwise another consumer has taken it.
             if taken != nil || isOver { return taken }
         }
-        return nil
     }
 
     /// Blocks the thread until a consumer should look again.

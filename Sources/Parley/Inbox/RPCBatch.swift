@@ -12,11 +12,11 @@ public struct RPCBatch: Sendable {
         /// The end of the messages that belong to this delivery.
         @usableFromInline package var upper: Int
 
-        init(_ peer: any Peer, _ run: MessageRun) {
-            self.peer = peer
-            self.run = run
+        init(_ peer: any Peer, _ run: consuming MessageRun) {
             lower = 0
             upper = run.count
+            self.peer = peer
+            self.run = run
         }
 
         @inlinable
@@ -37,9 +37,10 @@ public struct RPCBatch: Sendable {
     /// The number of RPCs.
     public let count: Int
 
-    init(_ deliveries: [Delivery]) {
+    /// - Parameter count: the number of RPCs in the deliveries.
+    init(_ deliveries: consuming [Delivery], count: Int) {
         self.deliveries = deliveries
-        count = deliveries.reduce(0) { $0 &+ $1.count }
+        self.count = count
     }
 }
 

@@ -312,7 +312,7 @@ extension EventLoop {
         swap(&objects, &turn.pointee.spareEndOfTurn)
         swap(&objects, &turn.pointee.endOfTurn)
         for object in objects { object.turnEnds() }
-        objects.removeAll(keepingCapacity: true)
+        objects.empty(keeping: .max)
         swap(&objects, &turn.pointee.spareEndOfTurn)
     }
 
@@ -324,7 +324,7 @@ extension EventLoop {
             case .endOfTurn(let object): turn.pointee.endOfTurn.append(object)
             }
         }
-        submissions.removeAll(keepingCapacity: true)
+        submissions.empty(keeping: .max)
     }
 
     /// Refuses further submissions, runs those that were accepted, and closes the loop's own handles.

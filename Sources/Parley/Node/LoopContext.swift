@@ -49,6 +49,21 @@ package final class LoopContext: @unchecked Sendable {
             swap(&runs, &spareRuns)
         }
 
+        /// Takes only the storage for bounds.
+        @inline(__always)
+        mutating func takeSpareBounds() -> [Range<Int>] {
+            var taken: [Range<Int>] = []
+            swap(&taken, &spareRuns.foundBounds)
+            return taken
+        }
+
+        /// Takes the storage for bounds back.
+        @inline(__always)
+        mutating func returnSpareBounds(_ bounds: inout [Range<Int>]) {
+            bounds.empty(keeping: DecodedRuns.keptBounds)
+            swap(&bounds, &spareRuns.foundBounds)
+        }
+
         /// Removes a connection that the node no longer knows.
         mutating func forget(_ connection: Connection) {
             let connection = Unmanaged.passUnretained(connection).toOpaque()

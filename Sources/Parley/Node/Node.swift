@@ -176,12 +176,12 @@ package final class Node: @unchecked Sendable {
     /// Delivers RPCs, at least one, to the observer or the inbox. The connection's loop's thread only.
     ///
     /// - Returns: whether there is room for more.
-    func deliver(_ decoded: borrowing DecodedRuns, from connection: Connection) -> Bool {
+    func deliver(_ decoded: inout DecodedRuns, from connection: Connection) -> Bool {
         guard let observer, takesRPCs else {
             let index = connection.context.index
             guard let inbox else { return true }
             connection.delivering(decoded.count)
-            let room = inbox.offer(decoded, from: connection, to: index)
+            let room = inbox.offer(&decoded, from: connection, to: index)
             connection.context.local.value.inboxRoom = room
             return !room.isEmpty
         }

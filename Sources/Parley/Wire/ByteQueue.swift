@@ -34,6 +34,10 @@ struct ByteQueue: Sendable {
     /// Takes the oldest block, whole.
     mutating func popFirst() -> ArraySlice<UInt8>? {
         guard head < blocks.count else { return nil }
+        if blocks.count == 1, head == 0 {
+            count = 0
+            return blocks.removeLast()
+        }
         let block = blocks[head]
         blocks[head] = []
         head &+= 1

@@ -334,7 +334,6 @@ extension FramedDecoder {
 
     @inline(__always)
     private func appendHeader(_ type: FrameType, _ length: Int, into output: inout WireBuffer) {
-        output.append(type.rawValue)
-        output.append(bigEndian: UInt32(length))
+        output.append(type.rawValue, bigEndian: UInt32(length))
     }
 }

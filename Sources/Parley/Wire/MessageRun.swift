@@ -92,7 +92,7 @@ struct DecodedRuns: Sendable {
     /// The output buffer of ``Decoder/decodeMessages(_:limit:into:)``; empty between calls.
     var foundBounds: [Range<Int>] = []
 
-    var isEmpty: Bool { runs.isEmpty }
+    var isEmpty: Bool { count == 0 }
 
     mutating func append(_ payload: ArraySlice<UInt8>, isStream: Bool) {
         runs.append(MessageRun(payload, isStream: isStream))
@@ -106,7 +106,7 @@ struct DecodedRuns: Sendable {
         runs.append(run)
         count &+= run.count
         payloadBytes &+= run.payloadBytes
-        foundBounds.removeAll(keepingCapacity: true)
+        foundBounds.empty(keeping: .max)
         return true
     }
 
@@ -146,14 +146,22 @@ struct DecodedRuns: Sendable {
         }
     }
 
+    /// Gives the runs away, the oldest first.
+    @inline(__always)
+    mutating func takeRuns(_ take: (consuming MessageRun) -> Void) {
+        // The usual case: one run, which is moved and not copied.
+        if runs.count == 1 { return take(runs.removeLast()) }
+        for run in runs { take(run) }
+        runs.empty(keeping: Self.keptRuns)
+    }
+
     mutating func removeAll() {
-        if foundBounds.count == 1 {
-            foundBounds.removeLast()
-        } else if !foundBounds.isEmpty {
-            foundBounds.removeAll(keepingCapacity: foundBounds.capacity <= 16_384)
-        }
-        if !runs.isEmpty { runs.removeAll(keepingCapacity: runs.capacity <= 4_096) }
+        foundBounds.empty(keeping: Self.keptBounds)
+        runs.empty(keeping: Self.keptRuns)
         count = 0
         payloadBytes = 0
     }
+
+    private static let keptRuns = 4_096
+    static let keptBounds = 16_384
 }
