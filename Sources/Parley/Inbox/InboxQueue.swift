@@ -98,8 +98,8 @@ final class InboxQueue: Sendable {
             return RPCBatch(taken, count: limit &- left)
         }
 
-        /// Makes the next delivery the oldest. Removes the elements that are taken: when all are, or when they
-        /// are at least half.
+        /// Makes the next delivery the oldest. Removes the elements that are taken: when all are, or when
+        /// they are at least half.
         @inline(__always)
         private mutating func advance() {
             guard head < others.count else { return }

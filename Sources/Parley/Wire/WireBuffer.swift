@@ -43,10 +43,8 @@ public struct WireBuffer: Sendable {
     /// than two.
     mutating func append(_ byte: UInt8, bigEndian value: UInt32) {
         makeRoom(for: 5)
-        let bytes = UInt64(byte) << 56 | UInt64(value) << 24
-        withUnsafeBytes(of: bytes.bigEndian) {
-            tail.append(contentsOf: UnsafeRawBufferPointer(rebasing: $0[..<5]))
-        }
+        func part(_ shift: UInt32) -> UInt8 { UInt8(truncatingIfNeeded: value >> shift) }
+        withUnsafeBytes(of: (byte, part(24), part(16), part(8), part(0))) { tail.append(contentsOf: $0) }
         count &+= 5
     }
 
