@@ -52,7 +52,9 @@ let package = Package(
         .systemLibrary(name: "CParley"),
         .target(
             name: "ParleyABI",
-            dependencies: ["CParley", "Parley", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "CParley", "Parley", "ParleyNoise", .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: settings
         ),
         .target(
@@ -81,7 +83,7 @@ let package = Package(
         // The example in README.md; scripts/check-examples.sh keeps the two the same.
         .executableTarget(
             name: "TwoNodes",
-            dependencies: ["Parley"],
+            dependencies: ["Parley", "ParleyNoise"],
             path: "Examples/TwoNodes",
             swiftSettings: settings
         ),

@@ -44,7 +44,7 @@ deps-man:
 lib: deps-c $(LIB)/libparley.a $(LIB)/parley.pc size ## Builds the C library; it needs no Swift runtime
 
 # The targets are files, so that `sudo make install` after `make lib` compiles nothing and needs no Swift.
-$(LIB)/libparley.a: scripts/library.sh Package.swift $(shell find Sources CLibUV -type f)
+$(LIB)/libparley.a: scripts/library.sh Package.swift $(shell find Sources CLibUV CSodium -type f)
 	SWIFT="$(SWIFT)" CC="$(CC)" scripts/library.sh $(VERSION) $(LIB)
 
 # parley.pc names folders relative to its prefix, so that the whole tree can be moved.

@@ -20,6 +20,21 @@ fail() { echo "library.sh: $*" >&2; exit 1; }
 
 soname=libparley.so.${version%%.*}
 scratch=.build-lib
+
+# libsodium is linked statically: pkg-config names a folder that holds only its archive.
+sodium=$(pkg-config --variable=libdir libsodium)/libsodium.a
+[ -f "$sodium" ] || fail "$sodium is missing: the library contains libsodium"
+mkdir -p "$scratch/sodium"
+ln -sf "$sodium" "$scratch/sodium/libsodium.a"
+cat > "$scratch/sodium/libsodium.pc" <<END
+Name: libsodium
+Description: the archive of libsodium
+Version: $(pkg-config --modversion libsodium)
+Cflags: $(pkg-config --cflags libsodium)
+Libs: -L$PWD/$scratch/sodium -lsodium
+END
+export PKG_CONFIG_PATH=$PWD/$scratch/sodium${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+
 # One set of compiler flags, so that the library and the tool share their objects. A separate scratch folder
 # leaves .build unchanged.
 build() {
@@ -62,8 +77,8 @@ architecture=$("${SWIFTC:-swiftc}" -print-target-info | sed -n 's/^ *"arch": "\(
 registration=$runtime/$architecture/swiftrt.o
 [ -f "$registration" ] || fail "this toolchain has no static Swift runtime: $registration is missing"
 
-# The libraries that the objects and the runtime need, if they belong to the toolchain. libuv and the system's
-# libraries stay outside.
+# The libraries that the objects and the runtime need, if they belong to the toolchain, and libsodium. libuv
+# and the system's libraries stay outside.
 libraries=()
 extract=$(dirname "$(readlink -f "$(command -v "${SWIFTC:-swiftc}")")")/swift-autolink-extract
 [ -x "$extract" ] || extract="swift-autolink-extract"
@@ -77,7 +92,7 @@ done
 # Without --force-group-allocation, the linker would drop the archive's local inline functions of the C++
 # library in favour of a program's.
 ld -r --force-group-allocation -o "$scratch/parley.o" -L"$runtime" "$registration" \
-    --start-group "@$objects" "${libraries[@]}" --end-group
+    --start-group "@$objects" "${libraries[@]}" "$sodium" --end-group
 objcopy --wildcard --keep-global-symbol='parley_*' --strip-unneeded \
     --remove-section=.swift1_autolink_entries "$scratch/parley.o"
 

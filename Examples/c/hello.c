@@ -20,20 +20,31 @@ static parley_peer hear(parley_transport *node, const char *name) {
     return sender;
 }
 
-int main(void) {
+/* Makes a node with an identity of its own. Its connections are encrypted, and both sides know each other. */
+static parley_transport *make_node(void) {
     parley_options options = PARLEY_OPTIONS_INIT;
+    parley_identity *identity;
+    parley_transport *node;
+    check(parley_identity_generate(&identity)); /* parley_identity_load_or_create() keeps it in a file */
+    options.identity = identity;
     options.listen_address = "127.0.0.1:0"; /* any free port */
+    check(parley_create(&options, &node));
+    parley_identity_free(identity);
+    return node;
+}
 
-    parley_transport *server, *client;
-    check(parley_create(&options, &server));
-    check(parley_create(&options, &client));
+int main(void) {
+    parley_transport *server = make_node(), *client = make_node();
 
-    char address[64];
+    char id[PARLEY_ID_SIZE], address[64], target[160];
     check(parley_listen(server));
+    check(parley_id(server, id, sizeof id));
     check(parley_address(server, address, sizeof address));
 
+    /* Nobody else can answer in its place. */
     parley_peer peer;
-    check(parley_dial(client, address, PARLEY_FOREVER, &peer));
+    snprintf(target, sizeof target, "%s@%s", id, address);
+    check(parley_dial(client, target, PARLEY_FOREVER, &peer));
     check(parley_send_message(client, peer, "hello", 5, PARLEY_FOREVER));
     check(parley_send_message(client, peer, "how are you?", 12, PARLEY_FOREVER));
 

@@ -1,7 +1,7 @@
 /// How the links of a node are secured; see ``TransportOptions/security``.
 public struct Security: Sendable {
     let link: (any LinkSecurity)?
-    let allowed: AllowedPeers
+    package var allowed: AllowedPeers
 
     package init(_ link: any LinkSecurity, allow allowed: AllowedPeers) {
         self.link = link
@@ -25,7 +25,7 @@ public struct AllowedPeers: Sendable {
     enum Rule {
         case everyone
         case only(Set<PeerID>)
-        case asking(@Sendable (PeerID) async -> Bool)
+        case asking(@Sendable (_ id: PeerID, _ isOutbound: Bool) async -> Bool)
     }
 
     let rule: Rule
@@ -42,7 +42,19 @@ public struct AllowedPeers: Sendable {
     /// of its own, as a part of the handshake. ``TransportOptions/handshakeTimeout`` ends the connection and
     /// cancels the task; let `isAllowed` return then.
     public static func asking(_ isAllowed: @escaping @Sendable (PeerID) async -> Bool) -> AllowedPeers {
-        AllowedPeers(rule: .asking(isAllowed))
+        AllowedPeers(rule: .asking { id, _ in await isAllowed(id) })
+    }
+
+    /// These peers, and those for which `isAllowed` returns true, which is told who dialed as well.
+    package func or(
+        asking isAllowed: @escaping @Sendable (_ id: PeerID, _ isOutbound: Bool) async -> Bool
+    ) -> AllowedPeers {
+        AllowedPeers(
+            rule: .asking { id, isOutbound in
+                if decides(id) == true { return true }
+                return await isAllowed(id, isOutbound)
+            }
+        )
     }
 
     /// Whether the id is allowed, as far as that is known at once; nil when somebody has to be asked.

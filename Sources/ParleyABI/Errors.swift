@@ -4,7 +4,7 @@ import Parley
 /// Each code of parley.h with its ``ParleyError/Code``, its name and its description.
 let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticString, text: StaticString)] = [
     (PARLEY_OK, nil, "PARLEY_OK", "success"),
-    (PARLEY_EADDRINVAL, .invalidAddress, "PARLEY_EADDRINVAL", "the address is not of the form host:port"),
+    (PARLEY_EADDRINVAL, .invalidAddress, "PARLEY_EADDRINVAL", "the address or the id is malformed"),
     (PARLEY_EINVAL, .invalidArgument, "PARLEY_EINVAL", "an argument is out of its range"),
     (PARLEY_ENOTSUP, .unsupported, "PARLEY_ENOTSUP", "the wire form in use cannot express this"),
     (PARLEY_EMSGSIZE, .messageTooLong, "PARLEY_EMSGSIZE", "the message is too long"),
@@ -44,7 +44,7 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
         "the limit on connections of one remote address is reached"
     ),
     (PARLEY_ENOTALLOWED, .notAllowed, "PARLEY_ENOTALLOWED", "the gate refused the address"),
-    (PARLEY_EBANNED, .banned, "PARLEY_EBANNED", "the address is banned"),
+    (PARLEY_EBANNED, .banned, "PARLEY_EBANNED", "the address or the id is banned"),
     (PARLEY_EIDLE, .idle, "PARLEY_EIDLE", "no byte was received or sent for too long"),
     (
         PARLEY_ESTALLED, .writeStalled, "PARLEY_ESTALLED",
@@ -60,6 +60,16 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
         "another connection to the same node was kept instead"
     ),
     (PARLEY_ENOMEM, .outOfMemory, "PARLEY_ENOMEM", "there is no memory for a large buffer"),
+    (PARLEY_ESECURITY, .securityFailed, "PARLEY_ESECURITY", "the secured connection failed"),
+    (
+        PARLEY_EIDENTITY, .invalidIdentity, "PARLEY_EIDENTITY",
+        "the file or the bytes hold no usable identity"
+    ),
+    (
+        PARLEY_EIDMISMATCH, .identityMismatch, "PARLEY_EIDMISMATCH",
+        "another node answered than the one that was dialed"
+    ),
+    (PARLEY_EIDREFUSED, .identityNotAllowed, "PARLEY_EIDREFUSED", "this node does not allow the id"),
     (PARLEY_ENOPEER, .noSuchPeer, "PARLEY_ENOPEER", "no peer has this number any more"),
     (
         PARLEY_EDEADLK, .wouldDeadlock, "PARLEY_EDEADLK",

@@ -58,6 +58,14 @@ final class ForeignNode: @unchecked Sendable {
                 address.description.withCString { call.value.0($0, isOutbound, call.value.1) }
             }
         }
+        if let allow = foreign.allow {
+            let call = Foreign((allow, foreign.userdata))
+            options.security.allowed = options.security.allowed.or { [handshakes] id, isOutbound in
+                await handshakes.ask(isOutbound ? .outbound : .inbound) {
+                    id.description.withCString { call.value.0($0, isOutbound, call.value.1) }
+                }
+            }
+        }
         if let handshake = foreign.handshake {
             let call = Foreign((handshake, foreign.userdata))
             options.handshake = { [handshakeNode] peer in

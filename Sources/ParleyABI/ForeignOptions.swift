@@ -1,5 +1,6 @@
 import CParley
 import Parley
+import ParleyNoise
 
 extension parley_options {
     /// Copies the fields that the program knows. The others are zero, which is their default.
@@ -53,6 +54,7 @@ extension TransportOptions {
         busyPoll = .microseconds(Int64(try checked(foreign.busy_poll_us, "busy_poll_us", in: 0...Int32.max)))
         try timeouts.set(foreign)
         keepAlive = try KeepAlive(foreign)
+        security = try Security(foreign)
         let level = foreign.log_level.rawValue
         _ = try checked(level, "log_level", in: PARLEY_LOG_TRACE.rawValue...PARLEY_LOG_CRITICAL.rawValue)
         // Nothing is left to refuse, unless a range above is wider than Parley's.
@@ -152,6 +154,52 @@ extension KeepAlive {
         if idle > 0 { self.idle = .seconds(Int64(idle)) }
         if interval > 0 { self.interval = .seconds(Int64(interval)) }
         if count > 0 { self.count = Int(count) }
+    }
+}
+
+extension Security {
+    /// ``ForeignNode`` adds the callback that decides about other ids.
+    fileprivate init(_ foreign: parley_options) throws(ParleyError) {
+        let ids = try PeerID.list(foreign.allowed_ids, count: foreign.allowed_id_count)
+        guard let identity = foreign.identity else {
+            guard ids == nil, foreign.allow == nil else {
+                throw ParleyError(.invalidArgument, "allowed_ids and allow need identity, which is NULL")
+            }
+            self = .none
+            return
+        }
+        let everyone = ids == nil && foreign.allow == nil
+        self = .noise(
+            try object(identity, "identity", ForeignIdentity.self).identity,
+            allow: everyone ? .everyone : .only(ids ?? [])
+        )
+    }
+}
+
+extension PeerID {
+    /// The ids of an array of texts; nil when it is NULL.
+    fileprivate static func list(
+        _ texts: UnsafePointer<UnsafePointer<CChar>?>?,
+        count: Int
+    ) throws(ParleyError) -> [PeerID]? {
+        try checkSize(count, "allowed_id_count")
+        guard let texts else {
+            guard count == 0 else {
+                throw ParleyError(
+                    .invalidArgument,
+                    "allowed_ids is NULL, but allowed_id_count is \(count)"
+                )
+            }
+            return nil
+        }
+        var ids: [PeerID] = []
+        for index in 0..<count {
+            guard let text = texts[index] else {
+                throw ParleyError(.invalidArgument, "allowed_ids[\(index)] is NULL")
+            }
+            ids.append(try PeerID(String(cString: text)))
+        }
+        return ids
     }
 }
 

@@ -96,6 +96,15 @@ final class HandshakeThreads: Sendable {
         idle?.filled.wake()
     }
 
+    /// Asks `question` on a thread that may block. The answer is no when there is no thread for it.
+    func ask(_ side: Side, _ question: @escaping @Sendable () -> Bool) async -> Bool {
+        await withUnsafeContinuation { continuation in
+            do throws(ParleyError) {
+                try run(side) { continuation.resume(returning: question()) }
+            } catch { continuation.resume(returning: false) }
+        }
+    }
+
     private static var shortage: ParleyError {
         ParleyError(.tooManyOpenFiles, "the system has no thread left for a handshake")
     }

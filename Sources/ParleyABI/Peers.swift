@@ -93,6 +93,33 @@ public func parley_peer_local_address(
 
 /// See parley.h.
 @c @implementation
+public func parley_peer_id(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ buffer: UnsafeMutablePointer<CChar>?,
+    _ size: Int
+) -> Int32 {
+    counted { fill(buffer, size, with: try connection(transport, peer).id?.description ?? "") }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_with_id(
+    _ transport: OpaquePointer?,
+    _ id: UnsafePointer<CChar>?,
+    _ peer: UnsafeMutablePointer<parley_peer>?
+) -> Int32 {
+    status {
+        let node = try node(transport)
+        let peer = try output(peer, "peer")
+        peer.pointee = 0
+        let id = try PeerID(try text(id, "id"))
+        peer.pointee = (node.transport.peer(id) as? Connection)?.number ?? 0
+    }
+}
+
+/// See parley.h.
+@c @implementation
 public func parley_peer_is_outbound(_ transport: OpaquePointer?, _ peer: parley_peer) -> Int32 {
     counted { try connection(transport, peer).isOutbound ? 1 : 0 }
 }

@@ -71,11 +71,7 @@ public func parley_ban(
 ) -> Int32 {
     status {
         let node = try node(transport)
-        guard duration_ms >= PARLEY_FOREVER else {
-            throw ParleyError(.invalidArgument, "duration_ms is \(duration_ms), below PARLEY_FOREVER")
-        }
-        let duration: Duration =
-            duration_ms == PARLEY_FOREVER ? .seconds(100 * 365 * 86_400) : .milliseconds(Int64(duration_ms))
+        let duration = try banDuration(duration_ms)
         try node.transport.ban(try text(host, "host"), for: duration)
     }
 }
@@ -84,4 +80,32 @@ public func parley_ban(
 @c @implementation
 public func parley_unban(_ transport: OpaquePointer?, _ host: UnsafePointer<CChar>?) -> Int32 {
     status { try node(transport).transport.unban(try text(host, "host")) }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_ban_id(
+    _ transport: OpaquePointer?,
+    _ id: UnsafePointer<CChar>?,
+    _ duration_ms: Int32
+) -> Int32 {
+    status {
+        let node = try node(transport)
+        let duration = try banDuration(duration_ms)
+        node.transport.ban(try PeerID(try text(id, "id")), for: duration)
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_unban_id(_ transport: OpaquePointer?, _ id: UnsafePointer<CChar>?) -> Int32 {
+    status { try node(transport).transport.unban(PeerID(try text(id, "id"))) }
+}
+
+private func banDuration(_ duration_ms: Int32) throws(ParleyError) -> Duration {
+    switch duration_ms {
+    case PARLEY_FOREVER: .seconds(100 * 365 * 86_400)
+    case 0...: .milliseconds(Int64(duration_ms))
+    default: throw ParleyError(.invalidArgument, "duration_ms is \(duration_ms), below PARLEY_FOREVER")
+    }
 }

@@ -45,6 +45,19 @@ public func parley_address(
 
 /// See parley.h.
 @c @implementation
+public func parley_id(
+    _ transport: OpaquePointer?,
+    _ buffer: UnsafeMutablePointer<CChar>?,
+    _ size: Int
+) -> Int32 {
+    counted {
+        let id = try node(transport).transport.node.options.security.id
+        return fill(buffer, size, with: id?.description ?? "")
+    }
+}
+
+/// See parley.h.
+@c @implementation
 public func parley_close(_ transport: OpaquePointer?) -> Int32 {
     status { try node(transport).close() }
 }

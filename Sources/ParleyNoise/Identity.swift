@@ -42,7 +42,7 @@ extension Identity {
     /// The form of older libp2p nodes: the public key comes twice.
     private static let longPrefix: [UInt8] = [0x08, 0x01, 0x12, 0x60]
     /// The bytes of the longer form.
-    static let maxBytes = 100
+    package static let maxBytes = 100
 
     /// Reads the protobuf of a private key, and overwrites `bytes` with zeros.
     ///

@@ -170,10 +170,25 @@ static inline void join(pthread_t thread) { CHECK(pthread_join(thread, NULL) == 
 
 /* ---- Nodes ---- */
 
+static parley_identity *shared_identity;
+
+static inline void make_shared_identity(void) {
+    if (parley_identity_generate(&shared_identity) != PARLEY_OK) _exit(3);
+}
+
+/* conformance.sh sets a variable, and the nodes of a program secure their connections. */
+static inline const parley_identity *usual_identity(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    if (getenv("PARLEY_CONFORMANCE_SECURED") == NULL) return NULL;
+    pthread_once(&once, make_shared_identity);
+    return shared_identity;
+}
+
 /* Default options, on loopback. */
 static inline parley_options loopback(void) {
     parley_options options = PARLEY_OPTIONS_INIT;
     options.listen_address = "127.0.0.1:0";
+    options.identity = usual_identity();
     return options;
 }
 

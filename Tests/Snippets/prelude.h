@@ -6,3 +6,4 @@
 
 extern parley_transport *transport;
 extern parley_peer peer;
+extern parley_options options;

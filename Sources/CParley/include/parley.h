@@ -110,7 +110,7 @@ const char *parley_version_string(void);
  * below -1000; it is passed unchanged to the caller that waits for the result. */
 typedef enum parley_error {
     PARLEY_OK = 0,
-    PARLEY_EADDRINVAL = -1,   /* the address is not of the form host:port */
+    PARLEY_EADDRINVAL = -1,   /* the address is not of the form host:port, or the id is malformed */
     PARLEY_EINVAL = -2,       /* an argument is out of its range */
     PARLEY_ENOTSUP = -3,      /* the wire form in use cannot express the request */
     PARLEY_EMSGSIZE = -4,     /* the message is longer than the wire form or the options allow */
@@ -138,13 +138,17 @@ typedef enum parley_error {
     PARLEY_EMAXPEERS = -26,   /* this node's limit on peers is reached */
     PARLEY_EMAXADDRESS = -27, /* the limit on connections of one remote address is reached */
     PARLEY_ENOTALLOWED = -28, /* the gate refused the address */
-    PARLEY_EBANNED = -29,     /* the address is banned */
+    PARLEY_EBANNED = -29,     /* the address or the id is banned */
     PARLEY_EIDLE = -30,       /* no byte was received or sent for idle_timeout_ms */
     PARLEY_ESTALLED = -31,    /* the remote side acknowledged too little for write_stall_timeout_ms */
     PARLEY_EHEARTBEAT = -32,  /* the remote side did not answer heartbeats */
     PARLEY_EBUFFERFULL = -33, /* this node's limit on unread bytes is reached */
     PARLEY_EDUPLICATE = -34,  /* another connection to the same node was kept instead */
     PARLEY_ENOMEM = -35,      /* there is no memory for a large buffer */
+    PARLEY_ESECURITY = -40,   /* the secured connection failed: something altered, forged or out of order */
+    PARLEY_EIDENTITY = -41,   /* the file or the bytes hold no usable identity */
+    PARLEY_EIDMISMATCH = -42, /* another node answered than the one whose id was dialed */
+    PARLEY_EIDREFUSED = -43,  /* this node does not allow the id */
     PARLEY_ENOPEER = -64,     /* no peer has this number any more */
     PARLEY_EDEADLK = -65,     /* the call would block the thread that it waits for */
     PARLEY_EAGAIN = -66,      /* the call would have to wait, and its time-out is 0 */
@@ -271,6 +275,84 @@ typedef struct parley_decoder {
     void (*encode_stream_end)(void *state, parley_buffer *output);
     void (*encode_stream_abort)(void *state, uint32_t code, const char *reason, parley_buffer *output);
 } parley_decoder;
+
+/* ---- Identities ---------------------------------------------------------------------------------------- */
+
+/*
+ * With an identity in its options a node proves who it is, and every connection is secured, over every road
+ * and from its first byte. The form is the Noise handshake of libp2p (Noise_XX_25519_ChaChaPoly_SHA256). Both
+ * nodes need an identity: a node without one can neither be reached nor reach this one.
+ *
+ * An id is the text of a node's public key, such as "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq".
+ * parley_dial("ID@host:port") fails with PARLEY_EIDMISMATCH when another node answers there, and that node
+ * does not learn who dialed. parley_peer_id() says who a peer is.
+ *
+ * What is protected:
+ *
+ *   Content      Nobody on the way reads it. What is altered, replayed, reordered or left out ends the
+ *                connection with PARLEY_ESECURITY, and none of it reaches the program. That the connection
+ *                was cut is seen, and not by whom: an attacker on the way can end it.
+ *   Who it is    Each side has proven that it holds the private key of its id before anything else is done
+ *                with the connection. The ids themselves are hidden from those on the way; whoever answers a
+ *                dial without an id learns the dialer's, and whoever dials learns the listener's.
+ *   Later        A private key that is stolen later opens nothing that was recorded before (forward
+ *                secrecy). Until it is replaced, its holder can be this node towards everybody.
+ *
+ * What is not: the addresses of both ends, and when and how much they send, are seen by those on the way.
+ * There is no anonymity. Whether a node is *wanted* is your decision: see `allowed_ids` and `allow`.
+ */
+
+/* A node's key pair. Its memory is wiped when the last user is gone. */
+typedef struct parley_identity parley_identity;
+
+/* Enough for the text of an id and its NUL. */
+#define PARLEY_ID_SIZE 64
+
+/* Makes a new identity, and nothing else: save it to be the same node again after a restart. Free it with
+ * parley_identity_free(). Returns PARLEY_OK or PARLEY_EINVAL. Never blocks. */
+PARLEY_CHECKED int parley_identity_generate(parley_identity **out);
+
+/*
+ * Reads an identity from a file. Free it with parley_identity_free(). Blocks on the disk.
+ *
+ * Returns  PARLEY_OK; PARLEY_ENOENT; PARLEY_EIDENTITY when the file holds no identity, or when the group or
+ *          others have any access to it; PARLEY_EACCES, PARLEY_EMFILE, PARLEY_ESYSTEM.
+ */
+PARLEY_CHECKED int parley_identity_load(const char *path, parley_identity **out);
+
+/* The same; makes an identity and saves it when there is no such file. Of several processes that do so at
+ * once, all get the same identity. Also returns what parley_identity_save() returns. */
+PARLEY_CHECKED int parley_identity_load_or_create(const char *path, parley_identity **out);
+
+/* Reads an identity from memory, in the form of parley_identity_export(). Your bytes are not changed: wipe
+ * them. Free the identity with parley_identity_free(). Returns PARLEY_OK, PARLEY_EIDENTITY or PARLEY_EINVAL.
+ * Never blocks. */
+PARLEY_CHECKED int parley_identity_import(const void *bytes, size_t length, parley_identity **out);
+
+/*
+ * Writes an identity to a new file that only its owner may read. The file appears whole or not at all. Blocks
+ * on the disk.
+ *
+ * Returns  PARLEY_OK; PARLEY_EEXIST, because no file is ever overwritten; PARLEY_ENOENT when there is no such
+ *          folder; PARLEY_EACCES, PARLEY_EMFILE, PARLEY_ESYSTEM.
+ */
+PARLEY_CHECKED int parley_identity_save(const parley_identity *identity, const char *path);
+
+/* Writes the private key to `buffer`, in libp2p's form (the protobuf of a private key): 68 bytes. Whoever has
+ * them is this node to everybody: wipe them after use. Returns their number; PARLEY_EINVAL when `size` is
+ * less. Never blocks. */
+PARLEY_CHECKED int parley_identity_export(const parley_identity *identity, void *buffer, size_t size);
+
+/* The id. Fills the buffer like snprintf(3). Never blocks. */
+int parley_identity_id(const parley_identity *identity, char *buffer, size_t size);
+
+/* Frees an identity. Transports that use it keep what they need. NULL is allowed. Never blocks. */
+void parley_identity_free(parley_identity *identity);
+
+/* Reads the text of an id in any form that libp2p writes ("12D3KooW...", "bafz..."), and fills the buffer
+ * with the usual form, like snprintf(3). Two ids are the same if these texts are. Returns PARLEY_EADDRINVAL
+ * when it is no id. Never blocks. */
+int parley_id_parse(const char *text, char *buffer, size_t size);
 
 /* ---- Options ------------------------------------------------------------------------------------------- */
 
@@ -429,12 +511,27 @@ typedef struct parley_options {
      * open peer may add one more, and what it asks for. With several loops each has as many. 0 puts none
      * into the inbox. Not with on_rpcs. */
     size_t peer_event_capacity;
+
+    /* Who this node is; see "Identities" above. It secures every connection. parley_create() takes what it
+     * needs, so you may free it then. NULL: connections are not secured, and peers have no ids. */
+    const parley_identity *identity;
+
+    /* The ids of the only nodes that may connect or be dialed: `allowed_id_count` texts, copied. NULL, and no
+     * `allow`: every node that proves its id. Needs `identity`. */
+    const char *const *allowed_ids;
+    size_t allowed_id_count;
+
+    /* Decides about the nodes whose ids are not in `allowed_ids`. It comes after the node has proven its id
+     * and before `handshake`, within handshake_timeout_ms, and runs on a thread as `handshake` does, so it
+     * may block: look the id up where you like. When the system has no thread left the node is refused. NULL
+     * refuses them. Needs `identity`. */
+    bool (*allow)(const char *id, bool is_outbound, void *userdata);
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
     { sizeof(parley_options), NULL, PARLEY_CODEC_FRAMED, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
       PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, \
-      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL }
 
 /* ---- Transports ---------------------------------------------------------------------------------------- */
 
@@ -446,6 +543,10 @@ typedef struct parley_options {
  *          when out is NULL. Never blocks.
  */
 PARLEY_CHECKED int parley_create(const parley_options *options, parley_transport **out);
+
+/* The transport's own id; an empty text when it has no identity. Fills the buffer like snprintf(3). Never
+ * blocks. */
+int parley_id(const parley_transport *transport, char *buffer, size_t size);
 
 /*
  * Starts to listen. Other nodes can connect when it returns. Blocks while a name is looked up; not in
@@ -489,7 +590,12 @@ int parley_post(parley_transport *transport, void (*function)(void *argument), v
  * its zone: "[fe80::1%eth0]:5000". A socket that the kernel has connected to itself, because nobody listens
  * at the address, is no peer: the address is tried again.
  *
+ * With an identity the address may name the node that has to answer: "ID@host:port", or libp2p's
+ * "/ip4/192.0.2.1/tcp/4500/p2p/ID". Without an id any allowed node may; parley_peer_id() says which did.
+ *
  * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_ECONNREFUSED, PARLEY_EUNREACH,
+ *          PARLEY_EIDMISMATCH when another node answers, PARLEY_EIDREFUSED when this node does not allow the
+ *          one that answers, PARLEY_ESECURITY when it has no identity or forges one,
  *          PARLEY_ETIMEDOUT, PARLEY_EADDRNOTAVAIL for an unknown zone, the negative result of the handshake
  *          or of on_peer, PARLEY_EOF or PARLEY_ECONNRESET when the remote side ended the connection before it
  *          was open, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK. Blocks; not in callbacks.
@@ -518,6 +624,15 @@ int parley_peer_remote_address(
     const parley_transport *transport, parley_peer peer, char *buffer, size_t size);
 int parley_peer_local_address(
     const parley_transport *transport, parley_peer peer, char *buffer, size_t size);
+
+/* The id that the peer has proven; an empty text when connections are not secured. Fills the buffer like
+ * snprintf(3), or returns PARLEY_ENOPEER. Never blocks. */
+int parley_peer_id(const parley_transport *transport, parley_peer peer, char *buffer, size_t size);
+
+/* Stores the open peer that has this id in *peer; of several any, and PARLEY_NO_PEER when there is none.
+ * Returns PARLEY_OK, PARLEY_EADDRINVAL when the text is no id, or PARLEY_EINVAL. Never blocks; its cost grows
+ * with the number of peers. */
+int parley_peer_with_id(const parley_transport *transport, const char *id, parley_peer *peer);
 
 /* Returns 1 when this side dialed, 0 when the remote side did, or PARLEY_ENOPEER. Never blocks. */
 int parley_peer_is_outbound(const parley_transport *transport, parley_peer peer);
@@ -579,6 +694,10 @@ int parley_ban(parley_transport *transport, const char *host, int duration_ms);
 
 /* Removes a ban. Returns PARLEY_OK, also when there is none, or PARLEY_EADDRINVAL. Never blocks. */
 int parley_unban(parley_transport *transport, const char *host);
+
+/* The same for the node with this id, wherever it is. Return PARLEY_EADDRINVAL when the text is no id. */
+int parley_ban_id(parley_transport *transport, const char *id, int duration_ms);
+int parley_unban_id(parley_transport *transport, const char *id);
 
 /* ---- Statistics ---------------------------------------------------------------------------------------- */
 
@@ -745,11 +864,11 @@ PARLEY_CHECKED int parley_try_consume(parley_transport *transport, parley_rpc *r
 /*
  * Keeps an RPC: fills *out with a second one of the same payload, which stays valid until its own
  * parley_rpc_release(), on any thread and also after parley_free(). In on_rpcs it is the way to keep a
- * payload after the call: nothing is copied, and *out has the same payload pointer. RPCs that were consumed
- * can be retained as well.
+ * payload after the call: nothing is copied, and *out has the same payload pointer. What came over a secured
+ * connection is copied, and out->payload points elsewhere. RPCs that were consumed can be retained as well.
  *
- * A kept payload keeps the whole block of memory in which it arrived: at most 64 KiB, or the message's own
- * size when that is larger. Copy small messages that you keep for long instead.
+ * A kept payload that is not copied keeps the whole block of memory in which it arrived: at most 64 KiB, or
+ * the message's own size when that is larger. Copy small messages that you keep for long instead.
  *
  * Returns  PARLEY_OK; PARLEY_EINVAL for a released RPC, and for one of on_rpcs outside of that call. Never
  *          blocks.

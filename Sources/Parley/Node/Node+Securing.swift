@@ -34,7 +34,7 @@ extension Node {
         let allowed = options.security.allowed
         if let isAllowed = allowed.decides(id) { return decide(isAllowed, id, connection) }
         let task = Task(executorPreference: globalConcurrentExecutor) { [self] in
-            let isAllowed = await allowed.asks(id)
+            let isAllowed = await allowed.asks(id, isOutbound: connection.isOutbound)
             connection.loop.perform { [self] in
                 guard connection.isLive else { return }
                 decide(isAllowed, id, connection)
@@ -64,8 +64,8 @@ extension Node {
 
 extension AllowedPeers {
     /// Asks about an id that ``decides(_:)`` knows nothing of.
-    fileprivate func asks(_ id: PeerID) async -> Bool {
-        if case .asking(let isAllowed) = rule { await isAllowed(id) } else { false }
+    fileprivate func asks(_ id: PeerID, isOutbound: Bool) async -> Bool {
+        if case .asking(let isAllowed) = rule { await isAllowed(id, isOutbound) } else { false }
     }
 }
 
