@@ -28,6 +28,16 @@ import Testing
         #expect(error?.message.contains(complaint) == true, "\(error?.message ?? "")")
     }
 
+    @Test(arguments: [
+        "0.0.0.0", "255.255.255.255", "10.100.9.99", "192.168.1.5", "1.20.200.105", "127.0.0.1",
+    ])
+    func `an IPv4 address prints as it is written`(host: String) throws {
+        let raw = try #require(RawSocketAddress(numericHost: host, port: 80))
+        #expect(SocketAddress(raw) == SocketAddress(host: host, port: 80))
+        let mapped = try #require(RawSocketAddress(numericHost: "::ffff:\(host)", port: 80))
+        #expect(SocketAddress(mapped) == SocketAddress(host: host, port: 80))
+    }
+
     @Test func `an IPv4 address mapped into IPv6 prints as IPv4`() throws {
         let mapped = try #require(RawSocketAddress(numericHost: "::ffff:127.0.0.1", port: 80))
         #expect(SocketAddress(mapped).description == "127.0.0.1:80")

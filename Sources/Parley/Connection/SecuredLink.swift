@@ -153,10 +153,8 @@ extension SecuredLink: Link {
     private static let filePieceBytes = 4 * SecureMessage.maxContentBytes
 
     private func writePiece() {
-        guard var range = file else { return }
+        guard let range = file else { return }
         let piece = FileRange(range.file, offset: range.offset, count: min(range.count, Self.filePieceBytes))
-        range.removeFirst(piece.count)
-        file = range
         let read = loop.offload { () throws(ParleyError) in try piece.read() }
         Task(executorPreference: loop) { [self] in
             let result: Result<[UInt8], ParleyError>
@@ -168,9 +166,11 @@ extension SecuredLink: Link {
     }
 
     private func pieceWasRead(_ result: Result<[UInt8], ParleyError>) {
-        guard case .open(let session) = phase, let rest = file else { return }
+        guard case .open(let session) = phase, var rest = file else { return }
         do throws(ParleyError) {
             let bytes = try result.get()
+            rest.removeFirst(bytes.count)
+            file = rest
             var sealed: [UInt8] = []
             sealed.reserveCapacity(SecureMessage.wireBytes(of: bytes.count, parts: 1))
             try session.seal(bytes.span, into: &sealed)
@@ -190,7 +190,14 @@ extension SecuredLink: Link {
 
     func shutdown() { lower.shutdown() }
 
-    var status: Health.LinkStatus { lower.status }
+    var status: Health.LinkStatus {
+        var status = lower.status
+        status.unacknowledgedBytes += unwrittenFileBytes
+        return status
+    }
+
+    /// What the link below does not have yet of the part of a file that is being written.
+    var unwrittenFileBytes: Int { file?.count ?? 0 }
 
     var isAcknowledged: Bool { lower.isAcknowledged }
 

@@ -152,6 +152,21 @@ package struct RawSocketAddress: @unchecked Sendable {
         }
     }
 
+    /// The port.
+    var port: UInt16 {
+        withSockaddr { address, _ in
+            if isIPv6 {
+                address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    UInt16(bigEndian: $0.pointee.sin6_port)
+                }
+            } else {
+                address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                    UInt16(bigEndian: $0.pointee.sin_port)
+                }
+            }
+        }
+    }
+
     private mutating func setPort(_ port: UInt16) {
         withUnsafeMutablePointer(to: &storage) { [isIPv6] storage in
             if isIPv6 {
@@ -171,30 +186,44 @@ extension SocketAddress {
     /// Converts a raw address to numeric text. An IPv4 address that is mapped into IPv6 becomes IPv4. A
     /// link-local address keeps its zone, without which it cannot be dialed: `fe80::1%eth0`.
     package init(_ raw: RawSocketAddress) {
+        let (ip, port) = (raw.ip, raw.port)
+        if ip.isIPv4 {
+            self.init(host: Self.dotted(UInt32(truncatingIfNeeded: ip.low)), port: port)
+            return
+        }
         var text = [CChar](repeating: 0, count: 64)
-        var zone: UInt32 = 0
-        let port = raw.withSockaddr { address, _ in
-            if raw.isIPv6 {
-                address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
-                    uv_ip6_name($0, &text, text.count)
-                    zone = $0.pointee.sin6_scope_id
-                    return UInt16(bigEndian: $0.pointee.sin6_port)
-                }
-            } else {
-                address.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-                    uv_ip4_name($0, &text, text.count)
-                    return UInt16(bigEndian: $0.pointee.sin_port)
-                }
+        let zone = raw.withSockaddr { address, _ in
+            address.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                uv_ip6_name($0, &text, text.count)
+                return $0.pointee.sin6_scope_id
             }
         }
         let host = text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
-        if zone != 0 {
+        if zone == 0 {
+            self.init(host: host, port: port)
+        } else {
             let name = RawSocketAddress.interfaceName(zone) ?? "\(zone)"
             self.init(host: "\(host)%\(name)", port: port)
-            return
         }
-        let mapped = "::ffff:"
-        let isMapped = host.hasPrefix(mapped) && host.contains(".")
-        self.init(host: isMapped ? String(host.dropFirst(mapped.count)) : host, port: port)
+    }
+
+    /// The text of an IPv4 address. A connection needs it up to four times, and a tenth of a dial went into
+    /// uv_ip4_name(3), which is built on snprintf(3).
+    private static func dotted(_ address: UInt32) -> String {
+        String(unsafeUninitializedCapacity: 15) { text in
+            var count = 0
+            func append(_ byte: UInt8) {
+                text[count] = byte
+                count &+= 1
+            }
+            for shift: UInt32 in [24, 16, 8, 0] {
+                let part = UInt8(truncatingIfNeeded: address >> shift)
+                if part >= 100 { append(UInt8(ascii: "0") + part / 100) }
+                if part >= 10 { append(UInt8(ascii: "0") + part / 10 % 10) }
+                append(UInt8(ascii: "0") + part % 10)
+                if shift > 0 { append(UInt8(ascii: ".")) }
+            }
+            return count
+        }
     }
 }

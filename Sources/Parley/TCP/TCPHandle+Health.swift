@@ -22,7 +22,7 @@ extension TCPHandle {
         let unreadBytes = unreadBytes(descriptor)
         let info = TCPInfo(descriptor)
         return .init(
-            unacknowledgedBytes: uv_stream_get_write_queue_size(stream)
+            unacknowledgedBytes: unwrittenFileBytes + uv_stream_get_write_queue_size(stream)
                 + kernelUnacknowledgedBytes(descriptor),
             socketUnreadBytes: unreadBytes,
             isFull: unreadBytes > 0 && info.isWindowClosed,

@@ -26,6 +26,9 @@ final class TCPHandle {
     /// The write that the socket had no room for.
     private var writing: PendingWrite?
 
+    /// What the kernel does not have yet of the part of a file that is being written.
+    var unwrittenFileBytes: Int { writing?.file?.count ?? 0 }
+
     // Boxed: most sockets have neither most of the time, and take less memory then.
 
     private final class Connecting {
@@ -140,20 +143,24 @@ extension TCPHandle {
     /// Whether the kernel has connected the socket to itself. It does so when nobody listens at the address,
     /// and the port that it chooses for the socket is that of the address (simultaneous open, RFC 9293, 3.5).
     func isConnectedToItself(at address: SocketAddress) -> Bool {
-        guard let local = localAddress, local.port == address.port else { return false }
+        guard let local = rawLocalAddress, local.port == address.port else { return false }
         let remote = RawSocketAddress { address, size in
             var length = Int32(size)
             return uv_tcp_getpeername(tcp, address, &length) == 0
         }
-        return remote.map(SocketAddress.init) == local
+        // The text, which has the zone as well, is made only when the rest is the same.
+        guard let remote, remote.port == local.port, remote.ip == local.ip else { return false }
+        return SocketAddress(remote) == SocketAddress(local)
     }
 
     /// The socket's local address; nil when it no longer has one.
-    var localAddress: SocketAddress? {
+    var localAddress: SocketAddress? { rawLocalAddress.map(SocketAddress.init) }
+
+    private var rawLocalAddress: RawSocketAddress? {
         RawSocketAddress { address, size in
             var length = Int32(size)
             return uv_tcp_getsockname(tcp, address, &length) == 0
-        }.map(SocketAddress.init)
+        }
     }
 }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Parley
@@ -42,6 +43,39 @@ import Testing
             try socket.write([7] + ping.dropFirst())
             try await eventually { peer.statistics.roundTripTime != nil }
             #expect(server.statistics.disconnects.isEmpty)
+        }
+    }
+
+    // MARK: Files
+
+    @Test(arguments: [Kind.tcp, .secured])
+    func `the part of a file that is not written yet does not count as acknowledged`(
+        kind: Kind
+    ) async throws {
+        try await withFolder { folder in
+            try await withNodes(kind) { nodes in
+                let client = try await nodes.listening { $0.decoder = .framed }
+                let server = nodes.make { $0.decoder = .framed }
+                let path = folder.appending(path: "large").path
+                try #require(FileManager.default.createFile(atPath: path, contents: nil))
+                try FileHandle(forWritingTo: URL(filePath: path)).truncate(atOffset: 64 << 20)
+                let peer = try await server.dial(client.address)
+                let connection = try #require(peer as? Connection)
+                let sending = Task { try await peer.sendStream(contentsOf: path) }
+                let reader = try #require(try await client.nextRPC().peer as? Connection)
+                // Where the way to the reader is full, a part of a file is written in part, most of the time.
+                var looks = 0
+                while looks < 8 {
+                    _ = try await reader.read(exactly: 100_000)
+                    let acknowledged = await connection.acknowledgedBytes
+                    guard acknowledged.unwrittenFileBytes > 0 else { continue }
+                    looks += 1
+                    #expect(await acknowledged.bytes <= reader.arrivedBytes)
+                }
+                sending.cancel()
+                await client.close()
+                _ = await sending.result
+            }
         }
     }
 
