@@ -24,6 +24,8 @@ struct CommandLineTests {
             (["dial"], "parley: missing expected argument '<address>'"),
             (["dial", ":1", "--loud"], "parley: unknown option '--loud'"),
             (["send", "file"], "parley: missing expected argument '--to <address>'"),
+            (["listen", "--loops", "0"], "parley: --loops takes 1 to 256"),
+            (["listen", "--loops", "257"], "parley: --loops takes 1 to 256"),
         ]
     )
     func usage(arguments: [String], line: String) async throws {

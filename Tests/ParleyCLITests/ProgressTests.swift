@@ -25,6 +25,9 @@ struct ProgressTests {
         #expect(empty.hasSuffix("] 100%  0 B of 0 B  0 B/s  ETA -:--"))
         let begun = Progress(doneBytes: 0, totalBytes: 5, seconds: 3).bar(columns: 100)
         #expect(begun.hasSuffix("]   0%  0 B of 5 B  0 B/s  ETA -:--"))
+        // The size is the sender's claim.
+        let over = Progress(doneBytes: 9, totalBytes: 5, seconds: 3).bar(columns: 100)
+        #expect(over.hasPrefix("[" + String(repeating: "#", count: 40) + "] 100%  9 B of 5 B"))
     }
 
     @Test(

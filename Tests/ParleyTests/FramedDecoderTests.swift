@@ -25,6 +25,20 @@ import Testing
         return (buffer.contiguous, events)
     }
 
+    @Test func `only messages are found together, up to the first other frame`() throws {
+        var encoder = FramedDecoder()
+        var buffer = WireBuffer()
+        try encoder.encode(message: [1, 2][...], into: &buffer)
+        try encoder.encode(message: [3][...], into: &buffer)
+        let hasPing = encoder.encodePing(7, into: &buffer)
+        #expect(hasPing)
+        try encoder.encode(message: [4][...], into: &buffer)
+        var decoder = FramedDecoder()
+        var found: [Range<Int>] = []
+        let used = decoder.decodeMessages(buffer.contiguous.span, limit: 10, into: &found)
+        #expect(used == 7 + 6 && found == [5..<7, 12..<13])
+    }
+
     /// The events of these chunks. Neighbouring stream bytes are joined, since their pieces do not matter.
     private func events(_ chunks: [ArraySlice<UInt8>]) throws -> [DecoderEvent] {
         var decoder = FramedDecoder()

@@ -16,6 +16,8 @@ import Testing
         expectGOBViolation(GOBBytes.message(GOBBytes.int(1 << 31)), "the type id 2147483648 is out of range")
         expectGOBViolation(GOBBytes.message(GOBBytes.int(.min)), "is out of range")
         expectGOBViolation(GOBBytes.message([0xf6]), "claims to be a number of 10 bytes")
+        let nine = GOBBytes.message([0xf7] + [UInt8](repeating: 1, count: 9))
+        expectGOBViolation(nine, "claims to be a number of 9 bytes")
         expectGOBViolation(
             GOBBytes.message(GOBBytes.int(65)),
             "a value of the type 65, which is not a defined"

@@ -21,8 +21,9 @@ import Testing
         #expect(await inbox.nextBatch() == nil)
     }
 
-    @Test func `RPCs left at finish are consumed before the end`() async {
-        let inbox = Inbox(capacity: 8)
+    @Test(.timeLimit(.minutes(1)), arguments: [1, 3])
+    func `RPCs left at finish are consumed before the end`(queues: Int) async {
+        let inbox = Inbox(capacity: 24, capacityBytes: .max, queues: queues)
         inbox.offer(rpcs(0..<2))
         inbox.finish()
         inbox.offer(rpcs(5..<6))
@@ -67,6 +68,44 @@ import Testing
         #expect(inbox.space == 0)
         _ = await inbox.next()
         #expect(inbox.space == 100)
+    }
+
+    @Test func `producers are called when half of the bytes are free`() async {
+        let inbox = Inbox(capacity: 100, capacityBytes: 100)
+        let called = Lock(0)
+        inbox.offer((0..<4).map { _ in RPC(peer: NoPeer(), payload: patterned(30)[...]) })
+        inbox.whenSpace { called.withLock { $0 += 1 } }
+        for left in [3, 2] {
+            _ = await inbox.next()
+            #expect(called.withLock { $0 } == 0, "\(left * 30) bytes are left")
+        }
+        _ = await inbox.next()
+        #expect(called.withLock { $0 } == 1)
+    }
+
+    @Test(arguments: [1, 2, 3, 5, 7, 100])
+    func `messages that arrived together are taken in parts of any size`(limit: Int) throws {
+        let inbox = Inbox(capacity: 100)
+        var decoded = DecodedRuns()
+        for run in 0..<3 {
+            let block = (0..<10).map { UInt8(10 * run + $0) }
+            // One byte each; between them is one that belongs to none.
+            decoded.foundBounds = (0..<5).map { 2 * $0..<2 * $0 + 1 }
+            let isInside = decoded.appendFound(in: block[...])
+            #expect(isInside)
+        }
+        _ = inbox.offer(&decoded, from: NoPeer(), to: 0)
+        var taken: [UInt8] = []
+        while taken.count < 15 {
+            let batch = try #require(try inbox.next(atMost: limit, .none))
+            #expect(batch.count == min(limit, 15 - taken.count))
+            #expect(inbox.depth == (15 - taken.count - batch.count, 15 - taken.count - batch.count))
+            let payloads = batch.map { Array($0.payload) }
+            #expect(payloads.count == batch.count)
+            taken += payloads.joined()
+        }
+        #expect(taken == (0..<15).map { UInt8(2 * $0) })
+        #expect(throws: ParleyError.self) { try inbox.next(atMost: limit, .none) }
     }
 
     @Test func `a finished inbox has space, so that producers do not wait`() {

@@ -96,7 +96,6 @@ extension SecuredLink {
             try send(output)
             guard let id else { return input.isEmpty ? lower.startReading() : waitForTurn() }
             phase = .open(session)
-            if isReading { startReading() }
             owner?.linkIsSecured(with: id)
         }
     }

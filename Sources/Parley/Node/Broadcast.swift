@@ -57,9 +57,8 @@ extension Transport {
                 switch sent {
                 case .accepted: broadcast.accepted += 1
                 case .failed(let peer, let error):
-                    let isLate = isTimeUp && error.code == .cancelled
                     broadcast.failures.append(
-                        .init(peer: peer, error: isLate ? .tooLate(for: peer, limit) : error)
+                        .init(peer: peer, error: isTimeUp ? .afterTime(error, for: peer, limit) : error)
                     )
                 case .timeIsUp:
                     isTimeUp = !Task.isCancelled
@@ -141,7 +140,9 @@ private enum Sent: Sendable {
 }
 
 extension ParleyError {
-    fileprivate static func tooLate(for peer: any Peer, _ limit: Duration) -> ParleyError {
-        ParleyError(.timedOut, "a message to \(peer.remoteAddress) was not accepted within \(limit)")
+    /// Why a message that had to wait was not accepted, when the time was up and every wait was cancelled.
+    static func afterTime(_ error: ParleyError, for peer: any Peer, _ limit: Duration) -> ParleyError {
+        guard error.code == .cancelled else { return error }
+        return ParleyError(.timedOut, "a message to \(peer.remoteAddress) was not accepted within \(limit)")
     }
 }

@@ -13,6 +13,9 @@ struct ByteQueue: Sendable {
 
     private static let blockOverheadBytes = 64
 
+    /// The length of the array, including blocks that are taken, for tests.
+    var placesHeld: Int { blocks.count }
+
     mutating func append(_ block: ArraySlice<UInt8>) {
         guard !block.isEmpty else { return }
         blocks.append(block)

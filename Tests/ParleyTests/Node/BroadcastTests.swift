@@ -36,6 +36,14 @@ import Testing
         }
     }
 
+    @Test func `when the time is up only the waits that it cancels are too late`() {
+        let peer = NoPeer()
+        let late = ParleyError.afterTime(.cancelled("sending"), for: peer, .seconds(2))
+        #expect(late.code == .timedOut && late.message.contains("2.0 seconds"))
+        let gone = ParleyError(.connectionReset, "the connection is gone")
+        #expect(ParleyError.afterTime(gone, for: peer, .seconds(2)) == gone)
+    }
+
     @Test(arguments: Kind.allCases)
     func `a broadcast does not wait, and names the peers that did not get it`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

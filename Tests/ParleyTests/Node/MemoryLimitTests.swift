@@ -174,4 +174,22 @@ import Testing
             try await writing.value
         }
     }
+
+    @Test func `a pipe in memory fills up as a socket does`() async throws {
+        try await withNodes(.memory) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            let connection = try #require(peer as? Connection)
+            try await peer.send(message: "one")
+            try await peer.send(message: "two")
+            try await eventually { server.statistics.pausedPeers == 1 }
+            while try peer.trySend(message: patterned(10_000)) {}
+            // What the loop was asked to write is written then, as far as there is room.
+            for _ in 0..<3 { await connection.onLoop {} }
+            #expect(peer.statistics.unsentBytes > InMemoryLink.capacityBytes)
+        }
+    }
 }

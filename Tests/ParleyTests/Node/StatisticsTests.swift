@@ -64,6 +64,8 @@ import Testing
             #expect(server.statistics.accepted == 1 && client.statistics.dialed == 1)
             await peer.close()
             try await eventually { server.statistics.peers == 0 && client.statistics.peers == 0 }
+            let uptime = peer.statistics.uptime
+            #expect(uptime > .zero && peer.statistics.uptime == uptime, "it ends with the connection")
             #expect(server.statistics.traffic.messagesReceived == 1)
             #expect(server.statistics.traffic.bytesReceived == 10)
             #expect(client.statistics.traffic.bytesSent == 10)

@@ -54,4 +54,23 @@ import Testing
             try await closing.value
         }
     }
+
+    @Test func `what a read had collected is there again after its deadline`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            let writer = try await peer.openStream()
+            try await writer.write([1, 2, 3])
+            let reader = try await server.nextRPC().peer
+            // Too early, the first bytes may not be there yet; then the read has collected nothing.
+            for milliseconds in [20, 200, 1_000] {
+                reader.setReadDeadline(.now + .milliseconds(milliseconds))
+                let error = await #expect(throws: ParleyError.self) { try await reader.read(exactly: 5) }
+                #expect(error?.code == .timedOut)
+            }
+            reader.setReadDeadline(nil)
+            try await writer.write([4, 5])
+            #expect(try await reader.read(exactly: 5) == [1, 2, 3, 4, 5])
+        }
+    }
 }

@@ -103,6 +103,7 @@ import Testing
             opening.peer.closeStream()
             try await peer.send(message: "behind")
             #expect(try await server.nextRPC().text == "behind")
+            try await eventually { peer.statistics.unansweredHeartbeats == 0 }
         }
     }
 

@@ -41,6 +41,16 @@ import Testing
         #expect(queue.popFirst(upTo: 1) == nil)
     }
 
+    @Test func `a queue that never becomes empty does not grow`() {
+        var queue = ByteQueue()
+        queue.append(block(0...0))
+        for _ in 0..<10_000 {
+            queue.append(block(1...1))
+            _ = queue.popFirst()
+        }
+        #expect(queue.count == 1 && queue.placesHeld <= 64)
+    }
+
     @Test func `the footprint counts each block that waits, and none that is taken`() {
         var queue = ByteQueue()
         for _ in 0..<10 { queue.append(block(1...1)) }

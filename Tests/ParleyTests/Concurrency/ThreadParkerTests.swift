@@ -1,0 +1,34 @@
+import Testing
+
+@testable import Parley
+
+/// A thread that waits to be woken.
+@Suite(.timeLimit(.minutes(1))) struct ThreadParkerTests {
+    @Test func `a wake-up before the wait is not lost`() {
+        let parker = ThreadParker()
+        parker.wake()
+        #expect(parker.wait(until: .now))
+        #expect(parker.wait(until: nil), "it stays woken")
+    }
+
+    @Test func `a wait ends at its deadline`() {
+        let parker = ThreadParker()
+        let began = MonotonicTime.now
+        #expect(!parker.wait(until: began + .milliseconds(20)))
+        #expect(began.duration(to: .now) >= .milliseconds(20))
+    }
+
+    @Test func `another thread wakes the one that waits`() async {
+        let (parker, woken) = (ThreadParker(), ThreadParker())
+        let result = Lock(false)
+        let status = LibraryThread.start("parley test") {
+            let isWoken = parker.wait(until: nil)
+            result.withLock { $0 = isWoken }
+            woken.wake()
+        }
+        #expect(status == 0)
+        parker.wake()
+        #expect(woken.wait(until: .now + .seconds(30)))
+        #expect(result.withLock { $0 })
+    }
+}
