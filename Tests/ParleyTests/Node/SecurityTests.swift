@@ -298,7 +298,8 @@ import Testing
         "/", "//", "/ip4/host/tcp/3000", "/ip4/::1/tcp/3000", "/ip6/127.0.0.1/tcp/3000", "/ip4/127.0.0.1/tcp",
         "/ip4/127.0.0.1/udp/3000", "/ip4/127.0.0.1/tcp/x", "/ip4/127.0.0.1/tcp/70000", "/dns/1.2.3.4/tcp/1",
         "/ip4/127.0.0.1/tcp/3000/", "/ip4/127.0.0.1/tcp/3000/p2p", "/ip4/127.0.0.1/tcp/3000/p2p/x",
-        "/ip4/127.0.0.1/tcp/3000/peer/\(id)", "/ip4/127.0.0.1/tcp/3000/ws", "/ip4/127.0.0.1/tcp/3000/ws/x", "/unix/tmp/x/y", "/ip4//tcp/3000",
+        "/ip4/127.0.0.1/tcp/3000/peer/\(id)", "/ip4/127.0.0.1/tcp/3000/ws", "/ip4/127.0.0.1/tcp/3000/ws/x",
+        "/unix/tmp/x/y", "/ip4//tcp/3000",
     ])
     func `everything else is an invalid address`(text: String) {
         let error = #expect(throws: ParleyError.self) { try DialTarget(text) }
