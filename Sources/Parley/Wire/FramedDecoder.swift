@@ -208,9 +208,10 @@ extension FramedDecoder {
         bytes.prefix(4).reduce(0) { $0 << 8 | Int($1) }
     }
 
-    /// Throws `truncated` when bytes are left, a data frame is incomplete, or a stream has no end.
+    /// Throws `truncated` when bytes are left or a stream has no end. A data frame that is not whole is in a
+    /// stream.
     public func endOfInput(unread: ArraySlice<UInt8>) throws(ParleyError) {
-        guard unread.isEmpty, dataBytesLeft == 0, !isStreamOpen else {
+        guard unread.isEmpty, !isStreamOpen else {
             let place = isStreamOpen ? "a stream" : "a frame"
             throw ParleyError(
                 .truncated,
