@@ -4,10 +4,10 @@ import Testing
 
 /// A thread that waits to be woken.
 @Suite(.timeLimit(.minutes(1))) struct ThreadParkerTests {
-    @Test func `a wake-up before the wait is not lost`() {
+    @Test func `a wake-up before the wait is not lost`() throws {
         let parker = ThreadParker()
         parker.wake()
-        #expect(parker.wait(until: .now))
+        try #require(parker.wait(until: .now))
         #expect(parker.wait(until: nil), "it stays woken")
     }
 
