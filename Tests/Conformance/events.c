@@ -112,6 +112,10 @@ static void dialed_and_refused(void) {
     CHECK_OK(parley_dial(client, address, LIMIT_MS, &peer));
     CHECK(expect_connected(client) == peer);
     CHECK_CODE(parley_try_consume(client, &rpc), PARLEY_EAGAIN);
+    /* A connection that the server has not accepted yet would end with a reset. */
+    CHECK_OK(parley_send_message(client, peer, "accepted", 8, LIMIT_MS));
+    CHECK_OK(parley_consume(server, &rpc, LIMIT_MS));
+    parley_rpc_release(&rpc);
     CHECK_OK(parley_free(server));
     expect_disconnected(client, peer, PARLEY_EOF, NULL);
     CHECK_OK(parley_free(client));

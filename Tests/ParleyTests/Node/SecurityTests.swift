@@ -142,7 +142,7 @@ import Testing
         try await withNodes(.tcp) { nodes in
             let secured = try await nodes.listening {
                 $0.security = .noise(Identity())
-                $0.handshakeTimeout = .milliseconds(500)
+                $0.handshakeTimeout = .seconds(2)
             }
             let plain = try await nodes.listening()
             let peer = try await plain.dial(secured.address)

@@ -47,8 +47,10 @@ import Testing
             let peer = try await client.dial(server.address)
             #expect(try await ends.next().code == .idle)
             // Pings were sent and answered.
-            #expect(peer.statistics.traffic.bytesReceived >= 13)
-            #expect(peer.statistics.traffic.bytesSent >= 13)
+            try await eventually {
+                let traffic = peer.statistics.traffic
+                return traffic.bytesReceived >= 13 && traffic.bytesSent >= 13
+            }
         }
     }
 
@@ -88,7 +90,7 @@ import Testing
             }
             let peer = try await client.dial(server.address)
             try await eventually { peer.statistics.roundTripTime != nil }
-            #expect(try #require(peer.statistics.roundTripTime) < .seconds(10))
+            #expect(try #require(peer.statistics.roundTripTime) < .seconds(30))
             let writer = try await peer.openStream()
             try await writer.write(patterned(1_000))
             let opening = try await server.nextRPC()
@@ -234,6 +236,8 @@ import Testing
             #expect(server.statistics.inboundPeers == 1)
             // Everything that was accepted arrives, and then sends have room again.
             for _ in 0..<accepted { #expect(try await deaf.nextRPC().payload.count == 50_000) }
+            // It is counted as written a moment after it was.
+            try await eventually { rpc.peer.statistics.unsentBytes == 0 }
             try await rpc.peer.send(message: "again")
             #expect(try await deaf.nextRPC().text == "again")
         }
