@@ -122,7 +122,7 @@ struct HostileSenderTests {
     @Test("A stream without an offer ends the connection")
     func streamWithoutOffer() async throws {
         let sender = try await connect()
-        // The opening and the bytes in one write: the tool ends the connection at the opening alone, too.
+        // In one write: the tool ends the connection as soon as it has the opening.
         try await sender.peer.send([2, 1, 2, 3])
         _ = try await sender.tool.errors.first(endingWith: " opened a stream without offering a file")
         #expect(try await sender.peer.read(upTo: 1) == nil)

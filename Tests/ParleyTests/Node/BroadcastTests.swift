@@ -21,7 +21,7 @@ import Testing
             try await eventually {
                 server.statistics.pausedPeers == 4 && server.statistics.inboundPeers == 5
             }
-            // Each has enough on its way, so that a sender whose thread has to wait now is not behind.
+            // Each has enough on its way, written by its loop: whose thread has to wait now is not behind.
             try await eventually {
                 client.peers.filter { $0.statistics.traffic.messagesSent >= 4_000 }.count == 4
             }

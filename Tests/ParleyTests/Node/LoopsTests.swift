@@ -24,7 +24,7 @@ import Testing
 
             let leaving = server.peers.filter { ($0 as? Connection)?.context.index == 2 }
             for peer in leaving { await peer.close() }
-            // A peer's place on its loop is free before its end is counted, and not yet when it is no peer.
+            // A peer's place on its loop is free a moment after it has ended, and before its end is counted.
             try await eventually { counts(server) == [3, 3, 0, 3] && server.statistics.peers == 9 }
             for _ in 0..<3 { try await client.dial(server.address) }
             try await eventually { server.peers.count == 12 }
