@@ -9,10 +9,10 @@ build=.build-fuzz
 # A crash that Swift's backtracer handles does not reach libFuzzer.
 export SWIFT_BACKTRACE=enable=no
 
-# The wire forms, the error that they throw, and the trial before a large buffer.
+# The wire forms, the error that they throw, the trial before a large buffer, and how buffers are emptied.
 sources=(
     Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift
-    Sources/Parley/Limits/AvailableMemory.swift
+    Sources/Parley/Limits/AvailableMemory.swift Sources/Parley/Concurrency/Array+Emptying.swift
 )
 
 # compile TARGET FLAG: builds the fuzzer of a target.
