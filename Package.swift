@@ -70,11 +70,14 @@ let package = Package(
             swiftSettings: settings
         ),
         .target(name: "ParleyCodable", dependencies: ["Parley"], swiftSettings: settings),
+        .systemLibrary(name: "CFiles"),
         .executableTarget(
             name: "ParleyCLI",
             dependencies: [
+                "CFiles",
                 "CParley",
                 "Parley",
+                "ParleyNoise",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -94,13 +97,15 @@ let package = Package(
         .target(name: "Gauges", dependencies: ["CLinux"], path: "Tests/Gauges", swiftSettings: settings),
         .executableTarget(
             name: "ParleyChaos",
-            dependencies: ["Parley", "FaultProxy", "Gauges"],
+            dependencies: ["Parley", "ParleyNoise", "FaultProxy", "Gauges"],
             path: "Tests/Chaos",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "ParleyHostile",
-            dependencies: ["CParley", "Parley", "ParleyABI", "CLinux", "FaultProxy", "Gauges"],
+            dependencies: [
+                "CParley", "Parley", "ParleyNoise", "ParleyABI", "CLinux", "FaultProxy", "Gauges",
+            ],
             path: "Tests/Hostile",
             swiftSettings: settings
         ),
@@ -113,7 +118,8 @@ let package = Package(
         .executableTarget(
             name: "ParleySoak",
             dependencies: [
-                "Parley", "FaultProxy", "Gauges", .product(name: "Logging", package: "swift-log"),
+                "Parley", "ParleyNoise", "FaultProxy", "Gauges",
+                .product(name: "Logging", package: "swift-log"),
             ],
             path: "Tests/Soak",
             swiftSettings: settings
@@ -136,6 +142,15 @@ let package = Package(
             dependencies: ["Parley", "ParleyNoise"],
             path: "Tests/Interop/noise",
             exclude: ["foreign.py", "requirements.txt"],
+            swiftSettings: settings
+        ),
+        .executableTarget(
+            name: "ParleyLibP2PInterop",
+            dependencies: ["Parley", "ParleyNoise"],
+            path: "Tests/Interop/libp2p",
+            exclude: [
+                "commands.py", "go_node.py", "py_node.py", "requirements-go.txt", "requirements-py.txt",
+            ],
             swiftSettings: settings
         ),
         .testTarget(
@@ -171,13 +186,13 @@ let package = Package(
         ),
         .testTarget(
             name: "ParleyCLITests",
-            dependencies: ["Parley", "ParleyCLI", "ParleySoak", "CLinux"],
+            dependencies: ["Parley", "ParleyCLI", "ParleyNoise", "ParleySoak", "CLinux"],
             swiftSettings: settings
         ),
         // Replays inputs that the fuzzers found; scripts/fuzz.sh builds the fuzzers from the same files.
         .testTarget(
             name: "FuzzReplayTests",
-            dependencies: ["Parley"],
+            dependencies: ["Parley", "ParleyNoise"],
             path: "Tests/Fuzz",
             exclude: ["Harness", "Corpus", "Failures"],
             swiftSettings: settings

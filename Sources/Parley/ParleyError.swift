@@ -12,8 +12,16 @@ public struct ParleyError: Error, Sendable, Hashable {
         let message: String
         let systemCode: Int32?
         let waitsBehindOthers: Bool
+        let remoteCode: UInt32?
 
-        init(_ code: Code, _ message: String, _ systemCode: Int32?, waitsBehindOthers: Bool = false) {
+        init(
+            _ code: Code,
+            _ message: String,
+            _ systemCode: Int32?,
+            waitsBehindOthers: Bool = false,
+            remoteCode: UInt32? = nil
+        ) {
+            self.remoteCode = remoteCode
             self.code = code
             self.message = message
             self.systemCode = systemCode
@@ -29,6 +37,29 @@ public struct ParleyError: Error, Sendable, Hashable {
     /// libuv's (negative) error code, when the failure came from the system.
     /// See <https://docs.libuv.org/en/v1.x/errors.html>.
     public var systemCode: Int32? { content.systemCode }
+
+    /// The number with which the other side refused a request (`requestRefused`) or aborted a stream
+    /// (`streamAborted`); nil for other errors.
+    public var remoteCode: UInt32? { content.remoteCode }
+
+    /// Makes the error of a request that the other side refused.
+    init(requestRefused code: UInt32, reason: String, by peer: String) {
+        self.init(.requestRefused, "\(peer) refused the request", code, reason)
+    }
+
+    /// Makes the error of a stream that the other side aborted.
+    init(streamAborted code: UInt32, reason: String) {
+        self.init(.streamAborted, "the remote side aborted the stream", code, reason)
+    }
+
+    private init(_ code: Code, _ what: String, _ remoteCode: UInt32, _ reason: String) {
+        content = Content(
+            code,
+            "\(what) (code \(remoteCode)): \(reason)".printable,
+            nil,
+            remoteCode: remoteCode
+        )
+    }
 
     /// For a send that would have to wait (`wouldBlock`): whether it would wait for its turn instead of for
     /// room.
@@ -141,6 +172,8 @@ extension ParleyError {
         public static let duplicate = Code(rawValue: -34)
         /// There is no memory for a large buffer.
         public static let outOfMemory = Code(rawValue: -35)
+        /// The other side refused a request; see ``RPC/refuse(code:reason:)`` and ``ParleyError/remoteCode``.
+        public static let requestRefused = Code(rawValue: -36)
         /// A secured link failed: its handshake, or a message that was changed on its way.
         public static let securityFailed = Code(rawValue: -40)
         /// The file or the bytes do not hold an identity, or others may read the file.
@@ -178,7 +211,7 @@ extension ParleyError.Code: CustomStringConvertible {
         .system: "system", .tooManyPeers: "tooManyPeers", .tooManyFromAddress: "tooManyFromAddress",
         .notAllowed: "notAllowed", .banned: "banned", .idle: "idle", .writeStalled: "writeStalled",
         .heartbeatLost: "heartbeatLost", .duplicate: "duplicate", .receiveBufferFull: "receiveBufferFull",
-        .outOfMemory: "outOfMemory",
+        .outOfMemory: "outOfMemory", .requestRefused: "requestRefused",
         .securityFailed: "securityFailed", .invalidIdentity: "invalidIdentity",
         .identityMismatch: "identityMismatch", .identityNotAllowed: "identityNotAllowed",
         .noSuchPeer: "noSuchPeer",

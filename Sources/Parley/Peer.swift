@@ -77,6 +77,69 @@ public protocol Peer: AnyObject, Sendable {
     ///   no stream headers.
     func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter
 
+    /// Opens a two-way stream for a protocol, which the other side takes with ``Transport/accept(_:_:)``.
+    ///
+    /// Returns at once: the bytes that are written next go along with the proposal. A side that does not
+    /// speak the protocol says so to the first read. Waits while 256 streams of this side are not yet
+    /// acknowledged.
+    ///
+    /// In ``WireForm/multiplexed`` and ``WireForm/libp2p`` only.
+    ///
+    /// - Parameter name: for example `/echo/1.0.0`: 1 to 1,023 bytes of UTF-8 without a newline, and none of
+    ///   Parley's own (``WireForm/multiplexed``).
+    /// - Throws: ``ParleyError``: `invalidArgument`, `unsupported` (another wire form), `cancelled`, or the
+    ///   reason why the connection ended.
+    func openStream(protocol name: String) async throws(ParleyError) -> PeerStream
+
+    /// What the other side says of itself: its program, its addresses, the protocols that it speaks. A libp2p
+    /// node is asked when it has connected, and tells when that changes. Nil until it has answered, and in
+    /// other wire forms than ``WireForm/libp2p``.
+    var identification: Identification? { get }
+
+    /// Asks a libp2p node what it says of itself, which ``identification`` then is.
+    ///
+    /// - Throws: ``ParleyError``: `timedOut` (after ``Timeouts/handshake``), `protocolViolation`,
+    ///   `unsupported` (the other side does not say, or the wire form has no streams with names), or as
+    ///   ``openStream(protocol:)`` and ``PeerStream/read(upTo:)``.
+    @discardableResult
+    func identify() async throws(ParleyError) -> Identification
+
+    /// The stream with the number in an RPC. ``RPC/body`` calls it.
+    func body(ofStream number: UInt32) -> PeerStream
+
+    // MARK: Requests
+
+    /// Sends a message that asks for an answer, and waits for the answer.
+    ///
+    /// Any number of tasks may ask at the same time; answers may come in any order. The other side gets an
+    /// ``RPC`` with ``RPC/request``. A request waits as a message does: for its turn, behind an open stream,
+    /// and for room. Its answer comes behind what the other side had sent before: a consumer that waits for
+    /// it must not be the only one who makes room in the inbox for that.
+    ///
+    /// In the framed wire form only.
+    ///
+    /// - Parameters:
+    ///   - message: up to the wire form's `maxMessageBytes`.
+    ///   - timeout: for all of it: until the request is accepted, and until the answer is there.
+    /// - Returns: the answer, a slice as ``RPC/payload`` is one.
+    /// - Throws: ``ParleyError``: `requestRefused` (``ParleyError/remoteCode``), `timedOut`, `cancelled`,
+    ///   `unsupported`, as ``send(message:)-(ArraySlice<UInt8>)``, or the reason why the connection ended.
+    ///   After all but `unsupported` and `messageTooLong` the other side may have got the request and may
+    ///   still act on it; its answer is dropped.
+    func request(_ message: ArraySlice<UInt8>, timeout: Duration) async throws(ParleyError) -> ArraySlice<
+        UInt8
+    >
+
+    /// Answers the request with that number. ``RPC/reply(with:)-(ArraySlice<UInt8>)`` calls it.
+    ///
+    /// - Throws: as there.
+    func reply(to request: UInt32, with message: ArraySlice<UInt8>) async throws(ParleyError)
+
+    /// Refuses the request with that number. ``RPC/refuse(code:reason:)`` calls it.
+    ///
+    /// - Throws: as there.
+    func refuse(_ request: UInt32, code: UInt32, reason: String) async throws(ParleyError)
+
     // MARK: Receiving
 
     /// Reads raw bytes in the handshake, or bytes of the stream that the other side has opened.
@@ -174,6 +237,41 @@ extension Peer {
     /// Made from the object's identity: no other peer has the same while this one exists.
     public var connectionID: ConnectionID { ConnectionID(self) }
 
+    /// Throws `unsupported`. A peer of your own may open streams.
+    public func openStream(protocol name: String) async throws(ParleyError) -> PeerStream {
+        throw ParleyError(.unsupported, "the peer has no streams with names")
+    }
+
+    /// Nil. A peer of your own may say something.
+    public var identification: Identification? { nil }
+
+    /// Throws `unsupported`. A peer of your own may ask.
+    @discardableResult
+    public func identify() async throws(ParleyError) -> Identification {
+        throw ParleyError(.unsupported, "the peer does not say who it is")
+    }
+
+    /// Its only stream: ``read(upTo:)`` and ``closeStream()``.
+    public func body(ofStream number: UInt32) -> PeerStream { PeerStream(only: self) }
+
+    /// Throws `unsupported`. A peer of your own may ask.
+    public func request(
+        _ message: ArraySlice<UInt8>,
+        timeout: Duration
+    ) async throws(ParleyError) -> ArraySlice<UInt8> { throw hasNoRequests }
+
+    /// Throws `unsupported`. A peer of your own may answer.
+    public func reply(to request: UInt32, with message: ArraySlice<UInt8>) async throws(ParleyError) {
+        throw hasNoRequests
+    }
+
+    /// Throws `unsupported`. A peer of your own may refuse.
+    public func refuse(_ request: UInt32, code: UInt32, reason: String) async throws(ParleyError) {
+        throw hasNoRequests
+    }
+
+    private var hasNoRequests: ParleyError { ParleyError(.unsupported, "the peer has no requests") }
+
     /// Nil, and stays nil. A peer of your own may keep one.
     public var userValue: (any Sendable)? {
         get { nil }
@@ -257,6 +355,25 @@ extension Peer {
         try trySend(message: bytes(of: message))
     }
 
+    /// Asks with a time-out of 30 seconds; see ``request(_:timeout:)-(ArraySlice<UInt8>,_)``.
+    public func request(_ message: ArraySlice<UInt8>) async throws(ParleyError) -> ArraySlice<UInt8> {
+        try await request(message, timeout: .seconds(30))
+    }
+
+    /// Asks; see ``request(_:timeout:)-(ArraySlice<UInt8>,_)``.
+    public func request(
+        _ message: [UInt8],
+        timeout: Duration = .seconds(30)
+    ) async throws(ParleyError) -> ArraySlice<UInt8> { try await request(message[...], timeout: timeout) }
+
+    /// Asks with UTF-8 text; see ``request(_:timeout:)-(ArraySlice<UInt8>,_)``.
+    public func request(
+        _ message: String,
+        timeout: Duration = .seconds(30)
+    ) async throws(ParleyError) -> ArraySlice<UInt8> {
+        try await request(bytes(of: message), timeout: timeout)
+    }
+
     /// Opens a stream without a header; see ``openStream(header:)``.
     public func openStream() async throws(ParleyError) -> any StreamWriter {
         try await openStream(header: [])
@@ -286,7 +403,7 @@ extension Peer {
     ///     takes all bytes up to the end of the stream or, in wire forms with raw streams, of the connection.
     ///   - chunkBytes: the largest piece, in bytes.
     public func chunks(byteCount: Int? = nil, chunkBytes: Int = 65_536) -> StreamChunks {
-        StreamChunks(peer: self, remaining: byteCount, chunkBytes: chunkBytes)
+        StreamChunks(stream: PeerStream(only: self), remaining: byteCount, chunkBytes: chunkBytes)
     }
 }
 
@@ -301,41 +418,4 @@ extension StreamWriter {
 
     /// Aborts the stream with the code 0; see ``abort(code:reason:)``.
     public func abort(reason: String) async { await abort(code: 0, reason: reason) }
-}
-
-/// The bytes of a peer's stream in pieces; see ``Peer/chunks(byteCount:chunkBytes:)``.
-public struct StreamChunks: AsyncSequence, Sendable {
-    let peer: any Peer
-    let remaining: Int?
-    let chunkBytes: Int
-
-    /// Makes an iterator. All iterators read from the same stream.
-    public func makeAsyncIterator() -> Iterator {
-        Iterator(peer: peer, remaining: remaining, chunkBytes: chunkBytes)
-    }
-
-    /// Reads piece by piece.
-    public struct Iterator: AsyncIteratorProtocol {
-        let peer: any Peer
-        var remaining: Int?
-        let chunkBytes: Int
-
-        /// The next piece, never empty; nil at the end.
-        public mutating func next() async throws(ParleyError) -> ArraySlice<UInt8>? {
-            guard let remaining else { return try await peer.read(upTo: chunkBytes) }
-            guard remaining > 0 else { return nil }
-            guard let chunk = try await peer.read(upTo: Swift.min(chunkBytes, remaining)) else {
-                throw ParleyError(.endOfStream, "the stream ended with \(remaining) bytes missing")
-            }
-            self.remaining = remaining - chunk.count
-            return chunk
-        }
-
-        /// The next piece, never empty; nil at the end.
-        public mutating func next(
-            isolation actor: (any Actor)?
-        ) async throws(ParleyError) -> ArraySlice<UInt8>? {
-            try await next()
-        }
-    }
 }

@@ -25,7 +25,8 @@ public struct AllowedPeers: Sendable {
     enum Rule {
         case everyone
         case only(Set<PeerID>)
-        case asking(@Sendable (_ id: PeerID, _ isOutbound: Bool) async -> Bool)
+        /// - Parameter limit: how long an answer may take instead of the handshake's time-out, if it is set.
+        case asking(limit: Duration?, @Sendable (ProvenPeer) async -> Bool)
     }
 
     let rule: Rule
@@ -42,17 +43,21 @@ public struct AllowedPeers: Sendable {
     /// of its own, as a part of the handshake. ``TransportOptions/handshakeTimeout`` ends the connection and
     /// cancels the task; let `isAllowed` return then.
     public static func asking(_ isAllowed: @escaping @Sendable (PeerID) async -> Bool) -> AllowedPeers {
-        AllowedPeers(rule: .asking { id, _ in await isAllowed(id) })
+        AllowedPeers(rule: .asking(limit: nil) { peer in await isAllowed(peer.id) })
     }
 
-    /// These peers, and those for which `isAllowed` returns true, which is told who dialed as well.
+    /// These peers, and those for which `isAllowed` returns true.
+    ///
+    /// - Parameter limit: how long `isAllowed` may take. The handshake's time-out stands still meanwhile, so
+    ///   that a person can be asked and silent peers are still dropped early. Nil: a part of the handshake.
     package func or(
-        asking isAllowed: @escaping @Sendable (_ id: PeerID, _ isOutbound: Bool) async -> Bool
+        within limit: Duration? = nil,
+        asking isAllowed: @escaping @Sendable (ProvenPeer) async -> Bool
     ) -> AllowedPeers {
         AllowedPeers(
-            rule: .asking { id, isOutbound in
-                if decides(id) == true { return true }
-                return await isAllowed(id, isOutbound)
+            rule: .asking(limit: limit) { peer in
+                if decides(peer.id) == true { return true }
+                return await isAllowed(peer)
             }
         )
     }
@@ -65,4 +70,12 @@ public struct AllowedPeers: Sendable {
         case .asking: nil
         }
     }
+}
+
+/// A peer that has proven its id, and nothing else yet.
+package struct ProvenPeer: Sendable {
+    package let id: PeerID
+    package let remoteAddress: SocketAddress
+    /// Whether this side dialed.
+    package let isOutbound: Bool
 }

@@ -34,7 +34,8 @@ public protocol Transport: AnyObject, Sendable {
     /// dialed.
     ///
     /// - Parameter address: `host:port`, see ``SocketAddress``; with an id `12D3KooW…@host:port`, or the
-    ///   multiaddr `/ip4/192.168.1.5/tcp/3000/p2p/12D3KooW…` (also with `/ip6` or `/dns`).
+    ///   multiaddr `/ip4/192.168.1.5/tcp/3000/p2p/12D3KooW…` (also with `/ip6`, `/dns`, `/dns4` or
+    ///   `/dns6`; the last two try only the IPv4 or the IPv6 addresses of the name).
     /// - Throws: ``ParleyError``: `invalidAddress`, `identityMismatch`, `nameNotResolved`,
     ///   `connectionRefused`, `unreachable`, `addressNotAvailable` (an unknown zone), `forked`,
     ///   `timedOut` (``TransportOptions/dialTimeout``, ``TransportOptions/handshakeTimeout``), `cancelled`,
@@ -55,6 +56,26 @@ public protocol Transport: AnyObject, Sendable {
     /// sending and still reads gets the answers that a consumer sends before it asks for the next RPC.
     func consume() -> RPCSequence
 
+    /// Calls `handler` with each stream that a peer opens for a protocol, in a task of its own: see
+    /// ``Peer/openStream(protocol:)``. When it returns, the stream is closed; when it throws, aborted.
+    ///
+    /// ```swift
+    /// try transport.accept("/echo/1.0.0") { stream in
+    ///     for try await bytes in stream.chunks() { try await stream.write(bytes) }
+    /// }
+    /// ```
+    ///
+    /// A stream for a name without a handler is refused. Streams of a peer are handed out once its handshake
+    /// and `onPeer` are done. A second handler for a name replaces the first one; nil removes it. Streams
+    /// that were handed out are not affected.
+    ///
+    /// - Throws: ``ParleyError``: `unsupported` without ``WireForm/multiplexed``, `invalidArgument` for a
+    ///   name that ``Peer/openStream(protocol:)`` refuses.
+    func accept(
+        _ name: String,
+        _ handler: (@Sendable (PeerStream) async throws -> Void)?
+    ) throws(ParleyError)
+
     /// Stops listening, writes out what was sent (for at most ``TransportOptions/closeTimeout``), closes
     /// every peer, and returns when no socket or thread is left, except for names that are still looked up:
     /// nothing can end the system's look-up, and nothing waits for it. Consumers get what had arrived, and
@@ -67,6 +88,14 @@ public protocol Transport: AnyObject, Sendable {
 extension Transport {
     /// The open peer with that id; nil when there is none. Of several, any.
     public func peer(_ id: PeerID) -> (any Peer)? { peers.first { $0.id == id } }
+
+    /// Throws `unsupported`. A transport of your own may have streams.
+    public func accept(
+        _ name: String,
+        _ handler: (@Sendable (PeerStream) async throws -> Void)?
+    ) throws(ParleyError) {
+        throw ParleyError(.unsupported, "the transport has no streams with names")
+    }
 
     /// All zero. A transport of your own may count.
     public var statistics: TransportStatistics { TransportStatistics() }

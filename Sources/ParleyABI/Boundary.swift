@@ -157,6 +157,16 @@ func text(_ pointer: UnsafePointer<CChar>?, _ name: StaticString) throws(ParleyE
     return String(cString: pointer)
 }
 
+/// The id whose text C passes in.
+func peerID(_ pointer: UnsafePointer<CChar>?, _ name: StaticString) throws(ParleyError) -> PeerID {
+    try PeerID(try text(pointer, name))
+}
+
+extension Duration {
+    /// Stands for "never" where a duration is required. A clock can still add it to the current time.
+    static let century = Duration.seconds(100 * 365 * 86_400)
+}
+
 /// The pointer through which a result is returned.
 func output<Value>(
     _ pointer: UnsafeMutablePointer<Value>?,
@@ -166,17 +176,21 @@ func output<Value>(
     return pointer
 }
 
+/// A duration in milliseconds; nil for PARLEY_FOREVER.
+@inline(__always)
+func duration(_ milliseconds: Int32, _ name: StaticString) throws(ParleyError) -> Duration? {
+    switch milliseconds {
+    case PARLEY_FOREVER: nil
+    case 0...: .milliseconds(Int64(milliseconds))
+    default: throw ParleyError(.invalidArgument, "\(name) is \(milliseconds), below PARLEY_FOREVER")
+    }
+}
+
 extension WaitLimit {
     /// The time-out of a blocking function.
     init(milliseconds: Int32) throws(ParleyError) {
         self =
-            switch milliseconds {
-            case PARLEY_FOREVER: .until(nil)
-            case 0: .none
-            case 1...: .until(.now + .milliseconds(Int64(milliseconds)))
-            default:
-                throw ParleyError(.invalidArgument, "timeout_ms is \(milliseconds), below PARLEY_FOREVER")
-            }
+            milliseconds == 0 ? .none : .until(try duration(milliseconds, "timeout_ms").map { .now + $0 })
     }
 }
 

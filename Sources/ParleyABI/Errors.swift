@@ -19,7 +19,7 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
     (PARLEY_EUNREACH, .unreachable, "PARLEY_EUNREACH", "there is no route to the address"),
     (PARLEY_ETIMEDOUT, .timedOut, "PARLEY_ETIMEDOUT", "a time-out or deadline passed"),
     (PARLEY_ECANCELED, .cancelled, "PARLEY_ECANCELED", "the call was cancelled"),
-    (PARLEY_ECLOSED, .closed, "PARLEY_ECLOSED", "this side closed the peer or the transport"),
+    (PARLEY_ECLOSED, .closed, "PARLEY_ECLOSED", "this side closed the peer, the stream or the transport"),
     (PARLEY_EOF, .endOfStream, "PARLEY_EOF", "the remote side closed the connection"),
     (PARLEY_ECONNRESET, .connectionReset, "PARLEY_ECONNRESET", "the remote side reset the connection"),
     (
@@ -60,6 +60,7 @@ let errorTable: [(code: parley_error, swift: ParleyError.Code?, name: StaticStri
         "another connection to the same node was kept instead"
     ),
     (PARLEY_ENOMEM, .outOfMemory, "PARLEY_ENOMEM", "there is no memory for a large buffer"),
+    (PARLEY_EREQREFUSED, .requestRefused, "PARLEY_EREQREFUSED", "the other side refused the request"),
     (PARLEY_ESECURITY, .securityFailed, "PARLEY_ESECURITY", "the secured connection failed"),
     (
         PARLEY_EIDENTITY, .invalidIdentity, "PARLEY_EIDENTITY",

@@ -72,7 +72,9 @@ public func parley_receive_file(
     _ progress: parley_progress?,
     _ argument: UnsafeMutableRawPointer?
 ) -> Int64 {
-    receive(transport, peer, path, replacing: false, byte_count, progress, argument)
+    receive(path, replacing: false, byte_count, progress, argument) {
+        PeerStream(only: try connection(transport, peer))
+    }
 }
 
 /// See parley.h.
@@ -85,26 +87,58 @@ public func parley_replace_file(
     _ progress: parley_progress?,
     _ argument: UnsafeMutableRawPointer?
 ) -> Int64 {
-    receive(transport, peer, path, replacing: true, byte_count, progress, argument)
+    receive(path, replacing: true, byte_count, progress, argument) {
+        PeerStream(only: try connection(transport, peer))
+    }
 }
 
-private func receive(
+/// See parley.h.
+@c @implementation
+public func parley_peer_stream_receive_file(
     _ transport: OpaquePointer?,
-    _ peer: parley_peer,
+    _ stream: parley_peer_stream,
     _ path: UnsafePointer<CChar>?,
-    replacing: Bool,
     _ byte_count: UInt64,
     _ progress: parley_progress?,
     _ argument: UnsafeMutableRawPointer?
 ) -> Int64 {
+    receive(path, replacing: false, byte_count, progress, argument) {
+        try peerStream(transport, stream).stream
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_stream_replace_file(
+    _ transport: OpaquePointer?,
+    _ stream: parley_peer_stream,
+    _ path: UnsafePointer<CChar>?,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int64 {
+    receive(path, replacing: true, byte_count, progress, argument) {
+        try peerStream(transport, stream).stream
+    }
+}
+
+/// Reads the stream that `find` returns into a file, and closes it.
+private func receive(
+    _ path: UnsafePointer<CChar>?,
+    replacing: Bool,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?,
+    _ find: () throws -> PeerStream
+) -> Int64 {
     counted {
-        let connection = try connection(transport, peer)
+        let stream = try find()
         let path = try text(path, "path")
         let length = try length(byte_count)
         let report = reporting(progress, argument)
         return try blocking("receiving \(path)") {
             Int64(
-                try await connection.receiveStream(
+                try await stream.receive(
                     into: path,
                     replacing: replacing,
                     byteCount: length,
@@ -127,14 +161,41 @@ public func parley_stream_write_file(
 ) -> Int64 {
     counted {
         let writer = try object(stream, "stream", ForeignStream.self).writer
-        let path = try text(path, "path")
-        let offset = try offsetInFile(offset)
-        let length = try length(byte_count)
-        let report = reporting(progress, argument)
-        return try blocking("sending \(path)") {
-            Int64(
-                try await writer.write(contentsOf: path, offset: offset, length: length, progress: report)
-            )
-        }
+        return try write(path, offset, byte_count, progress, argument, to: writer)
+    }
+}
+
+/// See parley.h.
+@c @implementation
+public func parley_peer_stream_write_file(
+    _ transport: OpaquePointer?,
+    _ stream: parley_peer_stream,
+    _ path: UnsafePointer<CChar>?,
+    _ offset: UInt64,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?
+) -> Int64 {
+    counted {
+        let writer = try peerStream(transport, stream).stream
+        return try write(path, offset, byte_count, progress, argument, to: writer)
+    }
+}
+
+/// Sends a file, or a part of it, as the next bytes of a stream.
+private func write(
+    _ path: UnsafePointer<CChar>?,
+    _ offset: UInt64,
+    _ byte_count: UInt64,
+    _ progress: parley_progress?,
+    _ argument: UnsafeMutableRawPointer?,
+    to writer: any StreamWriter
+) throws -> Int64 {
+    let path = try text(path, "path")
+    let offset = try offsetInFile(offset)
+    let length = try length(byte_count)
+    let report = reporting(progress, argument)
+    return try blocking("sending \(path)") {
+        Int64(try await writer.write(contentsOf: path, offset: offset, length: length, progress: report))
     }
 }

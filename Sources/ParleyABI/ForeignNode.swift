@@ -12,6 +12,8 @@ final class ForeignNode: @unchecked Sendable {
     let handshakes: HandshakeThreads
     /// The reconnections to the addresses that the node stays connected to, by the address as it was given.
     let kept = Lock<[String: Reconnection]>([:])
+    /// The two-way streams that the program has.
+    let streams = ForeignPeerStreams()
     private let callbacks: Callbacks
     private let log: ForeignLog?
     /// This object, for the handshakes that the transport starts; nil once the program's data is destroyed.
@@ -60,9 +62,9 @@ final class ForeignNode: @unchecked Sendable {
         }
         if let allow = foreign.allow {
             let call = Foreign((allow, foreign.userdata))
-            options.security.allowed = options.security.allowed.or { [handshakes] id, isOutbound in
-                await handshakes.ask(isOutbound ? .outbound : .inbound) {
-                    id.description.withCString { call.value.0($0, isOutbound, call.value.1) }
+            options.security.allowed = options.security.allowed.or { [handshakes] peer in
+                await handshakes.ask(peer.isOutbound ? .outbound : .inbound) {
+                    peer.id.description.withCString { call.value.0($0, peer.isOutbound, call.value.1) }
                 }
             }
         }
@@ -118,6 +120,7 @@ final class ForeignNode: @unchecked Sendable {
                 "closing the transport would wait for the handshake that calls it"
             )
         }
+        streams.endAccepting()
         try blocking("closing the transport") { [self] in await transport.close() }
         handshakes.stop()
     }
@@ -125,6 +128,7 @@ final class ForeignNode: @unchecked Sendable {
     /// Destroys the program's data. Called after ``close()``.
     func destroyUserdata() {
         handshakeNode.withLock { $0 = nil }
+        streams.removeAll()
         log?.silence()
         callbacks.destroyUserdata?(callbacks.userdata)
     }
@@ -152,13 +156,13 @@ extension ForeignNode: PeerObserver {
         for run in runs {
             let messages = (0..<run.count).map { run.bounds(at: $0) }
             withUnsafePointer(to: run) {
-                call(run.block.span, messages, from: peer, isStream: run.isStream, run: $0)
+                call(run.block.span, messages, from: peer, run.kind, run: $0)
             }
         }
     }
 
     func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection) {
-        call(bytes, messages, from: peer, isStream: false, run: nil)
+        call(bytes, messages, from: peer, .messages, run: nil)
     }
 
     /// - Parameter run: the run whose block is `bytes`; nil when they are borrowed.
@@ -166,7 +170,7 @@ extension ForeignNode: PeerObserver {
         _ bytes: Span<UInt8>,
         _ messages: [Range<Int>],
         from peer: Connection,
-        isStream: Bool,
+        _ kind: MessageRun.Kind,
         run: UnsafePointer<MessageRun>?
     ) {
         guard let onRPCs = callbacks.onRPCs else { return }
@@ -176,7 +180,7 @@ extension ForeignNode: PeerObserver {
             lent.lend { owner in
                 withUnsafeTemporaryAllocation(of: parley_rpc.self, capacity: messages.count) { rpcs in
                     for index in messages.indices {
-                        let rpc = parley_rpc(bytes, messages[index], number, isStream: isStream, owner: owner)
+                        let rpc = parley_rpc(bytes, messages[index], number, kind, owner: owner)
                         rpcs.initializeElement(at: index, to: rpc)
                     }
                     onRPCs(handle(self), rpcs.baseAddress, rpcs.count, callbacks.userdata)
@@ -192,16 +196,25 @@ extension parley_rpc {
         _ bytes: UnsafeBufferPointer<UInt8>,
         _ message: Range<Int>,
         _ peer: parley_peer,
-        isStream: Bool,
+        _ kind: MessageRun.Kind,
         owner: UnsafeMutableRawPointer?
     ) {
+        var (stream, request) = (false, false)
+        let number: UInt32
+        switch kind {
+        case .messages: number = 0
+        case .stream(let opening): (stream, number) = (true, opening)
+        case .request(let question): (request, number) = (true, question)
+        }
         self.init(
             peer: peer,
             payload: message.isEmpty ? nil : bytes.baseAddress! + message.lowerBound,
             length: message.count,
-            stream: isStream,
-            kind: 0,
+            stream: stream,
+            kind: UInt8((request ? PARLEY_RPC_REQUEST : PARLEY_RPC_RECEIVED).rawValue),
             reason: 0,
+            request: number,
+            peer_stream: 0,
             owner: owner
         )
     }
@@ -215,6 +228,14 @@ extension parley_rpc {
             reason = code
         case .writable: kind = UInt8(PARLEY_RPC_WRITABLE.rawValue)
         case .readable: kind = UInt8(PARLEY_RPC_READABLE.rawValue)
+        case .streamAccepted(let number): tell(PARLEY_RPC_STREAM_ACCEPTED, number)
+        case .streamWritable(let number): tell(PARLEY_RPC_STREAM_WRITABLE, number)
+        case .streamReadable(let number): tell(PARLEY_RPC_STREAM_READABLE, number)
         }
+    }
+
+    private mutating func tell(_ kind: parley_rpc_kind, _ stream: parley_peer_stream) {
+        self.kind = UInt8(kind.rawValue)
+        peer_stream = stream
     }
 }

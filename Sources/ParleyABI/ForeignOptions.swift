@@ -33,6 +33,16 @@ extension TransportOptions {
         try set(\.limits.maxPeersPerIPv6Site, foreign.max_peers_per_ipv6_site, "max_peers_per_ipv6_site")
         try set(\.limits.maxHandshakes, foreign.max_handshakes, "max_handshakes")
         try set(\.limits.acceptsPerSecond, foreign.accepts_per_second, "accepts_per_second")
+        try set(
+            \.limits.maxOpenRequests,
+            foreign.max_open_requests,
+            "max_open_requests",
+            atMost: Limits.mostOpenRequests
+        )
+        try set(\.limits.maxStreamsPerPeer, foreign.max_streams_per_peer, "max_streams_per_peer")
+        try set(\.limits.maxStreams, foreign.max_streams, "max_streams")
+        try set(\.limits.streamsPerSecond, foreign.streams_per_second, "streams_per_second")
+        try set(\.limits.streamBytesPerPeer, foreign.stream_bytes_per_peer, "stream_bytes_per_peer")
         try set(\.limits.sendBufferBytes, foreign.send_buffer_bytes, "send_buffer_bytes")
         try set(\.limits.receiveBufferBytes, foreign.receive_buffer_bytes, "receive_buffer_bytes")
         try set(\.limits.readAheadBytes, foreign.read_ahead_bytes, "read_ahead_bytes")
@@ -90,12 +100,12 @@ private func checked<Value: FixedWidthInteger>(
 extension Timeouts {
     /// Sets the time-outs that are not the default.
     fileprivate mutating func set(_ foreign: parley_options) throws(ParleyError) {
-        if let given = try given(foreign.dial_timeout_ms, "dial_timeout_ms") { dial = given ?? Self.century }
+        if let given = try given(foreign.dial_timeout_ms, "dial_timeout_ms") { dial = given ?? .century }
         if let given = try given(foreign.handshake_timeout_ms, "handshake_timeout_ms") {
-            handshake = given ?? Self.century
+            handshake = given ?? .century
         }
         if let given = try given(foreign.close_timeout_ms, "close_timeout_ms") {
-            close = given ?? Self.century
+            close = given ?? .century
         }
         if let given = try given(foreign.stream_idle_timeout_ms, "stream_idle_timeout_ms") {
             streamIdle = given
@@ -122,9 +132,6 @@ extension Timeouts {
             self.heartbeat = heartbeat
         }
     }
-
-    /// Stands for "never" where a duration is required. A clock can still add it to the current time.
-    private static let century = Duration.seconds(100 * 365 * 86_400)
 
     /// `.none` means the default, `.some(nil)` means never.
     private func given(_ milliseconds: Int32, _ name: String) throws(ParleyError) -> Duration?? {
@@ -223,9 +230,10 @@ extension WireForm {
         case PARLEY_CODEC_GOB: self = .gob(maxMessageBytes: maxMessageBytes, encoding: .selfContained)
         case PARLEY_CODEC_GOB_ONCE: self = .gob(maxMessageBytes: maxMessageBytes, encoding: .onePerConnection)
         case PARLEY_CODEC_UNFRAMED: self = .unframed
+        case PARLEY_CODEC_MULTIPLEXED: self = .multiplexed(maxMessageBytes: maxMessageBytes)
         default:
             let codec = Int32(truncatingIfNeeded: foreign.codec.rawValue)
-            throw ParleyError(.invalidArgument, "codec is \(codec), which is not one of 0, 2, 3 and 4")
+            throw ParleyError(.invalidArgument, "codec is \(codec), which is not one of 0 and 2 to 5")
         }
     }
 }

@@ -59,7 +59,7 @@ public func parley_identity_import(
 ) -> Int32 {
     provide(out) { () throws(ParleyError) in
         let borrowed = try borrowedBytes(bytes, length, "bytes")
-        // A longer one is no identity; only its beginning is copied to find that out.
+        // Bytes beyond the longest form are not copied: the rest is no identity anyway.
         var copy = [UInt8](borrowed.prefix(Identity.maxBytes + 1))
         return try Identity(wiping: &copy)
     }
@@ -81,8 +81,9 @@ public func parley_identity_export(
     counted {
         let identity = try identity(handle)
         guard let buffer else { throw null("buffer") }
+        try checkSize(size, "size")
         return try identity.withPrivateKey { (key) throws(ParleyError) in
-            guard size < 0 || size >= key.count else {
+            guard size >= key.count else {
                 throw ParleyError(.invalidArgument, "size is \(size), but the key has \(key.count) bytes")
             }
             key.withUnsafeBytes { buffer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
@@ -115,8 +116,5 @@ public func parley_id_parse(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted {
-        guard let text else { throw null("text") }
-        return fill(buffer, size, with: try PeerID(String(cString: text)).description)
-    }
+    counted { fill(buffer, size, with: try peerID(text, "text").description) }
 }

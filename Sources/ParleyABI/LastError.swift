@@ -15,12 +15,15 @@ private final class LastError {
     /// Whether this thread's last send that returned PARLEY_EAGAIN would have to wait for its turn instead of
     /// for room.
     var waitsBehindOthers = false
+    /// The number with which the other side refused a request or aborted a stream, if that was the failure.
+    var remoteCode: UInt32 = 0
     private var cString: UnsafeMutablePointer<CChar>?
 
     deinit { free(cString) }
 
     func set(_ message: String) {
         self.message = message
+        remoteCode = 0
         free(cString)
         cString = nil
     }
@@ -60,6 +63,7 @@ func record(_ error: any Error) -> Int32 {
     case let error as ParleyError:
         let last = LastError.ofThisThread
         last.set(error.message)
+        last.remoteCode = error.remoteCode ?? 0
         if error.code == .wouldBlock { last.waitsBehindOthers = error.waitsBehindOthers }
         return error.code.rawValue
     case let failure as ForeignFailure:
@@ -108,3 +112,7 @@ func counted<Count: SignedInteger>(_ body: () throws -> Count) -> Count {
 /// See parley.h.
 @c @implementation
 public func parley_last_error() -> UnsafePointer<CChar>? { LastError.ofThisThread.get() }
+
+/// See parley.h.
+@c @implementation
+public func parley_last_remote_code() -> UInt32 { LastError.ofThisThread.remoteCode }

@@ -113,7 +113,7 @@ public func parley_peer_with_id(
         let node = try node(transport)
         let peer = try output(peer, "peer")
         peer.pointee = 0
-        let id = try PeerID(try text(id, "id"))
+        let id = try peerID(id, "id")
         peer.pointee = (node.transport.peer(id) as? Connection)?.number ?? 0
     }
 }
@@ -175,11 +175,7 @@ public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, 
 // MARK: - Deadlines
 
 private func deadline(_ from_now_ms: Int32) throws(ParleyError) -> ContinuousClock.Instant? {
-    switch from_now_ms {
-    case PARLEY_FOREVER: nil
-    case 0...: .now + .milliseconds(Int64(from_now_ms))
-    default: throw ParleyError(.invalidArgument, "from_now_ms is \(from_now_ms), below PARLEY_FOREVER")
-    }
+    try duration(from_now_ms, "from_now_ms").map { .now + $0 }
 }
 
 /// See parley.h.

@@ -91,7 +91,7 @@ private func unreleased(
 }
 
 /// The sender of an RPC that is not released.
-private func sender(of rpc: UnsafePointer<parley_rpc>?) throws(ParleyError) -> (any Peer)? {
+func sender(of rpc: UnsafePointer<parley_rpc>?) throws(ParleyError) -> (any Peer)? {
     let found = try unreleased(rpc)
     if LentRPCs.isOwner(found.owner) { return LentRPCs.of(found.owner)?.peer.takeUnretainedValue() }
     return Unmanaged<RPCOwner>.fromOpaque(found.owner).takeUnretainedValue().peer(found.rpc.peer)

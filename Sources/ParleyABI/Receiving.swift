@@ -23,7 +23,7 @@ final class ConsumedRPCs: RPCOwner {
                         bytes,
                         deliveries[place].run.bounds(at: index),
                         peer,
-                        isStream: deliveries[place].run.isStream,
+                        deliveries[place].run.kind,
                         owner: owner.retain().toOpaque()
                     )
                     if let event = deliveries[place].run.event { next.pointee.tell(event) }

@@ -92,20 +92,16 @@ public func parley_ban_id(
     status {
         let node = try node(transport)
         let duration = try banDuration(duration_ms)
-        node.transport.ban(try PeerID(try text(id, "id")), for: duration)
+        node.transport.ban(try peerID(id, "id"), for: duration)
     }
 }
 
 /// See parley.h.
 @c @implementation
 public func parley_unban_id(_ transport: OpaquePointer?, _ id: UnsafePointer<CChar>?) -> Int32 {
-    status { try node(transport).transport.unban(PeerID(try text(id, "id"))) }
+    status { try node(transport).transport.unban(peerID(id, "id")) }
 }
 
 private func banDuration(_ duration_ms: Int32) throws(ParleyError) -> Duration {
-    switch duration_ms {
-    case PARLEY_FOREVER: .seconds(100 * 365 * 86_400)
-    case 0...: .milliseconds(Int64(duration_ms))
-    default: throw ParleyError(.invalidArgument, "duration_ms is \(duration_ms), below PARLEY_FOREVER")
-    }
+    try duration(duration_ms, "duration_ms") ?? .century
 }

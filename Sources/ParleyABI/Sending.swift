@@ -92,14 +92,9 @@ public func parley_broadcast_wait(
     counted {
         let transport = try node(transport).transport!
         let message = try checkedMessage(transport.node, message, length, "message")
-        let limit: Duration
-        switch timeout_ms {
-        case 0: return Int32(clamping: transport.broadcast(message: message).accepted)
+        if timeout_ms == 0 { return Int32(clamping: transport.broadcast(message: message).accepted) }
         // The longest that a broadcast waits.
-        case PARLEY_FOREVER: limit = .seconds(1 << 32)
-        case 1...: limit = .milliseconds(Int64(timeout_ms))
-        default: throw ParleyError(.invalidArgument, "timeout_ms is \(timeout_ms), below PARLEY_FOREVER")
-        }
+        let limit = try duration(timeout_ms, "timeout_ms") ?? .seconds(1 << 32)
         return try blocking("a broadcast") {
             Int32(clamping: await transport.broadcast(message: message, within: limit).accepted)
         }

@@ -71,7 +71,16 @@ public func parley_get_statistics(
             shortages: now.shortages,
             turned_away: now.refusals.values.reduce(0, &+),
             disconnects: now.disconnects.values.reduce(0, &+),
-            undelivered_dropped: now.undeliveredDropped
+            undelivered_dropped: now.undeliveredDropped,
+            requests_received: now.traffic.requestsReceived,
+            requests_sent: now.traffic.requestsSent,
+            late_answers: now.traffic.lateAnswers,
+            open_requests: UInt64(now.openRequests),
+            unanswered_requests: UInt64(now.unansweredRequests),
+            wire_bytes_received: now.traffic.wireBytesReceived,
+            wire_bytes_sent: now.traffic.wireBytesSent,
+            open_streams: UInt64(now.openStreams),
+            refused_streams: now.refusedStreams
         )
         try copy(statistics, to: place, size)
     }
@@ -95,7 +104,16 @@ public func parley_peer_get_statistics(
             unread_bytes: UInt64(now.unreadBytes),
             round_trip_us: now.roundTripTime?.whole(per: 1_000_000) ?? 0,
             unanswered_heartbeats: UInt64(now.unansweredHeartbeats),
-            is_reading_paused: now.isReadingPaused
+            is_reading_paused: now.isReadingPaused,
+            requests_received: now.traffic.requestsReceived,
+            requests_sent: now.traffic.requestsSent,
+            late_answers: now.traffic.lateAnswers,
+            open_requests: UInt64(now.openRequests),
+            unanswered_requests: UInt64(now.unansweredRequests),
+            wire_bytes_received: now.traffic.wireBytesReceived,
+            wire_bytes_sent: now.traffic.wireBytesSent,
+            open_streams: UInt64(now.openStreams),
+            refused_streams: now.refusedStreams
         )
         try copy(statistics, to: place, size)
     }

@@ -76,7 +76,7 @@ public func parley_stream_abort(_ stream: OpaquePointer?, _ code: UInt32, _ reas
 // MARK: - Reading
 
 /// Copies bytes that were read to the caller's buffer.
-private func copy(_ bytes: ArraySlice<UInt8>, to buffer: UnsafeMutableRawPointer) {
+func copy(_ bytes: ArraySlice<UInt8>, to buffer: UnsafeMutableRawPointer) {
     bytes.withUnsafeBytes { buffer.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
 }
 

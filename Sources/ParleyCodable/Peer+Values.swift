@@ -18,6 +18,20 @@ extension Peer {
         try trySend(message: coder.encode(value))
     }
 
+    /// Asks with a value, and decodes the answer; see ``Peer/request(_:timeout:)-(ArraySlice<UInt8>,_)``.
+    ///
+    /// - Throws: what the coder throws, ``ParleyError`` as a request does, and `protocolViolation` when the
+    ///   answer is no such value.
+    public func request<Answer: Decodable>(
+        value: some Encodable,
+        for type: Answer.Type = Answer.self,
+        timeout: Duration = .seconds(30),
+        as coder: any ValueCoder = JSONCoder()
+    ) async throws -> Answer {
+        let answer = try await request(coder.encode(value), timeout: timeout)
+        return try decoded(answer, "an answer", from: "\(remoteAddress)", type, coder)
+    }
+
     /// Opens a stream with a value as its header; see ``Peer/openStream(header:)``.
     ///
     /// - Throws: what the coder throws, and ``ParleyError`` as `openStream(header:)` does.

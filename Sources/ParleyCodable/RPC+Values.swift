@@ -7,7 +7,7 @@ extension RPC {
     /// try await transport.consumeEachPeer { peer, rpcs in
     ///     for await rpc in rpcs {
     ///         let question = try rpc.decode(Question.self)
-    ///         try await peer.send(value: answer(to: question))
+    ///         try await rpc.reply(value: answer(to: question))
     ///     }
     /// }
     /// ```
@@ -18,13 +18,33 @@ extension RPC {
         _ type: Value.Type = Value.self,
         as coder: any ValueCoder = JSONCoder()
     ) throws(ParleyError) -> Value {
-        do { return try coder.decode(type, from: payload) } catch {
-            throw ParleyError(
-                .protocolViolation,
-                "a \(stream ? "stream's header" : "message") of \(payload.count) bytes from \(from) "
-                    + "is no \(type): \(reason(error))"
-            )
-        }
+        let what = stream ? "a stream's header" : request == nil ? "a message" : "a request"
+        return try decoded(payload, what, from: from, type, coder)
+    }
+
+    /// Answers the request with a value; see ``RPC/reply(with:)-(ArraySlice<UInt8>)``.
+    ///
+    /// - Throws: what the coder throws, and ``ParleyError`` as a reply does.
+    public func reply(value: some Encodable, as coder: any ValueCoder = JSONCoder()) async throws {
+        try await reply(with: coder.encode(value))
+    }
+}
+
+/// The value that bytes of a peer stand for.
+///
+/// - Parameter what: what the bytes are, for the error.
+func decoded<Value: Decodable>(
+    _ bytes: ArraySlice<UInt8>,
+    _ what: String,
+    from sender: String,
+    _ type: Value.Type,
+    _ coder: any ValueCoder
+) throws(ParleyError) -> Value {
+    do { return try coder.decode(type, from: bytes) } catch {
+        throw ParleyError(
+            .protocolViolation,
+            "\(what) of \(bytes.count) bytes from \(sender) is no \(type): \(reason(error))"
+        )
     }
 }
 

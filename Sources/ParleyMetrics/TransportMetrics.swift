@@ -63,6 +63,7 @@ public actor TransportMetrics {
         count("peers_refused", statistics.peersRefused)
         count("shortages", statistics.shortages)
         count("undelivered_dropped", statistics.undeliveredDropped)
+        count("refused_streams", statistics.refusedStreams)
         for (pause, times) in statistics.acceptPauses {
             count("accept_pauses", times, ("limit", pause.rawValue))
         }
@@ -73,12 +74,17 @@ public actor TransportMetrics {
     private func recordTraffic(_ traffic: Traffic) {
         count("bytes_received", traffic.bytesReceived)
         count("bytes_sent", traffic.bytesSent)
+        count("wire_bytes_received", traffic.wireBytesReceived)
+        count("wire_bytes_sent", traffic.wireBytesSent)
         count("messages_received", traffic.messagesReceived)
         count("messages_sent", traffic.messagesSent)
         count("streams_received", traffic.streamsReceived)
         count("streams_sent", traffic.streamsSent)
         count("read_pauses", traffic.readPauses)
         count("send_waits", traffic.sendWaits)
+        count("requests_received", traffic.requestsReceived)
+        count("requests_sent", traffic.requestsSent)
+        count("late_answers", traffic.lateAnswers)
     }
 
     private func recordQueues(_ statistics: TransportStatistics) {
@@ -92,6 +98,9 @@ public actor TransportMetrics {
         set("inbox_bytes", statistics.inboxBytes)
         set("unsent_bytes", statistics.unsentBytes)
         set("unread_bytes", statistics.unreadBytes)
+        set("open_requests", statistics.openRequests)
+        set("unanswered_requests", statistics.unansweredRequests)
+        set("open_streams", statistics.openStreams)
         set("accepting_paused", statistics.acceptPause == nil ? 0 : 1)
     }
 

@@ -6,7 +6,7 @@ import Parley
 ///
 /// Source: the Noise Protocol Framework, section 5.1, <https://noiseprotocol.org/noise.html>.
 struct CipherState: Sendable {
-    private let key: Secret
+    let key: Secret
     /// The number of the next message.
     private(set) var nonce: UInt64
 
@@ -26,6 +26,14 @@ struct CipherState: Sendable {
     ) throws(ParleyError) {
         let number = try takeNonce()
         Sodium.seal(&buffer, at: start, count: count, associated: associated, nonce: number, key: key)
+    }
+
+    /// Seals `content` and appends it to `output` with its tag, without associated data.
+    ///
+    /// - Throws: as ``seal(_:at:count:associated:)``.
+    mutating func seal(_ content: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError) {
+        let number = try takeNonce()
+        Sodium.seal(content, into: &output, nonce: number, key: key)
     }
 
     /// Opens `count` bytes of `buffer` from `start` on in place, of which the last 16 are the tag.

@@ -8,7 +8,7 @@ import Parley
 ///     4 extensions     2 stream_muxers: the names of stream forms, the preferred one first
 ///
 /// Source: <https://github.com/libp2p/specs/blob/master/noise/README.md>, "The libp2p Handshake Payload".
-struct NoisePayload: Sendable, Equatable {
+package struct NoisePayload: Sendable, Equatable {
     let id: PeerID
     let signature: [UInt8]
     var streamMuxers: [String] = []
@@ -26,7 +26,7 @@ struct NoisePayload: Sendable, Equatable {
     }
 
     /// The payload by which `identity` vouches for a static key.
-    init(_ identity: Identity, staticKey: [UInt8], streamMuxers: [String] = []) {
+    package init(_ identity: Identity, staticKey: [UInt8], streamMuxers: [String] = []) {
         id = identity.id
         signature = identity.sign(Self.signedPrefix + staticKey)
         self.streamMuxers = streamMuxers
@@ -39,7 +39,7 @@ struct NoisePayload: Sendable, Equatable {
         var key: [UInt8]?
         var signature: [UInt8]?
         var muxers: [String]?
-        var reader = ProtobufReader(bytes)
+        var reader = ProtobufReader(bytes[...], malformed: Self.malformed)
         while let field = try reader.next() {
             switch (field.number, field.content) {
             case (Field.identityKey, .bytes(let bytes)):
@@ -67,6 +67,10 @@ struct NoisePayload: Sendable, Equatable {
         streamMuxers = muxers ?? []
     }
 
+    private static var malformed: ParleyError {
+        ParleyError(.securityFailed, "what the other side shows of itself is malformed")
+    }
+
     private static func set<Value>(_ value: inout Value?, _ new: Value, _ name: String) throws(ParleyError) {
         guard value == nil else {
             throw ParleyError(.securityFailed, "the other side shows a second \(name)")
@@ -76,7 +80,7 @@ struct NoisePayload: Sendable, Equatable {
 
     private static func muxers(of extensions: ArraySlice<UInt8>) throws(ParleyError) -> [String] {
         var names: [String] = []
-        var reader = ProtobufReader(extensions)
+        var reader = ProtobufReader(extensions, malformed: malformed)
         while let field = try reader.next() {
             guard field.number == Field.streamMuxers, case .bytes(let name) = field.content,
                 names.count < maxStreamMuxers
@@ -87,15 +91,20 @@ struct NoisePayload: Sendable, Equatable {
     }
 
     /// The bytes on the wire, inside the encryption.
-    var encoded: [UInt8] {
+    package var encoded: [UInt8] {
         var writer = ProtobufWriter()
         writer.append(Field.identityKey, id.publicKeyProtobuf)
         writer.append(Field.identitySignature, signature)
-        if !streamMuxers.isEmpty {
-            var extensions = ProtobufWriter()
-            for name in streamMuxers { extensions.append(Field.streamMuxers, [UInt8](name.utf8)) }
-            writer.append(Field.extensions, extensions.bytes)
-        }
+        return writer.bytes + Self.extensions(streamMuxers)
+    }
+
+    /// The field that offers forms of streams; empty when there are none.
+    static func extensions(_ streamMuxers: [String]) -> [UInt8] {
+        guard !streamMuxers.isEmpty else { return [] }
+        var extensions = ProtobufWriter()
+        for name in streamMuxers { extensions.append(Field.streamMuxers, [UInt8](name.utf8)) }
+        var writer = ProtobufWriter()
+        writer.append(Field.extensions, extensions.bytes)
         return writer.bytes
     }
 }

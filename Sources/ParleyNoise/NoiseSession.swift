@@ -6,8 +6,8 @@ import Parley
 ///
 /// Source: <https://github.com/libp2p/specs/blob/master/noise/README.md>, "Wire Format".
 struct NoiseSession: Sendable {
-    private var sending: CipherState
-    private var receiving: CipherState
+    private(set) var sending: CipherState
+    private(set) var receiving: CipherState
 
     init(sending: CipherState, receiving: CipherState) {
         self.sending = sending
@@ -20,9 +20,8 @@ struct NoiseSession: Sendable {
         var start = 0
         while start < bytes.count {
             let count = min(bytes.count - start, SecureMessage.maxContentBytes)
-            let place = beginMessage(of: count, in: &output)
-            output.append(copying: bytes.extracting(start..<start + count))
-            try endMessage(at: place, of: count, in: &output)
+            output.append(lengthOfMessage: count + Sodium.tagBytes)
+            try sending.seal(bytes.extracting(start..<start + count), into: &output)
             start += count
         }
     }
@@ -42,22 +41,6 @@ struct NoiseSession: Sendable {
         }
         try receiving.open(&buffer, at: start, count: count)
         return start..<start + count - Sodium.tagBytes
-    }
-
-    /// Appends the length of a message with `count` bytes of content. Returns where the content begins.
-    private func beginMessage(of count: Int, in output: inout [UInt8]) -> Int {
-        output.append(lengthOfMessage: count + Sodium.tagBytes)
-        return output.count
-    }
-
-    /// Seals the content that was appended since ``beginMessage(of:in:)``.
-    private mutating func endMessage(
-        at place: Int,
-        of count: Int,
-        in output: inout [UInt8]
-    ) throws(ParleyError) {
-        output.append(contentsOf: repeatElement(0, count: Sodium.tagBytes))
-        try sending.seal(&output, at: place, count: count)
     }
 }
 

@@ -36,7 +36,9 @@ struct NoiseXX: Sendable {
     let role: Role
     private var step = Step.first
     private let staticKey: KeyPair
-    private let ephemeral: KeyPair
+    /// This handshake's key. It is made when this side shows it: whoever connects and says nothing costs no
+    /// key.
+    private var ephemeral: KeyPair?
     private var remoteEphemeral: [UInt8] = []
     /// The other side's static key, once a message has shown it.
     private(set) var remoteStatic: [UInt8]?
@@ -44,12 +46,12 @@ struct NoiseXX: Sendable {
 
     /// - Parameters:
     ///   - staticKey: this side's key.
-    ///   - ephemeral: this handshake's key; a new one, except in tests of known messages.
+    ///   - ephemeral: this handshake's key; nil for a new one, except in tests of known messages.
     ///   - prologue: what both sides must agree on.
     init(
         _ role: Role,
         staticKey: KeyPair,
-        ephemeral: KeyPair = KeyPair(),
+        ephemeral: KeyPair? = nil,
         prologue: [UInt8] = []
     ) {
         self.role = role
@@ -153,8 +155,10 @@ struct NoiseXX: Sendable {
     }
 
     private mutating func writeEphemeral(to message: inout [UInt8]) {
-        message += ephemeral.publicKey
-        symmetric.mix(hash: ephemeral.publicKey)
+        let pair = ephemeral ?? KeyPair()
+        ephemeral = pair
+        message += pair.publicKey
+        symmetric.mix(hash: pair.publicKey)
     }
 
     private mutating func readEphemeral(from message: inout ArraySlice<UInt8>) throws(ParleyError) {
@@ -176,7 +180,8 @@ struct NoiseXX: Sendable {
         return Array(message.prefix(count))
     }
 
-    private mutating func mix(_ pair: KeyPair, _ publicKey: [UInt8]) throws(ParleyError) {
+    private mutating func mix(_ pair: KeyPair?, _ publicKey: [UInt8]) throws(ParleyError) {
+        guard let pair else { preconditionFailure("this side has shown no key yet") }
         guard let shared = Sodium.agree(pair.secret, with: publicKey) else {
             throw ParleyError(.securityFailed, "the other side's key is of low order")
         }
@@ -185,19 +190,25 @@ struct NoiseXX: Sendable {
 }
 
 /// An X25519 key pair.
-struct KeyPair: Sendable {
+package struct KeyPair: Sendable {
     let secret: Secret
-    let publicKey: [UInt8]
+    package let publicKey: [UInt8]
 }
 
 extension KeyPair {
     /// Makes a new pair.
-    init() { self.init(Secret(random: Sodium.keyBytes)) }
+    package init() { self.init(Secret(random: Sodium.keyBytes)) }
 
     /// The pair of a private key.
     init(_ secret: Secret) {
         self.secret = secret
         publicKey = Sodium.publicKey(of: secret)
+    }
+
+    /// No pair: a new private key and somebody's public key, for programs that attack nodes.
+    package init(showing publicKey: [UInt8]) {
+        precondition(publicKey.count == Sodium.keyBytes)
+        self.init(secret: Secret(random: Sodium.keyBytes), publicKey: publicKey)
     }
 }
 

@@ -6,35 +6,38 @@ import Parley
 
 /// Secret bytes. They are never printed, compared in constant time, and wiped when the last reference is
 /// gone.
-final class Secret: @unchecked Sendable {
+struct Secret: @unchecked Sendable {
     // Immutable once it is made, so any thread may read it.
-    private let memory: UnsafeMutableRawBufferPointer
+    private let memory: Memory
+
+    /// The number of the bytes and the bytes, in one allocation: an open link has two of them.
+    private final class Memory: ManagedBuffer<Int, UInt8> {
+        deinit { withUnsafeMutablePointers { count, bytes in sodium_memzero(bytes, count.pointee) } }
+    }
 
     /// Lets `fill` set the bytes, which are zero before.
     fileprivate init(count: Int, _ fill: (UnsafeMutablePointer<UInt8>) -> Void) {
-        memory = .allocate(byteCount: count, alignment: 16)
-        memory.initializeMemory(as: UInt8.self, repeating: 0)
-        fill(memory.baseAddress!.assumingMemoryBound(to: UInt8.self))
-    }
-
-    deinit {
-        sodium_memzero(memory.baseAddress!, memory.count)
-        memory.deallocate()
+        let memory = Memory.create(minimumCapacity: count) { _ in count }
+        memory.withUnsafeMutablePointerToElements { bytes in
+            bytes.initialize(repeating: 0, count: count)
+            fill(bytes)
+        }
+        self.memory = unsafeDowncast(memory, to: Memory.self)
     }
 
     /// Takes the bytes over, and wipes the array.
-    convenience init(wiping bytes: inout [UInt8]) {
+    init(wiping bytes: inout [UInt8]) {
         self.init(count: bytes.count) { $0.update(from: bytes, count: bytes.count) }
         wipe(&bytes)
     }
 
     /// New bytes from the system's random source.
-    convenience init(random count: Int) {
+    init(random count: Int) {
         Sodium.prepare()
         self.init(count: count) { randombytes_buf($0, count) }
     }
 
-    var count: Int { memory.count }
+    var count: Int { memory.header }
 
     /// A part of the bytes as a secret of its own.
     subscript(range: Range<Int>) -> Secret {
@@ -43,14 +46,14 @@ final class Secret: @unchecked Sendable {
     }
 
     /// A copy of the bytes, which the caller has to ``wipe(_:)``.
-    var exposed: [UInt8] { [UInt8](memory) }
+    var exposed: [UInt8] { [UInt8](UnsafeBufferPointer(start: pointer, count: count)) }
 
     fileprivate var pointer: UnsafePointer<UInt8> {
-        UnsafePointer(memory.baseAddress!.assumingMemoryBound(to: UInt8.self))
+        memory.withUnsafeMutablePointerToElements { UnsafePointer($0) }
     }
 
     /// Where the bytes are, for the test that looks at them after the end.
-    var address: UInt { UInt(bitPattern: memory.baseAddress) }
+    var address: UInt { UInt(bitPattern: pointer) }
 }
 
 extension Secret: Equatable {
@@ -197,6 +200,32 @@ enum Sodium {
                     $0,
                     key.pointer
                 )
+            }
+        }
+    }
+
+    /// Seals `content` and appends it to `output` with its tag. No byte is copied on the way.
+    static func seal(_ content: Span<UInt8>, into output: inout [UInt8], nonce: UInt64, key: Secret) {
+        precondition(key.count == keyBytes)
+        let count = content.count + tagBytes
+        output.append(addingCapacity: count) { place in
+            place.withUnsafeMutableBufferPointer { buffer, initialized in
+                content.withUnsafeBufferPointer { content in
+                    withNonce(nonce) {
+                        _ = crypto_aead_chacha20poly1305_ietf_encrypt(
+                            buffer.baseAddress!,
+                            nil,
+                            content.baseAddress,
+                            UInt64(content.count),
+                            nil,
+                            0,
+                            nil,
+                            $0,
+                            key.pointer
+                        )
+                    }
+                }
+                initialized = count
             }
         }
     }

@@ -122,7 +122,7 @@ typedef enum parley_error {
     PARLEY_EUNREACH = -10,    /* there is no route to the address */
     PARLEY_ETIMEDOUT = -11,   /* a time-out or deadline passed */
     PARLEY_ECANCELED = -12,   /* the call was cancelled */
-    PARLEY_ECLOSED = -13,     /* this side closed the peer or the transport */
+    PARLEY_ECLOSED = -13,     /* this side closed the peer, the stream or the transport */
     PARLEY_EOF = -14,         /* the remote side closed the connection in an orderly way */
     PARLEY_ECONNRESET = -15,  /* the remote side reset the connection */
     PARLEY_EPROTO = -16,      /* the bytes that arrived do not follow the wire form */
@@ -145,6 +145,7 @@ typedef enum parley_error {
     PARLEY_EBUFFERFULL = -33, /* this node's limit on unread bytes is reached */
     PARLEY_EDUPLICATE = -34,  /* another connection to the same node was kept instead */
     PARLEY_ENOMEM = -35,      /* there is no memory for a large buffer */
+    PARLEY_EREQREFUSED = -36, /* the other side refused the request */
     PARLEY_ESECURITY = -40,   /* the secured connection failed: something altered, forged or out of order */
     PARLEY_EIDENTITY = -41,   /* the file or the bytes hold no usable identity */
     PARLEY_EIDMISMATCH = -42, /* another node answered than the one whose id was dialed */
@@ -168,6 +169,10 @@ const char *parley_err_name(int code);
  * the next call on this thread fails. Never NULL; never blocks. */
 const char *parley_last_error(void);
 
+/* The number with which the other side refused the request, or aborted the stream, of the last failed call on
+ * this thread; 0 for any other failure. Never blocks. */
+uint32_t parley_last_remote_code(void);
+
 /* ---- Handles ------------------------------------------------------------------------------------------- */
 
 /* A node. parley_create() makes one, parley_free() frees it. */
@@ -178,28 +183,42 @@ typedef struct parley_transport parley_transport;
  * until on_disconnect has returned. */
 typedef uint64_t parley_peer;
 
+/* The number of one two-way stream; see "Two-way streams" below. It is never zero and never reused by its
+ * transport, so it is safe to keep after the stream is closed: functions then return PARLEY_ECLOSED. */
+typedef uint64_t parley_peer_stream;
+
 #define PARLEY_NO_PEER ((parley_peer)0)
+#define PARLEY_NO_PEER_STREAM ((parley_peer_stream)0)
 #define PARLEY_FOREVER (-1)
 
-/* What an item of the inbox is. Only `peer_event_capacity` makes any but the first. */
+/* What an item of the inbox is. Only `peer_event_capacity` makes those from 1 to 4 and from 6 to 8. */
 typedef enum parley_rpc_kind {
     PARLEY_RPC_RECEIVED = 0,    /* the peer sent it */
     PARLEY_RPC_CONNECTED = 1,   /* the peer is open now; comes before everything that it sent */
     PARLEY_RPC_DISCONNECTED = 2, /* its connection has ended; the last item of this peer */
     PARLEY_RPC_WRITABLE = 3,    /* parley_when_writable() without a function */
-    PARLEY_RPC_READABLE = 4     /* parley_when_readable() without a function */
+    PARLEY_RPC_READABLE = 4,    /* parley_when_readable() without a function */
+    PARLEY_RPC_REQUEST = 5,     /* the peer sent it and waits for parley_reply() or parley_refuse() */
+    PARLEY_RPC_STREAM_ACCEPTED = 6, /* parley_accept_streams() without a function */
+    PARLEY_RPC_STREAM_WRITABLE = 7, /* parley_peer_stream_when_writable() without a function */
+    PARLEY_RPC_STREAM_READABLE = 8  /* parley_peer_stream_when_readable() without a function */
 } parley_rpc_kind;
 
-/* One item that a peer sent: a whole message, or the beginning of a stream. Or what happened to the peer. */
+/* One item that a peer sent: a whole message, a request, or the beginning of a stream. Or what happened to
+ * the peer. */
 typedef struct parley_rpc {
     parley_peer peer;
     /* The message, or the stream's header; NULL when it is empty. For PARLEY_RPC_DISCONNECTED a sentence that
-     * describes the reason; a NUL follows it. */
+     * describes the reason, for PARLEY_RPC_STREAM_ACCEPTED the protocol's name; a NUL follows these. */
     const uint8_t *payload;
     size_t length;          /* in bytes */
-    bool stream; /* a stream begins: read it with parley_read(), then call parley_peer_close_stream() */
+    /* A stream begins: read parley_rpc_body(). Where a peer has one stream at a time, parley_read() and then
+     * parley_peer_close_stream() do the same. */
+    bool stream;
     uint8_t kind;           /* a parley_rpc_kind */
     int reason;             /* PARLEY_RPC_DISCONNECTED: why, as for on_disconnect; otherwise 0 */
+    uint32_t request;       /* PARLEY_RPC_REQUEST: its number, for parley_reply(); otherwise the library's */
+    parley_peer_stream peer_stream; /* PARLEY_RPC_STREAM_...: which stream; otherwise 0 */
     void *owner;            /* used by the library alone; see parley_rpc_retain() */
 } parley_rpc;
 
@@ -290,16 +309,17 @@ typedef struct parley_decoder {
  * What is protected:
  *
  *   Content      Nobody on the way reads it. What is altered, replayed, reordered or left out ends the
- *                connection with PARLEY_ESECURITY, and none of it reaches the program. That the connection
- *                was cut is seen, and not by whom: an attacker on the way can end it.
- *   Who it is    Each side has proven that it holds the private key of its id before anything else is done
- *                with the connection. The ids themselves are hidden from those on the way; whoever answers a
- *                dial without an id learns the dialer's, and whoever dials learns the listener's.
- *   Later        A private key that is stolen later opens nothing that was recorded before (forward
- *                secrecy). Until it is replaced, its holder can be this node towards everybody.
+ *                connection with PARLEY_ESECURITY, and none of it reaches the program. An attacker on the way
+ *                can end the connection: the program sees the end, but not who caused it.
+ *   Identity     Each side proves that it holds the private key of its id before anything else is done with
+ *                the connection. Nobody on the way sees the ids. A node that answers a dial without an id
+ *                learns the dialer's id. A node that dials learns the listener's id.
+ *   The past     A private key that is stolen later opens nothing that was recorded before (forward
+ *                secrecy). The thief can pose as this node until others no longer allow its id.
  *
- * What is not: the addresses of both ends, and when and how much they send, are seen by those on the way.
- * There is no anonymity. Whether a node is *wanted* is your decision: see `allowed_ids` and `allow`.
+ * What is not protected: those on the way see the addresses of both ends, and when and how much they send.
+ * There is no anonymity. An id proves who a node is, not that you want it: decide that with `allowed_ids` and
+ * `allow`.
  */
 
 /* A node's key pair. Its memory is wiped when the last user is gone. */
@@ -338,9 +358,9 @@ PARLEY_CHECKED int parley_identity_import(const void *bytes, size_t length, parl
  */
 PARLEY_CHECKED int parley_identity_save(const parley_identity *identity, const char *path);
 
-/* Writes the private key to `buffer`, in libp2p's form (the protobuf of a private key): 68 bytes. Whoever has
- * them is this node to everybody: wipe them after use. Returns their number; PARLEY_EINVAL when `size` is
- * less. Never blocks. */
+/* Writes the private key to `buffer`, in libp2p's form (the protobuf of a private key): 68 bytes. Wipe them
+ * after use: with them anybody can pose as this node. Returns the number of bytes; PARLEY_EINVAL when `size`
+ * is less. Never blocks. */
 PARLEY_CHECKED int parley_identity_export(const parley_identity *identity, void *buffer, size_t size);
 
 /* The id. Fills the buffer like snprintf(3). Never blocks. */
@@ -350,8 +370,8 @@ int parley_identity_id(const parley_identity *identity, char *buffer, size_t siz
 void parley_identity_free(parley_identity *identity);
 
 /* Reads the text of an id in any form that libp2p writes ("12D3KooW...", "bafz..."), and fills the buffer
- * with the usual form, like snprintf(3). Two ids are the same if these texts are. Returns PARLEY_EADDRINVAL
- * when it is no id. Never blocks. */
+ * with the usual form, like snprintf(3). Compare ids in that form. Returns PARLEY_EADDRINVAL when the text is
+ * no id. Never blocks. */
 int parley_id_parse(const char *text, char *buffer, size_t size);
 
 /* ---- Options ------------------------------------------------------------------------------------------- */
@@ -373,7 +393,10 @@ typedef enum parley_codec {
      *
      * So wait for an answer after each message, and before a stream.
      */
-    PARLEY_CODEC_UNFRAMED = 4
+    PARLEY_CODEC_UNFRAMED = 4,
+    /* Any number of two-way streams beside the messages, none of which waits for another; for two Parley
+     * nodes that both use it. See "Two-way streams" below. */
+    PARLEY_CODEC_MULTIPLEXED = 5
     /* 1 is not used: it was PARLEY_CODEC_FRAMED when 0 was the unframed form. It is refused. */
 } parley_codec;
 
@@ -454,7 +477,8 @@ typedef struct parley_options {
 
     int dial_timeout_ms;           /* for name look-up and connecting together; 0 is 30 s */
     int handshake_timeout_ms;      /* for handshake and on_peer together; 0 is 10 s */
-    int stream_idle_timeout_ms;    /* closes a peer whose open stream nobody reads for this long; 0 is 60 s */
+    int stream_idle_timeout_ms;    /* closes a peer whose open stream nobody reads for this long, and resets
+                                    * a two-way stream alone; 0 is 60 s */
     int close_timeout_ms;          /* for writing out accepted bytes when closing; 0 is 5 s */
 
     /* At most the kernel's 32,767 s and 127 probes. */
@@ -465,7 +489,7 @@ typedef struct parley_options {
     int idle_timeout_ms;           /* closes a peer without a byte either way for this long; 0 is never */
     int write_timeout_ms;          /* for a send that waits for room, whatever its own time-out; 0 is 60 s */
     int write_stall_timeout_ms;    /* closes a peer that acknowledges too little for this long; 0 is 120 s */
-    int heartbeat_interval_ms;     /* between heartbeats (framed wire form only), from 10; 0 is never */
+    int heartbeat_interval_ms;     /* between heartbeats (framed and multiplexed only), from 10; 0 is never */
     int heartbeat_max_missed;      /* unanswered heartbeats after which the peer is closed; 0 is 3 */
 
     /* Decides whether a connection from or to a numeric address is allowed. It is called before anything else
@@ -521,17 +545,31 @@ typedef struct parley_options {
     const char *const *allowed_ids;
     size_t allowed_id_count;
 
-    /* Decides about the nodes whose ids are not in `allowed_ids`. It comes after the node has proven its id
-     * and before `handshake`, within handshake_timeout_ms, and runs on a thread as `handshake` does, so it
-     * may block: look the id up where you like. When the system has no thread left the node is refused. NULL
-     * refuses them. Needs `identity`. */
+    /* Decides about the nodes whose ids are not in `allowed_ids`. Called when the node has proven its id,
+     * before `handshake`; handshake_timeout_ms covers both. It runs on a thread of its own, as `handshake`
+     * does, so it may block: look the id up where you like. When the system has no thread left the node is
+     * refused. NULL refuses these nodes. Needs `identity`. */
     bool (*allow)(const char *id, bool is_outbound, void *userdata);
+
+    /* Requests to one peer that have no answer, including those that timed out; further ones wait. At most
+     * 4,096, which is what 0 means. */
+    size_t max_open_requests;
+
+    /* The streams of PARLEY_CODEC_MULTIPLEXED. What exceeds a limit is reset. */
+    size_t max_streams_per_peer;   /* that one peer has opened; 0 is 1,024 */
+    size_t max_streams;            /* that all peers have opened, one for the messages of each included; 0 is
+                                    * 65,536 */
+    size_t streams_per_second;     /* average rate and largest burst of one peer, which is closed at twice the
+                                    * rate (PARLEY_EPROTO); 0 is 10,000 */
+    /* Bytes that one peer's streams may have received and unread, and may still send before they are read. A
+     * stream takes 256 KiB, and up to 16 MiB where the round trip needs it. 0 is 256 MiB. */
+    size_t stream_bytes_per_peer;
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
     { sizeof(parley_options), NULL, PARLEY_CODEC_FRAMED, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
       PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, \
-      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL, 0, 0, 0, 0, 0 }
 
 /* ---- Transports ---------------------------------------------------------------------------------------- */
 
@@ -591,7 +629,9 @@ int parley_post(parley_transport *transport, void (*function)(void *argument), v
  * at the address, is no peer: the address is tried again.
  *
  * With an identity the address may name the node that has to answer: "ID@host:port", or libp2p's
- * "/ip4/192.0.2.1/tcp/4500/p2p/ID". Without an id any allowed node may; parley_peer_id() says which did.
+ * "/ip4/192.0.2.1/tcp/4500/p2p/ID". Without an id any allowed node may answer, and parley_peer_id() returns
+ * the id of the one that did. "/ip6" and "/dns" are read too; "/dns4" and "/dns6" try only the IPv4 or the
+ * IPv6 addresses of the name.
  *
  * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_ECONNREFUSED, PARLEY_EUNREACH,
  *          PARLEY_EIDMISMATCH when another node answers, PARLEY_EIDREFUSED when this node does not allow the
@@ -695,7 +735,7 @@ int parley_ban(parley_transport *transport, const char *host, int duration_ms);
 /* Removes a ban. Returns PARLEY_OK, also when there is none, or PARLEY_EADDRINVAL. Never blocks. */
 int parley_unban(parley_transport *transport, const char *host);
 
-/* The same for the node with this id, wherever it is. Return PARLEY_EADDRINVAL when the text is no id. */
+/* Ban a node by its id, at any address, and end that ban. Return PARLEY_EADDRINVAL when the text is no id. */
 int parley_ban_id(parley_transport *transport, const char *id, int duration_ms);
 int parley_unban_id(parley_transport *transport, const char *id);
 
@@ -703,8 +743,8 @@ int parley_unban_id(parley_transport *transport, const char *id);
 
 /* Counts of received and sent data. They only grow. */
 typedef struct parley_traffic {
-    uint64_t bytes_received, bytes_sent;
-    uint64_t messages_received, messages_sent;
+    uint64_t bytes_received, bytes_sent; /* on a secured connection, without what security adds */
+    uint64_t messages_received, messages_sent; /* with requests and answers */
     uint64_t streams_received, streams_sent;
     uint64_t read_pauses; /* how often reading paused because the inbox was full */
     uint64_t send_waits;  /* how often a send waited for room, or failed because it was not allowed to wait */
@@ -727,6 +767,13 @@ typedef struct parley_statistics {
     uint64_t turned_away;    /* connections refused before the handshake by a limit, the gate or a ban */
     uint64_t disconnects;    /* connections whose handshake began and that have ended */
     uint64_t undelivered_dropped; /* ended connections whose last messages exceeded receive_buffer_bytes */
+    uint64_t requests_received, requests_sent; /* of all connections, including those that have ended */
+    uint64_t late_answers;   /* answers to requests that had timed out or were cancelled */
+    uint64_t open_requests;  /* sent by this node, and without an answer */
+    uint64_t unanswered_requests; /* sent by other nodes, and not answered by this one */
+    uint64_t wire_bytes_received, wire_bytes_sent; /* with what security adds; see parley_traffic */
+    uint64_t open_streams;   /* of PARLEY_CODEC_MULTIPLEXED, of both sides */
+    uint64_t refused_streams; /* that peers opened and a limit reset; of ended connections too */
 } parley_statistics;
 
 /* A snapshot of one peer. */
@@ -738,6 +785,10 @@ typedef struct parley_peer_statistics {
     uint64_t round_trip_us;          /* of the last heartbeat; 0 before the first */
     uint64_t unanswered_heartbeats;
     bool is_reading_paused;          /* because the inbox is full */
+    uint64_t requests_received, requests_sent, late_answers; /* as in parley_statistics */
+    uint64_t open_requests, unanswered_requests;
+    uint64_t wire_bytes_received, wire_bytes_sent;
+    uint64_t open_streams, refused_streams;
 } parley_peer_statistics;
 
 /* Fills the first `size` bytes of *statistics. Pass sizeof(parley_statistics): later versions add fields at
@@ -763,9 +814,9 @@ int parley_send_message(
     parley_transport *transport, parley_peer peer, const void *message, size_t length, int timeout_ms);
 
 /* Sends raw bytes after everything sent before. For handshakes, and for wire forms with raw streams. After
- * the handshake it returns PARLEY_ENOTSUP in a wire form that frames every byte: in PARLEY_CODEC_FRAMED, and
- * in custom ones with PARLEY_STREAMS_DELIMITED. More than send_buffer_bytes is PARLEY_EMSGSIZE: send it in
- * parts. Otherwise it waits and returns as parley_send_message() does. */
+ * the handshake it returns PARLEY_ENOTSUP in a wire form that frames every byte: in PARLEY_CODEC_FRAMED and
+ * PARLEY_CODEC_MULTIPLEXED, and in custom ones with PARLEY_STREAMS_DELIMITED. More than send_buffer_bytes is
+ * PARLEY_EMSGSIZE: send it in parts. Otherwise it waits and returns as parley_send_message() does. */
 int parley_send(
     parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
 
@@ -806,6 +857,78 @@ int parley_broadcastv(parley_transport *transport, const parley_slice *slices, s
 int parley_when_writable(
     parley_transport *transport, parley_peer peer,
     void (*function)(parley_transport *transport, parley_peer peer, void *argument), void *argument);
+
+/* ---- Requests ------------------------------------------------------------------------------------------ */
+
+/*
+ * A request is a message that gets an answer: a reply or a refusal. Any number of threads may ask one peer at
+ * the same time, and answers may come in any order. The other side gets an RPC of the kind PARLEY_RPC_REQUEST
+ * in on_rpcs or from parley_consume(), and answers it from any thread and at any time. Only in
+ * PARLEY_CODEC_FRAMED and PARLEY_CODEC_MULTIPLEXED.
+ *
+ * An answer comes behind what its sender had sent before. So a thread that waits for one must not be the only
+ * one that makes room in the inbox for that.
+ */
+
+/* The answer to a request. */
+typedef struct parley_answer {
+    /* PARLEY_OK for a reply; PARLEY_EREQREFUSED for a refusal; otherwise why there is no answer. */
+    int result;
+    uint32_t code;          /* of a refusal: the other side's; otherwise 0 */
+    /* The reply, NULL when it is empty. Otherwise a sentence that describes the result, escaped as in
+     * parley_last_error(); a NUL follows it. */
+    const uint8_t *payload;
+    size_t length;          /* in bytes */
+    void *owner;            /* used by the library alone; see parley_answer_release() */
+} parley_answer;
+
+/*
+ * Sends a request and waits for its answer. The time-out is for both. Fills *answer in any case, also when it
+ * fails; free it with parley_answer_release().
+ *
+ * Returns  answer->result: PARLEY_OK; PARLEY_EREQREFUSED; PARLEY_ENOTSUP in another wire form;
+ *          PARLEY_EAGAIN, PARLEY_EDEADLK and PARLEY_EMSGSIZE, and then nothing was sent; PARLEY_ETIMEDOUT,
+ *          and then the other side may have got the request, and its answer is dropped; PARLEY_ENOPEER; or
+ *          the reason why the connection ended. PARLEY_EINVAL when answer is NULL.
+ */
+PARLEY_CHECKED int parley_request(
+    parley_transport *transport, parley_peer peer, const void *message, size_t length, int timeout_ms,
+    parley_answer *answer);
+
+/*
+ * Sends a request without blocking. `done` is called exactly once with the answer, on the loop's thread. The
+ * answer is valid during the call, and must not be released. The time-out is for the answer; PARLEY_FOREVER
+ * waits as long as the connection lasts.
+ *
+ * Returns  PARLEY_OK; or, and then `done` is not called: PARLEY_EAGAIN when the request would have to wait
+ *          (see parley_when_writable()), PARLEY_ENOTSUP, PARLEY_EMSGSIZE, PARLEY_EINVAL, PARLEY_ENOPEER, or
+ *          the reason why the connection ended. Never blocks.
+ */
+PARLEY_CHECKED int parley_request_async(
+    parley_transport *transport, parley_peer peer, const void *message, size_t length, int timeout_ms,
+    void (*done)(
+        parley_transport *transport, parley_peer peer, const parley_answer *answer, void *argument),
+    void *argument);
+
+/* Frees an answer of parley_request(), and zeroes the struct, so that a second release does nothing. NULL is
+ * allowed. Never blocks. */
+void parley_answer_release(parley_answer *answer);
+
+/*
+ * Answers a request: `peer` and `request` are those of its RPC, which may be released by then.
+ *
+ * Returns  as parley_send_message(); PARLEY_EINVAL when the request is answered already, or never came. When
+ *          it fails otherwise, the request can be answered again.
+ */
+int parley_reply(
+    parley_transport *transport, parley_peer peer, uint32_t request, const void *message, size_t length,
+    int timeout_ms);
+
+/* Refuses a request: its sender gets PARLEY_EREQREFUSED with this code and reason. NULL is no reason, and a
+ * reason is cut at 1,024 bytes. Waits and returns as parley_reply() does. */
+int parley_refuse(
+    parley_transport *transport, parley_peer peer, uint32_t request, uint32_t code, const char *reason,
+    int timeout_ms);
 
 /* ---- Receiving ----------------------------------------------------------------------------------------- */
 
@@ -897,7 +1020,8 @@ int parley_fd(parley_transport *transport);
 /* ---- Streams and raw reads ----------------------------------------------------------------------------- */
 
 /* An open stream to a peer. A peer has one at a time: other streams and messages to it wait until it is
- * finished. */
+ * finished. In PARLEY_CODEC_MULTIPLEXED the functions about these streams return PARLEY_ENOTSUP: there are
+ * two-way streams instead. */
 typedef struct parley_stream parley_stream;
 
 /*
@@ -978,6 +1102,162 @@ int parley_when_readable(
  * Never blocks. */
 int parley_peer_close_stream(parley_transport *transport, parley_peer peer);
 
+/* ---- Two-way streams ----------------------------------------------------------------------------------- */
+
+/*
+ * In PARLEY_CODEC_MULTIPLEXED a connection carries any number of streams beside its messages. Each is
+ * written by both sides, and waits for itself alone. A stream has a protocol: one side says that it speaks
+ * it, with parley_accept_streams() or parley_accept(), and the other one opens streams for it. Or it is
+ * announced: the other side gets an RPC with its header.
+ *
+ * parley_rpc_body() is the stream that an RPC has announced in every wire form. Where a peer has one stream
+ * at a time it can only be read, and stands for parley_read() and parley_peer_close_stream().
+ *
+ * Each direction ends by itself: parley_peer_stream_finish() ends what this side sends, and the other side's
+ * reads then return 0. A stream is yours from the call, callback or item that brought its number: end every
+ * one with parley_peer_stream_close() or parley_peer_stream_abort(), also when its peer is gone.
+ * parley_free() ends those that are left. Nothing of a stream is in order with messages or other streams.
+ *
+ * One thread at a time may read a stream, and one may write it. parley_peer_stream_close(),
+ * parley_peer_stream_abort() and parley_close() wake those that wait.
+ */
+
+/*
+ * Opens a stream for a protocol: 1 to 1,023 bytes of UTF-8 without a newline, such as "/echo/1.0.0". It
+ * takes no round trip; a side that does not speak the protocol says so to the first read. Waits while the
+ * other side has to acknowledge 256 streams of this one.
+ *
+ * Returns  PARLEY_OK; PARLEY_EAGAIN, PARLEY_EDEADLK or PARLEY_ETIMEDOUT; PARLEY_ENOTSUP in another wire
+ *          form; PARLEY_EINVAL; PARLEY_ENOPEER; or the reason why the connection has ended.
+ */
+PARLEY_CHECKED int parley_peer_stream_open(
+    parley_transport *transport, parley_peer peer, const char *protocol, int timeout_ms,
+    parley_peer_stream *stream);
+
+/* Opens a stream that the other side gets as an RPC whose `stream` is true, with your own header; NULL and 0
+ * for none. Waits and returns as parley_peer_stream_open() does, or PARLEY_EMSGSIZE. */
+PARLEY_CHECKED int parley_peer_stream_announce(
+    parley_transport *transport, parley_peer peer, const void *header, size_t length, int timeout_ms,
+    parley_peer_stream *stream);
+
+/* The stream that an RPC, which is not released, has announced. Call it once for an RPC, on any thread; in
+ * on_rpcs during the call. Returns PARLEY_OK, also for a stream that has ended: its functions then say why;
+ * or PARLEY_EINVAL when the RPC has announced none. Never blocks. */
+PARLEY_CHECKED int parley_rpc_body(
+    parley_transport *transport, const parley_rpc *rpc, parley_peer_stream *stream);
+
+/*
+ * Takes the streams that peers open for a protocol: calls `on_stream` with each, on the loop's thread of its
+ * peer. With peer_event_capacity, `on_stream` may be NULL: then a PARLEY_RPC_STREAM_ACCEPTED comes through
+ * the inbox for each stream; a stream for which the inbox has no room is reset. A later call for the same
+ * protocol replaces an earlier one. Streams are handed out once their peer is open.
+ *
+ * Returns  PARLEY_OK; PARLEY_ENOTSUP in another wire form; PARLEY_EINVAL; PARLEY_ECLOSED. Never blocks.
+ */
+int parley_accept_streams(
+    parley_transport *transport, const char *protocol,
+    void (*on_stream)(parley_transport *transport, parley_peer_stream stream, void *argument),
+    void *argument);
+
+/*
+ * Takes the oldest stream that a peer has opened for a protocol, or waits for one. Several threads may call;
+ * each stream goes to one of them. The node speaks the protocol from the first call on, which may have a
+ * time-out of 0. Up to 128 streams wait for a call; further ones are reset.
+ *
+ * Returns  PARLEY_OK; PARLEY_ETIMEDOUT or PARLEY_EAGAIN when none came in time; PARLEY_EDEADLK;
+ *          PARLEY_ENOTSUP in another wire form; PARLEY_EINVAL, also when parley_accept_streams() takes them;
+ *          PARLEY_ECANCELED when that or parley_stop_accepting() is called meanwhile; PARLEY_ECLOSED.
+ */
+PARLEY_CHECKED int parley_accept(
+    parley_transport *transport, const char *protocol, int timeout_ms, parley_peer_stream *stream);
+
+/* The node no longer speaks a protocol. Streams that were handed out are not affected. Returns as
+ * parley_accept_streams() does. Never blocks. */
+int parley_stop_accepting(parley_transport *transport, const char *protocol);
+
+/* The other side of a stream, also when it is gone. Returns PARLEY_NO_PEER for a stream that is closed. Never
+ * blocks. */
+parley_peer parley_peer_stream_peer(const parley_transport *transport, parley_peer_stream stream);
+
+/* The protocol of a stream; an empty text for one that was announced. Fills the buffer like snprintf(3), or
+ * returns PARLEY_ECLOSED. Never blocks. */
+int parley_peer_stream_protocol(
+    const parley_transport *transport, parley_peer_stream stream, char *buffer, size_t size);
+
+/* Your own pointer for each stream, NULL at first. parley_peer_stream_userdata() returns NULL for a stream
+ * that is closed. Never block. */
+int parley_peer_stream_set_userdata(
+    parley_transport *transport, parley_peer_stream stream, void *userdata);
+void *parley_peer_stream_userdata(const parley_transport *transport, parley_peer_stream stream);
+
+/*
+ * Reads what has arrived, or waits for it.
+ *
+ * Returns  how many bytes were read, 1 to size; 0 when the other side has ended its direction;
+ *          PARLEY_EAGAIN, PARLEY_EDEADLK or PARLEY_ETIMEDOUT, and then no byte is lost; PARLEY_EABORTED (see
+ *          parley_last_remote_code()); PARLEY_ENOTSUP when the other side does not speak the protocol;
+ *          PARLEY_ETRUNCATED when the connection ended inside the stream; PARLEY_ETIMEDOUT also when the
+ *          stream was reset because of stream_idle_timeout_ms; PARLEY_EINVAL for a size of 0;
+ *          PARLEY_ECLOSED; or the reason why the connection has ended.
+ */
+PARLEY_CHECKED int64_t parley_peer_stream_read(
+    parley_transport *transport, parley_peer_stream stream, void *buffer, size_t size, int timeout_ms);
+
+/* Reads exactly `size` bytes. Returns PARLEY_OK; PARLEY_EOF when fewer were left, and those are lost; or the
+ * errors of parley_peer_stream_read(). After PARLEY_EAGAIN, PARLEY_EDEADLK and PARLEY_ETIMEDOUT no byte is
+ * lost: the next read begins with those that had arrived. */
+PARLEY_CHECKED int parley_peer_stream_read_exactly(
+    parley_transport *transport, parley_peer_stream stream, void *buffer, size_t size, int timeout_ms);
+
+/*
+ * Writes bytes, or those for which there is room by the end of the time-out, as write(2) does. There is room
+ * for 256 KiB of each stream, within send_buffer_bytes. With a time-out of 0, and in callbacks, it writes
+ * what there is room for now.
+ *
+ * Returns  how many bytes from the front were accepted, 1 to length; 0 when length is 0; PARLEY_EAGAIN,
+ *          PARLEY_EDEADLK or PARLEY_ETIMEDOUT, and then nothing was accepted; PARLEY_EABORTED,
+ *          PARLEY_ENOTSUP and PARLEY_ECLOSED as for a read; PARLEY_ENOTSUP also for a stream that can only be
+ *          read, and PARLEY_ECLOSED after parley_peer_stream_finish(); PARLEY_EINVAL; or the reason why the
+ *          connection has ended.
+ */
+PARLEY_CHECKED int64_t parley_peer_stream_write(
+    parley_transport *transport, parley_peer_stream stream, const void *bytes, size_t length, int timeout_ms);
+
+/*
+ * Calls `function` once on the loop's thread, when a read of this stream that returned PARLEY_EAGAIN may be
+ * tried again, or when the stream has ended. The call may be spurious: the next read may return
+ * PARLEY_EAGAIN again. It may come after the stream is closed. With peer_event_capacity, `function` may be
+ * NULL: then a PARLEY_RPC_STREAM_READABLE comes through the inbox, unless the PARLEY_RPC_DISCONNECTED of its
+ * peer comes first.
+ *
+ * Returns  PARLEY_OK; or PARLEY_ECLOSED, PARLEY_EINVAL, or PARLEY_ENOPEER when the transport is closed, and
+ *          then it is not called. Never blocks.
+ */
+int parley_peer_stream_when_readable(
+    parley_transport *transport, parley_peer_stream stream,
+    void (*function)(parley_transport *transport, parley_peer_stream stream, void *argument),
+    void *argument);
+
+/* The same for a write, and PARLEY_RPC_STREAM_WRITABLE. Also returns PARLEY_ENOTSUP for a stream that can
+ * only be read. */
+int parley_peer_stream_when_writable(
+    parley_transport *transport, parley_peer_stream stream,
+    void (*function)(parley_transport *transport, parley_peer_stream stream, void *argument),
+    void *argument);
+
+/* Ends what this side sends, behind what was written. The other side may go on sending. Finishing twice is
+ * allowed. Returns PARLEY_OK, or the errors of parley_peer_stream_write(). Never blocks. */
+int parley_peer_stream_finish(parley_transport *transport, parley_peer_stream stream);
+
+/* Ends both directions: what was written is still sent, and nothing more is read. The number is gone. Returns
+ * PARLEY_OK; PARLEY_ECLOSED when it is closed already. Never blocks. */
+int parley_peer_stream_close(parley_transport *transport, parley_peer_stream stream);
+
+/* Resets the stream at once: what was written and is not sent is dropped, and the other side's calls return
+ * PARLEY_EABORTED with this code, a number of your own. The only stream of a peer is closed instead. The
+ * number is gone. Returns as parley_peer_stream_close() does. Never blocks. */
+int parley_peer_stream_abort(parley_transport *transport, parley_peer_stream stream, uint32_t code);
+
 /* ---- Files as streams ---------------------------------------------------------------------------------- */
 
 /* The library opens files, writes them and completes them on disk on worker threads, never on a loop. */
@@ -1013,6 +1293,20 @@ PARLEY_CHECKED int64_t parley_receive_file(
  * leads to. Returns PARLEY_ESYSTEM in place of a folder. */
 PARLEY_CHECKED int64_t parley_replace_file(
     parley_transport *transport, parley_peer peer, const char *path, uint64_t length,
+    parley_progress progress, void *argument);
+
+/* The same three with a two-way stream: see parley_stream_write_file(), parley_receive_file() and
+ * parley_replace_file(), which have the same other arguments and results. Receiving ends the stream, also on
+ * failure; its number is still yours to close. Files of streams that share their connection are copied. Also
+ * return PARLEY_ECLOSED. Block; not in callbacks. */
+PARLEY_CHECKED int64_t parley_peer_stream_write_file(
+    parley_transport *transport, parley_peer_stream stream, const char *path, uint64_t offset,
+    uint64_t length, parley_progress progress, void *argument);
+PARLEY_CHECKED int64_t parley_peer_stream_receive_file(
+    parley_transport *transport, parley_peer_stream stream, const char *path, uint64_t length,
+    parley_progress progress, void *argument);
+PARLEY_CHECKED int64_t parley_peer_stream_replace_file(
+    parley_transport *transport, parley_peer_stream stream, const char *path, uint64_t length,
     parley_progress progress, void *argument);
 
 /* ---- Former names -------------------------------------------------------------------------------------- */

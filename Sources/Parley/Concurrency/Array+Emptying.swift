@@ -1,7 +1,6 @@
 extension Array {
-    /// Removes all elements, and keeps the memory if that is at most `limit` elements. For buffers that are
-    /// filled and emptied again and again, mostly with one element: removing that is much cheaper than
-    /// replacing a range.
+    /// Removes all elements. Keeps the memory when it has room for at most `limit` elements. For buffers that
+    /// mostly hold one element: removing one is much cheaper than replacing a range.
     @inline(__always)
     mutating func empty(keeping limit: Int) {
         if count == 1, capacity <= limit {

@@ -32,7 +32,7 @@ package struct MonotonicTime: Comparable, Sendable {
     }
 
     /// The same clock in milliseconds, rounded down.
-    static var millisecondsNow: UInt64 { nanosecondsNow / 1_000_000 }
+    package static var millisecondsNow: UInt64 { nanosecondsNow / 1_000_000 }
 
     /// The latest moment, for "no deadline". It takes half the space of an optional.
     static let never = MonotonicTime(nanoseconds: .max)

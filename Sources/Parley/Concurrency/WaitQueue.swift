@@ -103,18 +103,21 @@ extension Lock {
         in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
         unless isReady: (inout State) -> Bool
     ) async -> Bool {
-        await wait(in: queue, unless: isReady) { _, isWoken in isWoken }
+        let isWoken = await suspend(in: queue, unless: isReady)
+        withLock { _ in }
+        return isWoken
     }
 
-    /// The same, and then looks at the state with `look`, which is told whether the task was woken.
+    /// Waits as ``wait(in:unless:)``, for callers that take the lock next whatever this returns: when a
+    /// continuation is resumed before its task sleeps, ThreadSanitizer sees no order between waker and task
+    /// and reports the waker's writes as races. It does see the lock.
     @inline(__always)
-    func wait<Result>(
+    func suspend(
         in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
-        unless isReady: (inout State) -> Bool,
-        look: (inout State, _ isWoken: Bool) -> Result
-    ) async -> Result {
+        unless isReady: (inout State) -> Bool
+    ) async -> Bool {
         let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
-        let isWoken = await withTaskCancellationHandler {
+        return await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
                 let immediately: Bool? = withLock { state in
                     // The cancellation handler may have run before the waiter was enqueued.
@@ -129,9 +132,6 @@ extension Lock {
             let waiter = withLock { $0[keyPath: queue].remove(ticket) }
             if case .task(let continuation)? = waiter?.waker { continuation.resume(returning: false) }
         }
-        // When a continuation is resumed before its task sleeps, ThreadSanitizer sees no order between waker
-        // and task and reports the waker's writes as races. It does see this lock.
-        return withLock { look(&$0, isWoken) }
     }
 
     /// Blocks the thread until it is woken out of `queue`; returns at once when `isReady` holds.

@@ -42,8 +42,8 @@ extension Connection {
     }
 
     /// Submits until `submit` accepts, and blocks in between.
-    @inline(__always)
-    fileprivate func blockUntilAccepted(
+    @inline(never)
+    func blockUntilAccepted(
         _ limit: WaitLimit,
         _ submit: (_ waited: Refusal?) throws(ParleyError) -> Refusal?
     ) throws(ParleyError) {
@@ -128,7 +128,7 @@ extension Connection {
     }
 
     /// The deadline of a wait. Throws when waiting is not allowed here.
-    fileprivate func waiting(_ limit: WaitLimit, _ what: String) throws(ParleyError) -> MonotonicTime? {
+    func waiting(_ limit: WaitLimit, _ what: String) throws(ParleyError) -> MonotonicTime? {
         guard case .until(let deadline) = limit else {
             throw ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
         }
@@ -212,10 +212,12 @@ extension Connection {
         let (isReadable, epoch) = readability()
         let waits =
             !isReadable
-            && inbound.notify(in: \.readWaiters, unless: { $0.readWaiters.epoch != epoch }) { [loop] in
-                loop.execute(function)
-            }
-        if !waits { try call(function) }
+            && inbound.notify(
+                in: \.readWaiters,
+                unless: { $0.readWaiters.epoch != epoch },
+                loop.promise(function)
+            )
+        if !waits { try call(function, isPromised: !isReadable) }
     }
 
     /// Calls `function` once, on the loop's thread, when a refused send may be tried again or would fail.
@@ -233,12 +235,16 @@ extension Connection {
             unless: { outbound in
                 outbound.lifecycle.end != nil || mayAppend(kind, &outbound) == nil
             },
-            { [loop] in loop.execute(function) }
+            loop.promise(function)
         )
-        if waits { awaitBudget() } else { try call(function) }
+        if waits { awaitBudget() } else { try call(function, isPromised: true) }
     }
 
-    private func call(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
+    func call(
+        _ function: @escaping @Sendable () -> Void,
+        isPromised: Bool
+    ) throws(ParleyError) {
+        if isPromised { loop.breakPromise() }
         guard loop.execute(function) else { throw ParleyError(.noSuchPeer, "\(remoteAddress) is gone") }
     }
 }

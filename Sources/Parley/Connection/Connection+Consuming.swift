@@ -1,13 +1,15 @@
-// RPCs that consumers are not done with. A connection whose other side has ended its sending (half-close)
-// waits for them before it ends: the other side may still read the answers.
+// RPCs that consumers are not done with, and requests that nobody has answered. A connection whose other
+// side has ended its sending (half-close) waits for them before it ends: the other side may still read the
+// answers.
 //
-// ``Connection/unconsumed`` is twice the number of these RPCs, plus 1 once the input is over: both change in
-// one step, so either the last consumer or the loop ends the connection.
+// ``Connection/unconsumed`` is twice their number, plus 1 once the input is over: both change in one step, so
+// either the last consumer or the loop ends the connection.
 
 extension Connection {
     private static let isOver = 1
 
-    /// Counts RPCs that go to the inbox. Before they are offered.
+    /// Counts RPCs that go to the inbox, before they are offered. A request counts once more, until it is
+    /// answered.
     @inline(__always)
     func delivering(_ count: Int) { unconsumed.add(2 &* count, ordering: .relaxed) }
 
@@ -35,7 +37,7 @@ extension Connection {
     /// Ends the connection after its last input: at once, or when consumers are done with what it sent. The
     /// loop's thread only.
     func inputIsOver(_ reason: ParleyError) {
-        guard reason.code == .endOfStream, !node.takesRPCs,
+        guard reason.code == .endOfStream,
             unconsumed.bitwiseOr(Self.isOver, ordering: .acquiringAndReleasing).newValue != Self.isOver
         else { return close(because: reason) }
         apply(.remoteEnded(reason))
@@ -48,7 +50,8 @@ extension Connection {
     /// a second while nobody has ever consumed.
     private var halfCloseDeadline: UInt64 {
         let (due, timeout) = (rareTimes.value.closeDeadline, node.options.closeTimeout.inMilliseconds)
-        return node.inbox?.hasConsumers == true ? due : due &- timeout &+ min(timeout, 1_000)
+        let isServed = node.takesRPCs || node.inbox?.hasConsumers == true
+        return isServed ? due : due &- timeout &+ min(timeout, 1_000)
     }
 
     /// Ends a half-closed connection when its time is up. Returns when to check again, in milliseconds. The

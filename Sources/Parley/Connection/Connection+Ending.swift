@@ -74,8 +74,14 @@ extension Connection {
 
     /// Calls `completion` once, on the loop's thread, when handshake and `onPeer` are over.
     func whenOpen(_ completion: @escaping @Sendable () -> Void) {
-        let finish: @Sendable () -> Void = { [loop] in loop.execute(completion) }
-        if !outbound.notify(in: \.openOrEndWaiters, unless: { !$0.lifecycle.isStarting }, finish) { finish() }
+        let waits = outbound.notify(
+            in: \.openOrEndWaiters,
+            unless: { !$0.lifecycle.isStarting },
+            loop.promise(completion)
+        )
+        guard !waits else { return }
+        loop.breakPromise()
+        loop.execute(completion)
     }
 
     /// Throws the error of a failed handshake or `onPeer`, if one failed.
@@ -91,18 +97,11 @@ extension Connection {
 extension Connection {
     /// Applies an event and performs the actions. Any thread, except for events of the loop.
     func apply(_ event: Lifecycle.Event) {
-        let (actions, end, woken) = outbound.withLock { outbound in
-            let actions = outbound.lifecycle.apply(event)
-            guard !actions.isEmpty else { return (actions, Lifecycle.End?.none, [WaitQueue.Woken]()) }
-            if actions.contains(.dropUnhanded) { outbound.queue.dropUnhanded() }
-            if actions.contains(.closeLink) { outbound.socket = nil }
-            let woken =
-                actions.contains(.wakeWaiters)
-                ? [outbound.sendWaiters.wakeAll(), outbound.openOrEndWaiters.wakeAll()] : []
-            return (actions, outbound.lifecycle.end, woken)
-        }
+        let outcome = outbound.withLock { $0.apply(event) }
+        let (actions, end) = (outcome.actions, outcome.end)
         guard !actions.isEmpty else { return }
         if let end { changeIntake(actions, end) }
+        if let end, let multiplexed { endStreams(of: multiplexed, actions, end) }
         if actions.contains(.beginClosing) { loop.perform { [self] in beginClosing() } }
         if actions.contains(.beginAbort) { loop.perform { [self] in apply(.beginAbort) } }
         if actions.contains(.startCloseTimer) { startCloseTimer() }
@@ -111,7 +110,10 @@ extension Connection {
         if actions.contains(.closeLink) { beginAbort(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
         if actions.contains(.tellNode), let end { node.connectionEnded(self, end) }
         // Last: the connection's place is free before those who wait for its end are woken.
-        for waiters in woken { waiters.resume() }
+        for waiters in outcome.woken { waiters.resume() }
+        if let (callers, reason) = outcome.unanswerable {
+            for caller in callers { caller.tell(.failure(reason)) }
+        }
         if actions.contains(.tellDisconnect), let end { node.tellDisconnect(self, end.reason) }
     }
 
@@ -133,6 +135,22 @@ extension Connection {
         }
         readers.resume()
         if readsOn { link?.startReading() }
+    }
+
+    /// Ends what the streams can no longer do.
+    private func endStreams(
+        of link: MultiplexedLink,
+        _ actions: Lifecycle.Actions,
+        _ end: Lifecycle.End
+    ) {
+        if actions.contains(.stopDelivering) {
+            // After an orderly end by the other side, what had arrived is still read.
+            link.end(end.reason, end.reason.code == .endOfStream ? .both : .bothAtOnce)
+        } else if actions.contains(.endInput) {
+            link.end(end.reason, .both)
+        } else if actions.contains(.wakeWaiters) {
+            link.end(end.reason, .output)
+        }
     }
 
     private func beginClosing() {
@@ -243,5 +261,29 @@ extension Connection {
         guard isOver else { return }
         node.forgetUndelivered(of: self)
         loop.executeIfStarted { [self] in endDelivery() }
+    }
+}
+
+extension Connection.Outbound {
+    /// What follows from an event, done after the lock is released.
+    fileprivate struct Outcome {
+        let actions: Lifecycle.Actions
+        var end: Lifecycle.End?
+        var woken: [WaitQueue.Woken] = []
+        /// The callers of requests that get no answer any more, and why.
+        var unanswerable: (callers: [RequestCaller], reason: ParleyError)?
+    }
+
+    fileprivate mutating func apply(_ event: Lifecycle.Event) -> Outcome {
+        var outcome = Outcome(actions: lifecycle.apply(event))
+        guard !outcome.actions.isEmpty else { return outcome }
+        if outcome.actions.contains(.dropUnhanded) { queue.dropUnhanded() }
+        if outcome.actions.contains(.closeLink) { socket = nil }
+        if outcome.actions.contains(.wakeWaiters) {
+            outcome.woken = [sendWaiters.wakeAll(), openOrEndWaiters.wakeAll()]
+        }
+        outcome.end = lifecycle.end
+        outcome.unanswerable = takeUnanswerable()
+        return outcome
     }
 }

@@ -26,6 +26,7 @@ extension Connection {
         var hasHeartbeats = false
         let (result, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
             if let closed = inbound.closed { throw closed }
+            if multiplexed != nil, inbound.state.phase != .handshake { throw hasManyStreams }
             try checkDeadline(inbound.readDeadline, "reading")
             let result = try inbound.state.read(upTo: count)
             if case .bytes = result { inbound.streamReadAt = MonotonicTime.millisecondsNow }
@@ -34,8 +35,15 @@ extension Connection {
             return (result, inbound.readWaiters.epoch, inbound.wantsToReadOn)
         }
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
-        if readsOn { loop.perform { [self] in receive() } }
+        if readsOn { loop.perform { [self] in receive(.nothing) } }
         return (result, epoch)
+    }
+
+    private var hasManyStreams: ParleyError {
+        ParleyError(
+            .unsupported,
+            "\(remoteAddress) may have many streams: read the RPC's body instead of the peer"
+        )
     }
 
     /// Whether a read would return at once: bytes, an end, or an error. Reads nothing. To wait, wait until
@@ -46,6 +54,7 @@ extension Connection {
         do throws(ParleyError) {
             (isReadable, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
                 if let closed = inbound.closed { throw closed }
+                if multiplexed != nil, inbound.state.phase != .handshake { throw hasManyStreams }
                 try checkDeadline(inbound.readDeadline, "reading")
                 let isReadable = try inbound.state.isReadable()
                 _ = account(&inbound, hasProgress: false)
@@ -57,7 +66,7 @@ extension Connection {
             return (true, 0)
         }
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
-        if readsOn { loop.perform { [self] in receive() } }
+        if readsOn { loop.perform { [self] in receive(.nothing) } }
         return (isReadable, epoch)
     }
 
@@ -107,7 +116,7 @@ extension Connection {
         let wasOpen = inbound.withLock { $0.state.closeStream() }
         // Deferred: a callback that closes the stream that it was called for would otherwise recurse once per
         // stream.
-        if wasOpen { loop.execute { [self] in receive() } }
+        if wasOpen { loop.execute { [self] in receive(.nothing) } }
     }
 }
 

@@ -21,24 +21,24 @@ extension Connection: LinkOwner {
         let used = node.takesRPCs ? deliverInPlace(bytes) : 0
         guard used < bytes.count else { return }
         let block = bytes.extracting(used...).copied
-        receive(bytes: block.count) { $0.receive(block[...]) }
+        receive(.bytes(block[...]), bytes: block.count)
     }
 
     func linkDidRead(_ block: [UInt8]) {
         arrivedSinceDirectWrite.store(true, ordering: .relaxed)
-        receive(bytes: block.count) { $0.receive(block[...]) }
+        receive(.bytes(block[...]), bytes: block.count)
     }
 
     func linkDidRead(into frame: consuming PeerState.LargeFrame) {
         let bytes = frame.bytes.count &- largeFrameBytes
-        receive(bytes: bytes) { [frame] in $0.returnLargeFrame(frame) }
+        receive(.largeFrame(frame), bytes: bytes)
     }
 
     func linkDidEnd(_ reason: ParleyError) {
         if reason.code == .endOfStream {
             switch outbound.withLock({ $0.lifecycle.state }) {
             case .handshake, .inOnPeer, .afterOnPeer, .open, .closeRequested:
-                return receive { $0.endInput(reason) }
+                return receive(.end(reason))
             // The other side still reads: what was accepted is still written.
             case .flushing: return
             case .halfClosed, .readingRest, .awaitingAck, .failed, .closingLink, .ended: break
@@ -81,19 +81,35 @@ extension Connection: LinkOwner {
         if link != nil { context.local.value.recent = Unmanaged.passUnretained(self) }
     }
 
-    /// Changes the state with `input`, delivers what can be decoded, and decides whether to read on.
-    func receive(
-        bytes: Int = 0,
-        isCalledByInbox: Bool = false,
-        _ input: (inout PeerState) -> Void = { _ in }
-    ) {
+    /// What a decoding pass begins with.
+    enum Input {
+        case bytes(ArraySlice<UInt8>)
+        /// A large frame that was read into.
+        case largeFrame(PeerState.LargeFrame)
+        case end(ParleyError)
+        case handshakeIsOver
+        /// A stream was opened beside the messages.
+        case announced(PeerState.Announcement)
+        /// The inbox, which was full, has called.
+        case inboxHasRoom
+        /// None: somebody may want more of what is there.
+        case nothing
+    }
+
+    /// Takes `input`, delivers what can be decoded, and decides whether to read on.
+    ///
+    /// - Parameter bytes: how many bytes have arrived.
+    func receive(_ input: consuming Input, bytes: Int = 0) {
         loop.assertIsCurrent()
-        guard let share = node.inboxShare(for: self, isCalled: isCalledByInbox) else { return }
+        // A variable, so that a large frame is moved and not copied.
+        var input = Optional(input)
+        var isCalled = false
+        if case .inboxHasRoom = input { isCalled = true }
+        guard let share = node.inboxShare(for: self, isCalled: isCalled) else { return }
         var decoded = context.local.value.takeSpareRuns()
         var outcome = Outcome()
         inbound.withLock { inbound in
-            if isCalledByInbox { _ = inbound.intake.apply(.inboxHasRoom) }
-            input(&inbound.state)
+            inbound.take(&input)
             if inbound.closed != nil || inbound.intake.isDiscarding { inbound.state.dropInput() }
             let phase = inbound.state.phase
             do throws(ParleyError) {
@@ -102,9 +118,10 @@ extension Connection: LinkOwner {
             outcome.isStream = inbound.state.phase == .stream && phase != .stream
             inbound.count(
                 bytes: bytes,
-                messages: decoded.count &- (outcome.isStream ? 1 : 0),
+                messages: decoded.count &- (outcome.isStream ? 1 : 0) &+ decoded.answers.count,
                 at: loop.milliseconds
             )
+            inbound.counters.requests &+= UInt64(decoded.requests)
             if outcome.isStream {
                 inbound.counters.streams &+= 1
                 inbound.streamReadAt = loop.milliseconds
@@ -121,8 +138,9 @@ extension Connection: LinkOwner {
                 outcome.asksInbox = inbound.decoded()
             }
             if case .over(awaitsInbox: false) = inbound.intake.state { outcome.isAllDelivered = true }
-            outcome.isOverLimit = account(&inbound, hasProgress: !decoded.isEmpty)
+            outcome.isOverLimit = account(&inbound, hasProgress: !decoded.isEmpty || !decoded.answers.isEmpty)
         }
+        if !decoded.answers.isEmpty { tellCallers(decoded.answers) }
         let hasFilledInbox = !decoded.isEmpty && !node.deliver(&decoded, from: self)
         context.local.value.returnSpareRuns(&decoded)
         finish(outcome)
@@ -208,7 +226,7 @@ extension Connection: LinkOwner {
     private func askInbox() {
         node.reportFullInbox()
         node.inboxQueue(of: self)?.whenSpace(for: self) { [self] in
-            loop.execute { [self] in receive(isCalledByInbox: true) }
+            loop.execute { [self] in receive(.inboxHasRoom) }
         }
     }
 
@@ -216,11 +234,24 @@ extension Connection: LinkOwner {
     /// decoder.
     func finishHandshake() {
         startOpenTimers()
-        receive { $0.finishHandshake() }
+        receive(.handshakeIsOver)
+        multiplexed?.connectionIsOpen()
     }
 }
 
 extension Connection.Inbound {
+    fileprivate mutating func take(_ input: inout Connection.Input?) {
+        switch input.take() {
+        case .bytes(let block): state.receive(block)
+        case .largeFrame(let frame): state.returnLargeFrame(frame)
+        case .end(let reason): state.endInput(reason)
+        case .handshakeIsOver: state.finishHandshake()
+        case .announced(let stream): state.announce(stream)
+        case .inboxHasRoom: _ = intake.apply(.inboxHasRoom)
+        case .nothing, nil: break
+        }
+    }
+
     /// Decides whether to read on. Returns whether to ask the inbox to call.
     @inline(__always)
     mutating func decoded() -> Bool {

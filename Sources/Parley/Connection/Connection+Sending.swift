@@ -15,19 +15,15 @@ extension Connection: Peer {
     /// See ``Peer/sendWhenPossible(_:)``.
     public func sendWhenPossible(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         // The refusal that led here was already counted.
-        var refusal = try submit(bytes, isCounted: false)
-        while let refused = refusal {
-            try await waitToSend(refused)
-            refusal = try submit(bytes, waited: refused)
+        try await suspendUntilAccepted { (waited) throws(ParleyError) in
+            try submit(bytes, waited: waited, isCounted: waited != nil)
         }
     }
 
     /// See ``Peer/sendWhenPossible(message:)``.
     public func sendWhenPossible(message: ArraySlice<UInt8>) async throws(ParleyError) {
-        var refusal = try submit(message: message, isCounted: false)
-        while let refused = refusal {
-            try await waitToSend(refused)
-            refusal = try submit(message: message, waited: refused)
+        try await suspendUntilAccepted { (waited) throws(ParleyError) in
+            try submit(message: message, waited: waited, isCounted: waited != nil)
         }
     }
 
@@ -43,14 +39,14 @@ extension Connection: Peer {
     /// - Parameters:
     ///   - waited: why the same send was refused before, if the caller has waited since.
     ///   - isCounted: whether a refusal is counted in the statistics.
-    @inline(__always)
+    @inline(never)
     func submit(
         _ bytes: ArraySlice<UInt8>,
         waited: Refusal? = nil,
         isCounted: Bool = true
     ) throws(ParleyError) -> Refusal? {
         try node.checkLength(ofRawBytes: bytes.count)
-        return try accept(.raw, waited: waited, isCounted: isCounted) { (outbound) throws(ParleyError) in
+        return try acceptRare(.raw, waited: waited, isCounted: isCounted) { (outbound) throws(ParleyError) in
             try outbound.append { (_, buffer) throws(ParleyError) in buffer.append(bytes) }
         }
     }
@@ -130,6 +126,17 @@ extension Connection: Peer {
         return refusal
     }
 
+    /// The same, not inlined: for sends that are rarer, or larger, than messages. The library stays small.
+    @inline(never)
+    func acceptRare(
+        _ kind: SendQueue.Kind,
+        waited: Refusal? = nil,
+        isCounted: Bool = true,
+        _ append: (inout Outbound) throws(ParleyError) -> Void
+    ) throws(ParleyError) -> Refusal? {
+        try accept(kind, waited: waited, isCounted: isCounted, append)
+    }
+
     /// Whether a send of that kind may be appended now. Takes more of the node's budget if needed.
     ///
     /// - Returns: nil when it may be; otherwise what it has to wait for.
@@ -140,6 +147,9 @@ extension Connection: Peer {
         waited: SendQueue.Wait? = nil
     ) -> SendQueue.Wait? {
         if let wait = outbound.queue.wait(for: kind, marks: node.sendMarks, waited: waited) { return wait }
+        if case .request = kind, outbound.openRequests.count >= node.options.limits.maxOpenRequests {
+            return .behindOthers
+        }
         return outbound.queue.isWithinReserve || reserveMore(&outbound) ? nil : .room
     }
 
@@ -172,6 +182,17 @@ extension Connection: Peer {
 // MARK: - Waiting
 
 extension Connection {
+    /// Submits until `submit` accepts, and waits in between.
+    func suspendUntilAccepted(
+        _ submit: (_ waited: Refusal?) throws(ParleyError) -> Refusal?
+    ) async throws(ParleyError) {
+        var refusal = try submit(nil)
+        while let refused = refusal {
+            try await waitToSend(refused)
+            refusal = try submit(refused)
+        }
+    }
+
     /// Waits until a refused send may be tried again. The send counts as waiting from then until it is tried.
     ///
     /// - Throws: `timedOut` when there was no room for ``Timeouts/write``; `cancelled`.
@@ -240,7 +261,7 @@ extension Connection: EndOfTurn {
     /// Writes what was accepted to the link. The loop's thread only.
     func flush() {
         loop.assertIsCurrent()
-        guard writingBytes == 0, let link else { return }
+        guard writingBytes == 0, let link, !flushShort() else { return }
         let context = context
         var buffer = WireBuffer()
         context.exchangeSpare(&buffer)
@@ -279,6 +300,42 @@ extension Connection: EndOfTurn {
         }
         accountFor(written)
         loop.atEndOfTurn(self)
+    }
+
+    /// Writes what is short with one system call under one lock: no buffer changes hands, and libuv has
+    /// nothing to do.
+    ///
+    /// - Returns: false when there is more to do, or an error to report.
+    @inline(__always)
+    private func flushShort() -> Bool {
+        let now = loop.milliseconds
+        let watches = node.timeLimits.writeStall != nil
+        let done = outbound.withLock { outbound -> ShortFlush? in
+            guard let socket = outbound.socket else { return nil }
+            let isWritten = outbound.queue.writeShort(at: now) {
+                $0.writeDirectly(to: socket, keeping: WireBuffer.busyBytes)
+            }
+            guard isWritten else { return nil }
+            return ShortFlush(
+                outcome: outbound.written(0, marks: node.sendMarks),
+                startsWatch: watches && outbound.queue.beginWatch(),
+                isFlushing: outbound.lifecycle.isFlushing,
+                hasLargeBuffer: outbound.queue.buffer.isLarge
+            )
+        }
+        guard let done else { return false }
+        if let outcome = done.outcome { finish(outcome) }
+        if done.startsWatch { startAcknowledgementWatch() }
+        if done.hasLargeBuffer { context.local.value.noteBusy(self) }
+        if done.isFlushing { apply(.allWritten) }
+        return true
+    }
+
+    private struct ShortFlush {
+        let outcome: Outbound.Written?
+        let startsWatch: Bool
+        let isFlushing: Bool
+        let hasLargeBuffer: Bool
     }
 
     func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer) {

@@ -5,6 +5,7 @@ import Synchronization
 extension Connection {
     /// See ``Peer/openStream(header:)``.
     public func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
+        if let multiplexed { return try await openStream(header: header, over: multiplexed) }
         var waited: Refusal?
         while true {
             switch try tryOpenStream(header: header, waited: waited) {
@@ -28,9 +29,12 @@ extension Connection {
         header: ArraySlice<UInt8>,
         waited: Refusal? = nil
     ) throws(ParleyError) -> StreamOpening {
+        guard multiplexed == nil else {
+            throw ParleyError(.unsupported, "\(remoteAddress) may have many streams: open one of these")
+        }
         try node.checkLength(ofMessage: header.count)
         var number: UInt64 = 0
-        let refusal = try accept(.streamOpening, waited: waited) { (outbound) throws(ParleyError) in
+        let refusal = try acceptRare(.streamOpening, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encodeStreamOpening(header: header, into: &buffer)
             }
@@ -115,10 +119,8 @@ package final class ConnectionStreamWriter: StreamWriter {
     }
 
     private func writePiece(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
-        var refusal = try tryWrite(bytes)
-        while let refused = refusal {
-            try await connection.waitToSend(refused)
-            refusal = try tryWrite(bytes, waited: refused)
+        try await connection.suspendUntilAccepted { (waited) throws(ParleyError) in
+            try tryWrite(bytes, waited: waited)
         }
     }
 
@@ -127,7 +129,8 @@ package final class ConnectionStreamWriter: StreamWriter {
         _ bytes: ArraySlice<UInt8>,
         waited: Connection.Refusal? = nil
     ) throws(ParleyError) -> Connection.Refusal? {
-        try connection.accept(.streamBytes(of: stream), waited: waited) { (outbound) throws(ParleyError) in
+        let kind = SendQueue.Kind.streamBytes(of: stream)
+        return try connection.acceptRare(kind, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 if !bytes.isEmpty { encoder.encodeStreamBytes(bytes, into: &buffer) }
             }
@@ -138,7 +141,7 @@ package final class ConnectionStreamWriter: StreamWriter {
     func write(_ range: FileRange) async throws(ParleyError) {
         var isAccepted = false
         var waited: Connection.Refusal?
-        while let refusal = try connection.accept(
+        while let refusal = try connection.acceptRare(
             .streamBytes(of: stream),
             waited: waited,
             { (outbound) throws(ParleyError) in

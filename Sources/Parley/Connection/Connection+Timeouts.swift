@@ -14,8 +14,12 @@ extension Connection {
     }
 
     /// Starts the time-out of handshake and `onPeer`.
-    func startHandshakeTimer() {
-        context.timers.check(self, by: health.handshakeBegins(at: loop.milliseconds, node.timeLimits))
+    ///
+    /// - Parameter milliseconds: another time-out than the node's; nil for that.
+    func startHandshakeTimer(_ milliseconds: UInt64? = nil) {
+        var limits = node.timeLimits
+        if let milliseconds { limits.handshake = milliseconds }
+        context.timers.check(self, by: health.handshakeBegins(at: loop.milliseconds, limits))
     }
 
     /// Starts the time-outs of an open connection.
@@ -50,7 +54,8 @@ extension Connection {
         let next: UInt64
         switch state {
         case .handshake, .inOnPeer, .afterOnPeer, .open:
-            next = min(checkHealth(at: now), checkDeadlines(at: now))
+            let ofLink = link?.checkTimeouts(at: now) ?? .max
+            next = min(checkHealth(at: now), checkDeadlines(at: now), checkRequests(at: now), ofLink)
         case .halfClosed: next = min(checkHealth(at: now), checkDeadlines(at: now), checkHalfClose(at: now))
         case .readingRest: next = min(checkHealth(at: now), checkDeadlines(at: now), checkCloseTime(at: now))
         case .flushing: next = checkCloseTime(at: now)
@@ -191,6 +196,14 @@ extension Connection {
     }
 
     private func sendHeartbeat() {
+        guard let multiplexed else { return sendFramedHeartbeat() }
+        // One that is not answered yet stands for this one.
+        _ = multiplexed.sendPing()
+        health.heartbeatSent(endingAt: outbound.withLock { $0.queue.handedBytes })
+        inbound.withLock { $0.heartbeats.value.unanswered = health.missedHeartbeats + 1 }
+    }
+
+    private func sendFramedHeartbeat() {
         let token = MonotonicTime.nanosecondsNow
         switch appendHeartbeat({ encoder, buffer in encoder.encodePing(token, into: &buffer) }) {
         case .sent(let end):

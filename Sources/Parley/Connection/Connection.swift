@@ -10,8 +10,8 @@ import Synchronization
 /// (what is written next, and who waits), `Health` (whether the connection is alive).
 ///
 /// `Connection+Receiving`: from bytes to RPCs. `+Reading`: raw reads and streams. `+Sending`, `+Streams`:
-/// from sends to the link. `+Blocking`: the same for threads that may block. `+Timeouts`: time-outs,
-/// heartbeats, deadlines. `+Ending`: the end.
+/// from sends to the link. `+Requests`: requests and their answers. `+Blocking`: the same for threads that
+/// may block. `+Timeouts`: time-outs, heartbeats, deadlines. `+Ending`: the end.
 ///
 /// `@unchecked Sendable`: the two locks and the loop's thread guard all mutable state.
 public class Connection: @unchecked Sendable {
@@ -39,6 +39,8 @@ public class Connection: @unchecked Sendable {
     /// ``consumed(_:)``.
     let unconsumed = Atomic(0)
 
+    /// The link that carries many streams; nil where there is one at a time.
+    let multiplexed: MultiplexedLink?
     package let node: Node
     /// The loop context whose thread its link and time-outs belong to.
     package let context: LoopContext
@@ -61,9 +63,12 @@ public class Connection: @unchecked Sendable {
     /// What the next bytes belong to, which decides where they are read to.
     var upcoming = PeerState.Upcoming.raw
 
-    /// An id that the other side has proven. A class, so that a connection without one takes one word for it.
+    /// An id that the other side has proven, and what its secured link has received and written, handshake
+    /// and tags included. A class, so that a connection without one takes one word for it.
     final class Proven: Sendable {
         let id: PeerID
+        let wireBytesReceived = Atomic<UInt64>(0)
+        let wireBytesSent = Atomic<UInt64>(0)
 
         init(_ id: PeerID) { self.id = id }
     }
@@ -110,6 +115,8 @@ public class Connection: @unchecked Sendable {
         var userValue: UserValue?
         /// Who the other side is, once its link is secured.
         var proven: Proven?
+        /// The requests of this side; see ``openRequests``. Nil before the first.
+        var requestsBox: RequestsBox?
         /// When the link was closed.
         var ended = MonotonicTime.never
         var sendWaiters = WaitQueue()
@@ -143,6 +150,7 @@ public class Connection: @unchecked Sendable {
         node = context.node
         self.context = context
         self.link = link
+        multiplexed = link as? MultiplexedLink
         self.isOutbound = isOutbound
         self.localAddress = localAddress
         self.remoteAddress = remoteAddress

@@ -71,6 +71,8 @@ struct Health {
         var isFull = false
         /// Whether it has failed or was reset.
         var isDead = false
+        /// Whether it is read even while its owner does not read, so that a pong always arrives.
+        var isReadAlways = false
     }
 
     /// Why a connection has to end.
@@ -185,6 +187,9 @@ struct Health {
 
     /// How many heartbeats were not answered.
     var missedHeartbeats: Int { rare.isDefault ? 0 : rare.value.missed }
+
+    /// Whether it keeps the state that most connections do not need, for tests.
+    var keepsRareState: Bool { !rare.isDefault }
 
     // MARK: Verdict
 
@@ -306,7 +311,8 @@ struct Health {
         } else if rare.value.pingEnd > 0 {
             // A link that is not read delivers no pong, but the other side's kernel acknowledges what it
             // gets. While the ping waits behind other bytes, their acknowledgement is the sign of life.
-            let isAlive = isPingUnderway ? isProgress : !snapshot.isReading
+            let isUnheard = !snapshot.isReading && !snapshot.link.isReadAlways
+            let isAlive = isPingUnderway ? isProgress : isUnheard
             rare.value.missed = isAlive ? 0 : rare.value.missed + 1
         }
         guard rare.value.missed < limits.maxMissedHeartbeats else { return verdict.fail(.heartbeat) }

@@ -268,6 +268,16 @@ extension Lifecycle {
         }
     }
 
+    /// Why no more input will be decoded, so that no answer to a request can come; nil while one may.
+    var endOfAnswers: ParleyError? {
+        switch state {
+        case .handshake, .inOnPeer, .afterOnPeer, .open, .readingRest: nil
+        case .halfClosed(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
+            .failed(let end), .closingLink(let end), .ended(let end):
+            end.reason
+        }
+    }
+
     /// Whether the connection is neither open nor ending.
     var isStarting: Bool {
         switch state {

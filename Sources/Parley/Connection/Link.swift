@@ -29,6 +29,14 @@ protocol Link: AnyObject {
 
     /// Closes the link. `abortively`: with a reset instead of an orderly end.
     func close(abortively: Bool)
+
+    /// Checks the link's own time-outs. Returns when to check again, in milliseconds; `.max` for never.
+    func checkTimeouts(at now: UInt64) -> UInt64
+}
+
+extension Link {
+    /// A socket and a pipe have none.
+    func checkTimeouts(at now: UInt64) -> UInt64 { .max }
 }
 
 /// Where a link reads the next bytes to.
@@ -58,4 +66,31 @@ protocol LinkOwner: AnyObject {
     func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer)
     /// The link is closed.
     func linkDidClose()
+}
+
+extension LinkOwner {
+    /// Takes bytes that a link made of others, to where the owner wants them, while `isOpen`.
+    func take(_ content: Span<UInt8>, while isOpen: () -> Bool) {
+        var start = 0
+        while start < content.count, isOpen() {
+            start += take(content.extracting(start..<content.count), into: linkWillRead())
+        }
+    }
+
+    /// Takes bytes to one target. A frame is consumed: with a second reference to it, an append would copy
+    /// all of it.
+    ///
+    /// - Returns: how many bytes the target took.
+    private func take(_ content: Span<UInt8>, into target: consuming ReadTarget) -> Int {
+        switch consume target {
+        case .shared, .block:
+            linkDidRead(content)
+            return content.count
+        case .frame(var frame):
+            let count = min(frame.missing, content.count)
+            frame.bytes.append(copying: content.extracting(0..<count))
+            linkDidRead(into: consume frame)
+            return count
+        }
+    }
 }

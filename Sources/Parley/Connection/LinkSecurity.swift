@@ -8,7 +8,26 @@ package protocol LinkSecurity: Sendable {
     /// - Parameters:
     ///   - isInitiator: whether this side begins, which is the side that dialed.
     ///   - expected: the only id that may answer; nil for any.
-    func makeSession(isInitiator: Bool, expecting expected: PeerID?) -> any SecureSession
+    ///   - streamMuxers: the forms of streams that the handshake offers, the preferred one first; none says
+    ///     nothing about them.
+    func makeSession(
+        isInitiator: Bool,
+        expecting expected: PeerID?,
+        offering streamMuxers: [String]
+    ) -> any SecureSession
+}
+
+/// What the other side has shown of itself in the handshake of a secured link.
+package struct ShownIdentity: Sendable, Equatable {
+    /// It has proven that it has the private key of this id.
+    package let id: PeerID
+    /// The forms of streams that it offers, the preferred one first.
+    package let streamMuxers: [String]
+
+    package init(id: PeerID, streamMuxers: [String] = []) {
+        self.id = id
+        self.streamMuxers = streamMuxers
+    }
 }
 
 /// The security of one link: bytes in, bytes out, without I/O. One thread at a time.
@@ -21,8 +40,8 @@ package protocol SecureSession: AnyObject {
 
     /// Takes a message of the handshake, and appends what this side answers.
     ///
-    /// - Returns: the other side's id when the handshake is complete; nil before.
-    func advance(_ message: [UInt8], into output: inout [UInt8]) throws(ParleyError) -> PeerID?
+    /// - Returns: who the other side is when the handshake is complete; nil before.
+    func advance(_ message: [UInt8], into output: inout [UInt8]) throws(ParleyError) -> ShownIdentity?
 
     /// Appends `bytes` as sealed messages, as few as can be.
     func seal(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError)
@@ -93,6 +112,15 @@ struct SecureInput {
         guard bytes.count - place >= length else { return .unfinished }
         start = place + length
         return .message(at: place, count: length)
+    }
+
+    /// Lets `body` take bytes that are no messages from the front.
+    mutating func take<Result>(
+        _ body: (inout ArraySlice<UInt8>) throws(ParleyError) -> Result
+    ) throws(ParleyError) -> Result {
+        var rest = bytes[start...]
+        defer { start = rest.startIndex }
+        return try body(&rest)
     }
 
     /// Lets `body` change the bytes in place.

@@ -9,13 +9,17 @@
 ///
 /// `@unchecked Sendable`: everything here belongs to the thread of `loop`.
 final class SecuredLink: @unchecked Sendable {
-    private let lower: any Link
-    private let loop: EventLoop
-    private let turns: HandshakeTurns
+    let lower: any Link
+    let loop: EventLoop
+    let turns: HandshakeTurns
+    /// The side of the negotiations that precede and follow the handshake; nil without any.
+    let side: LinkNegotiation.Side?
     /// Kept alive by the open link below, and released when that is closed.
-    private var owner: (any SecuredLinkOwner)?
-    private var phase: Phase
-    private var input = SecureInput()
+    private(set) var owner: (any SecuredLinkOwner)?
+    var phase: Phase
+    var input = SecureInput()
+    /// Content that came in one message with the end of a negotiation, and was not passed on.
+    var ahead: [UInt8] = []
     /// Whether the owner wants to be passed what arrives.
     private var isReading = false
     /// Whether content is being passed on. What the owner calls meanwhile must not pass on more.
@@ -24,9 +28,18 @@ final class SecuredLink: @unchecked Sendable {
     private var end: ParleyError?
     /// The part of a file that is still to be sealed and written.
     private var file: FileRange?
+    /// What the link below has received and written; the owner's threads see it in ``proven``.
+    private var wireBytes: (received: UInt64, sent: UInt64) = (0, 0)
+    /// What the link below has accepted and not written yet.
+    private var writing = 0
+    var proven: Connection.Proven?
 
-    private enum Phase {
+    enum Phase {
+        /// Both sides agree on the protocol of the handshake.
+        indirect case agreeing(LinkNegotiation, any SecureSession)
         case handshake(any SecureSession)
+        /// The other side is proven. Both agree on the form of the streams, inside the link.
+        indirect case choosing(LinkNegotiation, any SecureSession, Connection.Proven)
         case open(any SecureSession)
         /// Closed, or failed: nothing is passed on any more.
         case over
@@ -35,13 +48,18 @@ final class SecuredLink: @unchecked Sendable {
     init(
         over lower: any Link,
         session: any SecureSession,
+        negotiatingAs side: LinkNegotiation.Side? = nil,
         turns: HandshakeTurns,
         on loop: EventLoop
     ) {
         self.lower = lower
         self.loop = loop
         self.turns = turns
-        phase = .handshake(session)
+        self.side = side
+        phase =
+            if let side { .agreeing(LinkNegotiation(of: LibP2P.noise, as: side), session) } else {
+                .handshake(session)
+            }
     }
 
     /// Sets the owner, which hears about reads, writes and the end.
@@ -51,63 +69,11 @@ final class SecuredLink: @unchecked Sendable {
 /// The owner of a ``SecuredLink``.
 protocol SecuredLinkOwner: LinkOwner {
     /// The handshake is complete: the other side has proven that it is this id.
-    func linkIsSecured(with id: PeerID)
+    func linkIsSecured(with proven: Connection.Proven)
     /// The link holds this many bytes of messages that are not complete.
     func linkDidHold(_ bytes: Int)
     /// The link has failed, or has ended before it was secured. The owner closes it.
     func linkDidFail(_ reason: ParleyError)
-}
-
-// MARK: - The handshake
-
-extension SecuredLink {
-    /// Begins the handshake, and reads until it is over.
-    func beginHandshake() {
-        loop.assertIsCurrent()
-        guard case .handshake(let session) = phase else { return }
-        do throws(ParleyError) {
-            var output: [UInt8] = []
-            try session.begin(into: &output)
-            try send(output)
-            lower.startReading()
-        } catch { fail(error) }
-    }
-
-    /// Waits for a turn to take what has arrived of the handshake, and reads no more meanwhile.
-    private func waitForTurn() {
-        lower.stopReading()
-        turns.add(self)
-    }
-
-    /// Makes one step of the handshake.
-    func makeStep() {
-        guard case .handshake(let session) = phase else { return }
-        do throws(ParleyError) { try makeStep(session) } catch { fail(error) }
-    }
-
-    private func makeStep(_ session: any SecureSession) throws(ParleyError) {
-        switch input.next(atMost: SecureMessage.maxHandshakeBytes) {
-        case .unfinished: lower.startReading()
-        case .tooLong(let count):
-            throw ParleyError(.securityFailed, "the handshake has a message of \(count) bytes")
-        case .message(let place, let count):
-            var output: [UInt8] = []
-            let id = try session.advance(Array(input.bytes[place..<place + count]), into: &output)
-            try send(output)
-            guard let id else { return input.isEmpty ? lower.startReading() : waitForTurn() }
-            phase = .open(session)
-            owner?.linkIsSecured(with: id)
-        }
-    }
-
-    /// Writes a message of the handshake. Each side writes only when the other has read its last one, so
-    /// there is room.
-    private func send(_ message: [UInt8]) throws(ParleyError) {
-        guard !message.isEmpty else { return }
-        guard try lower.write(WireBuffer(message)) else {
-            throw ParleyError(.securityFailed, "the other side does not take the handshake")
-        }
-    }
 }
 
 // MARK: - What the owner asks for
@@ -118,7 +84,7 @@ extension SecuredLink: Link {
         guard case .open = phase else { return }
         lower.startReading()
         // In a later turn: the owner must not be called from inside its own call.
-        if !input.isEmpty || end != nil { loop.execute { [self] in passOn() } }
+        if !input.isEmpty || !ahead.isEmpty || end != nil { loop.execute { [self] in passOn() } }
     }
 
     func stopReading() {
@@ -136,7 +102,26 @@ extension SecuredLink: Link {
         )
         for segment in buffer.segments { try session.seal(segment.span, into: &sealed) }
         try session.seal(buffer.tail.span, into: &sealed)
-        return try lower.write(WireBuffer(sealed))
+        return try writeSealed(sealed)
+    }
+
+    /// Writes what is sealed already. Returns whether all of it is written.
+    func writeSealed(_ bytes: [UInt8]) throws(ParleyError) -> Bool {
+        writing = bytes.count
+        guard try lower.write(WireBuffer(bytes)) else { return false }
+        sealedIsWritten()
+        return true
+    }
+
+    private func sealedIsWritten() {
+        wireBytes.sent &+= UInt64(writing)
+        writing = 0
+        publishWireBytes()
+    }
+
+    func publishWireBytes() {
+        proven?.wireBytesReceived.store(wireBytes.received, ordering: .relaxed)
+        proven?.wireBytesSent.store(wireBytes.sent, ordering: .relaxed)
     }
 
     /// Reads the file in a worker thread, piece by piece: the kernel cannot seal what it sends. Between two
@@ -173,7 +158,7 @@ extension SecuredLink: Link {
             var sealed: [UInt8] = []
             sealed.reserveCapacity(SecureMessage.wireBytes(of: bytes.count, parts: 1))
             try session.seal(bytes.span, into: &sealed)
-            guard try lower.write(WireBuffer(sealed)) else { return }
+            guard try writeSealed(sealed) else { return }
             if rest.count > 0 { return writePiece() }
             finishWrite(nil)
         } catch { finishWrite(error) }
@@ -195,7 +180,7 @@ extension SecuredLink: Link {
         return status
     }
 
-    /// What the link below does not have yet of the part of a file that is being written.
+    /// The bytes of the current part of a file that the link below does not have yet.
     var unwrittenFileBytes: Int { file?.count ?? 0 }
 
     var isAcknowledged: Bool { lower.isAcknowledged }
@@ -221,8 +206,10 @@ extension SecuredLink: LinkOwner {
 
     func linkDidRead(_ bytes: Span<UInt8>) {
         input.append(bytes)
+        wireBytes.received &+= UInt64(bytes.count)
+        publishWireBytes()
         switch phase {
-        case .handshake: waitForTurn()
+        case .agreeing, .handshake, .choosing: waitForTurn()
         case .open: passOn()
         case .over: break
         }
@@ -236,6 +223,7 @@ extension SecuredLink: LinkOwner {
     private func passOn() {
         guard !isPassingOn else { return }
         isPassingOn = true
+        passOnAhead()
         var messagesLeft = Self.messagesPerTurn
         // Taken out, so that the owner may call this link meanwhile.
         var taken = SecureInput()
@@ -250,7 +238,9 @@ extension SecuredLink: LinkOwner {
                     let content = try taken.withBytes { (bytes) throws(ParleyError) in
                         try session.open(&bytes, at: place, count: count)
                     }
-                    pass(taken.bytes.span.extracting(content))
+                    owner?.take(taken.bytes.span.extracting(content)) { [self] in
+                        if case .open = phase { true } else { false }
+                    }
                     continue
                 }
                 break
@@ -267,6 +257,14 @@ extension SecuredLink: LinkOwner {
         if messagesLeft == 0 { passOnLater() } else { reportEnd() }
     }
 
+    /// Passes on what came with the end of a negotiation.
+    private func passOnAhead() {
+        guard !ahead.isEmpty, isReading, case .open = phase else { return }
+        let content = ahead
+        ahead = []
+        owner?.take(content.span) { [self] in if case .open = phase { true } else { false } }
+    }
+
     /// Lets others have their turn before more is passed on. Nothing is read meanwhile.
     private func passOnLater() {
         lower.stopReading()
@@ -277,39 +275,10 @@ extension SecuredLink: LinkOwner {
         }
     }
 
-    /// Passes content to where the owner wants it.
-    private func pass(_ content: Span<UInt8>) {
-        var start = 0
-        while start < content.count, case .open = phase, let owner {
-            start += pass(content.extracting(start..<content.count), to: owner.linkWillRead(), of: owner)
-        }
-    }
-
-    /// Passes content to one target. A frame is consumed: with a second reference to it, an append would copy
-    /// all of it.
-    ///
-    /// - Returns: how many bytes the target took.
-    private func pass(
-        _ content: Span<UInt8>,
-        to target: consuming ReadTarget,
-        of owner: any SecuredLinkOwner
-    ) -> Int {
-        switch consume target {
-        case .shared, .block:
-            owner.linkDidRead(content)
-            return content.count
-        case .frame(var frame):
-            let count = min(frame.missing, content.count)
-            frame.bytes.append(copying: content.extracting(0..<count))
-            owner.linkDidRead(into: consume frame)
-            return count
-        }
-    }
-
     func linkDidEnd(_ reason: ParleyError) {
         switch phase {
         case .over: return
-        case .handshake: fail(reason)
+        case .agreeing, .handshake, .choosing: fail(reason)
         case .open:
             end = reason
             passOn()
@@ -333,6 +302,7 @@ extension SecuredLink: LinkOwner {
             owner?.linkDidWrite(failure, returning: &buffer)
             return
         }
+        sealedIsWritten()
         guard let rest = file else { return owner?.linkDidWrite(nil, returning: &buffer) ?? () }
         if rest.count > 0 { writePiece() } else { finishWrite(nil) }
     }
@@ -344,9 +314,10 @@ extension SecuredLink: LinkOwner {
     }
 
     /// Ends the link: nothing more is passed on.
-    private func fail(_ reason: ParleyError) {
+    func fail(_ reason: ParleyError) {
         phase = .over
         input = SecureInput()
+        ahead = []
         lower.stopReading()
         owner?.linkDidFail(reason)
     }

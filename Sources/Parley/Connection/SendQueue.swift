@@ -5,8 +5,8 @@
 /// the other side's kernel. Bytes and messages collect in ``buffer``. A part of a file comes after everything
 /// that was collected before it.
 package struct SendQueue {
-    /// The kinds of sends. An open stream makes messages and other streams wait.
-    enum Kind { case raw, message, streamOpening, streamBytes(of: UInt64) }
+    /// The kinds of sends. An open stream makes messages, requests and other streams wait.
+    enum Kind { case raw, message, request, streamOpening, streamBytes(of: UInt64) }
 
     /// Why a send has to wait.
     package enum Wait: Sendable {
@@ -88,7 +88,7 @@ package struct SendQueue {
     func wait(for kind: Kind, marks: Marks, waited: Wait? = nil) -> Wait? {
         switch kind {
         case .raw, .streamBytes: break
-        case .message, .streamOpening: if openStream != 0 { return .behindOthers }
+        case .message, .request, .streamOpening: if openStream != 0 { return .behindOthers }
         }
         guard unwrittenBytes < marks.high else { return .room }
         return waited == nil && waitingForRoom > 0 ? .behindOthers : nil
@@ -143,7 +143,7 @@ package struct SendQueue {
     @inline(__always)
     mutating func accepted(_ kind: Kind) {
         switch kind {
-        case .message: counters.messages &+= 1
+        case .message, .request: counters.messages &+= 1
         case .streamOpening:
             counters.streams &+= 1
             openStream = counters.streams
@@ -199,9 +199,11 @@ package struct SendQueue {
     /// Whether a sender's own thread may write the buffer: it is short, and nothing else waits. A heartbeat
     /// in the buffer has requested a flush, so that no direct write mistakes it for activity.
     @inline(__always)
-    var mayWriteDirectly: Bool {
-        !isFlushRequested && unwrittenBytes == buffer.count && buffer.count <= Self.directBytes
-    }
+    var mayWriteDirectly: Bool { !isFlushRequested && isShort }
+
+    /// Whether the buffer is short, and the link has nothing to write before it.
+    @inline(__always)
+    private var isShort: Bool { unwrittenBytes == buffer.count && buffer.count <= Self.directBytes }
 
     /// Lets `write` write from the buffer, past the loop, and accounts for what it wrote.
     ///
@@ -213,6 +215,28 @@ package struct SendQueue {
         counters.bytes &+= UInt64(written)
         handedBytes &+= UInt64(written)
         if let now = now() { lastHanded = now }
+    }
+
+    /// Lets the loop write the whole buffer past the link, when it is short and the link has nothing to
+    /// write.
+    ///
+    /// - Returns: false when something is left: it goes through the link.
+    @inline(__always)
+    mutating func writeShort(at now: UInt64, _ write: (inout WireBuffer) -> Int) -> Bool {
+        guard !buffer.isEmpty, isShort else { return false }
+        let isActivity = buffer.count > heartbeatBytes
+        writeDirectly(at: isActivity ? now : nil, write)
+        guard buffer.isEmpty else { return false }
+        heartbeatBytes = 0
+        isFlushRequested = false
+        return true
+    }
+
+    /// Counts bytes that the link handed over by itself. `now` in milliseconds; nil when they are heartbeats.
+    mutating func noteLinkHanded(_ bytes: Int, at now: UInt64?) {
+        handedBytes &+= UInt64(bytes)
+        counters.bytes &+= UInt64(bytes)
+        if let now { lastHanded = now }
     }
 
     /// Starts the acknowledgement watch. Returns whether it did not run before.

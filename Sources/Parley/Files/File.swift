@@ -162,9 +162,12 @@ struct FileRange: Sendable {
 package enum FileKind: Sendable {
     case regular, directory, symbolicLink, other
 
-    init(_ status: stat) {
+    init(_ status: stat) { self.init(mode: UInt32(status.st_mode)) }
+
+    /// - Parameter mode: `st_mode` of a status.
+    package init(mode: UInt32) {
         self =
-            switch status.st_mode & S_IFMT {
+            switch mode_t(truncatingIfNeeded: mode) & S_IFMT {
             case S_IFREG: .regular
             case S_IFDIR: .directory
             case S_IFLNK: .symbolicLink

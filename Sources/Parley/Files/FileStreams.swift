@@ -29,7 +29,7 @@ extension Peer {
         length: Int? = nil,
         progress: (Int) -> Void = { _ in }
     ) async throws(ParleyError) -> Int {
-        let part = try await opening { () throws(ParleyError) in
+        let part = try await opening(for: self as? Connection) { () throws(ParleyError) in
             try FilePart(of: path, offset: offset, length: length)
         }
         let writer = try await openStream(header: header)
@@ -71,16 +71,55 @@ extension Peer {
         byteCount: Int? = nil,
         progress: (Int) -> Void = { _ in }
     ) async throws(ParleyError) -> Int {
-        defer { closeStream() }
-        let file = try await opening { () throws(ParleyError) in try NewFile(path) }
+        try await PeerStream(only: self).receive(
+            into: path,
+            replacing: replacing,
+            byteCount: byteCount,
+            progress: progress
+        )
+    }
+}
+
+extension PeerStream {
+    /// Reads the stream to its end, into a new file; see
+    /// ``Peer/receiveStream(into:replacing:byteCount:progress:)``, which has the same arguments, results and
+    /// errors.
+    ///
+    /// A stream with a name stays open then: the other side may wait for an answer. One that an RPC has
+    /// announced (``RPC/body``) is closed. When this throws, the stream is aborted, so that the other side
+    /// does not take the file for received.
+    @discardableResult
+    public func receive(
+        into path: String,
+        replacing: Bool = false,
+        byteCount: Int? = nil,
+        progress: (Int) -> Void = { _ in }
+    ) async throws(ParleyError) -> Int {
+        do {
+            let written = try await receiveFile(path, replacing, byteCount, progress)
+            if protocolName.isEmpty { close() }
+            return written
+        } catch {
+            abort(code: 0)
+            throw error
+        }
+    }
+
+    private func receiveFile(
+        _ path: String,
+        _ isReplacing: Bool,
+        _ byteCount: Int?,
+        _ progress: (Int) -> Void
+    ) async throws(ParleyError) -> Int {
+        let file = try await opening(for: connection) { () throws(ParleyError) in try NewFile(path) }
         do {
             let written = try await receive(into: file, byteCount: byteCount, progress: progress)
-            try await offload { () throws(ParleyError) in
-                if replacing { try file.publishReplacing() } else { try file.publish() }
+            try await offload(for: connection) { () throws(ParleyError) in
+                if isReplacing { try file.publishReplacing() } else { try file.publish() }
             }.value
             return written
         } catch {
-            try await offload { () throws(ParleyError) in file.discard() }.value
+            try await offload(for: connection) { () throws(ParleyError) in file.discard() }.value
             throw error
         }
     }
@@ -101,7 +140,7 @@ extension Peer {
         }
         while let chunk = try await chunks.next() {
             try await finishWriting()
-            writing = offload { () throws(ParleyError) in
+            writing = offload(for: connection) { () throws(ParleyError) in
                 try file.write(chunk)
                 return chunk.count
             }
@@ -131,15 +170,21 @@ extension StreamWriter {
         length: Int? = nil,
         progress: (Int) -> Void = { _ in }
     ) async throws(ParleyError) -> Int {
-        let connection = (self as? ConnectionStreamWriter)?.connection
+        let connection = ownConnection
         let part = try await opening(for: connection) { () throws(ParleyError) in
             try FilePart(of: path, offset: offset, length: length)
         }
         return try await write(part, progress: progress)
     }
 
+    /// The library's connection that it writes to; nil for a writer of the application's own.
+    private var ownConnection: Connection? {
+        (self as? ConnectionStreamWriter)?.connection ?? (self as? PeerStream)?.connection
+    }
+
     /// Sends the part in pieces.
     fileprivate func write(_ part: FilePart, progress: (Int) -> Void) async throws(ParleyError) -> Int {
+        // The kernel moves the bytes, unless they share their connection with other streams.
         let own = self as? ConnectionStreamWriter
         var sent = 0
         while sent < part.length ?? .max {
@@ -149,7 +194,7 @@ extension StreamWriter {
                 try await own.write(range)
                 sent += count
             } else {
-                let piece = try await offload(for: own?.connection) { () throws(ParleyError) in
+                let piece = try await offload(for: ownConnection) { () throws(ParleyError) in
                     try part.isMeasured ? range.read() : part.file.read(at: range.offset, upTo: count)
                 }.value
                 if !piece.isEmpty { try await write(piece[...]) }
@@ -207,20 +252,6 @@ private struct FilePart {
 
 /// How much of a file is queued at once: what progress and aborts are measured in.
 private let filePieceBytes = 1 << 20
-
-extension Peer {
-    /// Begins work that may wait for the disk where it holds nobody up.
-    private func offload<Success: Sendable>(
-        _ work: @escaping @Sendable () throws(ParleyError) -> Success
-    ) -> Offloaded<Success> { Parley.offload(for: self as? Connection, work) }
-
-    /// Opens a file; the node hears of it when there is no descriptor for it.
-    private func opening<Opened: Sendable>(
-        _ open: @escaping @Sendable () throws(ParleyError) -> Opened
-    ) async throws(ParleyError) -> Opened {
-        try await Parley.opening(for: self as? Connection, open)
-    }
-}
 
 /// Begins work that may wait for the disk where it holds nobody up. Without a connection, for a peer of the
 /// application's own, it is done right here, unless this is a loop's thread.

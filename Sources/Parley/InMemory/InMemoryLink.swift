@@ -76,9 +76,9 @@ final class InMemoryLink: Link, @unchecked Sendable {
 
     var status: Health.LinkStatus {
         var status = Health.LinkStatus()
-        // As with a kernel, what its buffer has room for is acknowledged.
-        let written = other?.incoming.withLock { $0.blocks.count } ?? 0
-        status.unacknowledgedBytes = max(0, written - Self.capacityBytes)
+        // As with a kernel, what its buffer has room for is acknowledged: not all of a write that waits.
+        status.unacknowledgedBytes =
+            other?.incoming.withLock { $0.isFull ? max(1, $0.blocks.count - Self.capacityBytes) : 0 } ?? 0
         incoming.withLock { pipe in
             status.socketUnreadBytes = pipe.blocks.count
             status.isFull = pipe.isFull

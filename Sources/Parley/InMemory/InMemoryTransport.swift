@@ -93,6 +93,14 @@ public final class InMemoryTransport: Transport {
     /// See ``Transport/consume()``.
     public func consume() -> RPCSequence { RPCSequence(inbox) }
 
+    /// See ``Transport/accept(_:_:)``.
+    public func accept(
+        _ name: String,
+        _ handler: (@Sendable (PeerStream) async throws -> Void)?
+    ) throws(ParleyError) {
+        try node.accept(name, handler.map(StreamHandler.init)?.acceptor)
+    }
+
     /// See ``Transport/close()``.
     public func close() async { await node.close() }
 
@@ -145,15 +153,20 @@ public final class InMemoryPeer: Connection, @unchecked Sendable {
         remoteAddress: SocketAddress,
         expecting id: PeerID? = nil
     ) {
-        let secured = context.node.secure(link, on: context, isOutbound: isOutbound, expecting: id)
         super.init(
             context: context,
-            link: secured.map { $0 as any Link } ?? link,
+            link: context.node.link(
+                over: link,
+                on: context,
+                isOutbound: isOutbound,
+                remote: remoteAddress,
+                expecting: id
+            ),
             isOutbound: isOutbound,
             localAddress: localAddress,
             remoteAddress: remoteAddress,
             remoteIP: IPAddress(v4: 0x7f00_0001)
         )
-        link.setOwner(secure(secured))
+        link.setOwner(ownLinks())
     }
 }

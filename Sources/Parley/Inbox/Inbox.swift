@@ -93,7 +93,7 @@ public final class Inbox: Sendable {
     func offer(_ rpcs: [RPC], to index: Int) -> InboxRoom {
         offer(count: rpcs.count, to: index) { queue in
             for rpc in rpcs {
-                queue.append(.init(rpc.peer, MessageRun(rpc.payload, isStream: rpc.stream)))
+                queue.append(.init(rpc.peer, MessageRun(rpc.payload, rpc.kind)))
             }
         }
     }

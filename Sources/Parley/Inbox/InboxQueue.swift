@@ -395,10 +395,8 @@ final class InboxQueue: Sendable {
     /// Waits until there is an RPC, and takes with `body`. Nil as for ``waitForNext()``.
     private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
         while true {
-            let taking = await state.wait(in: \.consumers, unless: { $0.isReady }) { state, isWoken in
-                isWoken ? take(&state, body) : nil
-            }
-            guard let (taken, isOver, producers) = taking else { return nil }
+            let isWoken = await state.suspend(in: \.consumers, unless: { $0.isReady })
+            let (taken, isOver, producers) = state.withLock { isWoken ? take(&$0, body) : (nil, true, []) }
             tellProducers(producers, hasTaken: taken != nil)
             // Otherwise another consumer has taken it.
             if taken != nil || isOver { return taken }

@@ -24,7 +24,7 @@ public struct RPCBatch: Sendable {
 
         /// The message at `index` of the run.
         @inlinable
-        func rpc(at index: Int) -> RPC { RPC(peer: peer, payload: run[index], stream: run.isStream) }
+        func rpc(at index: Int) -> RPC { RPC(peer: peer, payload: run[index], kind: run.kind) }
 
         /// The payload bytes of the messages that are not taken yet.
         var payloadBytes: Int {

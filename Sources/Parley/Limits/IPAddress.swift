@@ -31,7 +31,7 @@ struct IPAddress: Hashable, Sendable {
     }
 
     private static func mask(_ length: Int) -> UInt64 {
-        length <= 0 ? 0 : length >= 64 ? .max : ~(.max >> UInt64(length))
+        ~(.max >> UInt64(max(0, length)))
     }
 }
 

@@ -43,6 +43,29 @@ public struct Limits: Sendable, Hashable {
     /// end first is dropped.
     public var maxBans = 10_000
 
+    // MARK: Requests
+
+    /// The most requests to one peer that have no answer, including those that timed out or were cancelled: 1
+    /// to 4,096. Further ones wait, and throw `timedOut` when their time is up. A peer that has more than
+    /// 4,096 open is dropped.
+    public var maxOpenRequests = mostOpenRequests
+
+    /// The greatest ``maxOpenRequests``.
+    package static let mostOpenRequests = PeerState.mostOpenRequests
+
+    // MARK: Streams
+
+    /// The most streams of ``WireForm/multiplexed`` that one peer may have open. Further ones are reset. A
+    /// stream that the peer has reset counts until its handler has released it.
+    public var maxStreamsPerPeer = 1_024
+
+    /// The most streams that all peers together may have open. Further ones are reset.
+    public var maxStreams = 65_536
+
+    /// How many streams a peer may open in a second, and in one burst. Further ones are reset; a peer that
+    /// opens twice as many is dropped.
+    public var streamsPerSecond = 10_000
+
     // MARK: Memory
 
     /// The longest message in bytes, in either direction; nil leaves the limit to the wire form (16 MiB by
@@ -54,6 +77,11 @@ public struct Limits: Sendable, Hashable {
     /// sends wait. Each peer's first 16 KiB do not count, so that peers that do not read cannot block sends
     /// to others.
     public var sendBufferBytes = 64 << 20
+
+    /// The most bytes that one peer's streams may have received and unread, and that they may still send
+    /// before they are read: the sum of their windows. A stream takes 256 KiB of it, and more, up to 16 MiB,
+    /// where the round trip needs it. Further streams are reset.
+    public var streamBytesPerPeer = 256 << 20
 
     /// The most unread bytes of all peers together: arrived, neither decoded nor read. Messages of
     /// connections that have ended count too, until the inbox has room for them. Above the limit, the peer

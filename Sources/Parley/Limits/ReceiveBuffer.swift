@@ -30,7 +30,8 @@ extension Connection {
         inbound.withLock { inbound in
             let isStream = inbound.state.phase == .stream
             let since = isStream ? max(inbound.heldSince, inbound.streamReadAt) : inbound.heldSince
-            return ReceiveBuffer.weight(bytes: inbound.heldBytes, milliseconds: now &- min(now, since))
+            let held = inbound.heldBytes &+ (multiplexed?.heldBytes ?? 0)
+            return ReceiveBuffer.weight(bytes: held, milliseconds: now &- min(now, since))
         }
     }
 }
@@ -68,7 +69,7 @@ extension Connection {
     /// Ends this connection and drops what it holds at once: all together hold too much.
     fileprivate func drop(beyond limit: Int) {
         let (held, wasOver, readers) = inbound.withLock { inbound in
-            let held = inbound.heldBytes
+            let held = inbound.heldBytes &+ (multiplexed?.heldBytes ?? 0)
             dropHeld(&inbound)
             let wasOver = if case .over = inbound.intake.state { true } else { false }
             // What arrives before the link is closed is dropped too.
@@ -76,6 +77,7 @@ extension Connection {
             return (held, wasOver, inbound.readWaiters.wakeAll())
         }
         readers.resume()
+        multiplexed?.dropHeld()
         guard !wasOver else {
             node.forgetUndelivered(of: self)
             loop.executeIfStarted { [self] in endDelivery() }

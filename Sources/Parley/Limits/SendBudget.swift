@@ -139,6 +139,7 @@ extension Connection {
     /// Wakes the senders if the node's budget has room for them. It is this connection's turn. No lock may be
     /// held.
     func budgetHasRoom() {
+        multiplexed?.budgetHasRoom()
         outbound.withLock { outbound in
             outbound.awaitsBudget = false
             // No sender waits any more, or the free bytes are reserved for others.

@@ -65,6 +65,8 @@ package final class EventLoop: @unchecked Sendable {
     let busyPollNanoseconds: UInt64
     /// When the last event was seen, in nanoseconds of `uv_hrtime`.
     var lastEvent: UInt64 = 0
+    /// How many functions that ``promise(_:)`` has returned were not called yet.
+    private let promises = Atomic(0)
     /// The value of ``emptyPolls``. Only the loop's thread writes it.
     let countedEmptyPolls = Atomic(0)
     /// The loop thread's copy of ``SubmissionQueue/isPolled``.
@@ -129,6 +131,9 @@ package final class EventLoop: @unchecked Sendable {
     /// it is free. The loop's thread only.
     var milliseconds: UInt64 { uv_now(handles.loop) }
 
+    /// The number of this turn. The sockets were polled once since the last one. The loop's thread only.
+    var turnNumber: UInt64 { turn.pointee.number }
+
     /// The `uv_loop_t`, for making handles on it.
     var uv: UnsafeMutablePointer<uv_loop_t> { handles.loop }
 }
@@ -149,6 +154,24 @@ extension EventLoop {
     /// - Returns: false when the loop has stopped or cannot start. `work` is dropped then.
     @discardableResult
     package func execute(_ work: @escaping @Sendable () -> Void) -> Bool { submit(.work(work)) }
+
+    /// A function that runs `work` on the loop's thread, for whoever will call it once. The loop does not end
+    /// before: between its removal from a queue and its call, a waiter is known to nobody else.
+    ///
+    /// ``breakPromise()`` follows when it is not called after all.
+    func promise(_ work: @escaping @Sendable () -> Void) -> @Sendable () -> Void {
+        promises.add(1, ordering: .relaxed)
+        return { [self] in
+            execute { [self] in
+                promises.subtract(1, ordering: .relaxed)
+                work()
+            }
+        }
+    }
+
+    func breakPromise() {
+        if promises.subtract(1, ordering: .relaxed).newValue == 0 { execute {} }
+    }
 
     /// Waits until everything that was submitted before has run. Returns at once when there is no thread.
     func hasRunWhatWasSubmitted() async {
@@ -176,6 +199,13 @@ extension EventLoop {
             return true
         }
         return submit(.endOfTurn(object))
+    }
+
+    /// Calls `object.turnEnds()` at the end of the next turn: the sockets are polled first, without blocking.
+    /// The loop's thread only.
+    func atEndOfNextTurn(_ object: any EndOfTurn) {
+        assertIsCurrent()
+        turn.pointee.endOfNextTurn.append(object)
     }
 
     func submit(_ submission: Submission) -> Bool {
@@ -259,7 +289,7 @@ extension EventLoop {
             return (queue.submissions, queue.stopWaiters.wakeAll())
         }
         for case .job(let job) in turn.pointee.ownSubmissions + left { runElsewhere(job) }
-        turn.pointee.ownSubmissions = []
+        turn.pointee.dropEverything()
         waiters.resume()
     }
 
@@ -292,8 +322,9 @@ extension EventLoop {
             let end = uv_hrtime() &+ Self.longestEndOfTurn
             repeat { runSubmissionsAndEndOfTurn() } while !turn.pointee.isDone && uv_hrtime() < end
         }
+        turn.pointee.beginNext()
         handles.setSpinning(!turn.pointee.isDone || busyPollNanoseconds > 0 && pollsAgain())
-        if isStopping { closeQueue() }
+        if isStopping, promises.load(ordering: .relaxed) == 0 { closeQueue() }
     }
 
     /// Runs the waiting submissions once, and then the end-of-turn work.

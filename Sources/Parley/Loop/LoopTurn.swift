@@ -7,6 +7,10 @@ struct LoopTurn {
     var ownSubmissions: [EventLoop.Submission] = []
     /// Objects whose ``EndOfTurn/turnEnds()`` is called at the end of the turn.
     var endOfTurn: [any EndOfTurn] = []
+    /// The same at the end of the next turn.
+    var endOfNextTurn: [any EndOfTurn] = []
+    /// Counts the turns.
+    var number: UInt64 = 0
     /// Whether anything has happened since the last ``EventLoop/pollsAgain()``.
     var hasHadEvent = false
 
@@ -17,4 +21,19 @@ struct LoopTurn {
 
     /// Whether no work is left in this turn.
     var isDone: Bool { ownSubmissions.isEmpty && endOfTurn.isEmpty }
+
+    /// Ends this turn. What was left for the next one is to be done at its end.
+    mutating func beginNext() {
+        number &+= 1
+        guard !endOfNextTurn.isEmpty else { return }
+        endOfTurn += endOfNextTurn
+        endOfNextTurn.removeAll(keepingCapacity: true)
+    }
+
+    /// Lets go of everything that is still to be done: it may keep the loop alive.
+    mutating func dropEverything() {
+        ownSubmissions = []
+        endOfTurn = []
+        endOfNextTurn = []
+    }
 }

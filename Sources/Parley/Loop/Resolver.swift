@@ -16,15 +16,19 @@ final class Resolver: @unchecked Sendable {
 
     /// Starts to resolve `name`. `completion` is called once, on the loop's thread, unless ``cancel()`` comes
     /// first.
+    ///
+    /// - Parameter family: the only kind of addresses that is wanted; nil for both.
     init(
         _ name: SocketAddress,
+        _ family: AddressFamily?,
         on loop: EventLoop,
         completion: @escaping (Result<[RawSocketAddress], ParleyError>) -> Void
     ) throws(ParleyError) {
         loop.assertIsCurrent()
         self.name = name
         self.completion = completion
-        ticket = try ResolverThreads.shared.lookUp(name.host) { [self] result in
+        let host = HostName(host: name.host, family: family)
+        ticket = try ResolverThreads.shared.lookUp(host) { [self] result in
             loop.execute { self.finish(result) }
         }
     }
@@ -51,37 +55,37 @@ final class ResolverThreads: Sendable {
 
     /// Addresses without a port, or why there are none.
     typealias Answer = Result<[RawSocketAddress], ParleyError>
-    typealias Ticket = LookupQueue<Waiter>.Ticket
+    typealias Ticket = LookupQueue<HostName, Waiter>.Ticket
     typealias Waiter = @Sendable (Answer) -> Void
 
     private static let maxThreads = 64
     /// A look-up that takes longer than this was slow: a server that answers is faster, also far away.
     private static let patience = Duration.seconds(2)
 
-    private let queue: Lock<LookupQueue<Waiter>>
-    private let resolve: @Sendable (String) -> Answer
+    private let queue: Lock<LookupQueue<HostName, Waiter>>
+    private let resolve: @Sendable (HostName) -> Answer
 
     /// - Parameter resolve: looks one name up, and may block.
     init(
         maxThreads: Int = ResolverThreads.maxThreads,
-        resolve: @escaping @Sendable (String) -> Answer = ResolverThreads.askSystem
+        resolve: @escaping @Sendable (HostName) -> Answer = ResolverThreads.askSystem
     ) {
         queue = Lock(LookupQueue(capacity: maxThreads))
         self.resolve = resolve
     }
 
-    /// Looks `host` up. `answered` is called once, on one of these threads, unless ``cancel(_:)`` comes
+    /// Looks `name` up. `answered` is called once, on one of these threads, unless ``cancel(_:)`` comes
     /// first.
     ///
     /// - Throws: `tooManyOpenFiles` when the system has no thread left. `answered` is not called then.
-    func lookUp(_ host: String, _ answered: @escaping Waiter) throws(ParleyError) -> Ticket {
+    func lookUp(_ name: HostName, _ answered: @escaping Waiter) throws(ParleyError) -> Ticket {
         let (ticket, next) = queue.withLock { queue in
-            (queue.add(answered, for: host), queue.begin())
+            (queue.add(answered, for: name), queue.begin())
         }
         guard let next else { return ticket }
         let status = LibraryThread.start("parley resolver") { [self] in work(next) }
         guard status != 0 else { return ticket }
-        let error = ParleyError(errno: status, "cannot start a thread to look up \"\(host)\"")
+        let error = ParleyError(errno: status, "cannot start a thread to look up \"\(name.host)\"")
         let failed = queue.withLock { queue in
             queue.remove(ticket)
             return queue.end(next, wasSlow: false)
@@ -94,15 +98,15 @@ final class ResolverThreads: Sendable {
     func cancel(_ ticket: Ticket) { queue.withLock { $0.remove(ticket) } }
 
     /// What a thread runs: look-ups, until none waits.
-    private func work(_ first: String) {
-        var next: String? = first
-        while let host = next {
+    private func work(_ first: HostName) {
+        var next: HostName? = first
+        while let name = next {
             let began = ContinuousClock.now
-            let answer = resolve(host)
+            let answer = resolve(name)
             let wasSlow = began.duration(to: .now) > Self.patience
             let waiters = queue.withLock { queue in
                 defer { next = queue.begin() }
-                return queue.end(host, wasSlow: wasSlow)
+                return queue.end(name, wasSlow: wasSlow)
             }
             for waiter in waiters { waiter(answer) }
         }
@@ -113,15 +117,20 @@ final class ResolverThreads: Sendable {
 
 extension ResolverThreads {
     /// Calls getaddrinfo(3).
-    static func askSystem(_ host: String) -> Answer {
+    static func askSystem(_ name: HostName) -> Answer {
         var hints = addrinfo()
         #if canImport(Glibc)
             hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
         #else
             hints.ai_socktype = SOCK_STREAM
         #endif
+        switch name.family {
+        case .ipv4: hints.ai_family = AF_INET
+        case .ipv6: hints.ai_family = AF_INET6
+        case nil: hints.ai_family = AF_UNSPEC
+        }
         var results: UnsafeMutablePointer<addrinfo>?
-        let status = getaddrinfo(Punycode.encodedHost(host), nil, &hints, &results)
+        let status = getaddrinfo(Punycode.encodedHost(name.host), nil, &hints, &results)
         defer { if let results { freeaddrinfo(results) } }
         guard status == 0 else {
             let reason = status == EAI_SYSTEM ? errno : 0
@@ -130,7 +139,7 @@ extension ResolverThreads {
                 ParleyError(
                     lookup: status,
                     errno: descriptorShortage ?? reason,
-                    "cannot resolve \"\(host)\""
+                    "cannot resolve \(name)"
                 )
             )
         }
@@ -143,7 +152,7 @@ extension ResolverThreads {
             next = result.ai_next
         }
         guard !addresses.isEmpty else {
-            return .failure(ParleyError(.nameNotResolved, "\"\(host)\" has no TCP address"))
+            return .failure(ParleyError(.nameNotResolved, "\"\(name.host)\" has no TCP address"))
         }
         return .success(addresses)
     }

@@ -140,7 +140,8 @@ private enum Sent: Sendable {
 }
 
 extension ParleyError {
-    /// Why a message that had to wait was not accepted, when the time was up and every wait was cancelled.
+    /// The error of a message that was not accepted in time. When the time is up all waits are cancelled, so
+    /// `cancelled` becomes `timedOut`; any other error stays.
     static func afterTime(_ error: ParleyError, for peer: any Peer, _ limit: Duration) -> ParleyError {
         guard error.code == .cancelled else { return error }
         return ParleyError(.timedOut, "a message to \(peer.remoteAddress) was not accepted within \(limit)")

@@ -4,16 +4,20 @@
 /// |---|---|
 /// | `host:port` | any node; see ``SocketAddress`` |
 /// | `12D3KooW…@host:port` | that node |
-/// | `/ip4/192.168.1.5/tcp/3000` | any node; also `/ip6/…` and `/dns/…` |
+/// | `/ip4/192.168.1.5/tcp/3000` | any node; also `/ip6/…` |
+/// | `/dns/example.org/tcp/3000` | any node |
+/// | `/dns4/…`, `/dns6/…` | the same, only at the IPv4 or the IPv6 addresses of the name |
 /// | `/ip4/192.168.1.5/tcp/3000/p2p/12D3KooW…` | that node |
 ///
-/// Source of the last two: <https://github.com/multiformats/multiaddr>.
-struct DialTarget: Sendable, Equatable {
+/// Source of the forms that begin with a slash: <https://github.com/multiformats/multiaddr>.
+package struct DialTarget: Sendable, Equatable {
     let address: SocketAddress
-    let id: PeerID?
+    /// The only kind of addresses of a name that is tried; nil for both.
+    let family: AddressFamily?
+    package let id: PeerID?
 
     /// - Throws: `invalidAddress`, whose message names the fault.
-    init(_ text: String) throws(ParleyError) {
+    package init(_ text: String) throws(ParleyError) {
         // By bytes: characters cost a dial thousands of instructions.
         if text.utf8.first == UInt8(ascii: "/") {
             self = try Self.multiaddr(text)
@@ -22,14 +26,15 @@ struct DialTarget: Sendable, Equatable {
             guard !rest.contains("@") else {
                 throw ParleyError(.invalidAddress, "address \"\(text)\" has two ids")
             }
-            self.init(try SocketAddress(String(rest)), try PeerID(String(text[..<at])))
+            self.init(try SocketAddress(String(rest)), nil, try PeerID(String(text[..<at])))
         } else {
-            self.init(try SocketAddress(text), nil)
+            self.init(try SocketAddress(text), nil, nil)
         }
     }
 
-    private init(_ address: SocketAddress, _ id: PeerID?) {
+    private init(_ address: SocketAddress, _ family: AddressFamily?, _ id: PeerID?) {
         self.address = address
+        self.family = family
         self.id = id
     }
 
@@ -38,28 +43,64 @@ struct DialTarget: Sendable, Equatable {
             ParleyError(.invalidAddress, "address \"\(text)\" \(why)")
         }
         let parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
-        guard parts.count == 4 || parts.count == 6 else {
-            throw invalid("is not of the form /ip4/host/tcp/port or /ip4/host/tcp/port/p2p/id")
+        guard let road = Road(rawValue: parts[0]) else {
+            throw invalid("begins with /\(parts[0]); /ip4, /ip6, /dns, /dns4 and /dns6 can be dialed")
         }
+        guard parts.count >= 4 else { throw invalid("is not of the form /\(road)/host/tcp/port") }
         let host = parts[1]
         guard !host.isEmpty else { throw invalid("has no host") }
-        switch parts[0] {
-        case "ip4":
-            guard !host.contains(":"), IPAddress(host) != nil else { throw invalid("has no IPv4 address") }
-        case "ip6":
-            guard host.contains(":"), IPAddress(host) != nil else { throw invalid("has no IPv6 address") }
-        case "dns":
-            guard !host.contains(":"), IPAddress(host) == nil else { throw invalid("has no name") }
-        default: throw invalid("begins with /\(parts[0]); /ip4, /ip6 and /dns can be dialed")
-        }
+        guard road.allows(host) else { throw invalid("has no \(road.hostKind)") }
         guard parts[2] == "tcp" else { throw invalid("has /\(parts[2]) where only /tcp can be dialed") }
         let address = try SocketAddress(host.contains(":") ? "[\(host)]:\(parts[3])" : "\(host):\(parts[3])")
-        guard parts.count == 6 else { return DialTarget(address, nil) }
-        guard ["p2p", "ipfs"].contains(parts[4]) else { throw invalid("has /\(parts[4]) in place of /p2p") }
-        return DialTarget(address, try PeerID(parts[5]))
+        guard parts.count > 4 else { return DialTarget(address, road.family, nil) }
+        guard parts.count == 6, ["p2p", "ipfs"].contains(parts[4]) else {
+            let rest = parts[4...].joined(separator: "/")
+            throw invalid("has /\(rest) after its port, where only /p2p and an id can follow")
+        }
+        return DialTarget(address, road.family, try PeerID(parts[5]))
+    }
+
+    /// How to get to a host: the first word of a multiaddr.
+    private enum Road: String {
+        case ip4, ip6, dns, dns4, dns6
+
+        var family: AddressFamily? {
+            switch self {
+            case .dns4: .ipv4
+            case .dns6: .ipv6
+            case .ip4, .ip6, .dns: nil
+            }
+        }
+
+        var hostKind: String {
+            switch self {
+            case .ip4: "IPv4 address"
+            case .ip6: "IPv6 address"
+            case .dns, .dns4, .dns6: "name"
+            }
+        }
+
+        func allows(_ host: String) -> Bool {
+            let isNumeric = IPAddress(host) != nil
+            return switch self {
+            case .ip4: isNumeric && !host.contains(":")
+            case .ip6: isNumeric && host.contains(":")
+            case .dns, .dns4, .dns6: !isNumeric && !host.contains(":")
+            }
+        }
     }
 }
 
 extension DialTarget: CustomStringConvertible {
-    var description: String { id.map { "\($0)@\(address)" } ?? address.description }
+    package var description: String {
+        switch family {
+        case nil: id.map { "\($0)@\(address)" } ?? address.description
+        case .ipv4: "/dns4/\(multiaddrRest)"
+        case .ipv6: "/dns6/\(multiaddrRest)"
+        }
+    }
+
+    private var multiaddrRest: String {
+        "\(address.host)/tcp/\(address.port)" + (id.map { "/p2p/\($0)" } ?? "")
+    }
 }

@@ -49,7 +49,7 @@ package final class LoopContext: @unchecked Sendable {
             swap(&runs, &spareRuns)
         }
 
-        /// Takes only the storage for bounds.
+        /// Takes the storage for the bounds of messages, and leaves the rest.
         @inline(__always)
         mutating func takeSpareBounds() -> [Range<Int>] {
             var taken: [Range<Int>] = []
@@ -57,7 +57,7 @@ package final class LoopContext: @unchecked Sendable {
             return taken
         }
 
-        /// Takes the storage for bounds back.
+        /// Takes that storage back.
         @inline(__always)
         mutating func returnSpareBounds(_ bounds: inout [Range<Int>]) {
             bounds.empty(keeping: DecodedRuns.keptBounds)

@@ -8,7 +8,7 @@ extension Node {
         if let observer, state.withLock({ $0.connections[number] != nil }) {
             observer.peerDidDisconnect(connection, reason)
         }
-        let traffic = connection.statistics.traffic
+        let last = connection.statistics
         let (entry, woken, hasRoom) = state.withLock { state in
             if connection.isOutbound {
                 state.admission.leaveOutbound()
@@ -18,7 +18,7 @@ extension Node {
             let entry = state.connections.remove(number)
             if let entry {
                 state.forgetIdentity(of: entry.connection)
-                state.counters.count(end, traffic)
+                state.counters.count(end, last)
             }
             let woken = state.connections.isEmpty ? state.emptyWaiters.wakeAll() : WaitQueue.Woken()
             return (entry, woken, state.endAcceptPause())
@@ -160,5 +160,7 @@ extension Node {
         }
         inbox = nil
         observer = nil
+        // Whoever takes streams may hold this node.
+        acceptors.withLock { $0 = [:] }
     }
 }

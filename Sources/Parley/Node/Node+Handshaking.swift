@@ -20,7 +20,7 @@ extension Node {
     func beginHandshake(with connection: Connection) {
         guard options.handshake != nil || options.onPeer != nil else { return askObserver(about: connection) }
         if options.security.link == nil { connection.startHandshakeTimer() }
-        connection.receive()
+        connection.receive(.nothing)
         // The handshake runs on the loop. Its reads and sends need no change of threads, and unknown peers
         // cannot occupy the threads that the application's tasks share.
         let task = Task(executorPreference: connection.loop) { [self] in await runHandshake(connection) }
@@ -95,6 +95,7 @@ extension Node {
         connection.loop.perform { [self] in
             tellConnected(connection)
             connection.finishHandshake()
+            askWhoIs(connection)
         }
     }
 }

@@ -22,6 +22,12 @@ enum LogLine: String {
     case reconnecting
     /// `peer`, `bytes`, `suppressed`
     case messagesDropped = "messages dropped"
+    /// `peer`, `reason`, `suppressed`
+    case streamRefused = "stream refused"
+    /// `peer`, `protocol`, `error`
+    case streamFailed = "stream failed"
+    /// `peer`, `error`
+    case identifyFailed = "identify failed"
     /// `rpcs`, `consumed`, `suppressed`
     case inboxFull = "inbox full"
 }
@@ -102,7 +108,7 @@ extension Node {
 }
 
 /// Limits the rate of log lines. A value without a clock, under a lock. Times are in milliseconds.
-struct LogThrottle {
+package struct LogThrottle {
     private struct Entry {
         var tokens = LogThrottle.lines
         var filledAt: UInt64
@@ -124,8 +130,10 @@ struct LogThrottle {
     private var entries: [String: Entry] = [:]
     private var bursts: [String: UInt64] = [:]
 
+    package init() {}
+
     /// How many lines were suppressed since the last one; nil when this one is suppressed.
-    mutating func permit(_ key: String, at now: UInt64) -> Int? {
+    package mutating func permit(_ key: String, at now: UInt64) -> Int? {
         var entry = entries[key] ?? Entry(filledAt: now)
         defer { entries[key] = entry }
         entry.tokens = min(

@@ -58,4 +58,15 @@ extension Connection {
         guard !outbound.withLock({ $0.lifecycle.hasEnded }) else { return }
         node.tell(event, "", of: self)
     }
+
+    /// Puts the event of a stream that the peer has opened into the inbox. The loop's thread only.
+    ///
+    /// - Returns: false when too many events wait, or when the connection has ended.
+    package func tellAccepted(_ number: UInt64, _ name: String) -> Bool {
+        guard (try? node.checkEventRoom()) != nil, !outbound.withLock({ $0.lifecycle.hasEnded }) else {
+            return false
+        }
+        node.tell(.streamAccepted(number), name, of: self)
+        return true
+    }
 }

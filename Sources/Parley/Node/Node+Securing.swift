@@ -2,24 +2,40 @@
 // before the handshake. The connection's loop's thread, unless a comment says otherwise.
 
 extension Node {
-    /// Makes the secured link over a new one; nil without security.
+    /// Makes the link of a connection out of a new socket or pipe: secured, multiplexed, both, or as it is.
     ///
     /// - Parameter expected: the only id that may answer a dial; nil for any.
-    func secure(
-        _ lower: any Link,
+    func link(
+        over lowest: any Link,
         on context: LoopContext,
         isOutbound: Bool,
+        remote: SocketAddress,
         expecting expected: PeerID?
-    ) -> SecuredLink? {
-        guard let security = options.security.link else { return nil }
-        let session = security.makeSession(isInitiator: isOutbound, expecting: expected)
-        return SecuredLink(over: lower, session: session, turns: context.securing, on: context.loop)
+    ) -> any Link {
+        var link = lowest
+        if let security = options.security.link {
+            let isLibP2P = options.decoder.layers == .libp2p
+            let session = security.makeSession(
+                isInitiator: isOutbound,
+                expecting: expected,
+                offering: isLibP2P ? LibP2P.streamMuxers : []
+            )
+            link = SecuredLink(
+                over: link,
+                session: session,
+                negotiatingAs: isLibP2P ? (isOutbound ? .dialer : .listener) : nil,
+                turns: context.securing,
+                on: context.loop
+            )
+        }
+        guard options.decoder.isMultiplexed else { return link }
+        return MultiplexedLink(over: link, isDialer: isOutbound, remote: remote, context: context)
     }
 
     /// Begins to secure an adopted connection's link. The time-out of the handshake starts here.
     func beginSecuring(_ connection: Connection) {
         connection.startHandshakeTimer()
-        guard let link = connection.link as? SecuredLink else {
+        guard let link = connection.link as? SecuredLink ?? connection.multiplexed?.secured else {
             return connection.fail(ParleyError(.securityFailed, "\(connection.remoteAddress) is not secured"))
         }
         link.beginHandshake()
@@ -33,10 +49,12 @@ extension Node {
         }
         let allowed = options.security.allowed
         if let isAllowed = allowed.decides(id) { return decide(isAllowed, id, connection) }
+        if let limit = allowed.limit { connection.startHandshakeTimer(limit.inMilliseconds) }
         let task = Task(executorPreference: globalConcurrentExecutor) { [self] in
-            let isAllowed = await allowed.asks(id, isOutbound: connection.isOutbound)
+            let isAllowed = await allowed.asks(about: connection, id)
             connection.loop.perform { [self] in
                 guard connection.isLive else { return }
+                if allowed.limit != nil { connection.startHandshakeTimer() }
                 decide(isAllowed, id, connection)
             }
         }
@@ -64,23 +82,37 @@ extension Node {
 
 extension AllowedPeers {
     /// Asks about an id that ``decides(_:)`` knows nothing of.
-    fileprivate func asks(_ id: PeerID, isOutbound: Bool) async -> Bool {
-        if case .asking(let isAllowed) = rule { await isAllowed(id, isOutbound) } else { false }
+    fileprivate func asks(about connection: Connection, _ id: PeerID) async -> Bool {
+        guard case .asking(_, let isAllowed) = rule else { return false }
+        return await isAllowed(
+            ProvenPeer(
+                id: id,
+                remoteAddress: connection.remoteAddress,
+                isOutbound: connection.isOutbound
+            )
+        )
+    }
+
+    /// How long an answer may take; nil when the handshake's time-out goes on.
+    fileprivate var limit: Duration? {
+        if case .asking(let limit, _) = rule { limit } else { nil }
     }
 }
 
 extension Connection: SecuredLinkOwner {
-    /// Becomes the owner of the secured link. Returns the owner of the link below it, which is this
-    /// connection where there is no security.
-    func secure(_ link: SecuredLink?) -> any LinkOwner {
-        guard let link else { return self }
-        link.setOwner(self)
-        return link
+    /// Becomes the owner of its link and of those below it. Returns the owner of the lowest.
+    func ownLinks() -> any LinkOwner {
+        multiplexed?.setOwner(self)
+        guard let secured = link as? SecuredLink ?? multiplexed?.secured else {
+            return multiplexed.map { $0 as any LinkOwner } ?? self
+        }
+        secured.setOwner(multiplexed.map { $0 as any SecuredLinkOwner } ?? self)
+        return secured
     }
 
-    func linkIsSecured(with id: PeerID) {
-        outbound.withLock { $0.proven = Proven(id) }
-        node.secured(self, by: id)
+    func linkIsSecured(with proven: Proven) {
+        outbound.withLock { $0.proven = proven }
+        node.secured(self, by: proven.id)
     }
 
     func linkDidFail(_ reason: ParleyError) {

@@ -13,7 +13,7 @@ extension Node {
             return (state.connections.elements.map(\.connection), undelivered)
         }
         for connection in connections {
-            // One that has ended counts until its disconnect is counted.
+            // A peer whose connection has ended still counts as one until its disconnect is counted.
             switch (connection.wasOpen, connection.isOutbound) {
             case (true, false): statistics.inboundPeers += 1
             case (true, true): statistics.outboundPeers += 1
@@ -28,6 +28,10 @@ extension Node {
             statistics.traffic.add(peer.traffic)
             statistics.unsentBytes += peer.unsentBytes
             statistics.unreadBytes += peer.unreadBytes
+            statistics.openRequests += peer.openRequests
+            statistics.unansweredRequests += peer.unansweredRequests
+            statistics.openStreams += peer.openStreams
+            statistics.refusedStreams &+= peer.refusedStreams
             if peer.isReadingPaused { statistics.pausedPeers += 1 }
         }
         return statistics
@@ -39,8 +43,9 @@ extension Node {
 
 extension NodeCounters {
     /// Counts a connection that has ended.
-    mutating func count(_ end: Lifecycle.End, _ traffic: Traffic) {
-        pastTraffic.add(traffic)
+    mutating func count(_ end: Lifecycle.End, _ last: PeerStatistics) {
+        pastTraffic.add(last.traffic)
+        pastRefusedStreams &+= last.refusedStreams
         disconnects[end.reason.code, default: 0] &+= 1
         if end.reason.code == .peerRefused {
             peersRefused &+= 1

@@ -33,6 +33,12 @@ package final class Node: @unchecked Sendable {
     private(set) var sendBudget: SharedSendBudget!
     /// The unread bytes of all connections; see ``Connection/account(_:hasProgress:)``.
     let heldBytes = Atomic(0)
+    /// The handlers of streams, by the name of their protocol.
+    let acceptors: Lock<[String: StreamAcceptor]>
+    /// How often the names of ``acceptors`` have changed.
+    let protocolsEpoch = Atomic<UInt64>(0)
+    /// The streams of other sides that are open, of all connections.
+    let streamCount = Atomic(0)
     let logThrottle = Lock(LogThrottle())
     let began = MonotonicTime.now
     /// The first loop's thread only.
@@ -91,6 +97,7 @@ package final class Node: @unchecked Sendable {
             try options.validate()
             invalidOption = nil
         } catch { invalidOption = error }
+        acceptors = Lock(Self.libP2PAcceptors(options))
         self.inbox = inbox
         self.observer = observer
         isObserved = observer != nil
@@ -180,11 +187,12 @@ package final class Node: @unchecked Sendable {
         guard let observer, takesRPCs else {
             let index = connection.context.index
             guard let inbox else { return true }
-            connection.delivering(decoded.count)
+            connection.delivering(decoded.count &+ decoded.requests)
             let room = inbox.offer(&decoded, from: connection, to: index)
             connection.context.local.value.inboxRoom = room
             return !room.isEmpty
         }
+        if decoded.requests > 0 { connection.delivering(decoded.requests) }
         connection.cacheAsRecent()
         observer.didReceive(decoded.runs, from: connection)
         return true
@@ -230,6 +238,12 @@ extension Node {
         return state.withLock { state in
             if case .at(let address) = state.listening { address } else { options.listenAddress }
         }
+    }
+
+    /// Where the node listens; nil when it does not.
+    var listeningAddress: SocketAddress? {
+        guard case .at(let address) = state.withLock({ $0.listening }) else { return nil }
+        return try? SocketAddress(address)
     }
 
     /// Listens, once. `bind` gets the configured address and returns the real port.

@@ -24,6 +24,12 @@ extension TransportOptions {
             "the wire form's maxMessageBytes",
             in: 0...decoder.greatestMaxMessageBytes
         )
+        guard decoder.layers != .libp2p || security.link != nil else {
+            throw ParleyError(
+                .invalidArgument,
+                "the wire form libp2p needs an identity: set security to .noise(identity), of ParleyNoise"
+            )
+        }
         try keepAlive?.validate()
         try limits.validate()
         try timeouts.validate()
@@ -81,6 +87,11 @@ extension Limits {
         try TransportOptions.check(maxHandshakes, "limits.maxHandshakes", in: 0...)
         try TransportOptions.check(acceptsPerSecond, "limits.acceptsPerSecond", in: 1...)
         try TransportOptions.check(maxBans, "limits.maxBans", in: 1...)
+        try TransportOptions.check(maxOpenRequests, "limits.maxOpenRequests", in: 1...Self.mostOpenRequests)
+        try TransportOptions.check(maxStreamsPerPeer, "limits.maxStreamsPerPeer", in: 0...)
+        try TransportOptions.check(maxStreams, "limits.maxStreams", in: 0...)
+        try TransportOptions.check(streamsPerSecond, "limits.streamsPerSecond", in: 1...)
+        try TransportOptions.check(streamBytesPerPeer, "limits.streamBytesPerPeer", in: 0...)
         try TransportOptions.check(maxMessageBytes, "limits.maxMessageBytes", in: 0...)
         try TransportOptions.check(sendBufferBytes, "limits.sendBufferBytes", in: 0...)
         try TransportOptions.check(receiveBufferBytes, "limits.receiveBufferBytes", in: 0...)

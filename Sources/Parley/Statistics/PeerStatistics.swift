@@ -13,6 +13,15 @@ public struct PeerStatistics: Sendable, Hashable {
     public var unreadBytes = 0
     /// Whether reading from this peer is paused because the inbox is full.
     public var isReadingPaused = false
+    /// Requests of this side without an answer, including those that timed out or were cancelled. They count
+    /// towards ``Limits/maxOpenRequests``.
+    public var openRequests = 0
+    /// Requests of the other side that this side has not answered. Some may wait in the inbox.
+    public var unansweredRequests = 0
+    /// Open streams of ``WireForm/multiplexed``, of both sides.
+    public var openStreams = 0
+    /// Streams of the other side that were reset because of a limit.
+    public var refusedStreams: UInt64 = 0
     /// The last heartbeat's round trip; nil before the first. See ``Timeouts/heartbeat``.
     public var roundTripTime: Duration?
     /// Heartbeats that this side sent and that are not answered yet.
@@ -28,6 +37,7 @@ extension Connection {
         var statistics = PeerStatistics()
         let received = inbound.withLock { inbound in
             statistics.unreadBytes = inbound.state.bufferedBytes
+            statistics.unansweredRequests = inbound.state.unanswered.count
             statistics.isReadingPaused = inbound.intake.awaitsInbox
             statistics.unansweredHeartbeats = inbound.heartbeats.value.unanswered
             statistics.roundTripTime = inbound.heartbeats.value.roundTripNanoseconds.map { .nanoseconds($0) }
@@ -35,12 +45,34 @@ extension Connection {
             statistics.silence = .milliseconds(now > inbound.lastArrival ? now - inbound.lastArrival : 0)
             return inbound.counters
         }
-        let (sent, ended) = outbound.withLock { outbound in
+        let (sent, ended, requests, proven) = outbound.withLock { outbound in
             statistics.unsentBytes = outbound.queue.unwrittenBytes
-            return (outbound.queue.counters, outbound.ended)
+            let requests = outbound.openRequests
+            statistics.openRequests = requests.count
+            let answers = (requests.sent, requests.lateAnswers)
+            return (outbound.queue.counters, outbound.ended, answers, outbound.proven)
         }
         statistics.traffic = Traffic(received, sent)
+        if let multiplexed { multiplexed.report(to: &statistics) }
+        if let proven {
+            statistics.traffic.wireBytesReceived = proven.wireBytesReceived.load(ordering: .relaxed)
+            statistics.traffic.wireBytesSent = proven.wireBytesSent.load(ordering: .relaxed)
+        }
+        (statistics.traffic.requestsSent, statistics.traffic.lateAnswers) = requests
         statistics.uptime = began.duration(to: min(ended, .now))
         return statistics
+    }
+}
+
+extension MultiplexedLink {
+    fileprivate func report(to statistics: inout PeerStatistics) {
+        channels.withLock { channels in
+            statistics.unreadBytes += channels.heldBytes
+            statistics.unsentBytes += channels.session.unsentBytes + channels.unwritten.count
+            statistics.openStreams = channels.openCount
+            statistics.refusedStreams = channels.counters.refused
+            statistics.traffic.streamsReceived &+= channels.counters.received
+            statistics.traffic.streamsSent &+= channels.counters.sent
+        }
     }
 }

@@ -1,13 +1,19 @@
 /// The traffic in each direction, of one connection or of all connections of a transport. The numbers never
 /// decrease.
 public struct Traffic: Sendable, Hashable {
-    /// Bytes received from the network, including those of frame headers, handshakes and streams.
+    /// Bytes received from the other side, including those of frame headers, handshakes and streams. On a
+    /// secured link, what was sealed in it.
     public var bytesReceived: UInt64 = 0
-    /// Bytes written to the network.
+    /// Bytes written to the other side. On a secured link, before they are sealed.
     public var bytesSent: UInt64 = 0
-    /// Messages that arrived whole and went to the inbox.
+    /// Bytes received from the network. ``bytesReceived``, and on a secured link what security adds to it.
+    /// Zero for a link that failed to be secured.
+    public var wireBytesReceived: UInt64 = 0
+    /// Bytes written to the network.
+    public var wireBytesSent: UInt64 = 0
+    /// Messages that arrived whole, with requests and answers.
     public var messagesReceived: UInt64 = 0
-    /// Messages that were accepted for sending.
+    /// Messages that were accepted for sending, with requests and answers.
     public var messagesSent: UInt64 = 0
     /// Streams that the other side opened.
     public var streamsReceived: UInt64 = 0
@@ -17,6 +23,12 @@ public struct Traffic: Sendable, Hashable {
     public var readPauses: UInt64 = 0
     /// How often a send waited, for room or for its turn behind a stream.
     public var sendWaits: UInt64 = 0
+    /// Requests that the other side sent.
+    public var requestsReceived: UInt64 = 0
+    /// Requests that this side sent.
+    public var requestsSent: UInt64 = 0
+    /// Answers that nobody waited for any more: the request had timed out or was cancelled.
+    public var lateAnswers: UInt64 = 0
 
     /// All zero.
     public init() {}
@@ -24,12 +36,17 @@ public struct Traffic: Sendable, Hashable {
     mutating func add(_ other: Traffic) {
         bytesReceived &+= other.bytesReceived
         bytesSent &+= other.bytesSent
+        wireBytesReceived &+= other.wireBytesReceived
+        wireBytesSent &+= other.wireBytesSent
         messagesReceived &+= other.messagesReceived
         messagesSent &+= other.messagesSent
         streamsReceived &+= other.streamsReceived
         streamsSent &+= other.streamsSent
         readPauses &+= other.readPauses
         sendWaits &+= other.sendWaits
+        requestsReceived &+= other.requestsReceived
+        requestsSent &+= other.requestsSent
+        lateAnswers &+= other.lateAnswers
     }
 }
 
@@ -38,6 +55,7 @@ struct ReceiveCounters {
     var bytes: UInt64 = 0
     var messages: UInt64 = 0
     var streams: UInt64 = 0
+    var requests: UInt64 = 0
     var pauses: UInt64 = 0
 }
 
@@ -53,9 +71,12 @@ extension Traffic {
     init(_ received: ReceiveCounters, _ sent: SendCounters) {
         bytesReceived = received.bytes
         bytesSent = sent.bytes
+        wireBytesReceived = received.bytes
+        wireBytesSent = sent.bytes
         messagesReceived = received.messages
         messagesSent = sent.messages
         streamsReceived = received.streams
+        requestsReceived = received.requests
         streamsSent = sent.streams
         readPauses = received.pauses
         sendWaits = sent.waits

@@ -27,6 +27,12 @@ public struct TransportStatistics: Sendable, Hashable {
     public var unsentBytes = 0
     /// Bytes, of all peers, that have arrived and are neither decoded nor read.
     public var unreadBytes = 0
+    /// Requests of this node without an answer; see ``PeerStatistics/openRequests``.
+    public var openRequests = 0
+    /// Requests of other nodes that this node has not answered.
+    public var unansweredRequests = 0
+    /// Open streams of ``WireForm/multiplexed``, of both sides.
+    public var openStreams = 0
     /// Why connections wait in the backlog now; nil while connections are accepted.
     public var acceptPause: AcceptPause?
 
@@ -56,6 +62,8 @@ public struct TransportStatistics: Sendable, Hashable {
     /// Connections that had ended and whose last messages were dropped because of
     /// ``Limits/receiveBufferBytes``, before the inbox had room for them.
     public var undeliveredDropped: UInt64 = 0
+    /// Streams of peers that were reset because of a limit.
+    public var refusedStreams: UInt64 = 0
 
     /// All zero; for transports of your own.
     public init() {}
@@ -65,6 +73,7 @@ public struct TransportStatistics: Sendable, Hashable {
 struct NodeCounters {
     /// The traffic of connections that have ended.
     var pastTraffic = Traffic()
+    var pastRefusedStreams: UInt64 = 0
     var accepted: UInt64 = 0
     var dialed: UInt64 = 0
     var dialsFailed: UInt64 = 0
@@ -79,6 +88,7 @@ struct NodeCounters {
     /// Copies the counters into a snapshot.
     func report(to statistics: inout TransportStatistics) {
         statistics.traffic = pastTraffic
+        statistics.refusedStreams = pastRefusedStreams
         statistics.accepted = accepted
         statistics.dialed = dialed
         statistics.dialsFailed = dialsFailed

@@ -21,6 +21,8 @@ final class Dialer: @unchecked Sendable {
 
     private let loop: EventLoop
     private let target: SocketAddress
+    /// The only kind of addresses of a name that is tried; nil for both.
+    private let family: AddressFamily?
     private let timeout: Duration
     private let keepAlive: KeepAlive?
     /// Why an address may not be dialed; nil when it may.
@@ -35,6 +37,7 @@ final class Dialer: @unchecked Sendable {
 
     init(
         to target: SocketAddress,
+        family: AddressFamily? = nil,
         timeout: Duration,
         keepAlive: KeepAlive? = nil,
         on loop: EventLoop,
@@ -42,6 +45,7 @@ final class Dialer: @unchecked Sendable {
         finish: @escaping (Result<Connected, ParleyError>) -> Void
     ) {
         self.target = target
+        self.family = family
         self.timeout = timeout
         self.keepAlive = keepAlive
         self.loop = loop
@@ -53,7 +57,7 @@ final class Dialer: @unchecked Sendable {
         guard arm() else { return }
         do throws(ParleyError) {
             if let addresses = try Self.literalAddresses(target) { return begin(addresses) }
-            resolver = try Resolver(target, on: loop) { [self] result in
+            resolver = try Resolver(target, family, on: loop) { [self] result in
                 switch result {
                 case .success(let addresses): begin(interleaved(addresses, by: \.isIPv6))
                 case .failure(let error): cancel(error)

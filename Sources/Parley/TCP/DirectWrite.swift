@@ -13,13 +13,13 @@ extension WireBuffer {
     /// Linux only: elsewhere a send on an application's thread could raise SIGPIPE.
     ///
     /// - Returns: the number of bytes written; 0 on failure. The loop's next write reports the failure.
-    mutating func writeDirectly(to socket: Int32) -> Int {
+    mutating func writeDirectly(to socket: Int32, keeping kept: Int = idleBytes) -> Int {
         #if os(Linux)
             guard segments.isEmpty else { return 0 }
             let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
             let written = tail.withUnsafeBytes { send(socket, $0.baseAddress, $0.count, flags) }
             guard written > 0 else { return 0 }
-            removeFirst(written)
+            removeFirst(written, keeping: kept)
             return written
         #else
             return 0

@@ -26,7 +26,7 @@ final class TCPHandle {
     /// The write that the socket had no room for.
     private var writing: PendingWrite?
 
-    /// What the kernel does not have yet of the part of a file that is being written.
+    /// The bytes of the current part of a file that the kernel does not have yet.
     var unwrittenFileBytes: Int { writing?.file?.count ?? 0 }
 
     // Boxed: most sockets have neither most of the time, and take less memory then.
@@ -148,7 +148,7 @@ extension TCPHandle {
             var length = Int32(size)
             return uv_tcp_getpeername(tcp, address, &length) == 0
         }
-        // The text, which has the zone as well, is made only when the rest is the same.
+        // The text also has the zone. It costs more to make, so it is compared last.
         guard let remote, remote.port == local.port, remote.ip == local.ip else { return false }
         return SocketAddress(remote) == SocketAddress(local)
     }

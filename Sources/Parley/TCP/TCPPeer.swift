@@ -12,17 +12,23 @@ public final class TCPPeer: Connection, @unchecked Sendable {
         expecting id: PeerID? = nil
     ) {
         guard let local, let remote else { return nil }
-        let secured = context.node.secure(handle, on: context, isOutbound: isOutbound, expecting: id)
+        let link = context.node.link(
+            over: handle,
+            on: context,
+            isOutbound: isOutbound,
+            remote: remote,
+            expecting: id
+        )
         super.init(
             context: context,
-            link: secured.map { $0 as any Link } ?? handle,
+            link: link,
             isOutbound: isOutbound,
             localAddress: local,
             remoteAddress: remote,
             remoteIP: remoteIP
         )
-        handle.setOwner(secure(secured))
-        // What a sender's thread writes by itself would not be sealed.
-        if secured == nil { outbound.withLock { $0.socket = handle.descriptor } }
+        handle.setOwner(ownLinks())
+        // What a sender's thread writes by itself would pass by the links between.
+        if link === handle { outbound.withLock { $0.socket = handle.descriptor } }
     }
 }

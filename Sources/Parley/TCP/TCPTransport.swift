@@ -85,6 +85,14 @@ public final class TCPTransport: Transport {
         }
     }
 
+    /// See ``Transport/accept(_:_:)``.
+    public func accept(
+        _ name: String,
+        _ handler: (@Sendable (PeerStream) async throws -> Void)?
+    ) throws(ParleyError) {
+        try node.accept(name, handler.map(StreamHandler.init)?.acceptor)
+    }
+
     /// See ``Transport/close()``.
     public func close() async { await node.close() }
 }
@@ -133,7 +141,7 @@ extension TCPTransport {
             nonisolated(unsafe) let finish = finish
             let pending = Pending()
             do throws(ParleyError) {
-                let lookup = try Resolver(name, on: loop) { [node] result in
+                let lookup = try Resolver(name, nil, on: loop) { [node] result in
                     node.unregister(pending)
                     finish(result)
                 }
@@ -324,6 +332,7 @@ extension TCPTransport {
         let pending = Pending()
         let dialer = Dialer(
             to: target.address,
+            family: target.family,
             timeout: node.options.dialTimeout,
             keepAlive: node.options.keepAlive,
             on: context.loop,

@@ -16,11 +16,37 @@ struct ByteQueue: Sendable {
     /// The length of the array, including blocks that are taken, for tests.
     var placesHeld: Int { blocks.count }
 
+    /// How many blocks it can hold without an allocation, for tests.
+    var capacity: Int { blocks.capacity }
+
+    /// The oldest block; empty when there is none.
+    var front: ArraySlice<UInt8> { head < blocks.count ? blocks[head] : [] }
+
     mutating func append(_ block: ArraySlice<UInt8>) {
         guard !block.isEmpty else { return }
         blocks.append(block)
         count &+= block.count
     }
+
+    /// Appends bytes so that they keep little more memory than their own. Short ones are copied behind the
+    /// last ones; those of a much larger block are copied out of it.
+    ///
+    /// - Parameter keptBytes: how large the block is of which they are a part.
+    mutating func append(_ bytes: ArraySlice<UInt8>, keeping keptBytes: Int) {
+        guard bytes.count < Self.shortBytes || keptBytes / 2 > bytes.count else { return append(bytes) }
+        guard !bytes.isEmpty else { return }
+        if head < blocks.count, blocks[blocks.count &- 1].count < Self.mergedBytes {
+            blocks[blocks.count &- 1].append(contentsOf: bytes)
+            count &+= bytes.count
+        } else {
+            append(Array(bytes)[...])
+        }
+    }
+
+    /// Shorter bytes are copied.
+    private static let shortBytes = 4_096
+    /// A block of at least this many bytes gets no others behind it.
+    private static let mergedBytes = 16 * 1024
 
     /// Puts bytes back at the front.
     mutating func prepend(_ block: ArraySlice<UInt8>) {

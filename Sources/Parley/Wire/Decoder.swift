@@ -30,6 +30,9 @@ public protocol Decoder: Sendable {
     /// - Returns: the number of bytes of `input` that the messages take, headers included.
     mutating func decodeMessages(_ input: Span<UInt8>, limit: Int, into bounds: inout [Range<Int>]) -> Int
 
+    /// Whether `input` begins with a reply or a refusal, whole or not. The default is false.
+    func beginsAnswer(_ input: ArraySlice<UInt8>) -> Bool
+
     /// Checks the end of the connection. `unread` is what ``decode(_:)`` left.
     ///
     /// - Throws: ``ParleyError`` `truncated` when the connection ended in the middle of a frame.
@@ -70,6 +73,30 @@ public protocol Decoder: Sendable {
     /// - Returns: false when this wire form has none.
     mutating func encodeStreamAbort(code: UInt32, reason: String, into output: inout WireBuffer) -> Bool
 
+    /// Appends a request, whose answer will carry the same number. The other side's decoder returns
+    /// ``DecoderEvent/request(_:_:)`` for it.
+    ///
+    /// - Throws: ``ParleyError`` `unsupported` when this wire form has no requests; otherwise as for a
+    ///   message.
+    mutating func encode(request: UInt32, _ message: ArraySlice<UInt8>, into output: inout WireBuffer)
+        throws(ParleyError)
+
+    /// Appends the answer to a request.
+    ///
+    /// - Throws: as ``encode(request:_:into:)``.
+    mutating func encode(replyTo request: UInt32, _ message: ArraySlice<UInt8>, into output: inout WireBuffer)
+        throws(ParleyError)
+
+    /// Appends the refusal of a request.
+    ///
+    /// - Throws: as ``encode(request:_:into:)``.
+    mutating func encode(
+        refusalOf request: UInt32,
+        code: UInt32,
+        reason: String,
+        into output: inout WireBuffer
+    ) throws(ParleyError)
+
     /// Appends a ping, which may stand between any two frames. The other side's decoder returns
     /// ``DecoderEvent/ping(_:)`` for it.
     ///
@@ -103,6 +130,12 @@ public enum DecoderEvent: Sendable, Equatable {
     case streamEnded
     /// The sender gave up the open stream (``StreamForm/delimited`` only).
     case streamAborted(code: UInt32, reason: String)
+    /// A whole message that asks for an answer with the same number.
+    case request(UInt32, ArraySlice<UInt8>)
+    /// The answer to a request of this side.
+    case reply(to: UInt32, ArraySlice<UInt8>)
+    /// The other side refuses to answer a request of this side.
+    case refusal(of: UInt32, code: UInt32, reason: String)
     /// The other side sent a ping. It is answered at once, also inside a stream.
     case ping(UInt64)
     /// The other side answered a ping.
@@ -119,6 +152,9 @@ extension Decoder {
         limit: Int,
         into bounds: inout [Range<Int>]
     ) -> Int { 0 }
+
+    /// Returns false.
+    public func beginsAnswer(_ input: ArraySlice<UInt8>) -> Bool { false }
 
     /// No streams.
     public var streamForm: StreamForm { .none }
@@ -169,6 +205,32 @@ extension Decoder {
         into output: inout WireBuffer
     ) -> Bool { false }
 
+    /// Throws: this wire form has no requests.
+    public mutating func encode(
+        request: UInt32,
+        _ message: ArraySlice<UInt8>,
+        into output: inout WireBuffer
+    ) throws(ParleyError) { throw noRequests }
+
+    /// Throws: this wire form has no requests.
+    public mutating func encode(
+        replyTo request: UInt32,
+        _ message: ArraySlice<UInt8>,
+        into output: inout WireBuffer
+    ) throws(ParleyError) { throw noRequests }
+
+    /// Throws: this wire form has no requests.
+    public mutating func encode(
+        refusalOf request: UInt32,
+        code: UInt32,
+        reason: String,
+        into output: inout WireBuffer
+    ) throws(ParleyError) { throw noRequests }
+
+    private var noRequests: ParleyError {
+        ParleyError(.unsupported, "the \(name) wire form has no requests")
+    }
+
     /// Appends nothing and returns false: there are no heartbeats.
     public mutating func encodePing(_ token: UInt64, into output: inout WireBuffer) -> Bool { false }
 
@@ -185,6 +247,20 @@ public struct WireForm: Sendable {
     let greatestMaxMessageBytes: Int
     /// Whether the decoder itself refuses messages longer than `maxMessageBytes`.
     let checksLengths: Bool
+    let layers: Layers
+
+    /// What lies between a connection's link and its messages.
+    enum Layers: Sendable {
+        /// Nothing: a connection has one stream at a time.
+        case none
+        /// A connection carries many streams beside its messages.
+        case multiplexed
+        /// The same, and both sides agree on everything by name, as libp2p nodes do.
+        case libp2p
+    }
+
+    /// Whether a connection carries many streams beside its messages.
+    var isMultiplexed: Bool { layers != .none }
 
     /// A wire form of your own.
     ///
@@ -201,8 +277,10 @@ public struct WireForm: Sendable {
         maxMessageBytes: Int,
         upTo greatest: Int,
         checksLengths: Bool,
+        layers: Layers = .none,
         _ makeDecoder: @escaping @Sendable () -> any Decoder
     ) {
+        self.layers = layers
         self.maxMessageBytes = maxMessageBytes
         greatestMaxMessageBytes = greatest
         self.checksLengths = checksLengths

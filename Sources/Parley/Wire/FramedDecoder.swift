@@ -11,10 +11,14 @@
 /// 5  stream abort     code u32, big-endian, and a reason in UTF-8, up to 1,024 bytes
 /// 6  ping             a token of 8 bytes
 /// 7  pong             the token of the ping it answers
+/// 8  request          its number u32, big-endian, and a message
+/// 9  reply            the number of the request that it answers, and a message
+/// 10 refusal          the number of the request, a code u32, and a reason in UTF-8, up to 1,024 bytes
 /// ```
 ///
-/// One stream is open at a time, and no message comes inside it. Ping and pong may come between any two
-/// frames. Lengths are checked before anything is allocated. A small frame is a slice of the read that
+/// One stream is open at a time, and no message, request or answer comes inside it. Ping and pong may come
+/// between any two frames. Numbers of requests are the asker's, and each may be used again when its answer
+/// has come. Lengths are checked before anything is allocated. A small frame is a slice of the read that
 /// brought it; a large one is read into a buffer of its own.
 public struct FramedDecoder: Decoder {
     enum FrameType: UInt8 {
@@ -25,10 +29,31 @@ public struct FramedDecoder: Decoder {
         case streamAbort = 5
         case ping = 6
         case pong = 7
+        case request = 8
+        case reply = 9
+        case refusal = 10
+
+        /// As error messages name it.
+        var description: String {
+            switch self {
+            case .message: "a message"
+            case .streamOpening: "a stream's opening"
+            case .streamData: "a stream's data"
+            case .streamEnd: "a stream's end"
+            case .streamAbort: "a stream's abort"
+            case .ping: "a ping"
+            case .pong: "a pong"
+            case .request: "a request"
+            case .reply: "a reply"
+            case .refusal: "a refusal"
+            }
+        }
     }
 
     static let headerBytes = 5
     static let tokenBytes = 8
+    /// The number of a request, before its message.
+    static let numberBytes = 4
     static let maxReasonBytes = 1_024
     /// The default limit of a message.
     public static let defaultMaxMessageBytes = 16 << 20
@@ -37,6 +62,8 @@ public struct FramedDecoder: Decoder {
     // allocation of its own for each direction.
 
     private let maxMessageBytes: UInt32
+    /// Whether streams come between the messages; in ``WireForm/multiplexed`` they come beside them.
+    private let hasStreams: Bool
 
     // Reading
     private var isStreamOpen = false
@@ -49,8 +76,13 @@ public struct FramedDecoder: Decoder {
     ///
     /// - Parameter maxMessageBytes: the longest message or stream header, in either direction.
     public init(maxMessageBytes: Int = defaultMaxMessageBytes) {
+        self.init(maxMessageBytes: maxMessageBytes, hasStreams: true)
+    }
+
+    init(maxMessageBytes: Int, hasStreams: Bool) {
         precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
         self.maxMessageBytes = UInt32(maxMessageBytes)
+        self.hasStreams = hasStreams
     }
 
     /// `framed`
@@ -83,7 +115,7 @@ extension FramedDecoder {
         if dataBytesLeft > 0 { return .streamBytes(takeData(&input)) }
         let type = try checkedType(input)
         guard input.count >= Self.headerBytes else { return .incomplete(frameBytes: 0) }
-        let length = Self.bigEndian(input.dropFirst())
+        let length = Int(Self.number(input.dropFirst()))
         try checkLength(length, of: type, input)
         if type == .streamData {
             advance(&input, by: Self.headerBytes)
@@ -123,6 +155,12 @@ extension FramedDecoder {
         return used
     }
 
+    /// Whether the first byte is the type of a reply or a refusal, outside a stream's data.
+    public func beginsAnswer(_ input: ArraySlice<UInt8>) -> Bool {
+        guard dataBytesLeft == 0, let byte = input.first else { return false }
+        return byte == FrameType.reply.rawValue || byte == FrameType.refusal.rawValue
+    }
+
     private mutating func event(_ type: FrameType, _ payload: ArraySlice<UInt8>) -> DecoderEvent {
         switch type {
         case .message: return .message(payload)
@@ -136,7 +174,13 @@ extension FramedDecoder {
         case .streamAbort:
             isStreamOpen = false
             let reason = String(decoding: payload.dropFirst(4), as: UTF8.self)
-            return .streamAborted(code: UInt32(Self.bigEndian(payload)), reason: reason)
+            return .streamAborted(code: Self.number(payload), reason: reason)
+        case .request: return .request(Self.number(payload), payload.dropFirst(Self.numberBytes))
+        case .reply: return .reply(to: Self.number(payload), payload.dropFirst(Self.numberBytes))
+        case .refusal:
+            let rest = payload.dropFirst(Self.numberBytes)
+            let reason = String(decoding: rest.dropFirst(4), as: UTF8.self)
+            return .refusal(of: Self.number(payload), code: Self.number(rest), reason: reason)
         case .ping: return .ping(Self.token(payload))
         case .pong: return .pong(Self.token(payload))
         }
@@ -162,16 +206,14 @@ extension FramedDecoder {
             throw violation("unknown frame type \(hex(byte))\(guess)")
         }
         switch type {
-        case .message, .streamOpening:
-            guard !isStreamOpen else {
-                throw violation("\(type == .message ? "a message" : "a stream's opening") inside a stream")
+        case .message, .streamOpening, .request, .reply, .refusal:
+            guard !isStreamOpen else { throw violation("\(type.description) inside a stream") }
+            guard hasStreams || type != .streamOpening else {
+                throw violation("\(type.description) among the messages of a multiplexed connection")
             }
         case .ping, .pong: break
         case .streamData, .streamEnd, .streamAbort:
-            guard isStreamOpen else {
-                let what = type == .streamData ? "data" : type == .streamEnd ? "end" : "abort"
-                throw violation("a stream's \(what) where no stream is open")
-            }
+            guard isStreamOpen else { throw violation("\(type.description) where no stream is open") }
         }
         return type
     }
@@ -188,10 +230,12 @@ extension FramedDecoder {
             case .streamEnd: 0...0
             case .streamAbort: 4...4 + Self.maxReasonBytes
             case .ping, .pong: Self.tokenBytes...Self.tokenBytes
+            case .request, .reply: Self.numberBytes...Self.numberBytes + Int(maxMessageBytes)
+            case .refusal: Self.numberBytes + 4...Self.numberBytes + 4 + Self.maxReasonBytes
             }
         guard allowed.contains(length) else {
             let guess = position == 0 ? WireGuess.sentence(input, expected: name) : ""
-            throw violation("a \(type) frame of \(length) bytes, allowed are \(allowed)\(guess)")
+            throw violation("\(type.description) frame of \(length) bytes, allowed are \(allowed)\(guess)")
         }
     }
 
@@ -204,8 +248,8 @@ extension FramedDecoder {
     }
 
     /// The first four bytes as a big-endian number.
-    private static func bigEndian(_ bytes: ArraySlice<UInt8>) -> Int {
-        bytes.prefix(4).reduce(0) { $0 << 8 | Int($1) }
+    private static func number(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        bytes.prefix(4).reduce(0) { $0 << 8 | UInt32($1) }
     }
 
     /// Throws `truncated` when bytes are left or a stream has no end. A data frame that is not whole is in a
@@ -289,6 +333,52 @@ extension FramedDecoder {
         return true
     }
 
+    /// Appends a request frame.
+    ///
+    /// - Throws: `messageTooLong` above `maxMessageBytes`.
+    public mutating func encode(
+        request: UInt32,
+        _ message: ArraySlice<UInt8>,
+        into output: inout WireBuffer
+    ) throws(ParleyError) { try append(.request, request, message, "a request", into: &output) }
+
+    /// Appends a reply frame.
+    ///
+    /// - Throws: `messageTooLong` above `maxMessageBytes`.
+    public mutating func encode(
+        replyTo request: UInt32,
+        _ message: ArraySlice<UInt8>,
+        into output: inout WireBuffer
+    ) throws(ParleyError) { try append(.reply, request, message, "a reply", into: &output) }
+
+    private func append(
+        _ type: FrameType,
+        _ request: UInt32,
+        _ message: ArraySlice<UInt8>,
+        _ what: String,
+        into output: inout WireBuffer
+    ) throws(ParleyError) {
+        // The frame's length has 32 bits.
+        try checkLength(message.count, what, atMost: Int(UInt32.max) - Self.numberBytes)
+        appendHeader(type, Self.numberBytes + message.count, into: &output)
+        output.append(bigEndian: request)
+        output.append(message)
+    }
+
+    /// Appends a refusal frame. A reason above 1,024 bytes of UTF-8 is cut.
+    public mutating func encode(
+        refusalOf request: UInt32,
+        code: UInt32,
+        reason: String,
+        into output: inout WireBuffer
+    ) throws(ParleyError) {
+        let text = Self.utf8(reason, maxBytes: Self.maxReasonBytes)
+        appendHeader(.refusal, Self.numberBytes + 4 + text.count, into: &output)
+        output.append(bigEndian: request)
+        output.append(bigEndian: code)
+        output.append(text)
+    }
+
     /// Appends a ping frame.
     public mutating func encodePing(_ token: UInt64, into output: inout WireBuffer) -> Bool {
         append(.ping, token, into: &output)
@@ -324,12 +414,14 @@ extension FramedDecoder {
         output.append(payload)
     }
 
-    private func checkLength(_ length: Int, _ what: String) throws(ParleyError) {
-        guard length <= Int(maxMessageBytes) else {
-            throw ParleyError(
-                .messageTooLong,
-                "\(what) of \(length) bytes is over the limit of \(maxMessageBytes)"
-            )
+    private func checkLength(
+        _ length: Int,
+        _ what: String,
+        atMost most: Int = .max
+    ) throws(ParleyError) {
+        let limit = min(Int(maxMessageBytes), most)
+        guard length <= limit else {
+            throw ParleyError(.messageTooLong, "\(what) of \(length) bytes is over the limit of \(limit)")
         }
     }
 

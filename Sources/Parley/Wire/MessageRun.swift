@@ -1,5 +1,5 @@
 /// Decoded messages on their way to the inbox: consecutive messages in one block of bytes, usually those of
-/// one read; or the opening of one stream.
+/// one read; or the opening of one stream; or one request.
 ///
 /// The messages share the block: a thousand small ones cost one object and a list of bounds.
 @usableFromInline
@@ -16,18 +16,29 @@ package struct MessageRun: Sendable {
     package let payloadBytes: Int
     /// What happened to the peer; nil for messages and streams.
     package let event: PeerEvent?
-    /// Whether this is a stream's opening. Its header is the only message then.
-    @usableFromInline package let isStream: Bool
+    @usableFromInline package let kind: Kind
 
-    /// One message, or one stream's opening.
-    init(_ payload: ArraySlice<UInt8>, isStream: Bool) {
+    @usableFromInline
+    package enum Kind: Sendable, Hashable {
+        case messages
+        /// A stream's opening. Its header is the only message. The number is that of a stream among many
+        /// (``WireForm/multiplexed``), and zero where a connection has one at a time.
+        case stream(UInt32)
+        /// A message that asks for an answer with this number. It is the only one.
+        case request(UInt32)
+
+        package var isStream: Bool { if case .stream = self { true } else { false } }
+    }
+
+    /// One message, one stream's opening, or one request.
+    init(_ payload: ArraySlice<UInt8>, _ kind: Kind) {
         block = payload
         base = payload.startIndex
         first = 0..<payload.count
         others = []
         payloadBytes = payload.count
         event = nil
-        self.isStream = isStream
+        self.kind = kind
     }
 
     /// The messages of `block` whose bounds are `found`; nil when there are none, or one is outside the
@@ -42,18 +53,18 @@ package struct MessageRun: Sendable {
         others = found.count == 1 ? [] : Array(found[1...])
         payloadBytes = bytes
         event = nil
-        isStream = false
+        kind = .messages
     }
 
     /// Messages that lie in `block` one after the other; there is at least one.
-    fileprivate init(_ bounds: [Range<Int>], in block: ArraySlice<UInt8>, isStream: Bool) {
+    fileprivate init(_ bounds: [Range<Int>], in block: ArraySlice<UInt8>, _ kind: Kind) {
         self.block = block
         base = block.startIndex
         first = bounds[0]
         others = bounds.count == 1 ? [] : Array(bounds[1...])
         payloadBytes = block.count
         event = nil
-        self.isStream = isStream
+        self.kind = kind
     }
 
     /// The sum of the lengths of `found`; nil when one is outside `0..<count`.
@@ -85,17 +96,22 @@ package struct MessageRun: Sendable {
 /// What one decoding pass found, in order. The storage is reused by the next pass.
 struct DecodedRuns: Sendable {
     private(set) var runs: [MessageRun] = []
-    /// The number of messages and stream openings.
+    /// The number of messages, stream openings and requests.
     private(set) var count = 0
+    /// How many of them are requests.
+    private(set) var requests = 0
     /// The payload bytes of all of them.
     private(set) var payloadBytes = 0
+    /// Answers to requests of this side. They do not go to the inbox and are not counted above.
+    var answers: [RequestAnswer] = []
     /// The output buffer of ``Decoder/decodeMessages(_:limit:into:)``; empty between calls.
     var foundBounds: [Range<Int>] = []
 
     var isEmpty: Bool { count == 0 }
 
-    mutating func append(_ payload: ArraySlice<UInt8>, isStream: Bool) {
-        runs.append(MessageRun(payload, isStream: isStream))
+    mutating func append(_ payload: ArraySlice<UInt8>, _ kind: MessageRun.Kind) {
+        runs.append(MessageRun(payload, kind))
+        if case .request = kind { requests &+= 1 }
         count &+= 1
         payloadBytes &+= payload.count
     }
@@ -142,14 +158,14 @@ struct DecodedRuns: Sendable {
         for (index, bounds) in zip(first..., bounds) {
             let block = bytes[start..<start &+ runs[index].payloadBytes]
             start &+= block.count
-            runs[index] = MessageRun(bounds, in: block, isStream: runs[index].isStream)
+            runs[index] = MessageRun(bounds, in: block, runs[index].kind)
         }
     }
 
     /// Gives the runs away, the oldest first.
     @inline(__always)
     mutating func takeRuns(_ take: (consuming MessageRun) -> Void) {
-        // The usual case: one run, which is moved and not copied.
+        // Usually there is one run. It is moved, not copied.
         if runs.count == 1 { return take(runs.removeLast()) }
         for run in runs { take(run) }
         runs.empty(keeping: Self.keptRuns)
@@ -159,7 +175,9 @@ struct DecodedRuns: Sendable {
         foundBounds.empty(keeping: Self.keptBounds)
         runs.empty(keeping: Self.keptRuns)
         count = 0
+        requests = 0
         payloadBytes = 0
+        if !answers.isEmpty { answers = [] }
     }
 
     private static let keptRuns = 4_096

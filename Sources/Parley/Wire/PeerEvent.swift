@@ -8,6 +8,14 @@ package enum PeerEvent: Sendable {
     case writable
     /// A read that would have had to wait may be tried again.
     case readable
+    // Boxed: every message has room for an event, and none has one.
+
+    /// The peer has opened a stream, which has this number.
+    indirect case streamAccepted(UInt64)
+    /// A read of this stream that would have had to wait may be tried again.
+    indirect case streamReadable(UInt64)
+    /// A write to this stream that would have had to wait may be tried again.
+    indirect case streamWritable(UInt64)
 }
 
 extension MessageRun {
@@ -20,6 +28,6 @@ extension MessageRun {
         others = []
         payloadBytes = bytes.count
         self.event = event
-        isStream = false
+        kind = .messages
     }
 }

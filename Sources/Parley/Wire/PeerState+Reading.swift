@@ -69,17 +69,12 @@ extension PeerState {
                 case .streamBytes(let bytes): decoded = bytes
                 case .streamEnded: streamRest.value.outcome = .ended
                 case .streamAborted(let code, let reason):
-                    streamRest.value.outcome = .aborted(
-                        ParleyError(
-                            .streamAborted,
-                            "the remote side aborted the stream (code \(code)): \(reason)"
-                        )
-                    )
+                    streamRest.value.outcome = .aborted(ParleyError(streamAborted: code, reason: reason))
                 case .incomplete(let frameBytes):
                     try keep(input, frameBytes: frameBytes)
                     input = []
                 case .ping, .pong: break
-                case .message, .streamOpened: throw unexpected(event)
+                case .message, .streamOpened, .request, .reply, .refusal: throw unexpected(event)
                 }
             }
             queue.prepend(input)

@@ -40,6 +40,10 @@ struct PeerState: Sendable {
     var inputEnd: ParleyError?
     /// The heartbeats for ``takeHeartbeats()``.
     var heartbeats = LazyBox<Heartbeats>()
+    /// Streams beside the messages that the inbox has not been told of, the oldest first.
+    private(set) var announced: [Announcement] = []
+    /// The requests of the other side that are not answered yet.
+    private(set) var unanswered: Set<UInt32> = []
 
     /// How many bytes the decoder itself keeps; see ``Decoder/retainedBytes``.
     private var decoderBytes = 0
@@ -66,6 +70,12 @@ struct PeerState: Sendable {
     struct StreamRest: DefaultInitializable {
         var bytes: ArraySlice<UInt8> = []
         var outcome: StreamOutcome?
+    }
+
+    /// A stream that the other side has opened beside the messages.
+    struct Announcement: Sendable {
+        let header: ArraySlice<UInt8>
+        let stream: UInt32
     }
 
     enum StreamOutcome: Sendable {
@@ -119,7 +129,7 @@ struct PeerState: Sendable {
         let limit = isReading ? bounds.readAheadBytes : bounds.readAheadBytes / 2
         switch phase {
         case .handshake: return queue.footprint < limit
-        case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole
+        case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole && announced.isEmpty
         case .stream:
             return isStreamReadRequested && streamOutcome == nil && queue.footprint + decoded.count < limit
         }
@@ -131,7 +141,8 @@ struct PeerState: Sendable {
     /// Whether input waits to be decoded because the last ``decode(limit:byteLimit:into:)``
     /// stopped at its limit.
     var hasUndecodedMessages: Bool {
-        (phase == .messages || phase == .discarding) && (!queue.isEmpty || isLargeFrameWhole)
+        (phase == .messages || phase == .discarding)
+            && (!queue.isEmpty || isLargeFrameWhole || !announced.isEmpty)
     }
 
     /// Whether there may be a message behind a stream that its reader has not closed.
@@ -142,8 +153,11 @@ struct PeerState: Sendable {
         queue.count &+ partialFrameContents.count &+ decoded.count
     }
 
-    /// The same, with what the decoder keeps.
-    var heldBytes: Int { bufferedBytes &+ decoderBytes }
+    /// The same, with what the decoder keeps and the headers of announced streams.
+    var heldBytes: Int {
+        let headerBytes = announced.isEmpty ? 0 : announced.reduce(0) { $0 &+ $1.header.count }
+        return bufferedBytes &+ decoderBytes &+ headerBytes
+    }
 
     /// Decoded bytes of a delimited stream that its reader has not read yet.
     var decoded: ArraySlice<UInt8> {
@@ -189,7 +203,7 @@ struct PeerState: Sendable {
     /// Why the connection ends, once its input has ended and all of it is decoded: an error of its own when
     /// it ended inside a frame. Nil while a handshake or a stream may still read.
     var finalReason: ParleyError? {
-        guard let inputEnd, queue.isEmpty, !isLargeFrameWhole else { return nil }
+        guard let inputEnd, queue.isEmpty, !isLargeFrameWhole, announced.isEmpty else { return nil }
         switch phase {
         case .handshake, .stream:
             return nil
@@ -208,6 +222,7 @@ struct PeerState: Sendable {
         partialFrame = .nothing
         decoded = []
         decoderBytes = 0
+        announced = []
     }
 }
 
@@ -227,15 +242,22 @@ extension PeerState {
     /// when they have `byteLimit` bytes; the last one may exceed it.
     ///
     /// Stops after a stream's opening, and in every phase except `messages` and `discarding`. In `discarding`
-    /// it drops stream bytes until the stream's end, and goes on with messages.
+    /// it drops stream bytes until the stream's end, and goes on with messages. Answers need no room, so they
+    /// are decoded beyond the limits too, up to the next message: a full inbox must not keep them from those
+    /// who wait for them.
     mutating func decode(
         limit: Int,
         byteLimit: Int = .max,
         into output: inout DecodedRuns
     ) throws(ParleyError) {
         if let violation { throw violation }
-        while output.count < limit, output.payloadBytes < byteLimit,
-            phase == .messages || phase == .discarding, var input = nextInput()
+        func hasRoom() -> Bool { output.count < limit && output.payloadBytes < byteLimit }
+        while phase == .messages, !announced.isEmpty, hasRoom() {
+            let next = announced.removeFirst()
+            output.append(next.header, .stream(next.stream))
+        }
+        while phase == .messages || phase == .discarding, hasRoom() || isAnswerNext,
+            var input = nextInput()
         {
             // What is decoded keeps its block alive. Of a block with little payload it is copied.
             let (firstRun, payloadBefore, inputBefore) = (output.runs.count, output.payloadBytes, input.count)
@@ -246,8 +268,10 @@ extension PeerState {
                     keptBytes: inputBefore &- input.count
                 )
             }
-            while output.count < limit, output.payloadBytes < byteLimit, !input.isEmpty {
-                if try decodeMessages(&input, limit: limit, byteLimit: byteLimit, into: &output) { continue }
+            while !input.isEmpty, hasRoom() || decoder.beginsAnswer(input) {
+                if hasRoom(), try decodeMessages(&input, limit: limit, byteLimit: byteLimit, into: &output) {
+                    continue
+                }
                 let event = try nextEvent(&input)
                 switch (event, phase) {
                 case (.incomplete(let frameBytes), _):
@@ -255,11 +279,20 @@ extension PeerState {
                     input = []
                 case (.message(let payload), .messages):
                     try checkLength(payload.count)
-                    output.append(payload, isStream: false)
+                    output.append(payload, .messages)
                 case (.streamOpened(let header), .messages):
                     try checkLength(header.count)
                     openStream()
-                    output.append(header, isStream: true)
+                    output.append(header, .stream(0))
+                case (.request(let request, let payload), .messages):
+                    try checkLength(payload.count)
+                    try open(request)
+                    output.append(payload, .request(request))
+                case (.reply(let request, let payload), .messages):
+                    try checkLength(payload.count)
+                    output.answers.append(.init(request: request, outcome: .reply(payload)))
+                case (.refusal(let request, let code, let reason), .messages):
+                    output.answers.append(.init(request: request, outcome: .refusal(code, reason)))
                 case (.ping, _), (.pong, _), (.streamBytes, .discarding): break
                 case (.streamEnded, .discarding), (.streamAborted, .discarding): phase = .messages
                 default: throw unexpected(event)
@@ -268,6 +301,12 @@ extension PeerState {
             }
             queue.prepend(input)
         }
+    }
+
+    /// Whether the next frame is an answer to a request.
+    private var isAnswerNext: Bool {
+        let partial = partialFrameContents
+        return decoder.beginsAnswer(partial.isEmpty ? queue.front : partial)
     }
 
     /// Lets the decoder find all whole messages at the front of `input` at once, if it supports that.
@@ -331,7 +370,7 @@ extension PeerState {
         var output = DecodedRuns()
         defer {
             for run in output.runs {
-                for index in 0..<run.count { deliver(run[index], run.isStream) }
+                for index in 0..<run.count { deliver(run[index], run.kind.isStream) }
             }
         }
         try decode(limit: limit, into: &output)
@@ -348,11 +387,33 @@ extension PeerState {
         throw error
     }
 
+    /// Lets ``decode(limit:byteLimit:into:)`` deliver the opening of a stream beside the messages.
+    mutating func announce(_ stream: Announcement) { announced.append(stream) }
+
     private mutating func openStream() {
         phase = .stream
         streamRest.clear()
         isStreamReadRequested = false
     }
+
+    /// The most requests of each side that may have no answer. Both sides know it.
+    static let mostOpenRequests = 4_096
+
+    /// Adds a request of the other side.
+    private mutating func open(_ request: UInt32) throws(ParleyError) {
+        guard unanswered.count < Self.mostOpenRequests else {
+            throw violated("more than \(Self.mostOpenRequests) requests are not answered")
+        }
+        guard unanswered.insert(request).inserted else {
+            throw violated("a request has the number \(request), as one that is not answered yet")
+        }
+    }
+
+    /// Removes a request of the other side, which is answered now. Returns whether it was open.
+    mutating func answer(_ request: UInt32) -> Bool { unanswered.remove(request) != nil }
+
+    /// Takes ``answer(_:)`` back: the answer could not be sent.
+    mutating func reopen(_ request: UInt32) { unanswered.insert(request) }
 
     mutating func nextEvent(_ input: inout ArraySlice<UInt8>) throws(ParleyError) -> DecoderEvent {
         let before = input.count
@@ -385,6 +446,9 @@ extension PeerState {
             switch event {
             case .message: ("a message", "inside a stream")
             case .streamOpened: ("a stream's opening", "inside a stream")
+            case .request: ("a request", "inside a stream")
+            case .reply: ("a reply", "inside a stream")
+            case .refusal: ("a refusal", "inside a stream")
             case .streamBytes: ("stream bytes", "outside a stream")
             case .streamEnded: ("a stream's end", "outside a stream")
             case .streamAborted: ("a stream's abort", "outside a stream")

@@ -39,8 +39,8 @@ public struct WireBuffer: Sendable {
         count &+= 4
     }
 
-    /// Appends one byte and four bytes, most significant first: the header of a frame. One call costs less
-    /// than two.
+    /// Appends a frame's header: one byte, and a number of four bytes, most significant first. One append
+    /// costs less than two.
     mutating func append(_ byte: UInt8, bigEndian value: UInt32) {
         makeRoom(for: 5)
         func part(_ shift: UInt32) -> UInt8 { UInt8(truncatingIfNeeded: value >> shift) }
@@ -75,10 +75,11 @@ public struct WireBuffer: Sendable {
         segments.isEmpty ? tail.span.copied : Array(segments.joined()) + tail
     }
 
-    /// Removes bytes from the front. The buffer must have no segments.
-    mutating func removeFirst(_ bytes: Int) {
+    /// Removes bytes from the front. The buffer must have no segments. One that is empty then keeps its
+    /// allocation as ``removeAll(keeping:)`` does.
+    mutating func removeFirst(_ bytes: Int, keeping kept: Int = idleBytes) {
         assert(segments.isEmpty, "bytes are removed from the tail only")
-        guard bytes < tail.count else { return removeAll() }
+        guard bytes < tail.count else { return removeAll(keeping: kept) }
         tail.removeFirst(bytes)
         count &-= bytes
     }
@@ -99,7 +100,7 @@ public struct WireBuffer: Sendable {
     var capacity: Int { tail.capacity }
 
     /// The largest allocation that an idle peer keeps.
-    private static let idleBytes = 256
+    static let idleBytes = 256
     /// The largest allocation that a loop keeps. It keeps two: one for what it writes now, one for its
     /// busiest sender.
     static let busyBytes = 4 << 20

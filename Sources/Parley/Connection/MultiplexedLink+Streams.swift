@@ -1,0 +1,88 @@
+// What streams do, without waiting. Any thread.
+
+extension MultiplexedLink {
+    /// Opens a stream; nil when that has to wait until the returned epoch of `openWaiters` is over.
+    func open(_ name: String) throws(ParleyError) -> (Channel?, epoch: UInt) {
+        let result = try change { (channels, now) throws(ParleyError) in
+            (try channels.open(name, at: now), epoch: channels.openWaiters.epoch)
+        }
+        if result.0 != nil { startTimeouts() }
+        return result
+    }
+
+    /// Reads what has arrived. To wait for more: ``wait(for:after:)``.
+    func read(_ channel: Channel, upTo count: Int) throws(ParleyError) -> (Channels.Read, epoch: UInt) {
+        try change { (channels, now) throws(ParleyError) in
+            (try channels.read(channel, upTo: count, at: now), epoch: channel.waiters.epoch)
+        }
+    }
+
+    /// Writes what there is room for. To wait for more: ``wait(for:after:)``.
+    ///
+    /// - Parameter number: that of the connection, which waits for the node's budget.
+    func write(
+        _ bytes: ArraySlice<UInt8>,
+        to channel: Channel,
+        of number: UInt64
+    ) throws(ParleyError) -> (taken: Int, epoch: UInt) {
+        var (startsTimer, lacksBudget) = (false, false)
+        let result = try change { (channels, now) throws(ParleyError) in
+            let wasShort = channels.isShortOfBudget
+            let taken = try channels.write(bytes, to: channel) { node.sendBudget.takeChunk(reserved: $0) }
+            lacksBudget = !wasShort && channels.isShortOfBudget
+            if taken < bytes.count, channel.blockedSince == .max {
+                channel.blockedSince = now / 1_000_000
+                startsTimer = true
+            }
+            return (taken: taken, epoch: channel.waiters.epoch)
+        }
+        if lacksBudget { node.sendBudget.enqueue(number) }
+        if startsTimer, let timeout = node.timeLimits.write {
+            checkTimeouts(by: MonotonicTime.millisecondsNow &+ timeout)
+        }
+        return result
+    }
+
+    /// It is this connection's turn for a chunk of the node's budget.
+    func budgetHasRoom() {
+        channels.withLock { channels in
+            channels.budgetHasRoom { node.sendBudget.takeChunk(reserved: $0) }
+        }.resume()
+    }
+
+    /// Suspends until something has happened to the stream since `epoch`. Returns false when the task was
+    /// cancelled.
+    func wait(for channel: Channel, after epoch: UInt) async -> Bool {
+        await channels.wait(in: \.[waitersOf: channel], unless: { _ in channel.waiters.epoch != epoch })
+    }
+
+    /// Throws when a writer has found no room for too long.
+    func checkBlocked(_ channel: Channel) throws(ParleyError) {
+        guard let timeout = node.timeLimits.write else { return }
+        let now = MonotonicTime.millisecondsNow
+        let isTooLong = channels.withLock { _ in
+            channel.blockedSince != .max && now &- min(now, channel.blockedSince) >= timeout
+        }
+        guard isTooLong else { return }
+        throw ParleyError(.timedOut, "there was no room to write to a stream for \(timeout) ms")
+    }
+
+    /// Schedules a check of the streams' time-outs, after a stream was opened or closed.
+    func startTimeouts() {
+        checkTimeouts(by: MonotonicTime.millisecondsNow &+ timeLimits.shortest)
+    }
+}
+
+extension Channels {
+    /// The waiters of one stream, as a place of the guarded state.
+    subscript(waitersOf channel: Channel) -> WaitQueue {
+        get { channel.waiters }
+        _modify { yield &channel.waiters }
+    }
+}
+
+extension Channel: Hashable {
+    static func == (one: Channel, other: Channel) -> Bool { one === other }
+
+    func hash(into hasher: inout Hasher) { hasher.combine(ObjectIdentifier(self)) }
+}

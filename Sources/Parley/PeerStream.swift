@@ -1,0 +1,292 @@
+/// A stream of bytes with a peer, both ways.
+///
+/// ``Peer/openStream(protocol:)`` opens one, ``Transport/accept(_:_:)`` takes one, and ``RPC/body`` is the
+/// stream that an RPC has announced. In ``WireForm/multiplexed`` a connection has many of them at once, and
+/// each waits for itself alone. In the wire forms with one stream at a time, ``RPC/body`` is read-only and
+/// stands for ``Peer/read(upTo:)`` and ``Peer/closeStream()``, so that a program written with it runs on all
+/// of them.
+///
+/// Any thread or task; one reader and one writer at a time. End every stream: read it to its end and
+/// ``finish()`` it, or ``close()`` it, or ``abort(code:)`` it. One that was opened or accepted and is
+/// released before that is aborted. A stream whose bytes nobody reads for ``Timeouts/streamIdle`` is reset.
+public final class PeerStream: Sendable {
+    /// The other side.
+    public let peer: any Peer
+    /// The protocol that both sides speak on it; empty where streams have no names.
+    public let protocolName: String
+    let source: Source
+
+    /// Whether the stream is abandoned when nobody has it any more.
+    private let isCounted: Bool
+
+    enum Source {
+        case channel(Channel, MultiplexedLink)
+        /// The peer's only stream.
+        case only
+    }
+
+    init(_ channel: Channel, of peer: Connection, over link: MultiplexedLink, isCounted: Bool = true) {
+        self.peer = peer
+        protocolName = channel.name == Multiplexed.stream ? "" : channel.name
+        source = .channel(channel, link)
+        self.isCounted = isCounted
+        if isCounted { link.channels.withLock { $0.retain(channel) } }
+    }
+
+    /// The only stream of a peer in a wire form with one stream at a time.
+    package init(only peer: any Peer) {
+        self.peer = peer
+        protocolName = ""
+        source = .only
+        isCounted = false
+    }
+
+    deinit {
+        guard isCounted, case .channel(let channel, let link) = source else { return }
+        (try? link.change { (channels, _) in channels.release(channel) })?.resume()
+    }
+
+    // MARK: Reading
+
+    /// Reads what has arrived; waits for it if there is nothing.
+    ///
+    /// - Parameter count: the most bytes to return, at least 1.
+    /// - Returns: at least one byte; nil when the other side has ended the stream.
+    /// - Throws: ``ParleyError``: `streamAborted`, `unsupported` (the other side does not speak the
+    ///   protocol), `timedOut` (nobody read for ``Timeouts/streamIdle``), `truncated` (the connection ended
+    ///   inside the stream), `closed`, `cancelled` (no byte is lost then), or why the connection ended.
+    public func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>? {
+        guard case .channel(let channel, let link) = source else { return try await peer.read(upTo: count) }
+        guard count > 0 else {
+            throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(peer.remoteAddress)")
+        }
+        while true {
+            let (result, epoch) = try link.read(channel, upTo: count)
+            switch result {
+            case .bytes(let bytes): return bytes
+            case .end: return nil
+            case .wait: break
+            }
+            guard await link.wait(for: channel, after: epoch) else {
+                throw .cancelled("reading a stream of \(peer.remoteAddress)")
+            }
+        }
+    }
+
+    /// Reads exactly `count` bytes.
+    ///
+    /// - Throws: as ``read(upTo:)``, and `endOfStream` when fewer come before the end. Those are lost.
+    public func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8> {
+        guard case .channel = source else { return try await peer.read(exactly: count) }
+        var collected: ArraySlice<UInt8> = []
+        while collected.count < count {
+            guard let bytes = try await read(upTo: count - collected.count) else {
+                throw ParleyError(
+                    .endOfStream,
+                    "a stream of \(peer.remoteAddress) ended after \(collected.count) of \(count) bytes"
+                )
+            }
+            if collected.isEmpty { collected = bytes } else { collected.append(contentsOf: bytes) }
+        }
+        return collected
+    }
+
+    /// The bytes of the stream in pieces, as they arrive, up to its end.
+    ///
+    /// - Parameters:
+    ///   - byteCount: the number of bytes to take; the sequence throws `endOfStream` when fewer come. Nil
+    ///     takes all.
+    ///   - chunkBytes: the largest piece, in bytes.
+    public func chunks(byteCount: Int? = nil, chunkBytes: Int = 65_536) -> StreamChunks {
+        StreamChunks(stream: self, remaining: byteCount, chunkBytes: chunkBytes)
+    }
+
+    // MARK: Ending
+
+    /// Ends the stream for this side: what was written is still sent, and nothing more is read. A stream that
+    /// this side has not finished ends for the other side as if it were.
+    ///
+    /// Never waits. Does nothing when the stream has ended.
+    public func close() {
+        guard case .channel(let channel, let link) = source else { return peer.closeStream() }
+        (try? link.change { (channels, _) in channels.close(channel) })?.resume()
+        link.startTimeouts()
+    }
+
+    /// Resets the stream at once: what was written and is not sent is dropped, and the other side's reads and
+    /// writes throw `streamAborted` with the code. Never waits. Does nothing when the stream has ended. The
+    /// only stream of a connection is closed instead.
+    ///
+    /// - Parameter code: a number of your own; see ``ParleyError/remoteCode``. Nodes other than Parley's may
+    ///   ignore it.
+    public func abort(code: UInt32) {
+        abort(code: code, because: ParleyError(.streamAborted, "this side aborted the stream (code \(code))"))
+    }
+
+    /// The same with the error that this side's reads and writes throw.
+    func abort(code: UInt32, because reason: ParleyError) {
+        guard case .channel(let channel, let link) = source else { return peer.closeStream() }
+        (try? link.change { (channels, _) in channels.abort(channel, code: code, reason) })?.resume()
+    }
+}
+
+extension PeerStream: StreamWriter {
+    /// Sends bytes; suspends while 256 KiB of the stream wait to be sent, or all peers together exceed
+    /// ``Limits/sendBufferBytes``.
+    ///
+    /// - Throws: ``ParleyError``: `streamAborted`, `unsupported` (the other side does not speak the protocol,
+    ///   or the stream is one that can only be read), `timedOut` (``Timeouts/write``), `closed` (this side
+    ///   has ended the stream), `cancelled`, or why the connection ended. After a part was accepted, the
+    ///   stream is aborted.
+    public func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
+        guard case .channel(let channel, let link) = source else { throw isReadOnly }
+        var rest = bytes
+        do throws(ParleyError) {
+            while true {
+                let (taken, epoch) = try link.write(rest, to: channel, of: connection?.number ?? 0)
+                rest.removeFirst(taken)
+                if rest.isEmpty { return }
+                guard await link.wait(for: channel, after: epoch) else {
+                    throw .cancelled("writing a stream to \(peer.remoteAddress)")
+                }
+                try link.checkBlocked(channel)
+            }
+        } catch {
+            if rest.count < bytes.count { abort(code: 0) }
+            throw error
+        }
+    }
+
+    /// Ends what this side sends. The other side reads the end behind what was written, and may go on
+    /// sending. Never waits.
+    ///
+    /// - Throws: as ``write(_:)-(ArraySlice<UInt8>)``. Finishing twice is allowed.
+    public func finish() async throws(ParleyError) { try finishNow() }
+
+    package func finishNow() throws(ParleyError) {
+        guard case .channel(let channel, let link) = source else { throw isReadOnly }
+        try link.change { (channels, _) throws(ParleyError) in try channels.finish(channel) }
+    }
+
+    /// Resets the stream; see ``abort(code:)``. The reason is not sent: yamux has a code alone.
+    public func abort(code: UInt32, reason: String) async { abort(code: code) }
+
+    var isReadOnly: ParleyError {
+        ParleyError(.unsupported, "the streams of \(peer.remoteAddress) are one-way: this one is read")
+    }
+
+    /// The library's connection, for work on its loop.
+    package var connection: Connection? { peer as? Connection }
+}
+
+extension PeerStream: CustomStringConvertible {
+    /// `stream /echo/1.0.0 with 127.0.0.1:51514`
+    public var description: String {
+        "stream \(protocolName.isEmpty ? "" : "\(protocolName) ")with \(peer.remoteAddress)"
+    }
+}
+
+// MARK: - Where streams come from
+
+extension RPC {
+    /// The stream that this RPC has announced (``stream``): its reader, on every wire form. Nil for messages
+    /// and requests. In ``WireForm/multiplexed`` it can be written too, any number of streams can be read at
+    /// once, and a stream that has ended, or that a limit has reset, throws when it is used.
+    public var body: PeerStream? {
+        guard case .stream(let number) = kind else { return nil }
+        return peer.body(ofStream: number)
+    }
+}
+
+extension Connection {
+    /// See ``Peer/body(ofStream:)``.
+    public func body(ofStream number: UInt32) -> PeerStream {
+        guard let link = multiplexed else { return PeerStream(only: self) }
+        let channel = link.channels.withLock { $0.channel(number: number) }
+        return PeerStream(channel ?? .gone(), of: self, over: link, isCounted: false)
+    }
+
+    /// See ``Peer/openStream(protocol:)``.
+    public func openStream(protocol name: String) async throws(ParleyError) -> PeerStream {
+        let link = try linkForStreams(named: name)
+        return try await PeerStream(openChannel(name, link), of: self, over: link)
+    }
+
+    /// The link on which a stream of this protocol can be opened.
+    func linkForStreams(named name: String) throws(ParleyError) -> MultiplexedLink {
+        guard Multistream.isName(name), Multiplexed.isFree(name) else {
+            throw Multistream.impossible(name)
+        }
+        guard let link = multiplexed else {
+            throw ParleyError(
+                .unsupported,
+                "streams with names need the wire form multiplexed: \(remoteAddress) has another one"
+            )
+        }
+        return link
+    }
+
+    /// Opens a stream whose opening is an RPC with `header`.
+    func openStream(header: ArraySlice<UInt8>, over link: MultiplexedLink) async throws(ParleyError)
+        -> PeerStream
+    {
+        try node.checkLength(ofMessage: header.count)
+        let stream = try await PeerStream(openChannel(Multiplexed.stream, link), of: self, over: link)
+        try await stream.write(Multiplexed.prefix(ofHeader: header.count)[...])
+        if !header.isEmpty { try await stream.write(header) }
+        return stream
+    }
+
+    private func openChannel(
+        _ name: String,
+        _ link: MultiplexedLink
+    ) async throws(ParleyError) -> Channel {
+        while true {
+            let (channel, epoch) = try link.open(name)
+            if let channel { return channel }
+            let isOpenable = await link.channels.wait(
+                in: \.openWaiters,
+                unless: { $0.openWaiters.epoch != epoch }
+            )
+            guard isOpenable else { throw .cancelled("opening a stream to \(remoteAddress)") }
+        }
+    }
+}
+
+/// The bytes of a stream in pieces; see ``PeerStream/chunks(byteCount:chunkBytes:)`` and
+/// ``Peer/chunks(byteCount:chunkBytes:)``.
+public struct StreamChunks: AsyncSequence, Sendable {
+    let stream: PeerStream
+    let remaining: Int?
+    let chunkBytes: Int
+
+    /// Makes an iterator. All iterators read from the same stream.
+    public func makeAsyncIterator() -> Iterator {
+        Iterator(stream: stream, remaining: remaining, chunkBytes: chunkBytes)
+    }
+
+    /// Reads piece by piece.
+    public struct Iterator: AsyncIteratorProtocol {
+        let stream: PeerStream
+        var remaining: Int?
+        let chunkBytes: Int
+
+        /// The next piece, never empty; nil at the end.
+        public mutating func next() async throws(ParleyError) -> ArraySlice<UInt8>? {
+            guard let remaining else { return try await stream.read(upTo: chunkBytes) }
+            guard remaining > 0 else { return nil }
+            guard let chunk = try await stream.read(upTo: Swift.min(chunkBytes, remaining)) else {
+                throw ParleyError(.endOfStream, "the stream ended with \(remaining) bytes missing")
+            }
+            self.remaining = remaining - chunk.count
+            return chunk
+        }
+
+        /// The next piece, never empty; nil at the end.
+        public mutating func next(
+            isolation actor: (any Actor)?
+        ) async throws(ParleyError) -> ArraySlice<UInt8>? {
+            try await next()
+        }
+    }
+}

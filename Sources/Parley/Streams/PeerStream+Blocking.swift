@@ -1,0 +1,182 @@
+// Streams for the C library: a thread blocks, or a function is called, where a task would be suspended.
+
+extension PeerStream {
+    /// See ``read(upTo:)``. Blocks until there is something to read.
+    ///
+    /// - Parameter count: at least 1.
+    /// - Throws: as there; `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread,
+    ///   `timedOut` at the wait limit. Nothing was read then.
+    package func read(upTo count: Int, _ limit: WaitLimit) throws(ParleyError) -> ArraySlice<UInt8>? {
+        guard case .channel(let channel, let link) = source else {
+            guard let connection else { throw isForeign }
+            return try connection.read(upTo: count, limit)
+        }
+        while true {
+            let (result, epoch) = try link.read(channel, upTo: count)
+            switch result {
+            case .bytes(let bytes): return bytes
+            case .end: return nil
+            case .wait: try block(channel, link, after: epoch, limit, "reading a stream of")
+            }
+        }
+    }
+
+    /// Writes `count` bytes, or those for which there is room in time. Blocks for room.
+    ///
+    /// - Parameter piece: returns a part of the bytes. It is called once there is nothing before that part.
+    /// - Returns: how many bytes from the front were accepted: at least one, unless `count` is zero.
+    /// - Throws: as ``write(_:)-(ArraySlice<UInt8>)``; as ``read(upTo:_:)`` when it would have to wait for
+    ///   the first byte. The stream is not aborted.
+    package func write(
+        _ count: Int,
+        _ limit: WaitLimit,
+        piece: (Range<Int>) throws(ParleyError) -> ArraySlice<UInt8>
+    ) throws(ParleyError) -> Int {
+        guard case .channel(let channel, let link) = source, let connection else { throw isReadOnly }
+        var accepted = 0
+        repeat {
+            var rest = try piece(accepted..<min(count, accepted + Self.pieceBytes))
+            while true {
+                let (taken, epoch) = try link.write(rest, to: channel, of: connection.number)
+                accepted += taken
+                rest.removeFirst(taken)
+                if rest.isEmpty { break }
+                do throws(ParleyError) {
+                    try block(channel, link, after: epoch, limit, "writing a stream to")
+                    try link.checkBlocked(channel)
+                } catch {
+                    if accepted > 0, error.code.isOfWaiting { return accepted }
+                    throw error
+                }
+            }
+        } while accepted < count
+        return accepted
+    }
+
+    /// How much of a long write is asked for at once.
+    private static let pieceBytes = 256 << 10
+
+    private func block(
+        _ channel: Channel,
+        _ link: MultiplexedLink,
+        after epoch: UInt,
+        _ limit: WaitLimit,
+        _ what: String
+    ) throws(ParleyError) {
+        guard let connection else { throw isForeign }
+        let deadline = try connection.waiting(limit, what)
+        let isInTime = link.channels.block(
+            in: \.[waitersOf: channel],
+            until: deadline,
+            unless: { _ in channel.waiters.epoch != epoch }
+        )
+        guard isInTime else {
+            throw ParleyError(.timedOut, "\(what) \(peer.remoteAddress) took too long")
+        }
+    }
+
+    private var isForeign: ParleyError {
+        ParleyError(.unsupported, "\(peer.remoteAddress) is not a peer of this library's transports")
+    }
+
+    // MARK: Functions instead of waiting
+
+    /// Calls `function` once, on the loop's thread, when a read may return: bytes, an end, or an error. The
+    /// call may be spurious; read again then.
+    ///
+    /// - Throws: `noSuchPeer` when the loop has stopped. `function` is not called then.
+    package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
+        guard case .channel(let channel, _) = source else {
+            guard let connection else { throw isForeign }
+            return try connection.whenReadable(function)
+        }
+        try notify(function) { $0.isReadable(channel) }
+    }
+
+    /// Calls `function` once, on the loop's thread, when a write may be tried again or would fail. As
+    /// ``whenReadable(_:)``.
+    package func whenWritable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
+        guard case .channel(let channel, _) = source else { throw isReadOnly }
+        try notify(function) { $0.isWritable(channel) }
+    }
+
+    private func notify(
+        _ function: @escaping @Sendable () -> Void,
+        unless isReady: (inout Channels) -> Bool
+    ) throws(ParleyError) {
+        guard case .channel(let channel, let link) = source, let connection else { throw isForeign }
+        try ForkedChild.check()
+        let waits = link.channels.notify(
+            in: \.[waitersOf: channel],
+            unless: isReady,
+            connection.loop.promise(function)
+        )
+        if !waits { try connection.call(function, isPromised: true) }
+    }
+}
+
+extension ParleyError.Code {
+    /// Whether it says that a call has waited for too long, or may not wait.
+    fileprivate var isOfWaiting: Bool {
+        switch self {
+        case .wouldBlock, .wouldDeadlock, .timedOut: true
+        default: false
+        }
+    }
+}
+
+// MARK: - Opening
+
+extension Connection {
+    /// See ``Peer/openStream(protocol:)``. Blocks until the peer may have another stream.
+    ///
+    /// - Throws: as there, and as ``PeerStream/read(upTo:_:)``. No stream was opened then.
+    package func openStream(
+        protocol name: String,
+        _ limit: WaitLimit
+    ) throws(ParleyError) -> PeerStream {
+        let link = try linkForStreams(named: name)
+        return try PeerStream(openChannel(name, link, limit), of: self, over: link)
+    }
+
+    /// Opens a two-way stream that begins with `header`, and is an RPC for the other side. Throws as
+    /// ``openStream(protocol:_:)`` does.
+    package func announceStream(
+        header: ArraySlice<UInt8>,
+        _ limit: WaitLimit
+    ) throws(ParleyError) -> PeerStream {
+        guard let link = multiplexed else {
+            throw ParleyError(.unsupported, "the streams of \(remoteAddress) are one-way: open one of these")
+        }
+        try node.checkLength(ofMessage: header.count)
+        let stream = try PeerStream(openChannel(Multiplexed.stream, link, limit), of: self, over: link)
+        let opening = Multiplexed.prefix(ofHeader: header.count) + header
+        let accepted = try stream.write(opening.count, limit) { opening[$0] }
+        guard accepted == opening.count else {
+            // Released, the stream is reset.
+            _ = try waiting(limit, "a stream's header to")
+            throw ParleyError(.timedOut, "a stream's header to \(remoteAddress) took too long")
+        }
+        return stream
+    }
+
+    private func openChannel(
+        _ name: String,
+        _ link: MultiplexedLink,
+        _ limit: WaitLimit
+    ) throws(ParleyError) -> Channel {
+        while true {
+            let (channel, epoch) = try link.open(name)
+            if let channel { return channel }
+            let deadline = try waiting(limit, "opening a stream to")
+            let isInTime = link.channels.block(
+                in: \.openWaiters,
+                until: deadline,
+                unless: { $0.openWaiters.epoch != epoch }
+            )
+            guard isInTime else {
+                throw ParleyError(.timedOut, "opening a stream to \(remoteAddress) took too long")
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+/// What a libp2p node says of itself: the message of identify.
+///
+/// All of it is what the other side claims, except that ``Peer/id`` is proven.
+///
+/// Source: <https://github.com/libp2p/specs/blob/master/identify/README.md>.
+public struct Identification: Sendable, Hashable {
+    /// The family of protocols that it belongs to, for example `ipfs/0.1.0`.
+    public var protocolVersion = ""
+    /// The program, for example `go-libp2p/0.24.2`.
+    public var agentVersion = ""
+    /// The id of the key that it shows; nil when it shows none, or one that is not Ed25519.
+    public var id: PeerID?
+    /// Where it listens. Addresses of kinds that ``Multiaddr`` does not know are left out.
+    public var listenAddresses: [Multiaddr] = []
+    /// The address at which it sees the node that asks.
+    public var observedAddress: Multiaddr?
+    /// The names of the protocols for which it accepts streams.
+    public var protocols: [String] = []
+
+    /// An empty one.
+    public init() {}
+}
+
+// MARK: - On the wire
+
+extension Identification {
+    /// The most bytes that are read of an answer, in all its messages.
+    static let maxBytes = 64 * 1024
+    /// The most protocols, and the most addresses, that are read.
+    static let maxProtocols = 1_024
+    static let maxAddresses = 256
+
+    private enum Field {
+        static let publicKey: UInt32 = 1
+        static let listenAddress: UInt32 = 2
+        static let name: UInt32 = 3
+        static let observedAddress: UInt32 = 4
+        static let protocolVersion: UInt32 = 5
+        static let agentVersion: UInt32 = 6
+    }
+
+    /// The message with its length before it.
+    var delimited: [UInt8] {
+        var writer = ProtobufWriter()
+        if let id { writer.append(Field.publicKey, id.publicKeyProtobuf) }
+        for address in listenAddresses { writer.append(Field.listenAddress, address.bytes) }
+        for name in protocols { writer.append(Field.name, Array(name.utf8)) }
+        if let observedAddress { writer.append(Field.observedAddress, observedAddress.bytes) }
+        writer.append(Field.protocolVersion, Array(protocolVersion.utf8))
+        writer.append(Field.agentVersion, Array(agentVersion.utf8))
+        var bytes: [UInt8] = []
+        Varint.append(UInt64(writer.bytes.count), to: &bytes)
+        return bytes + writer.bytes
+    }
+
+    /// Reads one or more messages, each behind its length. Together they are one: a list goes on in the next
+    /// message, and of other fields the last one counts.
+    ///
+    /// - Throws: `protocolViolation`.
+    init(delimited bytes: ArraySlice<UInt8>) throws(ParleyError) {
+        guard bytes.count <= Self.maxBytes else {
+            throw Self.violation("has more than \(Self.maxBytes) bytes")
+        }
+        var rest = bytes
+        repeat {
+            guard let count = Varint.take(from: &rest), count <= UInt64(rest.count) else {
+                throw Self.violation("ends inside a message")
+            }
+            try read(rest.prefix(Int(count)))
+            rest = rest.dropFirst(Int(count))
+        } while !rest.isEmpty
+    }
+
+    private mutating func read(_ message: ArraySlice<UInt8>) throws(ParleyError) {
+        var reader = ProtobufReader(message, malformed: Self.violation("is malformed"))
+        while let field = try reader.next() {
+            guard case .bytes(let content) = field.content else { continue }
+            switch field.number {
+            case Field.publicKey: id = PeerID(publicKeyProtobuf: content)
+            case Field.listenAddress:
+                guard let address = try? Multiaddr(bytes: content) else { continue }
+                guard listenAddresses.count < Self.maxAddresses else {
+                    throw Self.violation("has more than \(Self.maxAddresses) addresses")
+                }
+                listenAddresses.append(address)
+            case Field.name:
+                guard let name = String(validating: content, as: UTF8.self), Multistream.isName(name) else {
+                    throw Self.violation("has a protocol without a possible name")
+                }
+                guard protocols.count < Self.maxProtocols else {
+                    throw Self.violation("has more than \(Self.maxProtocols) protocols")
+                }
+                protocols.append(name)
+            case Field.observedAddress: observedAddress = try? Multiaddr(bytes: content)
+            case Field.protocolVersion: protocolVersion = String(decoding: content, as: UTF8.self)
+            case Field.agentVersion: agentVersion = String(decoding: content, as: UTF8.self)
+            default: continue
+            }
+        }
+    }
+
+    private static func violation(_ what: String) -> ParleyError {
+        ParleyError(.protocolViolation, "what the other side says of itself \(what)")
+    }
+}

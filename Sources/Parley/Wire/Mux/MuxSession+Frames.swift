@@ -1,0 +1,116 @@
+// From what waits to frames.
+
+extension MuxSession {
+    /// How much a stream sends in its turn while others wait.
+    static let turnBytes = 16 * 1024
+    /// How much in one frame when it is alone: slices of this size are written without a copy.
+    static let largeTurnBytes = 2 * WireBuffer.keptSliceBytes
+
+    /// Whether ``takeFrames(into:upTo:at:)`` has something to give.
+    var hasFrames: Bool {
+        if localGoAway != nil, !isGoAwayWritten, violation != nil || isAllWritten { return true }
+        return violation == nil && (!control.isEmpty || table.firstSender != nil)
+    }
+
+    private var isAllWritten: Bool { unsentBytes == 0 && control.isEmpty && table.firstSender == nil }
+
+    /// Appends about `limit` bytes of frames; the last frame may exceed it.
+    ///
+    /// Control frames come first: resets, answers, window updates. Then the streams take turns of
+    /// ``turnBytes``.
+    mutating func takeFrames(into output: inout WireBuffer, upTo limit: Int, at now: UInt64) {
+        let (end, overflow) = output.count.addingReportingOverflow(limit)
+        let fullCount = overflow ? Int.max : end
+        if violation == nil {
+            while output.count < fullCount {
+                if let frame = control.popFirst() {
+                    write(frame, into: &output, at: now)
+                } else if let slot = table.firstSender {
+                    takeTurn(slot, into: &output)
+                } else {
+                    break
+                }
+            }
+        }
+        guard let localGoAway, !isGoAwayWritten, violation != nil || isAllWritten else { return }
+        isGoAwayWritten = true
+        YamuxHeader(.goAway, stream: 0, length: localGoAway.rawValue).encode(into: &output)
+    }
+
+    private mutating func write(
+        _ frame: MuxControlQueue.Frame,
+        into output: inout WireBuffer,
+        at now: UInt64
+    ) {
+        switch frame {
+        case .pong(let number):
+            waitingPongs -= 1
+            YamuxHeader(.ping, .ack, stream: 0, length: number).encode(into: &output)
+        case .ping(let number):
+            ping?.sentAt = now
+            YamuxHeader(.ping, .syn, stream: 0, length: number).encode(into: &output)
+        case .reset(let id, let code):
+            YamuxHeader(.windowUpdate, .rst, stream: id, length: code).encode(into: &output)
+        case .update(let stream):
+            writeUpdate(of: stream, into: &output)
+        }
+    }
+
+    private mutating func writeUpdate(of stream: MuxStreamID, into output: inout WireBuffer) {
+        guard table.contains(stream) else { return }
+        let slot = stream.slot
+        table[slot].marks.remove(.isUpdateQueued)
+        // The stream may have ended meanwhile.
+        let bytes = table[slot].isReadable ? table[slot].owedWindow : 0
+        let flags = takeOpeningFlags(of: slot)
+        guard bytes > 0 || !flags.isEmpty, table[slot].state != .over else { return }
+        table[slot].receiveWindow += bytes
+        YamuxHeader(.windowUpdate, flags, stream: stream.id, length: bytes).encode(into: &output)
+    }
+
+    /// The flags that the first frame of a stream carries.
+    private mutating func takeOpeningFlags(of slot: UInt32) -> YamuxHeader.Flags {
+        switch table[slot].opening {
+        case .synOwed:
+            table[slot].opening = .synSent
+            return .syn
+        case .ackOwed:
+            acknowledge(slot)
+            return .ack
+        case .synSent, .acknowledged: return []
+        }
+    }
+
+    /// Writes one frame of the stream whose turn it is.
+    private mutating func takeTurn(_ slot: UInt32, into output: inout WireBuffer) {
+        let turn = table.hasOneSender ? Self.largeTurnBytes : Self.turnBytes
+        let waiting = table[slot].unsent.count
+        let count = min(waiting, turn, Int(table[slot].sendWindow))
+        var flags = takeOpeningFlags(of: slot)
+        let isLast = count == waiting && table[slot].owesFin
+        if isLast { flags.insert(.fin) }
+        // An opening without data is a window update in every implementation.
+        let type: YamuxHeader.FrameType = count > 0 || isLast ? .data : .windowUpdate
+        let stream = MuxStreamID(id: table[slot].id, slot: slot)
+        YamuxHeader(type, flags, stream: stream.id, length: UInt32(count)).encode(into: &output)
+        var left = count
+        while left > 0, let block = table[slot].unsent.popFirst(upTo: left) {
+            left -= block.count
+            output.append(block)
+        }
+        table[slot].sendWindow -= UInt32(count)
+        unsentBytes -= count
+        if isLast { _ = apply(.finSent, to: slot) }
+        noteRoom(in: stream)
+        if table[slot].canSend { table.passTurn() } else { table.stopSending(slot) }
+        removeOrSchedule(slot)
+    }
+
+    private mutating func noteRoom(in stream: MuxStreamID) {
+        guard table[stream.slot].marks.contains(.wantsRoom), table[stream.slot].isWritable,
+            table[stream.slot].unsent.footprint <= limits.maxUnsentBytes / 2
+        else { return }
+        table[stream.slot].marks.remove(.wantsRoom)
+        notices.append(.room(stream))
+    }
+}

@@ -1,0 +1,161 @@
+// What this side does with streams.
+
+extension MuxSession {
+    enum Opening: Sendable, Equatable {
+        case opened(MuxStreamID)
+        /// The notice `openable` says when to try again.
+        case waits
+    }
+
+    /// Opens a stream. The frame that tells the other side carries the first bytes, if some are written
+    /// before the next ``takeFrames(into:upTo:at:)``.
+    ///
+    /// - Throws: `closed` when one of the sides has said go-away or all ids are used; the violation.
+    mutating func open(at now: UInt64) throws(ParleyError) -> Opening {
+        if let violation { throw violation.error(at: position) }
+        if localGoAway != nil { throw ParleyError(.closed, "this side opens no more streams") }
+        if let remoteGoAway {
+            let code = remoteGoAway.rawValue
+            throw ParleyError(.closed, "the remote side takes no more streams (code \(code))")
+        }
+        guard let id = UInt32(exactly: nextID) else {
+            throw ParleyError(.closed, "all stream ids of the connection are used")
+        }
+        guard hasRoomToOpen else {
+            wantsToOpen = true
+            return .waits
+        }
+        nextID += 2
+        unacknowledged += 1
+        var stream = MuxStream(id: id, opening: .synOwed, at: now)
+        stream.marks = .isOwn
+        let name = insert(stream)
+        table.startSending(name.slot)
+        return .opened(name)
+    }
+
+    /// Whether the other side's backlog and the granted bytes allow another stream.
+    var hasRoomToOpen: Bool {
+        unacknowledged < limits.maxUnacknowledged
+            && grantedBytes + Int(YamuxHeader.initialWindowBytes) <= limits.maxGrantedBytes
+    }
+
+    /// Acknowledges a stream of the other side. The first frame that is sent on it does so too: this is for
+    /// streams that are only read.
+    mutating func accept(_ stream: MuxStreamID) {
+        guard table.contains(stream), table[stream.slot].opening == .ackOwed else { return }
+        queueUpdate(of: stream)
+    }
+
+    /// Appends bytes to what waits to be sent.
+    ///
+    /// - Returns: how many bytes from the front are accepted. When they are not all, the notice `room` says
+    ///   when to try again.
+    /// - Throws: `closed` after ``finish(_:)`` and ``close(_:)``; `streamAborted` for a stream that is gone;
+    ///   the violation.
+    mutating func write(_ bytes: ArraySlice<UInt8>, to stream: MuxStreamID) throws(ParleyError) -> Int {
+        if let violation { throw violation.error(at: position) }
+        guard table.contains(stream), table[stream.slot].state != .over else {
+            throw ParleyError(.streamAborted, "stream \(stream.id) is gone")
+        }
+        guard table[stream.slot].isWritable else {
+            throw ParleyError(.closed, "this side has ended stream \(stream.id)")
+        }
+        let accepted = bytes.prefix(room(in: stream))
+        table[stream.slot].unsent.append(accepted, keeping: accepted.count)
+        unsentBytes += accepted.count
+        if accepted.count < bytes.count { table[stream.slot].marks.insert(.wantsRoom) }
+        if table[stream.slot].canSend { table.startSending(stream.slot) }
+        return accepted.count
+    }
+
+    /// How many bytes a write accepts. Zero for a stream that is gone.
+    func room(in stream: MuxStreamID) -> Int {
+        guard table.contains(stream) else { return 0 }
+        return max(0, limits.maxUnsentBytes - table[stream.slot].unsent.footprint)
+    }
+
+    /// Ends the sending side, behind what was written. The other side may go on.
+    mutating func finish(_ stream: MuxStreamID) {
+        guard table.contains(stream) else { return }
+        _ = apply(.finish, to: stream.slot)
+        removeOrSchedule(stream.slot)
+    }
+
+    /// Ends the stream for this side: what was written is still sent, nothing is read any more. The shell
+    /// drops what it has not read. If the other side goes on sending, the stream is reset, once everything is
+    /// written. Who wants to be sure that all was read waits for `finished` before.
+    ///
+    /// A stream whose other side neither sends nor ends stays in the session until it is aborted.
+    mutating func close(_ stream: MuxStreamID) {
+        guard table.contains(stream) else { return }
+        _ = apply(.close, to: stream.slot)
+        change(stream.slot) { $0.unconsumed = 0 }
+        removeOrSchedule(stream.slot)
+    }
+
+    /// Resets the stream. What was written and not sent is dropped, and so is what was not read.
+    ///
+    /// - Parameter code: sent with the reset. Implementations without codes ignore it.
+    mutating func abort(_ stream: MuxStreamID, code: UInt32 = 0) {
+        guard table.contains(stream) else { return }
+        if table[stream.slot].state != .over { queueReset(of: stream.slot, code: code) }
+        _ = apply(.reset, to: stream.slot)
+        change(stream.slot) { $0.unconsumed = 0 }
+        removeOrSchedule(stream.slot)
+    }
+
+    /// Asks the other side for an answer, to measure the round trip or to see that it is alive.
+    ///
+    /// - Returns: false while another ping is not answered.
+    mutating func sendPing() -> Bool {
+        guard ping == nil, violation == nil else { return false }
+        pingNumber &+= 1
+        ping = Ping(number: pingNumber)
+        control.append(.ping(pingNumber))
+        return true
+    }
+
+    /// Takes and opens no more streams. The frame is written when nothing else waits: some implementations
+    /// end at once when they get it. Only the first code counts.
+    mutating func goAway(_ code: GoAwayCode) {
+        if localGoAway == nil { localGoAway = code }
+    }
+
+    // MARK: - What was read
+
+    /// Reports that the reader took bytes of a stream. The other side may send as many again: it learns so
+    /// when half of the window is free.
+    ///
+    /// When the other side used half of the window in less than two round trips, the window limits the
+    /// speed, and is doubled.
+    mutating func consumed(_ bytes: Int, of stream: MuxStreamID, at now: UInt64) {
+        guard table.contains(stream) else { return }
+        change(stream.slot) { $0.unconsumed -= UInt32(clamping: min(bytes, Int($0.unconsumed))) }
+        if table[stream.slot].isUpdateDue {
+            grow(stream.slot, at: now)
+            queueUpdate(of: stream)
+        }
+        removeOrSchedule(stream.slot)
+    }
+
+    private mutating func grow(_ slot: UInt32, at now: UInt64) {
+        let elapsed = now &- min(now, table[slot].updatedAt)
+        table[slot].updatedAt = now
+        guard let roundTrip, elapsed / 2 < roundTrip else { return }
+        let window = Int(table[slot].windowBytes)
+        let more = min(
+            min(2 * window, Int(limits.maxWindowBytes)) - window,
+            limits.maxGrantedBytes / 2 - grownBytes,
+            limits.maxGrantedBytes - grantedBytes
+        )
+        guard more > 0 else { return }
+        change(slot) { $0.windowBytes += UInt32(more) }
+    }
+
+    private mutating func queueUpdate(of stream: MuxStreamID) {
+        guard !table[stream.slot].marks.contains(.isUpdateQueued) else { return }
+        table[stream.slot].marks.insert(.isUpdateQueued)
+        control.append(.update(stream))
+    }
+}

@@ -1,0 +1,226 @@
+/// A stream's name within its session: its id on the wire, and its place in the table. Ids are never used
+/// twice, places are: a name outlives its stream harmlessly.
+struct MuxStreamID: Sendable, Hashable {
+    /// The id on the wire.
+    let id: UInt32
+    /// The place. The shell may keep an array of its own by place, instead of a dictionary.
+    let slot: UInt32
+}
+
+/// The state of one stream, without its received bytes, which are the shell's.
+struct MuxStream: Sendable {
+    /// What waits to be sent.
+    var unsent = ByteQueue()
+    /// When the last window update was sent, in nanoseconds.
+    var updatedAt: UInt64
+    /// Zero for a place without a stream.
+    var id: UInt32
+    /// How many more bytes the other side takes.
+    var sendWindow = YamuxHeader.initialWindowBytes
+    /// How many more bytes the other side may send.
+    var receiveWindow = YamuxHeader.initialWindowBytes
+    /// What the receive window is filled up to again: no more than this is in flight and unread together.
+    var windowBytes = YamuxHeader.initialWindowBytes
+    /// Received bytes that the shell has not reported as consumed.
+    var unconsumed: UInt32 = 0
+    /// The neighbours in the circle of streams that have something to send, or the next free place.
+    var next: UInt32 = 0
+    var previous: UInt32 = 0
+    var state = State.open
+    var opening: Opening
+    var marks: Marks = []
+
+    init(id: UInt32, opening: Opening, at now: UInt64) {
+        self.id = id
+        self.opening = opening
+        updatedAt = now
+    }
+
+    /// Who knows of the stream.
+    enum Opening: UInt8, Sendable {
+        /// This side has opened it; the frame that says so is not written yet.
+        case synOwed
+        /// The other side has not acknowledged it.
+        case synSent
+        /// The other side has opened it; this side has not acknowledged it.
+        case ackOwed
+        case acknowledged
+    }
+
+    struct Marks: OptionSet, Sendable {
+        let rawValue: UInt8
+
+        /// In the circle of streams that have something to send.
+        static let isSending = Marks(rawValue: 1)
+        /// A window update, or an acknowledgement, is among the control frames.
+        static let isUpdateQueued = Marks(rawValue: 2)
+        /// A write was accepted in part or not at all.
+        static let wantsRoom = Marks(rawValue: 4)
+        /// Opened by this side.
+        static let isOwn = Marks(rawValue: 8)
+    }
+
+    /// The two directions.
+    ///
+    /// | state | this side | the other side |
+    /// |---|---|---|
+    /// | `open` | sends | sends |
+    /// | `finishing` | will send FIN behind what waits | sends |
+    /// | `finished` | has sent FIN | sends |
+    /// | `remoteFinished` | sends | has sent FIN |
+    /// | `finishingLast` | will send FIN behind what waits | has sent FIN, or is not heard any more |
+    /// | `discarding` | will send FIN behind what waits | has no reader any more |
+    /// | `discardingData` | will send FIN and a reset behind what waits | sent data that has no reader |
+    /// | `discarded` | has sent FIN | has no reader any more |
+    /// | `over` | is done | is done; received bytes may still be unread |
+    enum State: UInt8, Sendable, CaseIterable {
+        case open
+        case finishing
+        case finished
+        case remoteFinished
+        case finishingLast
+        case discarding
+        case discardingData
+        case discarded
+        case over
+    }
+
+    enum Event: Sendable, CaseIterable {
+        /// This side sends no more.
+        case finish
+        /// This side sends no more and reads no more.
+        case close
+        /// Everything that waited is written, and FIN too.
+        case finSent
+        /// Data has arrived.
+        case data
+        /// FIN has arrived.
+        case remoteFinished
+        /// A reset has arrived, or is sent.
+        case reset
+    }
+
+    /// What follows from an event.
+    struct Actions: OptionSet, Sendable {
+        let rawValue: UInt8
+
+        /// The data is the reader's.
+        static let deliver = Actions(rawValue: 1)
+        /// The reader gets the end.
+        static let tellFinished = Actions(rawValue: 2)
+        /// Reset the stream.
+        static let sendReset = Actions(rawValue: 4)
+        /// The other side broke the rules.
+        static let violation = Actions(rawValue: 8)
+    }
+
+    /// Applies an event. Returns what follows.
+    mutating func apply(_ event: Event) -> Actions {
+        let (next, actions) = Self.transition(state, event)
+        if let next { state = next }
+        return actions
+    }
+
+    /// The next state, nil when it does not change, and the actions.
+    private static func transition(_ state: State, _ event: Event) -> (State?, Actions) {
+        switch (state, event) {
+        // MARK: This side ends
+        case (.open, .finish): return (.finishing, [])
+        case (.remoteFinished, .finish), (.remoteFinished, .close): return (.finishingLast, [])
+        case (.open, .close), (.finishing, .close): return (.discarding, [])
+        case (.finished, .close): return (.discarded, [])
+        case (.finishing, .finSent): return (.finished, [])
+        case (.finishingLast, .finSent): return (.over, [])
+        case (.discarding, .finSent): return (.discarded, [])
+        case (.discardingData, .finSent): return (.over, [.sendReset])
+
+        // MARK: Data
+        case (.open, .data), (.finishing, .data), (.finished, .data): return (nil, [.deliver])
+        case (.remoteFinished, .data), (.finishingLast, .data): return (nil, [.violation])
+        // What this side wrote before it closed is still sent: a reset now would destroy it.
+        case (.discarding, .data): return (.discardingData, [])
+        case (.discardingData, .data): return (nil, [])
+        case (.discarded, .data): return (.over, [.sendReset])
+
+        // MARK: The other side ends
+        case (.open, .remoteFinished): return (.remoteFinished, [.tellFinished])
+        case (.finishing, .remoteFinished): return (.finishingLast, [.tellFinished])
+        case (.finished, .remoteFinished): return (.over, [.tellFinished])
+        case (.discarding, .remoteFinished), (.discardingData, .remoteFinished):
+            return (.finishingLast, [])
+        case (.discarded, .remoteFinished): return (.over, [])
+        case (.remoteFinished, .remoteFinished), (.finishingLast, .remoteFinished):
+            return (nil, [.violation])
+
+        // MARK: Both end at once
+        case (.over, .reset): return (nil, [])
+        case (_, .reset): return (.over, [])
+
+        // MARK: Events that change nothing
+        case (.over, .data), (.over, .remoteFinished): return (nil, [])
+        case (_, .finish), (_, .close): return (nil, [])
+        case (.open, .finSent), (.finished, .finSent), (.remoteFinished, .finSent),
+            (.discarded, .finSent), (.over, .finSent):
+            return (nil, [])
+        }
+    }
+}
+
+// MARK: - What follows from the state
+
+extension MuxStream {
+    /// Whether writes are accepted.
+    var isWritable: Bool { state == .open || state == .remoteFinished }
+
+    /// Whether what arrives goes to a reader.
+    var isReadable: Bool {
+        switch state {
+        case .open, .finishing, .finished: true
+        case .remoteFinished, .finishingLast, .discarding, .discardingData, .discarded, .over: false
+        }
+    }
+
+    /// Whether this side is done with it, except for what waits to be sent.
+    var isClosed: Bool {
+        switch state {
+        case .discarding, .discardingData, .discarded, .over: true
+        case .open, .finishing, .finished, .remoteFinished, .finishingLast: false
+        }
+    }
+
+    /// Whether the other side may still send.
+    var awaitsInput: Bool {
+        switch state {
+        case .open, .finishing, .finished, .discarding, .discardingData, .discarded: true
+        case .remoteFinished, .finishingLast, .over: false
+        }
+    }
+
+    /// Whether FIN follows what waits to be sent.
+    var owesFin: Bool {
+        switch state {
+        case .finishing, .finishingLast, .discarding, .discardingData: true
+        case .open, .finished, .remoteFinished, .discarded, .over: false
+        }
+    }
+
+    /// Whether a frame other than a window update can be sent now.
+    var canSend: Bool {
+        guard state != .over else { return false }
+        return unsent.isEmpty ? opening == .synOwed || owesFin : sendWindow > 0 || opening == .synOwed
+    }
+
+    /// Bytes that may arrive, or have arrived and are not consumed.
+    var grantedBytes: Int { Int(isReadable ? windowBytes : unconsumed) }
+
+    /// The part of the window beyond what every stream has.
+    var grownBytes: Int { isReadable ? Int(windowBytes &- YamuxHeader.initialWindowBytes) : 0 }
+
+    /// What the window can be filled up by: consumed, and not granted again.
+    var owedWindow: UInt32 { windowBytes &- receiveWindow &- unconsumed }
+
+    /// Whether the other side has to learn of its window, and does not yet.
+    var isUpdateDue: Bool {
+        isReadable && owedWindow >= windowBytes / 2 && !marks.contains(.isUpdateQueued)
+    }
+}
