@@ -37,12 +37,9 @@ struct SystemError: Error, Equatable {
     /// The `errno` of the last failed call on this thread.
     static var last: SystemError { SystemError(code: errno) }
 
+    /// There is nothing of that name.
+    static var missing: SystemError { SystemError(code: ENOENT) }
+
     /// The system's description, as strerror(3) returns it.
     var reason: String { String(cString: strerror(code)) }
-}
-
-extension ParleyError {
-    /// The system's description of the error, without the library's own text. The whole message when no
-    /// system call failed.
-    var systemReason: String { systemCode.map { SystemError(code: -$0).reason } ?? message }
 }

@@ -20,17 +20,26 @@ enum Interruption {
 
     private static let state = Mutex(State())
 
-    /// Runs `body` in a task that SIGINT and SIGTERM cancel.
+    /// Runs `body` in a task that SIGINT, SIGTERM and SIGHUP cancel.
     ///
     /// - Throws: what `body` throws; after a signal, the exit code 128 + its number, as shells do.
     static func run(_ body: @escaping @Sendable () async throws -> Void) async throws {
-        let task = Task { try await body() }
-        state.withLock { $0.cancel = { task.cancel() } }
         // A write to a closed pipe must fail instead of killing the process: there may be files to remove.
         signal(SIGPIPE, SIG_IGN)
-        let sources = [SIGINT, SIGTERM].map(watch)
+        var sources: [Int32: any DispatchSourceSignal] = [:]
+        for number in [SIGINT, SIGTERM, SIGHUP] { sources[number] = await watch(number) }
+        let task = Task { try await body() }
+        let isInterrupted = state.withLock { state in
+            state.cancel = { task.cancel() }
+            return state.exitCode != nil
+        }
+        if isInterrupted { task.cancel() }
         let result = await task.result
-        withExtendedLifetime(sources) {}
+        // What was printed may still wait for its reader. From now on a signal ends the process.
+        for (number, source) in sources {
+            source.cancel()
+            signal(number, SIG_DFL)
+        }
         if let exitCode = state.withLock({ $0.exitCode }) { throw ExitCode(exitCode) }
         try result.get()
     }
@@ -38,15 +47,25 @@ enum Interruption {
     /// Cancels the command because standard output is closed. The exit code is that of SIGPIPE.
     static func standardOutputClosed() { _ = cancelOnce(exitCode: 128 + SIGPIPE) }
 
-    private static func watch(_ number: Int32) -> any DispatchSourceSignal {
+    /// Returns when the source sees the signal. Until then it would be lost, though the tool may have said
+    /// that it is ready. Nil when the process was started with the signal ignored: it stays so.
+    private static func watch(_ number: Int32) async -> (any DispatchSourceSignal)? {
         // The default action would end the process before the source sees the signal.
-        signal(number, SIG_IGN)
+        let before = signal(number, SIG_IGN)
+        guard !isIgnoring(before) else { return nil }
         let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
         source.setEventHandler {
             if !cancelOnce(exitCode: 128 + number) { _exit(128 + number) }
         }
-        source.resume()
+        await withCheckedContinuation { isRegistered in
+            source.setRegistrationHandler { isRegistered.resume() }
+            source.resume()
+        }
         return source
+    }
+
+    private static func isIgnoring(_ handler: (@convention(c) (Int32) -> Void)?) -> Bool {
+        unsafeBitCast(handler, to: Int.self) == unsafeBitCast(SIG_IGN, to: Int.self)
     }
 
     /// - Returns: whether this was the first call.
@@ -56,14 +75,16 @@ enum Interruption {
             state.exitCode = exitCode
             return state.cancel
         }
+        // What waits for a reader that takes nothing has to notice, too.
+        if cancel != nil { OutputQueue.shared.stopWaiting() }
         cancel?()
         return cancel != nil
     }
 }
 
-/// A subcommand that cleans up after SIGINT and SIGTERM.
+/// A subcommand that cleans up after SIGINT, SIGTERM and SIGHUP.
 protocol InterruptibleCommand: AsyncParsableCommand, Sendable {
-    /// Does the subcommand's work. SIGINT and SIGTERM cancel it.
+    /// Does the subcommand's work. SIGINT, SIGTERM and SIGHUP cancel it.
     func work() async throws
 }
 

@@ -20,11 +20,26 @@ struct ParleyTool: AsyncParsableCommand {
             Addresses are host:port, as in 192.168.1.5:3000, [::1]:3000 or localhost:3000. Listening at \
             :3000 means on every interface; port 0 lets the system choose one. Dialing :3000 means this host.
 
+            A node has an identity, which is made when it is first needed and stays in \
+            $XDG_CONFIG_HOME/parley/identity (~/.config by default). Connections are encrypted, and each \
+            side proves its id. An address ID@host:port reaches that node or none; listen and receive print \
+            it. Also /ip4/192.168.1.5/tcp/3000/p2p/ID.
+
+            Nodes with the same identity may come in. About others a person is asked at the terminal, \
+            within 60 seconds; where there is none, they are refused. With --allow and --allow-file those \
+            ids may come in and no others; with --allow-all every node may, as scripts may want. Whom a \
+            command dials may be anybody, unless the address has an id or ids are allowed. With --plain \
+            there are no identities and nothing is encrypted: for nodes that have none, such as Go nodes.
+
             Results go to standard output, errors to standard error, one line each. The exit code is 0 on \
-            success, 1 on failure, 64 for a wrong command line, 130 after Ctrl-C and 143 after SIGTERM.
+            success, 1 on failure, 64 for a wrong command line, 130 after Ctrl-C, 129 after SIGHUP and 143 \
+            after SIGTERM. A signal that is ignored when the command starts stays ignored, as nohup wants it.
             """,
         version: "\(PARLEY_VERSION_MAJOR).\(PARLEY_VERSION_MINOR).\(PARLEY_VERSION_PATCH)",
-        subcommands: [ListenCommand.self, DialCommand.self, ReceiveCommand.self, SendCommand.self]
+        subcommands: [
+            ListenCommand.self, DialCommand.self, ReceiveCommand.self, SendCommand.self,
+            ServeCommand.self, GetCommand.self, LsCommand.self, IDCommand.self,
+        ]
     )
 
     static func main() async {
@@ -35,6 +50,7 @@ struct ParleyTool: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            Console.flush()
         } catch {
             end(with: error)
         }
@@ -61,5 +77,9 @@ struct ParleyTool: AsyncParsableCommand {
     }
 }
 
-/// Calls exit(3). In a command the name `exit` refers to a method of ArgumentParser.
-private func leave(_ status: Int32) -> Never { exit(status) }
+/// Calls exit(3), after what was printed is written. In a command the name `exit` refers to a method of
+/// ArgumentParser.
+private func leave(_ status: Int32) -> Never {
+    Console.flush()
+    exit(status)
+}

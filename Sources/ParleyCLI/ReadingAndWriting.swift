@@ -34,3 +34,20 @@ func readSome(_ count: Int, from descriptor: Int32) throws(SystemError) -> [UInt
         guard failure.code == EINTR else { throw failure }
     }
 }
+
+/// Reads `limit` bytes of a file, from an offset on; fewer only at the file's end.
+func readAt(_ descriptor: Int32, _ offset: Int, upTo limit: Int) throws(SystemError) -> [UInt8] {
+    var failure: SystemError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
+        while filled < limit {
+            let place = buffer.baseAddress.map { $0 + filled }
+            let got = pread(descriptor, place, limit - filled, off_t(offset + filled))
+            if got < 0, errno == EINTR { continue }
+            if got < 0 { failure = .last }
+            guard got > 0 else { return }
+            filled += got
+        }
+    }
+    if let failure { throw failure }
+    return bytes
+}

@@ -21,10 +21,23 @@ func withTransport<Result>(
 struct DialedPeer: Sendable {
     let peer: any Peer
     let transport: TCPTransport
+    /// This node's own id; nil without one.
+    let ownID: PeerID?
     fileprivate let closing: Task<ParleyError, Never>
 
     /// Waits until the connection has ended, and returns the reason.
     var end: ParleyError { get async { await closing.value } }
+
+    /// Whether the peer has sent anything.
+    var hasHeard: Bool {
+        let traffic = peer.statistics.traffic
+        return traffic.messagesReceived > 0 || traffic.streamsReceived > 0
+    }
+
+    /// What to say behind an end before which nothing came: a node that refuses an id does not say so.
+    var refusalHint: String {
+        ownID.map { "; perhaps it does not let this node in, which --allow \($0) would do there" } ?? ""
+    }
 }
 
 /// Dials `address` and passes the peer to `body`. Closes it when `body` returns or throws.
@@ -37,13 +50,35 @@ func withPeer<Result>(
     var options = options
     options.onDisconnect = { _, reason in end.yield(reason) }
     return try await withTransport(options) { transport in
-        let peer = try await transport.dial(address)
+        let peer = try await dial(address, with: transport, isSecured: options.security.id != nil)
         let closing = Task {
             let reason = await ends.first { _ in true }
             await transport.close()
             return reason ?? ParleyError(.closed, "the connection to \(peer.remoteAddress) was closed")
         }
-        return try await body(DialedPeer(peer: peer, transport: transport, closing: closing))
+        return try await body(
+            DialedPeer(
+                peer: peer,
+                transport: transport,
+                ownID: options.security.id,
+                closing: closing
+            )
+        )
+    }
+}
+
+/// Dials, and says what helps when a node without an identity may have answered.
+private func dial(
+    _ address: String,
+    with transport: TCPTransport,
+    isSecured: Bool
+) async throws -> any Peer {
+    do { return try await transport.dial(address) } catch let error as ParleyError
+        where isSecured && [.endOfStream, .connectionReset, .securityFailed].contains(error.code)
+    {
+        throw Failure(
+            "\(address) did not prove an id: \(error.message); a node without an identity needs --plain"
+        )
     }
 }
 
@@ -65,4 +100,9 @@ func withDeadline<Result: Sendable>(
         guard let first = try await group.next(), let result = first else { throw failure }
         return result
     }
+}
+
+extension Peer {
+    /// How a line calls the peer that it introduces: `12D3KooW…@192.168.1.5:3000`, without an id the address.
+    var label: String { id.map { "\($0)@\(remoteAddress)" } ?? remoteAddress.description }
 }

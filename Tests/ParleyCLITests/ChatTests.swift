@@ -6,17 +6,20 @@ import Testing
 
 @Suite("listen and dial", .timeLimit(.minutes(5)))
 struct ChatTests {
-    @Test("Lines typed at one end appear at the other")
-    func exchange() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
+    @Test("Lines typed at one end appear at the other", arguments: [[], ["--plain"]])
+    func exchange(options: [String]) async throws {
+        let options = options + ["--codec", "unframed"]
+        let listener = try ToolProcess(["listen", "127.0.0.1:0"] + options)
         let address = try await listener.listeningAddress()
-        let dialer = try ToolProcess("dial", address, codec: .unframed)
+        #expect(address.contains("@") == !options.contains("--plain"))
+        let dialer = try ToolProcess(["dial", address] + options)
         #expect(try await dialer.output.next() == "connected to \(address)")
-        _ = try await listener.output.first(endingWith: " connected")
+        let id = options.contains("--plain") ? "" : " as \(ToolProcess.identity.id)"
+        _ = try await listener.output.first(endingWith: " connected\(id)")
         try dialer.type("grüße")
         _ = try await listener.output.first(endingWith: "> grüße")
         try listener.type("hello")
-        #expect(try await dialer.output.next() == "\(address)> hello")
+        #expect(try await dialer.output.next() == "\(address.withoutID)> hello")
 
         try dialer.endInput()
         #expect(try await dialer.exit() == 0)
@@ -32,7 +35,8 @@ struct ChatTests {
         let dialers = try [
             ToolProcess("dial", address, codec: .unframed), ToolProcess("dial", address, codec: .unframed),
         ]
-        for _ in dialers { _ = try await listener.output.first(endingWith: " connected") }
+        let connected = " connected as \(ToolProcess.identity.id)"
+        for _ in dialers { _ = try await listener.output.first(endingWith: connected) }
         // A peer counts as connected when it is greeted, which is just behind that line: its first message
         // proves it.
         for dialer in dialers {
@@ -45,7 +49,9 @@ struct ChatTests {
 
     @Test("Everything typed is sent before dial ends, the last line without its newline too")
     func endOfInput() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
+        let peer = try await ScriptedPeer.listening(codec: .unframed) {
+            try ToolProcess("dial", $0, codec: .unframed)
+        }
         try peer.tool.endInput(after: "last words")
         #expect(try await peer.nextMessage() == "last words")
         #expect(try await peer.tool.exit() == 0)
@@ -57,7 +63,7 @@ struct ChatTests {
     func listenWithoutInput() async throws {
         let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
         try listener.endInput()
-        let peer = try await ScriptedPeer.dialing(listener)
+        let peer = try await ScriptedPeer.dialing(listener, codec: .unframed)
         try await peer.peer.send(message: "still there?")
         _ = try await listener.output.first(endingWith: "> still there?")
         await peer.close()
@@ -66,7 +72,7 @@ struct ChatTests {
     @Test("Control characters and bytes that are not text are shown safely")
     func escapes() async throws {
         let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
-        let peer = try await ScriptedPeer.dialing(listener)
+        let peer = try await ScriptedPeer.dialing(listener, codec: .unframed)
         try await peer.peer.send(message: "\u{1B}[2J\r\nok")
         _ = try await listener.output.first(endingWith: "> \\x1b[2J\\r\\nok")
         try await peer.peer.send(message: [0x00, 0xFF, 0x41])
@@ -76,7 +82,9 @@ struct ChatTests {
 
     @Test("A line that the wire form cannot carry is an error line, and the session goes on")
     func impossibleLines() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
+        let peer = try await ScriptedPeer.listening(codec: .unframed) {
+            try ToolProcess("dial", $0, codec: .unframed)
+        }
         try peer.tool.type(String(repeating: "x", count: 1_029))
         #expect(
             try await peer.tool.errors.next()
@@ -103,13 +111,15 @@ struct ChatTests {
 
     @Test("dial ends in order when the peer closes")
     func peerCloses() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
+        let peer = try await ScriptedPeer.listening(codec: .unframed) {
+            try ToolProcess("dial", $0, codec: .unframed)
+        }
         try await peer.peer.send(message: "goodbye")
         await peer.close()
         let address = peer.transport.address
         #expect(
             try await peer.tool.output.rest() == [
-                "connected to \(address)", "\(address)> goodbye",
+                "connected to \(ToolProcess.identity.id)@\(address)", "\(address)> goodbye",
                 "\(address) disconnected: the remote side closed the connection",
             ]
         )
@@ -118,7 +128,9 @@ struct ChatTests {
 
     @Test("dial fails with the reason when the connection does")
     func peerMisbehaves() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
+        let peer = try await ScriptedPeer.listening(codec: .unframed) {
+            try ToolProcess("dial", $0, codec: .unframed)
+        }
         try await peer.peer.send([0x7])
         let lines = try await peer.tool.errors.rest()
         #expect(lines.count == 1)
@@ -130,7 +142,7 @@ struct ChatTests {
     @Test("A stream is read, and its length is shown")
     func stream() async throws {
         let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
-        let peer = try await ScriptedPeer.dialing(listener)
+        let peer = try await ScriptedPeer.dialing(listener, codec: .unframed)
         let writer = try await peer.peer.openStream()
         for _ in 0..<40 { try await writer.write([UInt8](repeating: 7, count: 100_000)) }
         _ = try await listener.output.first(endingWith: " opened a stream")

@@ -10,11 +10,24 @@ struct CommandLineTests {
         let version = try ToolProcess("--version")
         #expect(try await version.output.rest() == ["0.1.0"])
         #expect(try await version.exit() == 0)
-        for command in [[], ["listen"], ["dial"], ["receive"], ["send"]] {
+        for command in [[], ["listen"], ["dial"], ["receive"], ["send"], ["id"]] {
             let help = try ToolProcess(executable: ToolProcess.executable, command + ["--help"])
             #expect(try await help.output.rest().contains { $0.hasPrefix("USAGE: parley") })
             #expect(try await help.exit() == 0)
         }
+    }
+
+    @Test("Shells complete subcommands and options", arguments: ["bash", "zsh", "fish"])
+    func completions(shell: String) async throws {
+        let tool = try ToolProcess("--generate-completion-script", shell)
+        let script = try await tool.output.rest().joined(separator: "\n")
+        #expect(try await tool.exit() == 0)
+        for word in ["serve", "get", "receive", "allow-file", "unframed"] { #expect(script.contains(word)) }
+        guard FileManager.default.isExecutableFile(atPath: "/bin/\(shell)") else { return }
+        let check = try ToolProcess(executable: URL(filePath: "/bin/\(shell)"), ["-n"])
+        try check.endInput(after: script)
+        #expect(try await check.exit() == 0)
+        #expect(try await check.errors.rest() == [])
     }
 
     @Test(
@@ -24,8 +37,40 @@ struct CommandLineTests {
             (["dial"], "parley: missing expected argument '<address>'"),
             (["dial", ":1", "--loud"], "parley: unknown option '--loud'"),
             (["send", "file"], "parley: missing expected argument '--to <address>'"),
+            (
+                ["send", "a", "b", "--name", "c", "--to", ":1"],
+                "parley: --name names one path, and 2 are given"
+            ),
+            (["send", "-", "-", "--to", ":1"], "parley: - can be given once"),
             (["listen", "--loops", "0"], "parley: --loops takes 1 to 256"),
             (["listen", "--loops", "257"], "parley: --loops takes 1 to 256"),
+            (
+                ["listen", "--plain", "--allow-all"],
+                "parley: --plain goes without identities, so --allow-all cannot go with it"
+            ),
+            (
+                ["receive", "--into", ".", "--plain", "--identity", "x"],
+                "parley: --plain goes without identities, so --identity cannot go with it"
+            ),
+            (
+                ["dial", "--plain", "12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq@:1"],
+                "parley: --plain goes without identities, so the address cannot have one"
+            ),
+            (
+                [
+                    "send", "file", "--plain", "--to",
+                    "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq",
+                ],
+                "parley: --plain goes without identities, so the address cannot have one"
+            ),
+            (
+                ["listen", "--allow-all", "--allow-file", "x"],
+                "parley: --allow-all lets every node in, so --allow-file cannot go with it"
+            ),
+            (
+                ["listen", "--allow", "anna"],
+                "parley: --allow: peer id \"anna\" begins neither with 12D3KooW nor with bafz"
+            ),
         ]
     )
     func usage(arguments: [String], line: String) async throws {
@@ -41,12 +86,27 @@ struct CommandLineTests {
                     + "an IPv6 address goes in brackets, as in [::1]:3000"
             ),
             (["listen", "nowhere"], "parley: address \"nowhere\" has no port; expected host:port"),
+            (
+                ["listen", "--allow-file", "/no/such"],
+                "parley: cannot read /no/such: No such file or directory"
+            ),
             (["dial", "127.0.0.1:1"], "parley: cannot connect to 127.0.0.1:1: connection refused"),
             (
                 ["send", "/no/such/file", "--to", ":1"],
                 "parley: cannot open /no/such/file: No such file or directory"
             ),
-            (["send", "/", "--to", ":1"], "parley: cannot send /: it is a directory"),
+            (
+                ["send", "/", "--to", ":1"],
+                "parley: cannot send /: it has no name of its own; --name gives it one"
+            ),
+            (
+                ["send", "/usr/bin", "/bin", "--to", ":1"],
+                "parley: /usr/bin and /bin would both be called \"bin\" at the receiver"
+            ),
+            (
+                ["send", "/bin", "--name", "a/..", "--to", ":1"],
+                "parley: cannot send /bin: the name \"a/..\" leads out of its folder, or to it"
+            ),
             (
                 ["receive", "--into", "/no/such"],
                 "parley: cannot receive into /no/such: No such file or directory"
@@ -69,7 +129,7 @@ struct CommandLineTests {
     @Test("A port that is taken is one line")
     func portTaken() async throws {
         let first = try ToolProcess("listen", "127.0.0.1:0")
-        let address = try await first.listeningAddress()
+        let address = try await first.listeningAddress().withoutID
         try await expectFailure(
             ["listen", address],
             line: "parley: cannot listen on \(address): address already in use",

@@ -8,7 +8,7 @@ import Testing
 struct InterruptionTests {
     @Test(
         "end listen, and nothing else is printed",
-        arguments: [(SIGINT, 130), (SIGTERM, 143)] as [(Int32, Int32)]
+        arguments: [(SIGINT, 130), (SIGTERM, 143), (SIGHUP, 129)] as [(Int32, Int32)]
     )
     func listen(signal: Int32, exitCode: Int32) async throws {
         let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)
@@ -25,7 +25,7 @@ struct InterruptionTests {
         let address = try await listener.listeningAddress()
         let dialer = try ToolProcess("dial", address, codec: .unframed)
         #expect(try await dialer.output.next() == "connected to \(address)")
-        _ = try await listener.output.first(endingWith: " connected")
+        _ = try await listener.output.first(endingWith: " connected as \(ToolProcess.identity.id)")
         listener.signal(SIGINT)
         #expect(try await listener.exit() == 130)
         #expect(try await dialer.exit() == 0)
@@ -33,31 +33,98 @@ struct InterruptionTests {
 
     @Test("end dial")
     func dial() async throws {
-        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0, codec: .unframed) }
-        #expect(try await peer.tool.output.next() == "connected to \(peer.transport.address)")
+        let peer = try await ScriptedPeer.listening { try ToolProcess("dial", $0) }
+        #expect(
+            try await peer.tool.output.next()
+                == "connected to \(ToolProcess.identity.id)@\(peer.transport.address)"
+        )
         peer.tool.signal(SIGTERM)
         #expect(try await peer.tool.exit() == 143)
         #expect(try await peer.tool.errors.rest() == [])
         await peer.close()
     }
 
-    @Test("end receive, which removes what is incomplete and tells the sender")
-    func receive() async throws {
+    @Test("that were ignored when the tool was started stay ignored")
+    func ignored() async throws {
+        let listener = try ToolProcess(
+            executable: URL(filePath: "/bin/sh"),
+            [
+                "-c", "trap '' HUP INT; exec \"$@\"", "sh", ToolProcess.executable.path, "listen",
+                "127.0.0.1:0",
+                "--plain",
+            ]
+        )
+        let address = try await listener.listeningAddress()
+        listener.signal(SIGHUP)
+        listener.signal(SIGINT)
+        // It is still there, and takes the next one.
+        let dialer = try ToolProcess("dial", address, "--plain")
+        #expect(try await dialer.output.next() == "connected to \(address)")
+        listener.signal(SIGTERM)
+        #expect(try await listener.exit() == 143)
+    }
+
+    @Test("end a tool whose output nobody reads", arguments: [SIGINT, SIGTERM, SIGHUP])
+    func fullPipe(signal: Int32) async throws {
+        let listener = try SpawnedProcess(
+            executable: ToolProcess.executable.path,
+            ["listen", "127.0.0.1:0", "--plain"]
+        )
+        var first = ""
+        while !first.hasSuffix("\n") {
+            first += String(decoding: try readSome(1, from: listener.output.fileDescriptor), as: UTF8.self)
+        }
+        let address = first.dropFirst("listening on ".count).dropLast()
+        let transport = TCPTransport(TransportOptions())
+        let peer = try await transport.dial(String(address))
+        // Until it takes no more: the pipe is full, and so is what may wait behind it.
+        let message = [UInt8](repeating: UInt8(ascii: "x"), count: 100_000)
+        peer.setWriteDeadline(.now + .seconds(2))
+        await #expect(throws: ParleyError.self) { while true { try await peer.send(message: message) } }
+        peer.setWriteDeadline(nil)
+        let sending = Task { while true { try await peer.send(message: message) } }
+        listener.signal(signal)
+        let code = try await withDeadline(ToolProcess.deadline, failingWith: Failure("it has not ended")) {
+            await listener.exitCode.value
+        }
+        #expect(code == 128 + signal)
+        await transport.close()
+        await #expect(throws: ParleyError.self) { try await sending.value }
+    }
+
+    @Test("end a tool quietly whose output is closed")
+    func closedPipe() async throws {
+        let listener = try SpawnedProcess(
+            executable: ToolProcess.executable.path,
+            ["listen", "127.0.0.1:0", "--plain"],
+            isRead: false
+        )
+        let code = try await withDeadline(ToolProcess.deadline, failingWith: Failure("it has not ended")) {
+            await listener.exitCode.value
+        }
+        #expect(code == 128 + SIGPIPE)
+        #expect(try readSome(100, from: listener.errors.fileDescriptor) == [])
+    }
+
+    @Test("end receive, which removes what is incomplete and tells the sender", arguments: [SIGINT, SIGHUP])
+    func receive(signal: Int32) async throws {
         let directory = try TemporaryDirectory()
         let receiver = try ToolProcess(
             "receive",
             "--listen",
             "127.0.0.1:0",
             "--into",
-            directory.url.path,
-            codec: .unframed
+            directory.url.path
         )
         let sender = try await ScriptedPeer.dialing(receiver)
-        #expect(try await sender.offer("half", size: 1_000_000) == "ready")
-        try await sender.peer.openStream().write([UInt8](repeating: 1, count: 500_000))
-        receiver.signal(SIGINT)
-        #expect(try await sender.nextMessage() == "failed the receiver was stopped")
-        #expect(try await receiver.exit() == 130)
+        let stream = try await sender.begin(byteCount: 1_000_000)
+        try await stream.write(.file("half", 1_000_000))
+        let half = [UInt8](repeating: 1, count: 500_000)
+        try await stream.write(TransferRecord.data(byteCount: half.count).encoded + half)
+        #expect(try await sender.next().stream)
+        receiver.signal(signal)
+        #expect(try await sender.nextAnswer() == .gaveUp("the receiver was stopped"))
+        #expect(try await receiver.exit() == 128 + signal)
         #expect(try directory.names == [])
         await sender.close()
     }
@@ -67,9 +134,9 @@ struct InterruptionTests {
         let directory = try TemporaryDirectory()
         try directory.makeFile("file", byteCount: 10)
         let receiver = try await ScriptedPeer.listening {
-            try ToolProcess("send", directory.path(of: "file"), "--to", $0, codec: .unframed)
+            try ToolProcess("send", directory.path(of: "file"), "--to", $0)
         }
-        #expect(try await receiver.nextMessage() == "parley-file 1\n10\nfile")
+        try await receiver.expectTransfer()
         receiver.tool.signal(SIGINT)
         #expect(try await receiver.tool.exit() == 130)
         #expect(try await receiver.tool.errors.rest() == [])

@@ -18,9 +18,11 @@ struct PeerProcessTests {
         change(&options)
         let transport = TCPTransport(options)
         try await transport.listenAndAccept()
-        let tool = try ToolProcess("dial", transport.address, codec: .framed)
+        let tool = try ToolProcess("dial", transport.address, "--plain", codec: .framed)
         try tool.type("whole")
-        let rpc = await transport.consume().first { _ in true }
+        let rpc = try await withDeadline(ToolProcess.deadline, failingWith: Failure("nothing came")) {
+            await transport.consume().first { _ in true }
+        }
         #expect(rpc.map { Array($0.payload) } == Array("whole".utf8))
         if let rpc { try await event(tool, rpc.peer) }
         var codes = [await ends.first { _ in true }?.code].compactMap { $0 }
@@ -40,7 +42,7 @@ struct PeerProcessTests {
     @Test("that is stopped answers no heartbeat")
     func stopped() async throws {
         let codes = try await end {
-            $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(200), maxMissed: 3)
+            $0.timeouts.heartbeat = Heartbeat(interval: .seconds(1), maxMissed: 3)
         } behind: { tool, _ in
             tool.signal(SIGSTOP)
         }

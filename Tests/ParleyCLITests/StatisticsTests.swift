@@ -8,15 +8,15 @@ import Testing
 struct StatisticsTests {
     @Test("shows a line at once, and the last one at the end")
     func lines() async throws {
-        let listener = try ToolProcess("listen", "127.0.0.1:0", "--stats", codec: .framed)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", "--stats", "--plain", codec: .framed)
         let address = try await listener.listeningAddress()
         let first = try #require(try await listener.errors.next())
-        // In the first ten seconds, after which the second line comes.
+        // The second line comes after ten seconds, so the first has one digit.
         #expect(first.hasPrefix("up "))
         #expect(
             first.dropFirst(4).hasPrefix(" s  peers 0 in 0 out  received 0 messages 0 B  sent 0 messages 0 B")
         )
-        let dialer = try ToolProcess("dial", address, codec: .framed)
+        let dialer = try ToolProcess("dial", address, "--plain", codec: .framed)
         try dialer.endInput(after: "hello\n")
         _ = try await listener.output.first(endingWith: "> hello")
         #expect(try await dialer.exit() == 0)

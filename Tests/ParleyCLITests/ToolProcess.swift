@@ -1,4 +1,6 @@
 import Foundation
+import Parley
+import ParleyNoise
 
 @testable import ParleyCLI
 
@@ -18,7 +20,29 @@ final class ToolProcess: Sendable {
         return bundle.deletingLastPathComponent().appending(path: "parley")
     }()
 
+    /// The configuration of every tool that a test starts, unless it names another. It has an identity.
+    static let configuration: TemporaryDirectory = {
+        do {
+            let directory = try TemporaryDirectory()
+            let own = directory.url.appending(path: "parley")
+            try FileManager.default.createDirectory(at: own, withIntermediateDirectories: false)
+            _ = try Identity.loadOrCreate(at: own.appending(path: "identity").path)
+            atexit { try? FileManager.default.removeItem(at: ToolProcess.configuration.url) }
+            return directory
+        } catch {
+            fatalError("no directory for the configuration: \(error)")
+        }
+    }()
+
+    /// The identity in ``configuration``.
+    static let identity: Identity = {
+        do { return try .load(from: configuration.path(of: "parley/identity")) } catch {
+            fatalError("no identity: \(error)")
+        }
+    }()
+
     let output: Lines
+    /// What it writes to standard error; nothing at a terminal.
     let errors: Lines
     private let process: SpawnedProcess
 
@@ -28,10 +52,31 @@ final class ToolProcess: Sendable {
         try self.init(executable: Self.executable, arguments + form)
     }
 
-    init(executable: URL, _ arguments: [String]) throws {
-        process = try SpawnedProcess(executable: executable.path, arguments)
+    /// - Parameters:
+    ///   - environment: what differs from this process's environment and ``configuration``; an empty value
+    ///     removes a variable.
+    ///   - terminal: what its standard input and error are; nil for pipes.
+    init(
+        executable: URL = ToolProcess.executable,
+        _ arguments: [String],
+        environment: [String: String] = [:],
+        at terminal: Terminal? = nil
+    ) throws {
+        let environment = ["XDG_CONFIG_HOME": Self.configuration.url.path, "TERM": "xterm"]
+            .merging(environment) { _, new in new }
+        if let terminal {
+            process = try SpawnedProcess(
+                executable: executable.path,
+                arguments,
+                environment: environment,
+                at: terminal
+            )
+            errors = Lines()
+        } else {
+            process = try SpawnedProcess(executable: executable.path, arguments, environment: environment)
+            errors = Lines(of: process.errors)
+        }
         output = Lines(of: process.output)
-        errors = Lines(of: process.errors)
     }
 
     deinit { process.signal(SIGKILL) }
@@ -54,7 +99,7 @@ final class ToolProcess: Sendable {
         }
     }
 
-    /// Reads the address out of the first line of `listen` and `receive`.
+    /// Reads out of the first line of `listen` and `receive` what the other side dials.
     func listeningAddress() async throws -> String {
         let line = try await output.next()
         let title = "listening on "
@@ -68,6 +113,9 @@ final class ToolProcess: Sendable {
 /// What a process writes.
 final class Lines: Sendable {
     private let lines: AsyncStream<String>
+
+    /// No line at all.
+    init() { lines = AsyncStream { $0.finish() } }
 
     init(of pipe: FileHandle) {
         let (lines, continuation) = AsyncStream.makeStream(of: String.self)
@@ -108,4 +156,9 @@ final class Lines: Sendable {
         while let line = try await next() { lines.append(line) }
         return lines
     }
+}
+
+extension String {
+    /// `host:port` of a text `ID@host:port`.
+    var withoutID: String { String(split(separator: "@").last ?? "") }
 }

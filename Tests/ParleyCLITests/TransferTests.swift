@@ -14,7 +14,7 @@ struct TransferTests {
         target = try TemporaryDirectory()
     }
 
-    private func receive(_ more: String..., codec: Codec = .unframed) throws -> ToolProcess {
+    private func receive(_ more: String..., codec: Codec = .framed) throws -> ToolProcess {
         try ToolProcess(
             executable: ToolProcess.executable,
             ["receive", "--listen", "127.0.0.1:0", "--into", target.url.path, "--codec", codec.rawValue]
@@ -22,13 +22,17 @@ struct TransferTests {
         )
     }
 
-    private func send(_ name: String, to address: String, codec: Codec = .unframed) throws -> ToolProcess {
+    private func send(_ name: String, to address: String, codec: Codec = .framed) throws -> ToolProcess {
         try ToolProcess("send", source.path(of: name), "--to", address, codec: codec)
     }
 
     // MARK: What arrives
 
-    @Test("A file arrives as it is", arguments: [0, 1, 5_000, filePieceBytes, 20 << 20], Codec.allCases)
+    @Test(
+        "A file arrives as it is",
+        arguments: [0, 1, 5_000, TransferSender.pieceBytes, 20 << 20],
+        Codec.allCases
+    )
     func arrives(byteCount: Int, codec: Codec) async throws {
         let data = try source.makeFile("grüße.bin", byteCount: byteCount)
         let receiver = try receive("--once", codec: codec)
@@ -43,7 +47,8 @@ struct TransferTests {
         #expect(sent.first == "sending grüße.bin, \(byteCount) bytes, to \(address)")
         #expect(sent.last?.hasPrefix("sent grüße.bin: \(byteCount) bytes in ") == true)
         let received = try await receiver.output.rest()
-        #expect(received.first?.hasPrefix("receiving grüße.bin, \(byteCount) bytes, from 127.0.0.1:") == true)
+        let start = "receiving grüße.bin, \(byteCount) bytes, from \(ToolProcess.identity.id)@127.0.0.1:"
+        #expect(received.first?.hasPrefix(start) == true)
         #expect(received.last?.hasPrefix("received grüße.bin: \(byteCount) bytes in ") == true)
         for tool in [sender, receiver] { #expect(try await tool.errors.rest() == []) }
     }
@@ -85,9 +90,9 @@ struct TransferTests {
         let address = try await receiver.listeningAddress()
         // One that has begun and does not go on keeps nobody else waiting.
         let slow = try await ScriptedPeer.dialing(receiver, at: address)
-        #expect(try await slow.offer("slow", size: 2) == "ready")
-        let stream = try await slow.peer.openStream()
-        try await stream.write([1])
+        let stream = try await slow.begin()
+        try await stream.write(.file("slow", 2))
+        try await stream.write(TransferRecord.data(byteCount: 2).encoded + [1])
 
         let names = (1...4).map { "file\($0)" }
         for name in names { try source.makeFile(name, byteCount: 3 << 20) }
@@ -96,21 +101,19 @@ struct TransferTests {
         for name in names { #expect(try target.contents(of: name) == source.contents(of: name)) }
 
         try await stream.write([2])
-        #expect(try await slow.nextMessage() == "stored 2")
+        try await stream.write(.endOfFile)
+        try await stream.write(.end)
+        #expect(try await slow.next().stream)
+        #expect(try await slow.nextAnswer() == .stored(entries: 1, byteCount: 2))
         #expect(try target.contents(of: "slow") == Data([1, 2]))
         await slow.close()
     }
 
-    @Test("A sender can offer several files on one connection")
-    func severalOffers() async throws {
-        let receiver = try receive()
-        let sender = try await ScriptedPeer.dialing(receiver)
+    @Test("A sender can make several transfers on one connection")
+    func severalTransfers() async throws {
+        let sender = try await ScriptedPeer.dialing(receive())
         for name in ["first", "second"] {
-            #expect(try await sender.offer(name, size: 3) == "ready")
-            let stream = try await sender.peer.openStream()
-            try await stream.write([1, 2, 3])
-            try await stream.finish()
-            #expect(try await sender.nextMessage() == "stored 3")
+            #expect(try await sender.send(name, [1, 2, 3]) == [.stored(entries: 1, byteCount: 3)])
         }
         #expect(try target.names == ["first", "second"])
         await sender.close()
@@ -128,7 +131,7 @@ struct TransferTests {
         #expect(try await sender.exit() == 1)
         #expect(
             try await sender.errors.rest() == [
-                "parley: \(address) refused file: \"file\" exists already, as a file"
+                "parley: \(address.withoutID) refused file: \"file\" exists already, as a file"
             ]
         )
         #expect(try await receiver.exit() == 1)
@@ -136,7 +139,7 @@ struct TransferTests {
         #expect(try target.contents(of: "file").count == 4)
     }
 
-    @Test("--once takes the first offer only")
+    @Test("--once takes the first transfer only")
     func onceBusy() async throws {
         let receiver = try receive("--once")
         let address = try await receiver.listeningAddress()
@@ -144,13 +147,17 @@ struct TransferTests {
             try await ScriptedPeer.dialing(receiver, at: address),
             try await ScriptedPeer.dialing(receiver, at: address)
         )
-        #expect(try await first.offer("one", size: 0) == "ready")
+        let stream = try await first.begin()
+        #expect(try await first.next().stream)
+        _ = try await second.begin()
         #expect(
-            try await second.offer("two", size: 0)
-                == "refused only one file is received here, and another one came first"
+            try await second.nextMessage()
+                == "refused only one transfer is received here, and another one came first"
         )
-        try await first.peer.openStream().finish()
-        #expect(try await first.nextMessage() == "stored 0")
+        try await stream.write(.file("one", 0))
+        try await stream.write(.endOfFile)
+        try await stream.write(.end)
+        #expect(try await first.nextAnswer() == .stored(entries: 1, byteCount: 0))
         #expect(try await receiver.exit() == 0)
         #expect(try target.names == ["one"])
         await first.close()
@@ -159,41 +166,21 @@ struct TransferTests {
 
     // MARK: A file that changes
 
-    @Test(
-        "A file that changes after the offer is not sent",
-        arguments: [
-            (5, "became shorter (5 bytes instead of 10)"), (11, "became longer (11 bytes instead of 10)"),
-        ]
-    )
-    func changes(byteCount: UInt64, what: String) async throws {
-        try source.makeFile("file", byteCount: 10)
-        let receiver = try await ScriptedPeer.listening { try send("file", to: $0) }
-        #expect(try await receiver.nextMessage() == "parley-file 1\n10\nfile")
-        try FileHandle(forWritingTo: source.url.appending(path: "file")).truncate(atOffset: byteCount)
-        try await receiver.peer.send(message: "ready")
-        #expect(
-            try await receiver.tool.errors.rest()
-                == ["parley: \(source.path(of: "file")) \(what) while it was being sent"]
-        )
-        #expect(try await receiver.tool.exit() == 1)
-        await receiver.close()
-    }
-
     @Test("A file that shrinks under way is never received whole")
     func shrinks() async throws {
         try source.makeFile("file", byteCount: 20 << 20)
         let receiver = try await ScriptedPeer.listening { try send("file", to: $0) }
-        _ = try await receiver.nextMessage()
-        try await receiver.peer.send(message: "ready")
-        #expect(try await receiver.next().stream)
+        try await receiver.expectTransfer()
+        let answers = try await receiver.peer.openStream(header: [])
+        try await answers.write(TransferAnswer.have(entry: 0, []).encoded)
         // The sender waits by now, or soon: nobody reads, and the file is larger than what fits on the way.
         try FileHandle(forWritingTo: source.url.appending(path: "file")).truncate(atOffset: 1_000)
-        var byteCount = 0
-        while let bytes = try await receiver.peer.read(upTo: 65_536) { byteCount += bytes.count }
-        #expect(byteCount < 20 << 20)
-        let lines = try await receiver.tool.errors.rest()
-        #expect(lines.count == 1)
-        #expect(lines.first?.contains(" became shorter (1000 bytes instead of 20971520)") == true)
+        let items = try await receiver.items()
+        #expect(!items.contains(.record(.endOfFile)))
+        let change = "\(source.path(of: "file")) became shorter (1000 bytes instead of 20971520)"
+        #expect(items.contains(.record(.abandoned("\(change) while it was being sent"))))
+        try await answers.write(TransferAnswer.stored(entries: 0, byteCount: 0).encoded)
+        #expect(try await receiver.tool.errors.rest() == ["parley: \(change) while it was being sent"])
         #expect(try await receiver.tool.exit() == 1)
         await receiver.close()
     }
@@ -207,13 +194,16 @@ struct TransferTests {
         let receiver = try ToolProcess(
             executable: URL(filePath: "/bin/sh"),
             ["-c", script, "sh", ToolProcess.executable.path, "receive", "--listen", "127.0.0.1:0"]
-                + ["--into", target.url.path, "--codec", "unframed"]
+                + ["--into", target.url.path]
         )
         let address = try await receiver.listeningAddress()
         let sender = try send("file", to: address)
         #expect(
             try await sender.errors.rest()
-                == ["parley: \(address) could not store file: the file cannot be written: File too large"]
+                == [
+                    "parley: \(address.withoutID) could not store file: "
+                        + "the file cannot be written: File too large"
+                ]
         )
         #expect(try await sender.exit() == 1)
         #expect(try target.names == [])
@@ -223,14 +213,13 @@ struct TransferTests {
     func receiverGoes() async throws {
         try source.makeFile("file", byteCount: 20 << 20)
         let receiver = try await ScriptedPeer.listening { try send("file", to: $0) }
-        _ = try await receiver.nextMessage()
-        try await receiver.peer.send(message: "ready")
-        #expect(try await receiver.next().stream)
+        try await receiver.expectTransfer()
         await receiver.close()
         let lines = try await receiver.tool.errors.rest()
         #expect(lines.count == 1)
         #expect(
-            lines.first?.hasPrefix("parley: file to \(receiver.transport.address) broke off after ") == true
+            lines.first?.hasPrefix("parley: \(receiver.transport.address) went away without an answer: ")
+                == true
         )
         #expect(try await receiver.tool.exit() == 1)
     }
@@ -239,16 +228,42 @@ struct TransferTests {
         "An answer that is none is an error line",
         arguments: [
             ("hello\u{1B}", "answered \"hello\\x1b\"; is it parley receive?"),
-            ("stored 10", "answered \"stored 10\" at the wrong time"),
+            (
+                "refused version 3 of the file transfer is not known here, only 2",
+                "refused file: version 3 of the file transfer is not known here, only 2"
+            ),
         ]
     )
     func strangeAnswer(answer: String, what: String) async throws {
         try source.makeFile("file", byteCount: 10)
         let receiver = try await ScriptedPeer.listening { try send("file", to: $0) }
-        _ = try await receiver.nextMessage()
+        try await receiver.expectTransfer()
         try await receiver.peer.send(message: answer)
         #expect(try await receiver.tool.errors.rest() == ["parley: \(receiver.transport.address) \(what)"])
         #expect(try await receiver.tool.exit() == 1)
         await receiver.close()
+    }
+
+    @Test("So are a stream that is no answer, and an answer that cannot be true")
+    func strangeStream() async throws {
+        try source.makeFile("file", byteCount: 10)
+        for (answer, what) in [
+            (Array("hello".utf8), "answered \"hello\"; is it parley receive?"),
+            (TransferAnswer.stored(entries: 1, byteCount: 9).encoded, "has stored 9 of 10 bytes"),
+            (
+                TransferAnswer.refused(entry: 1, "no").encoded,
+                "answered about entry 1, and 1 were sent; is it parley receive?"
+            ),
+        ] {
+            let receiver = try await ScriptedPeer.listening { try send("file", to: $0) }
+            try await receiver.expectTransfer()
+            _ = try await receiver.items()
+            try await receiver.peer.withStream(header: []) { try await $0.write(answer) }
+            #expect(
+                try await receiver.tool.errors.rest() == ["parley: \(receiver.transport.address) \(what)"]
+            )
+            #expect(try await receiver.tool.exit() == 1)
+            await receiver.close()
+        }
     }
 }

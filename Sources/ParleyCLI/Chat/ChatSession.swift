@@ -4,6 +4,8 @@ import Parley
 struct ChatSession: Sendable {
     let transport: TCPTransport
     let options: CommonOptions
+    /// What asks about unknown nodes; nil when nobody comes in. A line that is typed while it asks is for it.
+    var newcomers: Newcomers?
 
     private static let readBytes = 65_536
 
@@ -11,6 +13,8 @@ struct ChatSession: Sendable {
     func show() async {
         await withDiscardingTaskGroup { group in
             for await rpc in transport.consume() {
+                // The sequence itself notices only when nothing is there, and a peer may never pause.
+                if Task.isCancelled { break }
                 if rpc.stream {
                     Console.line("\(rpc.from) opened a stream")
                     group.addTask { await readStream(of: rpc.peer) }
@@ -43,6 +47,7 @@ struct ChatSession: Sendable {
     /// Sends each line of standard input to all of `peers`; returns at the end of the input.
     func sendLines(to peers: @escaping @Sendable () -> [any Peer]) async {
         await StandardInput.forEachLine(maxBytes: options.codec.maxMessageBytes) { line in
+            if let newcomers, newcomers.take(line) { return }
             switch line {
             case .text(let bytes): await send(bytes, to: peers())
             case .tooLong(let byteCount):

@@ -1,4 +1,5 @@
 import Dispatch
+import Synchronization
 
 #if canImport(Glibc)
     import Glibc
@@ -12,31 +13,84 @@ import Dispatch
 enum StandardInput {
     private static let blockBytes = 65_536
 
-    /// Calls `body` with each line, until the end of the input or until the task is cancelled.
+    /// Calls `body` with each line, until the end of the input or until the task is cancelled. The next block
+    /// is read when `body` has returned for all lines of the last one, so a fast input waits for a slow peer.
     ///
-    /// Reading blocks, so it has a queue of its own, and with it a thread. The thread reads the next block
-    /// when `body` has returned for all lines of the last one, so a fast input waits for a slow peer. A
-    /// thread that still waits for input ends with the process.
-    static func forEachLine(maxBytes: Int, _ body: (InputLine) async -> Void) async {
-        let (blocks, continuation) = AsyncStream.makeStream(of: [UInt8].self)
-        // Created with 0 and signalled once: releasing a semaphore traps when its value is below the initial
-        // one.
-        let permits = DispatchSemaphore(value: 0)
-        permits.signal()
-        DispatchQueue(label: "parley.standard-input").async {
-            while true {
-                permits.wait()
-                // A read error counts as the end of the input.
-                guard let block = try? readSome(blockBytes, from: STDIN_FILENO), !block.isEmpty else { break }
-                continuation.yield(block)
-            }
-            continuation.finish()
-        }
+    /// - Parameter mayRead: called before each read; nothing is read until it returns.
+    static func forEachLine(
+        maxBytes: Int,
+        readingAfter mayRead: () async -> Void = {},
+        _ body: (InputLine) async -> Void
+    ) async {
+        let blocks = blocks()
         var splitter = LineSplitter(maxBytes: maxBytes)
-        for await block in blocks {
+        while true {
+            await mayRead()
+            blocks.allowNext()
+            // A read error counts as the end of the input.
+            guard let block = try? await blocks.next()?.get() else { break }
             for line in splitter.feed(block) where !Task.isCancelled { await body(line) }
-            permits.signal()
         }
         if !Task.isCancelled, let line = splitter.finish() { await body(line) }
+    }
+
+    /// Starts to read standard input, block by block.
+    ///
+    /// - Parameter interval: how often an empty block comes in between, for those who must not fall silent;
+    ///   nil for never.
+    static func blocks(withEmptyOnesEach interval: Duration? = nil) -> Blocks { Blocks(interval) }
+
+    /// Blocks of standard input.
+    ///
+    /// Reading blocks, so it has a queue of its own, and with it a thread. A thread that still waits for
+    /// input ends with the process.
+    final class Blocks: Sendable {
+        typealias Block = Result<[UInt8], SystemError>
+
+        // Created with 0: releasing a semaphore traps when its value is below the initial one.
+        private let permits = DispatchSemaphore(value: 0)
+        private let isReading = Mutex(false)
+        private let blocks: AsyncStream<Block>
+        private let clock: Task<Void, Never>?
+
+        fileprivate init(_ interval: Duration?) {
+            let (blocks, continuation) = AsyncStream.makeStream(of: Block.self)
+            self.blocks = blocks
+            clock = interval.map { interval in
+                Task {
+                    while (try? await Task.sleep(for: interval)) != nil { continuation.yield(.success([])) }
+                }
+            }
+            DispatchQueue(label: "parley.standard-input").async { [permits] in
+                while true {
+                    permits.wait()
+                    let block = Block { () throws(SystemError) in
+                        try readSome(blockBytes, from: STDIN_FILENO)
+                    }
+                    guard (try? block.get())?.isEmpty != true else { break }
+                    continuation.yield(block)
+                    if case .failure = block { break }
+                }
+                continuation.finish()
+            }
+        }
+
+        deinit { clock?.cancel() }
+
+        /// Lets the next block be read, if that is not so already.
+        func allowNext() {
+            let isAllowed = isReading.withLock { isReading in
+                defer { isReading = true }
+                return isReading
+            }
+            if !isAllowed { permits.signal() }
+        }
+
+        /// The next block; nil at the end of the input, or when the task is cancelled.
+        func next() async -> Block? {
+            let block = await blocks.first { _ in true }
+            if let block, (try? block.get())?.isEmpty != true { isReading.withLock { $0 = false } }
+            return block
+        }
     }
 }

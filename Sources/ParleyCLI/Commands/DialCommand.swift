@@ -8,26 +8,35 @@ struct DialCommand: InterruptibleCommand {
         discussion: """
             Shows what the peer sends, and sends it each line of standard input. At the end of the input it \
             writes out what was sent, closes the connection and ends. It also ends when the peer closes the \
-            connection: with exit code 0 if that was in order.
+            connection: with exit code 0 if that was in order. The first line of the output is "connected to \
+            ID@ADDRESS", with the id of the node that has answered.
 
             \(ChatHelp.text)
             """
     )
 
-    @Argument(help: "Where the peer listens.")
+    @Argument(help: "Where the peer listens; ID@host:port for that node alone.")
     var address: String
 
     @OptionGroup var common: CommonOptions
 
+    func validate() throws { try common.security.validate(dialing: address) }
+
     func work() async throws {
-        try await withPeer(at: address, common.transportOptions()) { dialed in
-            Console.line("connected to \(dialed.peer.remoteAddress)")
+        let options = common.transportOptions(try common.security.whenDialing())
+        try await withPeer(at: address, options) { dialed in
+            Console.line("connected to \(dialed.peer.label)")
             await exchange(with: dialed)
             try Task.checkCancellation()
             let end = await dialed.end
             switch end.code {
             case .closed: break
-            case .endOfStream: Console.line("\(dialed.peer.remoteAddress) disconnected: \(end.message)")
+            case .endOfStream:
+                let hint = dialed.hasHeard ? "" : dialed.refusalHint
+                Console.line("\(dialed.peer.remoteAddress) disconnected: \(end.message)\(hint)")
+            // A node that refuses an id may close before it has read what was sent.
+            case .connectionReset where !dialed.hasHeard:
+                throw Failure("\(end.message)\(dialed.refusalHint)")
             default: throw end
             }
         }

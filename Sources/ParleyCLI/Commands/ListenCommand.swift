@@ -1,5 +1,6 @@
 import ArgumentParser
 import Parley
+import Synchronization
 
 struct ListenCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
@@ -7,8 +8,8 @@ struct ListenCommand: InterruptibleCommand {
         abstract: "Wait for peers and exchange messages with them.",
         discussion: """
             Shows what peers send, and sends each line of standard input to all of them. The first line of \
-            the output is "listening on ADDRESS", with the real port. At the end of the input it goes on \
-            listening; Ctrl-C ends it.
+            the output is "listening on ID@ADDRESS", with the real port: what the other side dials. At the \
+            end of the input it goes on listening; Ctrl-C ends it.
 
             \(ChatHelp.text)
             """
@@ -32,10 +33,19 @@ struct ListenCommand: InterruptibleCommand {
     }
 
     func work() async throws {
-        var options = common.transportOptions(listenAddress: address)
+        let (security, newcomers) = try common.security.whenListening()
+        var options = common.transportOptions(listenAddress: address, security)
         options.loops = loops
-        options.onPeer = { peer in Console.line("\(peer.remoteAddress) connected") }
+        let connected = Mutex<Set<ConnectionID>>([])
+        options.onPeer = { peer in
+            connected.withLock { _ = $0.insert(peer.connectionID) }
+            Console.line("\(peer.remoteAddress) connected\(peer.id.map { " as \($0)" } ?? "")")
+        }
         options.onDisconnect = { peer, reason in
+            guard connected.withLock({ $0.remove(peer.connectionID) }) != nil else {
+                newcomers?.reportFailure(of: peer, reason)
+                return
+            }
             // Peers that this side closed are not reported: the session is ending.
             if reason.code != .closed {
                 Console.line("\(peer.remoteAddress) disconnected: \(reason.message)")
@@ -43,10 +53,13 @@ struct ListenCommand: InterruptibleCommand {
         }
         try await withTransport(options) { transport in
             try await transport.listenAndAccept()
-            Console.line("listening on \(transport.address)")
-            let session = ChatSession(transport: transport, options: common)
+            try ListeningText.show(for: transport, id: security.id)
+            let session = ChatSession(transport: transport, options: common, newcomers: newcomers)
             await withDiscardingTaskGroup { group in
-                group.addTask { await session.sendLines(to: { transport.peers }) }
+                group.addTask {
+                    await session.sendLines(to: { transport.peers })
+                    if !Task.isCancelled { newcomers?.endInput() }
+                }
                 if stats { group.addTask { await StatisticsLine(transport: transport).run() } }
                 await session.show()
                 group.cancelAll()

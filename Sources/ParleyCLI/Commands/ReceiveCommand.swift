@@ -4,52 +4,97 @@ import Parley
 struct ReceiveCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
         commandName: "receive",
-        abstract: "Receive files from parley send, and store them.",
+        abstract: "Receive files and folders from parley send, and store them.",
         discussion: """
-            Serves any number of senders at once. The first line of the output is "listening on ADDRESS", \
-            with the real port. Each file has one line when it begins and one when it is stored.
+            Serves any number of senders at once. The first line of the output is "listening on \
+            ID@ADDRESS", with the real port: what the other side sends to. Each transfer has one line when \
+            it begins and one when it is stored. What is refused has a line on standard error, and the \
+            sender hears why.
 
-            A file keeps its name. It never replaces another file and never leaves the directory: other \
-            names are refused. It appears in the directory when all of it has arrived.
+            Files and folders keep their names, modes and modification times. Nothing leaves the directory: \
+            paths and links that lead out of it are refused, and links in it are not followed. Folders that \
+            exist already are filled. No other file is replaced unless --overwrite says so. A file appears \
+            when all of it has arrived; until then it is called .parley-*.part. Control characters in names \
+            are kept, and escaped when a name is shown.
 
-            It runs until Ctrl-C. With --once it ends after the first offer, with exit code 0 if the file \
-            was stored.
+            With --resume a transfer goes on that has broken off, when the same sender sends the same again: \
+            parts of files of at least 1 MiB stay, and what of them is still right is not sent again. Files \
+            that are there already and are the same count as stored. Parts are removed after a week.
+
+            About senders that are not known here it asks at the terminal. With --yes it takes from them, \
+            and the limits of --max-bytes and of --allow still hold.
+
+            --into - writes the one file that it receives to standard output, and its lines to standard \
+            error. What was written before a failure stays written: look at the exit code.
+
+            It runs until Ctrl-C. With --once, and with --into -, it ends after the first transfer, with \
+            exit code 0 if all of it was stored.
+
+            Senders of other versions are refused, and hear which version this is.
             """
     )
 
     @Option(help: ArgumentHelp("Where to listen.", valueName: "address"))
     var listen = ":3000"
 
-    @Option(help: ArgumentHelp("The directory to store files in.", valueName: "dir"))
-    var into: String
-
-    @Flag(help: "End after one file.")
+    @Flag(help: "End after one transfer.")
     var once = false
+
+    @Flag(help: "Take from nodes that are not known here without asking.")
+    var yes = false
+
+    @OptionGroup var storing: StoringOptions
+
+    @OptionGroup var json: JSONOption
 
     @OptionGroup var common: CommonOptions
 
+    func validate() throws {
+        // Strangers' files go where somebody says.
+        if storing.into == nil { throw ValidationError("missing expected argument '--into <dir>'") }
+        try storing.check(with: json)
+    }
+
+    /// Who is silent for longer has gone.
+    private static let streamTimeout = Duration.seconds(300)
+
+    private var endsAfterOne: Bool { once || storing.writesOut }
+
     func work() async throws {
-        let receiver = FileReceiver(
-            into: try directory(),
-            once: once,
+        json.apply()
+        if storing.writesOut { Console.sendResultsToStandardError() }
+        let target = try storing.target(verb: "receive")
+        let (security, newcomers) = try common.security.whenListening(lettingStrangersIn: yes)
+        var options = common.transportOptions(listenAddress: listen, security)
+        options.timeouts.streamIdle = Self.streamTimeout
+        options.timeouts.idle = Self.streamTimeout
+        let silentPeers = SilentPeers(capacity: SilentPeers.makeRoom(in: &options))
+        let receiver = TransferReceiver(
+            into: target,
+            once: endsAfterOne,
+            maxBytes: storing.maxBytes?.bytes,
             codec: common.codec,
-            bar: ProgressBar(isShown: common.showsProgressBar)
+            bar: ProgressBar(isShown: common.showsProgressBar),
+            silentPeers: silentPeers
         )
-        try await withTransport(common.transportOptions(listenAddress: listen)) { transport in
+        options.onPeer = { silentPeers.hasCome($0) }
+        options.onDisconnect = { peer, reason in
+            silentPeers.hasGone(peer)
+            newcomers?.reportFailure(of: peer, reason)
+        }
+        try await withTransport(options) { transport in
             try await transport.listenAndAccept()
-            Console.line("listening on \(transport.address)")
-            try await serve(transport.consume(), with: receiver)
+            try ListeningText.show(for: transport, id: security.id)
+            try await withThrowingDiscardingTaskGroup { group in
+                if let newcomers, newcomers.mayAsk { group.addTask { await newcomers.readAnswers() } }
+                defer { group.cancelAll() }
+                try await serve(transport.consume(), with: receiver)
+            }
         }
     }
 
-    private func directory() throws -> Directory {
-        do { return try Directory(into) } catch {
-            throw Failure("cannot receive into \(into): \(error.systemReason)")
-        }
-    }
-
-    private func serve(_ rpcs: RPCSequence, with receiver: FileReceiver) async throws {
-        guard once else { return try await receiver.serve(rpcs) }
+    private func serve(_ rpcs: RPCSequence, with receiver: TransferReceiver) async throws {
+        guard endsAfterOne else { return try await receiver.serve(rpcs) }
         let outcome = try await withThrowingDiscardingTaskGroup { group in
             group.addTask { try await receiver.serve(rpcs) }
             defer { group.cancelAll() }

@@ -4,26 +4,124 @@ import Parley
 struct SendCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
         commandName: "send",
-        abstract: "Send a file to a parley receive.",
+        abstract: "Send files and folders to a parley receive.",
         discussion: """
-            Offers the file, sends it when the receiver is ready, and ends with exit code 0 when the \
-            receiver has stored all of it. A file that changes while it is sent is not stored.
+            Sends each PATH, a folder with everything in it, and ends with exit code 0 when the receiver has \
+            stored all of it. The receiver uses the last name of each path. A file that changes while it is \
+            sent is not stored. What cannot be sent or stored has a line on standard error; the rest is sent \
+            all the same, and the exit code is 1. Devices, pipes and sockets are such things; --exclude \
+            leaves them out.
+
+            - is standard input, which --name names. With a single path, --name replaces its name.
+
+            Symbolic links in folders are sent as links, and a receiver takes those that stay inside what \
+            it receives into. --follow sends what they lead to. A path that is itself a link is followed.
+
+            A pattern of --exclude is one line of a .gitignore file: *.o leaves out at any depth, /build \
+            only in the folder that is sent, cache/ only folders, and !keep.o takes back.
+
+            Both ends need the same version of the transfer, 3. Others are refused, and the line says so; an \
+            older tool with the unframed or gob wire form only ends the connection.
             """
     )
 
-    @Argument(help: "The file to send.")
-    var file: String
+    @Argument(
+        help: ArgumentHelp("What to send; - is standard input.", valueName: "path"),
+        completion: .file()
+    )
+    var paths: [String]
 
-    @Option(help: ArgumentHelp("Where the receiver listens.", valueName: "address"))
+    @Option(
+        help: ArgumentHelp(
+            "Where the receiver listens; ID@host:port for that node alone.",
+            valueName: "address"
+        )
+    )
     var to: String
+
+    @Option(help: ArgumentHelp("What the receiver calls it (- is \"stdin\" by default).", valueName: "name"))
+    var name: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Leave out what matches in folders, as in .gitignore; repeatable.",
+            valueName: "pattern"
+        )
+    )
+    var exclude: [String] = []
+
+    @Flag(help: "Send what symbolic links lead to in their place.")
+    var follow = false
+
+    @Flag(help: "Do not keep modes and modification times.")
+    var noMetadata = false
+
+    @OptionGroup var json: JSONOption
 
     @OptionGroup var common: CommonOptions
 
-    func work() async throws {
-        let file = try OutgoingFile(path: file)
-        try await withPeer(at: to, common.transportOptions()) { dialed in
-            let bar = ProgressBar(isShown: common.showsProgressBar)
-            try await FileSender(dialed: dialed, codec: common.codec, bar: bar).send(file)
+    func validate() throws {
+        try common.security.validate(dialing: to)
+        if name != nil, paths.count > 1 {
+            throw ValidationError("--name names one path, and \(paths.count) are given")
         }
+        if paths.count(where: { $0 == "-" }) > 1 { throw ValidationError("- can be given once") }
+    }
+
+    func work() async throws {
+        json.apply()
+        let tree = try tree()
+        var options = common.transportOptions(try common.security.whenDialing())
+        // The receiver answers at the end of what may take days. The sender has a limit of its own.
+        options.timeouts.streamIdle = nil
+        // A receiver that many silent ones have come to needs some time for this one.
+        options.timeouts.handshake = .seconds(60)
+        options.timeouts.write = TransferSender.stallTimeout
+        try await withPeer(at: to, options) { dialed in
+            let sender = TransferSender(
+                streams: DialedStreams(dialed: dialed, codec: common.codec),
+                bar: ProgressBar(isShown: common.showsProgressBar),
+                keepsMetadata: !noMetadata
+            )
+            try await sender.send(tree, tree.totals)
+        }
+    }
+
+    private func tree() throws -> SourceTree {
+        var tree = SourceTree(SourceTree.Options(follow: follow, excludes: ExcludeList(exclude)))
+        let own = name.map { Array(LocalPath(argument: $0).bytes) }
+        var roots: [[UInt8]: String] = [:]
+        for text in paths {
+            let path = LocalPath(argument: text)
+            let name = try own ?? Self.name(of: path, text)
+            if let other = roots.updateValue(text, forKey: name) {
+                throw Failure(
+                    "\(other.printable) and \(text.printable) would both be called "
+                        + "\"\(String(printable: name))\" at the receiver"
+                )
+            }
+            do throws(Refusal) {
+                _ = try RelativePath(checking: name)
+            } catch { throw Failure("cannot send \(path.shown): \(error.reason)") }
+            if text == "-" {
+                try tree.addStandardInput(as: name)
+            } else {
+                try tree.add(path, as: name)
+            }
+        }
+        return tree
+    }
+
+    /// What the receiver calls a path without `--name`.
+    private static func name(of path: LocalPath, _ text: String) throws -> [UInt8] {
+        if text == "-" { return Array("stdin".utf8) }
+        if let name = path.name { return name }
+        do throws(SystemError) { _ = try path.status(following: true) } catch {
+            throw Failure("cannot open \(path.shown): \(error.reason)")
+        }
+        guard let name = path.resolved?.name else {
+            throw Failure("cannot send \(path.shown): it has no name of its own; --name gives it one")
+        }
+        return name
     }
 }

@@ -10,57 +10,113 @@ import Synchronization
 #endif
 
 /// Standard output and standard error. Each line is one write, so a script that reads a pipe gets it whole
-/// and at once.
+/// and at once. A thread of ``OutputQueue`` writes.
 ///
-/// On a terminal, a status line can be shown; it is redrawn below each printed line.
+/// On a terminal, status lines can be shown; they are redrawn below each printed line. A question takes their
+/// place. With `--json`, events take the place of results.
 enum Console {
-    /// The text of the status line; empty when there is none.
-    private static let status = Mutex("")
+    private struct LastLine {
+        /// The status lines; empty when there are none.
+        var status = ""
+        /// The question that somebody is to answer.
+        var prompt: String?
+
+        var text: String { prompt ?? status }
+
+        /// What removes the text from a terminal.
+        var eraser: String {
+            String(repeating: "\r\u{1B}[K\u{1B}[A", count: text.count { $0 == "\n" }) + "\r\u{1B}[K"
+        }
+    }
+
+    private static let lastLine = Mutex(LastLine())
+    /// What standard output carries.
+    private enum Output { case results, events, files }
+
+    private static let output = Mutex(Output.results)
+
+    /// From now on results go to standard error: standard output carries a file.
+    static func sendResultsToStandardError() { output.withLock { $0 = .files } }
+
+    /// From now on standard output carries events, and results go nowhere.
+    static func showEvents() { output.withLock { $0 = .events } }
 
     /// Whether a status line can be shown: standard error is a terminal that can erase a line.
     static let hasStatusLine =
-        isatty(STDERR_FILENO) == 1 && getenv("TERM").map { String(cString: $0) } != "dumb"
+        isatty(STDERR_FILENO) == 1 && TerminalWidth.canErase(kind: environmentVariable("TERM"))
 
-    /// Prints a result on standard output.
+    /// Prints a result, on standard output unless that is in use.
     static func line(_ text: String) {
-        let isWritten = print(text, to: STDOUT_FILENO)
-        if !isWritten { Interruption.standardOutputClosed() }
+        switch output.withLock({ $0 }) {
+        case .results: print(text, to: STDOUT_FILENO)
+        case .events: break
+        case .files: print(text, to: STDERR_FILENO)
+        }
     }
 
-    /// Prints an error on standard error.
-    static func error(_ sentence: String) { _ = print("parley: \(sentence)", to: STDERR_FILENO) }
+    /// Prints an event, if events are wanted.
+    static func event(_ event: @autoclosure () -> Event) {
+        if output.withLock({ $0 == .events }) { print(event().json.text, to: STDOUT_FILENO) }
+    }
+
+    /// Prints an error on standard error, and as an event.
+    static func error(_ sentence: String) {
+        event(.error(sentence))
+        print("parley: \(sentence)", to: STDERR_FILENO)
+    }
 
     /// Prints a log line on standard error.
-    static func log(_ text: String) { _ = print(text, to: STDERR_FILENO) }
+    static func log(_ text: String) { print(text, to: STDERR_FILENO) }
 
-    /// Shows `text` as the status line; an empty one removes it. Does nothing where there is no terminal.
+    /// Shows `text` as the status, of one line or more; an empty one removes it. Does nothing where there is
+    /// no terminal.
     static func setStatus(_ text: String) {
-        guard hasStatusLine else { return }
-        status.withLock { status in
-            guard status != text else { return }
-            status = text
-            _ = write(eraseLine + text, to: STDERR_FILENO)
+        // A terminal that is slow gets the next one.
+        guard hasStatusLine, text.isEmpty || !OutputQueue.shared.isBusy else { return }
+        lastLine.withLock { lastLine in
+            guard lastLine.status != text else { return }
+            let eraser = lastLine.eraser
+            lastLine.status = text
+            if lastLine.prompt == nil { write(eraser + text, to: STDERR_FILENO) }
         }
     }
 
-    /// The width of the terminal; 80 columns when it is unknown.
+    /// Shows a question on standard error, which is a terminal: a line that says what it is about, and below
+    /// it the prompt, behind which the answer is typed. Nil removes the prompt.
+    static func setQuestion(_ text: String?, prompt: String = "") {
+        lastLine.withLock { lastLine in
+            let erase = hasStatusLine ? lastLine.eraser : ""
+            lastLine.prompt = text.map { _ in prompt }
+            let above = text.map { $0.printable + "\n" } ?? ""
+            write(erase + above + lastLine.text, to: STDERR_FILENO)
+        }
+    }
+
+    /// The width of a line at this moment.
     static var columns: Int {
         var size = winsize()
-        let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0 && size.ws_col > 0
-        return isKnown ? Int(size.ws_col) : 80
+        let isKnown = ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0
+        return TerminalWidth.columns(
+            variable: environmentVariable("COLUMNS"),
+            terminal: isKnown ? Int(size.ws_col) : 0
+        )
     }
 
-    private static let eraseLine = "\r\u{1B}[K"
+    /// Writes out what was printed, before the process ends. After a signal it does not wait for a reader
+    /// that takes nothing.
+    static func flush() { OutputQueue.shared.flush() }
 
-    private static func print(_ text: String, to descriptor: Int32) -> Bool {
-        status.withLock { status in
-            if !status.isEmpty { _ = write(eraseLine, to: STDERR_FILENO) }
-            defer { if !status.isEmpty { _ = write(status, to: STDERR_FILENO) } }
-            return write(text.printable + "\n", to: descriptor)
+    private static func print(_ text: String, to descriptor: Int32) {
+        lastLine.withLock { lastLine in
+            let isShown = !lastLine.text.isEmpty
+            if isShown { write(hasStatusLine ? lastLine.eraser : "\n", to: STDERR_FILENO) }
+            write(text.printable + "\n", to: descriptor)
+            if isShown { write(lastLine.text, to: STDERR_FILENO) }
         }
+        OutputQueue.shared.waitForRoom()
     }
 
-    private static func write(_ text: String, to descriptor: Int32) -> Bool {
-        (try? writeAll(Array(text.utf8), to: descriptor)) != nil
+    private static func write(_ text: String, to descriptor: Int32) {
+        OutputQueue.shared.add(Array(text.utf8), to: descriptor)
     }
 }

@@ -10,7 +10,8 @@
 struct Progress: Equatable {
     // `Double`, because the sizes are claims of remote senders, and their sum must not overflow.
     var doneBytes: Double
-    var totalBytes: Double
+    /// Nil when it is not known.
+    var totalBytes: Double?
     var seconds: Double
 
     private static let widestBar = 40
@@ -26,10 +27,13 @@ struct Progress: Equatable {
 
     /// `[#######             ]  37%  7.8 MB of 21.0 MB  104.9 MB/s  ETA 0:03`, narrower than `columns`.
     func bar(columns: Int) -> String {
+        guard let totalBytes else {
+            return String("\(Self.amount(doneBytes))  \(rate)".prefix(max(0, columns - 1)))
+        }
         let fraction = totalBytes > 0 ? min(1, doneBytes / totalBytes) : 1
         let percent = "\(Int(fraction * 100))%".padded(to: 4, with: " ")
         let amounts = "\(Self.amount(doneBytes)) of \(Self.amount(totalBytes))"
-        let figures = [percent, amounts, rate, "ETA \(timeLeft)"].joined(separator: "  ")
+        let figures = [percent, amounts, rate, "ETA \(timeLeft(of: totalBytes))"].joined(separator: "  ")
         // A line of the full width would wrap on some terminals.
         let width = min(Self.widestBar, columns - 1 - figures.count - "[] ".count)
         guard width >= Self.narrowestBar else { return String(figures.prefix(max(0, columns - 1))) }
@@ -41,7 +45,7 @@ struct Progress: Equatable {
 
     private var rate: String { Self.amount(bytesPerSecond) + "/s" }
 
-    private var timeLeft: String {
+    private func timeLeft(of totalBytes: Double) -> String {
         guard bytesPerSecond > 0 else { return "-:--" }
         let left = max(0, totalBytes - doneBytes) / bytesPerSecond
         // No figure from one day on.
@@ -69,7 +73,7 @@ struct Progress: Equatable {
 
 extension Double {
     /// The number rounded to that many decimals: `174.8`. It must not be negative.
-    fileprivate func text(decimals: Int) -> String {
+    func text(decimals: Int) -> String {
         let scale = (0..<decimals).reduce(1) { scale, _ in scale * 10 }
         let rounded = (self * Double(scale)).rounded(.toNearestOrEven)
         guard let units = Int(exactly: rounded) else { return "\(self)" }
@@ -80,7 +84,7 @@ extension Double {
 
 extension String {
     /// The text with `filler` in front, at least `width` characters long.
-    fileprivate func padded(to width: Int, with filler: String) -> String {
+    func padded(to width: Int, with filler: String) -> String {
         String(repeating: filler, count: Swift.max(0, width - count)) + self
     }
 }

@@ -1,6 +1,7 @@
 import Synchronization
 
-/// Shows all current transfers together in the terminal's status line.
+/// Shows all current transfers together in the terminal's status line, and above it the file that was begun
+/// last, if there are several.
 final class ProgressBar: Sendable {
     /// The shortest time between two redraws.
     private static let redrawInterval = Duration.milliseconds(100)
@@ -9,8 +10,11 @@ final class ProgressBar: Sendable {
         var transfers = 0
         var doneBytes = 0.0
         var totalBytes = 0.0
+        /// How many transfers do not know their size.
+        var endless = 0
         var start = ContinuousClock.now
         var drawn: ContinuousClock.Instant?
+        var file: FileProgress?
     }
 
     private let isShown: Bool
@@ -20,23 +24,33 @@ final class ProgressBar: Sendable {
     init(isShown: Bool) { self.isShown = isShown }
 
     /// Adds a transfer.
-    func begin(totalBytes: Int) {
+    ///
+    /// - Parameter totalBytes: nil when they are not known.
+    func begin(totalBytes: Int?) {
         update { state in
             if state.transfers == 0 { state = State() }
             state.transfers += 1
-            state.totalBytes += Double(totalBytes)
+            if totalBytes == nil { state.endless += 1 }
+            state.totalBytes += Double(totalBytes ?? 0)
         }
     }
 
+    /// A file has begun that is one of several.
+    func begin(_ file: FileProgress) { update { $0.file = file } }
+
     func advance(by byteCount: Int) {
-        update { $0.doneBytes += Double(byteCount) }
+        update { state in
+            state.doneBytes += Double(byteCount)
+            state.file?.doneBytes += byteCount
+        }
     }
 
-    /// Removes a transfer. `missingBytes` of it were not transferred.
-    func end(missingBytes: Int) {
+    /// Removes a transfer, of which that much was transferred.
+    func end(doneBytes: Int, of totalBytes: Int?) {
         update { state in
             state.transfers -= 1
-            state.totalBytes -= Double(missingBytes)
+            if totalBytes == nil { state.endless -= 1 }
+            state.totalBytes -= Double(totalBytes ?? 0) - Double(doneBytes)
         }
     }
 
@@ -51,10 +65,12 @@ final class ProgressBar: Sendable {
             state.drawn = now
             let progress = Progress(
                 doneBytes: state.doneBytes,
-                totalBytes: state.totalBytes,
+                totalBytes: state.endless > 0 ? nil : state.totalBytes,
                 seconds: state.start.duration(to: now).seconds
             )
-            Console.setStatus(progress.bar(columns: Console.columns))
+            let columns = Console.columns
+            let file = state.file.map { $0.line(columns: columns) + "\n" } ?? ""
+            Console.setStatus(file + progress.bar(columns: columns))
         }
     }
 }

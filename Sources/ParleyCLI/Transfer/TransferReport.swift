@@ -1,43 +1,101 @@
 import Parley
+import Synchronization
 
-/// What a person or a script sees of one transfer: a line when it begins, a progress bar on a terminal, and a
-/// line when it is complete.
+/// What a person, a script or a program sees of one transfer: a line when it begins, a progress bar on a
+/// terminal, a line when it is complete, and events.
 final class TransferReport {
     /// Which way it goes.
     enum Direction { case sending, receiving }
 
     private(set) var doneBytes = 0
-    let totalBytes: Int
+    /// `photo.jpg`, or `3 files and 1 folder`.
+    let name: String
+    private let totalBytes: Int?
+    private let hasSeveralFiles: Bool
     private let direction: Direction
-    private let name: FileName
     private let bar: ProgressBar
     private let start = ContinuousClock.now
+    /// Of this transfer, for events: they count from 1.
+    private let number = TransferReport.count.add(1, ordering: .relaxed).newValue
+    private static let count = Atomic(0)
+    private var outcome = Event.Outcome.failed
+    private var shown = ContinuousClock.now
+    /// The file that is under way.
+    private var file: (path: [UInt8], start: Int)?
 
     /// Announces the transfer.
-    init(_ direction: Direction, _ name: FileName, byteCount: Int, peer: any Peer, bar: ProgressBar) {
+    init(_ direction: Direction, _ totals: TransferTotals, peer: any Peer, bar: ProgressBar) {
         self.direction = direction
-        self.name = name
         self.bar = bar
-        totalBytes = byteCount
+        name = totals.text
+        totalBytes = totals.byteCount
+        hasSeveralFiles = totals.files > 1
         let (verb, preposition) = direction == .sending ? ("sending", "to") : ("receiving", "from")
-        Console.line("\(verb) \(name.text), \(byteCount) bytes, \(preposition) \(peer.remoteAddress)")
-        bar.begin(totalBytes: byteCount)
+        let size = totalBytes.map { ", \($0) bytes" } ?? ""
+        Console.line("\(verb) \(name)\(size), \(preposition) \(peer.label)")
+        bar.begin(totalBytes: totalBytes)
+        Console.event(.begin(transfer: number, direction, totals, peer: peer))
     }
 
-    deinit { bar.end(missingBytes: totalBytes - doneBytes) }
+    deinit {
+        bar.end(doneBytes: doneBytes, of: totalBytes)
+        Console.event(.end(transfer: number, outcome, bytes: doneBytes, seconds: seconds))
+    }
 
     func advance(by byteCount: Int) {
         doneBytes += byteCount
         bar.advance(by: byteCount)
+        guard shown.duration(to: .now) >= Self.eventInterval else { return }
+        shown = .now
+        Console.event(.progress(transfer: number, bytes: doneBytes, of: totalBytes))
     }
 
-    /// Announces that the file has arrived.
+    func beginFile(_ path: RelativePath, byteCount: Int?) {
+        file = (path.bytes, doneBytes)
+        if hasSeveralFiles { bar.begin(FileProgress(name: path.shown, totalBytes: byteCount)) }
+    }
+
+    /// The file that has begun last is sent, or has its name.
+    func completeFile() {
+        guard let file else { return }
+        Console.event(.file(transfer: number, path: file.path, bytes: doneBytes - file.start))
+    }
+
+    /// Not everything is stored, and nothing has broken off.
+    func isIncomplete() { outcome = .incomplete }
+
+    /// How far apart progress events are.
+    private static let eventInterval = Duration.seconds(1)
+
+    private var seconds: Double { start.duration(to: .now).seconds }
+
+    /// `after 3 of 10 bytes`
+    var place: String { "after \(doneBytes)\(totalBytes.map { " of \($0)" } ?? "") bytes" }
+
+    /// Announces that everything has arrived.
     func complete() {
         let progress = Progress(
             doneBytes: Double(doneBytes),
-            totalBytes: Double(totalBytes),
-            seconds: start.duration(to: .now).seconds
+            totalBytes: totalBytes.map { Double($0) },
+            seconds: seconds
         )
-        Console.line("\(direction == .sending ? "sent" : "received") \(name.text): \(progress.summary)")
+        outcome = .stored
+        Console.line("\(direction == .sending ? "sent" : "received") \(name): \(progress.summary)")
+    }
+}
+
+extension TransferTotals {
+    /// `photo.jpg`; `holiday (3 files and 1 folder)`; without a name of all of it, `3 files and 1 folder`.
+    var text: String {
+        if entries == 1, !name.isEmpty { return String(printable: name) }
+        let parts = [(files, "file"), (folders, "folder"), (links, "link")].filter { $0.0 > 0 }
+            .map { "\($0) \($1)\($0 == 1 ? "" : "s")" }
+        let counts =
+            switch parts.count {
+            case 0: "nothing"
+            case 1: parts[0]
+            default: parts.dropLast().joined(separator: ", ") + " and " + parts[parts.count - 1]
+            }
+        return name.isEmpty ? counts : "\(String(printable: name)) (\(counts))"
     }
 }

@@ -1,0 +1,115 @@
+import ArgumentParser
+import Parley
+
+struct GetCommand: InterruptibleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "get",
+        abstract: "Get files and folders from a parley serve.",
+        discussion: """
+            Gets each PATH, a folder with everything in it, and stores it under its last name in the \
+            directory of --into. The path . is everything that is served. It ends with exit code 0 when all \
+            of it is stored. What cannot be given or stored has a line on standard error; the rest is stored \
+            all the same, and the exit code is 1. A file that changes while it is sent is not stored.
+
+            Files and folders keep their names, modes and modification times. Nothing leaves the directory: \
+            paths and links that lead out of it are refused, and links in it are not followed. Folders that \
+            exist already are filled. No other file is replaced unless --overwrite says so. A file appears \
+            when all of it has arrived; until then it is called .parley-*.part.
+
+            With --resume, what breaks off is gone on with when the same is got again: parts of files of at \
+            least 1 MiB stay, and what of them is still right is not sent again. A file that has changed at \
+            the server meanwhile begins anew. Files that are there already and are the same count as stored.
+
+            Without --into it stores in the current directory. --into - writes the one file to standard \
+            output, and lines to standard error.
+            """
+    )
+
+    @Argument(help: "Where the server listens; ID@host:port for that node alone.")
+    var address: String
+
+    @Argument(help: ArgumentHelp("What to get; . is everything.", valueName: "path"))
+    var paths: [String]
+
+    @OptionGroup var storing: StoringOptions
+
+    @OptionGroup var json: JSONOption
+
+    @OptionGroup var node: NodeOptions
+
+    func validate() throws {
+        try node.security.validate(dialing: address)
+        try storing.check(with: json)
+    }
+
+    func work() async throws {
+        json.apply()
+        if storing.writesOut { Console.sendResultsToStandardError() }
+        let target = try storing.target(verb: "store")
+        let request = FileRequest(paths: try requestedPaths(), hasParts: storing.resume)
+        let outcome = try await withServer(at: address, node) { dialed, watch in
+            let stream = try await dialed.openStream(for: .get)
+            let transfer = IncomingTransfer(
+                requested: request,
+                on: stream,
+                watchedBy: watch,
+                into: target(dialed.peer.id),
+                maxBytes: storing.maxBytes?.bytes,
+                bar: ProgressBar(isShown: node.showsProgressBar)
+            )
+            let outcome = await transfer.run()
+            if let failure = transfer.failureBeforeBeginning {
+                throw Failure.unanswered(by: dialed, failure)
+            }
+            return outcome
+        }
+        // The reason was printed already.
+        if outcome != .stored { throw ExitCode.failure }
+    }
+
+    /// - Throws: when two of them would have the same name here.
+    private func requestedPaths() throws -> [[UInt8]] {
+        var names: [[UInt8]: String] = [:]
+        return try paths.map { text in
+            let path = RequestedPath.bytes(of: text)
+            let name = path.split(separator: slash).last.map { Array($0) } ?? []
+            if let other = names.updateValue(text, forKey: name) {
+                throw Failure(
+                    "\(other.printable) and \(text.printable) would both be called "
+                        + "\"\(String(printable: name))\" here"
+                )
+            }
+            return path
+        }
+    }
+}
+
+/// How the command line names what a server has.
+enum RequestedPath {
+    /// Without `/` at its end and `./` at its beginning, which shells and people leave there. Empty for
+    /// everything.
+    static func bytes(of text: String) -> [UInt8] {
+        var path = LocalPath(argument: text).bytes[...]
+        while path.count > 1, path.last == slash { path.removeLast() }
+        while path.starts(with: "./".utf8) { path.removeFirst(2) }
+        return path.elementsEqual(".".utf8) ? [] : Array(path)
+    }
+}
+
+/// Dials a node that serves files, and fails when it stays silent for too long.
+func withServer<Result: Sendable>(
+    at address: String,
+    _ node: NodeOptions,
+    _ body: @escaping @Sendable (DialedPeer, StallWatch) async throws -> Result
+) async throws -> Result {
+    var options = node.transportOptions(.multiplexed, try node.security.whenDialing())
+    // A node that many silent ones have come to needs some time for this one.
+    options.timeouts.handshake = .seconds(60)
+    let limit = TransferSender.stallTimeout
+    options.timeouts.write = limit
+    return try await withPeer(at: address, options) { dialed in
+        let watch = StallWatch(limit: limit)
+        let failure = Failure("\(dialed.peer.remoteAddress) has sent nothing for \(limit)")
+        return try await watch.run(failingWith: failure) { try await body(dialed, watch) }
+    }
+}

@@ -1,0 +1,94 @@
+import ArgumentParser
+import Parley
+
+struct LsCommand: InterruptibleCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "ls",
+        abstract: "List what a parley serve has.",
+        discussion: """
+            Shows what is in the folder PATH, or the file PATH itself; without PATH what is in the folder \
+            that is served. A line has mode, bytes, the time of the last change in UTC, and the path, with a \
+            / behind that of a folder and the target behind that of a link. Control characters in names are \
+            escaped.
+            """
+    )
+
+    @Argument(help: "Where the server listens; ID@host:port for that node alone.")
+    var address: String
+
+    @Argument(help: ArgumentHelp("What to list.", valueName: "path"))
+    var path = "."
+
+    @OptionGroup var json: JSONOption
+
+    @OptionGroup var node: NodeOptions
+
+    func validate() throws { try node.security.validate(dialing: address) }
+
+    func work() async throws {
+        json.apply()
+        let request = FileRequest(paths: [RequestedPath.bytes(of: path)])
+        let isWhole = try await withServer(at: address, node) { dialed, watch in
+            let stream = try await dialed.openStream(for: .list)
+            do {
+                try await stream.write(request.encoded)
+                return try await Self.show(stream, watch)
+            } catch {
+                throw Failure.unanswered(by: dialed, error)
+            }
+        }
+        if !isWhole { throw ExitCode.failure }
+    }
+
+    /// Returns whether there was everything that was asked for.
+    private static func show(_ stream: PeerStream, _ watch: StallWatch) async throws -> Bool {
+        var decoder = TransferRecordDecoder()
+        var isWhole = true
+        var hasEnded = false
+        while !hasEnded {
+            guard let bytes = try await stream.read(upTo: 65_536) else {
+                throw Failure("the listing ended too early")
+            }
+            watch.hasMoved()
+            try await decoder.feed(bytes) { item in
+                switch item {
+                case .record(.problem(let reason)):
+                    Console.error("\(stream.peer.remoteAddress): \(reason)")
+                    isWhole = false
+                case .record(.entry(let entry)):
+                    _ = try RelativePath(checking: entry.path)
+                    Console.line(ListingLine.text(entry))
+                    Console.event(.entry(entry))
+                case .record(.end): hasEnded = true
+                default: throw Refusal("what came is no listing")
+                }
+            }
+        }
+        return isWhole
+    }
+}
+
+extension DialedPeer {
+    /// Opens the stream of a request.
+    func openStream(for kind: FileRequest.Kind) async throws -> PeerStream {
+        do { return try await peer.openStream(protocol: kind.rawValue) } catch {
+            throw Failure.unanswered(by: self, error)
+        }
+    }
+}
+
+extension Failure {
+    /// A request has failed: says where, and what may help.
+    static func unanswered(by dialed: DialedPeer, _ error: any Error) -> any Error {
+        if Task.isCancelled || error is CancellationError { return error }
+        let reason = sentence(of: error) ?? "\(error)"
+        switch (error as? ParleyError)?.code {
+        case .unsupported:
+            return Failure("\(dialed.peer.remoteAddress) serves no files; is it parley serve?")
+        // How a connection ends that the other side has refused.
+        case .endOfStream, .connectionReset, .truncated, .closed:
+            return Failure("\(dialed.peer.remoteAddress): \(reason)\(dialed.refusalHint)")
+        default: return Failure("\(dialed.peer.remoteAddress): \(reason)")
+        }
+    }
+}

@@ -1,0 +1,91 @@
+import Parley
+
+/// Answers `parley get` and `parley ls` out of one folder, for any number of peers at once. It only reads.
+struct FileServer: Sendable {
+    /// So many requests of one peer are answered at a time; further ones are reset.
+    static let maxRequestsPerPeer = 16
+    /// How long a request may take to arrive.
+    private static let requestTimeout = Duration.seconds(30)
+
+    let folder: OpenFolder
+    let showsHidden: Bool
+    let bar: ProgressBar
+    let silentPeers: SilentPeers
+
+    /// Takes the streams of both kinds of requests.
+    func serve(on transport: TCPTransport) throws {
+        try transport.accept(FileRequest.Kind.get.rawValue) { stream in
+            await deal(with: stream) { request in
+                let tree = tree(request)
+                let sender = TransferSender(
+                    streams: RequestedStreams(stream: stream),
+                    bar: bar,
+                    keepsMetadata: true,
+                    request: request
+                )
+                try await sender.send(tree, tree.totals)
+            }
+        }
+        try transport.accept(FileRequest.Kind.list.rawValue) { stream in
+            await deal(with: stream) { request in try await Listing(of: request, self).write(to: stream) }
+        }
+    }
+
+    /// A failure has a line here, and ends the stream alone.
+    private func deal(with stream: PeerStream, _ answer: (FileRequest) async throws -> Void) async {
+        do {
+            let request = try await withDeadline(
+                Self.requestTimeout,
+                failingWith: Failure("no request came within \(Self.requestTimeout)")
+            ) {
+                try await FileRequest(from: stream)
+            }
+            silentPeers.hasOffered(stream.peer)
+            try await answer(request)
+        } catch {
+            stream.abort(code: 0)
+            guard !Task.isCancelled else { return }
+            Console.error("\(stream.peer.remoteAddress): \(Failure.sentence(of: error) ?? "\(error)")")
+        }
+    }
+
+    /// Everything that a request asks for.
+    private func tree(_ request: FileRequest) -> SourceTree {
+        var tree = SourceTree(SourceTree.Options(leavesOutHidden: !showsHidden))
+        let cursor = FolderCursor(folder)
+        for path in paths(request, problem: { tree.addProblem($0) }) { tree.add(path, in: cursor) }
+        return tree
+    }
+
+    /// The paths that are asked for, with those of what lies in the folder itself in its place.
+    func paths(_ request: FileRequest, problem: (String) -> Void) -> [RelativePath] {
+        var paths: [RelativePath] = []
+        for path in request.paths {
+            do {
+                if path.isEmpty {
+                    paths += try namesInside().map { name throws(Refusal) in
+                        try RelativePath(checking: name)
+                    }
+                } else {
+                    let path = try RelativePath(checking: path)
+                    // A hidden name is answered as one that is not there.
+                    guard showsHidden || !path.names.contains(where: \.isHidden) else {
+                        throw Failure("cannot open \(path.shown): \(SystemError.missing.reason)")
+                    }
+                    paths.append(path)
+                }
+            } catch {
+                problem(Failure.sentence(of: error) ?? "\(error)")
+            }
+        }
+        return paths
+    }
+
+    private func namesInside() throws(Failure) -> [[UInt8]] {
+        do throws(SystemError) {
+            return try folder.namesInside().filter { showsHidden || !$0.isHidden }
+        } catch {
+            throw Failure("cannot read the folder that is served: \(error.reason)")
+        }
+    }
+}

@@ -1,0 +1,194 @@
+import Parley
+
+/// One transfer at its receiver, from the stream's beginning to the last answer.
+final class IncomingTransfer {
+    /// So many lines about entries that are not stored are printed for one transfer.
+    private static let maxLines = 20
+    private static let readBytes = 256 * 1024
+
+    private let stream: PeerStream
+    private let watch: StallWatch?
+    private let openAnswers: () async throws -> any StreamWriter
+    private let target: any IncomingTarget
+    private let bar: ProgressBar
+    private let isRequested: Bool
+    private var intake: TransferIntake
+    private var decoder = TransferRecordDecoder()
+    private var report: TransferReport?
+    private var answers: (any StreamWriter)?
+    private var file: (any IncomingContent)?
+    private var hasStored = false
+    /// Why nothing has come that this side has asked for; it has no line yet.
+    private(set) var failureBeforeBeginning: (any Error)?
+    private var lines = 0
+
+    /// A transfer that a sender offers on a stream of its own.
+    init(
+        offeredOn stream: PeerStream,
+        into target: any IncomingTarget,
+        maxBytes: Int?,
+        bar: ProgressBar
+    ) {
+        self.stream = stream
+        watch = nil
+        openAnswers = { try await stream.peer.openStream(header: []) }
+        self.target = target
+        self.bar = bar
+        isRequested = false
+        intake = TransferIntake(maxBytes: maxBytes)
+    }
+
+    /// A transfer that this side asks for, on a stream that goes both ways.
+    init(
+        requested request: FileRequest,
+        on stream: PeerStream,
+        watchedBy watch: StallWatch,
+        into target: any IncomingTarget,
+        maxBytes: Int?,
+        bar: ProgressBar
+    ) {
+        self.stream = stream
+        self.watch = watch
+        openAnswers = {
+            try await stream.write(request.encoded)
+            return stream
+        }
+        self.target = target
+        self.bar = bar
+        isRequested = true
+        intake = TransferIntake(maxBytes: maxBytes, .requested(hasParts: request.hasParts))
+    }
+
+    private var sender: SocketAddress { stream.peer.remoteAddress }
+
+    /// Takes everything that the sender sends.
+    func run() async -> TransferReceiver.Outcome {
+        do {
+            answers = try await openAnswers()
+            while !hasStored {
+                try Task.checkCancellation()
+                guard let bytes = try await stream.read(upTo: Self.readBytes) else {
+                    throw Failure("the sender went away")
+                }
+                watch?.hasMoved()
+                try await decoder.feed(bytes) { item in try await perform(intake.take(item)) }
+            }
+            try await answers?.finish()
+        } catch {
+            // A sender that is gone may come again. One that is out of step may not.
+            if error is Refusal { file?.discard() } else { file?.leave() }
+            // What is stored stays so, whether or not the sender is there to hear it.
+            if !hasStored { return await giveUp(error) }
+        }
+        let (all, stored) = (intake.entries + intake.problems, intake.storedEntries)
+        guard stored == all else {
+            report?.isIncomplete()
+            // A single entry has had its line.
+            guard all > 1 else { return .incomplete }
+            if lines > Self.maxLines { Console.error("(\(lines - Self.maxLines) such lines were left out)") }
+            Console.error("\(all - stored) of \(all) entries from \(sender) were not stored")
+            return .incomplete
+        }
+        report?.complete()
+        return .stored
+    }
+
+    private func perform(_ action: TransferIntake.Action) async throws {
+        do {
+            switch action {
+            case .nothing: break
+            case .showProblem(let reason): show("\(sender): \(reason)")
+            case .announce(let totals):
+                guard totals.entries > 0 || intake.problems == 0 else { break }
+                report = TransferReport(.receiving, totals, peer: stream.peer, bar: bar)
+            case .makeFolder(let path, let metadata): try target.makeFolder(path, metadata)
+            case .makeLink(let path, let link, let metadata): try target.makeLink(path, to: link, metadata)
+            case .makeFile(let path, let metadata, let byteCount):
+                let file = try target.makeFile(path, metadata, byteCount: byteCount)
+                self.file = file
+                report?.beginFile(path, byteCount: byteCount)
+                if intake.needsHashes(byteCount: byteCount) {
+                    try await answer(.have(entry: intake.entry, try file.hashes()))
+                }
+            case .goOn(let byteCount):
+                try file?.goOn(from: byteCount)
+                report?.advance(by: byteCount)
+            case .write(let bytes):
+                try await file?.write(bytes)
+                report?.advance(by: bytes.count)
+            case .skip(let byteCount):
+                try await file?.skip(byteCount)
+                report?.advance(by: byteCount)
+            case .keepFile:
+                try file?.keep()
+                file = nil
+                report?.completeFile()
+            case .dropFile(let reason):
+                dropFile()
+                show("\(name) from \(sender) was not sent to its end: \(reason)")
+            case .refuse(let entry, let reason):
+                showRefusal(reason)
+                try await answer(.refused(entry: entry, reason))
+            case .failFile(let entry, let reason):
+                dropFile()
+                show("\(name) from \(sender) is not stored: \(reason)")
+                try await answer(.failed(entry: entry, reason))
+            case .complete:
+                try target.finish()
+                hasStored = true
+                let byteCount = report?.doneBytes ?? 0
+                try await answer(.stored(entries: intake.storedEntries, byteCount: byteCount))
+            }
+        } catch let refusal as Refusal where !refusal.isFinal {
+            try await leaveOut(refusal)
+        }
+    }
+
+    /// An entry cannot be stored; the others may be.
+    private func leaveOut(_ refusal: Refusal) async throws {
+        let entry = intake.entry
+        intake.currentIsUnwanted()
+        if file == nil {
+            showRefusal(refusal.reason)
+            try await answer(.refused(entry: entry, refusal.reason))
+        } else {
+            dropFile()
+            show("\(name) from \(sender) is not stored: \(refusal.reason)")
+            try await answer(.failed(entry: entry, refusal.reason))
+        }
+    }
+
+    private func giveUp(_ error: any Error) async -> TransferReceiver.Outcome {
+        let reason = Task.isCancelled ? "the receiver was stopped" : Failure.sentence(of: error) ?? "\(error)"
+        if let report {
+            Console.error("\(report.name) from \(sender) broke off \(report.place): \(reason)")
+        } else if isRequested {
+            failureBeforeBeginning = error
+        } else {
+            Console.error("refused \(sender): \(reason)")
+        }
+        try? await answer(.gaveUp(reason))
+        return .failed
+    }
+
+    private func dropFile() {
+        file?.discard()
+        file = nil
+    }
+
+    private var name: String { intake.path?.shown ?? "a file" }
+
+    /// An entry is not taken. What this side has asked for is its own affair, and not the sender's fault.
+    private func showRefusal(_ reason: String) {
+        show(isRequested ? "\(name) is not stored: \(reason)" : "refused \(sender): \(reason)")
+    }
+
+    private func show(_ sentence: String) {
+        lines += 1
+        if lines <= Self.maxLines { Console.error(sentence) }
+    }
+
+    private func answer(_ answer: TransferAnswer) async throws {
+        try await answers?.write(answer.encoded)
+    }
+}

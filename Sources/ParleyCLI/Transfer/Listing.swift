@@ -1,0 +1,55 @@
+import Parley
+
+/// What a folder that is served has in it, one level deep: the answer to `parley ls`.
+struct Listing {
+    private var entries: [TransferEntry] = []
+    private var problems: [String] = []
+    private let server: FileServer
+
+    /// Looks at what a request names: a file or link is listed itself, a folder as what is in it.
+    init(of request: FileRequest, _ server: FileServer) {
+        self.server = server
+        let cursor = FolderCursor(server.folder)
+        for asked in request.paths {
+            var problems: [String] = []
+            let one = FileRequest(paths: [asked])
+            for path in server.paths(one, problem: { problems.append($0) }) {
+                add(.served(path, cursor), path, isAsked: !asked.isEmpty)
+            }
+            self.problems += problems
+        }
+    }
+
+    /// - Parameter isAsked: whether the request names it, so that a folder is looked into.
+    private mutating func add(_ place: SourcePlace, _ path: RelativePath, isAsked: Bool) {
+        do throws(SystemError) {
+            let status = try place.status(following: false)
+            let kind: TransferEntry.Kind
+            switch FileKind(of: status) {
+            case .regular: kind = .file(byteCount: Int(status.st_size))
+            case .symbolicLink: kind = .link(target: try place.linkTarget())
+            case .directory:
+                kind = .folder
+                guard isAsked else { break }
+                for name in try place.namesInside() where server.showsHidden || !name.isHidden {
+                    add(place.appending(name), path.appending(name), isAsked: false)
+                }
+                return
+            // It cannot be given.
+            case .other: return
+            }
+            entries.append(TransferEntry(kind: kind, path: path.bytes, metadata: Metadata(status)))
+        } catch {
+            problems.append("cannot open \(path.shown): \(error.reason)")
+        }
+    }
+
+    func write(to stream: PeerStream) async throws {
+        let records = RecordWriter(stream, peer: stream.peer, stallTimeout: TransferSender.stallTimeout)
+        for problem in problems { try await records.write(.problem(problem)) }
+        for entry in entries { try await records.write(.entry(entry)) }
+        try await records.write(.end)
+        try await records.flush()
+        try await stream.finish()
+    }
+}

@@ -1,0 +1,191 @@
+import Parley
+
+/// Decides what a receiver does about what arrives. A value; ``TransferReceiver`` does what it says.
+struct TransferIntake {
+    /// What is to be done.
+    enum Action: Equatable {
+        case nothing
+        /// Something that was asked for does not come.
+        case showProblem(String)
+        case announce(TransferTotals)
+        case makeFolder(RelativePath, Metadata?)
+        case makeLink(RelativePath, target: [UInt8], Metadata?)
+        case makeFile(RelativePath, Metadata?, byteCount: Int?)
+        /// So many bytes of the file are there already.
+        case goOn(from: Int)
+        case write(ArraySlice<UInt8>)
+        case skip(Int)
+        case keepFile
+        /// The sender cannot go on with the file, and says why.
+        case dropFile(String)
+        /// The entry is not made.
+        case refuse(entry: Int, String)
+        /// The file is dropped, and the sender hears why.
+        case failFile(entry: Int, String)
+        case complete
+    }
+
+    private enum State: Equatable {
+        case expectingTotals
+        case betweenEntries
+        /// The sender is to say how much of a large file it does not send.
+        case expectingBeginning(byteCount: Int)
+        case inFile(received: Int, announced: Int?)
+        /// What comes is not wanted any more.
+        case inUnwantedFile
+        case ended
+    }
+
+    /// Who has begun the transfer.
+    enum Occasion {
+        /// The sender. It waits for the hashes of what is here of large files.
+        case offered
+        /// The receiver, and it may hear that something cannot be sent. It gives hashes if it may have parts.
+        case requested(hasParts: Bool)
+    }
+
+    /// The most bytes of all files together; nil for any number.
+    private let maxBytes: Int?
+    private let occasion: Occasion
+    private var state = State.expectingTotals
+    private var announcedEntries = 0
+    private var receivedBytes = 0
+    private var unwantedEntries = 0
+    /// How many entries have begun.
+    private(set) var entries = 0
+    /// Of the last entry, for lines about it.
+    private(set) var path: RelativePath?
+
+    init(maxBytes: Int?, _ occasion: Occasion = .offered) {
+        self.maxBytes = maxBytes
+        self.occasion = occasion
+    }
+
+    /// Whether the sender waits for hashes of a file of that size.
+    func needsHashes(byteCount: Int?) -> Bool {
+        if case .requested(hasParts: false) = occasion { return false }
+        return byteCount.map { $0 >= BlockHashes.leastFileBytes } ?? false
+    }
+
+    /// How many things that were asked for do not come.
+    private(set) var problems = 0
+
+    /// How many entries are stored, if all has ended.
+    var storedEntries: Int { entries - unwantedEntries }
+
+    /// The last entry, which a receiver answers about.
+    var entry: Int { entries - 1 }
+
+    /// - Throws: when the sender is out of step, or everything is refused.
+    mutating func take(_ item: TransferRecordDecoder.Item) throws(Refusal) -> Action {
+        switch (state, item) {
+        case (.expectingTotals, .record(.problem(let reason))):
+            guard case .requested = occasion else { throw Refusal("the sender is out of step") }
+            problems += 1
+            return .showProblem(reason)
+        case (.expectingTotals, .record(.totals(let totals))):
+            if let maxBytes, let byteCount = totals.byteCount, byteCount > maxBytes {
+                throw Refusal("\(byteCount) bytes are too many: at most \(maxBytes) are taken here")
+            }
+            announcedEntries = totals.entries
+            state = .betweenEntries
+            return .announce(totals)
+        case (.betweenEntries, .record(.entry(let entry))): return try begin(entry)
+        case (.betweenEntries, .record(.end)):
+            state = .ended
+            return .complete
+        case (.expectingBeginning(let announced), .record(.from(let byteCount))):
+            guard byteCount <= announced else { throw Refusal("the sender is out of step") }
+            state = .inFile(received: 0, announced: announced)
+            return advance(by: byteCount) { .goOn(from: byteCount) }
+        case (.inFile, .content(let bytes)):
+            return advance(by: bytes.count) { .write(bytes) }
+        case (.inFile, .record(.hole(let byteCount))):
+            return advance(by: byteCount) { .skip(byteCount) }
+        case (.inFile(let received, let announced), .record(.endOfFile)):
+            if let announced, received < announced {
+                return dropCurrent("only \(received) of \(announced) announced bytes came", isOver: true)
+            }
+            state = .betweenEntries
+            return .keepFile
+        case (.inFile, .record(.abandoned(let reason))),
+            (.expectingBeginning, .record(.abandoned(let reason))):
+            state = .betweenEntries
+            unwantedEntries += 1
+            return .dropFile(reason)
+        case (.inUnwantedFile, .content), (.inUnwantedFile, .record(.hole)),
+            (.inUnwantedFile, .record(.from)):
+            return .nothing
+        case (.inUnwantedFile, .record(.endOfFile)), (.inUnwantedFile, .record(.abandoned)):
+            state = .betweenEntries
+            return .nothing
+        default: throw Refusal("the sender is out of step")
+        }
+    }
+
+    /// What ``take(_:)`` said about the current entry cannot be done.
+    mutating func currentIsUnwanted() {
+        unwantedEntries += 1
+        switch state {
+        case .inFile, .expectingBeginning: state = .inUnwantedFile
+        default: break
+        }
+    }
+
+    private mutating func begin(_ entry: TransferEntry) throws(Refusal) -> Action {
+        guard entries < announcedEntries else {
+            throw Refusal("more than the \(announcedEntries) announced entries came")
+        }
+        entries += 1
+        let isFile = if case .file = entry.kind { true } else { false }
+        do throws(Refusal) {
+            let path = try RelativePath(checking: entry.path)
+            self.path = path
+            switch entry.kind {
+            case .folder: return .makeFolder(path, entry.metadata)
+            case .link(let target):
+                try LinkTarget.check(target, at: path)
+                return .makeLink(path, target: target, entry.metadata)
+            case .file(let byteCount):
+                if let maxBytes, let byteCount, byteCount > maxBytes - receivedBytes {
+                    throw Refusal(
+                        "\"\(path.shown)\" has \(byteCount) bytes, and only \(maxBytes - receivedBytes) of "
+                            + "\(maxBytes) are left here"
+                    )
+                }
+                if let byteCount, needsHashes(byteCount: byteCount) {
+                    state = .expectingBeginning(byteCount: byteCount)
+                } else {
+                    state = .inFile(received: 0, announced: byteCount)
+                }
+                return .makeFile(path, entry.metadata, byteCount: byteCount)
+            }
+        } catch {
+            unwantedEntries += 1
+            if isFile { state = .inUnwantedFile }
+            return .refuse(entry: self.entry, error.reason)
+        }
+    }
+
+    /// Counts bytes of the current file.
+    private mutating func advance(by count: Int, _ action: () -> Action) -> Action {
+        guard case .inFile(let received, let announced) = state else { return .nothing }
+        let (sum, isTooMany) = received.addingReportingOverflow(count)
+        if isTooMany || sum > announced ?? .max {
+            return dropCurrent("more than the \(announced ?? .max) announced bytes came", isOver: false)
+        }
+        let (all, areTooMany) = receivedBytes.addingReportingOverflow(count)
+        if areTooMany || all > maxBytes ?? .max {
+            return dropCurrent("at most \(maxBytes ?? .max) bytes are taken here", isOver: false)
+        }
+        receivedBytes = all
+        state = .inFile(received: sum, announced: announced)
+        return action()
+    }
+
+    private mutating func dropCurrent(_ reason: String, isOver: Bool) -> Action {
+        unwantedEntries += 1
+        state = isOver ? .betweenEntries : .inUnwantedFile
+        return .failFile(entry: entry, reason)
+    }
+}

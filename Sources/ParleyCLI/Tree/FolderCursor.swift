@@ -1,0 +1,21 @@
+/// Finds folders below another one, and keeps the last one open: the next entry is mostly in the same. No
+/// link is followed.
+final class FolderCursor {
+    let root: OpenFolder
+    private var names: [ArraySlice<UInt8>] = []
+    private(set) var folder: OpenFolder
+
+    init(_ root: OpenFolder) {
+        self.root = root
+        folder = root
+    }
+
+    /// The folder that an entry lies in.
+    func folder(around path: RelativePath) throws(SystemError) -> OpenFolder {
+        let names = path.names.dropLast()
+        if self.names.elementsEqual(names, by: { $0.elementsEqual($1) }) { return folder }
+        folder = try root.inner(names)
+        self.names = Array(names)
+        return folder
+    }
+}

@@ -1,0 +1,197 @@
+import CFiles
+import Parley
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A folder by its descriptor: what happens to its path does not matter any more.
+final class OpenFolder: Sendable {
+    let descriptor: Int32
+
+    private init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// Opens a folder that somebody names; links on the way are followed. It needs permission to create files
+    /// in it, and where the system can do with that, no other.
+    convenience init(_ path: LocalPath) throws(SystemError) {
+        var descriptor = path.withCString { open($0, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+        #if os(Linux)
+            if descriptor < 0, errno == EACCES {
+                descriptor = path.withCString { open($0, cfiles_O_PATH | O_DIRECTORY | O_CLOEXEC) }
+            }
+        #endif
+        guard descriptor >= 0 else { throw .last }
+        self.init(descriptor)
+    }
+
+    /// A folder in this one, which no link leads to.
+    func inner(_ names: some Collection<ArraySlice<UInt8>>) throws(SystemError) -> OpenFolder {
+        var folder = self
+        for name in names {
+            let flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+            let descriptor = name.withCString { openat(folder.descriptor, $0, flags) }
+            guard descriptor >= 0 else { throw .last }
+            folder = OpenFolder(descriptor)
+        }
+        return folder
+    }
+
+    /// The names in it, in the order of their bytes.
+    func namesInside() throws(SystemError) -> [[UInt8]] {
+        // One of its own: the place in a folder belongs to the descriptor.
+        try Self.namesInside(openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))
+    }
+
+    /// The names in the folder of a descriptor, which is closed. A negative one stands for the `errno`.
+    static func namesInside(_ descriptor: Int32) throws(SystemError) -> [[UInt8]] {
+        guard descriptor >= 0 else { throw .last }
+        guard let folder = fdopendir(descriptor) else {
+            let failure = SystemError.last
+            close(descriptor)
+            throw failure
+        }
+        defer { closedir(folder) }
+        var names: [[UInt8]] = []
+        while true {
+            errno = 0
+            guard let entry = readdir(folder) else { break }
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+            if !name.isDots { names.append(name) }
+        }
+        guard errno == 0 else { throw .last }
+        return names.sorted { $0.lexicographicallyPrecedes($1) }
+    }
+
+    /// What has that name. A link is not followed.
+    func status(of name: some Collection<UInt8>) throws(SystemError) -> stat {
+        var status = stat()
+        let result = name.withCString { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
+        guard result == 0 else { throw .last }
+        return status
+    }
+
+    /// What has that name; nil for nothing. A link is not followed.
+    func kind(of name: some Collection<UInt8>) -> FileKind? {
+        (try? status(of: name)).map { FileKind(of: $0) }
+    }
+
+    /// Where the link of that name leads; nil when there is none.
+    func linkTarget(_ name: some Collection<UInt8>) -> [UInt8]? {
+        var target = [UInt8](repeating: 0, count: LinkTarget.maxBytes + 1)
+        let count = name.withCString { name in
+            target.withUnsafeMutableBytes { readlinkat(descriptor, name, $0.baseAddress!, $0.count) }
+        }
+        return count >= 0 ? Array(target.prefix(count)) : nil
+    }
+
+    /// When what has that name was last written to; nil for nothing.
+    func modified(_ name: some Collection<UInt8>) -> Timestamp? {
+        (try? status(of: name)).map { Timestamp($0) }
+    }
+
+    /// Opens a file of a size in that range; nil when there is none. A link is not followed.
+    func openFile(_ name: some Collection<UInt8>, _ mode: Int32, byteCount: ClosedRange<Int>)
+        -> Int32?
+    {
+        let flags = mode | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC
+        let file = name.withCString { openat(descriptor, $0, flags) }
+        guard file >= 0 else { return nil }
+        var status = stat()
+        // A file with a second name may be somebody's: it is not written to.
+        let isGood =
+            fstat(file, &status) == 0 && FileKind(of: status) == .regular
+            && byteCount.contains(Int(status.st_size)) && (mode == O_RDONLY || status.st_nlink == 1)
+        if isGood { return file }
+        close(file)
+        return nil
+    }
+
+    /// Removes parts of files that nobody has gone on with for a week.
+    func removeOldParts() {
+        let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard copy >= 0, let folder = fdopendir(copy) else { return }
+        defer { closedir(folder) }
+        let weekAgo = time(nil) - 7 * 86_400
+        while let entry = readdir(folder) {
+            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
+            guard Resumption.isPart(name) else { continue }
+            var status = stat()
+            let result = name.withCString { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
+            guard result == 0, FileKind(of: status) == .regular else { continue }
+            if Timestamp(status).seconds < Int64(weekAgo) { remove(name) }
+        }
+    }
+
+    func remove(_ name: some Collection<UInt8>) { _ = name.withCString { unlinkat(descriptor, $0, 0) } }
+
+    /// Gives another name to a file or a link in this folder.
+    ///
+    /// - Parameter replacing: whether a file or a link may have the name. Otherwise it is an error that
+    ///   something has it (`EEXIST`), also when it has appeared just now.
+    func rename(
+        _ name: some Collection<UInt8>,
+        to newName: some Collection<UInt8>,
+        replacing: Bool
+    ) throws(SystemError) {
+        if replacing {
+            try renameOver(name, to: newName)
+            return
+        }
+        let linked = name.withCString { name in
+            newName.withCString { linkat(descriptor, name, descriptor, $0, 0) }
+        }
+        if linked == 0 { return remove(name) }
+        // File systems without hard links say one of these.
+        guard [EPERM, EOPNOTSUPP, EMLINK, ENOSYS].contains(errno) else { throw .last }
+        try reserve(newName)
+        do throws(SystemError) { try renameOver(name, to: newName) } catch {
+            remove(newName)
+            throw error
+        }
+    }
+
+    private func renameOver(_ name: some Collection<UInt8>, to newName: some Collection<UInt8>)
+        throws(SystemError)
+    {
+        let renamed = name.withCString { name in
+            newName.withCString { renameat(descriptor, name, descriptor, $0) }
+        }
+        guard renamed == 0 else { throw .last }
+    }
+
+    /// Takes a name with an empty file, unless something has it.
+    private func reserve(_ name: some Collection<UInt8>) throws(SystemError) {
+        let flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        let reserved = name.withCString { openat(descriptor, $0, flags, 0o600) }
+        guard reserved >= 0 else { throw .last }
+        close(reserved)
+    }
+
+    /// Writes everything on the folder's file system to the disk.
+    func sync() -> Bool {
+        #if os(Linux)
+            if syncfs(descriptor) == 0 { return true }
+            // A folder that may not be listed was opened without reading.
+            guard errno == EBADF else { return false }
+            syncEverything()
+            return true
+        #else
+            fsync(descriptor) == 0
+        #endif
+    }
+}
+
+/// A name for what is not complete yet. It is short: a suffix could make the entry's own name longer than
+/// names can be.
+struct TemporaryName {
+    let bytes = Array(".parley-\(String(UInt64.random(in: .min ... .max), radix: 36)).part".utf8)
+}
+
+/// sync(2), under a name that a type's own `sync` method does not hide.
+private func syncEverything() { sync() }

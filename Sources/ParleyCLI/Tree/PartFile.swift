@@ -1,0 +1,142 @@
+import Parley
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A file while it arrives: under a temporary name until it is kept, and gone when that does not come about.
+final class PartFile: IncomingContent {
+    /// Larger files are on the disk before they get their name; smaller ones are when the transfer ends.
+    private static let syncedBytes = 1 << 20
+
+    /// Where a file is to be.
+    struct Place {
+        let path: RelativePath
+        let parent: OpenFolder
+        let metadata: Metadata?
+        let overwrites: Bool
+    }
+
+    private let place: Place
+    private let name: [UInt8]
+    /// Of the whole file, when a later transfer may go on with this part; otherwise nil.
+    private let resumableBytes: Int?
+    /// Nil once it is kept, discarded or left.
+    private var descriptor: Int32?
+    /// What is in it.
+    private var byteCount = 0
+    private var endsWithHole = false
+
+    /// Makes a new part.
+    init(_ place: Place) throws(Refusal) {
+        self.place = place
+        name = TemporaryName().bytes
+        resumableBytes = nil
+        let descriptor = Self.create(name, in: place)
+        guard descriptor >= 0 else { throw .system("a file cannot be created", .last) }
+        self.descriptor = descriptor
+    }
+
+    /// Goes on with the part of that name, or makes it. While another transfer has it, the part gets a name
+    /// that nobody goes on with.
+    init(_ place: Place, resuming name: [UInt8], byteCount: Int) throws(Refusal) {
+        self.place = place
+        var descriptor = place.parent.openFile(name, O_RDWR, byteCount: 0...byteCount) ?? -1
+        if descriptor < 0 { descriptor = Self.create(name, in: place) }
+        if descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
+            self.name = name
+            resumableBytes = byteCount
+            // Until the sender says how much of it is right: what breaks off before keeps all of it.
+            self.byteCount = max(0, Int(lseek(descriptor, 0, SEEK_END)))
+        } else {
+            if descriptor >= 0 { close(descriptor) }
+            self.name = TemporaryName().bytes
+            resumableBytes = nil
+            descriptor = Self.create(self.name, in: place)
+        }
+        guard descriptor >= 0 else { throw .system("a file cannot be created", .last) }
+        self.descriptor = descriptor
+    }
+
+    private static func create(_ name: [UInt8], in place: Place) -> Int32 {
+        let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
+        // Nobody else reads a file whose mode is to come.
+        let mode: mode_t = place.metadata == nil ? 0o666 : 0o600
+        return name.withCString { openat(place.parent.descriptor, $0, flags, mode) }
+    }
+
+    deinit { discard() }
+
+    func hashes() throws(Refusal) -> [UInt64] {
+        guard let resumableBytes, let descriptor else { return [] }
+        return try FileBlocks.hashes(of: descriptor, upTo: resumableBytes, fileBytes: resumableBytes)
+    }
+
+    func goOn(from byteCount: Int) throws(Refusal) {
+        guard let descriptor else { return }
+        guard ftruncate(descriptor, off_t(byteCount)) == 0 else {
+            throw .system("the file cannot be written", .last)
+        }
+        self.byteCount = byteCount
+    }
+
+    func write(_ bytes: ArraySlice<UInt8>) throws {
+        guard let descriptor else { return }
+        var rest = bytes
+        while !rest.isEmpty {
+            let written = rest.withUnsafeBytes {
+                pwrite(descriptor, $0.baseAddress, $0.count, off_t(byteCount))
+            }
+            if written < 0, errno == EINTR { continue }
+            guard written > 0 else { throw Refusal.system("the file cannot be written", .last) }
+            rest.removeFirst(written)
+            byteCount += written
+        }
+        if !bytes.isEmpty { endsWithHole = false }
+    }
+
+    /// Leaves a hole, which takes no place on the disk.
+    func skip(_ count: Int) throws {
+        byteCount += count
+        endsWithHole = true
+    }
+
+    func keep() throws(Refusal) {
+        guard let descriptor else { return }
+        do throws(SystemError) {
+            if endsWithHole, ftruncate(descriptor, off_t(byteCount)) != 0 { throw .last }
+            if let metadata = place.metadata {
+                _ = futimens(descriptor, metadata.modified.accessedNowModifiedThen)
+                _ = fchmod(descriptor, mode_t(metadata.mode))
+            }
+            if byteCount >= Self.syncedBytes, fsync(descriptor) != 0 { throw .last }
+            try place.parent.rename(name, to: place.path.name, replacing: place.overwrites)
+        } catch {
+            guard error.code == EEXIST || error.code == EISDIR else {
+                throw .system("the file cannot be kept", error)
+            }
+            let kind = place.parent.kind(of: place.path.name) ?? .regular
+            throw TargetFolder.exists(place.path, as: kind)
+        }
+        close(descriptor)
+        self.descriptor = nil
+    }
+
+    func discard() {
+        guard let descriptor else { return }
+        place.parent.remove(name)
+        close(descriptor)
+        self.descriptor = nil
+    }
+
+    func leave() {
+        guard let descriptor, resumableBytes != nil, byteCount > 0 else { return discard() }
+        if endsWithHole { _ = ftruncate(descriptor, off_t(byteCount)) }
+        close(descriptor)
+        self.descriptor = nil
+    }
+}

@@ -1,0 +1,136 @@
+import CFiles
+import Parley
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A file that is being sent: of the size that it had when it was opened, and unchanged since.
+final class SourceFile: SourceContent {
+    let byteCount: Int?
+    private let size: Int
+    private var offset = 0
+    private let place: SourcePlace
+    private let descriptor: Int32
+    private let modified: Timestamp
+    private let mayHaveHoles: Bool
+    /// All of a pseudo-file (/proc, /sys), which does not say how long it is; nil for any other file.
+    private let content: [UInt8]?
+    /// No pseudo-file worth sending is longer.
+    private static let maxContentBytes = 16 << 20
+
+    init(_ place: SourcePlace, following: Bool) throws {
+        do throws(SystemError) { descriptor = try place.open(following: following) } catch {
+            throw Failure("cannot open \(place.shown): \(error.reason)")
+        }
+        self.place = place
+        do {
+            let status = try Self.status(of: descriptor)
+            guard FileKind(of: status) == .regular else {
+                throw Failure("cannot send \(place.shown): it is \(FileKind(of: status))")
+            }
+            modified = Timestamp(status)
+            content =
+                try Self.isMeasured(descriptor, status)
+                ? nil : readAt(descriptor, 0, upTo: Self.maxContentBytes + 1)
+            size = content?.count ?? Int(status.st_size)
+            byteCount = size
+            mayHaveHoles = content == nil && Int(status.st_blocks) * 512 < size
+        } catch {
+            close(descriptor)
+            guard let error = error as? SystemError else { throw error }
+            throw Failure("cannot read \(place.shown): \(error.reason)")
+        }
+        guard content == nil || size <= Self.maxContentBytes else {
+            throw Failure(
+                "cannot send \(place.shown): it does not say how long it is, and is longer than "
+                    + "\(Self.maxContentBytes) bytes"
+            )
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// The last piece comes only while the file is still what was opened, so a receiver never gets all of a
+    /// file that was written to meanwhile.
+    func next(upTo limit: Int) throws -> SourcePiece? {
+        let piece = try piece(after: offset, upTo: limit)
+        offset += piece?.byteCount ?? 0
+        return piece
+    }
+
+    func skipShared(_ hashes: [UInt64]) throws -> Int {
+        guard content == nil else { return 0 }
+        let blockBytes = BlockHashes.blockBytes(fileBytes: size)
+        do {
+            offset = try BlockHashes.sharedBytes(hashes, fileBytes: size) { block in
+                guard block * blockBytes < size else { return nil }
+                return XXHash64.hash(try readAt(descriptor, block * blockBytes, upTo: blockBytes))
+            }
+        } catch let error as SystemError {
+            throw Failure("cannot read \(place.shown): \(error.reason)")
+        }
+        if offset == size { try checkUnchanged() }
+        return offset
+    }
+
+    private func piece(after offset: Int, upTo limit: Int) throws -> SourcePiece? {
+        guard offset < size else { return nil }
+        if let content { return .bytes(Array(content[offset..<min(size, offset + limit)])) }
+        if let length = hole(at: offset) {
+            if offset + length == size { try checkUnchanged() }
+            return .hole(length)
+        }
+        let count = min(limit, size - offset)
+        let bytes: [UInt8]
+        do throws(SystemError) { bytes = try readAt(descriptor, offset, upTo: count) } catch {
+            throw Failure("cannot read \(place.shown): \(error.reason)")
+        }
+        if bytes.count < count || offset + count == size { try checkUnchanged() }
+        guard bytes.count == count else { throw Failure("cannot read \(place.shown): it ends too early") }
+        return .bytes(bytes)
+    }
+
+    /// - Throws: a sentence about how it has changed.
+    func checkUnchanged() throws {
+        guard content == nil else { return }
+        let now = try Self.status(of: descriptor)
+        guard now.st_size != size || Timestamp(now) != modified else { return }
+        let change =
+            switch Int(now.st_size) - size {
+            case ..<0: "became shorter (\(now.st_size) bytes instead of \(size))"
+            case 0: "was written to"
+            default: "became longer (\(now.st_size) bytes instead of \(size))"
+            }
+        throw Failure("\(place.shown) \(change) while it was being sent")
+    }
+
+    /// The length of the hole here; nil where there is none.
+    private func hole(at offset: Int) -> Int? {
+        guard mayHaveHoles else { return nil }
+        let data = lseek(descriptor, off_t(offset), cfiles_SEEK_DATA)
+        // ENXIO: nothing but a hole until the end.
+        if data < 0 { return errno == ENXIO ? size - offset : nil }
+        let end = min(Int(data), size)
+        return end > offset ? end - offset : nil
+    }
+
+    private static func status(of descriptor: Int32) throws(SystemError) -> stat {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw .last }
+        return status
+    }
+
+    /// Whether the file has the size that it names. Pseudo-files name none, or a whole page.
+    private static func isMeasured(_ descriptor: Int32, _ status: stat) throws(SystemError) -> Bool {
+        // Only files with content have blocks.
+        guard status.st_blocks == 0 else { return true }
+        let size = Int(status.st_size)
+        if size > 0, try readAt(descriptor, size - 1, upTo: 1).isEmpty { return false }
+        return try readAt(descriptor, size, upTo: 1).isEmpty
+    }
+}

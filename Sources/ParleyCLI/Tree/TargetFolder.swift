@@ -1,0 +1,140 @@
+import Parley
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// A folder that is received into. It is opened once. Below it names are looked up one by one, and no link is
+/// followed, so nothing that lies in it can lead an entry elsewhere.
+final class TargetFolder: IncomingTarget {
+    private let cursor: FolderCursor
+    private let overwrites: Bool
+    /// Nil when nothing is left of what breaks off.
+    private let resumption: Resumption?
+    /// What was made here, to get its mode and time when everything is in it.
+    private var made: [(path: RelativePath, metadata: Metadata)] = []
+
+    init(_ root: OpenFolder, overwrites: Bool, resumption: Resumption? = nil) {
+        cursor = FolderCursor(root)
+        self.resumption = resumption
+        self.overwrites = overwrites
+        if resumption != nil { root.removeOldParts() }
+    }
+
+    func makeFolder(_ path: RelativePath, _ metadata: Metadata?) throws(Refusal) {
+        let parent = try parent(of: path)
+        // Nobody else looks into a folder whose mode is to come.
+        let mode: mode_t = metadata == nil ? 0o777 : 0o700
+        let name = path.name
+        if name.withCString({ mkdirat(parent.descriptor, $0, mode) }) == 0 {
+            if let metadata { made.append((path, metadata)) }
+            return
+        }
+        let failure = SystemError.last
+        guard failure.code == EEXIST else { throw .system("the folder cannot be created", failure) }
+        let kind = parent.kind(of: name)
+        guard kind == .directory else { throw Self.exists(path, as: kind ?? .other) }
+        // A transfer that has broken off may have made it.
+        if resumption != nil, let metadata { made.append((path, metadata)) }
+    }
+
+    func makeLink(_ path: RelativePath, to target: [UInt8], _ metadata: Metadata?) throws(Refusal) {
+        try LinkTarget.check(target, at: path)
+        let parent = try parent(of: path)
+        if resumption != nil, parent.linkTarget(path.name) == target { return }
+        try checkFree(path, in: parent)
+        let temporary = TemporaryName()
+        let made = target.withCString { target in
+            temporary.bytes.withCString { symlinkat(target, parent.descriptor, $0) }
+        }
+        guard made == 0 else { throw .system("the link cannot be created", .last) }
+        if let metadata {
+            _ = temporary.bytes.withCString {
+                utimensat(
+                    parent.descriptor,
+                    $0,
+                    metadata.modified.accessedNowModifiedThen,
+                    AT_SYMLINK_NOFOLLOW
+                )
+            }
+        }
+        do throws(SystemError) {
+            try parent.rename(temporary.bytes, to: path.name, replacing: overwrites)
+        } catch {
+            parent.remove(temporary.bytes)
+            throw failure(error, toName: path, in: parent)
+        }
+    }
+
+    func makeFile(
+        _ path: RelativePath,
+        _ metadata: Metadata?,
+        byteCount: Int?
+    ) throws(Refusal) -> any IncomingContent {
+        let parent = try parent(of: path)
+        let place = PartFile.Place(path: path, parent: parent, metadata: metadata, overwrites: overwrites)
+        guard let resumption else {
+            try checkFree(path, in: parent)
+            return try PartFile(place)
+        }
+        // With --overwrite a file counts as the same one only when it was changed at the same time.
+        let time = metadata?.modified
+        if let byteCount, !overwrites || (time != nil && parent.modified(path.name) == time),
+            let present = PresentFile(path, in: parent, byteCount: byteCount)
+        {
+            return present
+        }
+        try checkFree(path, in: parent)
+        guard let byteCount, byteCount >= BlockHashes.leastFileBytes else { return try PartFile(place) }
+        let name = resumption.partName(of: path, byteCount: byteCount, metadata)
+        return try PartFile(place, resuming: name, byteCount: byteCount)
+    }
+
+    func finish() throws(Refusal) {
+        // The innermost first: a folder that may not be written to takes no changes inside.
+        for (path, metadata) in made.reversed() {
+            guard let folder = try? cursor.root.inner(path.names) else { continue }
+            let times = metadata.modified.accessedNowModifiedThen
+            _ = futimens(folder.descriptor, times)
+            _ = fchmod(folder.descriptor, mode_t(metadata.mode))
+        }
+        made = []
+        guard cursor.root.sync() else { throw .system("what arrived cannot be completed", .last) }
+    }
+
+    private func parent(of path: RelativePath) throws(Refusal) -> OpenFolder {
+        let last = cursor.folder
+        let folder: OpenFolder
+        do throws(SystemError) { folder = try cursor.folder(around: path) } catch {
+            throw .system("\"\(path.shown)\" has no folder to lie in", error)
+        }
+        if resumption != nil, folder !== last { folder.removeOldParts() }
+        return folder
+    }
+
+    /// A file or link takes a name that nothing has, or that of another file or link if it may.
+    private func checkFree(_ path: RelativePath, in parent: OpenFolder) throws(Refusal) {
+        guard let kind = parent.kind(of: path.name) else { return }
+        guard overwrites, kind == .regular || kind == .symbolicLink else { throw Self.exists(path, as: kind) }
+    }
+
+    private func failure(_ error: SystemError, toName path: RelativePath, in parent: OpenFolder) -> Refusal {
+        guard error.code == EEXIST else { return .system("the link cannot be kept", error) }
+        return Self.exists(path, as: parent.kind(of: path.name) ?? .other)
+    }
+
+    static func exists(_ path: RelativePath, as kind: FileKind) -> Refusal {
+        Refusal("\"\(path.shown)\" exists already, as \(kind)")
+    }
+}
+
+extension Refusal {
+    /// A system call has failed. When the disk is full or read-only, or fails, nothing else can be stored.
+    static func system(_ what: String, _ error: SystemError) -> Refusal {
+        Refusal("\(what): \(error.reason)", isFinal: [ENOSPC, EDQUOT, EROFS, EIO].contains(error.code))
+    }
+}

@@ -1,0 +1,223 @@
+import Foundation
+import Testing
+
+@testable import ParleyCLI
+
+@Suite("What both ends share of a file")
+struct BlockHashesTests {
+    @Test(
+        "A block is a whole number of mebibytes, and there are few enough",
+        arguments: [
+            (0, 1 << 20), (1 << 20, 1 << 20), (1 << 32, 1 << 20), (1 << 32 + 1, 2 << 20),
+            (1 << 40, 256 << 20),
+            (1 << 62, 1 << 50),
+        ]
+    )
+    func blocks(fileBytes: Int, blockBytes: Int) {
+        #expect(BlockHashes.blockBytes(fileBytes: fileBytes) == blockBytes)
+    }
+
+    @Test(
+        "It ends at the first block that differs",
+        arguments: [
+            ([], 0), ([1], 2), ([1, 2], 4), ([1, 2, 3], 5), ([9, 2, 3], 0), ([1, 9, 3], 2),
+            ([1, 2, 9], 4),
+        ] as [([UInt64], Int)]
+    )
+    func shared(theirs: [UInt64], halves: Int) {
+        // Two blocks and a half.
+        let shared = BlockHashes.sharedBytes(theirs, fileBytes: 5 << 19) {
+            $0 < 3 ? UInt64($0 + 1) : nil
+        }
+        #expect(shared == halves << 19)
+    }
+
+    @Test(
+        "The hash is XXH64",
+        arguments: [
+            ("", 0xEF46_DB37_51D8_E999), ("a", 0xD24E_C4F1_A98C_6E5B), ("abc", 0x44BC_2CF5_AD77_0999),
+            ("xxhash", 0x32DD_3895_2C4B_C720),
+            ("Nobody inspects the spammish repetition", 0xFBCE_A83C_8A37_8BF1),
+        ] as [(String, UInt64)]
+    )
+    func hash(text: String, hash: UInt64) { #expect(XXHash64.hash(Array(text.utf8)) == hash) }
+
+    @Test("A part is named for its file, its sender and the file's version")
+    func names() throws {
+        let path = try RelativePath(checking: "d/photo.jpg".utf8)
+        let metadata = Metadata(mode: 0, modified: Timestamp(seconds: 1, nanoseconds: 2))
+        let later = Metadata(mode: 0, modified: Timestamp(seconds: 1, nanoseconds: 3))
+        let name = Resumption(sender: "anna").partName(of: path, byteCount: 5, metadata)
+        #expect(String(decoding: name, as: UTF8.self).hasPrefix(".parley-photo.jpg-"))
+        #expect(Resumption.isPart(name))
+        let others = [
+            Resumption(sender: "bob").partName(of: path, byteCount: 5, metadata),
+            Resumption(sender: nil).partName(of: path, byteCount: 5, metadata),
+            Resumption(sender: "anna").partName(of: path, byteCount: 6, metadata),
+            Resumption(sender: "anna").partName(of: path, byteCount: 5, later),
+            Resumption(sender: "anna").partName(of: path, byteCount: 5, nil),
+        ]
+        #expect(!others.contains(name))
+        let longest = try RelativePath(checking: String(repeating: "n", count: 255).utf8)
+        #expect(Resumption(sender: nil).partName(of: longest, byteCount: 5, nil).count <= 255)
+        #expect(!Resumption.isPart(Array("photo.part".utf8)))
+    }
+}
+
+@Suite("receive --resume", .timeLimit(.minutes(5)))
+struct ResumeTests {
+    private static let fileBytes = 5 << 20
+    private let source: TemporaryDirectory
+    private let target: TemporaryDirectory
+
+    init() throws {
+        source = try TemporaryDirectory()
+        target = try TemporaryDirectory()
+    }
+
+    private func receive(_ more: String...) throws -> ToolProcess {
+        try ToolProcess(
+            executable: ToolProcess.executable,
+            ["receive", "--listen", "127.0.0.1:0", "--into", target.url.path, "--resume"] + more
+        )
+    }
+
+    private func send(to address: String) throws -> ToolProcess {
+        try ToolProcess("send", source.path(of: "file"), "--to", address)
+    }
+
+    /// Sends the first 3 MiB of the file, as far as they are not there already, and goes away.
+    ///
+    /// - Returns: the hashes of what was there.
+    private func breakOff(
+        _ receiver: ToolProcess,
+        at address: String,
+        beforeBeginning: Bool = false
+    ) async throws -> [UInt64] {
+        let content = try Array(source.contents(of: "file"))
+        let sender = try await ScriptedPeer.dialing(receiver, at: address)
+        let status = try LocalPath(bytes: Array(source.path(of: "file").utf8)).status(following: false)
+        let stream = try await sender.begin(byteCount: content.count)
+        let kind = TransferEntry.Kind.file(byteCount: content.count)
+        let entry = TransferEntry(kind: kind, path: Array("file".utf8), metadata: Metadata(status))
+        try await stream.write(.entry(entry))
+        #expect(try await sender.next().stream)
+        guard case .have(0, let hashes) = try await sender.nextAnswer() else {
+            throw Failure("no hashes")
+        }
+        if !beforeBeginning {
+            try await stream.write(.from(byteCount: hashes.count << 20))
+            let part = content[(hashes.count << 20)..<(3 << 20)]
+            try await stream.write(TransferRecord.data(byteCount: part.count).encoded + part)
+        }
+        await sender.close()
+        withExtendedLifetime(stream) {}
+        _ = try await receiver.errors.first(endingWith: "the connection ended inside a stream")
+        return hashes
+    }
+
+    @Test(
+        "A transfer goes on where it has broken off, also after a restart",
+        arguments: [false, true]
+    )
+    func goesOn(isRestarted: Bool) async throws {
+        try source.makeFile("file", byteCount: Self.fileBytes)
+        var receiver = try receive()
+        var address = try await receiver.listeningAddress()
+        #expect(try await breakOff(receiver, at: address) == [])
+        #expect(try target.names.count == 1)
+        if isRestarted {
+            receiver.signal(SIGKILL)
+            _ = try await receiver.exit()
+            receiver = try receive()
+            address = try await receiver.listeningAddress()
+        }
+        #expect(try await breakOff(receiver, at: address, beforeBeginning: true).count == 3)
+        #expect(try await breakOff(receiver, at: address).count == 3)
+        let sender = try send(to: address)
+        #expect(try await sender.exit() == 0)
+        #expect(try target.names == ["file"])
+        #expect(try target.contents(of: "file") == source.contents(of: "file"))
+        let sent = try await sender.output.rest()
+        #expect(sent.last?.hasPrefix("sent file: \(Self.fileBytes) bytes in ") == true)
+    }
+
+    @Test("A part that was changed is not trusted, nor is one of an older source")
+    func changed() async throws {
+        try source.makeFile("file", byteCount: Self.fileBytes)
+        let receiver = try receive()
+        let address = try await receiver.listeningAddress()
+        _ = try await breakOff(receiver, at: address)
+        try overwrite(try #require(try target.names.first), at: 1_500_000)
+        #expect(try await send(to: address).exit() == 0)
+        #expect(try target.contents(of: "file") == source.contents(of: "file"))
+
+        try FileManager.default.removeItem(atPath: target.path(of: "file"))
+        _ = try await breakOff(receiver, at: address)
+        utimes(
+            source.path(of: "file"),
+            [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 2, tv_usec: 0)]
+        )
+        #expect(try await breakOff(receiver, at: address) == [])
+    }
+
+    private func overwrite(_ name: String, at offset: UInt64) throws {
+        let handle = try FileHandle(forUpdating: target.url.appending(path: name))
+        try handle.seek(toOffset: offset)
+        try handle.write(contentsOf: Data([0, 1, 2, 3]))
+        try handle.close()
+    }
+
+    @Test("What is there already counts as stored when it is the same", arguments: [10, 3 << 20])
+    func present(byteCount: Int) async throws {
+        try source.makeFile("file", byteCount: byteCount)
+        let receiver = try receive()
+        let address = try await receiver.listeningAddress()
+        for _ in 0..<2 {
+            let sender = try send(to: address)
+            #expect(try await sender.exit() == 0)
+            #expect(try await sender.errors.rest() == [])
+        }
+        try overwrite("file", at: 0)
+        let sender = try send(to: address)
+        #expect(try await sender.exit() == 1)
+        #expect(
+            try await sender.errors.rest()
+                == [
+                    "parley: \(address.withoutID) could not store file: \"file\" exists already, and differs"
+                ]
+        )
+        #expect(try target.names == ["file"])
+    }
+
+    @Test("A folder that is there already is completed")
+    func folder() async throws {
+        let manager = FileManager.default
+        let inner = source.url.appending(path: "file/d")
+        try manager.createDirectory(at: inner, withIntermediateDirectories: true)
+        for name in ["file/d/one", "file/d/two"] { try source.makeFile(name, byteCount: 100) }
+        let link = source.path(of: "file/link")
+        try manager.createSymbolicLink(atPath: link, withDestinationPath: "d/one")
+        let receiver = try receive()
+        let address = try await receiver.listeningAddress()
+        #expect(try await send(to: address).exit() == 0)
+        try manager.removeItem(atPath: target.path(of: "file/d/two"))
+        let sender = try send(to: address)
+        #expect(try await sender.errors.rest() == [])
+        #expect(try await sender.exit() == 0)
+        #expect(try target.contents(of: "file/d/two") == source.contents(of: "file/d/two"))
+    }
+
+    @Test("Parts of long ago are removed, and nothing else")
+    func cleaned() async throws {
+        try source.makeFile("file", byteCount: 10)
+        let (old, new) = (".parley-old-1.part", ".parley-new-1.part")
+        for name in [old, new, "mine.part"] { try target.makeFile(name, byteCount: 1) }
+        let longAgo = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
+        for name in [old, "mine.part"] { utimes(target.path(of: name), longAgo) }
+        let receiver = try receive("--once")
+        #expect(try await send(to: try await receiver.listeningAddress()).exit() == 0)
+        #expect(try await receiver.exit() == 0)
+        #expect(try target.names == [new, "file", "mine.part"])
+    }
+}

@@ -1,0 +1,120 @@
+import Foundation
+import Parley
+import Testing
+
+@testable import ParleyCLI
+
+@Suite("get from a server that fails", .timeLimit(.minutes(5)))
+struct ServeFailureTests {
+    private let target: TemporaryDirectory
+
+    init() throws { target = try TemporaryDirectory() }
+
+    /// A server that says what a test says, and the tool that gets from it.
+    private func get(
+        _ options: String...,
+        answering answer: @escaping @Sendable (PeerStream, FileRequest) async throws -> Void
+    ) async throws -> (tool: ToolProcess, transport: TCPTransport) {
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .multiplexed)
+        options.security = .noise(ToolProcess.identity)
+        let transport = TCPTransport(options)
+        try transport.accept(FileRequest.Kind.get.rawValue) { stream in
+            try await answer(stream, FileRequest(from: stream))
+        }
+        try await transport.listenAndAccept()
+        let tool = try ToolProcess(
+            executable: ToolProcess.executable,
+            ["get", transport.address, "file", "--into", target.url.path]
+        )
+        return (tool, transport)
+    }
+
+    private static func begin(_ stream: PeerStream, byteCount: Int) async throws {
+        try await stream.write(
+            TransferRecord.totals(TransferTotals(files: 1, byteCount: byteCount, name: Array("file".utf8)))
+        )
+        try await stream.write(.file("file", byteCount))
+    }
+
+    @Test("A file that cannot be sent to its end is not kept")
+    func abandoned() async throws {
+        let (tool, transport) = try await get { stream, request in
+            #expect(request == FileRequest(paths: [Array("file".utf8)]))
+            try await Self.begin(stream, byteCount: 10)
+            try await stream.write(TransferRecord.data(byteCount: 5).encoded + [1, 2, 3, 4, 5])
+            try await stream.write(.abandoned("file became shorter (5 bytes instead of 10)"))
+            try await stream.write(.end)
+            try await stream.finish()
+            _ = try await stream.read(upTo: 100)
+        }
+        #expect(try await tool.exit() == 1)
+        let line =
+            "parley: file from \(transport.address) was not sent to its end: "
+            + "file became shorter (5 bytes instead of 10)"
+        #expect(try await tool.errors.rest() == [line])
+        #expect(try target.names == [])
+        await transport.close()
+    }
+
+    @Test("A server that goes away in the middle leaves nothing, and the line says where it stopped")
+    func goesAway() async throws {
+        let (tool, transport) = try await get { stream, _ in
+            try await Self.begin(stream, byteCount: 10)
+            try await stream.write(TransferRecord.data(byteCount: 5).encoded + [1, 2, 3, 4, 5])
+            // The end of the handler closes the stream.
+        }
+        #expect(try await tool.exit() == 1)
+        let end = "broke off after 5 of 10 bytes: the sender went away"
+        #expect(try await tool.errors.rest() == ["parley: file from \(transport.address) \(end)"])
+        #expect(try target.names == [])
+        await transport.close()
+    }
+
+    @Test(
+        "Names and links that lead out are refused",
+        arguments: [
+            (TransferRecord.file("../out", 0), "the name \"../out\" leads out of its folder, or to it"),
+            (TransferRecord.file("/tmp/out", 0), "the name \"/tmp/out\" is absolute"),
+        ]
+    )
+    func hostile(record: TransferRecord, reason: String) async throws {
+        let (tool, transport) = try await get { stream, _ in
+            try await stream.write(TransferRecord.totals(TransferTotals(files: 1)))
+            try await stream.write(record)
+            try await stream.write(.endOfFile)
+            try await stream.write(.end)
+            try await stream.finish()
+            _ = try await stream.read(upTo: 100)
+        }
+        #expect(try await tool.exit() == 1)
+        #expect(try await tool.errors.rest() == ["parley: a file is not stored: \(reason)"])
+        #expect(try target.names == [])
+        await transport.close()
+    }
+
+    @Test("One that sends nothing more is given up; one that sends something is not")
+    func stalls() async throws {
+        let watch = StallWatch(limit: .milliseconds(20))
+        await #expect(throws: Failure.self) {
+            try await watch.run(failingWith: Failure("nothing moves")) {
+                try await Task.sleep(for: ToolProcess.deadline)
+            }
+        }
+        let patient = StallWatch(limit: ToolProcess.deadline)
+        #expect(try await patient.run(failingWith: Failure("it has moved")) { 1 } == 1)
+    }
+
+    @Test("Ctrl-C removes what has not arrived whole", arguments: [SIGINT, SIGTERM])
+    func interrupted(signal: Int32) async throws {
+        let (tool, transport) = try await get { stream, _ in
+            try await Self.begin(stream, byteCount: 1_000_000)
+            try await stream.write(TransferRecord.data(byteCount: 5).encoded + [1, 2, 3, 4, 5])
+            _ = try await stream.read(upTo: 1)
+        }
+        _ = try await tool.output.next()
+        tool.signal(signal)
+        #expect(try await tool.exit() == 128 + signal)
+        #expect(try target.names == [])
+        await transport.close()
+    }
+}

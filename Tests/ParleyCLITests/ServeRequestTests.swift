@@ -1,0 +1,49 @@
+import Foundation
+import Testing
+
+@testable import ParleyCLI
+
+@Suite("A request for files")
+struct ServeRequestTests {
+    @Test("is read as it was written")
+    func encoding() throws {
+        let requests = [
+            FileRequest(paths: [[]]), FileRequest(paths: [[0x66, 0xFF], []], hasParts: true),
+            FileRequest(paths: [Array("a/b".utf8)]),
+        ]
+        for request in requests {
+            #expect(try FileRequest(decoding: request.encoded.dropFirst(4)) == request)
+        }
+    }
+
+    @Test(
+        "that makes no sense is refused",
+        arguments: [[], [0], [2, 0, 0, 0, 0], [0, 0, 0, 0, 2, 1], [0, 0, 0]] as [[UInt8]]
+    )
+    func malformed(body: [UInt8]) {
+        #expect(throws: Refusal.self) { try FileRequest(decoding: body[...]) }
+    }
+
+    @Test(
+        "is for a path without what shells leave around it",
+        arguments: [
+            (".", ""), ("./", ""), ("./a", "a"), ("a/", "a"), ("a//", "a"), ("/", "/"), ("/a", "/a"),
+            ("..", ".."), (".a", ".a"), ("././a/b", "a/b"),
+        ]
+    )
+    func paths(text: String, path: String) {
+        #expect(RequestedPath.bytes(of: text) == Array(path.utf8))
+    }
+
+    @Test(
+        "is answered with times in the calendar",
+        arguments: [
+            (0, "1970-01-01 00:00:00"), (-1, "1969-12-31 23:59:59"), (951_868_799, "2000-02-29 23:59:59"),
+            (951_868_800, "2000-03-01 00:00:00"), (4_107_542_400, "2100-03-01 00:00:00"),
+            (Int64.min, "0001-01-01 00:00:00"), (Int64.max, "9999-12-31 23:59:59"),
+        ] as [(Int64, String)]
+    )
+    func times(seconds: Int64, text: String) {
+        #expect(UTCTime(Timestamp(seconds: seconds, nanoseconds: 0)).text == text)
+    }
+}

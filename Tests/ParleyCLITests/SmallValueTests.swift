@@ -1,0 +1,66 @@
+import Foundation
+import Testing
+
+@testable import ParleyCLI
+
+@Suite("Small values of the tool")
+struct SmallValueTests {
+    @Test(
+        "A number of bytes has a unit of a thousand, or none",
+        arguments: [
+            ("0", 0), ("1500", 1_500), ("20k", 20_000), ("4.5M", 4_500_000), ("2G", 2_000_000_000),
+            ("1T", 1_000_000_000_000), ("", nil), ("k", nil), ("-1", nil), ("1.5", nil), ("1e3", nil),
+            ("5 M", nil),
+            ("0x10", nil), ("99999999T", nil), ("nan", nil), ("1.2.3k", nil), ("5MB", nil),
+        ] as [(String, Int?)]
+    )
+    func byteCount(text: String, bytes: Int?) { #expect(ByteCount(argument: text)?.bytes == bytes) }
+
+    @Test(
+        "A line is as wide as COLUMNS says, or the terminal, or 80 columns",
+        arguments: [
+            (nil, 0, 80), (nil, 120, 120), ("100", 120, 100), ("0", 120, 120), ("wide", 120, 120),
+            ("", 0, 80),
+            ("-3", 0, 80), ("99999", 70, 70),
+        ] as [(String?, Int, Int)]
+    )
+    func width(variable: String?, terminal: Int, columns: Int) {
+        #expect(TerminalWidth.columns(variable: variable, terminal: terminal) == columns)
+    }
+
+    @Test("A terminal of no kind, or a dumb one, erases nothing")
+    func kinds() {
+        #expect(!TerminalWidth.canErase(kind: nil))
+        #expect(!TerminalWidth.canErase(kind: ""))
+        #expect(!TerminalWidth.canErase(kind: "dumb"))
+        #expect(TerminalWidth.canErase(kind: "xterm"))
+    }
+
+    @Test(
+        "A disk that takes nothing ends a transfer, a file that it does not take does not",
+        arguments: [
+            (ENOSPC, true), (EDQUOT, true), (EROFS, true), (EIO, true), (EFBIG, false), (EACCES, false),
+            (ENAMETOOLONG, false),
+        ]
+    )
+    func disks(code: Int32, isFinal: Bool) {
+        let refusal = Refusal.system("the file cannot be written", SystemError(code: code))
+        #expect(refusal.isFinal == isFinal)
+        #expect(refusal.reason == "the file cannot be written: \(String(cString: strerror(code)))")
+    }
+
+    @Test("Who has been silent longest gives way")
+    func silence() {
+        var queue = SilentQueue<String>(capacity: 2)
+        #expect(queue.add("a") == nil)
+        #expect(queue.add("b") == nil)
+        #expect(queue.add("c") == "a")
+        queue.remove("b")
+        #expect(queue.add("d") == nil)
+        #expect(queue.add("e") == "c")
+        for name in ["a", "x", "d", "e"] { queue.remove(name) }
+        #expect(queue.add("f") == nil)
+        #expect(queue.add("g") == nil)
+        #expect(queue.add("h") == "f")
+    }
+}
