@@ -47,6 +47,30 @@ struct ParleyCodableTests {
         return try #require(await rpcs.next())
     }
 
+    @Test func `values are asked and answered`() async throws {
+        try await withPeer { server, peer in
+            let (order, more) = (Order(item: "a", count: 1), Order(item: "b", count: 2))
+            async let answer: [Order] = peer.request(value: order)
+            let asked = try await next(server)
+            #expect(asked.request != nil)
+            #expect(try asked.decode(Order.self) == order)
+            try await asked.reply(value: [order, more])
+            #expect(try await answer == [order, more])
+
+            let wrong = Task {
+                try await peer.request(value: order, for: [Order].self, as: PropertyLists())
+            }
+            let again = try await next(server)
+            #expect(try again.decode(Order.self, as: PropertyLists()) == order)
+            let error = #expect(throws: ParleyError.self) { try again.decode([Order].self) }
+            #expect(error?.message.hasPrefix("a request of") == true)
+            try await again.reply(with: "no list")
+            let refusal = await #expect(throws: ParleyError.self) { _ = try await wrong.value }
+            #expect(refusal?.code == .protocolViolation)
+            #expect(refusal?.message.hasPrefix("an answer of 7 bytes from \(peer.remoteAddress)") == true)
+        }
+    }
+
     @Test func `values are sent as messages and decoded`() async throws {
         try await withPeer { server, peer in
             let order = Order(item: "Öl", count: 3, due: Date(timeIntervalSinceReferenceDate: 1.5))

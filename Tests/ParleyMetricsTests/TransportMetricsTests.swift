@@ -85,7 +85,7 @@ import Testing
         await first.close()
         while server.statistics.accepted < 2 { try await Task.sleep(for: .milliseconds(1)) }
         await client.close()
-        // Not until there are no peers: the second may still be on its way to become one.
+        // The number of peers does not tell: the second connection may not be open yet.
         while server.statistics.disconnects.values.reduce(0, +) < 2 {
             try await Task.sleep(for: .milliseconds(1))
         }

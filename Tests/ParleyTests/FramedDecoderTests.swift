@@ -22,6 +22,14 @@ import Testing
         try encoder.encodeStreamOpening(header: [], into: &buffer)
         #expect(encoder.encodeStreamAbort(code: 77, reason: "änderung", into: &buffer))
         events += [.streamOpened(header: []), .streamAborted(code: 77, reason: "änderung")]
+        try encoder.encode(request: 0x0102_0304, patterned(9)[...], into: &buffer)
+        try encoder.encode(request: .max, [], into: &buffer)
+        try encoder.encode(replyTo: 0x0102_0304, patterned(300)[...], into: &buffer)
+        try encoder.encode(replyTo: 0, [], into: &buffer)
+        try encoder.encode(refusalOf: .max, code: 0x0506_0708, reason: "später", into: &buffer)
+        events += [.request(0x0102_0304, patterned(9)[...]), .request(.max, [])]
+        events += [.reply(to: 0x0102_0304, patterned(300)[...]), .reply(to: 0, [])]
+        events += [.refusal(of: .max, code: 0x0506_0708, reason: "später")]
         return (buffer.contiguous, events)
     }
 
@@ -37,6 +45,10 @@ import Testing
         var found: [Range<Int>] = []
         let used = decoder.decodeMessages(buffer.contiguous.span, limit: 10, into: &found)
         #expect(used == 7 + 6 && found == [5..<7, 12..<13])
+        var limited = FramedDecoder()
+        found = []
+        let usedOfOne = limited.decodeMessages(buffer.contiguous.span, limit: 1, into: &found)
+        #expect(usedOfOne == 7 && found == [5..<7])
     }
 
     /// The events of these chunks. Neighbouring stream bytes are joined, since their pieces do not matter.
@@ -94,6 +106,21 @@ import Testing
         #expect(decoded.last == .streamAborted(code: 1, reason: "x" + String(repeating: "ä", count: 511)))
     }
 
+    @Test func `the frames of requests and answers have the bytes that the page says`() throws {
+        var encoder = FramedDecoder()
+        var buffer = WireBuffer()
+        try encoder.encode(request: 0x0102_0304, [9], into: &buffer)
+        try encoder.encode(replyTo: 0x0102_0304, [8, 7], into: &buffer)
+        try encoder.encode(refusalOf: 5, code: 6, reason: "no", into: &buffer)
+        #expect(
+            buffer.contiguous == [
+                8, 0, 0, 0, 5, 1, 2, 3, 4, 9,  // the request
+                9, 0, 0, 0, 6, 1, 2, 3, 4, 8, 7,  // its reply
+                10, 0, 0, 0, 10, 0, 0, 0, 5, 0, 0, 0, 6, 0x6e, 0x6f,
+            ]
+        )
+    }
+
     @Test func `a message is a slice of the block that brought it`() throws {
         var input: ArraySlice<UInt8> = [9, 1, 0, 0, 0, 2, 7, 8]
         input.removeFirst()
@@ -111,12 +138,19 @@ import Testing
     }
 
     @Test(arguments: [
-        ([0x00], "unknown frame type 0x0"), ([0x08, 1], "unknown frame type 0x8"),
+        ([0x00], "unknown frame type 0x0"), ([0x0b, 1], "unknown frame type 0xb"),
         ([0x03, 0, 0, 0, 1], "data where no stream is open"),
         ([0x04, 0, 0, 0, 0], "end where no stream is open"),
         ([0x05, 0, 0, 0, 4], "abort where no stream is open"),
         ([0x02, 0, 0, 0, 0, 0x01], "a message inside a stream, at byte 5"),
         ([0x02, 0, 0, 0, 0, 0x02], "a stream's opening inside a stream, at byte 5"),
+        ([0x02, 0, 0, 0, 0, 0x08], "a request inside a stream, at byte 5"),
+        ([0x02, 0, 0, 0, 0, 0x09], "a reply inside a stream, at byte 5"),
+        ([0x02, 0, 0, 0, 0, 0x0a], "a refusal inside a stream, at byte 5"),
+        ([0x08, 0, 0, 0, 3], "a request frame of 3 bytes, allowed are 4...16777220"),
+        ([0x09, 0x01, 0, 0, 5], "a reply frame of 16777221 bytes, allowed are 4...16777220"),
+        ([0x0a, 0, 0, 0, 7], "a refusal frame of 7 bytes, allowed are 8...1032"),
+        ([0x0a, 0, 0, 4, 9], "a refusal frame of 1033 bytes, allowed are 8...1032"),
         ([0x02, 0, 0, 0, 0, 0x04, 0, 0, 0, 0, 0x04], "end where no stream is open, at byte 10"),
         ([0x02, 0, 0, 0, 0, 0x04, 0, 0, 0, 1], "frame of 1 bytes"),
         ([0x02, 0, 0, 0, 0, 0x05, 0, 0, 0, 3], "frame of 3 bytes"),
@@ -154,8 +188,32 @@ import Testing
             try small.encodeStreamOpening(header: patterned(11)[...], into: &buffer)
         }
         #expect(buffer.count == 15)
+        let borrowed = patterned(10)
+        try small.encode(message: borrowed.span, into: &buffer)
+        #expect(buffer.contiguous.suffix(15) == buffer.contiguous.prefix(15))
+        try small.encode(request: 1, patterned(10)[...], into: &buffer)
+        #expect(throws: ParleyError.self) {
+            try small.encode(request: 1, patterned(11)[...], into: &buffer)
+        }
+        #expect(throws: ParleyError.self) {
+            try small.encode(replyTo: 1, patterned(11)[...], into: &buffer)
+        }
+        #expect(buffer.count == 30 + 19)
         var input: ArraySlice<UInt8> = [1, 0, 0, 0, 11]
         #expect(throws: ParleyError.self) { _ = try small.decode(&input) }
+    }
+
+    @Test(arguments: [(0, true), (7, true), (Int(UInt32.max), true), (1 << 32, false), (-1, false)])
+    func `a header for stream bytes written elsewhere has 32 bits for their number`(
+        count: Int,
+        fits: Bool
+    ) {
+        var encoder = FramedDecoder()
+        var buffer = WireBuffer()
+        #expect(encoder.encodeStreamBytesHeader(count: count, into: &buffer) == fits)
+        let length = UInt32(truncatingIfNeeded: count)
+        let header = [3] + (0..<4).reversed().map { UInt8(truncatingIfNeeded: length >> (8 * $0)) }
+        #expect(buffer.contiguous == (fits ? header : []))
     }
 
     @Test(arguments: [

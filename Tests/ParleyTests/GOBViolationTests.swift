@@ -9,6 +9,8 @@ import Testing
         expectGOBViolation(GOBBytes.uint(.max), "is over the limit of 16842752")
         expectGOBViolation(GOBBytes.uint(16_842_753), "a gob message of 16842753 bytes is over the limit")
         expectGOBViolation(GOBBytes.uint(65_541), "over the limit of 65540", maxMessageBytes: 4)
+        var feed = GOBFeed(maxMessageBytes: 4)
+        #expect(throws: Never.self) { try feed.receive(GOBBytes.uint(65_540)[...]) }
     }
 
     @Test func `impossible type ids are refused`() {
@@ -40,6 +42,34 @@ import Testing
         expectGOBViolation(GOBBytes.message(id + [1, 0, 0, 7]), "1 bytes too many after a type definition")
         expectGOBViolation(GOBBytes.array(65, of: 2, count: -1), "an array type has the length -1")
         expectGOBViolation(GOBBytes.slice(65, of: 1 << 31), "the type of a slice's elements is 2147483648")
+    }
+
+    /// `wireType` is a struct of structs; each has so many fields.
+    @Test(arguments: [
+        (kind: UInt64(0), name: "ArrayType", fields: UInt64(3)), (1, "SliceType", 2), (2, "StructType", 2),
+        (3, "MapType", 3), (4, "gobEncoderType", 1), (5, "gobEncoderType", 1), (6, "gobEncoderType", 1),
+    ]) func `a definition has no fields that gob does not know`(kind: UInt64, name: String, fields: UInt64) {
+        let id = GOBBytes.int(-65) + GOBBytes.uint(kind + 1)
+        func expectRefusal(_ parts: [UInt8], _ number: UInt64, _ name: String, _ count: UInt64) {
+            expectGOBViolation(
+                GOBBytes.message(id + parts + GOBBytes.uint(number) + [0, 0, 0, 0]),
+                "plus \(number) is out of range: \(name) has \(count) fields"
+            )
+        }
+        expectRefusal([], fields + 1, name, fields)
+        expectRefusal([1], 3, "CommonType", 2)
+    }
+
+    @Test func `a field of a struct has a name and a type, and nothing else`() {
+        expectGOBViolation(
+            GOBBytes.definition(65, kind: 2, [2, 1, 3, 0]),
+            "plus 3 is out of range: FieldType has 2 fields"
+        )
+    }
+
+    @Test func `an array may have no elements`() throws {
+        let bytes = GOBBytes.rpc(among: GOBBytes.array(66, of: 2, count: 0), type: 66, field: [0])
+        #expect(try GOBFeed.events([bytes]) == [.message([0x70])])
     }
 
     @Test func `a struct definition cannot claim more than its bytes hold`() {
@@ -74,6 +104,7 @@ import Testing
         expectGOBViolation(value([2, 1, 0x70, 2]), "field 1 plus 2 is out of range")
         expectGOBViolation(value([1] + GOBBytes.uint(.max)), "claims 18446744073709551615 bytes")
         expectGOBViolation(value([2, 5, 0x70]), "the field Payload claims 5 bytes, but 1 are left")
+        expectGOBViolation(value([2, 1, 0x70]), "ends inside a struct")
         expectGOBViolation(value([3]), "ends inside the field Stream")
         expectGOBViolation(value([0, 0]), "1 bytes too many after a value")
     }
@@ -120,10 +151,17 @@ import Testing
                 "a value of the type \(type), which is not defined"
             )
         }
-        expectGOBViolation(
-            GOBBytes.rpc(among: GOBBytes.definition(66, kind: 1, []), type: 66, field: [1, 0]),
-            "a value of the type 0, which is not defined"
-        )
+        // A slice, an array and maps whose definitions leave out a type.
+        let unnamed: [(kind: UInt64, parts: [UInt8], field: [UInt8])] = [
+            (1, [], [1, 0]), (0, [3] + GOBBytes.int(1), [1, 0]), (3, [2] + GOBBytes.int(2), [1, 0, 0]),
+            (3, [3] + GOBBytes.int(2), [1, 0]),
+        ]
+        for (kind, parts, field) in unnamed {
+            expectGOBViolation(
+                GOBBytes.rpc(among: GOBBytes.definition(66, kind: kind, parts), type: 66, field: field),
+                "a value of the type 0, which is not defined"
+            )
+        }
     }
 
     @Test func `malformed interface values are refused`() {
@@ -139,6 +177,22 @@ import Testing
             GOBBytes.rpc(type: 8, field: GOBBytes.text("T") + GOBBytes.int(2) + GOBBytes.uint(.max)),
             "the length of an interface value is 18446744073709551615"
         )
+        let cut = GOBBytes.message(GOBBytes.int(65) + [1] + GOBBytes.text("T") + GOBBytes.int(2))
+        expectGOBViolation(
+            GOBBytes.structure(65, [("Foreign", 8), ("Payload", 5)]) + cut,
+            "ends inside the length of an interface value"
+        )
+    }
+
+    @Test func `a message may end behind the length of an interface value`() throws {
+        let definition = GOBBytes.int(-67) + [2, 2] + GOBBytes.int(2) + [0, 0]
+        let length: [UInt8] = [9]
+        let first = GOBBytes.message(GOBBytes.int(65) + [1] + GOBBytes.text("T") + definition + length)
+        // The value: its length, a zero because it is no struct, and an empty slice.
+        let value = GOBBytes.int(67) + [0, 0, 0]
+        let second = GOBBytes.message(value + [1] + GOBBytes.text("p") + [0])
+        let types = GOBBytes.structure(65, [("Foreign", 8), ("Payload", 5)])
+        #expect(try GOBFeed.events([types + first + second]) == [.message([0x70])])
     }
 
     @Test func `values may nest as deep as the limit and no deeper`() throws {

@@ -89,7 +89,7 @@ import Testing
         var decoded = DecodedRuns()
         for run in 0..<3 {
             let block = (0..<10).map { UInt8(10 * run + $0) }
-            // One byte each; between them is one that belongs to none.
+            // Each message is one byte. The byte behind it belongs to no message.
             decoded.foundBounds = (0..<5).map { 2 * $0..<2 * $0 + 1 }
             let isInside = decoded.appendFound(in: block[...])
             #expect(isInside)
@@ -299,4 +299,11 @@ final class NoPeer: Peer {
     func setDeadline(_ deadline: ContinuousClock.Instant?) {}
     func setReadDeadline(_ deadline: ContinuousClock.Instant?) {}
     func setWriteDeadline(_ deadline: ContinuousClock.Instant?) {}
+
+    /// The replies to its requests, each behind the request's number.
+    let replies = Events<ArraySlice<UInt8>>()
+
+    func reply(to request: UInt32, with message: ArraySlice<UInt8>) async throws(ParleyError) {
+        replies.add([UInt8(request)] + message)
+    }
 }

@@ -43,7 +43,7 @@ import Testing
         var block = padded([[7]])
         block += [2, 0, 0, 0, 2, 8, 9]
         let output = try decode(block, by: FramedDecoder())
-        #expect(output.runs.map(\.isStream) == [false, true])
+        #expect(output.runs.map(\.kind) == [.messages, .stream(0)])
         #expect(output.runs.map { Array($0[0]) } == [[7], [8, 9]])
         #expect(output.runs.allSatisfy { $0.block.endIndex <= 1_024 })
     }

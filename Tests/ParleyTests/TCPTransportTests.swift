@@ -343,6 +343,22 @@ import Testing
         }
     }
 
+    @Test func `a name is dialed by one kind of its addresses`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.listenAddress = "127.0.0.1:0" }
+            let port = try SocketAddress(server.address).port
+            try await nodes.make().dial("/dns/localhost/tcp/\(port)")
+            try await nodes.make().dial("/dns4/localhost/tcp/\(port)")
+            let failure = try await error { try await nodes.make().dial("/dns6/localhost/tcp/\(port)") }
+            // Where the name has an IPv6 address, nobody listens at it, or the host has no such address.
+            let codes: [ParleyError.Code] = [
+                .nameNotResolved, .connectionRefused, .addressNotAvailable, .timedOut,
+            ]
+            #expect(codes.contains(failure.code), "\(failure)")
+            try await eventually { server.statistics.accepted == 2 }
+        }
+    }
+
     @Test func `localhost is dialed whichever family it listens on`() async throws {
         try await withNodes(.tcp) { nodes in
             let v4 = try await nodes.listening { $0.listenAddress = "127.0.0.1:0" }

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Parley
 
-/// A thread that waits to be woken.
+/// Waking a thread that waits, and the deadline of a wait.
 @Suite(.timeLimit(.minutes(1))) struct ThreadParkerTests {
     @Test func `a wake-up before the wait is not lost`() throws {
         let parker = ThreadParker()

@@ -181,9 +181,9 @@ import Testing
         #expect(health.check(snapshot(2_400, 51), limits).failure == .idle)
     }
 
-    @Test func `what was read counts as what it was, and is news no more`() {
+    @Test(arguments: [1, 100]) func `what was read counts as what it was, and is news no more`(unread: Int) {
         var (health, limits) = idleAfterASecond()
-        #expect(health.check(snapshot(500, 100), limits).next == 1_500)
+        #expect(health.check(snapshot(500, unread), limits).next == 1_500)
         // They were heartbeats: nothing of use had arrived.
         #expect(health.check(snapshot(900, 0, isReading: true), limits).next == 1_000)
         #expect(health.check(snapshot(1_000, 0), limits).failure == .idle)
@@ -264,6 +264,12 @@ import Testing
         health.heartbeatSent(endingAt: 1)
         #expect(health.check(snapshot(7_000, lastArrival: 6_000), limits).isHeartbeatDue)
         #expect(health.missedHeartbeats == 1, "what is as old as the interval is none")
+    }
+
+    @Test func `a heartbeat is missed when nothing has arrived since the clock began`() {
+        var (health, limits, _) = beating(every: 1_000, maxMissed: 1)
+        health.heartbeatSent(endingAt: 9)
+        #expect(health.check(Snapshot(now: 1_000, handedBytes: 9), limits).failure == .heartbeat)
     }
 
     @Test func `one heartbeat at a time is on its way`() {
@@ -426,6 +432,25 @@ import Testing
         #expect(bytes == 10 << 20 - Int((time - 5_000) * bytesPerSecond / 1_000))
     }
 
+    @Test(arguments: [(bytesPerSecond: UInt64(128), isStalled: false), (127, true)])
+    func `the least rate is that of the time between two looks, however long`(
+        bytesPerSecond: UInt64,
+        isStalled: Bool
+    ) {
+        var (health, limits, first) = watched(20_000, at: 0)
+        #expect(first == 5_000)
+        let failed = failure(of: &health, limits, from: first, until: 60_000) { now in
+            let left = 10 << 20 - Int(now * bytesPerSecond / 1_000)
+            return Snapshot(
+                now: now,
+                handedBytes: 10 << 20,
+                isWatched: true,
+                link: .init(unacknowledgedBytes: left)
+            )
+        }
+        #expect((failed != nil) == isStalled)
+    }
+
     @Test func `answers that nobody reads are noticed as stalled, though they were written directly`() throws
     {
         var queue = SendQueue()
@@ -585,6 +610,11 @@ import Testing
             Snapshot(now: now, frame: number.map { .init(number: $0, receivedBytes: 4) })
         }
         #expect(health.check(snapshot(1_000, 1), limits) == Verdict(next: 1_500))
+        #expect(health.check(snapshot(2_000, nil), limits) == Verdict())
+        #expect(health.check(snapshot(2_100, 1), limits).failure == nil)
+        #expect(health.check(snapshot(4_099, 1), limits).failure == nil, "it was whole meanwhile")
+        health = Health()
+        #expect(health.check(snapshot(1_000, 1), limits) == Verdict(next: 1_500))
         #expect(health.check(snapshot(2_900, 1), limits).failure == nil)
         #expect(health.check(snapshot(2_999, 2), limits).failure == nil)
         #expect(health.check(snapshot(4_998, 2), limits).failure == nil)
@@ -644,6 +674,14 @@ import Testing
 
     // MARK: All together
 
+    @Test func `nothing is asked of a connection that is well`() {
+        var health = Health()
+        let verdict = health.check(Snapshot(now: 1_000), TimeLimits())
+        #expect(verdict.failure == nil && verdict.next == .max)
+        #expect(!verdict.wakesSenders && !verdict.isHeartbeatDue)
+        #expect(!verdict.hasLinkDied && !verdict.endsWatch)
+    }
+
     @Test func `the first failure is the reason, and nothing is looked at again`() {
         var limits = TimeLimits()
         limits.idle = 1_000
@@ -666,6 +704,23 @@ import Testing
         #expect(health.check(snapshot, limits).failure == .stream)
         limits.streamIdle = nil
         #expect(health.check(snapshot, limits).failure == .idle)
+    }
+
+    @Test func `a connection that is read and has no unfinished frame needs no more state`() {
+        var limits = framing(2_000)
+        limits.idle = 1_000
+        limits.write = 1_000
+        limits.writeStall = 1_000
+        limits.streamIdle = 1_000
+        var health = Health()
+        _ = health.opened(at: 0, limits)
+        for now in stride(from: UInt64(100), to: 900, by: 100) {
+            #expect(health.check(Snapshot(now: now), limits).failure == nil)
+            health.heartbeatAnswered()
+            #expect(!health.keepsRareState && health.missedHeartbeats == 0)
+        }
+        _ = health.check(Snapshot(now: 900, frame: .init(number: 1, receivedBytes: 4)), limits)
+        #expect(health.keepsRareState)
     }
 
     @Test func `the next look is the earliest of all that may be due`() {

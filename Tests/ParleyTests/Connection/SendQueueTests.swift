@@ -307,6 +307,47 @@ import Testing
         #expect(queue.unwrittenBytes == 50 && queue.lastHanded == 6, "nor is a failure")
     }
 
+    /// Writes at most so many bytes past the link, as the loop does.
+    private func writeShort(_ queue: inout SendQueue, at now: UInt64, atMost most: Int = .max) -> Bool {
+        queue.writeShort(at: now) { buffer in
+            let count = min(most, buffer.count)
+            buffer.removeFirst(count)
+            return count
+        }
+    }
+
+    @Test func `the loop writes the whole of a short buffer past the link`() {
+        var queue = SendQueue()
+        #expect(!writeShort(&queue, at: 1), "there is nothing")
+        queue.send(SendQueue.directBytes)
+        #expect(queue.requestFlush() && writeShort(&queue, at: 2))
+        #expect(queue.isEmpty && queue.unwrittenBytes == 0 && queue.lastHanded == 2)
+        #expect(queue.handedBytes == SendQueue.directBytes && !queue.isFlushRequested)
+
+        queue.send(10)
+        #expect(queue.requestFlush() && !writeShort(&queue, at: 3, atMost: 4), "the link takes the rest")
+        #expect(queue.buffer.count == 6 && queue.unwrittenBytes == 6 && queue.isFlushRequested)
+        #expect(writeShort(&queue, at: 4))
+
+        queue.send(SendQueue.directBytes + 1)
+        #expect(!writeShort(&queue, at: 5), "more than is short")
+        var buffer = WireBuffer()
+        _ = queue.takeNext(into: &buffer, at: 6)
+        queue.send(1)
+        #expect(!writeShort(&queue, at: 7), "the link has something to write before it")
+    }
+
+    @Test func `heartbeats that are written so are no use either`() {
+        var queue = SendQueue()
+        queue.sendHeartbeat(9)
+        #expect(writeShort(&queue, at: 1) && queue.lastHanded == 0 && queue.handedBytes == 9)
+        queue.sendHeartbeat(9)
+        queue.send(1)
+        #expect(writeShort(&queue, at: 2) && queue.lastHanded == 2)
+        queue.send(1)
+        #expect(writeShort(&queue, at: 3) && queue.lastHanded == 3, "those of before do not count against it")
+    }
+
     @Test func `bytes under way are neither unhanded nor written`() {
         var queue = SendQueue()
         queue.send(100)
@@ -325,10 +366,10 @@ import Testing
     @Test func `a watch begins once, for bytes behind those that were found acknowledged`() {
         var queue = SendQueue()
         #expect(!queue.beginWatch() && !queue.isWatched)
-        queue.takeAndWrite(sending: 10, at: 1)
+        queue.takeAndWrite(sending: 1, at: 1)
         #expect(queue.beginWatch() && queue.isWatched)
         #expect(queue.beginWatch() == false)
-        #expect(queue.endWatch(of: 10) && !queue.isWatched)
+        #expect(queue.endWatch(of: 1) && !queue.isWatched)
         #expect(queue.beginWatch() == false, "all of it is acknowledged")
         queue.takeAndWrite(sending: 1, at: 2)
         #expect(queue.beginWatch() == true)
@@ -362,7 +403,7 @@ import Testing
         queue.sendHeartbeat(9)
         queue.takeAndWrite(sending: 1, at: 4)
         #expect(queue.lastHanded == 4, "a byte more than heartbeats is one of use")
-        queue.takeAndWrite(sending: 5, at: 5)
+        queue.takeAndWrite(sending: 1, at: 5)
         #expect(queue.lastHanded == 5, "heartbeats of before do not count against it")
     }
 
@@ -382,10 +423,10 @@ import Testing
         var queue = SendQueue()
         queue.sendHeartbeat(9)
         queue.append(FileRange(try File(reading: #filePath), offset: 0, count: 5))
-        queue.send(4)
+        queue.send(1)
         var buffer = WireBuffer()
         for now in UInt64(1)...3 { _ = queue.takeNext(into: &buffer, at: now) }
-        #expect(buffer.count == 4 && queue.lastHanded == 3)
+        #expect(buffer.count == 1 && queue.lastHanded == 3)
     }
 
     // MARK: The end

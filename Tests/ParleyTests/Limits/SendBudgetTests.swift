@@ -25,6 +25,7 @@ import Testing
     }
 
     @Test func `a peer's free bytes are not taken, and each byte beyond them is`() {
+        #expect(Self.free == 16 * 1_024, "as the page of limits says")
         var budget = SendBudget(bytes: 16 * Self.chunk)
         budget.charge(13 * Self.chunk)
         #expect(budget.takeChunk(reserved: Self.free + Self.chunk + 1) == false)
@@ -144,6 +145,8 @@ import Testing
         budget.giveBack(0)
         budget.giveBack(-5)
         #expect(budget.freeBytes == 2 * Self.chunk, "nothing is no return")
+        budget.giveBack(1)
+        #expect(budget.freeBytes == 2 * Self.chunk + 1)
     }
 
     @Test func `2,000 that wait are called once each`() {

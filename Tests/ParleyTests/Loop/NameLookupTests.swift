@@ -5,7 +5,7 @@ import Testing
 /// Names that are looked up, as a value: no thread, no resolver.
 struct LookupQueueTests {
     @Test func `a name is looked up once for all who wait for it`() {
-        var queue = LookupQueue<Int>(capacity: 4)
+        var queue = LookupQueue<String, Int>(capacity: 4)
         _ = queue.add(1, for: "a")
         _ = queue.add(2, for: "a")
         #expect(queue.begin() == "a")
@@ -19,7 +19,7 @@ struct LookupQueueTests {
     }
 
     @Test func `names beyond the places wait in order`() {
-        var queue = LookupQueue<Int>(capacity: 2)
+        var queue = LookupQueue<String, Int>(capacity: 2)
         for (number, host) in ["a", "b", "c", "d"].enumerated() { _ = queue.add(number, for: host) }
         #expect([queue.begin(), queue.begin(), queue.begin()] == ["a", "b", nil])
         #expect(queue.end("b", wasSlow: false) == [1])
@@ -28,7 +28,7 @@ struct LookupQueueTests {
     }
 
     @Test func `a name that nobody waits for does not begin`() {
-        var queue = LookupQueue<Int>(capacity: 1)
+        var queue = LookupQueue<String, Int>(capacity: 1)
         _ = queue.add(1, for: "a")
         #expect(queue.begin() == "a")
         let second = queue.add(2, for: "b")
@@ -39,7 +39,7 @@ struct LookupQueueTests {
     }
 
     @Test func `who leaves a look-up that has begun is not told, and its place stays taken`() {
-        var queue = LookupQueue<Int>(capacity: 1)
+        var queue = LookupQueue<String, Int>(capacity: 1)
         let ticket = queue.add(1, for: "a")
         #expect(queue.begin() == "a")
         queue.remove(ticket)
@@ -50,7 +50,7 @@ struct LookupQueueTests {
     }
 
     @Test func `names that were slow use half of the places, behind the others`() {
-        var queue = LookupQueue<Int>(capacity: 4)
+        var queue = LookupQueue<String, Int>(capacity: 4)
         for host in ["s1", "s2", "s3"] {
             _ = queue.add(0, for: host)
             #expect(queue.begin() == host)
@@ -75,17 +75,17 @@ struct LookupQueueTests {
 struct ResolverThreadsTests {
     @Test func `dead names delay no other`() async throws {
         let gate = ThreadParker()
-        let threads = ResolverThreads(maxThreads: 4) { host in
-            if host.hasPrefix("dead") { _ = gate.wait(until: nil) }
+        let threads = ResolverThreads(maxThreads: 4) { name in
+            if name.host.hasPrefix("dead") { _ = gate.wait(until: nil) }
             return .success([RawSocketAddress(numericHost: "127.0.0.1", port: 0)!])
         }
         let dead = Lock(0)
         for host in ["dead 1", "dead 1", "dead 1", "dead 1", "dead 2", "dead 3"] {
-            _ = try threads.lookUp(host) { _ in dead.withLock { $0 += 1 } }
+            _ = try threads.lookUp(HostName(host: host)) { _ in dead.withLock { $0 += 1 } }
         }
         let addresses = try await withCheckedContinuation { continuation in
             do throws(ParleyError) {
-                _ = try threads.lookUp("live") { continuation.resume(returning: $0) }
+                _ = try threads.lookUp(HostName(host: "live")) { continuation.resume(returning: $0) }
             } catch { continuation.resume(returning: .failure(error)) }
         }.get()
         #expect(addresses.map { SocketAddress($0).host } == ["127.0.0.1"])
@@ -93,6 +93,42 @@ struct ResolverThreadsTests {
         // One for each name: it wakes one thread.
         for _ in 1...3 { gate.wake() }
         try await eventually { dead.withLock { $0 } == 6 }
+    }
+
+    @Test func `one kind of addresses of a name is looked up apart from the other`() async throws {
+        let threads = ResolverThreads { name in
+            let hosts =
+                switch name.family {
+                case .ipv4: ["127.0.0.1"]
+                case .ipv6: ["::1"]
+                case nil: ["::1", "127.0.0.1"]
+                }
+            return .success(hosts.map { RawSocketAddress(numericHost: $0, port: 0)! })
+        }
+        for (family, hosts) in [(nil, ["::1", "127.0.0.1"]), (.ipv4, ["127.0.0.1"]), (.ipv6, ["::1"])]
+            as [(AddressFamily?, [String])]
+        {
+            let addresses = try await withCheckedContinuation { continuation in
+                do throws(ParleyError) {
+                    _ = try threads.lookUp(HostName(host: "twofold", family: family)) {
+                        continuation.resume(returning: $0)
+                    }
+                } catch { continuation.resume(returning: .failure(error)) }
+            }.get()
+            #expect(addresses.map { SocketAddress($0).host } == hosts)
+        }
+    }
+
+    @Test func `the system is asked for the kind of addresses that is wanted`() throws {
+        let addresses = try ResolverThreads.askSystem(HostName(host: "localhost", family: .ipv4)).get()
+        #expect(!addresses.isEmpty && addresses.allSatisfy { !$0.isIPv6 })
+        // Whether the name has an IPv6 address depends on the machine.
+        switch ResolverThreads.askSystem(HostName(host: "localhost", family: .ipv6)) {
+        case .success(let addresses): #expect(addresses.allSatisfy { $0.isIPv6 })
+        case .failure(let error):
+            #expect(error.code == .nameNotResolved)
+            #expect(error.message.contains("\"localhost\" to an IPv6 address"))
+        }
     }
 
     @Test func `the thread of a name that nobody waits for holds nothing of who asked`() throws {
@@ -106,7 +142,7 @@ struct ResolverThreadsTests {
         func ask() throws {
             let made = Caller()
             caller = made
-            threads.cancel(try threads.lookUp("dead") { _ in withExtendedLifetime(made) {} })
+            threads.cancel(try threads.lookUp(HostName(host: "dead")) { _ in withExtendedLifetime(made) {} })
         }
         try ask()
         #expect(caller == nil)

@@ -33,6 +33,82 @@ import Testing
         #expect(try AddressRange(text).description == text)
     }
 
+    @Test func `the named ranges are those of their RFCs`() {
+        #expect(AddressRange.loopback.map(\.description) == ["127.0.0.0/8", "::1/128"])
+        #expect(
+            AddressRange.privateNetworks.map(\.description) == [
+                "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "169.254.0.0/16",
+                "fe80::/10", "fc00::/7",
+            ]
+        )
+    }
+
+    @Test(arguments: [
+        ("127.0.0.1", true), ("127.255.255.255", true), ("126.255.255.255", false), ("128.0.0.0", false),
+        ("::1", true), ("::ffff:127.0.0.1", true), ("::", false), ("::2", false), ("1::1", false),
+        ("::fffe:127.0.0.1", false), ("1::ffff:127.0.0.1", false),
+    ]) func `this host is 127_0_0_0 of 8 bits and the last of IPv6's first addresses`(
+        host: String,
+        isLoopback: Bool
+    ) throws {
+        #expect(try ip(host).isLoopback == isLoopback)
+    }
+
+    @Test(
+        arguments: [
+            ("10.1.2.3", true), ("11.1.2.3", false), ("2001:db8::1", true), ("2001:db9::1", false),
+            ("192.0.2.1", true), ("::1", true), ("::2", false), ("example.org", nil),
+        ] as [(String, Bool?)]
+    )
+    func `a gate allows or denies the addresses of any of its ranges; a name is in none`(
+        host: String,
+        isInside: Bool?
+    ) throws {
+        // Two of one prefix length, one of another.
+        let ranges = try ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "::1"].map { try AddressRange($0) }
+        let address = SocketAddress(host: host, port: 80)
+        for isOutbound in [true, false] {
+            #expect(Gate.allowing(ranges).allows(address, isOutbound) == (isInside ?? false))
+            #expect(Gate.denying(ranges).allows(address, isOutbound) == !(isInside ?? false))
+        }
+        #expect(Gate.allowing(ranges).forInbound.allows(address, true))
+        #expect(Gate.allowing(ranges).forInbound.allows(address, false) == (isInside ?? false))
+        #expect(!Gate.allowing(ranges).and(.denying(ranges)).allows(address, true))
+    }
+
+    @Test func `dials, connections and handshakes are counted until they are over`() {
+        var limits = Limits()
+        limits.maxPeers = 3
+        limits.maxOutboundPeers = 2
+        limits.maxInboundPeers = 2
+        limits.maxHandshakes = 1
+        var admission = Admission(limits)
+        func counts() -> [Int] {
+            [admission.inbound, admission.outbound, admission.dialing, admission.handshakes]
+        }
+        #expect(counts() == [0, 0, 0, 0] && admission.pause == nil)
+        let first = admission.beginDial()
+        admission.dialed()
+        let second = admission.beginDial()
+        #expect(first == nil && second == nil && counts() == [0, 1, 1, 0])
+        let third = admission.beginDial()
+        #expect(third?.code == .tooManyPeers && third?.message.contains("maxOutboundPeers (2)") == true)
+        admission.dialFailed()
+        #expect(counts() == [0, 1, 0, 0])
+        #expect(admission.admit(nil) == nil && counts() == [1, 1, 0, 1] && admission.pause == .maxHandshakes)
+        admission.handshakeDone()
+        #expect(counts() == [1, 1, 0, 0] && admission.pause == nil)
+        #expect(admission.admit(nil) == nil && admission.pause == .maxPeers)
+        let fourth = admission.beginDial()
+        #expect(fourth?.message.contains("maxPeers (3)") == true)
+        admission.leaveOutbound()
+        #expect(admission.pause == .maxInboundPeers)
+        admission.leave(nil, wasOpen: false)
+        #expect(counts() == [1, 0, 0, 0])
+        admission.leave(nil, wasOpen: true)
+        #expect(counts() == [0, 0, 0, 0])
+    }
+
     @Test func `IPv4 peers are counted by address, IPv6 peers by customer and by site`() throws {
         var limits = Limits()
         limits.maxPeersPerIPv4 = 2

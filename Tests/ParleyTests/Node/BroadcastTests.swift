@@ -21,7 +21,7 @@ import Testing
             try await eventually {
                 server.statistics.pausedPeers == 4 && server.statistics.inboundPeers == 5
             }
-            // Each has enough on its way, written by its loop: whose thread has to wait now is not behind.
+            // Each peer has sent as much as will be taken, so a thread that has to wait does not fall behind.
             try await eventually {
                 client.peers.filter { $0.statistics.traffic.messagesSent >= 4_000 }.count == 4
             }
@@ -36,7 +36,7 @@ import Testing
             // A peer that always has more to send than fits must not starve the others.
             #expect(isFair, "\(counts)")
             try await quiet.send(message: "me too")
-            // It waits at the server, like what the others have sent.
+            // The message has reached the server, as those of the others have.
             let late = try #require(server.peers.first { $0.remoteAddress == quiet.localAddress })
             try await eventually { late.statistics.traffic.bytesReceived > 0 }
             var isHeard = false

@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.everyRoad)
     func `untilClosed returns the reason of onDisconnect to every waiter`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()

@@ -129,12 +129,6 @@ import Testing
     }
 }
 
-extension Connection {
-    fileprivate var isHalfClosed: Bool {
-        outbound.withLock { if case .halfClosed = $0.lifecycle.state { true } else { false } }
-    }
-}
-
 /// A full inbox is said, since its peers are silently not read.
 @Suite(.timeLimit(.minutes(2))) struct FullInboxLogTests {
     @Test(arguments: [false, true])

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Parley
@@ -53,4 +54,18 @@ import Testing
         #expect(refused?.message == "there is no memory for a frame of \(1 << 60) bytes")
         #expect(throws: Never.self) { try AvailableMemory.check(1 << 21, for: "a frame") }
     }
+
+    /// Only the system knows how much of its address space a process uses.
+    #if os(Linux)
+        @Test func `memory that was tried is given back`() throws {
+            func pages() throws -> Int {
+                let text = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8)
+                return try #require(text.split(separator: " ").first.flatMap { Int($0) })
+            }
+            let before = try pages()
+            for _ in 0..<100 { try AvailableMemory.check(256 << 20, for: "a frame") }
+            // Other tests take some meanwhile, but not 12 GiB.
+            #expect(try pages() - before < 12 << 30 / 4_096)
+        }
+    #endif
 }

@@ -12,11 +12,12 @@ import Testing
     }
 
     private func make(_ kind: Kind, _ network: InMemoryNetwork) -> any Transport {
-        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+        let form: WireForm = kind == .libp2p ? .libp2p : kind.isMultiplexed ? .multiplexed : .framed
+        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: form)
         if kind.isSecured { options.security = .noise(Identity()) }
         return switch kind {
-        case .tcp, .secured: TCPTransport(options)
-        case .memory, .securedMemory: InMemoryTransport(options, network: network)
+        case .tcp, .secured, .securedMultiplexed, .libp2p: TCPTransport(options)
+        case .memory, .securedMemory, .multiplexed: InMemoryTransport(options, network: network)
         case .loops: TCPTransport(options.spread(over: 3))
         }
     }
@@ -39,14 +40,14 @@ import Testing
         return references
     }
 
-    @Test(arguments: Kind.allCases) func `a closed node and everything that it made is released`(kind: Kind)
+    @Test(arguments: Kind.everyRoad) func `a closed node and everything that it made is released`(kind: Kind)
         async throws
     {
         let references = try await liveAndClose(kind)
         try await eventually { references.allSatisfy(\.isGone) }
     }
 
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.everyRoad)
     func `the time-outs of connections do not keep a node without connections alive`(kind: Kind) async throws
     {
         let reference = try await liveAndLetGo(kind)
@@ -65,7 +66,7 @@ import Testing
         return Reference(client)
     }
 
-    @Test(arguments: Kind.allCases)
+    @Test(arguments: Kind.everyRoad)
     func `a loop does not keep a connection that has ended`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }

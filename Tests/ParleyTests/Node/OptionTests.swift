@@ -67,6 +67,25 @@ import Testing
         try options.validate()
     }
 
+    @Test func `limits and time-outs are by default what their page says`() {
+        let limits = Limits()
+        #expect(limits.maxPeers == 4_096 && limits.maxInboundPeers == 3_584)
+        #expect(limits.maxOutboundPeers == 1_024 && limits.maxHandshakes == 256)
+        #expect(limits.maxPeersPerIPv4 == 8 && limits.maxPeersPerIPv6Customer == 8)
+        #expect(limits.maxPeersPerIPv6Site == 64 && limits.exemptsLoopback)
+        #expect(limits.acceptsPerSecond == 1_000 && limits.maxBans == 10_000)
+        #expect(limits.maxMessageBytes == nil)
+        #expect(limits.sendBufferBytes == 64 << 20 && limits.receiveBufferBytes == 256 << 20)
+        #expect(limits.readAheadBytes == 256 << 10)
+        let timeouts = Timeouts()
+        #expect(timeouts.dial == .seconds(30) && timeouts.handshake == .seconds(10))
+        #expect(timeouts.idle == nil && timeouts.streamIdle == .seconds(60))
+        #expect(timeouts.frame == .seconds(30) && timeouts.leastBytesPerSecond == 128)
+        #expect(timeouts.write == .seconds(60) && timeouts.writeStall == .seconds(120))
+        #expect(timeouts.close == .seconds(5) && timeouts.heartbeat == nil)
+        #expect(Heartbeat().interval == .seconds(30) && Heartbeat().maxMissed == 3)
+    }
+
     @Test func `the low-water mark follows a small high-water mark until it is set`() throws {
         var options = TransportOptions()
         #expect(options.sendLowWaterBytes == 1 << 18)

@@ -138,6 +138,49 @@ import Testing
         }
     }
 
+    @Test func `a limit of its own replaces the handshake's while somebody is asked`() async throws {
+        try await withNodes(.secured) { nodes in
+            let asked = Events<ProvenPeer>()
+            let answer = Events<Bool>()
+            let friend = Identity()
+            let server = try await nodes.listening {
+                $0.handshakeTimeout = .seconds(5)
+                let allowed = AllowedPeers.only([]).or(within: .seconds(3_600)) { peer in
+                    asked.add(peer)
+                    return (try? await answer.next()) ?? false
+                }
+                $0.security = .noise(Identity(), allow: allowed)
+            }
+            let peer = try await nodes.make { $0.security = .noise(friend) }.dial(server.address)
+            let newcomer = try await asked.next()
+            #expect(newcomer.id == friend.id && !newcomer.isOutbound)
+            #expect(newcomer.remoteAddress == peer.localAddress)
+            // One that came later and proves nothing is dropped by the time-out: the question outlives it.
+            let silent = try RawSocket(connectingTo: server.address)
+            try await eventually { server.statistics.disconnects == [.timedOut: 1] }
+            answer.add(true)
+            try await peer.send(message: "hello")
+            #expect(try await server.nextRPC().peer.id == friend.id)
+            silent.close()
+        }
+    }
+
+    @Test func `the limit of a question ends the connection`() async throws {
+        try await withNodes(.secured) { nodes in
+            let server = try await nodes.listening {
+                $0.handshakeTimeout = .seconds(3_600)
+                let allowed = AllowedPeers.only([]).or(within: .milliseconds(300)) { _ in
+                    try? await Task.sleep(for: .seconds(3_600))
+                    return true
+                }
+                $0.security = .noise(Identity(), allow: allowed)
+            }
+            let peer = try await nodes.make { $0.security = .noise(Identity()) }.dial(server.address)
+            try await eventually { server.statistics.disconnects == [.timedOut: 1] }
+            _ = try await peer.untilClosed()
+        }
+    }
+
     @Test func `plain and secured nodes do not come together`() async throws {
         try await withNodes(.tcp) { nodes in
             let secured = try await nodes.listening {
@@ -280,6 +323,9 @@ import Testing
         ("/ip4/192.168.1.5/tcp/3000/ipfs/\(cid)", "192.168.1.5", 3000, true),
         ("/ip6/::1/tcp/3000/p2p/\(id)", "::1", 3000, true),
         ("/dns/example.org/tcp/3000/p2p/\(id)", "example.org", 3000, true),
+        ("/dns4/example.org/tcp/3000", "example.org", 3000, false),
+        ("/dns4/example.org/tcp/3000/p2p/\(id)", "example.org", 3000, true),
+        ("/dns6/example.org/tcp/3000/p2p/\(id)", "example.org", 3000, true),
     ])
     func `it parses addresses with and without an id`(
         text: String,
@@ -291,6 +337,30 @@ import Testing
         #expect(target.address == SocketAddress(host: host, port: UInt16(port)))
         #expect(target.id?.description == (hasID ? Self.id : nil))
         #expect(try DialTarget(target.description) == target)
+    }
+
+    static let families: [(String, AddressFamily?)] = [
+        ("host:3000", nil), ("/ip4/192.168.1.5/tcp/3000", nil), ("/dns/example.org/tcp/3000", nil),
+        ("/dns4/example.org/tcp/3000", .ipv4), ("/dns6/example.org/tcp/3000", .ipv6),
+    ]
+
+    @Test(arguments: families)
+    func `dns4 and dns6 want one kind of addresses`(text: String, family: AddressFamily?) throws {
+        #expect(try DialTarget(text).family == family)
+    }
+
+    @Test(arguments: [
+        ("/unix/tmp/x", "begins with /unix"), ("/unix/tmp/x/y", "begins with /unix"),
+        ("/dnsaddr/example.org/tcp/1", "begins with /dnsaddr"), ("/ip4/127.0.0.1", "/ip4/host/tcp/port"),
+        ("/dns4/127.0.0.1/tcp/1", "has no name"), ("/dns6/::1/tcp/1", "has no name"),
+        ("/ip4/::1/tcp/1", "has no IPv4 address"), ("/dns4//tcp/1", "has no host"),
+        ("/ip4/127.0.0.1/tcp/3000/ws", "has /ws after its port"),
+        ("/ip4/127.0.0.1/tcp/3000/ws/p2p/\(id)", "has /ws/p2p/\(id) after its port"),
+    ])
+    func `what cannot be dialed is named`(text: String, complaint: String) throws {
+        let error = try #require(throws: ParleyError.self) { try DialTarget(text) }
+        #expect(error.code == .invalidAddress)
+        #expect(error.message.contains(complaint) && error.message.contains(text), "\(error.message)")
     }
 
     @Test(arguments: [

@@ -63,7 +63,7 @@ import Testing
                 let connection = try #require(peer as? Connection)
                 let sending = Task { try await peer.sendStream(contentsOf: path) }
                 let reader = try #require(try await client.nextRPC().peer as? Connection)
-                // Where the way to the reader is full, a part of a file is written in part, most of the time.
+                // When the socket is full, the link usually has the rest of a part left to write.
                 var looks = 0
                 while looks < 8 {
                     _ = try await reader.read(exactly: 100_000)

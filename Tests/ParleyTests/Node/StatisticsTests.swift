@@ -36,6 +36,34 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
+    func `what a secured link adds is counted apart`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make { $0.decoder = .framed }
+            let peer = try await client.dial(server.address)
+            try await peer.send(message: patterned(100))
+            let rpc = try await server.nextRPC()
+            try await eventually { peer.statistics.traffic.bytesSent == 105 }
+            let (sent, received) = (peer.statistics.traffic, rpc.peer.statistics.traffic)
+            #expect(received.bytesReceived == 105)
+            #expect(sent.wireBytesSent == received.wireBytesReceived)
+            #expect(sent.wireBytesReceived == received.wireBytesSent)
+            if kind.isSecured {
+                // The listener's message of the handshake; the dialer's two, whose payload is as long, and
+                // the sealed message. Each follows its length.
+                let payload = received.wireBytesSent - (2 + 32 + 48 + 16)
+                #expect(sent.wireBytesSent == 2 + 32 + 2 + 48 + payload + 16 + 2 + 105 + 16)
+            } else {
+                #expect(sent.wireBytesSent == 105 && received.wireBytesSent == 0)
+            }
+            #expect(server.statistics.traffic.wireBytesReceived == received.wireBytesReceived)
+            await peer.close()
+            try await eventually { server.statistics.peers == 0 }
+            #expect(server.statistics.traffic.wireBytesReceived == received.wireBytesReceived)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
     func `a large message read straight into its buffer is counted once`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
@@ -75,22 +103,8 @@ import Testing
         }
     }
 
-    /// Asks for the node's statistics while a peer's end is told.
-    private final class Asking: PeerObserver {
-        let takesRPCs = false
-        let transport = Lock<TCPTransport?>(nil)
-        let seen = Events<TransportStatistics>()
-
-        func peerDidConnect(_ peer: Connection) {}
-        func didReceive(_ runs: [MessageRun], from peer: Connection) {}
-        func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection) {}
-        func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError) {
-            if let statistics = transport.withLock({ $0?.statistics }) { seen.add(statistics) }
-        }
-    }
-
     @Test func `a peer counts as one until its disconnect is counted`() async throws {
-        let observer = Asking()
+        let observer = StatisticsAtTheEnd()
         let server = TCPTransport(
             TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed),
             observer: observer

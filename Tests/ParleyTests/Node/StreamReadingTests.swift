@@ -62,7 +62,7 @@ import Testing
             let writer = try await peer.openStream()
             try await writer.write([1, 2, 3])
             let reader = try await server.nextRPC().peer
-            // Too early, the first bytes may not be there yet; then the read has collected nothing.
+            // By the first deadlines the bytes may not have arrived; such a read has collected nothing.
             for milliseconds in [20, 200, 1_000] {
                 reader.setReadDeadline(.now + .milliseconds(milliseconds))
                 let error = await #expect(throws: ParleyError.self) { try await reader.read(exactly: 5) }

@@ -236,7 +236,7 @@ import Testing
             #expect(server.statistics.inboundPeers == 1)
             // Everything that was accepted arrives, and then sends have room again.
             for _ in 0..<accepted { #expect(try await deaf.nextRPC().payload.count == 50_000) }
-            // It is counted as written a moment after it was.
+            // The loop counts the bytes as written a moment after the socket took them.
             try await eventually { rpc.peer.statistics.unsentBytes == 0 }
             try await rpc.peer.send(message: "again")
             #expect(try await deaf.nextRPC().text == "again")

@@ -51,22 +51,8 @@ import Testing
         }
     }
 
-    /// Asks for the node's statistics when a peer ends.
-    private final class Asking: PeerObserver {
-        let takesRPCs = false
-        let transport = Lock<TCPTransport?>(nil)
-        let unread = Events<Int>()
-
-        func peerDidConnect(_ peer: Connection) {}
-        func didReceive(_ runs: [MessageRun], from peer: Connection) {}
-        func didReceive(_ bytes: Span<UInt8>, _ messages: [Range<Int>], from peer: Connection) {}
-        func peerDidDisconnect(_ peer: Connection, _ reason: ParleyError) {
-            if let bytes = transport.withLock({ $0?.statistics.unreadBytes }) { unread.add(bytes) }
-        }
-    }
-
     @Test func `what is not delivered is counted once, also while its peer ends`() async throws {
-        let observer = Asking()
+        let observer = StatisticsAtTheEnd()
         var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
         options.inboxCapacity = 1
         let server = TCPTransport(options, observer: observer)
@@ -83,7 +69,7 @@ import Testing
         }
         let after = server.statistics.unreadBytes
         #expect(after > 0)
-        #expect(try await observer.unread.next() == after)
+        #expect(try await observer.seen.next().unreadBytes == after)
         observer.transport.withLock { $0 = nil }
         await server.close()
     }

@@ -20,6 +20,11 @@ extension Connection {
         }
     }
 
+    /// Whether its other side has ended its sending, and still gets answers.
+    var isHalfClosed: Bool {
+        outbound.withLock { if case .halfClosed = $0.lifecycle.state { true } else { false } }
+    }
+
     /// Whether its socket has unread bytes.
     var hasUnreadBytes: Bool { get async { await unreadLinkBytes > 0 } }
 
@@ -33,14 +38,14 @@ extension Connection {
         get async { await onLoop { [self] in link?.status.unacknowledgedBytes ?? 0 } }
     }
 
-    /// What counts as acknowledged by the other side's kernel, and what the link still has to write of a part
-    /// of a file, at the same time.
+    /// The bytes that count as acknowledged, and those of the current part of a file that the link has not
+    /// written yet. Both are read in the same turn of the loop.
     var acknowledgedBytes: (bytes: UInt64, unwrittenFileBytes: Int) {
         get async {
             await onLoop { [self] in
                 let handed = outbound.withLock { $0.queue.handedBytes }
                 let secured = (link as? SecuredLink)?.unwrittenFileBytes
-                // Sealed bytes are more than what was handed over.
+                // Sealing adds bytes, so more may be unacknowledged than was handed over.
                 return (
                     handed &- min(handed, UInt64(link?.status.unacknowledgedBytes ?? 0)),
                     secured ?? (link as? TCPHandle)?.unwrittenFileBytes ?? 0
@@ -49,7 +54,8 @@ extension Connection {
         }
     }
 
-    /// What has arrived: in the socket, in the link and behind it. What moves meanwhile counts twice.
+    /// The bytes that have arrived: unread in the socket, held by the link, or received by the connection.
+    /// Bytes that move on during the look may count twice.
     var arrivedBytes: UInt64 {
         get async {
             await onLoop { [self] in

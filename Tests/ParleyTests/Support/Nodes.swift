@@ -11,13 +11,26 @@ enum Kind: String, CaseIterable, CustomTestStringConvertible {
     case loops
     /// The same roads with secured links.
     case secured, securedMemory
+    /// The same with many streams on each connection, where a test uses the framed wire form.
+    case multiplexed, securedMultiplexed
+    /// The same as libp2p nodes do it.
+    case libp2p
 
     /// For tests of connections that the other side does not read: a secured link waits for its answer.
     static let plain: [Kind] = [.tcp, .memory, .loops]
 
+    /// The roads of most tests.
+    static let allCases: [Kind] = [.tcp, .memory, .loops, .secured, .securedMemory]
+
+    static let multiplexing: [Kind] = [.multiplexed, .securedMultiplexed, .libp2p]
+    /// For what must be the same whether or not a connection has many streams.
+    static let everyRoad = allCases + [.multiplexed, .securedMultiplexed]
+
     /// The number of event loops of each transport.
     var loops: Int { self == .loops ? 3 : 1 }
-    var isSecured: Bool { self == .secured || self == .securedMemory }
+    var isSecured: Bool { self == .secured || self == .securedMemory || Self.onBoth.contains(self) }
+    var isMultiplexed: Bool { Self.multiplexing.contains(self) }
+    private static let onBoth: [Kind] = [.securedMultiplexed, .libp2p]
     var testDescription: String { rawValue }
 }
 
@@ -39,10 +52,15 @@ final class Nodes: Sendable {
         options.handshakeTimeout = .seconds(60)
         if kind.isSecured { options.security = .noise(Identity()) }
         change(&options)
+        if kind.isMultiplexed, options.decoder.makeDecoder() is FramedDecoder {
+            let most = options.decoder.maxMessageBytes
+            options.decoder =
+                kind == .libp2p ? .libp2p(maxMessageBytes: most) : .multiplexed(maxMessageBytes: most)
+        }
         let transport: any Transport =
             switch kind {
-            case .tcp, .secured: TCPTransport(options)
-            case .memory, .securedMemory: InMemoryTransport(options, network: network)
+            case .tcp, .secured, .securedMultiplexed, .libp2p: TCPTransport(options)
+            case .memory, .securedMemory, .multiplexed: InMemoryTransport(options, network: network)
             case .loops: TCPTransport(options.spread(over: kind.loops))
             }
         made.withLock { $0.append(transport) }

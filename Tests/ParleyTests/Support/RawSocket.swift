@@ -57,6 +57,18 @@ final class RawSocket: Sendable {
         }
     }
 
+    /// Whether what was written is with the other side's kernel.
+    var hasArrived: Bool {
+        var unacknowledged: Int32 = 0
+        #if canImport(Glibc)
+            return ioctl(descriptor, UInt(TIOCOUTQ), &unacknowledged) == 0 && unacknowledged == 0
+        #else
+            var size = socklen_t(MemoryLayout<Int32>.size)
+            return getsockopt(descriptor, SOL_SOCKET, SO_NWRITE, &unacknowledged, &size) == 0
+                && unacknowledged == 0
+        #endif
+    }
+
     /// The bytes of one read; empty at the end, nil when the connection was reset.
     func read(upTo count: Int = 65_536) async -> [UInt8]? { await offPool { self.readBlocking(upTo: count) } }
 

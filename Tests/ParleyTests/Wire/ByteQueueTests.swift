@@ -44,11 +44,32 @@ import Testing
     @Test func `a queue that never becomes empty does not grow`() {
         var queue = ByteQueue()
         queue.append(block(0...0))
+        var most = 0
         for _ in 0..<10_000 {
             queue.append(block(1...1))
             _ = queue.popFirst()
+            most = max(most, queue.placesHeld)
         }
-        #expect(queue.count == 1 && queue.placesHeld <= 64)
+        #expect(queue.count == 1 && most == 32, "31 that are taken, and the one that waits")
+    }
+
+    @Test func `a block that was taken is not kept`() {
+        var queue = ByteQueue()
+        queue.append(patterned(1_000)[...])
+        queue.append(block(1...1))
+        // While somebody else holds the array, a write to it copies it.
+        guard var first = queue.popFirst() else { return #expect(Bool(false)) }
+        let place = first.withUnsafeBufferPointer(\.baseAddress)
+        first[0] ^= 1
+        #expect(first.withUnsafeMutableBufferPointer { UnsafePointer($0.baseAddress) } == place)
+    }
+
+    @Test(arguments: [(4, true), (5, false)])
+    func `an empty queue keeps places for four blocks`(blocks: Int, areKept: Bool) {
+        var queue = ByteQueue()
+        for _ in 0..<blocks { queue.append(block(1...1)) }
+        while queue.popFirst() != nil {}
+        #expect((queue.capacity > 0) == areKept)
     }
 
     @Test func `the footprint counts each block that waits, and none that is taken`() {
@@ -77,5 +98,42 @@ import Testing
         while let block = queue.popFirst() { taken += block }
         #expect(taken == expected)
         #expect(queue.count == 0 && queue.footprint == 0)
+    }
+
+    @Test func `short bytes are copied behind the last ones, and out of large blocks`() {
+        var queue = ByteQueue()
+        var expected: [UInt8] = []
+        for number in 0..<50_000 {
+            queue.append([UInt8(truncatingIfNeeded: number)], keeping: 1)
+            expected.append(UInt8(truncatingIfNeeded: number))
+        }
+        #expect(queue.placesHeld <= 4 && queue.footprint < 50_400)
+        let large = patterned(20_000)[...]
+        queue.append(large.prefix(9_000), keeping: 20_000)
+        #expect(queue.placesHeld <= 5)
+        queue.append(large, keeping: 20_000)
+        queue.append([], keeping: 0)
+        queue.append([7], keeping: 20_000)
+        expected += large.prefix(9_000) + large + [7]
+        #expect(queue.count == expected.count)
+        var taken: [ArraySlice<UInt8>] = []
+        while let block = queue.popFirst(upTo: 30_000) { taken.append(block) }
+        #expect(same(taken.joined(), expected))
+        #expect(!taken.contains { $0.count == 9_000 }, "copied out of the large block")
+        #expect(taken.contains { $0.count == 20_000 && $0.startIndex == large.startIndex }, "kept as it is")
+    }
+
+    @Test func `bytes behind a block that is taken in part stay in order`() {
+        var queue = ByteQueue()
+        var expected: [UInt8] = []
+        var taken: [UInt8] = []
+        for number in 0..<5_000 {
+            let bytes = Array(repeating: UInt8(truncatingIfNeeded: number), count: number % 7)
+            queue.append(bytes[...], keeping: 100)
+            expected += bytes
+            if number.isMultiple(of: 3), let some = queue.popFirst(upTo: 5) { taken += some }
+        }
+        while let block = queue.popFirst() { taken += block }
+        #expect(same(taken, expected) && queue.isEmpty)
     }
 }

@@ -35,6 +35,37 @@ import Testing
         #expect(buffer.isEmpty && buffer.contiguous.isEmpty)
     }
 
+    @Test func `small pieces are copied together, and slices of 32 KiB are kept`() {
+        var buffer = WireBuffer()
+        buffer.append(patterned(32 * 1_024 - 1))
+        #expect(buffer.segments.isEmpty)
+        let large = patterned(32 * 1_024)
+        buffer.append(large[...])
+        buffer.append(large[...])
+        #expect(buffer.segments.count == 3 && buffer.tail.isEmpty)
+        #expect(buffer.count == 3 * 32 * 1_024 - 1)
+    }
+
+    @Test func `room is made when it is needed, and then for more than that`() {
+        var buffer = WireBuffer()
+        buffer.append(patterned(40))
+        buffer.removeAll()
+        let capacity = buffer.capacity
+        while buffer.count < capacity - 5 { buffer.append(1) }
+        var header = buffer
+        header.append(1, bigEndian: 2)
+        #expect(header.count == capacity && header.capacity >= capacity && header.capacity < 2 * capacity)
+        while buffer.count < capacity { buffer.append(1) }
+        #expect(buffer.capacity == capacity)
+        // The allocator may give more than was asked for.
+        while buffer.capacity < 64 * 1_024 {
+            let full = buffer.capacity
+            buffer.append(patterned(full - buffer.count + 1))
+            let asked = min(16 * full, 64 * 1_024)
+            #expect(buffer.capacity >= asked && buffer.capacity < 2 * asked)
+        }
+    }
+
     @Test func `an empty buffer keeps a small allocation, and a large one only where it is asked to`() {
         var buffer = WireBuffer()
         buffer.append(patterned(100))

@@ -1,0 +1,547 @@
+import Foundation
+import Testing
+
+@testable import Parley
+
+@Suite("Many streams at once")
+struct ManyStreamsTests {
+    private static let echo = "/echo/1.0.0"
+
+    /// A server that echoes streams, and a connected client.
+    private func withEcho(
+        _ kind: Kind,
+        _ change: (inout TransportOptions) -> Void = { _ in },
+        _ body: (_ server: any Transport, _ peer: any Peer) async throws -> Void
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.timeouts.streamIdle = nil
+                change(&$0)
+            }
+            try server.accept(Self.echo) { stream in
+                for try await bytes in stream.chunks() { try await stream.write(bytes) }
+                try await stream.finish()
+            }
+            let client = nodes.make { $0.timeouts.write = nil }
+            try await body(server, client.dial(server.address))
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `what is written comes back, and then the end`(
+        kind: Kind
+    ) async throws {
+        try await withEcho(kind) { _, peer in
+            for count in [0, 1, 1_000, 100_000, 3 << 20] {
+                let stream = try await peer.openStream(protocol: Self.echo)
+                #expect(stream.protocolName == Self.echo)
+                let sent = patterned(count)
+                async let writing: Void = {
+                    try await stream.write(sent)
+                    try await stream.finish()
+                }()
+                var received: [UInt8] = []
+                for try await bytes in stream.chunks() { received += bytes }
+                try await writing
+                #expect(same(received, sent))
+            }
+            try await eventually { peer.statistics.openStreams == 0 }
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `a hundred streams go on side by side, beside messages`(
+        kind: Kind
+    ) async throws {
+        try await withEcho(kind) { server, peer in
+            try await withThrowingTaskGroup { group in
+                for number in 0..<100 {
+                    group.addTask {
+                        let stream = try await peer.openStream(protocol: Self.echo)
+                        let sent = patterned(50_000, seed: UInt64(number))
+                        try await stream.write(sent)
+                        try await stream.finish()
+                        var received: [UInt8] = []
+                        for try await bytes in stream.chunks() { received += bytes }
+                        #expect(same(received, sent))
+                    }
+                }
+                for number in 0..<100 { try await peer.send(message: "\(number)") }
+                for number in 0..<100 { #expect(try await server.nextRPC().text == "\(number)") }
+                try await group.waitForAll()
+            }
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `a name that nobody takes is refused to the first read`(
+        kind: Kind
+    ) async throws {
+        try await withEcho(kind) { server, peer in
+            let stream = try await peer.openStream(protocol: "/nothing/1.0.0")
+            // The refusal may be here already.
+            do { try await stream.write([1, 2, 3]) } catch let early as ParleyError {
+                #expect(early.code == .unsupported)
+            }
+            let thrown = try await error { _ = try await stream.read(upTo: 1) }
+            #expect(thrown.code == .unsupported && thrown.message.contains("/nothing/1.0.0"))
+            #expect(try await error { try await stream.write([1]) }.code == .unsupported)
+            // The connection is not affected.
+            try await peer.send(message: "hello")
+            #expect(try await server.nextRPC().text == "hello")
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `an abort has a code`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let ends = Events<ParleyError>()
+            try server.accept(Self.echo) { stream in
+                try await stream.write([1])
+                do { _ = try await stream.read(exactly: 10) } catch let error as ParleyError {
+                    ends.add(error)
+                }
+            }
+            let peer = try await nodes.make().dial(server.address)
+            let stream = try await peer.openStream(protocol: Self.echo)
+            try await stream.write([1, 2, 3])
+            #expect(try await stream.read(exactly: 1) == [1])
+            stream.abort(code: 77)
+            let end = try await ends.next()
+            #expect(end.code == .streamAborted && end.remoteCode == 77)
+            #expect(try await error { _ = try await stream.read(upTo: 1) }.code == .streamAborted)
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `a handler that throws resets its stream`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            try server.accept(Self.echo) { _ in throw CancellationError() }
+            let peer = try await nodes.make().dial(server.address)
+            let stream = try await peer.openStream(protocol: Self.echo)
+            #expect(try await error { _ = try await stream.read(upTo: 1) }.code == .streamAborted)
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `a stream that is released is reset`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let ends = Events<ParleyError.Code>()
+            try server.accept(Self.echo) { stream in
+                try await stream.write([1])
+                do { while try await stream.read(upTo: 10) != nil {} } catch let error as ParleyError {
+                    ends.add(error.code)
+                }
+            }
+            let peer = try await nodes.make().dial(server.address)
+            do {
+                let stream = try await peer.openStream(protocol: Self.echo)
+                try await stream.write([1, 2, 3])
+                #expect(try await stream.read(exactly: 1) == [1])
+            }
+            #expect(try await ends.next() == .streamAborted)
+            try await eventually { peer.statistics.openStreams == 0 }
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `a stream with a header is an RPC, whose body is read`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let writers = try await (
+                peer.openStream(header: [1]), peer.openStream(header: [2]), peer.openStream()
+            )
+            try await writers.1.write([22])
+            try await writers.1.finish()
+            try await writers.0.write(patterned(500_000).prefix(100_000))
+            try await writers.0.finish()
+            try await writers.2.finish()
+            for _ in 0..<3 {
+                let rpc = try await server.nextRPC()
+                #expect(rpc.stream && rpc.request == nil)
+                let body = try #require(rpc.body)
+                var received: [UInt8] = []
+                for try await bytes in body.chunks() { received += bytes }
+                switch Array(rpc.payload) {
+                case [1]: #expect(same(received, patterned(100_000)))
+                case [2]: #expect(received == [22])
+                default: #expect(rpc.payload.isEmpty && received.isEmpty)
+                }
+                // The other direction is there too.
+                try await body.finish()
+            }
+            try await eventually { peer.statistics.openStreams == 0 }
+        }
+    }
+
+    @Test(arguments: Kind.everyRoad) func `a body is read on every road`(
+        kind: Kind
+    ) async throws {
+        try await withFrames(kind) { server, _, peer in
+            try await peer.withStream(header: [7]) { try await $0.write([1, 2, 3]) }
+            try await peer.send(message: "behind it")
+            var texts: Set<String> = []
+            for _ in 0..<2 {
+                let rpc = try await server.nextRPC()
+                if let body = rpc.body {
+                    #expect(try await body.read(exactly: 3) == [1, 2, 3])
+                    #expect(try await body.read(upTo: 1) == nil)
+                    body.close()
+                }
+                texts.insert(rpc.stream ? "stream" : rpc.text)
+            }
+            #expect(texts == ["stream", "behind it"])
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `files go over streams`(kind: Kind) async throws {
+        try await withFolder { folder in
+            let bytes = patterned(700_000)
+            try Data(bytes).write(to: folder.appending(path: "sent"))
+            try await withNodes(kind) { nodes in
+                let server = try await nodes.listening()
+                let peer = try await nodes.make().dial(server.address)
+                async let sending = peer.sendStream(
+                    contentsOf: folder.appending(path: "sent").path,
+                    header: [9]
+                )
+                let rpc = try await server.nextRPC()
+                let received = try await #require(rpc.body).receive(
+                    into: folder.appending(path: "received").path
+                )
+                #expect(try await sending == bytes.count && received == bytes.count)
+                #expect(try same(contents(of: folder.appending(path: "received")), bytes))
+            }
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `who sends a file hears whether it was kept`(
+        kind: Kind
+    ) async throws {
+        try await withFolder { folder in
+            let bytes = patterned(300_000)
+            let sent = folder.appending(path: "sent").path
+            let kept = folder.appending(path: "kept")
+            try Data(bytes).write(to: folder.appending(path: "sent"))
+            try await withNodes(kind) { nodes in
+                let server = try await nodes.listening()
+                try server.accept("/keep/1") { stream in
+                    try await stream.receive(into: kept.path)
+                    try await stream.write([1])
+                }
+                let peer = try await nodes.make().dial(server.address)
+                func send() async throws -> ArraySlice<UInt8>? {
+                    let stream = try await peer.openStream(protocol: "/keep/1")
+                    try await stream.write(contentsOf: sent)
+                    try await stream.finish()
+                    return try await stream.read(upTo: 2)
+                }
+                #expect(try await send() == [1])
+                #expect(try same(contents(of: kept), bytes))
+                // There is a file of that name now.
+                #expect(try await error { _ = try await send() }.code == .streamAborted)
+            }
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `a reader that sleeps holds back its stream alone`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.timeouts.streamIdle = nil }
+            let asleep = Events<PeerStream>()
+            try server.accept("/sleep/1") { stream in
+                asleep.add(stream)
+                _ = try await stream.peer.untilClosed()
+            }
+            try server.accept(Self.echo) { stream in
+                for try await bytes in stream.chunks() { try await stream.write(bytes) }
+                try await stream.finish()
+            }
+            let peer = try await nodes.make { $0.timeouts.write = nil }.dial(server.address)
+            let sleeper = try await peer.openStream(protocol: "/sleep/1")
+            let writing = Task { try await sleeper.write(patterned(4 << 20)) }
+            let sleeping = try await asleep.next()
+            try await eventually { sleeping.peer.statistics.unreadBytes >= 200_000 }
+            for number in 0..<20 {
+                let stream = try await peer.openStream(protocol: Self.echo)
+                let sent = patterned(300_000, seed: UInt64(number))
+                async let sending: Void = {
+                    try await stream.write(sent)
+                    try await stream.finish()
+                }()
+                var received: [UInt8] = []
+                for try await bytes in stream.chunks() { received += bytes }
+                try await sending
+                #expect(same(received, sent))
+                try await peer.send(message: "beside it")
+                #expect(try await server.nextRPC().text == "beside it")
+            }
+            #expect(sleeping.peer.statistics.unreadBytes <= 512 << 10)
+            // It wakes up, and everything is there.
+            let all = try await sleeping.read(exactly: 4 << 20)
+            try await writing.value
+            #expect(same(all, patterned(4 << 20)))
+            sleeping.close()
+            sleeper.close()
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `a full inbox stops no stream`(kind: Kind) async throws {
+        try await withEcho(kind, { $0.inboxCapacity = 4 }) { server, peer in
+            // Nobody consumes. The messages fill the inbox, their window, and what waits to be sent.
+            let flood = Task {
+                for _ in 0..<2_000 { try await peer.send(message: patterned(4_000)) }
+            }
+            try await eventually { server.statistics.pausedPeers == 1 }
+            for number in 0..<10 {
+                let stream = try await peer.openStream(protocol: Self.echo)
+                let sent = patterned(200_000, seed: UInt64(number))
+                try await stream.write(sent)
+                try await stream.finish()
+                var received: [UInt8] = []
+                for try await bytes in stream.chunks() { received += bytes }
+                #expect(same(received, sent))
+            }
+            for _ in 0..<2_000 { #expect(try await server.nextRPC().payload.count == 4_000) }
+            try await flood.value
+        }
+    }
+
+    @Test func `openings that wait for a full inbox are bounded, also when their streams are gone`()
+        async throws
+    {
+        try await withNodes(.tcp, .multiplexed) { nodes in
+            let server = try await nodes.listening {
+                $0.inboxCapacity = 4
+                $0.limits.maxStreamsPerPeer = 9
+            }
+            let raw = try RawSocket(connectingTo: server.address)
+            defer { raw.close() }
+            var lines = WireBuffer()
+            for line in [Multistream.header, Multiplexed.stream] { Multistream.write(line, into: &lines) }
+            let opening = lines.contiguous + Multiplexed.prefix(ofHeader: 1_000) + patterned(1_000)
+            for id in (0..<200 as Range<UInt32>).map({ 2 * $0 + 1 }) {
+                try raw.write(data(id, opening, .syn) + update(id, 0, .rst))
+            }
+            // Nobody consumes. Four are in the inbox, and as many wait as there may be streams.
+            try await eventually { server.peers.first?.statistics.refusedStreams == 200 - 4 - 10 }
+            #expect(server.itsNode.heldBytes.load(ordering: .relaxed) == 10 * 1_000)
+            for _ in 0..<14 { #expect(try await server.nextRPC().payload.count == 1_000) }
+            try await eventually { server.itsNode.heldBytes.load(ordering: .relaxed) == 0 }
+        }
+    }
+
+    @Test func `many small frames are all handled, also those before the end`() async throws {
+        try await withNodes(.tcp, .multiplexed) { nodes in
+            let counts = Events<Int>()
+            let server = try await nodes.listening()
+            try server.accept(Self.echo) { stream in
+                var count = 0
+                for try await bytes in stream.chunks() { count += bytes.count }
+                counts.add(count)
+            }
+            let raw = try RawSocket(connectingTo: server.address)
+            defer { raw.close() }
+            var lines = WireBuffer()
+            for line in [Multistream.header, Self.echo] { Multistream.write(line, into: &lines) }
+            let bytes = (0..<5_000).flatMap { _ in data(1, [7]) }
+            try raw.write(data(1, lines.contiguous, .syn) + bytes + data(1, [], .fin))
+            raw.finish()
+            #expect(try await counts.next() == 5_000)
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `streams come and go by the thousand`(
+        kind: Kind
+    ) async throws {
+        try await withEcho(kind) { server, peer in
+            for _ in 0..<20 {
+                try await withThrowingTaskGroup { group in
+                    for number in 0..<100 {
+                        group.addTask {
+                            let stream = try await peer.openStream(protocol: Self.echo)
+                            try await stream.write([UInt8(number)])
+                            #expect(try await stream.read(exactly: 1) == [UInt8(number)])
+                            try await stream.finish()
+                            #expect(try await stream.read(upTo: 1) == nil)
+                        }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+            try await eventually { peer.statistics.openStreams == 0 }
+            try await eventually { server.peers[0].statistics.openStreams == 0 }
+            // Libp2p nodes identify each other on one more.
+            #expect(peer.statistics.traffic.streamsSent == (kind == .libp2p ? 2_001 : 2_000))
+            #expect(server.itsNode.streamCount.load(ordering: .relaxed) == 0)
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `streams over a limit are reset, and counted`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            for change in [{ $0.limits.maxStreamsPerPeer = 2 }, { $0.limits.maxStreams = 2 }]
+                as [(inout TransportOptions) -> Void]
+            {
+                let server = try await nodes.listening(change)
+                try server.accept(Self.echo) { stream in
+                    for try await bytes in stream.chunks() { try await stream.write(bytes) }
+                }
+                let peer = try await nodes.make().dial(server.address)
+                var streams: [PeerStream] = []
+                var failures: [ParleyError.Code] = []
+                for _ in 0..<5 {
+                    let stream = try await peer.openStream(protocol: Self.echo)
+                    do {
+                        try await stream.write([1])
+                        _ = try await stream.read(exactly: 1)
+                        streams.append(stream)
+                    } catch let error as ParleyError { failures.append(error.code) }
+                }
+                // One more may be open while no messages have a stream.
+                #expect((2...3).contains(streams.count) && failures.allSatisfy { $0 == .streamAborted })
+                #expect(server.peers[0].statistics.refusedStreams == 5 - streams.count)
+                for stream in streams { stream.close() }
+            }
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `a stream that nobody reads is reset in time`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.timeouts.streamIdle = .milliseconds(300) }
+            let taken = Events<PeerStream>()
+            try server.accept(Self.echo) { stream in
+                taken.add(stream)
+                _ = try await stream.peer.untilClosed()
+            }
+            let peer = try await nodes.make().dial(server.address)
+            let stream = try await peer.openStream(protocol: Self.echo)
+            let unread = try await taken.next()
+            // Its time begins with the first unread byte, long after the stream was opened.
+            try await eventually { unread.peer.statistics.silence >= .milliseconds(700) }
+            try await stream.write([1])
+            #expect(try await error { _ = try await stream.read(upTo: 1) }.code == .streamAborted)
+            #expect(try await error { _ = try await unread.read(upTo: 1) }.code == .timedOut)
+        }
+    }
+
+    @Test func `a stream that proposes nothing is reset in time`() async throws {
+        try await withNodes(.multiplexed) { nodes in
+            let server = try await nodes.listening { $0.handshakeTimeout = .seconds(2) }
+            let peer = try await nodes.make().dial(server.address)
+            let link = try #require((peer as? Connection)?.multiplexed)
+            _ = try link.change { (channels, now) throws(ParleyError) in try channels.session.open(at: now) }
+            try await eventually { peer.statistics.openStreams == 0 }
+        }
+    }
+
+    /// In memory, a close follows the goodbye at once, and what the other side then writes fails.
+    @Test func `a goodbye that is still to be read makes the end an orderly one`() async throws {
+        try await withNodes(.multiplexed) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening(ends)
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            try await peer.send(message: "hello")
+            let answering = try #require(try await server.nextRPC().peer as? Connection)
+            let held = await HeldLoop(server.eventLoop)
+            // It is written before anything is read, to a connection that has ended by then.
+            try await answering.send(message: "and you")
+            server.eventLoop.execute {
+                answering.flush()
+                answering.multiplexed?.flush()
+            }
+            async let closing: Void = client.close()
+            _ = try await peer.untilClosed()
+            held.letGo()
+            await closing
+            #expect(try await ends.next().code == .endOfStream)
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `the end of the connection ends its streams`(
+        kind: Kind
+    ) async throws {
+        try await withEcho(kind) { server, peer in
+            let stream = try await peer.openStream(protocol: Self.echo)
+            try await stream.write([1])
+            #expect(try await stream.read(exactly: 1) == [1])
+            let reading = Task { try await stream.read(upTo: 1) }
+            await server.peers[0].close()
+            let thrown = try await error { _ = try await reading.value }
+            #expect(thrown.code == .truncated || thrown.code == .endOfStream, "\(thrown)")
+            _ = try await peer.untilClosed()
+            _ = try await error { try await stream.write([1]) }
+            _ = try await error { _ = try await peer.openStream(protocol: Self.echo) }
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `what was written is sent before the connection closes`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let received = Events<Int>()
+            try server.accept(Self.echo) { stream in
+                var count = 0
+                for try await bytes in stream.chunks() { count += bytes.count }
+                received.add(count)
+            }
+            let peer = try await nodes.make().dial(server.address)
+            let stream = try await peer.openStream(protocol: Self.echo)
+            try await stream.write(patterned(200_000))
+            try await stream.finish()
+            await peer.close()
+            #expect(try await received.next() == 200_000)
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `reads and writes can be cancelled`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            try server.accept(Self.echo) { stream in _ = try await stream.peer.untilClosed() }
+            let peer = try await nodes.make().dial(server.address)
+            let stream = try await peer.openStream(protocol: Self.echo)
+            let reading = Task { try await stream.read(upTo: 1) }
+            reading.cancel()
+            #expect(try await error { _ = try await reading.value }.code == .cancelled)
+            let writing = Task { try await stream.write(patterned(4 << 20)) }
+            try await eventually { peer.statistics.unsentBytes >= 200_000 }
+            writing.cancel()
+            #expect(try await error { try await writing.value }.code == .cancelled)
+            // A part was accepted, so the stream is no use any more.
+            #expect(try await error { try await stream.write([1]) }.code == .streamAborted)
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `peer.read says where to read`(kind: Kind) async throws {
+        try await withEcho(kind) { _, peer in
+            let thrown = try await error { _ = try await peer.read(upTo: 1) }
+            #expect(thrown.code == .unsupported && thrown.message.contains("body"))
+        }
+    }
+
+    @Test func `names need the multiplexed wire form, and a valid name`() async throws {
+        try await withFrames(.tcp) { server, _, peer in
+            let accepting = try await error { try server.accept("/x/1") { _ in } }
+            let opening = try await error { _ = try await peer.openStream(protocol: "/x/1") }
+            #expect(accepting.code == .unsupported && opening.code == .unsupported)
+        }
+        try await withEcho(.multiplexed) { server, peer in
+            for name in ["", "na", "ls", "a\nb", "/multistream/1.0.0", Multiplexed.messages] {
+                let accepting = try await error { try server.accept(name) { _ in } }
+                let opening = try await error { _ = try await peer.openStream(protocol: name) }
+                #expect(accepting.code == .invalidArgument && opening.code == .invalidArgument)
+            }
+        }
+    }
+}

@@ -1,0 +1,429 @@
+import Testing
+
+@testable import Parley
+
+@Suite("The streams of one connection, as a value")
+struct ChannelsTests {
+    /// Two sides whose frames are carried to and fro.
+    private struct Pair {
+        var dialer: Channels
+        var listener: Channels
+        /// In nanoseconds.
+        var now: UInt64 = 1_000_000_000
+
+        init(_ rules: Channels.Rules, _ limits: MuxLimits = MuxLimits()) {
+            dialer = Channels(isDialer: true, limits: limits, rules: rules)
+            listener = Channels(isDialer: false, limits: limits, rules: rules)
+        }
+
+        /// Carries frames until there are none. Returns what followed on each side.
+        mutating func carry() -> (dialer: Channels.Effects, listener: Channels.Effects) {
+            var effects = (dialer: Channels.Effects(), listener: Channels.Effects())
+            dialer.settle(at: now, &effects.dialer)
+            listener.settle(at: now, &effects.listener)
+            while true {
+                var (out, back) = (WireBuffer(), WireBuffer())
+                dialer.takeFrames(into: &out, upTo: 100_000, at: now)
+                listener.takeFrames(into: &back, upTo: 100_000, at: now)
+                dialer.settle(at: now, &effects.dialer)
+                listener.settle(at: now, &effects.listener)
+                if out.isEmpty, back.isEmpty { return effects }
+                // In small pieces, so that every state is cut somewhere.
+                for piece in out.contiguous.pieces {
+                    listener.receive(piece, at: now, &effects.listener)
+                    listener.settle(at: now, &effects.listener)
+                }
+                for piece in back.contiguous.pieces {
+                    dialer.receive(piece, at: now, &effects.dialer)
+                    dialer.settle(at: now, &effects.dialer)
+                }
+            }
+        }
+
+        mutating func open(_ name: String) throws -> Channel {
+            try #require(try dialer.open(name, at: now))
+        }
+    }
+
+    private static let echo = Channels.Rules(isSupported: { $0 == "/echo" }, remote: "peer")
+
+    @Test func `bytes that are written ahead arrive behind the name`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        #expect(try pair.dialer.write([1, 2, 3], to: stream) == 3)
+        let effects = pair.carry()
+        #expect(effects.listener.accepted.map(\.name) == ["/echo"] && effects.listener.failure == nil)
+        let accepted = effects.listener.accepted[0]
+        #expect(try pair.listener.read(accepted, upTo: 10, at: pair.now) == .bytes([1, 2, 3]))
+        #expect(try pair.listener.read(accepted, upTo: 10, at: pair.now) == .wait)
+        #expect(pair.listener.heldBytes == 0)
+        try pair.dialer.finish(stream)
+        _ = pair.carry()
+        #expect(try pair.listener.read(accepted, upTo: 10, at: pair.now) == .end)
+        try pair.listener.finish(accepted)
+        _ = pair.carry()
+        #expect(try pair.dialer.read(stream, upTo: 1, at: pair.now) == .end)
+        #expect(pair.dialer.count == 0 && pair.listener.count == 0)
+    }
+
+    @Test func `a refused name is told, whatever was written ahead`() throws {
+        for ahead in [[], [0], [5, 104, 101, 108, 108, 10], patterned(3_000)] as [[UInt8]] {
+            var pair = Pair(Self.echo)
+            let stream = try pair.open("/other")
+            if !ahead.isEmpty { _ = try pair.dialer.write(ahead[...], to: stream) }
+            #expect(pair.carry().listener.failure == nil)
+            let thrown = #expect(throws: ParleyError.self) {
+                try pair.dialer.read(stream, upTo: 1, at: pair.now)
+            }
+            #expect(thrown?.code == .unsupported && thrown?.message == "peer does not speak /other")
+            #expect(pair.dialer.count == 0)
+        }
+    }
+
+    @Test func `messages have a stream of their own in each direction`() throws {
+        var pair = Pair(Self.echo)
+        var buffer = WireBuffer()
+        buffer.append(patterned(1_000))
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        let arrived = pair.carry().listener
+        #expect(arrived.messageBytes == 1_000 && pair.listener.hasMessages && pair.listener.openCount == 0)
+        var received: [UInt8] = []
+        while let block = pair.listener.takeMessages(at: pair.now) { received += block }
+        #expect(received == patterned(1_000) && !pair.listener.hasMessages)
+    }
+
+    @Test func `messages beyond the window wait, and go on`() throws {
+        var pair = Pair(Self.echo)
+        var buffer = WireBuffer()
+        buffer.append(patterned(700_000))
+        #expect(try !pair.dialer.write(messages: buffer, at: pair.now))
+        #expect(!pair.carry().dialer.areMessagesWritten && !pair.dialer.unwritten.isEmpty)
+        var received: [UInt8] = []
+        var isWritten = false
+        while received.count < 700_000 {
+            guard let block = pair.listener.takeMessages(at: pair.now) else {
+                try #require(received.count < 700_000)
+                isWritten = pair.carry().dialer.areMessagesWritten || isWritten
+                continue
+            }
+            received += block
+        }
+        #expect(isWritten && same(received, patterned(700_000)))
+    }
+
+    @Test func `a side without messages refuses them, and they are dropped`() throws {
+        // A second stream of messages is refused as a node does that does not know the name.
+        var pair = Pair(Self.echo)
+        let first = try pair.open(Multiplexed.messages)
+        _ = pair.carry()
+        #expect(first.isNegotiated)
+        var buffer = WireBuffer()
+        buffer.append(patterned(600_000))
+        #expect(try !pair.dialer.write(messages: buffer, at: pair.now))
+        let effects = pair.carry().dialer
+        #expect(effects.messagesWereRefused && effects.areMessagesWritten && effects.failure == nil)
+        #expect(pair.dialer.areMessagesRefused && pair.dialer.unwritten.isEmpty)
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
+    }
+
+    @Test func `a reset instead of an answer to the name of messages refuses them`() throws {
+        var pair = Pair(Self.echo)
+        var buffer = WireBuffer()
+        buffer.append([1])
+        _ = try pair.dialer.write(messages: buffer, at: pair.now)
+        var effects = Channels.Effects()
+        var output = WireBuffer()
+        pair.dialer.takeFrames(into: &output, upTo: 100_000, at: pair.now)
+        // A window update with the reset flag, for stream 1.
+        pair.dialer.receive([0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0], at: pair.now, &effects)
+        pair.dialer.settle(at: pair.now, &effects)
+        #expect(effects.messagesWereRefused && effects.failure == nil && pair.dialer.count == 0)
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
+    }
+
+    @Test func `a reset of a stream of messages ends the connection`() throws {
+        var pair = Pair(Self.echo)
+        var buffer = WireBuffer()
+        buffer.append([1])
+        _ = try pair.dialer.write(messages: buffer, at: pair.now)
+        _ = pair.carry()
+        let messages = try #require(pair.dialer.all.first)
+        pair.dialer.session.abort(messages.id)
+        let failure = try #require(pair.carry().listener.failure)
+        #expect(failure.code == .protocolViolation && failure.message.contains("its messages"))
+    }
+
+    @Test func `a header announces a stream`() throws {
+        var pair = Pair(Channels.Rules(maxHeaderBytes: 100))
+        let stream = try pair.open(Multiplexed.stream)
+        _ = try pair.dialer.write((Multiplexed.prefix(ofHeader: 3) + [7, 8, 9, 1, 2])[...], to: stream)
+        let announced = pair.carry().listener.announced
+        #expect(announced.map { Array($0.header) } == [[7, 8, 9]])
+        let body = try #require(pair.listener.channel(number: announced[0].stream))
+        #expect(try pair.listener.read(body, upTo: 10, at: pair.now) == .bytes([1, 2]))
+
+        let long = try pair.open(Multiplexed.stream)
+        _ = try pair.dialer.write(Multiplexed.prefix(ofHeader: 101)[...], to: long)
+        #expect(pair.carry().listener.announced.isEmpty)
+        let thrown = #expect(throws: ParleyError.self) {
+            try pair.dialer.read(long, upTo: 1, at: pair.now)
+        }
+        #expect(thrown?.code == .streamAborted)
+    }
+
+    @Test func `a header that has arrived in part is held`() throws {
+        var pair = Pair(Channels.Rules(maxHeaderBytes: 200_000))
+        let header = patterned(100_000)
+        for isEnded in [true, false] {
+            let stream = try pair.open(Multiplexed.stream)
+            _ = try pair.dialer.write(Multiplexed.prefix(ofHeader: 100_000)[...], to: stream)
+            _ = try pair.dialer.write(header[..<60_000], to: stream)
+            #expect(pair.carry().listener.announced.isEmpty && pair.listener.heldBytes == 60_000)
+            if isEnded {
+                try pair.dialer.finish(stream)
+                #expect(pair.carry().listener.announced.isEmpty)
+            } else {
+                _ = try pair.dialer.write(header[60_000...], to: stream)
+                let announced = try #require(pair.carry().listener.announced.first)
+                #expect(same(Array(announced.header), header))
+            }
+            #expect(pair.listener.heldBytes == 0)
+        }
+    }
+
+    @Test func `a stream that is closed before the answer is not reset for it`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = try pair.dialer.write([1], to: stream)
+        _ = pair.dialer.close(stream)
+        let accepted = try #require(pair.carry().listener.accepted.first)
+        #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .bytes([1]))
+        #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .end)
+        try pair.listener.finish(accepted)
+        _ = pair.carry()
+        #expect(pair.dialer.count == 0 && pair.listener.count == 0)
+    }
+
+    @Test func `a stream that nobody refers to is reset, unless it is finished`() throws {
+        for isFinished in [true, false] {
+            var pair = Pair(Self.echo)
+            let stream = try pair.open("/echo")
+            _ = try pair.dialer.write([1], to: stream)
+            let accepted = try #require(pair.carry().listener.accepted.first)
+            if isFinished { try pair.dialer.finish(stream) }
+            _ = pair.dialer.abandon(stream)
+            _ = pair.carry()
+            if isFinished {
+                #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .bytes([1]))
+                #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .end)
+            } else {
+                let thrown = #expect(throws: ParleyError.self) {
+                    try pair.listener.read(accepted, upTo: 9, at: pair.now)
+                }
+                #expect(thrown?.code == .streamAborted)
+            }
+        }
+    }
+
+    @Test func `streams that the node has no room for are reset and counted`() throws {
+        let places = Lock((taken: 0, given: 0))
+        var rules = Self.echo
+        rules.admits = {
+            places.withLock { places in
+                places.taken += 1
+                return places.taken <= 1
+            }
+        }
+        rules.removed = { places.withLock { $0.given += 1 } }
+        var pair = Pair(rules)
+        let (first, second) = try (pair.open("/echo"), pair.open("/echo"))
+        let effects = pair.carry().listener
+        #expect(effects.refused == [.tooManyStreams] && pair.listener.counters.refused == 1)
+        let thrown = #expect(throws: ParleyError.self) {
+            try pair.dialer.read(second, upTo: 1, at: pair.now)
+        }
+        #expect(thrown?.code == .streamAborted)
+        _ = pair.dialer.abort(first, code: 0, ParleyError(.closed, ""))
+        _ = pair.carry()
+        #expect(places.withLock { $0.given } == 1 && pair.listener.count == 0)
+    }
+
+    @Test func `streams that are opened and reset in one read give their places back`() {
+        let places = Lock(0)
+        var rules = Self.echo
+        rules.admits = {
+            places.withLock { $0 += 1 }
+            return true
+        }
+        rules.removed = { places.withLock { $0 -= 1 } }
+        var listener = Channels(isDialer: false, rules: rules)
+        var effects = Channels.Effects()
+        let ids = (0..<100 as Range<UInt32>).map { 2 * $0 + 1 }
+        let block = ids.flatMap { update($0, 0, .syn) + update($0, 0, .rst) } + update(201, 0, .syn)
+        listener.receive(block[...], at: 1_000_000_000, &effects)
+        listener.settle(at: 1_000_000_000, &effects)
+        #expect(effects.failure == nil && listener.counters.received == 101)
+        #expect(listener.count == 1 && places.withLock { $0 } == 1)
+    }
+
+    @Test func `a block with many small frames is taken in parts, openings in smaller ones`() {
+        let openings = (0..<100 as Range<UInt32>).flatMap { update(2 * $0 + 1, 0, .syn) }
+        let updates = (0..<1_000).flatMap { _ in update(1, 1) }
+        for (block, frames) in [(openings, 800), (update(1, 0, .syn) + updates, 1_008)] {
+            var listener = Channels(isDialer: false)
+            var effects = Channels.Effects()
+            var (rest, parts) = (block[...], 0)
+            while !rest.isEmpty, parts < frames {
+                rest = listener.receive(rest, atMost: 80, at: 1_000_000_000, &effects)
+                parts += 1
+            }
+            #expect(effects.failure == nil && parts == (frames + 79) / 80)
+        }
+    }
+
+    @Test func `names that nobody speaks count as frames`() {
+        var lines = WireBuffer()
+        for name in [Multistream.header] + [String](repeating: "/no", count: 50) {
+            Multistream.write(name, into: &lines)
+        }
+        let block = data(1, lines.contiguous, .syn) + data(3, lines.contiguous, .syn)
+        var listener = Channels(isDialer: false)
+        var effects = Channels.Effects()
+        let rest = listener.receive(block[...], atMost: 50, at: 1_000_000_000, &effects)
+        #expect(rest.count == block.count / 2 && listener.count == 1)
+    }
+
+    @Test func `a stream that was reset has its place as long as somebody has it`() throws {
+        var limits = MuxLimits()
+        limits.maxRemoteStreams = 2
+        var pair = Pair(Self.echo, limits)
+        var taken: [Channel] = []
+        for _ in 0..<2 {
+            let stream = try pair.open("/echo")
+            let accepted = try #require(pair.carry().listener.accepted.first)
+            pair.listener.retain(accepted)
+            taken.append(accepted)
+            _ = pair.dialer.abort(stream, code: 0, ParleyError(.closed, ""))
+            _ = pair.carry()
+        }
+        #expect(pair.listener.count == 0 && pair.listener.taken == 2)
+        _ = try pair.open("/echo")
+        #expect(pair.carry().listener.refused == [.tooManyStreams])
+        _ = pair.listener.release(taken[0])
+        _ = try pair.open("/echo")
+        let effects = pair.carry().listener
+        #expect(effects.refused.isEmpty && effects.accepted.count == 1 && pair.listener.taken == 1)
+    }
+
+    @Test func `writes take the node's budget, and give it back`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = pair.carry()
+        let chunks = Lock(1)
+        func take(_: Int) -> Bool {
+            chunks.withLock { chunks in
+                guard chunks > 0 else { return false }
+                chunks -= 1
+                return true
+            }
+        }
+        let free = SendBudget.freeBytes + SendBudget.chunkBytes
+        #expect(try pair.dialer.write(patterned(200_000)[...], to: stream, takeChunk: take) == free)
+        #expect(pair.dialer.isShortOfBudget && pair.dialer.reservedBytes == free)
+        #expect(try pair.dialer.write([1], to: stream, takeChunk: take) == 0)
+        // In its turn it takes a chunk; a turn without one wakes nobody, who would only ask again.
+        let epoch = stream.waiters.epoch
+        pair.dialer.budgetHasRoom(takeChunk: take).resume()
+        #expect(pair.dialer.isShortOfBudget && stream.waiters.epoch == epoch)
+        pair.dialer.budgetHasRoom { $0 == free }.resume()
+        #expect(!pair.dialer.isShortOfBudget && stream.waiters.epoch != epoch)
+        #expect(pair.dialer.reservedBytes == free + SendBudget.chunkBytes)
+        #expect(try pair.dialer.write(patterned(200_000)[...], to: stream, takeChunk: take) == 65_536)
+        let effects = pair.carry().dialer
+        #expect(!pair.dialer.isShortOfBudget && effects.releasedBytes == 2 * SendBudget.chunkBytes)
+        #expect(pair.dialer.reservedBytes == SendBudget.freeBytes)
+        #expect(try pair.dialer.write([1], to: stream, takeChunk: take) == 1)
+    }
+
+    @Test func `the time-outs of streams`() throws {
+        let limits = Channels.TimeLimits(negotiation: 100, unread: 1_000, write: 500)
+        var pair = Pair(Self.echo)
+        var effects = Channels.Effects()
+        let start = pair.now / 1_000_000
+        // The other side never answers.
+        let silent = try pair.open("/echo")
+        #expect(pair.dialer.checkTimeouts(at: start + 99, limits, &effects) == start + 100)
+        #expect(pair.dialer.checkTimeouts(at: start + 100, limits, &effects) == .max)
+        let thrown = #expect(throws: ParleyError.self) {
+            try pair.dialer.read(silent, upTo: 1, at: pair.now)
+        }
+        #expect(thrown?.code == .timedOut)
+
+        // An open stream may be silent for ever, but not unread.
+        pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        let accepted = try #require(pair.carry().listener.accepted.first)
+        #expect(pair.listener.checkTimeouts(at: start + 1_000_000, limits, &effects) == .max)
+        pair.now += 1_000_000_000
+        _ = try pair.dialer.write([1], to: stream)
+        _ = pair.carry()
+        #expect(pair.listener.checkTimeouts(at: start + 1_999, limits, &effects) == start + 2_000)
+        #expect(pair.listener.checkTimeouts(at: start + 2_000, limits, &effects) == .max)
+        #expect(throws: ParleyError.self) { try pair.listener.read(accepted, upTo: 1, at: pair.now) }
+        #expect(pair.listener.heldBytes == 0)
+    }
+
+    @Test func `the end of the connection, by what still goes on`() throws {
+        let reason = ParleyError(.connectionReset, "gone")
+        for what in [Channels.Ending.output, .both, .bothAtOnce] {
+            var pair = Pair(Self.echo)
+            let stream = try pair.open("/echo")
+            _ = try pair.dialer.write([1, 2], to: stream)
+            let accepted = try #require(pair.carry().listener.accepted.first)
+            _ = pair.listener.end(reason, what)
+            #expect(throws: reason) { try pair.listener.write([1], to: accepted) }
+            #expect(throws: reason) { try pair.listener.open("/echo", at: pair.now) }
+            if case .bothAtOnce = what {
+                #expect(throws: reason) { try pair.listener.read(accepted, upTo: 9, at: pair.now) }
+                continue
+            }
+            #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .bytes([1, 2]))
+            if case .output = what {
+                #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .wait)
+            } else {
+                #expect(throws: reason) { try pair.listener.read(accepted, upTo: 9, at: pair.now) }
+            }
+        }
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = pair.carry()
+        _ = pair.dialer.endInput(ParleyError(.endOfStream, "closed"))
+        let thrown = #expect(throws: ParleyError.self) {
+            try pair.dialer.read(stream, upTo: 1, at: pair.now)
+        }
+        #expect(thrown?.code == .truncated)
+    }
+
+    @Test func `a broken frame ends the session, and says so`() throws {
+        var pair = Pair(Self.echo)
+        var effects = Channels.Effects()
+        pair.listener.receive([9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9], at: pair.now, &effects)
+        #expect(effects.failure?.code == .protocolViolation)
+        var output = WireBuffer()
+        pair.listener.takeFrames(into: &output, upTo: 100, at: pair.now)
+        #expect(output.count == YamuxHeader.byteCount)
+    }
+}
+
+extension [UInt8] {
+    /// Itself in pieces of different lengths.
+    fileprivate var pieces: [ArraySlice<UInt8>] {
+        var (pieces, rest, length) = ([ArraySlice<UInt8>](), self[...], 1)
+        while !rest.isEmpty {
+            pieces.append(rest.prefix(length))
+            rest = rest.dropFirst(length)
+            length = length * 7 % 65_521
+        }
+        return pieces
+    }
+}

@@ -1,0 +1,83 @@
+import Testing
+
+@testable import Parley
+
+/// The message of identify as a value.
+@Suite struct IdentificationTests {
+    private static func sample() throws -> Identification {
+        var sample = Identification()
+        sample.protocolVersion = "ipfs/0.1.0"
+        sample.agentVersion = "parley"
+        sample.id = try PeerID("12D3KooWBtg3aaRMjxwedh83aGiUkwSxDwUZkzuJcfaqUmo7R3pq")
+        sample.listenAddresses = [Multiaddr([.ip4(0x7f00_0001), .tcp(3_000)])]
+        sample.observedAddress = Multiaddr([.ip6(high: 0, low: 1), .tcp(51_514)])
+        sample.protocols = ["/echo/1.0.0", "/ipfs/ping/1.0.0"]
+        return sample
+    }
+
+    private static func field(_ number: UInt8, _ content: [UInt8]) -> [UInt8] {
+        [number << 3 | 2, UInt8(content.count)] + content
+    }
+
+    private static func message(_ fields: [UInt8]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        Varint.append(UInt64(fields.count), to: &bytes)
+        return bytes + fields
+    }
+
+    @Test func `it is read as it was written`() throws {
+        for said in [try Self.sample(), Identification()] {
+            #expect(try Identification(delimited: said.delimited[...]) == said)
+        }
+    }
+
+    @Test func `its bytes are those of the specification`() throws {
+        let said = try Self.sample()
+        let key = said.id?.publicKeyProtobuf ?? []
+        let observed: [UInt8] = [41] + [UInt8](repeating: 0, count: 15) + [1, 6, 0xc9, 0x3a]
+        let fields =
+            Self.field(1, key) + Self.field(2, [4, 127, 0, 0, 1, 6, 0x0b, 0xb8])
+            + Self.field(3, Array("/echo/1.0.0".utf8)) + Self.field(3, Array("/ipfs/ping/1.0.0".utf8))
+            + Self.field(4, observed) + Self.field(5, Array("ipfs/0.1.0".utf8))
+            + Self.field(6, Array("parley".utf8))
+        #expect(said.delimited == Self.message(fields))
+    }
+
+    @Test func `several messages are one`() throws {
+        let bytes =
+            Self.message(Self.field(6, Array("a".utf8)) + Self.field(3, Array("/a".utf8)))
+            + Self.message(Self.field(6, Array("b".utf8)) + Self.field(3, Array("/b".utf8)))
+            + Self.message([])
+        let said = try Identification(delimited: bytes[...])
+        #expect(said.agentVersion == "b" && said.protocols == ["/a", "/b"])
+    }
+
+    @Test func `unknown fields, addresses and keys are passed over`() throws {
+        let fields =
+            Self.field(8, [1, 2, 3]) + [0x50, 7] + Self.field(2, [4, 127, 0, 0, 1, 0x91, 2, 0, 1])
+            + Self.field(4, [1]) + Self.field(1, [8, 0, 18, 1, 9])
+        #expect(try Identification(delimited: Self.message(fields)[...]) == Identification())
+    }
+
+    @Test func `malformed ones are refused by name`() throws {
+        let name = Self.field(3, Array("/a".utf8))
+        let address = Self.field(2, [4, 127, 0, 0, 1])
+        let table: [(bytes: [UInt8], why: String)] = [
+            ([], "ends inside a message"),
+            ([5, 1], "ends inside a message"),
+            ([0xff], "ends inside a message"),
+            (Self.message([0x1a, 9, 1]), "is malformed"),
+            (Self.message([0x1b]), "is malformed"),
+            (Self.message(Self.field(3, [])), "without a possible name"),
+            (Self.message(Self.field(3, [0xff])), "without a possible name"),
+            (Self.message(Self.field(3, Array("a\nb".utf8))), "without a possible name"),
+            (Self.message((0...1_024).flatMap { _ in name }), "more than 1024 protocols"),
+            (Self.message((0...256).flatMap { _ in address }), "more than 256 addresses"),
+            ([UInt8](repeating: 0, count: 65_537), "more than 65536 bytes"),
+        ]
+        for (bytes, why) in table {
+            let thrown = #expect(throws: ParleyError.self) { try Identification(delimited: bytes[...]) }
+            #expect(thrown?.code == .protocolViolation && thrown?.message.contains(why) == true, "\(why)")
+        }
+    }
+}
