@@ -11,7 +11,7 @@ options.onDisconnect = { peer, reason in print("\(peer.remoteAddress) disconnect
 let server = TCPTransport(options)
 try await server.listenAndAccept()
 
-// Another node dials it and sends two messages. Nobody else can answer in its place.
+// Another node dials it and sends two messages. The dial fails when any other node answers.
 var clientOptions = TransportOptions()
 clientOptions.security = .noise(Identity())
 let client = TCPTransport(clientOptions)

@@ -41,7 +41,7 @@ int main(void) {
     check(parley_id(server, id, sizeof id));
     check(parley_address(server, address, sizeof address));
 
-    /* Nobody else can answer in its place. */
+    /* The dial fails when any other node answers. */
     parley_peer peer;
     snprintf(target, sizeof target, "%s@%s", id, address);
     check(parley_dial(client, target, PARLEY_FOREVER, &peer));

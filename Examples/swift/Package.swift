@@ -14,6 +14,14 @@ let package = Package(
         .executableTarget(
             name: "Tally",
             dependencies: [.product(name: "Parley", package: "parley")]
-        )
+        ),
+        // Three nodes that keep each other's files: streams and requests.
+        .executableTarget(
+            name: "FileServer",
+            dependencies: [
+                .product(name: "Parley", package: "parley"),
+                .product(name: "ParleyNoise", package: "parley"),
+            ]
+        ),
     ]
 )

@@ -238,6 +238,22 @@ static inline void await_callbacks(parley_transport *node) {
     CHECK_REACHES(&passed, 1);
 }
 
+/* An on_disconnect that counts the ends, and keeps the last reason. The userdata is the record. */
+typedef struct end_record {
+    event gone;
+    int reason;
+} end_record;
+
+static inline void note_end(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    end_record *it = (end_record *)userdata;
+    (void)transport;
+    (void)peer;
+    (void)message;
+    it->reason = reason;
+    event_add(&it->gone, 1);
+}
+
 /* Two connected nodes, and the number that each has for the other. */
 typedef struct pair {
     parley_transport *server, *client;

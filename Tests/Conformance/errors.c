@@ -193,7 +193,7 @@ static void ends(void) {
     ends_with(node, "\1\0\0", 3, false, PARLEY_ETRUNCATED);
     ends_with(node, "\1\0\0\0\2x", 6, false, PARLEY_ETRUNCATED);
     ends_with(node, "\1\0\0\0\0", 5, true, PARLEY_ECONNRESET);
-    ends_with(node, "\11", 1, false, PARLEY_EPROTO);
+    ends_with(node, "\13", 1, false, PARLEY_EPROTO);
     ends_with(node, "\1\0\0\3\351", 5, false, PARLEY_EPROTO); /* announces 1,001 bytes */
     ends_with(node, "GET / HTTP/1.1\r\n\r\n", 18, false, PARLEY_EPROTO);
     parley_address(node, address, sizeof address);

@@ -43,6 +43,12 @@ static void never_ready(parley_transport *transport, parley_peer peer, void *arg
     never_called(argument);
 }
 
+static void never_taken(parley_transport *transport, parley_peer_stream stream, void *argument) {
+    (void)transport;
+    (void)stream;
+    never_called(argument);
+}
+
 static void destroyed(void *userdata) { event_add((event *)userdata, 1); }
 
 #define FAILS(call) CHECK_CODE(call, PARLEY_EFORKED)
@@ -72,6 +78,7 @@ static void every_call_fails(void *argument) {
     conversation *it = (conversation *)argument;
     parley_transport *node = it->ends.client;
     parley_peer peer = it->ends.to_server, other;
+    parley_peer_stream two_way;
     parley_stream *stream;
     parley_rpc rpc;
     parley_statistics statistics;
@@ -103,6 +110,24 @@ static void every_call_fails(void *argument) {
     FAILS((int)parley_read(node, peer, text, 1, PARLEY_FOREVER));
     FAILS(parley_read_exactly(node, peer, text, 1, PARLEY_FOREVER));
     FAILS(parley_peer_close_stream(node, peer));
+    FAILS(parley_peer_stream_open(node, peer, "/x/1", PARLEY_FOREVER, &two_way));
+    FAILS(parley_peer_stream_announce(node, peer, NULL, 0, PARLEY_FOREVER, &two_way));
+    FAILS(parley_rpc_body(node, &it->rpc, &two_way));
+    FAILS(parley_accept(node, "/x/1", PARLEY_FOREVER, &two_way));
+    FAILS(parley_accept_streams(node, "/x/1", never_taken, NULL));
+    FAILS(parley_stop_accepting(node, "/x/1"));
+    FAILS((int)parley_peer_stream_read(node, 1, text, 1, PARLEY_FOREVER));
+    FAILS(parley_peer_stream_read_exactly(node, 1, text, 1, PARLEY_FOREVER));
+    FAILS((int)parley_peer_stream_write(node, 1, "x", 1, PARLEY_FOREVER));
+    FAILS(parley_peer_stream_when_readable(node, 1, never_taken, NULL));
+    FAILS(parley_peer_stream_when_writable(node, 1, never_taken, NULL));
+    FAILS(parley_peer_stream_finish(node, 1));
+    FAILS(parley_peer_stream_close(node, 1));
+    FAILS(parley_peer_stream_abort(node, 1, 1));
+    FAILS(parley_peer_stream_protocol(node, 1, text, sizeof text));
+    FAILS(parley_peer_stream_set_userdata(node, 1, text));
+    CHECK(parley_peer_stream_userdata(node, 1) == NULL);
+    CHECK(parley_peer_stream_peer(node, 1) == PARLEY_NO_PEER);
     FAILS((int)parley_send_file(node, peer, "/etc/passwd", NULL, 0, 0, 1, NULL, NULL));
     FAILS((int)parley_receive_file(node, peer, "/tmp/never", 1, NULL, NULL));
     FAILS(parley_when_readable(node, peer, never_ready, NULL));

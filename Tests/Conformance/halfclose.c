@@ -3,22 +3,6 @@
 
 static const char frame[6] = {1, 0, 0, 0, 1, 'q'};
 
-/* Counts on_disconnect, and keeps the last reason. */
-typedef struct ends {
-    event gone;
-    int reason;
-} ends;
-
-static void gone(
-    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
-    ends *it = (ends *)userdata;
-    (void)transport;
-    (void)peer;
-    (void)message;
-    it->reason = reason;
-    event_add(&it->gone, 1);
-}
-
 /* Reads up to the end. Returns how many bytes came, or -1 for a reset. */
 static int read_all(int socket_fd, char *bytes, int size) {
     int length = 0;
@@ -39,10 +23,10 @@ static int half_closed(parley_transport *node, int messages) {
 }
 
 /* A node that reports its ends to `it`, and has had a consumer. */
-static parley_transport *consumed_node(parley_options *options, ends *it, int close_timeout_ms) {
+static parley_transport *consumed_node(parley_options *options, end_record *it, int close_timeout_ms) {
     parley_transport *node;
     parley_rpc none;
-    options->on_disconnect = gone;
+    options->on_disconnect = note_end;
     options->userdata = it;
     options->close_timeout_ms = close_timeout_ms;
     node = listening(options);
@@ -71,7 +55,7 @@ static void *answer_all(void *argument) {
 static void answers_arrive(int threads, size_t loops) {
     enum { most = 200 };
     const int clients = (int)scaled(most, 40), messages = 2;
-    static ends it = {EVENT_INIT, 0};
+    static end_record it = {EVENT_INIT, 0};
     parley_options options = loopback();
     parley_transport *node;
     pthread_t consumers[4];
@@ -97,7 +81,7 @@ static void answers_arrive(int threads, size_t loops) {
 
 /* The peer is open until its last RPC is released; then its end follows at once. */
 static void open_until_released(void) {
-    static ends it = {EVENT_INIT, 0};
+    static end_record it = {EVENT_INIT, 0};
     parley_options options = loopback();
     parley_transport *node;
     parley_rpc first, second, kept;
@@ -127,7 +111,7 @@ static void open_until_released(void) {
 
 /* It is also closed by this side, by the transport's end, and after close_timeout_ms. */
 static void other_ends(void) {
-    static ends it = {EVENT_INIT, 0};
+    static end_record it = {EVENT_INIT, 0};
     parley_options options = loopback();
     int way;
     for (way = 0; way < 3; way++) {
@@ -154,7 +138,7 @@ static void other_ends(void) {
 
 /* A peer that has closed both directions is gone when its RPCs are released; a reset ends it at once. */
 static void closed_and_reset(void) {
-    static ends it = {EVENT_INIT, 0};
+    static end_record it = {EVENT_INIT, 0};
     parley_options options = loopback();
     parley_transport *node;
     parley_rpc rpc;
@@ -180,11 +164,11 @@ static void closed_and_reset(void) {
 
 /* A program that never consumes waits for a second at most. */
 static void nobody_consumes(void) {
-    static ends it = {EVENT_INIT, 0};
+    static end_record it = {EVENT_INIT, 0};
     parley_options options = loopback();
     parley_transport *node;
     int socket_fd;
-    options.on_disconnect = gone;
+    options.on_disconnect = note_end;
     options.userdata = &it;
     options.close_timeout_ms = 600000;
     node = listening(&options);

@@ -32,6 +32,8 @@ static void in_memory(void) {
     CHECK(memcmp(key, known_key, 68) == 0);
     CHECK_CODE(parley_identity_export(one, key, 67), PARLEY_EINVAL);
     CHECK_CONTAINS(parley_last_error(), "size is 67");
+    CHECK_CODE(parley_identity_export(one, key, SIZE_MAX), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "above PTRDIFF_MAX");
     parley_identity_free(one);
     parley_identity_free(NULL);
 
@@ -101,48 +103,53 @@ static void texts(void) {
 
 /* ---- Nodes ---- */
 
-typedef struct ends {
-    event count;
-    int reason;
-} ends;
+/* Two nodes that have not met: their options, their ids, and the ends of the server's peers. */
+typedef struct strangers {
+    parley_identity *server_identity, *client_identity;
+    char server_id[PARLEY_ID_SIZE], client_id[PARLEY_ID_SIZE];
+    parley_options server, client;
+    end_record ended;
+} strangers;
 
-static const ends no_ends = {EVENT_INIT, 0};
+static void make_strangers(strangers *it) {
+    static const end_record no_ends = {EVENT_INIT, 0};
+    it->server_identity = generated(it->server_id);
+    it->client_identity = generated(it->client_id);
+    it->server = it->client = loopback();
+    it->server.identity = it->server_identity;
+    it->client.identity = it->client_identity;
+    it->ended = no_ends;
+    it->server.userdata = &it->ended;
+    it->server.on_disconnect = note_end;
+}
 
-static void ended(
-    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
-    ends *it = (ends *)userdata;
-    (void)transport;
-    (void)peer;
-    (void)message;
-    it->reason = reason;
-    event_add(&it->count, 1);
+static void free_strangers(strangers *it) {
+    parley_identity_free(it->server_identity);
+    parley_identity_free(it->client_identity);
 }
 
 static void both_know_each_other(void) {
-    char of_server[PARLEY_ID_SIZE], of_client[PARLEY_ID_SIZE], id[PARLEY_ID_SIZE];
-    parley_identity *of_one = generated(of_server), *of_other = generated(of_client);
-    parley_options server = loopback(), client = loopback();
+    char id[PARLEY_ID_SIZE];
+    strangers they;
     parley_peer found = PARLEY_NO_PEER;
     parley_rpc rpc;
     pair pair;
-    server.identity = of_one;
-    client.identity = of_other;
-    pair.server = listening(&server);
-    pair.client = create(&client);
+    make_strangers(&they);
+    pair.server = listening(&they.server);
+    pair.client = create(&they.client);
     /* A transport has what it needs of its identity. */
-    parley_identity_free(of_one);
-    parley_identity_free(of_other);
+    free_strangers(&they);
     pair.to_server = dial(pair.client, pair.server);
     pair.to_client = await_peers(pair.server, 1);
 
     CHECK_INT(parley_id(pair.server, id, sizeof id), 52);
-    CHECK(strcmp(id, of_server) == 0);
+    CHECK(strcmp(id, they.server_id) == 0);
     CHECK_INT(parley_peer_id(pair.client, pair.to_server, id, sizeof id), 52);
-    CHECK(strcmp(id, of_server) == 0);
+    CHECK(strcmp(id, they.server_id) == 0);
     CHECK_INT(parley_peer_id(pair.server, pair.to_client, id, sizeof id), 52);
-    CHECK(strcmp(id, of_client) == 0);
+    CHECK(strcmp(id, they.client_id) == 0);
     CHECK_CODE(parley_peer_id(pair.server, 4711, id, sizeof id), PARLEY_ENOPEER);
-    CHECK_OK(parley_peer_with_id(pair.server, of_client, &found));
+    CHECK_OK(parley_peer_with_id(pair.server, they.client_id, &found));
     CHECK(found == pair.to_client);
     CHECK_OK(parley_peer_with_id(pair.server, known_id, &found));
     CHECK(found == PARLEY_NO_PEER);
@@ -186,42 +193,42 @@ static void plain_nodes(void) {
 }
 
 static void dialing_an_id(void) {
-    char of_server[PARLEY_ID_SIZE], of_client[PARLEY_ID_SIZE], address[64], target[256];
-    parley_identity *of_one = generated(of_server), *of_other = generated(of_client);
-    parley_options server = loopback(), client = loopback();
-    ends ends_of_server = no_ends;
+    char address[64], target[256];
+    parley_peer_statistics statistics;
+    strangers they;
     parley_transport *node, *dialer;
     parley_peer peer;
-    server.identity = of_one;
-    server.userdata = &ends_of_server;
-    server.on_disconnect = ended;
-    client.identity = of_other;
-    node = listening(&server);
-    dialer = create(&client);
+    make_strangers(&they);
+    node = listening(&they.server);
+    dialer = create(&they.client);
     parley_address(node, address, sizeof address);
 
-    snprintf(target, sizeof target, "%s@%s", of_server, address);
+    snprintf(target, sizeof target, "%s@%s", they.server_id, address);
+    CHECK_OK(parley_dial(dialer, target, LIMIT_MS, &peer));
+    CHECK_OK(parley_peer_get_statistics(dialer, peer, &statistics, sizeof statistics));
+    /* The handshake of the link itself is on the wire, and nothing else. */
+    CHECK_INT(statistics.traffic.bytes_sent, 0);
+    CHECK(statistics.wire_bytes_sent > 100 && statistics.wire_bytes_received > 100);
+    CHECK_OK(parley_peer_close(dialer, peer, LIMIT_MS));
+    snprintf(
+        target, sizeof target, "/ip4/127.0.0.1/tcp/%s/p2p/%s", strchr(address, ':') + 1, they.server_id);
     CHECK_OK(parley_dial(dialer, target, LIMIT_MS, &peer));
     CHECK_OK(parley_peer_close(dialer, peer, LIMIT_MS));
-    snprintf(target, sizeof target, "/ip4/127.0.0.1/tcp/%s/p2p/%s", strchr(address, ':') + 1, of_server);
-    CHECK_OK(parley_dial(dialer, target, LIMIT_MS, &peer));
-    CHECK_OK(parley_peer_close(dialer, peer, LIMIT_MS));
-    CHECK_REACHES(&ends_of_server.count, 2);
+    CHECK_REACHES(&they.ended.gone, 2);
 
     snprintf(target, sizeof target, "%s@%s", known_id, address);
     CHECK_CODE(parley_dial(dialer, target, LIMIT_MS, &peer), PARLEY_EIDMISMATCH);
     CHECK_CONTAINS(parley_last_error(), known_id);
-    CHECK_CONTAINS(parley_last_error(), of_server);
-    CHECK_REACHES(&ends_of_server.count, 3);
+    CHECK_CONTAINS(parley_last_error(), they.server_id);
+    CHECK_REACHES(&they.ended.gone, 3);
 
-    snprintf(target, sizeof target, "%s@%s", of_server, address);
+    snprintf(target, sizeof target, "%s@%s", they.server_id, address);
     CHECK_OK(parley_keep_connected_backoff(dialer, target, 10, 100, 100));
     CHECK(await_peers(node, 1) != PARLEY_NO_PEER);
     CHECK_OK(parley_stop_keeping_connected(dialer, target));
     CHECK_OK(parley_free(dialer));
     CHECK_OK(parley_free(node));
-    parley_identity_free(of_one);
-    parley_identity_free(of_other);
+    free_strangers(&they);
 }
 
 static void a_list_of_ids(void) {
@@ -229,7 +236,7 @@ static void a_list_of_ids(void) {
     parley_identity *of_node = generated(of_server);
     parley_identity *friends = generated(of_friend), *strangers = generated(of_stranger);
     parley_options server = loopback(), client = loopback();
-    ends ends_of_server = no_ends;
+    end_record ends_of_server = {EVENT_INIT, 0};
     const char *ids[2];
     parley_transport *node, *dialer;
     parley_peer peer;
@@ -239,7 +246,7 @@ static void a_list_of_ids(void) {
     server.allowed_ids = ids;
     server.allowed_id_count = 2;
     server.userdata = &ends_of_server;
-    server.on_disconnect = ended;
+    server.on_disconnect = note_end;
     node = listening(&server);
     ids[1] = "the texts were copied";
     parley_address(node, address, sizeof address);
@@ -249,13 +256,13 @@ static void a_list_of_ids(void) {
     CHECK_OK(parley_dial(dialer, address, LIMIT_MS, &peer));
     CHECK(await_peers(node, 1) != PARLEY_NO_PEER);
     CHECK_OK(parley_free(dialer));
-    CHECK_REACHES(&ends_of_server.count, 1);
+    CHECK_REACHES(&ends_of_server.gone, 1);
 
     client.identity = strangers;
     dialer = create(&client);
     /* The stranger learns nothing but the end: at once, or after its dial has succeeded. */
     if (parley_dial(dialer, address, LIMIT_MS, &peer) == PARLEY_OK) await_peers(dialer, 0);
-    CHECK_REACHES(&ends_of_server.count, 2);
+    CHECK_REACHES(&ends_of_server.gone, 2);
     CHECK_CODE(ends_of_server.reason, PARLEY_EIDREFUSED);
     CHECK_OK(parley_free(dialer));
 
@@ -298,22 +305,21 @@ static bool ask(const char *id, bool is_outbound, void *userdata) {
 }
 
 static void a_question(void) {
-    char of_server[PARLEY_ID_SIZE], of_client[PARLEY_ID_SIZE], address[64];
-    parley_identity *of_one = generated(of_server), *of_other = generated(of_client);
-    parley_options server = loopback(), client = loopback();
+    char address[64];
+    strangers they;
     questions asked = no_questions, asked_by_client = no_questions;
     event gate = EVENT_INIT;
     parley_transport *node, *dialer;
-    const char *listed = of_client;
+    const char *listed = they.client_id;
     parley_peer peer;
-    server.identity = of_one;
-    server.userdata = &asked;
-    server.allow = ask;
-    client.identity = of_other;
-    client.userdata = &asked_by_client;
-    client.allow = ask;
-    node = listening(&server);
-    dialer = create(&client);
+    make_strangers(&they);
+    they.server.on_disconnect = NULL;
+    they.server.userdata = &asked;
+    they.server.allow = ask;
+    they.client.userdata = &asked_by_client;
+    they.client.allow = ask;
+    node = listening(&they.server);
+    dialer = create(&they.client);
     parley_address(node, address, sizeof address);
     CHECK_OK(parley_post(node, note_loop, &asked));
     CHECK_OK(parley_post(dialer, note_loop, &asked_by_client));
@@ -322,7 +328,7 @@ static void a_question(void) {
 
     /* The dialer's own answer is no. */
     CHECK_CODE(parley_dial(dialer, address, LIMIT_MS, &peer), PARLEY_EIDREFUSED);
-    CHECK(strcmp(asked_by_client.id, of_server) == 0 && asked_by_client.was_outbound);
+    CHECK(strcmp(asked_by_client.id, they.server_id) == 0 && asked_by_client.was_outbound);
     /* Both say yes; the listener takes its time. */
     asked_by_client.answer = asked.answer = true;
     asked.gate = &gate;
@@ -331,55 +337,48 @@ static void a_question(void) {
     CHECK_INT(await_peers(node, 0), PARLEY_NO_PEER);
     event_add(&gate, 1);
     CHECK(await_peers(node, 1) != PARLEY_NO_PEER);
-    CHECK(strcmp(asked.id, of_client) == 0 && !asked.was_outbound);
+    CHECK(strcmp(asked.id, they.client_id) == 0 && !asked.was_outbound);
     CHECK_OK(parley_free(dialer));
     CHECK_OK(parley_free(node));
 
     /* Nobody asks about an id of the list. */
     asked = no_questions;
-    server.allowed_ids = &listed;
-    server.allowed_id_count = 1;
-    client.allow = NULL;
-    node = listening(&server);
-    dialer = create(&client);
+    they.server.allowed_ids = &listed;
+    they.server.allowed_id_count = 1;
+    they.client.allow = NULL;
+    node = listening(&they.server);
+    dialer = create(&they.client);
     dial(dialer, node);
     CHECK(await_peers(node, 1) != PARLEY_NO_PEER);
     CHECK_INT(event_count(&asked.asked), 0);
     CHECK_OK(parley_free(dialer));
     CHECK_OK(parley_free(node));
-    parley_identity_free(of_one);
-    parley_identity_free(of_other);
+    free_strangers(&they);
 }
 
 static void bans(void) {
-    char of_server[PARLEY_ID_SIZE], of_client[PARLEY_ID_SIZE], address[64];
-    parley_identity *of_one = generated(of_server), *of_other = generated(of_client);
-    parley_options server = loopback(), client = loopback();
-    ends ends_of_server = no_ends;
+    char address[64];
+    strangers they;
     parley_peer peer;
     pair pair;
-    server.identity = of_one;
-    server.userdata = &ends_of_server;
-    server.on_disconnect = ended;
-    client.identity = of_other;
-    pair = connected(&server, &client);
+    make_strangers(&they);
+    pair = connected(&they.server, &they.client);
     parley_address(pair.server, address, sizeof address);
-    CHECK_OK(parley_ban_id(pair.server, of_client, PARLEY_FOREVER));
-    CHECK_REACHES(&ends_of_server.count, 1);
-    CHECK_CODE(ends_of_server.reason, PARLEY_EBANNED);
+    CHECK_OK(parley_ban_id(pair.server, they.client_id, PARLEY_FOREVER));
+    CHECK_REACHES(&they.ended.gone, 1);
+    CHECK_CODE(they.ended.reason, PARLEY_EBANNED);
     await_peers(pair.client, 0);
     if (parley_dial(pair.client, address, LIMIT_MS, &peer) == PARLEY_OK) await_peers(pair.client, 0);
-    CHECK_REACHES(&ends_of_server.count, 2);
-    CHECK_CODE(ends_of_server.reason, PARLEY_EBANNED);
-    CHECK_OK(parley_unban_id(pair.server, of_client));
+    CHECK_REACHES(&they.ended.gone, 2);
+    CHECK_CODE(they.ended.reason, PARLEY_EBANNED);
+    CHECK_OK(parley_unban_id(pair.server, they.client_id));
     dial(pair.client, pair.server);
     CHECK(await_peers(pair.server, 1) != PARLEY_NO_PEER);
     CHECK_CODE(parley_ban_id(pair.server, "nobody", 1), PARLEY_EADDRINVAL);
-    CHECK_CODE(parley_ban_id(pair.server, of_client, -2), PARLEY_EINVAL);
+    CHECK_CODE(parley_ban_id(pair.server, they.client_id, -2), PARLEY_EINVAL);
     CHECK_CODE(parley_unban_id(pair.server, NULL), PARLEY_EINVAL);
     free_pair(pair);
-    parley_identity_free(of_one);
-    parley_identity_free(of_other);
+    free_strangers(&they);
 }
 
 static void options_that_are_refused(void) {

@@ -26,7 +26,7 @@ static void bad_values(void) {
     const parley_options good = PARLEY_OPTIONS_INIT;
     parley_options options;
     options = good, options.codec = (parley_codec)1, refuses(options, "codec");
-    options = good, options.codec = (parley_codec)5, refuses(options, "codec");
+    options = good, options.codec = (parley_codec)6, refuses(options, "codec");
     options = good, options.codec = (parley_codec)-1, refuses(options, "codec");
     options = good, options.log_level = (parley_log_level)7;
     refuses(options, "log_level is 7, outside 0 to 6");

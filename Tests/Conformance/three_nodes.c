@@ -105,7 +105,7 @@ static int arrived(parley_transport *transport, parley_peer peer, void *userdata
 
 int main(void) {
     const char *tool = getenv("PARLEY_TOOL"), *gonode = getenv("PARLEY_GONODE");
-    const char *swift_arguments[] = {tool, "listen", "127.0.0.1:0", "--codec", "unframed", NULL};
+    const char *swift_arguments[] = {tool, "listen", "127.0.0.1:0", "--codec", "unframed", "--plain", NULL};
     const char *go_arguments[] = {gonode, NULL};
     enum { stream_bytes = 1 << 20 };
     static uint8_t content[stream_bytes], read[stream_bytes];

@@ -8,6 +8,7 @@ nonisolated(unsafe) var options = TransportOptions()
 let transport = TCPTransport()
 let logger = Logger(label: "example")
 var peer: any Peer { fatalError("compiled, never run") }
+var other: any Peer { fatalError("compiled, never run") }
 var rpc: RPC { fatalError("compiled, never run") }
 let path = ""
 let news: [UInt8] = []
