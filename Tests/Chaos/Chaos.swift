@@ -10,6 +10,9 @@ import Gauges
 @main struct Chaos {
     private static let nodesHere = 16
     private static let nodesElsewhere = 4
+    /// A corrupted length lets a node wait for the rest of a message, until its application has waited for
+    /// too long.
+    private static let patience = Duration.seconds(15)
 
     static func main() async throws {
         let arguments = Arguments()
@@ -89,6 +92,10 @@ import Gauges
         let broken = ended.reduce(0) { $0 + $1.streamsBroken }
         let abandoned = ended.reduce(0) { $0 + $1.streamsAbandoned }
         say("streams: \(opened) opened, \(whole) whole, \(broken) reported broken, \(abandoned) closed early")
+        say(
+            "requests: \(here.requests) made here, \(here.requestsAnswered) answered, "
+                + "\(here.requestsFailed) failed"
+        )
         let childPeak = run.children.map(\.peakBytes).max() ?? 0
         say("peak of a process elsewhere: \(mebibytes(childPeak))")
 
@@ -101,6 +108,22 @@ import Gauges
         verdict.check(
             opened == whole + broken + abandoned && whole > 0,
             "every stream was whole or reported broken"
+        )
+        verdict.check(
+            here.requests == here.requestsAnswered + here.requestsFailed && here.requestsAnswered > 0,
+            "every request was answered or failed, once"
+        )
+        let corruptions = run.corruptions
+        let longest = String(format: "%.1f s", corruptions.longest / .seconds(1))
+        say(
+            "secured: \(run.count(of: .secured)) nodes, and \(run.count(of: .multiplexed)) multiplexed ones; "
+                + "\(corruptions.bytes) bytes were corrupted in "
+                + "\(corruptions.connections) connections to them, each over after \(longest) at most; "
+                + "\(here.reasons[.securityFailed] ?? 0) connections here ended with securityFailed"
+        )
+        verdict.check(
+            corruptions.connections > 0 && corruptions.longest < patience,
+            "every corruption of a secured link ended its connection within \(patience)"
         )
         verdict.check(kinds.allSatisfy { faults[$0] ?? 0 > 0 }, "every kind of fault was injected")
         verdict.check(disturbances.kills > 0 && disturbances.restarts > 0, "nodes were killed and restarted")

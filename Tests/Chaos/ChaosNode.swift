@@ -1,17 +1,31 @@
 import FaultProxy
 import Parley
+import ParleyNoise
 
 /// A node of the run. It keeps a few connections to other nodes through their proxies, and exchanges messages
 /// and streams on all its connections.
 final class ChaosNode: Sendable {
+    /// What a node's connections are like. Nodes of different forms have none with each other.
+    enum Form: String, CaseIterable, Sendable {
+        case plain, secured
+        /// Secured, with many streams at once.
+        case multiplexed
+
+        var isSecured: Bool { self != .plain }
+    }
+
     /// The ports of a node's two proxies. One of the proxies corrupts bytes.
     struct ProxyPorts: Sendable {
         let clean: UInt16
         let corrupting: UInt16
+        let form: Form
     }
 
     private let index: Int
-    private let proxyPorts: [ProxyPorts]
+    private let form: Form
+    private let identity: Identity?
+    /// The proxies of the other nodes that this one can have connections with, the next node's first.
+    private let others: [ProxyPorts]
     private let corrupting: Set<UInt16>
     private let ledger: Ledger
     private let seed: UInt64
@@ -34,7 +48,10 @@ final class ChaosNode: Sendable {
 
     init(_ index: Int, _ proxyPorts: [ProxyPorts], _ ledger: Ledger, seed: UInt64) {
         self.index = index
-        self.proxyPorts = proxyPorts
+        let form = proxyPorts[index].form
+        self.form = form
+        identity = form.isSecured ? Identity() : nil
+        others = (proxyPorts[(index + 1)...] + proxyPorts[..<index]).filter { $0.form == form }
         corrupting = Set(proxyPorts.map(\.corrupting))
         self.ledger = ledger
         self.seed = seed
@@ -50,8 +67,7 @@ final class ChaosNode: Sendable {
             state.transport = transport
             state.tasks = [Task { await consume(transport) }, Task { await watch() }]
             // One connection to a fixed address, the others to random ones.
-            let neighbour = proxyPorts[(index + 1) % proxyPorts.count]
-            _ = try? transport.keepConnected(to: "127.0.0.1:\(neighbour.clean)", backoff: Self.backoff)
+            _ = try? transport.keepConnected(to: "127.0.0.1:\(others[0].clean)", backoff: Self.backoff)
             state.tasks += (1..<Self.dials).map { slot in Task { await keepDialing(transport, slot) } }
         }
         return try SocketAddress(transport.address).port
@@ -64,7 +80,9 @@ final class ChaosNode: Sendable {
     }
 
     private func options() -> TransportOptions {
-        var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
+        var options = TransportOptions(listenAddress: "127.0.0.1:0")
+        if form == .multiplexed { options.decoder = .multiplexed }
+        if let identity { options.security = .noise(identity) }
         options.handshake = { [self] in try await shakeHands($0) }
         options.onPeer = { [self] peer in
             state.withLock { $0.connections[ObjectIdentifier(peer)] ?? nil }?.start()
@@ -140,7 +158,7 @@ extension ChaosNode {
         guard isThere else { throw HandshakeFailure() }
         let id: ConnectionID
         if peer.isOutbound {
-            id = ConnectionID(throughCorruption: corrupting.contains(peer.remoteAddress.port))
+            id = ConnectionID(throughCorruption: identity == nil && isCorruptible(peer))
             try await peer.send(Envelope(.hello, id.half(ofDialer: true)).encoded())
             let welcome = Envelope(try await peer.read(exactly: Envelope.bytes))
             guard welcome == Envelope(.welcome, id.half(ofDialer: false)) else {
@@ -150,7 +168,8 @@ extension ChaosNode {
         } else {
             guard let hello = Envelope(try await peer.read(exactly: Envelope.bytes)), hello.kind == .hello
             else {
-                // Only the sender knows whether a corrupting proxy was used.
+                // Only the sender knows whether a corrupting proxy was used. A secured link hides it.
+                if identity != nil { ledger.fail("a hello has arrived changed over a secured link") }
                 throw HandshakeFailure()
             }
             id = ConnectionID(half: hello.half)
@@ -166,17 +185,32 @@ extension ChaosNode {
 
     private struct HandshakeFailure: Error {}
 
+    /// Whether this side has dialed a corrupting proxy. The other side does not know.
+    private func isCorruptible(_ peer: any Peer) -> Bool {
+        peer.isOutbound && corrupting.contains(peer.remoteAddress.port)
+    }
+
     private func ended(_ peer: any Peer, _ reason: ParleyError) {
         let entry = state.withLock { $0.connections.removeValue(forKey: ObjectIdentifier(peer)) }
+        guard entry != nil || isSecured(peer) else { return count(reason, of: peer) }
         guard let entry else { return state.withLock { $0.goneEarly[ObjectIdentifier(peer)] = peer } }
         entry?.end()
-        ledger.count { $0.reasons[reason.code, default: 0] += 1 }
+        count(reason, of: peer)
         guard reason.code == .protocolViolation else { return }
         if let id = entry?.id, !id.isCorruptible {
             ledger.fail("node \(index): \(reason), on a connection that nobody corrupts")
         } else {
             ledger.count { $0.corruptionsNoticed += 1 }
         }
+    }
+
+    /// Whether the connection gets as far as its handshake. That of a secured node comes after Noise.
+    private func isSecured(_ peer: any Peer) -> Bool { identity == nil || peer.id != nil }
+
+    private func count(_ reason: ParleyError, of peer: any Peer) {
+        ledger.count { $0.reasons[reason.code, default: 0] += 1 }
+        guard reason.code == .securityFailed, peer.isOutbound, !isCorruptible(peer) else { return }
+        ledger.fail("node \(index): \(reason), on a connection that nobody corrupts")
     }
 
     private func consume(_ transport: TCPTransport) async {
@@ -201,9 +235,8 @@ extension ChaosNode {
     private func keepDialing(_ transport: TCPTransport, _ slot: Int) async {
         var random = SeededGenerator(seed: seed, index, slot)
         while !Task.isCancelled, !state.withLock({ $0.isDraining }) {
-            var other = Int.random(in: 0..<(proxyPorts.count - 1), using: &random)
-            if other >= index { other += 1 }
-            let port = random.oneIn(3) ? proxyPorts[other].corrupting : proxyPorts[other].clean
+            let other = others[Int.random(in: 0..<others.count, using: &random)]
+            let port = random.oneIn(3) ? other.corrupting : other.clean
             if let peer = try? await transport.dial("127.0.0.1:\(port)") {
                 while state.withLock({ $0.connections[ObjectIdentifier(peer)] != nil }), !Task.isCancelled {
                     try? await Task.sleep(for: .milliseconds(20))

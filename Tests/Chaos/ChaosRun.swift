@@ -9,6 +9,7 @@ final class ChaosRun: Sendable {
     private let nodesHere: Int
     private let seed: UInt64
     private let folder: String
+    private let forms: [ChaosNode.Form]
     private let proxies: [(clean: FaultProxy, corrupting: FaultProxy)]
     private let proxyPorts: [ChaosNode.ProxyPorts]
     let children: [ChildNode]
@@ -26,15 +27,21 @@ final class ChaosRun: Sendable {
         self.nodesHere = nodesHere
         self.seed = seed
         self.folder = folder
-        proxies = (0..<(nodesHere + nodesElsewhere)).map { index in
-            let number = UInt64(index)
+        let forms = Self.forms(of: nodesHere + nodesElsewhere, seed: seed)
+        self.forms = forms
+        proxies = forms.enumerated().map { index, form in
+            let (seed, isSecured) = (seed &+ UInt64(index) << 1, form.isSecured)
             return (
-                FaultProxy(to: 1, Self.plan(seed: seed &+ number << 1, corrupts: false)),
-                FaultProxy(to: 1, Self.plan(seed: seed &+ number << 1 &+ 1, corrupts: true))
+                FaultProxy(to: 1, Self.plan(seed: seed, corrupts: false, isSecured: isSecured)),
+                FaultProxy(to: 1, Self.plan(seed: seed &+ 1, corrupts: true, isSecured: isSecured))
             )
         }
-        let proxyPorts = proxies.map {
-            ChaosNode.ProxyPorts(clean: $0.clean.port, corrupting: $0.corrupting.port)
+        let proxyPorts = proxies.enumerated().map { index, proxy in
+            ChaosNode.ProxyPorts(
+                clean: proxy.clean.port,
+                corrupting: proxy.corrupting.port,
+                form: forms[index]
+            )
         }
         self.proxyPorts = proxyPorts
         children = (nodesHere..<(nodesHere + nodesElsewhere)).map { index in
@@ -42,8 +49,19 @@ final class ChaosRun: Sendable {
         }
     }
 
-    /// Faults at random bytes; for every fifth connection one fault in its first bytes, in the handshake.
-    private static func plan(seed: UInt64, corrupts: Bool) -> FaultPlan {
+    /// Draws what each node is like: about as many of each form.
+    private static func forms(of count: Int, seed: UInt64) -> [ChaosNode.Form] {
+        var random = SeededGenerator(seed: seed, 5)
+        let all = ChaosNode.Form.allCases
+        return (0..<count).map { all[$0 % all.count] }.shuffled(using: &random)
+    }
+
+    /// How many nodes are of the form.
+    func count(of form: ChaosNode.Form) -> Int { forms.count { $0 == form } }
+
+    /// Faults at random bytes; for every fifth connection one fault in its first bytes, in the handshake. A
+    /// secured node's handshake is corrupted too.
+    private static func plan(seed: UInt64, corrupts: Bool, isSecured: Bool) -> FaultPlan {
         var plan = FaultPlan(seed: seed, pieces: .random)
         plan.meanBytes = [
             .split: 50_000, .merge: 200_000, .delay: 500_000, .stall: 8_000_000, .cut: 5_000_000,
@@ -52,11 +70,12 @@ final class ChaosRun: Sendable {
         if corrupts { plan.meanBytes[.corrupt] = 2_000_000 }
         var random = SeededGenerator(seed: seed, 2)
         for connection in stride(from: 4, to: 1_000, by: 5) {
-            let early: [Fault] = [.split, .delay(.milliseconds(50)), .cut, .reset]
+            var early: [Fault] = [.split, .delay(.milliseconds(50)), .cut, .reset]
+            if corrupts, isSecured { early += [Fault](repeating: .corrupt(mask: 1), count: 4) }
             plan.chosen.append(
                 FaultPlan.Chosen(
                     early.randomElement(using: &random)!,
-                    at: Int.random(in: 0..<60, using: &random),
+                    at: Int.random(in: 0..<(isSecured ? 400 : 60), using: &random),
                     Direction.allCases.randomElement(using: &random)!,
                     ofConnection: connection
                 )
@@ -69,6 +88,13 @@ final class ChaosRun: Sendable {
     var faults: [Fault.Kind: Int] {
         proxies.flatMap { [$0.clean.faults, $0.corrupting.faults] }.reduce(into: [:]) { sum, faults in
             sum.merge(faults, uniquingKeysWith: +)
+        }
+    }
+
+    /// What the proxies of the secured nodes have corrupted.
+    var corruptions: FaultProxy.Corruptions {
+        zip(forms, proxies).reduce(into: FaultProxy.Corruptions()) { sum, node in
+            if node.0.isSecured { sum.add(node.1.corrupting.corruptions) }
         }
     }
 

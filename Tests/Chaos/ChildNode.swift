@@ -39,7 +39,7 @@ final class ChildNode: Sendable {
     func start() async throws -> UInt16 {
         let (ports, port) = AsyncStream<UInt16>.makeStream()
         var arguments = ["node", "--index", "\(index)", "--seed", "\(seed)", "--ledger", ledgerPath]
-        let pairs = proxyPorts.map { "\($0.clean)/\($0.corrupting)" }
+        let pairs = proxyPorts.map { "\($0.clean)/\($0.corrupting)/\($0.form.rawValue)" }
         arguments += ["--proxy-ports", pairs.joined(separator: ",")]
         let process = try ChildProcess(arguments: arguments) { [self] line in
             if line.hasPrefix("listening "), let number = UInt16(line.dropFirst(10)) { port.yield(number) }
@@ -99,8 +99,12 @@ final class ChildNode: Sendable {
     /// The main function of the child process.
     static func run(_ arguments: Arguments) async throws -> Never {
         let proxyPorts = (arguments.value("proxy-ports") ?? "").split(separator: ",").map { pair in
-            let ports = pair.split(separator: "/").compactMap { UInt16($0) }
-            return ChaosNode.ProxyPorts(clean: ports[0], corrupting: ports[1])
+            let words = pair.split(separator: "/").map(String.init)
+            return ChaosNode.ProxyPorts(
+                clean: UInt16(words[0])!,
+                corrupting: UInt16(words[1])!,
+                form: ChaosNode.Form(rawValue: words[2])!
+            )
         }
         let ledger = Ledger(path: arguments.value("ledger"))
         let node = ChaosNode(

@@ -23,12 +23,17 @@ final class Conversation: Sendable {
         var sent: UInt64 = 0
         var acknowledged: UInt64 = 0
         var streamsSent: UInt64 = 0
+        var requestsMade: UInt64 = 0
+        /// The numbers of the requests that have come.
+        var requestsReceived: Set<UInt64> = []
         var received: UInt64 = 0
         var lastProgress = ContinuousClock.now
     }
 
     /// How many messages may be unacknowledged.
     private static let window: UInt64 = 32
+    /// How many tasks make requests.
+    private static let askers = 3
     private static let largestMessageBytes = 16 << 10
     private static let patience = Duration.seconds(8)
 
@@ -47,6 +52,7 @@ final class Conversation: Sendable {
     func start() {
         run { await $0.sendAcknowledgements() }
         run { await $0.sendMessages() }
+        for _ in 0..<Self.askers { run { await $0.ask() } }
     }
 
     /// Sends nothing new. Acknowledgements are still sent.
@@ -142,13 +148,7 @@ extension Conversation {
             state.sent += 1
             return state.sent
         }
-        let envelope = Envelope(
-            .data,
-            ownHalf,
-            number: number,
-            offset: UInt64(offset),
-            length: UInt64(length)
-        )
+        let envelope = Envelope(.data, ownHalf, number: number, part: offset..<offset + length)
         try await peer.send(message: envelope.encoded(payload: Content.part(at: offset, count: length)))
     }
 
@@ -164,13 +164,7 @@ extension Conversation {
             state.streamsSent += 1
             return state.streamsSent
         }
-        let header = Envelope(
-            .stream,
-            ownHalf,
-            number: number,
-            offset: UInt64(offset),
-            length: UInt64(length)
-        )
+        let header = Envelope(.stream, ownHalf, number: number, part: offset..<offset + length)
         let writer = try await peer.openStream(header: header.encoded()[...])
         var rest = givesUp ? length / 2 : length
         while rest > 0 {
@@ -181,6 +175,52 @@ extension Conversation {
             rest -= piece
         }
         if givesUp { await writer.abort(reason: "on purpose") } else { try await writer.finish() }
+    }
+}
+
+// MARK: - Asking
+
+extension Conversation {
+    /// Makes one request after the other, and checks the answers.
+    private func ask() async {
+        while state.withLock({ $0.isSending && !$0.isOver }), !Task.isCancelled {
+            let (offset, length, timeout) = choose {
+                // Now and then the answer comes too late.
+                (
+                    Int.random(in: 0..<Content.offsets, using: &$0), $0.size(upTo: Self.largestMessageBytes),
+                    $0.oneIn(50) ? Duration.milliseconds(2) : .seconds(10)
+                )
+            }
+            let number = state.withLock { state in
+                state.requestsMade += 1
+                return state.requestsMade
+            }
+            let request = Envelope(.request, ownHalf, number: number, part: offset..<offset + length)
+            ledger.count { $0.requests += 1 }
+            do {
+                let answer = try await peer.request(
+                    request.encoded(payload: Content.part(at: offset, count: length)),
+                    timeout: timeout
+                )
+                ledger.count { $0.requestsAnswered += 1 }
+                guard isAnswer(answer, to: request) else {
+                    return wrong("the answer to request \(number) is another one's, or has changed")
+                }
+            } catch {
+                ledger.count { $0.requestsFailed += 1 }
+                guard error.code == .timedOut else { return }
+            }
+            if choose({ $0.oneIn(20) }) {
+                try? await Task.sleep(for: .milliseconds(choose { Int.random(in: 0...20, using: &$0) }))
+            }
+        }
+    }
+
+    /// An answer has the bytes in front of those of the request.
+    private func isAnswer(_ answer: ArraySlice<UInt8>, to request: Envelope) -> Bool {
+        Envelope(answer) == Envelope(.answer, ownHalf, number: request.number)
+            && Content.isPart(answer.dropFirst(Envelope.bytes), at: Int(request.offset))
+            && answer.count == Envelope.bytes + Int(request.length)
     }
 }
 
@@ -214,9 +254,20 @@ extension Conversation {
             guard isNext else { return wrong("acknowledgement \(envelope.number) is not the next one") }
             ledger.enter(.acknowledged, ownHalf, envelope.number)
             progressed.yield()
+        case (.request, false) where envelope.half == otherHalf && rpc.request != nil:
+            guard payload.count == Int(envelope.length), Content.isPart(payload, at: Int(envelope.offset))
+            else {
+                return wrong("request \(envelope.number) has arrived changed")
+            }
+            guard state.withLock({ $0.requestsReceived.insert(envelope.number).inserted }) else {
+                return wrong("request \(envelope.number) has come twice")
+            }
+            let answer = Envelope(.answer, otherHalf, number: envelope.number).encoded(payload: payload)
+            run { _ in try? await rpc.reply(with: answer) }
         case (.stream, true) where envelope.half == otherHalf:
+            guard let body = rpc.body else { return wrong("a stream without a body") }
             ledger.count { $0.streamsOpened += 1 }
-            run { await $0.read(envelope) }
+            run { await $0.read(envelope, from: body) }
         case (.streamAcknowledgement, false) where envelope.half == ownHalf:
             ledger.enter(.streamAcknowledged, ownHalf, envelope.number)
         default:
@@ -225,14 +276,14 @@ extension Conversation {
     }
 
     /// Reads a stream to its end or its error. One in ten is closed early.
-    private func read(_ header: Envelope) async {
+    private func read(_ header: Envelope, from body: PeerStream) async {
         let length = Int(header.length)
         let mostBytes = choose { $0.oneIn(10) ? Int.random(in: 0...length, using: &$0) : Int.max }
         var received = 0
         do {
             while received < mostBytes {
                 let piece = choose { 1 + $0.size(upTo: 100_000) }
-                guard let bytes = try await peer.read(upTo: piece) else { break }
+                guard let bytes = try await body.read(upTo: piece) else { break }
                 guard Content.isPart(bytes, at: Int(header.offset) + received) else {
                     ledger.streamEnded(.broken)
                     return wrong("stream \(header.number) has arrived changed")
@@ -249,10 +300,10 @@ extension Conversation {
                 ledger.streamEnded(.broken)
                 wrong("stream \(header.number) has ended after \(received) of \(length) bytes")
             }
-            peer.closeStream()
+            body.close()
         } catch {
             ledger.streamEnded(.broken)
-            peer.closeStream()
+            body.close()
         }
     }
 }

@@ -7,6 +7,7 @@ struct Envelope: Equatable {
         case data, acknowledgement
         /// A stream's header, and the acknowledgement of a whole stream.
         case stream, streamAcknowledgement
+        case request, answer
     }
 
     static let bytes = 40
@@ -58,12 +59,13 @@ struct Envelope: Equatable {
         length = number(28, 8)
     }
 
-    init(_ kind: Kind, _ half: UInt64, number: UInt64 = 0, offset: UInt64 = 0, length: UInt64 = 0) {
+    /// - Parameter part: where the payload lies in ``Content``.
+    init(_ kind: Kind, _ half: UInt64, number: UInt64 = 0, part: Range<Int> = 0..<0) {
         self.kind = kind
         self.half = half
         self.number = number
-        self.offset = offset
-        self.length = length
+        offset = UInt64(part.lowerBound)
+        length = UInt64(part.count)
     }
 }
 

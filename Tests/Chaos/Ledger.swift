@@ -29,6 +29,9 @@ final class Ledger: Sendable {
         var streamsWhole = 0
         var streamsBroken = 0
         var streamsAbandoned = 0
+        var requests = 0
+        var requestsAnswered = 0
+        var requestsFailed = 0
         var connections = 0
         /// Corruptions that the application or the wire form noticed.
         var corruptionsNoticed = 0

@@ -35,6 +35,29 @@ public final class FaultProxy: Sendable {
     /// The number of injected faults of each kind.
     public var faults: [Fault.Kind: Int] { shared.withState { $0.faults } }
 
+    /// Bytes that were corrupted.
+    public struct Corruptions: Sendable {
+        // swift-format-ignore: AllPublicDeclarationsHaveDocumentation
+        public var bytes = 0
+        /// The connections that they belong to.
+        public var connections = 0
+        /// The longest time from the first corrupted byte of a connection to its end.
+        public var longest = Duration.zero
+
+        /// None.
+        public init() {}
+
+        /// Adds those of another proxy.
+        public mutating func add(_ others: Corruptions) {
+            bytes += others.bytes
+            connections += others.connections
+            longest = max(longest, others.longest)
+        }
+    }
+
+    /// The corrupted bytes of all connections that are over; of all there were after ``close()``.
+    public var corruptions: Corruptions { shared.withState { $0.corruptions } }
+
     /// Stops listening, resets every connection, and returns when no descriptor is left. Idempotent.
     public func close() { shared.stop() }
 }
@@ -44,6 +67,7 @@ private final class Shared: @unchecked Sendable {
     struct State {
         var target: UInt16
         var faults: [Fault.Kind: Int] = [:]
+        var corruptions = FaultProxy.Corruptions()
         var isStopping = false
         var isOver = false
     }
@@ -110,13 +134,26 @@ private struct ProxyLoop {
             for (index, connection) in connections.enumerated() {
                 connection.proceed(polls[(2 + 2 * index)..<(4 + 2 * index)], at: later)
             }
+            for connection in connections where connection.isOver { count(connection.corruption) }
             connections.removeAll { $0.isOver }
             if polls[1].revents != 0 { accept() }
         }
-        for connection in connections { connection.reset() }
+        for connection in connections {
+            connection.reset()
+            count(connection.corruption)
+        }
         close(listener)
         close(wakeUp)
         shared.ended()
+    }
+
+    private func count(_ corruption: ProxiedConnection.Corruption?) {
+        guard let corruption else { return }
+        var new = FaultProxy.Corruptions()
+        new.bytes = corruption.bytes
+        new.connections = 1
+        new.longest = corruption.began.duration(to: .now)
+        shared.withState { $0.corruptions.add(new) }
     }
 
     private mutating func accept() {

@@ -43,6 +43,13 @@ final class ProxiedConnection {
     private var stalledUntil: Instant?
     private let count: (Fault) -> Void
     private(set) var isOver = false
+    /// What was corrupted; nil when nothing was.
+    private(set) var corruption: Corruption?
+
+    struct Corruption {
+        var began: Instant
+        var bytes = 0
+    }
 
     private static let bufferBytes = 256 * 1024
     private static let readBytes = 64 * 1024
@@ -158,7 +165,10 @@ final class ProxiedConnection {
             ways[way].resumesAt = now + within
         case .delay(let duration): ways[way].resumesAt = now + duration
         case .stall(let duration): stalledUntil = now + duration
-        case .corrupt(let mask): ways[way].bytes[ways[way].taken] ^= mask
+        case .corrupt(let mask):
+            ways[way].bytes[ways[way].taken] ^= mask
+            corruption = corruption ?? Corruption(began: now)
+            corruption?.bytes += 1
         case .cut:
             phase = .cut
             for socket in sockets { shutdown(socket, Int32(SHUT_WR)) }

@@ -9,6 +9,8 @@ struct AttackOrder: Codable, Sendable {
     var connections: Int
     /// Nil lasts until ``Stop``.
     var seconds: Double?
+    /// The private key of an identity that the node does not allow; nil of a node without security.
+    var unwanted: [UInt8]?
 
     /// Ends an attack before its time.
     struct Stop: Codable, Sendable {}
@@ -26,6 +28,8 @@ struct AttackReport: Codable, Sendable {
     /// Those that were open at the end.
     var held = 0
     var sentBytes = 0
+    /// Connections to a secured node that it has answered with a message of the handshake.
+    var answered = 0
 
     var summary: String {
         let perSecond = Int(Double(made) / max(seconds, 0.001))

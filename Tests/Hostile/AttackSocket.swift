@@ -41,6 +41,22 @@ enum AttackSocket {
         }
     }
 
+    /// Reads what is there, up to a limit.
+    ///
+    /// - Returns: nil when the connection is over.
+    static func receive(_ descriptor: Int32, atMost limit: Int) -> [UInt8]? {
+        var failure: Int32 = 0
+        let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, count in
+            let received = recv(descriptor, buffer.baseAddress, limit, 0)
+            if received < 0 { failure = errno }
+            count = max(0, received)
+        }
+        return !bytes.isEmpty || failure == EAGAIN || failure == EINTR ? bytes : nil
+    }
+
+    /// Says that nothing more will come.
+    static func finish(_ descriptor: Int32) { shutdown(descriptor, Int32(SHUT_WR)) }
+
     /// - Returns: how many bytes were taken; negative when none can be now.
     static func send(_ bytes: ArraySlice<UInt8>, on descriptor: Int32) -> Int {
         bytes.withUnsafeBytes { Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }

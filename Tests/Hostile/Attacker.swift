@@ -21,6 +21,10 @@ struct Attacker {
         /// When it is reset at the latest.
         var endsAt: Double
         var resetsAtOnce = false
+        /// Who talks to a secured node.
+        var stranger: Stranger?
+        /// Who talks to a multiplexed node.
+        var streams: StreamAttack?
     }
 
     private var campaigns: [Campaign] = []
@@ -32,12 +36,15 @@ struct Attacker {
     private var sockets: [Int32: Socket] = [:]
     private var report = AttackReport()
     private var isStopped = false
+    private var strangers: Strangers?
     private var random = SeededGenerator(seed: 1)
     private let poll = epoll_create1(0)
     private let started = ContinuousClock.now
 
     private static let standardInput: Int32 = 0
     private static let scanInterval = 0.02
+    private static let fewestStrangers = 16
+    private static let longestExtraSeconds = 3.0
     /// Where even a million connections take longer, there is no use in making them all.
     private static let longestSeconds = 600.0
 
@@ -64,6 +71,7 @@ struct Attacker {
         mayConnectAt = campaigns.map { _ in 0 }
         report = AttackReport()
         isStopped = false
+        strangers = order.unwanted.map { Strangers(unwanted: $0) }
         var event = epoll_event(events: EPOLLIN.rawValue, data: epoll_data_t(fd: Self.standardInput))
         epoll_ctl(poll, EPOLL_CTL_ADD, Self.standardInput, &event)
         let begin = now
@@ -86,8 +94,16 @@ struct Attacker {
     }
 
     private func isDone(_ end: Double) -> Bool {
-        guard campaigns.count == 1, campaigns[0].isCounted else { return now >= end }
+        guard campaigns.count == 1, campaigns[0].isCounted else {
+            return now >= end && (isEnough || now >= end + Self.longestExtraSeconds)
+        }
         return made[0] >= campaigns[0].total && open[0] == 0
+    }
+
+    /// Whether the strangers have had answers or ends. On a busy machine that takes longer than the attack.
+    private var isEnough: Bool {
+        strangers == nil || report.dropped >= Self.fewestStrangers
+            || campaigns.allSatisfy { $0.behaviour == .first } && report.answered >= Self.fewestStrangers
     }
 
     private mutating func connectMore(_ index: Int) {
@@ -115,15 +131,22 @@ struct Attacker {
             close(descriptor)
             return
         }
+        let stranger = strangers?.make(campaign.behaviour, &random)
+        let streams =
+            campaign.behaviour.aim == .multiplexed
+            ? StreamAttack(campaign.behaviour, random.next(), strangers?.makeHonestSession()) : nil
+        let opening = stranger?.opening() ?? streams?.opening() ?? campaign.opening(&random)
         var socket = Socket(
             campaign: index,
-            output: campaign.opening(&random)[...],
+            output: opening[...],
             trickle: campaign.trickle,
             endsAt: now + campaign.lifetime
         )
         socket.resetsAtOnce = campaign.behaviour == .random && random.oneIn(2)
+        socket.stranger = stranger
+        socket.streams = streams
         var event = epoll_event(
-            events: EPOLLIN.rawValue | EPOLLOUT.rawValue,
+            events: isDeaf(socket) ? EPOLLOUT.rawValue : EPOLLIN.rawValue | EPOLLOUT.rawValue,
             data: epoll_data_t(fd: descriptor)
         )
         epoll_ctl(poll, EPOLL_CTL_ADD, descriptor, &event)
@@ -146,12 +169,52 @@ struct Attacker {
         }
     }
 
-    private func isOver(_ descriptor: Int32, _ events: UInt32) -> Bool {
+    private mutating func isOver(_ descriptor: Int32, _ events: UInt32) -> Bool {
         guard let socket = sockets[descriptor] else { return false }
         let isEnding = events & (EPOLLHUP.rawValue | EPOLLERR.rawValue) != 0
-        if campaigns[socket.campaign].behaviour == .sip { return isEnding }
+        if isDeaf(socket) { return isEnding }
         guard isEnding || events & EPOLLIN.rawValue != 0 else { return false }
-        return !AttackSocket.read(descriptor, atMost: 1_024)
+        if let stranger = socket.stranger { return !hear(descriptor, stranger) }
+        guard let streams = socket.streams else { return !AttackSocket.read(descriptor, atMost: 1_024) }
+        guard !streams.isOpen else { return !AttackSocket.read(descriptor, atMost: 65_536) }
+        return !hear(descriptor, streams)
+    }
+
+    private func isDeaf(_ socket: Socket) -> Bool {
+        campaigns[socket.campaign].isDeaf && socket.streams?.isOpen ?? true
+    }
+
+    /// The handshake goes on, and then the attack begins.
+    ///
+    /// - Returns: false when the connection is over.
+    private mutating func hear(_ descriptor: Int32, _ streams: StreamAttack) -> Bool {
+        guard let bytes = AttackSocket.receive(descriptor, atMost: 1_024) else { return false }
+        let answer = streams.hear(bytes)
+        guard !answer.isEmpty, var socket = sockets[descriptor] else { return true }
+        socket.output += answer
+        sockets[descriptor] = socket
+        watch(descriptor, for: isDeaf(socket) ? EPOLLOUT.rawValue : EPOLLIN.rawValue | EPOLLOUT.rawValue)
+        return true
+    }
+
+    /// Lets a stranger answer what has arrived.
+    ///
+    /// - Returns: false when the connection is over.
+    private mutating func hear(_ descriptor: Int32, _ stranger: Stranger) -> Bool {
+        guard let bytes = AttackSocket.receive(descriptor, atMost: 1_024) else { return false }
+        let wasAnswered = stranger.isAnswered
+        let answer = stranger.hear(bytes)
+        if stranger.isAnswered, !wasAnswered { report.answered += 1 }
+        if stranger.leaves { drop(descriptor) }
+        guard !answer.isEmpty else { return true }
+        sockets[descriptor]?.output += answer
+        watch(descriptor, for: EPOLLIN.rawValue | EPOLLOUT.rawValue)
+        return true
+    }
+
+    private func watch(_ descriptor: Int32, for events: UInt32) {
+        var event = epoll_event(events: events, data: epoll_data_t(fd: descriptor))
+        epoll_ctl(poll, EPOLL_CTL_MOD, descriptor, &event)
     }
 
     /// The node has ended a connection.
@@ -172,13 +235,14 @@ struct Attacker {
             socket.output.removeFirst(sent)
             if socket.output.isEmpty, behaviour == .tiny { socket.output = Campaign.tinyFrames[...] }
         }
+        // One more piece a turn, so that all of them have their turn.
+        if socket.output.isEmpty, let streams = socket.streams { socket.output = streams.more()[...] }
         sockets[descriptor] = socket
         guard socket.output.isEmpty else { return }
         if socket.resetsAtOnce { return drop(descriptor) }
+        if socket.stranger?.ends == true { AttackSocket.finish(descriptor) }
         // Whoever sips looks at what has arrived when it is time to, and not when there is some.
-        let events = behaviour == .sip ? 0 : EPOLLIN.rawValue
-        var event = epoll_event(events: events, data: epoll_data_t(fd: descriptor))
-        epoll_ctl(poll, EPOLL_CTL_MOD, descriptor, &event)
+        watch(descriptor, for: isDeaf(socket) ? 0 : EPOLLIN.rawValue)
     }
 
     /// Slow ones say another byte, and sip one; those that have waited long enough are reset.

@@ -51,12 +51,11 @@ final class BulkPeer: Sendable {
     /// A message takes some milliseconds in quiet.
     static let deadline = Duration.seconds(5)
 
-    init(to address: String) {
+    init(to address: String, _ kind: NodeKind = .plain) {
         self.address = address
         let (events, happened) = AsyncStream<Event>.makeStream()
         self.events = events
-        var options = TransportOptions(decoder: .framed)
-        options.handshake = Greeting.handshake
+        var options = TransportOptions.good(kind)
         options.timeouts.dial = Self.deadline
         options.timeouts.handshake = Self.deadline
         options.timeouts.close = .seconds(1)

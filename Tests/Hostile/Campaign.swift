@@ -2,32 +2,6 @@ import FaultProxy
 
 /// One way to be a bad peer, and how many of it there are.
 struct Campaign: Sendable {
-    enum Behaviour: String, CaseIterable, Codable, Sendable {
-        /// Connects and sends nothing.
-        case silent
-        /// Sends the greeting, a byte a second.
-        case slow
-        /// Greets, and sends valid messages of one byte as fast as they are taken.
-        case tiny
-        /// Greets, and sends a type that no frame has.
-        case unknown
-        /// Greets, and announces a message of 4 GiB.
-        case huge
-        /// Sends random bytes, one in four behind a valid greeting; half reset at once, half wait a
-        /// little to be dropped.
-        case random
-        /// Greets, and sends a message, or stream header, of 16 MiB: the last 64 KiB a byte a second.
-        case partial
-        /// Greets, and sends a message of 1,000 bytes, or of 16 MiB, a byte a second.
-        case dribble
-        /// Greets, asks for messages without end, and reads a byte of them 50 times a second.
-        case sip
-        /// Greets, sends 190 KB of messages to a node whose inbox is full, and resets.
-        case reset
-        /// Connects to a node that was made through the C API, and sends nothing.
-        case door
-    }
-
     var behaviour: Behaviour
     /// How many connections to make in all.
     var total: Int
@@ -46,7 +20,18 @@ struct Campaign: Sendable {
         case .partial: (total, concurrency) = (.max, 2)
         case .sip: (total, concurrency) = (.max, 64)
         case .reset: (total, concurrency) = (1_500, 100)
+        case .first, .tag, .replay, .truncated, .reordered, .lowOrder, .foreign, .garbage, .unwanted:
+            // So few that none of them waits for long, however slow the machine is.
+            (total, concurrency) = (.max, 32)
+        // Fewer than the handshakes that a node lets in at once: the others shall come to theirs.
+        case .half: (total, concurrency) = (.max, 200)
         case .door: (total, concurrency) = (.max, Self.silentAtDoor)
+        case .openings, .rapid, .overflow, .credit, .beyond, .never, .wrongSide, .pings, .goAways, .empty,
+            .names, .crumbs:
+            (total, concurrency) = (.max, 16)
+        case .halfOpen: (total, concurrency) = (.max, 80)
+        case .deaf, .stingy: (total, concurrency) = (.max, 8)
+        case .header: (total, concurrency) = (.max, 4)
         }
     }
 
@@ -61,13 +46,16 @@ struct Campaign: Sendable {
     var interval: Double {
         switch behaviour {
         // Whoever comes back at once with 16 MiB measures the loopback device.
-        case .partial: 0.5
+        case .partial, .deaf, .stingy, .header: 0.5
         // The kernel takes milliseconds to cut what is sent into segments for a tiny window. 64 at once would
         // measure that.
         case .sip: 0.01
         default: 0
         }
     }
+
+    /// Whether it does not read what the node says.
+    var isDeaf: Bool { behaviour == .sip || behaviour == .deaf }
 
     /// The receive buffer of its sockets; nil leaves the system's.
     var receiveBufferBytes: Int32? { behaviour == .sip ? 1 : nil }
@@ -86,6 +74,13 @@ struct Campaign: Sendable {
     func opening(_ random: inout SeededGenerator) -> [UInt8] {
         switch behaviour {
         case .silent, .door, .slow: return []
+        // A ``Stranger`` says it.
+        case .first, .half, .tag, .replay, .truncated, .reordered, .lowOrder, .foreign, .garbage, .unwanted:
+            return []
+        // A ``StreamAttack`` says it.
+        case .openings, .rapid, .overflow, .credit, .beyond, .never, .wrongSide, .pings, .goAways, .empty,
+            .halfOpen, .names, .crumbs, .deaf, .stingy, .header:
+            return []
         case .tiny: return Greeting.bytes + Self.tinyFrames
         case .unknown: return Greeting.bytes + [0x7f, 0, 0, 0, 1, 0]
         case .huge: return Greeting.bytes + Self.header(.max) + [UInt8](repeating: 0, count: 1_000)

@@ -54,7 +54,7 @@ enum Door {
                 let bytes = rpc.payload + piece * Request.pieceBytes
                 _ = parley_send_message(transport, rpc.peer, bytes, Request.pieceBytes, 0)
             }
-        case .feed, .other: break
+        case .feed, .forged, .once, .other: break
         }
     }
 

@@ -1,6 +1,10 @@
 // `make hostile`: a node serves good peers while another process attacks it in every way that costs the
 // attacker little. The good peers' round trips must stay near what they are in quiet, their messages must
-// arrive, and the node's memory must stay under its bound.
+// arrive, and the node's memory must stay under its bound. With the word `secured` the node and its good
+// peers have identities, and the attackers disturb handshakes and sealed messages. The node asks a closure
+// about each identity, or, with `--allow everyone`, about none. With the word `multiplexed` the node and its
+// good peers have many streams at once, and the attackers misuse theirs; with `--security noise` they do so
+// inside a secured link, and are let in. `--only NAME` makes one of the attacks, `together` all at once.
 
 import Foundation
 import Gauges
@@ -14,11 +18,16 @@ import Parley
         case "attacker": Attacker.serve()
         case "door": Door.run()
         case "unconsumed": try await Unconsumed.run()
-        default: try await defend(arguments)
+        case "secured":
+            let allowsEveryone = arguments.value("allow") == "everyone"
+            try await defend(arguments, .secured(allowsEveryone: allowsEveryone))
+        case "multiplexed":
+            try await defend(arguments, .multiplexed(isSecured: arguments.value("security") == "noise"))
+        default: try await defend(arguments, .plain)
         }
     }
 
-    private static func defend(_ arguments: Arguments) async throws {
+    private static func defend(_ arguments: Arguments, _ kind: NodeKind) async throws {
         let isPinned = pin(toCore: 0) && ProcessInfo.processInfo.processorCount > 1
         say(
             isPinned
@@ -26,15 +35,17 @@ import Parley
                 : "hostile: cannot pin to cores; the figures include the attacker's share of the machine"
         )
         let started = ContinuousClock.now
-        let target = try await Target()
+        let slowdown = arguments.number("slowdown", 10.0)
+        let target = try await Target(kind)
         let address = target.transport.address
         var siege = Siege(
             target: target,
-            good: try await GoodPeer.connect(to: address),
-            bulk: BulkPeer(to: address),
+            good: try await GoodPeer.connect(to: address, kind),
+            bulk: BulkPeer(to: address, kind),
             attacker: try RoleProcess("attacker"),
             seconds: arguments.number("seconds", 10.0),
-            connections: arguments.number("connections", 1_000_000)
+            connections: arguments.number("connections", 1_000_000),
+            isMachineBusy: slowdown == 0
         )
         try await siege.measureQuiet(into: \.before)
         let before = ProcessGauges()!
@@ -42,24 +53,28 @@ import Parley
         try await siege.measureQuiet(into: \.after)
         let end = await siege.attacker.end()
         siege.verdict.check(end == .exited(0), "the attacker got through its list")
-        siege.judgePhases(slowdown: arguments.number("slowdown", 10.0))
-        let newcomers = await Newcomers.come(to: address, for: .zero)
+        siege.judgePhases(slowdown: slowdown)
+        let newcomers = await Newcomers.come(to: address, for: .zero, kind)
         siege.verdict.check(newcomers.failures.isEmpty, "a newcomer is greeted: \(newcomers.times.summary)")
         await judgeRest(&siege, before)
         await siege.good.close()
         await siege.bulk.close()
         await target.transport.close()
         say("in all: \(Int(seconds(since: started))) s")
-        siege.verdict.exit("hostile")
+        siege.verdict.exit(kind.name)
     }
 
     /// Each way by itself, and all of them together that go to the node that answers.
     private static func attack(_ siege: inout Siege, only: String?) async throws {
-        let all = Campaign.Behaviour.allCases.filter { $0 != .door && $0 != .reset }
+        let kind = siege.target.kind
+        let all = Campaign.Behaviour.allCases.filter {
+            $0 != .door && $0 != .reset && $0.aim == kind.aim && ($0 != .unwanted || kind.refusesSome)
+        }
         for behaviour in all where only == nil || only == behaviour.rawValue {
             try await siege.attack([behaviour])
         }
-        if only == nil { try await siege.attack(all) }
+        if only == nil || only == "together" { try await siege.attack(all) }
+        guard kind == .plain else { return }
         if only == nil || only == "door" { try await siege.attackDoor() }
         if only == nil || only == "reset" { try await siege.attackUnconsumed() }
     }

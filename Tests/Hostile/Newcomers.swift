@@ -23,9 +23,12 @@ struct Newcomers: Sendable {
     }
 
     /// Lets them come for a time.
-    static func come(to address: String, for time: Duration) async -> Newcomers {
-        var options = TransportOptions(decoder: .framed)
-        options.handshake = Greeting.handshake
+    static func come(
+        to address: String,
+        for time: Duration,
+        _ kind: NodeKind = .plain
+    ) async -> Newcomers {
+        var options = TransportOptions.good(kind)
         options.timeouts.handshake = .seconds(20)
         options.timeouts.close = .seconds(1)
         let transport = TCPTransport(options)

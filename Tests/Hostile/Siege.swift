@@ -1,6 +1,7 @@
 import Foundation
 import Gauges
 import Parley
+import ParleyNoise
 
 /// One run: a node with its good peers, and what is done to it, one attack after the other.
 ///
@@ -13,16 +14,12 @@ struct Siege {
     /// How long an attack lasts that is not over by itself.
     let seconds: Double
     let connections: Int
-    var quiet = Baseline(floor: Siege.quietFloorMicroseconds)
-    var isQuietComplete = true
+    /// Whether the machine may do something else too: nothing is judged that depends on its pace.
+    let isMachineBusy: Bool
+    var quiet = Quiet()
     var phases: [Phase] = []
     var verdict = Verdict()
 
-    /// Quiet p99 is not taken for less than one time slice of the kernel's scheduler, 1 to 3 ms: a good peer
-    /// waits for so long whenever anything else runs on its core at the wrong moment, an attacker being
-    /// enough. A quiet second without such a moment has a p99 of 100 us, and is no measure of what an attack
-    /// does.
-    private static let quietFloorMicroseconds = 2_000.0
     private static let quietWindows = 3
     /// The attacks that fill something take so long to have filled it.
     static let shortestFillSeconds = 6.0
@@ -37,10 +34,9 @@ struct Siege {
             begin(good, bulk)
             try await Task.sleep(for: .seconds(min(3, seconds)))
             let phase = await end("quiet", good, bulk)
-            quiet[keyPath: windows].append(phase.roundTrips.all.percentile(0.99))
+            quiet.add(phase, into: windows)
             say("quiet:")
             phase.say()
-            isQuietComplete = isQuietComplete && phase.bulk.isComplete
         }
     }
 
@@ -52,8 +48,8 @@ struct Siege {
     func end(_ name: String, _ good: GoodPeer, _ bulk: BulkPeer) async -> Phase {
         // One after the other would let the second one go on in quiet.
         async let tally = bulk.endPhase()
-        let roundTrips = await good.endPhase()
-        return await Phase(name: name, roundTrips: roundTrips, bulk: tally)
+        let (roundTrips, streams) = await good.endPhase()
+        return await Phase(name: name, roundTrips: roundTrips, streams: streams, bulk: tally)
     }
 
     // MARK: The node in Swift
@@ -61,7 +57,7 @@ struct Siege {
     /// Attacks the node that answers.
     mutating func attack(_ behaviours: [Campaign.Behaviour]) async throws {
         let name = behaviours.count > 1 ? "all together" : behaviours[0].rawValue
-        let fills = !Set(behaviours).isDisjoint(with: [.partial, .dribble, .sip])
+        let fills = behaviours.contains { $0.fills }
         let before = target.counts
         begin(good, bulk)
         attacker.tell(
@@ -69,7 +65,8 @@ struct Siege {
                 behaviours: behaviours,
                 port: try SocketAddress(address).port,
                 connections: behaviours.count > 1 ? .max : connections,
-                seconds: fills ? max(Self.shortestFillSeconds, seconds) : seconds
+                seconds: fills ? max(Self.shortestFillSeconds, seconds) : seconds,
+                unwanted: target.unwanted.map(Self.privateKey)
             )
         )
         let report: AttackReport = try await attacker.hear()
@@ -83,6 +80,8 @@ struct Siege {
                 + "\(crowdedOut) of \(answers) answers of 1 MiB under a full budget were crowded out"
         )
         phases.append(phase)
+        judgeStrangers(behaviours, report, before, after)
+        try await judgeStreams(behaviours, report, before)
         if behaviours == [.random] {
             verdict.check(report.made >= connections, "random: \(report.made) connections were made")
         }
@@ -98,6 +97,14 @@ struct Siege {
                 "sip: \(crowdedOut) of \(answers) answers to a peer that reads were crowded out, "
                     + "the limit is three quarters of them"
             )
+        }
+    }
+
+    private static func privateKey(of identity: Identity) -> [UInt8] {
+        identity.withPrivateKey { key in
+            var bytes: [UInt8] = []
+            for index in key.indices { bytes.append(key[index]) }
+            return bytes
         }
     }
 
@@ -130,8 +137,9 @@ struct Siege {
     }
 
     mutating func judgePhases(slowdown: Double) {
-        say(quiet.summary("quiet p99"))
-        verdict.check(isQuietComplete, "quiet: all messages of 1 MiB came back")
+        say(quiet.roundTrips.summary("quiet p99"))
+        if target.kind.isMultiplexed { say(quiet.streams.summary("quiet p99 of streams")) }
+        verdict.check(quiet.isComplete, "quiet: all messages of 1 MiB came back")
         for phase in phases { phase.judge(quiet, slowdown: slowdown, &verdict) }
         verdict.check(good.failure == nil, "the good peer was served throughout \(good.failure ?? "")")
     }

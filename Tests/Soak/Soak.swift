@@ -16,7 +16,9 @@ import Gauges
             case ("descriptors", 1): try await Descriptors.receive()
             case ("descriptors", 2): try await Descriptors.send(to: arguments.last!)
             case ("frames", 1): try await Frames.run(count: 1_000_000)
+            case ("duplicates", _): try await Duplicates.run(Arguments())
             case ("churn", _): try await Churn.run(Arguments())
+            case ("streams", _): try await Streams.run(Arguments())
             case ("frames", 2): try await Frames.run(count: Int(arguments.last!) ?? 0)
             default: usage()
             }
@@ -26,6 +28,8 @@ import Gauges
     private static func usage() -> Bool {
         print(
             "usage: ParleySoak slow-reader | large-message | descriptors | frames [COUNT]\n"
+                + "       ParleySoak duplicates [--tries N] [--seed N]\n"
+                + "       ParleySoak streams [--streams N]\n"
                 + "       ParleySoak churn [--seconds N] [--peers N] [--tolerance MIB]"
         )
         return false

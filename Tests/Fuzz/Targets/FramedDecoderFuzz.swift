@@ -9,8 +9,12 @@ func fuzzFramedDecoder(_ input: FuzzInput) {
     let limit = limits[Int(input.variant & 3)]
     let decoder = FramedDecoder(maxMessageBytes: limit)
     let whole = Transcript(of: input.wire, by: decoder)
-    for case .message(let payload) in whole.entries {
-        require(payload.count <= limit, "a message of \(payload.count) bytes, allowed are \(limit)")
+    for entry in whole.entries {
+        switch entry {
+        case .message(let payload), .request(_, let payload), .reply(_, let payload):
+            require(payload.count <= limit, "a message of \(payload.count) bytes, allowed are \(limit)")
+        default: break
+        }
     }
     // One of the two checks for each input: each costs as much as everything else.
     guard input.script.isEmpty else {
@@ -39,6 +43,13 @@ extension Transcript {
                     require(encoder.encodeStreamBytesHeader(count: range.count, into: &buffer), "no header")
                     buffer.append(streamBytes[range])
                 case .streamBytes(let range): encoder.encodeStreamBytes(streamBytes[range], into: &buffer)
+                case .request(let number, let payload):
+                    try encoder.encode(request: number, payload, into: &buffer)
+                case .reply(let number, let payload):
+                    try encoder.encode(replyTo: number, payload, into: &buffer)
+                case .refusal(let number, let code, let reason):
+                    let text = String(decoding: reason, as: UTF8.self)
+                    try encoder.encode(refusalOf: number, code: code, reason: text, into: &buffer)
                 case .ping(let token): require(encoder.encodePing(token, into: &buffer), "no ping")
                 case .pong(let token): encoder.encodePong(token, into: &buffer)
                 case .streamEnded: encoder.encodeStreamEnd(into: &buffer)
@@ -62,9 +73,16 @@ extension Transcript {
     /// Invalid UTF-8 grows when it is decoded, so that a long reason is cut when it is encoded again. At most
     /// one character is lost at the cut.
     private static func isEcho(_ entry: Entry, _ echo: Entry) -> Bool {
-        guard case .streamAborted(let code, let reason) = entry, reason.count > FramedDecoder.maxReasonBytes,
-            case .streamAborted(code, let cut) = echo
-        else { return entry == echo }
-        return cut.starts(with: reason.prefix(FramedDecoder.maxReasonBytes - 3))
+        func isCut(_ reason: [UInt8], _ cut: [UInt8]) -> Bool {
+            let most = FramedDecoder.maxReasonBytes
+            return reason.count > most ? cut.starts(with: reason.prefix(most - 3)) : reason == cut
+        }
+        switch (entry, echo) {
+        case (.streamAborted(let code, let reason), .streamAborted(let echoed, let cut)):
+            return code == echoed && isCut(reason, cut)
+        case (.refusal(let number, let code, let reason), .refusal(let to, let echoed, let cut)):
+            return number == to && code == echoed && isCut(reason, cut)
+        default: return entry == echo
+        }
     }
 }

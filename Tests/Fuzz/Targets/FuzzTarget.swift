@@ -10,6 +10,11 @@ enum FuzzTarget: String, CaseIterable, Codable, Sendable {
     case framedDecoder = "FramedDecoder"
     case gobDecoder = "GOBDecoder"
     case peerState = "PeerState"
+    case noiseHandshake = "NoiseHandshake"
+    case securedFrames = "SecuredFrames"
+    case muxSession = "MuxSession"
+    case negotiation = "Negotiation"
+    case libP2P = "LibP2P"
 
     /// Checks the target's properties on one input. A failed property ends the process.
     func run(_ bytes: [UInt8]) {
@@ -19,6 +24,11 @@ enum FuzzTarget: String, CaseIterable, Codable, Sendable {
         case .framedDecoder: fuzzFramedDecoder(input)
         case .gobDecoder: fuzzGOBDecoder(input)
         case .peerState: fuzzPeerState(input)
+        case .noiseHandshake: fuzzNoiseHandshake(input)
+        case .securedFrames: fuzzSecuredFrames(input)
+        case .muxSession: fuzzMuxSession(input)
+        case .negotiation: fuzzNegotiation(input)
+        case .libP2P: fuzzLibP2P(input)
         }
     }
 }

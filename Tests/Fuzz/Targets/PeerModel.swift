@@ -25,6 +25,8 @@ struct PeerModel<Form: Decoder> {
     private var putBackBytes: [UInt8] = []
     /// How a delimited stream ended.
     private(set) var streamEnd: DecoderEvent?
+    /// The numbers of the requests; nothing answers them.
+    private var unanswered: Set<UInt32> = []
     /// Where reads ended, for the wire form that depends on it.
     private var readEnds: [Int] = []
     private var nextReadEnd = 0
@@ -72,6 +74,14 @@ extension PeerModel {
         while phase == .messages || phase == .discarding, let event = try nextEvent() {
             switch (event, phase) {
             case (.message(let payload), .messages): return (payload, false)
+            case (.request(let number, let payload), .messages):
+                guard unanswered.count < PeerState.mostOpenRequests, unanswered.insert(number).inserted else {
+                    let error = ParleyError(.protocolViolation, "request \(number) is open, or one too many")
+                    violation = error
+                    throw error
+                }
+                return (payload, false)
+            case (.reply, .messages), (.refusal, .messages): continue
             case (.streamOpened(let header), .messages):
                 phase = .stream
                 streamEnd = nil

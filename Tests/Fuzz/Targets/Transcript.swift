@@ -11,6 +11,9 @@ struct Transcript {
         case streamBytes(Range<Int>)
         case streamEnded
         case streamAborted(code: UInt32, reason: [UInt8])
+        case request(UInt32, ArraySlice<UInt8>)
+        case reply(UInt32, ArraySlice<UInt8>)
+        case refusal(UInt32, code: UInt32, reason: [UInt8])
         case ping(UInt64)
         case pong(UInt64)
     }
@@ -91,6 +94,14 @@ struct Transcript {
         case .streamEnded: entries.append(.streamEnded)
         case .streamAborted(let code, let reason):
             entries.append(.streamAborted(code: code, reason: Array(reason.utf8)))
+        case .request(let number, let payload):
+            Self.requireSlice(payload, of: arrived)
+            entries.append(.request(number, payload))
+        case .reply(let number, let payload):
+            Self.requireSlice(payload, of: arrived)
+            entries.append(.reply(number, payload))
+        case .refusal(let number, let code, let reason):
+            entries.append(.refusal(number, code: code, reason: Array(reason.utf8)))
         case .ping(let token): entries.append(.ping(token))
         case .pong(let token): entries.append(.pong(token))
         case .incomplete: break
