@@ -19,6 +19,7 @@ let package = Package(
     dependencies: [
         .package(name: "parley", path: ".."),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.80.0"),
+        .package(url: "https://github.com/apple/swift-nio-ssl.git", from: "2.30.0"),
     ],
     targets: [
         // The command line and the figures, which the programs in C have from the same file.
@@ -26,13 +27,17 @@ let package = Package(
         .target(name: "Bench", dependencies: ["CBench"], swiftSettings: settings),
         .executableTarget(
             name: "parley-swift",
-            dependencies: ["Bench", .product(name: "Parley", package: "parley")],
+            dependencies: [
+                "Bench",
+                .product(name: "Parley", package: "parley"),
+                .product(name: "ParleyNoise", package: "parley"),
+            ],
             path: "Sources/ParleySwift",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "nio-handler",
-            dependencies: ["Bench", "NIOFrames"] + nio,
+            dependencies: ["Bench", "NIOFrames", .product(name: "NIOSSL", package: "swift-nio-ssl")] + nio,
             path: "Sources/NIOHandler",
             swiftSettings: settings
         ),

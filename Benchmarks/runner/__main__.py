@@ -97,7 +97,7 @@ def whole(options):
     if unknown:
         sys.exit(f"no such candidate: {', '.join(unknown)}; there are: {', '.join(c.name for c in CANDIDATES)}")
     for workload in chosen(_words(options.workloads)):
-        names = [name for name in workload.candidates if not wanted or name in wanted or name == YARDSTICK]
+        names = [name for name in workload.candidates if not wanted or name in wanted or name == workload.yardstick]
         result = run(workload, _candidates(names), settings, where)
         if not wanted:
             # A part of the candidates is for the eye only: it would stand in the pages as if it were all.

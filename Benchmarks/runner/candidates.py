@@ -18,8 +18,11 @@ class Candidate:
     program: str
     #: Role to door; a role that is not here is one it does not have.
     doors: dict = field(default_factory=dict)
-    #: frames: talks to every other candidate with frames; reference: a type byte alone; own: only to itself
+    #: frames: talks to every other candidate with frames; reference: a type byte alone; own: only to itself;
+    #: parley: to Parley's secured candidates; none: its two ends are not connected at all
     wire: str = "frames"
+    #: Options of the command line in every role.
+    options: dict = field(default_factory=dict)
 
     @property
     def is_built(self):
@@ -55,6 +58,9 @@ _SOCKETS = {
     "serve": "", "echo": "echo", "ping": "", "flood": "", "bulk-serve": "", "bulk": "", "greet-serve": "",
     "greet": "", "serve-many": "", "open": "",
 }
+
+# Both ends show keys to each other, and what is sent is sealed.
+_SECURED = {"secured": "yes"}
 
 CANDIDATES = [
     Candidate("c-raw", "C, sockets", "c", _bin("c-raw"), {**_all(), "serve-many": "epoll"}),
@@ -101,6 +107,28 @@ CANDIDATES = [
         "serve": "loops", "serve-many": "loops",
     }),
     Candidate("parley-stream", "Parley, framed stream", "parley", _SWIFT, _all("framed")),
+    Candidate("sodium", "libsodium alone", "c", _bin("sodium"), {
+        role: "" for role in ("serve", "flood", "bulk-serve", "bulk", "greet-serve")
+    }, wire="none"),
+    Candidate("zeromq-curve", "ZeroMQ, CURVE", "peer", _bin("zeromq"), _SOCKETS, wire="own", options=_SECURED),
+    Candidate("go-noise", "Go with flynn/noise", "peer", _bin("go-noise"), _all("", *_FILES, "serve-many"), wire="own"),
+    Candidate("nio-ssl", "SwiftNIO with NIOSSL", "peer", _release("nio-handler"), _all("", *_FILES, "serve-many"),
+              wire="own", options={**_SECURED, "path": _bin("tls.pem")}),
+    Candidate("secured-c-callback", "Parley secured, C callback", "parley", _bin("parley-c"), {
+        **_c("callback"), "open": "",
+    }, wire="parley", options=_SECURED),
+    Candidate("secured-c-consume", "Parley secured, C blocking consume", "parley", _bin("parley-c"), _c("consume"),
+              wire="parley", options=_SECURED),
+    Candidate("secured-task", "Parley secured, for await", "parley", _SWIFT, _all("task"), wire="parley",
+              options=_SECURED),
+    Candidate("secured-batches", "Parley secured, batches", "parley", _SWIFT, {
+        "serve": "batches", "ping": "batches", "serve-many": "batches",
+    }, wire="parley", options=_SECURED),
+    Candidate("secured-loop", "Parley secured, task on the loop", "parley", _SWIFT, {
+        "serve": "loop", "ping": "loop", "serve-many": "loop",
+    }, wire="parley", options=_SECURED),
+    Candidate("secured-stream", "Parley secured, framed stream", "parley", _SWIFT, _all("framed"), wire="parley",
+              options=_SECURED),
     Candidate("parley-raw-stream", "Parley, raw stream", "parley", _SWIFT, _all("raw")),
 ]
 
@@ -108,5 +136,10 @@ BY_NAME = {candidate.name: candidate for candidate in CANDIDATES}
 
 #: What gives load to receivers and takes it from senders, the same for all that speak frames.
 LOAD = BY_NAME["c-raw"]
+#: The same for Parley's secured candidates: a sender that has little to do but to seal, and one that holds many peers.
+SECURED_LOAD = {
+    "flood": Candidate("secured-load", "", "parley", _SWIFT, {"flood": "load"}, options=_SECURED),
+    "open": BY_NAME["secured-c-callback"],
+}
 #: What every ratio is to.
 YARDSTICK = "c-uv"

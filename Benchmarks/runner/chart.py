@@ -3,7 +3,7 @@
 import math
 from xml.sax.saxutils import escape
 
-from tables import heading, number, rounds
+from tables import heading, number, rounds, yardstick
 
 COLOURS = {"parley": "#d9480f", "c": "#495057", "peer": "#74a9cf"}
 KINDS = (("parley", "Parley"), ("c", "C, the yardsticks"), ("peer", "what else there is"))
@@ -29,7 +29,8 @@ def _bars(result):
     ]
     bars.sort(key=lambda bar: bar[1]["median"], reverse=figure["more_is_better"])
     height = TOP + ROW * max(1, len(bars)) + 52
-    body = _head(result, f"{heading(figure)}, {'more' if figure['more_is_better'] else 'less'} is better (in brackets: to C on libuv)")
+    better = "more" if figure["more_is_better"] else "less"
+    body = _head(result, f"{heading(figure)}, {better} is better (in brackets: to {yardstick(result)})")
     if not bars:
         return _page(height, body)
     scale, ticks, note = _scale([bar["max"] for _, bar in bars], [bar["median"] for _, bar in bars])

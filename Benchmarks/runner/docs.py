@@ -9,6 +9,7 @@
 
 import os
 import re
+import textwrap
 
 import chart
 import goals
@@ -72,7 +73,10 @@ def _machines(published):
     for result in published.values():
         runs.setdefault(machine.sentence(result["machine"], when=False), []).append(result)
     return "\n".join(
-        f"- {where}, {results[0]['machine']['date'][:10]}"
-        + (": " + ", ".join(result["workload"] for result in results) if len(runs) > 1 else "")
+        textwrap.fill(
+            f"- {where}, {results[0]['machine']['date'][:10]}"
+            + (": " + ", ".join(result["workload"] for result in results) if len(runs) > 1 else ""),
+            110, subsequent_indent="  ", break_on_hyphens=False,
+        )
         for where, results in runs.items()
     )

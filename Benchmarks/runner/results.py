@@ -4,8 +4,6 @@ import json
 import os
 import statistics
 
-from candidates import YARDSTICK
-
 
 def collect(workload, samples, machine, settings, load, notes):
     """`samples`: candidate to the figures of its rounds, None for a round that failed."""
@@ -22,7 +20,7 @@ def collect(workload, samples, machine, settings, load, notes):
         "figures": [
             {"key": f.key, "title": f.title, "unit": f.unit, "more_is_better": f.more} for f in workload.figures
         ],
-        "yardstick": YARDSTICK,
+        "yardstick": workload.yardstick,
         "best_peer": best,
         "notes": notes,
         "candidates": [
@@ -55,7 +53,7 @@ def _candidate(workload, candidate, rounds, samples, best):
         if not values:
             continue
         figures[figure.key] = _spread(values) | {
-            "to_yardstick": ratio(rounds, by_name.get(YARDSTICK), figure.key),
+            "to_yardstick": ratio(rounds, by_name.get(workload.yardstick), figure.key),
             "to_best_peer": ratio(rounds, by_name.get(best), figure.key),
         }
     return {

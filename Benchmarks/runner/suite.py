@@ -1,8 +1,8 @@
 """The list: every workload, who runs it, and what a table shows of it."""
 
 from workloads import (
-    IDLE, Figure, Workload, active, allocations, bulk, busy, connect, cost, fairness, files, growth, memory, ping_pong,
-    receive, send,
+    IDLE, Figure, Workload, active, allocations, bulk, busy, connect, cost, fairness, files, growth, handshakes, memory,
+    ping_pong, receive, send,
 )
 
 _PEERS = ("go-reference", "go-bufio", "go-channel", "go-inline", "nio-handler", "nio-async", "zeromq", "nng")
@@ -40,6 +40,8 @@ _LOOPS = ("parley-loops", "parley-loops-batches", "parley-c-loops")
 _MANY = ("c-raw", "c-uv", "go-reference") + _FRAMED_PEERS + _DOORS
 _RECEIVERS_OF_MANY_ON_ONE = tuple(name for name in _MANY if name != "go-reference")
 _RECEIVERS_OF_MANY = _RECEIVERS_OF_MANY_ON_ONE + _LOOPS
+_SECURED_PEERS = ("go-noise", "nio-ssl", "zeromq-curve")
+_SECURED = ("secured-c-callback", "secured-c-consume", "secured-loop", "secured-batches", "secured-task")
 _ONE_CORE, _TWO_CORES = "both ends on one core", "each end on a core of its own"
 
 WORKLOADS = [
@@ -85,6 +87,20 @@ WORKLOADS = [
              ("c-raw", "c-uv") + _PEERS + _DOORS,
              (Figure("receive", "receiving", "", False), Figure("send", "sending", "", False)), allocations,
              _TWO_CORES),
+    Workload("secured-bulk", "j", "Secured: stream, 256 KiB writes",
+             ("sodium",) + _SECURED_PEERS + ("secured-stream", "secured-c-consume"),
+             (Figure("rate", "GB/s", "GB/s"),), bulk(256 << 10), _TWO_CORES, "sodium"),
+    Workload("secured-oneway", "j", "Secured: one way, 64 B, receiving", ("sodium",) + _SECURED_PEERS + _SECURED, _RATE,
+             receive(64), _TWO_CORES, "zeromq-curve"),
+    Workload("secured-pingpong", "j", "Secured: ping-pong, 64 B, one core",
+             ("c-uv",) + _SECURED_PEERS + _DOORS + _SECURED, _TRIPS, ping_pong(0, 0), _ONE_CORE, "parley-loop"),
+    Workload("secured-handshakes", "j", "Secured: handshakes, the side that listens",
+             ("sodium",) + _SECURED_PEERS + ("secured-c-callback", "secured-task"),
+             (Figure("rate", "handshakes for each CPU second", "/s"), Figure("both", "both sides at work", "/s")),
+             handshakes, _TWO_CORES, "sodium"),
+    Workload("secured-memory", "j", "Secured: memory of a peer",
+             ("zeromq-curve",) + _DOORS[:1] + _DOORS[-1:] + ("secured-c-callback", "secured-task"), _MEMORY, memory,
+             _TWO_CORES, "parley-c-callback"),
 ]
 
 

@@ -26,6 +26,12 @@ def heading(figure):
     return figure["title"] + (f", {unit}" if unit not in ("", "x", "/s", "GB/s") else "")
 
 
+def yardstick(result):
+    """The title of whom ratios are to."""
+    titles = {candidate["name"]: candidate["title"] for candidate in result["candidates"]}
+    return titles.get(result["yardstick"], result["yardstick"])
+
+
 def rounds(result):
     count, runs = result["settings"]["rounds"], result.get("runs", 1)
     return ("one round" if count == 1 else f"medians of {count} rounds") + (f" in {runs} runs" if runs > 1 else "")
@@ -35,7 +41,7 @@ def rows(result):
     """The head, and a row for each candidate."""
     figures = result["figures"]
     first = figures[0]
-    head = ["", heading(first), "min - max", "to C on libuv", "to the best peer"]
+    head = ["", heading(first), "min - max", f"to {yardstick(result)}", "to the best peer"]
     head += [heading(figure) for figure in figures[1:]]
     body = []
     for candidate in result["candidates"]:

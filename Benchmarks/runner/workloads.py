@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import Callable
 
-from candidates import BIN, LOAD
+from candidates import BIN, LOAD, SECURED_LOAD, YARDSTICK
 from children import Child, Failed, end_all, measure, syscalls_per_second
 
 MANY_HOSTS = 32
@@ -36,6 +36,8 @@ class Workload:
     run: Callable
     #: Where both ends run.
     pinning: str
+    #: Whom the ratios of its table are to.
+    yardstick: str = YARDSTICK
 
 
 @dataclass
@@ -52,13 +54,15 @@ def start(candidate, role, core, door=None, **options):
     # These are names for a door of the same program role.
     role = "serve" if role in ("serve-many", "echo") else role
     wire = "reference" if candidate.wire == "reference" and "wire" not in options else None
-    return Child(candidate.program, role, core, door=door, **{"wire": wire, **options})
+    return Child(candidate.program, role, core, door=door, **{"wire": wire, **candidate.options, **options})
 
 
 def load(candidate, role, core, port, door="", **options):
     """The other end of a candidate: the fastest there is where the wire form allows, so that its own end counts."""
-    if candidate.wire == "own":
+    if candidate.wire in ("own", "none"):
         return start(candidate, role, core, port=port, **options)
+    if candidate.wire == "parley":
+        return start(SECURED_LOAD[role], role, core, port=port, **options)
     wire = "reference" if candidate.wire == "reference" else None
     return Child(LOAD.program, role, core, port=port, door=door, wire=wire, **options)
 
@@ -97,7 +101,7 @@ def ping_pong(server_core, client_core):
 def receive(payload):
     @ended
     def run(candidate, settings):
-        server = start(candidate, "serve", 0)
+        server = start(candidate, "serve", 0, bytes=payload)
         client = load(candidate, "flood", 1, server.ready(), door="load", bytes=payload)
         client.ready()
         (window,) = measure([server], settings.seconds, settings.warmup)
@@ -128,8 +132,10 @@ def bulk(chunk):
         server = start(candidate, "bulk-serve", 0)
         client = start(candidate, "bulk", 1, port=server.ready(), chunk=chunk)
         client.ready()
-        (window,) = measure([server], settings.seconds, settings.warmup)
-        return {"rate": window.bytes / window.seconds / 1e9}
+        # Two ends that are not connected are as fast as the slower one.
+        ends = [server, client] if candidate.wire == "none" else [server]
+        windows = measure(ends, settings.seconds, settings.warmup)
+        return {"rate": min(window.bytes / window.seconds for window in windows) / 1e9}
 
     return run
 
@@ -167,6 +173,17 @@ def connect(at_once, server_core, client_core):
         return {"rate": window.rate}
 
     return run
+
+
+@ended
+def handshakes(candidate, settings):
+    """What one side can do: its own CPU seconds count, not those of the side that dials."""
+    server = start(candidate, "greet-serve", 0, hosts=MANY_HOSTS)
+    port = server.ready()
+    if candidate.wire != "none":
+        start(candidate, "greet", 1, port=port, hosts=MANY_HOSTS, peers=64).ready()
+    (window,) = measure([server], settings.seconds, settings.warmup)
+    return {"rate": window.messages / window.cpu_seconds, "both": window.rate}
 
 
 # --- (e) Memory --------------------------------------------------------------------------------------------------

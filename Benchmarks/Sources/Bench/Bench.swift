@@ -18,6 +18,8 @@ public struct Bench: Sendable {
     public let hasManyThreads: Bool
     /// The file to send, or the folder to receive into.
     public let path: String
+    /// Whether both ends show keys to each other, and what is sent is sealed.
+    public let isSecured: Bool
     private let listensToAll: Bool
     private let hosts: Int
 
@@ -32,6 +34,7 @@ public struct Bench: Sendable {
         door = String(cString: options.door)
         hasManyThreads = door.hasPrefix("loops")
         path = String(cString: options.path)
+        isSecured = options.secured
         hosts = Int(options.hosts)
         listensToAll = hosts > 1
     }

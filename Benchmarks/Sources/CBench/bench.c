@@ -150,6 +150,7 @@ static void set_option(const char *name, const char *value) {
     else if (strcmp(name, "--door") == 0) options.door = value;
     else if (strcmp(name, "--path") == 0) options.path = value;
     else if (strcmp(name, "--wire") == 0) options.unframed = strcmp(value, "reference") == 0;
+    else if (strcmp(name, "--secured") == 0) options.secured = strcmp(value, "yes") == 0;
     else if (strcmp(name, "--seconds") == 0) options.seconds = atof(value);
     else bench_fail(name, EINVAL);
 }

@@ -22,7 +22,8 @@ struct Main {
         case "greet-serve": try await listen(bench) { [GreetServer()] }
         case "greet":
             Bench.ready()
-            for chain in 0..<bench.peers { Greeter.begin(bench, chain) }
+            let tls = try TLS(bench, isServer: false)
+            for chain in 0..<bench.peers { Greeter.begin(bench, chain, tls) }
         default: Bench.fail("no such role")
         }
         await Bench.forever()
@@ -33,8 +34,10 @@ struct Main {
         reading allocator: (any RecvByteBufferAllocator & Sendable)? = nil,
         _ handlers: @escaping @Sendable () -> [any ChannelHandler]
     ) async throws {
+        let tls = try TLS(bench, isServer: true)
         var bootstrap = bench.serverBootstrap.childChannelInitializer { channel in
             channel.eventLoop.makeCompletedFuture {
+                if let tls { try channel.pipeline.syncOperations.addHandler(tls.serverHandler) }
                 try channel.pipeline.syncOperations.addHandlers(handlers())
             }
         }
@@ -48,10 +51,12 @@ struct Main {
         _ bench: Bench,
         _ handlers: @escaping @Sendable () -> [any ChannelHandler]
     ) async throws {
+        let tls = try TLS(bench, isServer: false)
         _ = try await bench.clientBootstrap
             .channelOption(.writeBufferWaterMark, value: .init(low: 256 << 10, high: 1 << 20))
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let tls { try channel.pipeline.syncOperations.addHandler(tls.clientHandler()) }
                     try channel.pipeline.syncOperations.addHandlers(handlers())
                 }
             }

@@ -138,18 +138,21 @@ final class Greeter: ChannelInboundHandler {
     private static let words = ByteBuffer(bytes: greeting)
     private let bench: Bench
     private let n: Int
+    private let tls: TLS?
     private var count = 0
 
-    private init(_ bench: Bench, _ n: Int) {
+    private init(_ bench: Bench, _ n: Int, _ tls: TLS?) {
         self.bench = bench
         self.n = n
+        self.tls = tls
     }
 
-    static func begin(_ bench: Bench, _ n: Int) {
+    static func begin(_ bench: Bench, _ n: Int, _ tls: TLS?) {
         bench.clientBootstrap
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    try channel.pipeline.syncOperations.addHandler(Greeter(bench, n))
+                    if let tls { try channel.pipeline.syncOperations.addHandler(tls.clientHandler()) }
+                    try channel.pipeline.syncOperations.addHandler(Greeter(bench, n, tls))
                 }
             }
             .connect(host: bench.dialHost(n), port: bench.port)
@@ -168,6 +171,6 @@ final class Greeter: ChannelInboundHandler {
 
     func channelInactive(context: ChannelHandlerContext) {
         Bench.add(1, bytes: greeting.count)
-        Self.begin(bench, n + bench.peers)
+        Self.begin(bench, n + bench.peers, tls)
     }
 }

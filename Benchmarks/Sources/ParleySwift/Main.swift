@@ -1,5 +1,6 @@
 import Bench
 import Parley
+import ParleyNoise
 
 #if canImport(Glibc)
     import Glibc
@@ -45,6 +46,8 @@ extension Bench {
         var options = TransportOptions(listenAddress: "\(listenHost):\(port)", decoder: wire)
         options.limits.maxPeers = 20_000
         options.limits.maxInboundPeers = 20_000
+        options.limits.maxOutboundPeers = 20_000
+        if isSecured { options.security = .noise(Identity()) }
         // As C on libuv does where it spins.
         if door == "loop-spin" { options.busyPoll = .microseconds(50) }
         if door.hasPrefix("loops") { options.loops = sysconf(Int32(_SC_NPROCESSORS_ONLN)) }

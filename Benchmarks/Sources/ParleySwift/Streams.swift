@@ -66,9 +66,14 @@ func sendFile(_ bench: Bench) async throws {
 
 func greetServe(_ bench: Bench) async throws {
     var options = bench.options()
-    options.handshake = { peer in
-        try await peer.send(peer.read(exactly: greeting.count))
-        Bench.addShared(1, bytes: greeting.count)
+    if bench.isSecured {
+        // The secured handshake is what is measured.
+        options.onPeer = { _ in Bench.addShared(1, bytes: 0) }
+    } else {
+        options.handshake = { peer in
+            try await peer.send(peer.read(exactly: greeting.count))
+            Bench.addShared(1, bytes: greeting.count)
+        }
     }
     let transport = TCPTransport(options)
     try await transport.begin()
@@ -77,9 +82,11 @@ func greetServe(_ bench: Bench) async throws {
 
 func greet(_ bench: Bench) async throws {
     var options = bench.options()
-    options.handshake = { peer in
-        try await peer.send(greeting)
-        _ = try await peer.read(exactly: greeting.count)
+    if !bench.isSecured {
+        options.handshake = { peer in
+            try await peer.send(greeting)
+            _ = try await peer.read(exactly: greeting.count)
+        }
     }
     let transport = TCPTransport(options)
     Bench.ready()

@@ -30,6 +30,21 @@ static void check(int64_t status, const char *what) {
     }
 }
 
+/* Where links are secured, their handshake is what is counted. */
+static int count_peer(parley_transport *at, parley_peer peer, void *unused) {
+    (void)at, (void)peer, (void)unused;
+    bench_add_shared(1, 0);
+    return PARLEY_OK;
+}
+
+static void secure(parley_options *made) {
+    static parley_identity *identity;
+    check(parley_identity_generate(&identity), "identity");
+    made->identity = identity;
+    if (strcmp(options->role, "greet-serve") == 0) made->on_peer = count_peer;
+    made->handshake = NULL;
+}
+
 static void make(void (*on_rpcs)(parley_transport *, const parley_rpc *, size_t, void *),
                  int (*handshake)(parley_transport *, parley_peer, void *)) {
     static char address[32];
@@ -39,7 +54,9 @@ static void make(void (*on_rpcs)(parley_transport *, const parley_rpc *, size_t,
     made.codec = PARLEY_CODEC_FRAMED;
     made.on_rpcs = on_rpcs;
     made.handshake = handshake;
-    made.max_peers = made.max_inbound_peers = 20000; /* as many as are opened, and more */
+    /* As many as are opened, and more. */
+    made.max_peers = made.max_inbound_peers = made.max_outbound_peers = 20000;
+    if (options->secured) secure(&made);
     /* As C on libuv does where it spins. */
     if (strcmp(options->door, "spin") == 0) made.busy_poll_us = 50;
     if (has_many_loops) made.loops = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
@@ -55,11 +72,16 @@ static void listen_and_say_so(void) {
     bench_ready(atoi(strrchr(address, ':') + 1));
 }
 
-static void dial(void) {
-    char address[32];
-    snprintf(address, sizeof address, "%s:%d", options->host, options->port);
-    check(parley_dial(transport, address, 10000, &server), "dial");
+static parley_peer dialed(unsigned n) {
+    char host[16], address[32];
+    parley_peer peer;
+    bench_host(options, n, host);
+    snprintf(address, sizeof address, "%s:%d", host, options->port);
+    check(parley_dial(transport, address, 10000, &peer), "dial");
+    return peer;
 }
+
+static void dial(void) { server = dialed(0); }
 
 static void sleep_for_ever(void) {
     for (;;) pause();
@@ -177,6 +199,21 @@ static void flood(bool with_callback) {
     }
 }
 
+/* Holds many connections, and sends a message on each whenever it is told to. */
+static void open_many(void) {
+    parley_peer *peers = calloc(options->peers, sizeof *peers);
+    make(NULL, NULL);
+    message[0] = FRAME_SINK;
+    for (unsigned i = 0; i < options->peers; i++) peers[i] = dialed(i);
+    bench_ready(0);
+    for (;;) {
+        bench_wait_for_go();
+        for (unsigned i = 0; i < options->peers; i++)
+            check(parley_send_message(transport, peers[i], message, options->bytes, PARLEY_FOREVER), "send");
+        bench_say("SENT");
+    }
+}
+
 /* --- Streams and files --------------------------------------------------------------------------------- */
 
 static parley_peer next_stream(void) {
@@ -237,12 +274,7 @@ static int say_greeting(parley_transport *at, parley_peer peer, void *unused) {
 
 static void *greet_in_turn(void *first) {
     for (unsigned n = (unsigned)(uintptr_t)first;; n += options->peers) {
-        char host[16], address[32];
-        parley_peer peer;
-        bench_host(options, n, host);
-        snprintf(address, sizeof address, "%s:%d", host, options->port);
-        check(parley_dial(transport, address, 10000, &peer), "dial");
-        parley_peer_close(transport, peer, PARLEY_FOREVER);
+        parley_peer_close(transport, dialed(n), PARLEY_FOREVER);
         bench_add_shared(1, GREETING_BYTES);
     }
     return NULL;
@@ -266,6 +298,7 @@ int main(int argc, char **argv) {
     if (strcmp(role, "serve") == 0) serve(with_callback);
     else if (strcmp(role, "ping") == 0) ping(with_callback);
     else if (strcmp(role, "flood") == 0) flood(with_callback);
+    else if (strcmp(role, "open") == 0) open_many();
     else if (strcmp(role, "bulk-serve") == 0) bulk_serve();
     else if (strcmp(role, "bulk") == 0) bulk();
     else if (strcmp(role, "greet-serve") == 0) {

@@ -1,6 +1,7 @@
 /*
  * ZeroMQ with the socket types made for each job: PAIR for round trips, PUSH and PULL for one way, REQ and
- * REP for greetings. Its wire form is its own, so both ends are always this program.
+ * REP for greetings. Its wire form is its own, so both ends are always this program. Secured, it speaks
+ * CURVE: the clients check the server's key, and the server takes every client's key.
  */
 #include "bench.h"
 #include "frames.h"
@@ -30,9 +31,39 @@ static void *new_socket(int type) {
     return socket;
 }
 
+/* --- CURVE --------------------------------------------------------------------------------------------- */
+
+/* Keys of the benchmark, from libzmq's documentation; they protect nothing. */
+static const char server_secret[] = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6";
+static const char client_secret[] = "D:)Q[IlAW!ahhC2ac:9*A}h:p?([4%wOTJ%JR%cs";
+
+static void set_key(void *socket, int option, const char *key) {
+    check(zmq_setsockopt(socket, option, key, strlen(key)), "key");
+}
+
+static void secure_server(void *socket) {
+    if (!options->secured) return;
+    if (!zmq_has("curve")) bench_fail("this libzmq is built without CURVE", 0);
+    check(zmq_setsockopt(socket, ZMQ_CURVE_SERVER, &(int){1}, sizeof(int)), "curve");
+    set_key(socket, ZMQ_CURVE_SECRETKEY, server_secret);
+}
+
+static void secure_client(void *socket) {
+    char public_key[41];
+    if (!options->secured) return;
+    check(zmq_curve_public(public_key, server_secret), "public key");
+    set_key(socket, ZMQ_CURVE_SERVERKEY, public_key);
+    check(zmq_curve_public(public_key, client_secret), "public key");
+    set_key(socket, ZMQ_CURVE_PUBLICKEY, public_key);
+    set_key(socket, ZMQ_CURVE_SECRETKEY, client_secret);
+}
+
+/* --- Sockets ------------------------------------------------------------------------------------------- */
+
 static void *listening(int type) {
     char endpoint[64];
     void *socket = new_socket(type);
+    secure_server(socket);
     check(zmq_setsockopt(socket, ZMQ_BACKLOG, &(int){4096}, sizeof(int)), "backlog");
     if (options->port == 0) snprintf(
         endpoint, sizeof endpoint, "tcp://%s:*", options->hosts > 1 ? "*" : options->host);
@@ -49,6 +80,7 @@ static void *connected(int type, unsigned n) {
     char host[16], endpoint[64];
     bench_host(options, n, host);
     void *socket = new_socket(type);
+    secure_client(socket);
     snprintf(endpoint, sizeof endpoint, "tcp://%s:%d", host, options->port);
     check(zmq_connect(socket, endpoint), "connect");
     return socket;

@@ -51,6 +51,7 @@ func Start() *Options {
 	flags.IntVar(&o.Chunk, "chunk", 256<<10, "")
 	flags.IntVar(&o.Peers, "peers", 1, "")
 	flags.IntVar(&o.Hosts, "hosts", 1, "")
+	flags.StringVar(new(string), "secured", "", "every role of a secured command is")
 	flags.Float64Var(&o.Seconds, "seconds", 0, "")
 	_ = flags.Parse(os.Args[min(2, len(os.Args)):])
 

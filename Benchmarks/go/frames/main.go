@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	header      = 5
+	header      = bench.FrameHeader
 	echo        = 'E'
 	bufferBytes = 64 << 10
 	frameLimit  = 64 << 10
@@ -35,14 +35,6 @@ func main() {
 		bench.Check(fmt.Errorf("no such role: %q", o.Role))
 	}
 	role(o)
-}
-
-func frame(o *bench.Options, purpose byte) []byte {
-	f := make([]byte, header+o.Bytes)
-	f[0] = 1
-	binary.BigEndian.PutUint32(f[1:], uint32(o.Bytes))
-	f[header] = purpose
-	return f
 }
 
 func listen(o *bench.Options, handle func(net.Conn)) {
@@ -161,7 +153,7 @@ func consume(rpcs <-chan rpc) {
 func ping(o *bench.Options) {
 	conn := dial(o, 0)
 	in, out := bufio.NewReaderSize(conn, bufferBytes), bufio.NewWriterSize(conn, bufferBytes)
-	message := frame(o, echo)
+	message := bench.Frame(o, echo)
 	answer := make([]byte, len(message))
 	bench.Ready(nil)
 	for {
@@ -176,7 +168,7 @@ func ping(o *bench.Options) {
 
 func flood(o *bench.Options) {
 	out := bufio.NewWriterSize(dial(o, 0), 256<<10)
-	message := frame(o, 'S')
+	message := bench.Frame(o, 'S')
 	bench.Ready(nil)
 	for {
 		_, err := out.Write(message)
@@ -187,29 +179,9 @@ func flood(o *bench.Options) {
 
 // --- Streams and files ---------------------------------------------------------------------------------------
 
-func bulkServe(o *bench.Options) {
-	listen(o, func(conn net.Conn) {
-		buffer := make([]byte, 1<<20)
-		for {
-			n, err := conn.Read(buffer)
-			if err != nil {
-				return
-			}
-			bench.Add(1, uint64(n))
-		}
-	})
-}
+func bulkServe(o *bench.Options) { listen(o, func(conn net.Conn) { bench.Drain(conn) }) }
 
-func bulk(o *bench.Options) {
-	conn := dial(o, 0)
-	chunk := make([]byte, o.Chunk)
-	bench.Ready(nil)
-	for {
-		_, err := conn.Write(chunk)
-		bench.Check(err)
-		bench.Add(1, uint64(len(chunk)))
-	}
-}
+func bulk(o *bench.Options) { bench.Fill(dial(o, 0), o.Chunk) }
 
 // counted passes a file's bytes on in pieces, and counts them.
 type counted struct{ *os.File }

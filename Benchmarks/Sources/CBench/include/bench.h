@@ -25,6 +25,7 @@ struct bench_options {
     const char *door;      /* which of its ways in a candidate is to use; "" is its usual one */
     const char *path;      /* the file to send, or the folder to receive into */
     bool unframed;         /* the reference's wire form: a type byte, no length */
+    bool secured;          /* both ends show keys to each other, and what is sent is sealed */
     /* by hand: mark after a warm-up and after as many seconds, then end; 0: marks from stdin */
     double seconds;
 };
