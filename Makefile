@@ -12,12 +12,17 @@ MINUTES = 10
 # peer may slow down meanwhile (0: they only must not starve).
 CONNECTIONS = 1000000
 SLOWDOWN = 10
+# How many times the nodes of `make duplicates` dial each other.
+TRIES = 1000
+# How many streams `make soak` opens and ends.
+STREAMS = 1000000
 # The seed that repeats a run of `make chaos`; empty for a new one.
 SEED =
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
-.PHONY: help deps deps-conformance deps-go build run test interop conformance asan tsan shake fuzz
-.PHONY: chaos hostile netns soak churn soak-sanitized docs lint format ci clean
+.PHONY: help deps deps-conformance deps-go build run test interop interop-libp2p conformance
+.PHONY: asan tsan shake fuzz chaos hostile netns soak churn streams duplicates without-sodium soak-sanitized
+.PHONY: docs lint format ci clean
 .PHONY: mutants mutants-draw mutants-generated
 .PHONY: bench bench-quick bench-build bench-deps bench-docs instructions instructions-update
 
@@ -100,7 +105,8 @@ bench-build: deps
 bench-deps: deps ## Installs the other candidates (Go, ZeroMQ, nng) and perf
 	@if command -v apt-get >/dev/null; then \
 	  $(SUDO) apt-get update -qq \
-	  && $(SUDO) apt-get install -y -qq golang-go libzmq3-dev libnng-dev iproute2 util-linux \
+	  && $(SUDO) apt-get install -y -qq golang-go golang-github-flynn-noise-dev libzmq3-dev libnng-dev \
+	    openssl iproute2 util-linux \
 	  && { $(SUDO) apt-get install -y -qq linux-perf || $(SUDO) apt-get install -y -qq strace; }; \
 	elif command -v brew >/dev/null; then brew install go zeromq nng; \
 	else echo "please install Go, ZeroMQ and nng with their headers" >&2; exit 1; fi
@@ -120,8 +126,7 @@ instructions-update: deps-instructions $(LIB)/libparley.a ## Writes Benchmarks/I
 # --- Checks --------------------------------------------------------------------------------------------
 
 test: deps ## Runs the whole Swift test suite
-	@# One test at a time: some tests block on raw sockets, each on one of the two threads that all tasks share.
-	$(SWIFT) test --disable-xctest --no-parallel
+	@SWIFT="$(SWIFT)" scripts/test.sh
 
 # A virtual environment with the packages of the foreign Noise node.
 NOISE_PYTHON := .build-noise-peer/bin/python3
@@ -140,6 +145,21 @@ interop: deps deps-go $(NOISE_PYTHON) ## Runs Parley with a Go node of the refer
 	$(SWIFT) run -c release ParleyInterop Tests/Interop/go/bin/gonode Tests/Interop/go/bin/gobpipe
 	$(SWIFT) run -c release ParleyNoiseInterop $(NOISE_PYTHON) Tests/Interop/noise/foreign.py
 
+# Virtual environments with nodes of libp2p, one for each: both packages have a module of the same name. One
+# that cannot be installed is skipped. $(NOISE_PYTHON) installs python3-venv where it is missing.
+LIBP2P := Tests/Interop/libp2p
+LIBP2P_NODES := .build-libp2p-go/installed .build-libp2p-py/installed
+
+.build-libp2p-%/installed: $(LIBP2P)/requirements-%.txt | $(NOISE_PYTHON)
+	@# The wheel of go-libp2p is for Python 3.11.
+	@rm -rf $(@D); python=$$(command -v python3.11 || command -v python3); \
+	if $$python -m venv $(@D) && $(@D)/bin/pip install -q -r $<; then touch $@; else rm -rf $(@D); fi
+
+interop-libp2p: deps $(LIBP2P_NODES) ## Runs Parley with nodes of go-libp2p and py-libp2p, both ways
+	$(SWIFT) run -c release ParleyLibP2PInterop \
+	  go-libp2p=.build-libp2p-go/bin/python3=$(LIBP2P)/go_node.py \
+	  py-libp2p=.build-libp2p-py/bin/python3=$(LIBP2P)/py_node.py
+
 conformance: deps-conformance lib ## C programs with a staged install, in five ways; NAME=echo for one
 	cd Tests/Interop/go && go build -o bin/gonode .
 	@NAME="$(NAME)" scripts/conformance.sh
@@ -147,8 +167,7 @@ conformance: deps-conformance lib ## C programs with a staged install, in five w
 asan: deps ## Runs the suite under AddressSanitizer and LeakSanitizer
 	@# ParleyCLITests start the tool with Foundation's Process, which reads past a directory entry.
 	LSAN_OPTIONS=suppressions=$(CURDIR)/scripts/lsan.supp \
-	  $(SWIFT) test --disable-xctest --sanitize=address --scratch-path .build-asan --no-parallel \
-	  --skip ParleyCLITests
+	  SWIFT="$(SWIFT)" scripts/test.sh --sanitize=address --scratch-path .build-asan --skip ParleyCLITests
 
 tsan: deps ## Runs the suite under ThreadSanitizer, after it has found a planted race
 	scripts/planted-race.sh
@@ -156,14 +175,14 @@ tsan: deps ## Runs the suite under ThreadSanitizer, after it has found a planted
 	@# that the sanitizer's runtime exceeds. The reports are printed after the tests.
 	@rm -f .build-tsan/reports.*
 	TSAN_OPTIONS="suppressions=$(CURDIR)/scripts/tsan.supp log_path=$(CURDIR)/.build-tsan/reports" \
-	$(SWIFT) test --disable-xctest --sanitize=thread --scratch-path .build-tsan --no-parallel \
-	  --skip "GOB|DecoderTests|Fuzz|ParleyCLITests" \
+	SWIFT="$(SWIFT)" scripts/test.sh --sanitize=thread --scratch-path .build-tsan \
+	  --skip "GOB|DecoderTests|Fuzz|Mux|Negotiation|ParleyCLITests" \
 	|| { cat .build-tsan/reports.* 2>/dev/null; exit 1; }
 
 shake: deps ## Runs the suite with random delays in its threads (Linux only), optionally under SANITIZE
 	@SANITIZE="$(SANITIZE)" scripts/shake.sh
 
-fuzz: ## Runs each fuzz target for SECONDS (60); inputs that fail are kept in Tests/Fuzz/Failures
+fuzz: deps ## Runs each fuzz target for SECONDS (60); inputs that fail are kept in Tests/Fuzz/Failures
 	scripts/fuzz.sh $(SECONDS)
 
 chaos: SECONDS = 120
@@ -172,26 +191,46 @@ chaos: deps ## 20 nodes with faults, kills and restarts for SECONDS (120); SEED 
 	.build/release/ParleyChaos --seconds $(SECONDS) --seed "$(SEED)"
 
 hostile: SECONDS = 10
-hostile: deps ## Attacks a node, also with CONNECTIONS (1 M) of random bytes; the good peers must stay fast
+hostile: deps ## Attacks a node, with CONNECTIONS (1 M) of random bytes too, secured and multiplexed ones
 	$(SWIFT) build -c release --product ParleyHostile
 	.build/release/ParleyHostile --connections $(CONNECTIONS) --seconds $(SECONDS) --slowdown $(SLOWDOWN)
+	.build/release/ParleyHostile secured --seconds $(SECONDS) --slowdown $(SLOWDOWN)
+	.build/release/ParleyHostile secured --allow everyone --seconds $(SECONDS) --slowdown $(SLOWDOWN)
+	.build/release/ParleyHostile multiplexed --seconds $(SECONDS) --slowdown $(SLOWDOWN)
+	@# What misuses streams is the same inside a secured link: all of it at once has to do.
+	.build/release/ParleyHostile multiplexed --security noise --only together \
+	  --seconds $(SECONDS) --slowdown $(SLOWDOWN)
 
 netns: deps ## Three hosts in network namespaces; one loses its link and gets it back (root only)
 	@if [ "$$(id -u)" = 0 ]; then $(SWIFT) build -c release --product ParleyNamespaces && scripts/netns.sh; \
 	else echo "netns: skipped, it needs root for network namespaces"; fi
 
-soak: deps ## Slow reader, large message, few descriptors, a million frames, and 1,000 peers for MINUTES (10)
+soak: deps ## Slow reader, large message, few descriptors, frames, STREAMS (1 M), 1,000 peers for MINUTES (10)
 	$(SWIFT) build -c release --product ParleySoak
 	.build/release/ParleySoak slow-reader
 	.build/release/ParleySoak large-message
 	.build/release/ParleySoak descriptors
 	.build/release/ParleySoak frames
+	.build/release/ParleySoak duplicates --tries $(TRIES)
+	.build/release/ParleySoak streams --streams $(STREAMS)
 	.build/release/ParleySoak churn --seconds $$(($(MINUTES) * 60))
 
 churn: SECONDS = 60
 churn: deps ## Only the last part of the soak: 1,000 peers connect and disconnect for SECONDS (60)
 	$(SWIFT) build -c release --product ParleySoak
 	.build/release/ParleySoak churn --seconds $(SECONDS)
+
+streams: STREAMS = 100000
+streams: deps ## Only the streams of the soak: STREAMS (100,000) on secured connections, beside messages
+	$(SWIFT) build -c release --product ParleySoak
+	.build/release/ParleySoak streams --streams $(STREAMS)
+
+without-sodium: deps ## Checks that the product Parley is built and linked without libsodium
+	@SWIFT="$(SWIFT)" scripts/without-sodium.sh
+
+duplicates: deps ## Two secured nodes dial each other at once, TRIES (1,000) times, and keep one connection
+	$(SWIFT) build -c release --product ParleySoak
+	.build/release/ParleySoak duplicates --tries $(TRIES)
 
 soak-sanitized: SECONDS = 120
 soak-sanitized: deps ## `make churn` under AddressSanitizer and ThreadSanitizer, for SECONDS (120) each

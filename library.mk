@@ -22,6 +22,11 @@ LIB := .build-lib/lib
 # Every function of the manual page, for links such as parley_dial.3.
 FUNCTIONS = $(shell sed -n 's/^\.It Fn \(parley_[a-z_]*\).*/\1/p' man/parley.3)
 
+# Where shells look for completions.
+BASHDIR ?= $(DATADIR)/bash-completion/completions
+ZSHDIR ?= $(DATADIR)/zsh/site-functions
+FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
+
 .PHONY: deps-c deps-man lib size abi abi-update install uninstall examples consumers man
 
 deps-c: deps
@@ -62,7 +67,8 @@ size: $(LIB)/libparley.a ## Prints the sizes of the stripped library and tool
 
 install: $(LIB)/libparley.a ## Installs library, header, manuals and tool into DESTDIR, PREFIX (/usr/local)
 	$(INSTALL) -d "$(DESTDIR)$(BINDIR)" "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" \
-	  "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man3" "$(DESTDIR)$(DATADIR)/parley"
+	  "$(DESTDIR)$(MANDIR)/man1" "$(DESTDIR)$(MANDIR)/man3" "$(DESTDIR)$(DATADIR)/parley" \
+	  "$(DESTDIR)$(BASHDIR)" "$(DESTDIR)$(ZSHDIR)" "$(DESTDIR)$(FISHDIR)"
 	$(INSTALL) -m 755 $(LIB)/parley "$(DESTDIR)$(BINDIR)"
 	$(INSTALL) -m 644 $(HEADER) "$(DESTDIR)$(INCLUDEDIR)"
 	$(INSTALL) -m 755 $(LIB)/libparley.so.$(VERSION) "$(DESTDIR)$(LIBDIR)"
@@ -73,6 +79,9 @@ install: $(LIB)/libparley.a ## Installs library, header, manuals and tool into D
 	$(INSTALL) -m 644 Sources/CParley/valgrind.supp "$(DESTDIR)$(DATADIR)/parley"
 	$(INSTALL) -m 644 man/parley.1 "$(DESTDIR)$(MANDIR)/man1"
 	$(INSTALL) -m 644 man/parley.3 "$(DESTDIR)$(MANDIR)/man3"
+	$(INSTALL) -m 644 $(LIB)/completions/bash "$(DESTDIR)$(BASHDIR)/parley"
+	$(INSTALL) -m 644 $(LIB)/completions/zsh "$(DESTDIR)$(ZSHDIR)/_parley"
+	$(INSTALL) -m 644 $(LIB)/completions/fish "$(DESTDIR)$(FISHDIR)/parley.fish"
 	@for function in $(FUNCTIONS); do ln -sf parley.3 "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
@@ -81,7 +90,8 @@ uninstall: ## Removes what `make install` with the same variables installed
 	  "$(DESTDIR)$(LIBDIR)"/libparley.so "$(DESTDIR)$(LIBDIR)"/$(SONAME) "$(DESTDIR)$(LIBDIR)"/$(SONAME).* \
 	  "$(DESTDIR)$(LIBDIR)/libparley.a" "$(DESTDIR)$(LIBDIR)/pkgconfig/parley.pc" \
 	  "$(DESTDIR)$(MANDIR)/man1/parley.1" "$(DESTDIR)$(MANDIR)/man3/parley.3" \
-	  "$(DESTDIR)$(DATADIR)/parley/valgrind.supp"
+	  "$(DESTDIR)$(DATADIR)/parley/valgrind.supp" "$(DESTDIR)$(BASHDIR)/parley" \
+	  "$(DESTDIR)$(ZSHDIR)/_parley" "$(DESTDIR)$(FISHDIR)/parley.fish"
 	@rmdir "$(DESTDIR)$(DATADIR)/parley" 2>/dev/null || true
 	@for function in $(FUNCTIONS); do rm -f "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi

@@ -23,12 +23,12 @@ fail() { echo "c-examples.sh: $*" >&2; exit 1; }
 
 make --no-print-directory -s install PREFIX="$work/usr" DESTDIR=
 export PKG_CONFIG_PATH=$work/usr/lib/pkgconfig LD_LIBRARY_PATH=$work/usr/lib
-for example in hello chat sendfile epoll; do
+for example in hello chat sendfile epoll streams; do
     [ "$(wc -l < "Examples/c/$example.c")" -lt 120 ] || fail "$example.c is too long for an example"
     # pkg-config's output must be split into words.
     # shellcheck disable=SC2046
-    "${compiler[@]}" -O2 -Wall -Wextra -Wpedantic -Werror "Examples/c/$example.c" -o "$work/$example" \
-        $(pkg-config --cflags --libs parley)
+    "${compiler[@]}" -O2 -Wall -Wextra -Wpedantic -Werror -pthread "Examples/c/$example.c" \
+        -o "$work/$example" $(pkg-config --cflags --libs parley)
 done
 
 # start NAME DESCRIPTOR PROGRAM ARGUMENT...: starts a program. Its output is read from DESCRIPTOR, its input
@@ -131,3 +131,12 @@ expect_end "$receiver" 143 sendfile
 # The receiver has ended.
 if "$work/sendfile" send "$work/letter" "$address" 2> "$work/refusal"; then fail "sent to nobody"; fi
 sed 's/^/    /' "$work/refusal"
+
+echo "streams:"
+start shouter 3 "$work/streams" serve 127.0.0.1:0
+shouter=$started
+expect 3 "listening on *"
+"$work/streams" ask "${line#listening on }" good morning to all | tee "$work/shouts" | sed 's/^/    /'
+printf '%s\n' GOOD MORNING TO ALL | cmp - "$work/shouts"
+kill -TERM "$shouter"
+expect_end "$shouter" 143 streams

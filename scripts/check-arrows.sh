@@ -8,7 +8,10 @@ cd "$(dirname "$0")/../Sources/Parley"
 rules="
 Concurrency: Loop TCP InMemory Files Wire Inbox Connection Node Limits Reconnecting Statistics
 Wire: Loop TCP InMemory Files Inbox Connection Node Reconnecting Statistics Concurrency
-Loop: TCP InMemory Files Wire Inbox Connection Node Reconnecting Statistics
+Wire/Mux: Loop TCP InMemory Files Inbox Connection Node Limits Reconnecting Statistics Concurrency
+Wire/Negotiation: Loop TCP InMemory Files Inbox Connection Node Limits Reconnecting Statistics Concurrency
+Wire/LibP2P: Loop TCP InMemory Files Inbox Connection Node Limits Reconnecting Statistics Concurrency
+Loop: Wire/Mux Wire/Negotiation TCP InMemory Files Wire Inbox Connection Node Reconnecting Statistics
 Inbox: TCP InMemory Files Connection Node Reconnecting Limits
 Connection: TCP InMemory Reconnecting
 Node: TCP InMemory

@@ -33,7 +33,7 @@ sed -n '/^#include <parley.h>/,/^\.Ed/p' man/parley.3 | sed -e '/^\.Ed/d' -e 's/
     || complain "the example in parley.3 is not Examples/c/hello.c"
 
 # The tool's help names every option.
-for command in "" listen dial receive send; do
+for command in "" listen dial receive send serve get ls id; do
     [ -z "$command" ] || grep -q "^\.Cm $command\$" man/parley.1 || complain "parley.1 leaves out $command"
     # shellcheck disable=SC2086
     for option in $("$tool" help $command | grep -oE -- '--[a-z-]+' | LC_ALL=C sort -u); do

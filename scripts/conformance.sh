@@ -5,7 +5,7 @@
 #     g++           C++17
 #     valgrind      no error, and nothing definitely lost
 #     asan          the program, but not the library, with AddressSanitizer and LeakSanitizer
-#     secured       gcc, with an identity for each node: those programs that talk to nodes alone
+#     secured       gcc, with an identity for each node; only programs that talk to nodes alone
 #
 # The programs find the library through pkg-config, and run without a Swift toolchain in their environment.
 # The last line is `N passed, M failed`. NAME=... limits it to one program.
@@ -154,7 +154,8 @@ for way in valgrind asan gcc clang g++ secured; do
         name=$(basename "$file" .c)
         [ -z "${NAME-}" ] || [ "$NAME" = "$name" ] || continue
         if [ "$way" = secured ]; then
-            grep -q 'loopback()' "$file" && ! grep -qE "$plain" "$file" || continue
+            grep -qE '(loopback|multiplexed|multiplexed_pair)\(\)' "$file" || continue
+            ! grep -qE "$plain" "$file" || continue
         fi
         echo "$name $way"
     done

@@ -6,17 +6,27 @@ cd "$(dirname "$0")/.."
 swift=${SWIFT:-swift}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-expected='"to be or not to be" has 6 words
-"that is the question" has 4 words'
+
+# What each program prints.
+expected() {
+    case $1 in
+    Tally) printf '%s\n' '"to be or not to be" has 6 words' '"that is the question" has 4 words' ;;
+    FileServer)
+        printf '%s\n' 'stored, with 2 replicas' 'node 2 got 400000 bytes' \
+            'after the deletion 0 nodes have it' ;;
+    esac
+}
 
 fail() { echo "consumers.sh: $*" >&2; exit 1; }
 
-# try HOW OPTION...: builds and runs the package, and checks its output.
+# try HOW OPTION...: builds the package, runs its programs, and checks their output.
 try() {
     "$swift" build "${@:2}"
-    said=$("$("$swift" build "${@:2}" --show-bin-path)/Tally")
-    [ "$said" = "$expected" ] || fail "by $1, it printed: $said"
-    echo "a package that depends on Parley by $1 builds, runs and prints the right counts"
+    for program in Tally FileServer; do
+        said=$("$("$swift" build "${@:2}" --show-bin-path)/$program")
+        [ "$said" = "$(expected "$program")" ] || fail "by $1, $program printed: $said"
+        echo "$program, in a package that depends on Parley by $1, builds, runs and prints what it should"
+    done
 }
 
 try path --package-path Examples/swift --scratch-path .build-consumers

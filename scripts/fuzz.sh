@@ -9,18 +9,27 @@ build=.build-fuzz
 # A crash that Swift's backtracer handles does not reach libFuzzer.
 export SWIFT_BACKTRACE=enable=no
 
-# The wire forms, the error that they throw, the trial before a large buffer, and how buffers are emptied.
+# The wire forms, and what they use: their error, the trial before a large buffer, the emptying of arrays.
+# Then what a secured link is made of: ParleyNoise without its files, and what it has of Parley.
 sources=(
-    Sources/Parley/Wire/*.swift Sources/Parley/ParleyError.swift
+    Sources/Parley/Wire/*.swift Sources/Parley/Wire/*/*.swift Sources/Parley/ParleyError.swift
     Sources/Parley/Limits/AvailableMemory.swift Sources/Parley/Concurrency/Array+Emptying.swift
+    Sources/Parley/PeerID.swift Sources/Parley/SocketAddress.swift Sources/Parley/Security.swift
+    Sources/Parley/Connection/LinkSecurity.swift
 )
+for each in Sources/ParleyNoise/*.swift; do
+    [ "$each" = Sources/ParleyNoise/Identity+Files.swift ] || sources+=("$each")
+done
+read -ra sodium <<< "$(pkg-config --cflags --libs libsodium)"
 
-# compile TARGET FLAG: builds the fuzzer of a target.
+# compile TARGET FLAG: builds the fuzzer of a target. All of it is one module, so that the optimiser sees it
+# whole; it has the name of the library, since an import of the module itself is ignored.
 compile() {
-    swiftc -O -wmo -num-threads 1 -parse-as-library -module-name ParleyFuzz -package-name parley \
+    swiftc -O -wmo -num-threads 1 -parse-as-library -module-name Parley -package-name parley \
         -swift-version 6 -enable-upcoming-feature NonisolatedNonsendingByDefault \
         -enable-upcoming-feature ExistentialAny \
         -sanitize=fuzzer -use-ld=lld -D FUZZ -D "$2" -import-objc-header Tests/Fuzz/Harness/heap.h \
+        -suppress-warnings -I CSodium "${sodium[@]}" \
         "${sources[@]}" Tests/Fuzz/Harness/Entry.swift Tests/Fuzz/Targets/*.swift \
         "$build/heap.o" -o "$build/$1"
 }
@@ -61,7 +70,9 @@ mkdir -p "$build"
 clang -O2 -c Tests/Fuzz/Harness/heap.c -o "$build/heap.o"
 total=0
 for each in DefaultDecoder:FUZZ_DEFAULT_DECODER FramedDecoder:FUZZ_FRAMED_DECODER \
-    GOBDecoder:FUZZ_GOB_DECODER PeerState:FUZZ_PEER_STATE; do
+    GOBDecoder:FUZZ_GOB_DECODER PeerState:FUZZ_PEER_STATE \
+    NoiseHandshake:FUZZ_NOISE_HANDSHAKE SecuredFrames:FUZZ_SECURED_FRAMES \
+    MuxSession:FUZZ_MUX_SESSION Negotiation:FUZZ_NEGOTIATION LibP2P:FUZZ_LIBP2P; do
     target=${each%%:*}
     found=$build/corpus/$target
     mkdir -p "$found" "Tests/Fuzz/Failures/$target"
