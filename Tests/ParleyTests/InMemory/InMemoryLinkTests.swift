@@ -37,6 +37,8 @@ import Testing
         try await Task(executorPreference: loop) { () async throws in
             let (one, two) = (InMemoryLink(on: loop), InMemoryLink(on: loop))
             InMemoryLink.join(one, two)
+            // Joined links keep each other and the loop alive.
+            defer { for link in [one, two] { link.close(abortively: true) } }
             let writer = Reader(one, reads: 0)
             let reader = Reader(two, reads: 1)
             #expect(try one.write(WireBuffer([UInt8](repeating: 1, count: InMemoryLink.capacityBytes))))
