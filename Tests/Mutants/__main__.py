@@ -41,21 +41,23 @@ TESTS = {
     "Wire/GOB": ("GOBViolationTests|GOBGoldenTests", "GOBEncodingTests|KeptMemoryTests", "GOB|FuzzReplayTests"),
     "Wire/Mux": (
         "MuxSessionTests|MuxStreamTests|MuxViolationTests|MuxWindowTests|RateLimitTests|UsedStreamIDsTests"
-        "|YamuxHeaderTests",
+        "|YamuxHeaderTests|DefaultTests",
         "MuxChunkingTests|MuxModelTests|ChannelsTests", "ManyStreamsTests",
     ),
     "Wire/Multiplexed": ("ChannelsTests", "ManyStreamsTests"),
     "Wire/Negotiation": ("NegotiationTests", "ChannelsTests"),
+    "Wire/LibP2P": ("IdentificationTests|MultiaddrTests", "IdentifyTests|LibP2PTests"),
     "Wire/": (
         "FramedDecoderTests|DefaultDecoderTests|PeerState|PeerIDTests|ByteQueueTests|WireBufferTests"
         "|MessageRunTests|WireGuessTests|PrintableTextTests|KeptMemoryTests",
-        "FuzzReplayTests|FramedStreamTests|StreamTests|MemoryLimitTests|LoopsTests|LengthTests",
+        "FuzzReplayTests|FramedStreamTests|StreamTests|MemoryLimitTests|LoopsTests|LengthTests|RequestTests",
     ),
     "Connection/Lifecycle.swift": ("LifecycleTests", "EndTests|LifetimeTests|TransportBehaviourTests"),
     "Connection/SendQueue.swift": ("SendQueueTests", "SendRoomTests|TrySendTests|DirectWriteTests"),
     "Connection/Health.swift": ("HealthTests", "TimeoutTests|SlowPeerTests"),
     "Limits/": (
-        "SendBudgetTests|ReceiveBufferTests|AcceptBudgetTests|BansTests|GateTests|AddressTests|OptionTests",
+        "SendBudgetTests|ReceiveBufferTests|AcceptBudgetTests|BansTests|DefaultTests|GateTests|AddressTests"
+        "|OptionTests",
         "LimitTests|MemoryLimitTests|UndeliveredTests|LengthTests|IntakeTests|SendRoomTests",
     ),
 }

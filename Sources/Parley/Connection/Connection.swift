@@ -89,9 +89,7 @@ public class Connection: @unchecked Sendable {
         /// The bytes that a secured link has received and not passed on.
         var linkBytes = 0
         /// What this connection has added to ``Node/heldBytes``.
-        var heldBytes = 0
-        /// Since when bytes are held without any being delivered, in milliseconds.
-        var heldSince: UInt64 = 0
+        var held = HeldBytes()
         /// Whether the event of this connection's end still has to follow its last messages into the inbox.
         var owesEvent = false
         /// Set once this side has closed. Reads throw it, even when input is left.
@@ -168,7 +166,7 @@ public class Connection: @unchecked Sendable {
 
     deinit {
         // Bytes that a stream's reader never read.
-        node.heldBytes.subtract(inbound.withLock { $0.heldBytes }, ordering: .relaxed)
+        node.heldBytes.subtract(inbound.withLock { $0.held.bytes }, ordering: .relaxed)
     }
 
     package var loop: EventLoop { context.loop }

@@ -15,7 +15,6 @@ final class MultiplexedLink: @unchecked Sendable {
     let node: Node
     private let context: LoopContext
     let timeLimits: Channels.TimeLimits
-    private let accountedBytes = Atomic(0)
     let introductions: Lock<Introductions>
 
     // From here on: the loop's thread only.
@@ -84,8 +83,8 @@ final class MultiplexedLink: @unchecked Sendable {
     deinit {
         channels.withLock { channels in
             for channel in channels.all where !channel.isOutbound { channels.rules.removed() }
+            node.heldBytes.subtract(channels.accounted.bytes, ordering: .relaxed)
         }
-        node.heldBytes.subtract(accountedBytes.load(ordering: .relaxed), ordering: .relaxed)
     }
 
     /// Sets the owner, which hears about messages and the end.
@@ -97,13 +96,17 @@ final class MultiplexedLink: @unchecked Sendable {
     var secured: SecuredLink? { lower as? SecuredLink }
 
     /// Counts what all streams hold. Under the lock.
-    private func account(_ channels: borrowing Channels) {
-        let grown = channels.heldBytes &- accountedBytes.exchange(channels.heldBytes, ordering: .relaxed)
-        if grown != 0 { node.heldBytes.add(grown, ordering: .relaxed) }
+    private func account(_ channels: inout Channels) {
+        let held = channels.heldBytes
+        guard held != channels.accounted.bytes else { return }
+        // What is less was read.
+        let hasProgress = held < channels.accounted.bytes
+        let grown = channels.accounted.change(to: held, hasProgress, at: MonotonicTime.millisecondsNow)
+        node.heldBytes.add(grown, ordering: .relaxed)
     }
 
-    /// How much all streams hold. Any thread.
-    var heldBytes: Int { accountedBytes.load(ordering: .relaxed) }
+    /// What all streams hold. Any thread.
+    var held: HeldBytes { channels.withLock { $0.accounted } }
 }
 
 // MARK: - What streams call. Any thread.
@@ -120,7 +123,7 @@ extension MultiplexedLink {
         return try channels.withLock { channels throws(ParleyError) in
             defer {
                 channels.settle(at: now, &effects)
-                account(channels)
+                account(&channels)
             }
             return try body(&channels, now)
         }
@@ -137,7 +140,7 @@ extension MultiplexedLink {
     /// Ends every stream: the connection ends with `reason`.
     func end(_ reason: ParleyError, _ what: Channels.Ending) {
         let (woken, released) = channels.withLock { channels in
-            defer { account(channels) }
+            defer { account(&channels) }
             return (channels.end(reason, what), channels.releaseUnneeded())
         }
         woken.resume()
@@ -148,7 +151,7 @@ extension MultiplexedLink {
     func dropHeld() {
         channels.withLock { channels in
             channels.dropHeld()
-            account(channels)
+            account(&channels)
         }
     }
 
@@ -248,7 +251,7 @@ extension MultiplexedLink: Link {
         let next = channels.withLock { channels in
             let next = channels.checkTimeouts(at: now, timeLimits, &effects)
             channels.settle(at: MonotonicTime.nanosecondsNow, &effects)
-            account(channels)
+            account(&channels)
             return next
         }
         perform(effects)
@@ -377,12 +380,12 @@ extension MultiplexedLink: SecuredLinkOwner {
     private func handleInput(atMost frames: Int) {
         guard let block = input.popFirst() else { return }
         var effects = Channels.Effects()
-        let (rest, hasMessages) = channels.withLock { channels in
+        let (rest, hasMessages, holds) = channels.withLock { channels in
             let now = MonotonicTime.nanosecondsNow
             let rest = channels.receive(block, atMost: frames, at: now, &effects)
             channels.settle(at: now, &effects)
-            account(channels)
-            return (rest, channels.hasMessages)
+            account(&channels)
+            return (rest, channels.hasMessages, channels.heldBytes > 0)
         }
         input.prepend(rest)
         owner?.linkDidHear(block.count - rest.count - effects.messageBytes, isActivity: effects.isActivity)
@@ -394,7 +397,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         if hasMessages { passOn() }
         if let failure = effects.failure { return fail(failure) }
         reportHeld()
-        if heldBytes > 0, node.heldBytes.load(ordering: .relaxed) > node.options.limits.receiveBufferBytes {
+        if holds, node.heldBytes.load(ordering: .relaxed) > node.options.limits.receiveBufferBytes {
             node.dropLargestHolder()
         }
         if !input.isEmpty || isFullEarly { lower.stopReading() }
@@ -408,7 +411,7 @@ extension MultiplexedLink: SecuredLinkOwner {
     }
 
     /// Whether no more may arrive before the connection is open.
-    private var isFullEarly: Bool { isStarting && heldBytes + early.waitingBytes > Self.mostEarlyBytes }
+    private var isFullEarly: Bool { isStarting && held.bytes + early.waitingBytes > Self.mostEarlyBytes }
 
     /// Tells the owner what waits here and below.
     private func reportHeld() {
@@ -460,7 +463,7 @@ extension MultiplexedLink: SecuredLinkOwner {
                 let now = MonotonicTime.nanosecondsNow
                 let block = channels.takeMessages(at: now)
                 channels.settle(at: now, &effects)
-                account(channels)
+                account(&channels)
                 return block
             }
             perform(effects)

@@ -4,8 +4,9 @@
 extension Peer {
     /// Asks a libp2p node for a sign of life.
     ///
-    /// Each call opens a stream of its own. ``Timeouts/heartbeat`` asks all the time and by itself, without
-    /// streams.
+    /// Each call opens a stream of its own, and returns when the other side has let go of it too: nodes of
+    /// go-libp2p have room for a few at once and reset what is more. ``Timeouts/heartbeat`` asks all the time
+    /// and by itself, without streams.
     ///
     /// - Parameter timeout: how long the answer may take once the stream is open.
     /// - Returns: the round trip.
@@ -22,9 +23,14 @@ extension Peer {
             return try await stream.read(exactly: sent.count)
         }
         let roundTrip = MonotonicTime.nanosecondsNow &- began
-        stream.close()
+        defer { stream.close() }
         guard answer.elementsEqual(sent) else {
             throw ParleyError(.protocolViolation, "\(remoteAddress) answers a ping with other bytes")
+        }
+        // The answer is here: however the other side ends the stream, and whether it does, is its affair.
+        try? await stream.limited(to: timeout) { () async throws(ParleyError) in
+            try await stream.finish()
+            _ = try await stream.read(upTo: 1)
         }
         return .nanoseconds(Int64(clamping: roundTrip))
     }

@@ -9,10 +9,8 @@ extension Connection {
     @inline(__always)
     func account(_ inbound: inout Inbound, hasProgress: Bool) -> Bool {
         let held = inbound.state.heldBytes &+ inbound.linkBytes
-        guard held != inbound.heldBytes else { return false }
-        if hasProgress || inbound.heldBytes == 0 { inbound.heldSince = MonotonicTime.millisecondsNow }
-        let grown = held &- inbound.heldBytes
-        inbound.heldBytes = held
+        guard held != inbound.held.bytes else { return false }
+        let grown = inbound.held.change(to: held, hasProgress, at: MonotonicTime.millisecondsNow)
         let total = node.heldBytes.add(grown, ordering: .relaxed).newValue
         return grown > 0 && total > node.options.limits.receiveBufferBytes
     }
@@ -20,28 +18,44 @@ extension Connection {
     /// Drops what this connection holds. Under the receiving half's lock.
     func dropHeld(_ inbound: inout Inbound) {
         inbound.state.dropInput()
-        node.heldBytes.subtract(inbound.heldBytes, ordering: .relaxed)
-        inbound.heldBytes = 0
         inbound.linkBytes = 0
+        node.heldBytes.subtract(inbound.held.bytes, ordering: .relaxed)
+        inbound.held = HeldBytes()
     }
 
     /// The rank of this connection when one has to be dropped: bytes times the time they are held.
     fileprivate func weight(at now: UInt64) -> UInt64 {
-        inbound.withLock { inbound in
-            let isStream = inbound.state.phase == .stream
-            let since = isStream ? max(inbound.heldSince, inbound.streamReadAt) : inbound.heldSince
-            let held = inbound.heldBytes &+ (multiplexed?.heldBytes ?? 0)
-            return ReceiveBuffer.weight(bytes: held, milliseconds: now &- min(now, since))
+        let weight = inbound.withLock { inbound in
+            // A stream's reader makes progress too.
+            inbound.held.weight(at: now, notBefore: inbound.state.phase == .stream ? inbound.streamReadAt : 0)
         }
+        let streams = multiplexed?.held.weight(at: now) ?? 0
+        return weight > .max - streams ? .max : weight + streams
     }
 }
 
-/// Decides which connection is dropped when all together hold too much.
-enum ReceiveBuffer {
-    /// Bytes times time without progress. A large message that arrives at full speed weighs little; the
-    /// beginning of one that does not go on weighs more each second.
-    static func weight(bytes: Int, milliseconds: UInt64) -> UInt64 {
-        let age = min(milliseconds, .max - 1) + 1
+/// How many received bytes are held, and since when.
+struct HeldBytes: Sendable {
+    private(set) var bytes = 0
+    /// Since when none of them was delivered, in milliseconds.
+    private(set) var since: UInt64 = 0
+
+    /// - Parameter hasProgress: whether something was delivered. The time starts again then.
+    /// - Returns: by how much that is more than before.
+    @inline(__always)
+    mutating func change(to bytes: Int, _ hasProgress: Bool, at now: @autoclosure () -> UInt64) -> Int {
+        if hasProgress || self.bytes == 0 { since = now() }
+        defer { self.bytes = bytes }
+        return bytes &- self.bytes
+    }
+
+    /// Decides which connection is dropped when all together hold too much: bytes times time without
+    /// progress. A large message that arrives at full speed weighs little; the beginning of one that does not
+    /// go on weighs more each second.
+    ///
+    /// - Parameter progress: when something else made progress, in milliseconds.
+    func weight(at now: UInt64, notBefore progress: UInt64 = 0) -> UInt64 {
+        let age = min(now &- min(now, max(since, progress)), .max - 1) + 1
         let (product, overflow) = UInt64(max(0, bytes)).multipliedReportingOverflow(by: age)
         return overflow ? .max : product
     }
@@ -69,7 +83,7 @@ extension Connection {
     /// Ends this connection and drops what it holds at once: all together hold too much.
     fileprivate func drop(beyond limit: Int) {
         let (held, wasOver, readers) = inbound.withLock { inbound in
-            let held = inbound.heldBytes &+ (multiplexed?.heldBytes ?? 0)
+            let held = inbound.held.bytes &+ (multiplexed?.held.bytes ?? 0)
             dropHeld(&inbound)
             let wasOver = if case .over = inbound.intake.state { true } else { false }
             // What arrives before the link is closed is dropped too.

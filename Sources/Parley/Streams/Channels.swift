@@ -13,6 +13,8 @@ struct Channels {
     private(set) var taken = 0
     /// Received bytes that were not read, of all streams.
     private(set) var heldBytes = 0
+    /// What of ``heldBytes`` the node has counted.
+    var accounted = HeldBytes()
     /// The stream of this side's messages, and of the other's.
     private var messagesOut: Channel?
     private var messagesIn: Channel?

@@ -405,6 +405,9 @@ import Testing
         #expect(queue.lastHanded == 4, "a byte more than heartbeats is one of use")
         queue.takeAndWrite(sending: 1, at: 5)
         #expect(queue.lastHanded == 5, "heartbeats of before do not count against it")
+        var fresh = SendQueue()
+        fresh.takeAndWrite(sending: 1, at: 6)
+        #expect(fresh.lastHanded == 6, "the first byte of all is one of use")
     }
 
     @Test func `a heartbeat behind a file counts neither there nor as use of its own`() throws {

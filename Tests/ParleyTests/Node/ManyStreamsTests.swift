@@ -311,6 +311,32 @@ struct ManyStreamsTests {
         }
     }
 
+    @Test func `what streams hold is as old as the last read of one`() async throws {
+        try await withNodes(.tcp, .multiplexed) { nodes in
+            let server = try await nodes.listening()
+            let arrived = Events<PeerStream>()
+            let done = Events<Bool>()
+            try server.accept("/held") { stream in
+                arrived.add(stream)
+                _ = try await done.next()
+            }
+            defer { done.add(true) }
+            let client = try await nodes.make().dial(server.address)
+            let stream = try await client.openStream(protocol: "/held")
+            try await stream.write(patterned(1_000)[...])
+            let read = try await arrived.next()
+            let link = try #require(read.connection?.multiplexed)
+            try await eventually { link.held.bytes == 1_000 }
+            let began = link.held.since
+            try await eventually { MonotonicTime.millisecondsNow > began + 1 }
+            try await stream.write(patterned(1_000)[...])
+            try await eventually { link.held.bytes == 2_000 }
+            #expect(link.held.since == began, "more of it is no progress")
+            _ = try await read.read(exactly: 500)
+            #expect(link.held.bytes == 1_500 && link.held.since > began + 1)
+        }
+    }
+
     @Test func `openings that wait for a full inbox are bounded, also when their streams are gone`()
         async throws
     {
