@@ -35,7 +35,7 @@ import Testing
             #expect(stream.stream && stream.text == "photo")
             var received: [UInt8] = []
             for try await chunk in stream.peer.chunks() { received += chunk }
-            #expect(same(received, Array((0..<50).map { _ in patterned(20_000) }.joined())))
+            #expect(same(received, joined((0..<50).map { _ in patterned(20_000) })))
             #expect(try await stream.peer.read(upTo: 1) == nil, "the end stays the end")
             stream.peer.closeStream()
             #expect(try await server.nextRPC().text == "after")

@@ -221,7 +221,7 @@ import Testing
     @Test func `the limit is for each value, not for all together`() throws {
         let value = GOBBytes.message(GOBBytes.int(65) + [2, 1, 0x70, 0])
         var feed = GOBFeed(maxMessageBytes: 1)
-        try feed.receive((GOBBytes.rpc + Array(repeatElement(value, count: 20_000).joined()))[...])
+        try feed.receive((GOBBytes.rpc + joined(repeatElement(value, count: 20_000)))[...])
         #expect(feed.events.count == 20_000)
     }
 
@@ -235,7 +235,7 @@ import Testing
         let element = GOBBytes.int(67) + [0, 0] + GOBBytes.uint(UInt64(filler.count)) + filler
         let next = GOBBytes.message(element + name + definition)
         expectGOBViolation(
-            start + first + Array(repeatElement(next, count: 70).joined()),
+            start + first + joined(repeatElement(next, count: 70)),
             "a value of more than 65536 bytes in several messages",
             maxMessageBytes: 0
         )

@@ -50,7 +50,7 @@ import Testing
 
     @Test func `messages that fill a read are not copied`() throws {
         let frame: [UInt8] = [1, 0, 0, 0, 100] + patterned(100)
-        let block = Array(repeatElement(frame, count: 600).joined())
+        let block = joined(repeatElement(frame, count: 600))
         let output = try decode(block, by: FramedDecoder())
         #expect(output.runs.count == 1 && output.count == 600)
         #expect(output.runs[0].block.count == block.count)

@@ -106,7 +106,7 @@ import Testing
                 $0.sendLowWaterBytes = 1_024
             }
             let peers = [try await client.dial(server.address), try await client.dial(server.address)]
-            let count = 3_000
+            let count = 1_500
             let senders = peers.map { peer in
                 Task {
                     for number in 0..<count {

@@ -13,9 +13,11 @@ import Testing
             }
             let client = nodes.make { $0.decoder = .framed }
             var floods: [Task<Void, any Error>] = []
+            // Small enough that there is room for thousands where they wait to be written, and no smaller.
+            let message = patterned(100)
             for _ in 0..<4 {
                 let peer = try await client.dial(server.address)
-                floods.append(Task { while true { try await peer.send(message: "x") } })
+                floods.append(Task { while true { try await peer.send(message: message) } })
             }
             let quiet = try await client.dial(server.address)
             try await eventually {
@@ -61,6 +63,8 @@ import Testing
             let server = try await nodes.listening {
                 $0.decoder = .framed
                 $0.sendHighWaterBytes = 100_000
+                // What the deaf one does not read is not waited for at the end.
+                $0.timeouts.close = .milliseconds(100)
             }
             let good = nodes.make { $0.decoder = .framed }
             let deaf = nodes.make {

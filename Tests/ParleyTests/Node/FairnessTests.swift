@@ -67,7 +67,7 @@ import Testing
             let held = await HeldLoop(server.eventLoop)
             defer { held.letGo() }
             let frame: [UInt8] = [1, 0, 0, 0, 4] + "loud".utf8
-            try loud.write(Array(repeatElement(frame, count: 30_000).joined()))
+            try loud.write(joined(repeatElement(frame, count: 30_000)))
             try await eventually { unread(loudSocket) > 2 * ReadSlab.byteCount }
             try quiet.write([1, 0, 0, 0, 5] + "quiet".utf8)
             try await eventually { unread(quietSocket) > 0 }

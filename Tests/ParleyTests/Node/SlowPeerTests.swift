@@ -99,7 +99,7 @@ import Testing
             try await eventually { server.statistics.pausedPeers == 1 }
             let connection = try #require(server.peers.first as? Connection)
             // The kernel has room for more than that: it is not the reason why nothing comes.
-            try socket.write(Array(repeatElement(message, count: lastMessages).joined()))
+            try socket.write(joined(repeatElement(message, count: lastMessages)))
             try await eventually {
                 let received = server.statistics.traffic.bytesReceived
                 return await received + UInt64(connection.unreadLinkBytes)

@@ -29,7 +29,7 @@ import Testing
                 kept.append(bytes)
                 count += bytes.count
             }
-            #expect(same(Array(kept.joined()), Array(pieces.joined())))
+            #expect(same(joined(kept), joined(pieces)))
             opening.peer.closeStream()
             #expect(try await server.nextRPC().text == "after")
             try await writing.value

@@ -18,7 +18,7 @@ import Testing
             let message: [UInt8] = [1, 0, 0, 0x10, 0] + patterned(4_096)
             for number in 1...60 {
                 let socket = try RawSocket(connectingTo: server.address)
-                try socket.write(Array(repeatElement(message, count: 46).joined()))
+                try socket.write(joined(repeatElement(message, count: 46)))
                 try await eventually { server.statistics.pausedPeers == 1 }
                 socket.reset()
                 try await eventually {
@@ -60,7 +60,7 @@ import Testing
         try await server.listenAndAccept()
         let socket = try RawSocket(connectingTo: server.address)
         let message: [UInt8] = [1, 0, 0, 0, 100] + patterned(100)
-        try socket.write(Array(repeatElement(message, count: 10).joined()))
+        try socket.write(joined(repeatElement(message, count: 10)))
         try await eventually { server.statistics.pausedPeers == 1 }
         socket.reset()
         try await eventually {

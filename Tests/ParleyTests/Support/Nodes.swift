@@ -200,6 +200,11 @@ func same(_ one: some Collection<UInt8>, _ other: some Collection<UInt8>) -> Boo
     }
 }
 
+/// The bytes of all parts. `joined()` would take them one by one, which debug builds are slow at.
+func joined(_ parts: some Sequence<some Collection<UInt8>>) -> [UInt8] {
+    parts.reduce(into: []) { $0.append(contentsOf: $1) }
+}
+
 /// The same test bytes in every call.
 func patterned(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
     var bytes: [UInt8] = []
