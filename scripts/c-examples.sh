@@ -23,7 +23,7 @@ fail() { echo "c-examples.sh: $*" >&2; exit 1; }
 
 make --no-print-directory -s install PREFIX="$work/usr" DESTDIR=
 export PKG_CONFIG_PATH=$work/usr/lib/pkgconfig LD_LIBRARY_PATH=$work/usr/lib
-for example in hello chat sendfile epoll streams; do
+for example in hello chat sendfile epoll streams libp2p; do
     [ "$(wc -l < "Examples/c/$example.c")" -lt 120 ] || fail "$example.c is too long for an example"
     # pkg-config's output must be split into words.
     # shellcheck disable=SC2046
@@ -140,3 +140,12 @@ expect 3 "listening on *"
 printf '%s\n' GOOD MORNING TO ALL | cmp - "$work/shouts"
 kill -TERM "$shouter"
 expect_end "$shouter" 143 streams
+
+echo "libp2p:"
+start echoing 5 "$work/libp2p" serve 127.0.0.1:0
+echoing=$started
+expect 5 "/ip4/127.0.0.1/tcp/*/p2p/12D3KooW*"
+printf 'said over %s\n' Noise yamux | "$work/libp2p" ask "$line" | tee "$work/echoed" | sed 's/^/    /'
+printf 'said over %s\n' Noise yamux | cmp - "$work/echoed"
+kill -TERM "$echoing"
+expect_end "$echoing" 143 libp2p

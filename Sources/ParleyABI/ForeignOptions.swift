@@ -65,6 +65,9 @@ extension TransportOptions {
         try timeouts.set(foreign)
         keepAlive = try KeepAlive(foreign)
         security = try Security(foreign)
+        guard foreign.identity != nil || foreign.codec != PARLEY_CODEC_LIBP2P || foreign.decoder != nil else {
+            throw ParleyError(.invalidArgument, "identity is NULL, and PARLEY_CODEC_LIBP2P needs one")
+        }
         let level = foreign.log_level.rawValue
         _ = try checked(level, "log_level", in: PARLEY_LOG_TRACE.rawValue...PARLEY_LOG_CRITICAL.rawValue)
         // Nothing is left to refuse, unless a range above is wider than Parley's.
@@ -231,9 +234,10 @@ extension WireForm {
         case PARLEY_CODEC_GOB_ONCE: self = .gob(maxMessageBytes: maxMessageBytes, encoding: .onePerConnection)
         case PARLEY_CODEC_UNFRAMED: self = .unframed
         case PARLEY_CODEC_MULTIPLEXED: self = .multiplexed(maxMessageBytes: maxMessageBytes)
+        case PARLEY_CODEC_LIBP2P: self = .libp2p(maxMessageBytes: maxMessageBytes)
         default:
             let codec = Int32(truncatingIfNeeded: foreign.codec.rawValue)
-            throw ParleyError(.invalidArgument, "codec is \(codec), which is not one of 0 and 2 to 5")
+            throw ParleyError(.invalidArgument, "codec is \(codec), which is not one of 0 and 2 to 6")
         }
     }
 }

@@ -1,4 +1,4 @@
-/* The multiplexed wire form: messages, requests, and two-way streams that two threads echo. */
+/* The multiplexed wire form, and that of libp2p: messages, requests, and two-way streams that two threads echo. */
 #include "peer_streams.h"
 
 /* ---- A server that echoes: messages on one thread, each stream on a thread of its own ---- */
@@ -152,12 +152,9 @@ static void side_by_side(pair pair) {
     CHECK_OK(parley_peer_stream_close(pair.client, slow));
 }
 
-int main(void) {
+static void whole(pair pair) {
     parley_statistics statistics;
-    pair pair;
     pthread_t echoing_streams, answering;
-    begin(120);
-    pair = multiplexed_pair();
     speak(pair.server, ECHO_NAME);
     echoing_streams = start_thread(echo_streams, pair.server);
     answering = start_thread(answer, pair.server);
@@ -178,5 +175,15 @@ int main(void) {
     join(echoing_streams);
     join(answering);
     free_pair(pair);
+}
+
+int main(void) {
+    parley_options options = multiplexed();
+    begin(120);
+    whole(multiplexed_pair());
+    /* The same as libp2p nodes do it. */
+    options.codec = PARLEY_CODEC_LIBP2P;
+    options.identity = some_identity();
+    whole(connected(&options, &options));
     return 0;
 }

@@ -26,8 +26,10 @@ static void bad_values(void) {
     const parley_options good = PARLEY_OPTIONS_INIT;
     parley_options options;
     options = good, options.codec = (parley_codec)1, refuses(options, "codec");
-    options = good, options.codec = (parley_codec)6, refuses(options, "codec");
+    options = good, options.codec = (parley_codec)7, refuses(options, "codec");
     options = good, options.codec = (parley_codec)-1, refuses(options, "codec");
+    options = good, options.codec = PARLEY_CODEC_LIBP2P;
+    refuses(options, "identity is NULL, and PARLEY_CODEC_LIBP2P needs one");
     options = good, options.log_level = (parley_log_level)7;
     refuses(options, "log_level is 7, outside 0 to 6");
     options = good, options.codec = PARLEY_CODEC_FRAMED, options.max_message_bytes = (size_t)UINT32_MAX + 1;

@@ -396,7 +396,14 @@ typedef enum parley_codec {
     PARLEY_CODEC_UNFRAMED = 4,
     /* Any number of two-way streams beside the messages, none of which waits for another; for two Parley
      * nodes that both use it. See "Two-way streams" below. */
-    PARLEY_CODEC_MULTIPLEXED = 5
+    PARLEY_CODEC_MULTIPLEXED = 5,
+    /*
+     * What libp2p nodes speak over TCP: a program written with go-libp2p, py-libp2p or rust-libp2p is a peer.
+     * It is PARLEY_CODEC_MULTIPLEXED with libp2p's beginning of a connection, and needs an identity. Two-way
+     * streams reach every libp2p node; messages and requests reach nodes with this library, and are
+     * PARLEY_ENOTSUP with others. The node itself answers pings and who it is.
+     */
+    PARLEY_CODEC_LIBP2P = 6
     /* 1 is not used: it was PARLEY_CODEC_FRAMED when 0 was the unframed form. It is refused. */
 } parley_codec;
 
@@ -555,7 +562,7 @@ typedef struct parley_options {
      * 4,096, which is what 0 means. */
     size_t max_open_requests;
 
-    /* The streams of PARLEY_CODEC_MULTIPLEXED. What exceeds a limit is reset. */
+    /* Two-way streams. What exceeds a limit is reset. */
     size_t max_streams_per_peer;   /* that one peer has opened; 0 is 1,024 */
     size_t max_streams;            /* that all peers have opened, one for the messages of each included; 0 is
                                     * 65,536 */
@@ -772,7 +779,7 @@ typedef struct parley_statistics {
     uint64_t open_requests;  /* sent by this node, and without an answer */
     uint64_t unanswered_requests; /* sent by other nodes, and not answered by this one */
     uint64_t wire_bytes_received, wire_bytes_sent; /* with what security adds; see parley_traffic */
-    uint64_t open_streams;   /* of PARLEY_CODEC_MULTIPLEXED, of both sides */
+    uint64_t open_streams;   /* two-way streams, of both sides */
     uint64_t refused_streams; /* that peers opened and a limit reset; of ended connections too */
 } parley_statistics;
 
@@ -1105,8 +1112,8 @@ int parley_peer_close_stream(parley_transport *transport, parley_peer peer);
 /* ---- Two-way streams ----------------------------------------------------------------------------------- */
 
 /*
- * In PARLEY_CODEC_MULTIPLEXED a connection carries any number of streams beside its messages. Each is
- * written by both sides, and waits for itself alone. A stream has a protocol: one side says that it speaks
+ * In PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P a connection carries any number of streams beside its
+ * messages. Each is written by both sides, and waits for itself alone. A stream has a protocol: one side says that it speaks
  * it, with parley_accept_streams() or parley_accept(), and the other one opens streams for it. Or it is
  * announced: the other side gets an RPC with its header.
  *
