@@ -84,9 +84,9 @@ static void out_of_range(void) {
     CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
     CHECK_CONTAINS(parley_last_error(), "max_streams is 18446744073709551615");
     options = multiplexed();
-    options.codec = (parley_codec)6;
+    options.codec = (parley_codec)7;
     CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
-    CHECK_CONTAINS(parley_last_error(), "codec is 6");
+    CHECK_CONTAINS(parley_last_error(), "codec is 7");
 }
 
 int main(void) {

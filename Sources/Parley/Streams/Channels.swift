@@ -346,6 +346,13 @@ extension Channels {
     /// Begins the protocol that the other side has proposed.
     private mutating func begin(_ name: String, on channel: Channel, _ effects: inout Effects) {
         channel.name = name
+        // The last place is that of the other side's messages, which may come after any number of streams.
+        let isLast = session.remoteStreams >= session.limits.maxRemoteStreams
+        guard name == Multiplexed.messages || messagesIn != nil || !isLast else {
+            counters.refused &+= 1
+            effects.refused.append(.tooManyStreams)
+            return fail(channel, ParleyError(.streamAborted, "there are too many streams"), &effects)
+        }
         switch name {
         case Multiplexed.messages:
             channel.phase = .messages

@@ -353,7 +353,7 @@ struct ManyStreamsTests {
             for id in (0..<200 as Range<UInt32>).map({ 2 * $0 + 1 }) {
                 try raw.write(data(id, opening, .syn) + update(id, 0, .rst))
             }
-            // Nobody consumes. Four are in the inbox, and as many wait as there may be streams.
+            // Nobody consumes. Four are in the inbox, and as many wait as there may be streams, and messages.
             try await eventually { server.peers.first?.statistics.refusedStreams == 200 - 4 - 10 }
             #expect(server.itsNode.heldBytes.load(ordering: .relaxed) == 10 * 1_000)
             for _ in 0..<14 { #expect(try await server.nextRPC().payload.count == 1_000) }
@@ -429,9 +429,12 @@ struct ManyStreamsTests {
                         streams.append(stream)
                     } catch let error as ParleyError { failures.append(error.code) }
                 }
-                // One more may be open while no messages have a stream.
-                #expect((2...3).contains(streams.count) && failures.allSatisfy { $0 == .streamAborted })
-                #expect(server.peers[0].statistics.refusedStreams == 5 - streams.count)
+                #expect(failures.allSatisfy { $0 == .streamAborted })
+                // A libp2p node asks who it is on a stream of its own, which takes a place for a while.
+                let asked = kind == .libp2p ? 1 : 0
+                #expect((2 - asked...2).contains(streams.count))
+                let refused = Int(server.peers[0].statistics.refusedStreams)
+                #expect((5 - streams.count...5 - streams.count + asked).contains(refused))
                 for stream in streams { stream.close() }
             }
         }

@@ -293,6 +293,33 @@ struct ChannelsTests {
         #expect(rest.count == block.count / 2 && listener.count == 1)
     }
 
+    @Test func `however many streams come before the first message, it has a place`() throws {
+        var limits = MuxLimits()
+        limits.maxRemoteStreams = 3
+        var pair = Pair(Self.echo, limits)
+        for _ in 0..<2 {
+            _ = try pair.open("/echo")
+            #expect(pair.carry().listener.refused.isEmpty)
+        }
+        let third = try pair.open("/echo")
+        #expect(try pair.dialer.write(patterned(1_000)[...], to: third) == 1_000)
+        let refusing = pair.carry()
+        #expect(refusing.listener.refused == [.tooManyStreams] && refusing.listener.accepted.isEmpty)
+        #expect(pair.listener.counters.refused == 1 && pair.listener.heldBytes == 0)
+        let thrown = #expect(throws: ParleyError.self) {
+            try pair.dialer.read(third, upTo: 1, at: pair.now)
+        }
+        #expect(thrown?.code == .streamAborted)
+        var buffer = WireBuffer()
+        buffer.append([1, 2, 3])
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        let effects = pair.carry()
+        #expect(effects.listener.refused.isEmpty && effects.listener.messageBytes == 3)
+        // The place is taken now, and the limit the same.
+        _ = try pair.open("/echo")
+        #expect(pair.carry().listener.refused == [.tooManyStreams])
+    }
+
     @Test func `a stream that was reset has its place as long as somebody has it`() throws {
         var limits = MuxLimits()
         limits.maxRemoteStreams = 2
