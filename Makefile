@@ -145,20 +145,33 @@ interop: deps deps-go $(NOISE_PYTHON) ## Runs Parley with a Go node of the refer
 	$(SWIFT) run -c release ParleyInterop Tests/Interop/go/bin/gonode Tests/Interop/go/bin/gobpipe
 	$(SWIFT) run -c release ParleyNoiseInterop $(NOISE_PYTHON) Tests/Interop/noise/foreign.py
 
-# Virtual environments with nodes of libp2p, one for each: both packages have a module of the same name. One
-# that cannot be installed is skipped. $(NOISE_PYTHON) installs python3-venv where it is missing.
+# Virtual environments with nodes of libp2p, one for each: both packages have a module of the same name. And
+# one in Go of other parts: hashicorp/yamux and flynn/noise, from Debian's packages. A node that cannot be
+# installed is skipped. $(NOISE_PYTHON) installs python3-venv where it is missing.
 LIBP2P := Tests/Interop/libp2p
-LIBP2P_NODES := .build-libp2p-go/installed .build-libp2p-py/installed
+GO_LIBRARIES := /usr/share/gocode
+LIBP2P_NODES := .build-libp2p-go/installed .build-libp2p-py/installed .build-libp2p-yamux/installed
 
 .build-libp2p-%/installed: $(LIBP2P)/requirements-%.txt | $(NOISE_PYTHON)
 	@# The wheel of go-libp2p is for Python 3.11.
 	@rm -rf $(@D); python=$$(command -v python3.11 || command -v python3); \
 	if $$python -m venv $(@D) && $(@D)/bin/pip install -q -r $<; then touch $@; else rm -rf $(@D); fi
 
-interop-libp2p: deps $(LIBP2P_NODES) ## Runs Parley with nodes of go-libp2p and py-libp2p, both ways
+# Without modules, which would be downloaded.
+.build-libp2p-yamux/installed: $(wildcard $(LIBP2P)/yamux/*.go) | deps-go
+	@rm -rf $(@D); mkdir -p $(@D); cd $(LIBP2P)/yamux; \
+	if [ ! -d $(GO_LIBRARIES)/src/github.com/flynn/noise ] && command -v apt-get >/dev/null; then \
+	  echo "the Go libraries of yamux and Noise not found: installing them with apt"; \
+	  $(SUDO) apt-get update -qq \
+	    && $(SUDO) apt-get install -y -qq golang-github-hashicorp-yamux-dev golang-github-flynn-noise-dev; \
+	fi; \
+	if GO111MODULE=off GOPATH=$(GO_LIBRARIES) go build -o $(CURDIR)/$(@D)/node .; then touch $(CURDIR)/$@; fi
+
+interop-libp2p: deps $(LIBP2P_NODES) ## Runs Parley with libp2p nodes of three other makes, both ways
 	$(SWIFT) run -c release ParleyLibP2PInterop \
 	  go-libp2p=.build-libp2p-go/bin/python3=$(LIBP2P)/go_node.py \
-	  py-libp2p=.build-libp2p-py/bin/python3=$(LIBP2P)/py_node.py
+	  py-libp2p=.build-libp2p-py/bin/python3=$(LIBP2P)/py_node.py \
+	  go-yamux=.build-libp2p-yamux/node
 
 conformance: deps-conformance lib ## C programs with a staged install, in five ways; NAME=echo for one
 	cd Tests/Interop/go && go build -o bin/gonode .

@@ -150,6 +150,7 @@ let package = Package(
             path: "Tests/Interop/libp2p",
             exclude: [
                 "commands.py", "go_node.py", "py_node.py", "requirements-go.txt", "requirements-py.txt",
+                "yamux",
             ],
             swiftSettings: settings
         ),

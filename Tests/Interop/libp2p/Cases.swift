@@ -87,6 +87,7 @@ private let sizes = [1, 100, 65_535, 65_536, 1 << 20, 16 << 20]
 }
 
 @Sendable private func resetHeard(_ meeting: Meeting) async throws {
+    guard meeting.foreign.canReset else { return }
     let stream = try await meeting.peer.openStream(protocol: "/reset/1.0.0")
     try await stream.write([1])
     let code = await code { _ = try await stream.read(upTo: 1) }
@@ -124,7 +125,7 @@ func wrongIDDialed(_ maker: Maker) async throws {
     var options = TransportOptions(decoder: .libp2p)
     options.security = .noise(Identity())
     let parley = TCPTransport(options)
-    let foreign = try ForeignNode(maker.python, maker.script)
+    let foreign = try ForeignNode(maker)
     defer { foreign.kill() }
     let code = await code { try await parley.dial("\(Identity().id)@127.0.0.1:\(foreign.port)") }
     await parley.close()
@@ -137,7 +138,7 @@ func wrongIDAnswered(_ maker: Maker) async throws {
     options.security = .noise(Identity())
     let parley = TCPTransport(options)
     try await parley.listenAndAccept()
-    let foreign = try ForeignNode(maker.python, maker.script)
+    let foreign = try ForeignNode(maker)
     defer { foreign.kill() }
     let port = try SocketAddress(parley.address).port
     do {

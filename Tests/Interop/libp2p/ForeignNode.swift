@@ -13,14 +13,16 @@ func check(_ condition: Bool, _ complaint: @autoclosure () -> String) throws {
 final class ForeignNode: @unchecked Sendable {
     private(set) var id = ""
     private(set) var port = ""
+    /// Whether it can reset streams.
+    private(set) var canReset = true
     private let process = Process()
     private let input = Pipe()
     private let output = Pipe()
     private var rest = Data()
 
-    init(_ python: String, _ script: String) throws {
-        process.executableURL = URL(fileURLWithPath: python)
-        process.arguments = [script]
+    init(_ maker: Maker) throws {
+        process.executableURL = URL(fileURLWithPath: maker.program)
+        process.arguments = maker.arguments
         process.standardInput = input
         process.standardOutput = output
         // What it logs of refused streams is no news.
@@ -28,8 +30,9 @@ final class ForeignNode: @unchecked Sendable {
         if !isVerbose { process.standardError = FileHandle.nullDevice }
         try process.run()
         let words = try nextLine()
-        guard words.count == 3, words[0] == "listening" else { throw Failure("it said \(words)") }
+        guard words.count >= 3, words[0] == "listening" else { throw Failure("it said \(words)") }
         (id, port) = (words[1], words[2])
+        canReset = !words.contains("cannot-reset")
     }
 
     /// Where Parley dials it.

@@ -37,7 +37,7 @@ struct Meeting: Sendable {
         }
         try parley.accept("/silent/1.0.0") { stream in for try await _ in stream.chunks() {} }
         try await parley.listenAndAccept()
-        let foreign = try ForeignNode(maker.python, maker.script)
+        let foreign = try ForeignNode(maker)
         if foreignDials {
             let port = try SocketAddress(parley.address).port
             try foreign.told("dial /ip4/127.0.0.1/tcp/\(port)/p2p/\(identity.id)")

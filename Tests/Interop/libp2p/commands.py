@@ -1,7 +1,8 @@
 """What a foreign node is told on its standard input, one command a line, and what it answers.
 
-It says `listening ID PORT` first. Each command is answered with `ok` and perhaps more words, or with `failed`
-and the reason. Streams to it and from it carry the bytes of `pattern`.
+It says `listening ID PORT` first, and `cannot-reset` behind that if it cannot reset a stream. Each command is
+answered with `ok` and perhaps more words, or with `failed` and the reason. Streams to it and from it carry the
+bytes of `pattern`.
 
     /echo/1.0.0    and /echo/2.0.0: the bytes come back as they arrive, and then the end
     /count/1.0.0   the end is answered with how many bytes came, in decimal

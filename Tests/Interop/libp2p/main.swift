@@ -1,14 +1,14 @@
-// Connects Parley with nodes of go-libp2p and py-libp2p, both ways. One line for each case, and at the end
-// how many have passed.
+// Connects Parley with libp2p nodes of other makes, both ways. One line for each case, and at the end how many
+// have passed.
 //
-// Arguments: NAME=PYTHON=SCRIPT for each foreign node. One whose Python is missing is skipped.
+// Arguments: NAME=PROGRAM or NAME=PROGRAM=SCRIPT for each foreign node. One whose program is missing is skipped.
 
 import Foundation
 
 struct Maker: Sendable {
     let name: String
-    let python: String
-    let script: String
+    let program: String
+    let arguments: [String]
 }
 
 /// Counts and prints what has passed and failed.
@@ -50,13 +50,13 @@ func main() async -> Int32 {
     var report = Report()
     for argument in CommandLine.arguments.dropFirst() {
         let parts = argument.split(separator: "=").map(String.init)
-        guard parts.count == 3 else {
-            FileHandle.standardError.write(Data("usage: ParleyLibP2PInterop NAME=PYTHON=SCRIPT...\n".utf8))
+        guard parts.count >= 2 else {
+            FileHandle.standardError.write(Data("usage: ParleyLibP2PInterop NAME=PROGRAM[=SCRIPT]...\n".utf8))
             return 2
         }
-        let maker = Maker(name: parts[0], python: parts[1], script: parts[2])
-        guard FileManager.default.isExecutableFile(atPath: maker.python) else {
-            print("skipped \(maker.name): there is no \(maker.python)")
+        let maker = Maker(name: parts[0], program: parts[1], arguments: Array(parts[2...]))
+        guard FileManager.default.isExecutableFile(atPath: maker.program) else {
+            print("skipped \(maker.name): there is no \(maker.program)")
             continue
         }
         await meet(maker, &report)
