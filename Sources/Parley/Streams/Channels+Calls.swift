@@ -1,0 +1,164 @@
+// What a program does with streams: opening, reading, writing, ending.
+
+extension Channels {
+    /// Opens a stream and proposes its protocol; nil when it has to wait.
+    ///
+    /// - Throws: `closed`, or why the connection ended.
+    mutating func open(_ name: String, at now: UInt64) throws(ParleyError) -> Channel? {
+        if let end { throw end }
+        if let inputEnd { throw inputEnd }
+        guard case .opened(let id) = try session.open(at: now) else { return nil }
+        let dialer = NegotiationDialer([name])
+        let channel = Channel(id, isOutbound: true, .proposing(dialer), at: now / 1_000_000)
+        channel.name = name
+        add(channel)
+        counters.sent &+= 1
+        var proposal = WireBuffer()
+        dialer.begin(into: &proposal)
+        try write(proposal, to: channel)
+        return channel
+    }
+
+    enum Read: Equatable {
+        case bytes(ArraySlice<UInt8>)
+        case end
+        case wait
+    }
+
+    /// Reads what has arrived of a stream: at least one byte, and at most `limit`.
+    mutating func read(_ channel: Channel, upTo limit: Int, at now: UInt64) throws(ParleyError) -> Read {
+        if case .announced = channel.phase { channel.phase = .open }
+        if let bytes = channel.received.popFirst(upTo: limit) {
+            heldBytes -= bytes.count
+            channel.readAt = now / 1_000_000
+            session.consumed(bytes.count, of: channel.id, at: now)
+            return .bytes(bytes)
+        }
+        switch channel.inputEnd {
+        case .finished: return .end
+        case .failed(let reason): throw reason
+        case nil: return .wait
+        }
+    }
+
+    /// Whether a read would return at once.
+    func isReadable(_ channel: Channel) -> Bool { !channel.received.isEmpty || channel.inputEnd != nil }
+
+    /// Writes to a stream.
+    ///
+    /// - Parameter takeChunk: takes a chunk of the node's budget, if there is one, for a connection that has
+    ///   reserved so much.
+    /// - Returns: how many bytes from the front are accepted.
+    mutating func write(
+        _ bytes: ArraySlice<UInt8>,
+        to channel: Channel,
+        takeChunk: (_ reserved: Int) -> Bool = { _ in true }
+    ) throws(ParleyError) -> Int {
+        if let end = channel.outputEnd { throw end }
+        while session.unsentBytes + bytes.count > reservedBytes, takeChunk(reservedBytes) {
+            reservedBytes += SendBudget.chunkBytes
+        }
+        let affordable = bytes.prefix(max(0, reservedBytes - session.unsentBytes))
+        let taken = try session.write(affordable, to: channel.id)
+        if taken == affordable.count, taken < bytes.count, !lackBudget.contains(channel) {
+            lackBudget.append(channel)
+        }
+        return taken
+    }
+
+    /// Whether writers wait for the node's budget.
+    var isShortOfBudget: Bool { !lackBudget.isEmpty }
+
+    /// It is this connection's turn for a chunk of the node's budget. When there is none for it, what was
+    /// written has to go first.
+    mutating func budgetHasRoom(takeChunk: (_ reserved: Int) -> Bool) -> WaitQueue.Woken {
+        guard isShortOfBudget, end == nil, takeChunk(reservedBytes) else { return WaitQueue.Woken() }
+        reservedBytes += SendBudget.chunkBytes
+        return wakeWhoLacksBudget()
+    }
+
+    mutating func wakeWhoLacksBudget() -> WaitQueue.Woken {
+        var woken = WaitQueue.Woken()
+        for channel in lackBudget {
+            channel.blockedSince = .max
+            woken.append(channel.waiters.wakeAll())
+        }
+        lackBudget = []
+        return woken
+    }
+
+    /// Gives the part of the node's budget back that is not needed. Returns how much that is.
+    mutating func releaseUnneeded() -> Int {
+        let needed = end == nil ? max(SendBudget.freeBytes, session.unsentBytes) : SendBudget.freeBytes
+        guard reservedBytes >= needed + SendBudget.chunkBytes || end != nil else { return 0 }
+        defer { reservedBytes = needed }
+        return max(0, reservedBytes - needed)
+    }
+
+    /// Whether a write would accept a byte, or throw at once.
+    func isWritable(_ channel: Channel) -> Bool {
+        channel.outputEnd != nil || (room(in: channel) > 0 && !lackBudget.contains(channel))
+    }
+
+    /// How many bytes a write would accept.
+    func room(in channel: Channel) -> Int { channel.outputEnd == nil ? session.room(in: channel.id) : 0 }
+
+    /// Sends no more on a stream.
+    mutating func finish(_ channel: Channel) throws(ParleyError) {
+        if let end = channel.outputEnd {
+            if end.code == .closed { return }
+            throw end
+        }
+        channel.outputEnd = ParleyError(.closed, "this side has ended the stream")
+        session.finish(channel.id)
+    }
+
+    /// Ends a stream for this side: what was written is sent, and nothing more is read.
+    mutating func close(_ channel: Channel) -> WaitQueue.Woken {
+        switch channel.phase {
+        case .closed, .abandoned: return WaitQueue.Woken()
+        case .proposing(let dialer) where end == nil:
+            // The answer to the proposal is no data that nobody reads: the stream need not be reset for it.
+            channel.phase = .abandoned(dialer)
+            session.finish(channel.id)
+        default:
+            channel.phase = .closed
+            // The end of the connection says it for all.
+            if end == nil { session.close(channel.id) }
+        }
+        channel.end(ParleyError(.closed, "this side has closed the stream"))
+        drop(channel)
+        return channel.waiters.wakeAll()
+    }
+
+    /// Somebody refers to a stream.
+    mutating func retain(_ channel: Channel) {
+        if channel.handles == 0, !channel.isOutbound { taken += 1 }
+        channel.handles += 1
+    }
+
+    /// Somebody refers to a stream no more.
+    mutating func release(_ channel: Channel) -> WaitQueue.Woken {
+        channel.handles -= 1
+        guard channel.handles == 0 else { return WaitQueue.Woken() }
+        if !channel.isOutbound { taken -= 1 }
+        return abandon(channel)
+    }
+
+    /// Ends a stream that nobody refers to any more. What is not finished is reset.
+    mutating func abandon(_ channel: Channel) -> WaitQueue.Woken {
+        guard channel.outputEnd == nil else { return close(channel) }
+        return abort(channel, code: 0, ParleyError(.streamAborted, "this side has released the stream"))
+    }
+
+    /// Resets a stream. Both sides get an error.
+    mutating func abort(_ channel: Channel, code: UInt32, _ reason: ParleyError) -> WaitQueue.Woken {
+        if case .closed = channel.phase { return WaitQueue.Woken() }
+        channel.inputEnd = .failed(reason)
+        channel.outputEnd = reason
+        channel.phase = .closed
+        drop(channel)
+        if end == nil { session.abort(channel.id, code: code) }
+        return channel.waiters.wakeAll()
+    }
+}

@@ -1,0 +1,196 @@
+// What arrives on the streams of a connection.
+
+extension Channels {
+    /// Takes a block that was read.
+    ///
+    /// - Parameter frames: how many frames to take at most, about.
+    /// - Returns: what is left of the block: it held more frames. Nothing after a failure.
+    @discardableResult
+    mutating func receive(
+        _ block: ArraySlice<UInt8>,
+        atMost frames: Int = .max,
+        at now: UInt64,
+        _ effects: inout Effects
+    ) -> ArraySlice<UInt8> {
+        var input = block
+        session.framesLeft = frames
+        do throws(ParleyError) {
+            while let event = try session.next(&input, at: now) {
+                handle(event, blockBytes: block.count, at: now, &effects)
+            }
+        } catch {
+            effects.failure = error
+            return []
+        }
+        return input
+    }
+
+    private mutating func handle(
+        _ event: MuxEvent,
+        blockBytes: Int,
+        at now: UInt64,
+        _ effects: inout Effects
+    ) {
+        switch event {
+        case .opened(let id):
+            effects.isActivity = true
+            // A stream that was reset has left the session, but perhaps not its handler.
+            guard taken < session.limits.maxRemoteStreams, rules.admits() else {
+                session.abort(id)
+                counters.refused &+= 1
+                return effects.refused.append(.tooManyStreams)
+            }
+            counters.received &+= 1
+            add(Channel(id, isOutbound: false, .answering(NegotiationListener()), at: now / 1_000_000))
+        case .acknowledged: break
+        case .data(let id, let bytes):
+            effects.isActivity = true
+            guard let channel = channel(id) else { return }
+            take(bytes, of: channel, blockBytes: blockBytes, at: now, &effects)
+        case .finished(let id):
+            effects.isActivity = true
+            if let channel = channel(id) { finished(channel, &effects) }
+        case .reset(let id, let code):
+            effects.isActivity = true
+            if let channel = channel(id) { reset(channel, code: code, &effects) }
+        case .refused(_, let refusal):
+            counters.refused &+= 1
+            effects.refused.append(refusal)
+        case .pong(let roundTrip): effects.roundTrip = roundTrip
+        case .goneAway: effects.woken.append(openWaiters.wakeAll())
+        }
+    }
+
+    /// Takes bytes of a stream.
+    private mutating func take(
+        _ bytes: ArraySlice<UInt8>,
+        of channel: Channel,
+        blockBytes: Int,
+        at now: UInt64,
+        _ effects: inout Effects
+    ) {
+        var rest = bytes
+        while !rest.isEmpty {
+            switch channel.phase {
+            case .announced, .open, .messages:
+                if channel.received.isEmpty { channel.readAt = now / 1_000_000 }
+                channel.received.append(rest, keeping: blockBytes)
+                heldBytes += rest.count
+                if channel === messagesIn { effects.messageBytes += rest.count }
+                return effects.woken.append(channel.waiters.wakeAll())
+            case .closed: return session.consumed(rest.count, of: channel.id, at: now)
+            case .proposing, .abandoned, .answering, .readingHeader:
+                let before = rest.count
+                do throws(ParleyError) {
+                    try negotiate(&rest, of: channel, blockBytes: blockBytes, &effects)
+                } catch {
+                    return fail(channel, error, &effects)
+                }
+                session.consumed(before - rest.count, of: channel.id, at: now)
+            }
+        }
+    }
+
+    /// The other side sends no more.
+    private mutating func finished(_ channel: Channel, _ effects: inout Effects) {
+        guard channel.isNegotiated else {
+            return fail(
+                channel,
+                ParleyError(.truncated, "the stream ended inside the negotiation of its protocol"),
+                &effects
+            )
+        }
+        if channel.inputEnd == nil { channel.inputEnd = .finished }
+        effects.woken.append(channel.waiters.wakeAll())
+    }
+
+    private mutating func reset(_ channel: Channel, code: UInt32, _ effects: inout Effects) {
+        if channel === messagesOut, !channel.isNegotiated {
+            // A node that does not know them may say so by a reset alone.
+            messagesAreRefused(&effects)
+        } else if channel === messagesOut || channel === messagesIn {
+            effects.failure = ParleyError(
+                .protocolViolation,
+                "the remote side has reset the stream of \(channel === messagesIn ? "its" : "our") messages"
+            )
+        }
+        channel.end(ParleyError(streamAborted: code, reason: "it was reset"))
+        channel.phase = .closed
+        drop(channel)
+        session.consumed(.max, of: channel.id, at: 0)
+        effects.woken.append(channel.waiters.wakeAll())
+    }
+
+    /// Ends a stream that cannot go on.
+    mutating func fail(_ channel: Channel, _ reason: ParleyError, _ effects: inout Effects) {
+        channel.end(reason)
+        channel.phase = .closed
+        drop(channel)
+        session.abort(channel.id)
+        if channel === messagesOut { messagesAreRefused(&effects) }
+        effects.woken.append(channel.waiters.wakeAll())
+    }
+
+    /// The other side takes no messages. What waits to be sent is dropped.
+    private mutating func messagesAreRefused(_ effects: inout Effects) {
+        areMessagesRefused = true
+        effects.messagesWereRefused = true
+        effects.areMessagesWritten = !unwritten.isEmpty
+        unwritten.removeAll()
+    }
+
+    /// Drops what was not read.
+    mutating func drop(_ channel: Channel) {
+        heldBytes -= channel.received.count
+        channel.received.removeAll()
+    }
+
+    /// The link below delivers no more.
+    mutating func endInput(_ reason: ParleyError) -> WaitQueue.Woken {
+        guard inputEnd == nil else { return WaitQueue.Woken() }
+        inputEnd = reason
+        let isOrderly = reason.code == .endOfStream
+        let cut = isOrderly ? ParleyError(.truncated, "the connection ended inside a stream") : reason
+        var woken = openWaiters.wakeAll()
+        for channel in all where channel.inputEnd == nil {
+            channel.inputEnd = .failed(cut)
+            woken.append(channel.waiters.wakeAll())
+        }
+        return woken
+    }
+
+    /// What ends of every stream with its connection.
+    enum Ending {
+        /// Nothing more is written; something may still arrive.
+        case output
+        /// Nothing more arrives either. What did is still read.
+        case both
+        /// What arrived and was not read is dropped too.
+        case bothAtOnce
+    }
+
+    /// Ends every stream: the connection ends.
+    mutating func end(_ reason: ParleyError, _ what: Ending) -> WaitQueue.Woken {
+        if end == nil { end = reason }
+        var woken = openWaiters.wakeAll()
+        for channel in all {
+            switch what {
+            case .output: if channel.outputEnd == nil { channel.outputEnd = reason }
+            case .both: channel.end(reason)
+            case .bothAtOnce:
+                channel.end(reason)
+                guard channel !== messagesIn else { continue }
+                channel.inputEnd = .failed(reason)
+                drop(channel)
+            }
+            woken.append(channel.waiters.wakeAll())
+        }
+        return woken
+    }
+
+    /// Drops everything that was received and not read.
+    mutating func dropHeld() {
+        for channel in all { channel.received.removeAll() }
+        heldBytes = 0
+    }
+}

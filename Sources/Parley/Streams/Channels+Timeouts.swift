@@ -1,0 +1,60 @@
+// The time-outs of streams.
+
+extension Channels {
+    /// The time-outs of streams, in milliseconds.
+    struct TimeLimits: Sendable {
+        /// How long the negotiation of a protocol may take.
+        var negotiation: UInt64
+        /// How long what has arrived may stay unread.
+        var unread: UInt64?
+        /// How long a writer may wait for room.
+        var write: UInt64?
+
+        /// How long a stream that this side has closed may stay open on the other side.
+        var closed: UInt64 { unread ?? 60_000 }
+        /// The earliest time after something has happened at which anything may be due.
+        var shortest: UInt64 { min(negotiation, closed) }
+    }
+
+    /// Ends the streams whose time is over, and wakes writers that wait for too long. Returns when to check
+    /// again; `.max` for never. Times are milliseconds.
+    mutating func checkTimeouts(at now: UInt64, _ limits: TimeLimits, _ effects: inout Effects) -> UInt64 {
+        var next = UInt64.max
+        for channel in all {
+            if let write = limits.write, channel.blockedSince != .max {
+                let due = channel.blockedSince &+ write
+                if now >= due { effects.woken.append(channel.waiters.wakeAll()) }
+                next = min(next, due > now ? due : now &+ max(10, write / 4))
+            }
+            guard let limit = channel.timeLimit(limits) else { continue }
+            let due = channel.readAt &+ limit
+            guard now >= due else {
+                next = min(next, due)
+                continue
+            }
+            let what =
+                switch channel.phase {
+                case .proposing, .abandoned, .answering, .readingHeader: "agreed on no protocol"
+                case .announced, .open, .messages: "was not read"
+                case .closed: "was not ended by the other side"
+                }
+            let reason = ParleyError(.timedOut, "a stream of \(rules.remote) \(what) for \(limit) ms")
+            if case .closed = channel.phase { session.abort(channel.id) }
+            effects.woken.append(abort(channel, code: 0, reason))
+        }
+        return next
+    }
+}
+
+extension Channel {
+    /// How long the stream may stay as it is; nil when that has no limit.
+    fileprivate func timeLimit(_ limits: Channels.TimeLimits) -> UInt64? {
+        switch phase {
+        case .proposing, .abandoned, .answering, .readingHeader: limits.negotiation
+        case .announced: limits.unread
+        case .open: received.isEmpty ? nil : limits.unread
+        case .messages: nil
+        case .closed: limits.closed
+        }
+    }
+}
