@@ -320,6 +320,41 @@ struct ChannelsTests {
         #expect(pair.carry().listener.refused == [.tooManyStreams])
     }
 
+    /// What a listener does when a peer opens stream 1 and proposes `name`, with `rest` behind it.
+    private func opened(
+        _ name: String,
+        _ rest: [UInt8],
+        then frames: [UInt8] = [],
+        _ rules: Channels.Rules = Channels.Rules()
+    ) -> (listener: Channels, effects: Channels.Effects) {
+        var lines = WireBuffer()
+        for line in [Multistream.header, name] { Multistream.write(line, into: &lines) }
+        let block = data(1, lines.contiguous + rest, .syn) + frames
+        var listener = Channels(isDialer: false, rules: rules)
+        var effects = Channels.Effects()
+        listener.receive(block[...], at: 1_000_000_000, &effects)
+        listener.settle(at: 1_000_000_000, &effects)
+        return (listener, effects)
+    }
+
+    @Test func `a reset of the stream of messages is a violation`() {
+        #expect(opened(Multiplexed.messages, [1, 2]).effects.failure == nil)
+        let failure = opened(Multiplexed.messages, [1, 2], then: update(1, 0, .rst)).effects.failure
+        #expect(failure?.code == .protocolViolation)
+        #expect(failure?.message == "the remote side has reset the stream of its messages")
+        #expect(opened(Multiplexed.stream, [], then: update(1, 0, .rst)).effects.failure == nil)
+    }
+
+    @Test func `a header is as long as the rules say, and no longer`() {
+        let rules = Channels.Rules(maxHeaderBytes: 10)
+        let ten = Multiplexed.prefix(ofHeader: 10) + patterned(10)
+        #expect(opened(Multiplexed.stream, ten, rules).effects.announced.map(\.header.count) == [10])
+        let eleven = Multiplexed.prefix(ofHeader: 11) + patterned(11)
+        let (listener, effects) = opened(Multiplexed.stream, eleven, rules)
+        #expect(effects.announced.isEmpty && effects.failure == nil)
+        #expect(listener.count == 0 && listener.heldBytes == 0)
+    }
+
     @Test func `a stream that was reset has its place as long as somebody has it`() throws {
         var limits = MuxLimits()
         limits.maxRemoteStreams = 2

@@ -78,6 +78,8 @@ import Testing
             try Multiaddr(bytes: [UInt8](repeating: 6, count: Multiaddr.maxBytes + 1))
         }
         #expect(many?.message.contains("has 1025 bytes") == true)
+        let most = [[UInt8]](repeating: [4, 0, 0, 0, 0], count: 2) + .init(repeating: [6, 0, 0], count: 338)
+        #expect((try? Multiaddr(bytes: joined(most)).parts.count) == 340, "1,024 bytes")
     }
 
     @Test func `a listener on every interface is where the peer reaches it`() {
