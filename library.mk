@@ -27,7 +27,8 @@ BASHDIR ?= $(DATADIR)/bash-completion/completions
 ZSHDIR ?= $(DATADIR)/zsh/site-functions
 FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 
-.PHONY: deps-c deps-man lib size abi abi-update install uninstall examples consumers man
+.PHONY: deps-c deps-man deps-deb lib size abi abi-update install uninstall deb
+.PHONY: examples consumers man check-deb
 
 deps-c: deps
 	@for tool in $(firstword $(CC)) ld objcopy; do command -v $$tool >/dev/null || missing=yes; done; \
@@ -43,6 +44,14 @@ deps-man:
 	  echo "mandoc or groff not found: installing both with apt"; \
 	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq mandoc groff; \
 	else echo "please install mandoc and groff" >&2; exit 1; fi
+
+deps-deb: deps-c
+	@for tool in dpkg-buildpackage dh lintian; do command -v $$tool >/dev/null || missing=yes; done; \
+	if [ -z "$$missing" ]; then :; \
+	elif command -v apt-get >/dev/null; then \
+	  echo "dpkg-dev, debhelper or lintian not found: installing them with apt"; \
+	  $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq dpkg-dev debhelper lintian; \
+	else echo "packages are built on Debian only" >&2; exit 1; fi
 
 # --- Building and installing ---------------------------------------------------------------------------
 
@@ -96,6 +105,9 @@ uninstall: ## Removes what `make install` with the same variables installed
 	@for function in $(FUNCTIONS); do rm -f "$(DESTDIR)$(MANDIR)/man3/$$function.3"; done
 	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && command -v ldconfig >/dev/null; then ldconfig; fi
 
+deb: deps-deb $(LIB)/libparley.a ## Builds Debian packages of tool and library, .build-deb/*.deb
+	scripts/deb.sh $(VERSION)
+
 # --- Checks --------------------------------------------------------------------------------------------
 
 abi: $(LIB)/libparley.a ## Fails when symbols, prototypes or layouts of the library differ from parley.abi
@@ -113,3 +125,6 @@ consumers: deps ## Builds packages that depend on Parley by path and by URL
 
 man: deps-man $(LIB)/libparley.a ## Checks the man pages' form, and that they name every function and option
 	scripts/check-man.sh $(LIB)/parley
+
+check-deb: deb ## Checks the Debian packages: lintian, their files, and that tool and library work
+	CC="$(CC)" scripts/check-deb.sh

@@ -47,9 +47,11 @@ fi
 
 # One set of compiler flags, so that the library and the tool share their objects. A separate scratch folder
 # leaves .build unchanged.
+# -z now: the loader looks all functions up at the start, and then makes the table of their addresses
+# read-only.
 build() {
     "$swift" build -c release --scratch-path "$scratch" --disable-local-rpath -Xswiftc -static-stdlib \
-        "${linker[@]}" "$@"
+        -Xlinker -z -Xlinker now "${linker[@]}" "$@"
 }
 build --product parley
 
