@@ -1,4 +1,4 @@
-/* The multiplexed wire form, and that of libp2p: messages, requests, and two-way streams that two threads echo. */
+/* The multiplexed wire form, and that of libp2p: messages, requests, and streams that two threads echo. */
 #include "peer_streams.h"
 
 /* ---- A server that echoes: messages on one thread, each stream on a thread of its own ---- */

@@ -1113,9 +1113,9 @@ int parley_peer_close_stream(parley_transport *transport, parley_peer peer);
 
 /*
  * In PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P a connection carries any number of streams beside its
- * messages. Each is written by both sides, and waits for itself alone. A stream has a protocol: one side says that it speaks
- * it, with parley_accept_streams() or parley_accept(), and the other one opens streams for it. Or it is
- * announced: the other side gets an RPC with its header.
+ * messages. Each is written by both sides, and waits for itself alone. A stream has a protocol: one side says
+ * that it speaks it, with parley_accept_streams() or parley_accept(), and the other one opens streams for it.
+ * Or it is announced: the other side gets an RPC with its header.
  *
  * parley_rpc_body() is the stream that an RPC has announced in every wire form. Where a peer has one stream
  * at a time it can only be read, and stands for parley_read() and parley_peer_close_stream().

@@ -1,4 +1,4 @@
-// What comes before a stream's own bytes: the choice of its protocol, and the header of one that is announced.
+// What comes before a stream's own bytes: the choice of its protocol, and the header if it is announced.
 
 extension Channels {
     /// Takes what comes before a protocol's own bytes.

@@ -1,7 +1,8 @@
-// Connects Parley with libp2p nodes of other makes, both ways. One line for each case, and at the end how many
-// have passed.
+// Connects Parley with libp2p nodes of other makes, both ways. One line for each case, and at the end how
+// many have passed.
 //
-// Arguments: NAME=PROGRAM or NAME=PROGRAM=SCRIPT for each foreign node. One whose program is missing is skipped.
+// Arguments: NAME=PROGRAM or NAME=PROGRAM=SCRIPT for each foreign node. One whose program is missing is
+// skipped.
 
 import Foundation
 

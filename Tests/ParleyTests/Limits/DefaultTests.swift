@@ -26,8 +26,8 @@ import Testing
         let options = TransportOptions()
         var named: [String: Int] = [:]
         for (name, value) in try Self.page() {
-            guard let limit = name.split(separator: "/").last.map({ $0.prefix { $0 != "`" } }) else { continue }
-            named[String(limit)] = Self.number(value)
+            guard let limit = name.split(separator: "/").last else { continue }
+            named[String(limit.prefix { $0 != "`" })] = Self.number(value)
         }
         let limits = Mirror(reflecting: options.limits).children.map { ($0.label ?? "", $0.value as? Int) }
         // The wire form's is another in each.
