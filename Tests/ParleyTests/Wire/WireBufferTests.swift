@@ -35,6 +35,15 @@ import Testing
         #expect(buffer.isEmpty && buffer.contiguous.isEmpty)
     }
 
+    @Test func `a buffer that is emptied from the front keeps no large allocation`() {
+        var buffer = WireBuffer()
+        for _ in 0..<1_000 { buffer.append(7) }
+        buffer.removeFirst(999)
+        #expect(buffer.isLarge)
+        buffer.removeFirst(1)
+        #expect(buffer.isEmpty && !buffer.isLarge)
+    }
+
     @Test func `small pieces are copied together, and slices of 32 KiB are kept`() {
         var buffer = WireBuffer()
         buffer.append(patterned(32 * 1_024 - 1))

@@ -174,6 +174,20 @@ import Testing
         #expect(feed.notices() == [])
     }
 
+    @Test func `room for one byte is told, and none is not`() throws {
+        for left in [1, 0] {
+            var feed = MuxFeed(isDialer: true) { $0.maxUnsentBytes = 200_000 }
+            let stream = try feed.open()
+            _ = try feed.session.write(patterned(250_000)[...], to: stream)
+            _ = feed.frames()
+            _ = try feed.session.write(patterned(100_000)[...], to: stream)
+            let unsent = feed.session.table[stream.slot].unsent.footprint
+            feed.session.limits.maxUnsentBytes = unsent + left
+            #expect(feed.session.room(in: stream) == left)
+            #expect(feed.notices() == (left == 1 ? [.room(stream)] : []))
+        }
+    }
+
     @Test func `many small writes cost little more than their bytes`() throws {
         var feed = MuxFeed(isDialer: true)
         let stream = try feed.open()

@@ -73,6 +73,13 @@ import Testing
         }
     }
 
+    @Test func `what follows from an event is told apart`() {
+        let actions: [MuxStream.Actions] = [.deliver, .tellFinished, .sendReset, .violation]
+        for (index, action) in actions.enumerated() {
+            #expect(actions[(index + 1)...].allSatisfy { $0.isDisjoint(with: action) } && !action.isEmpty)
+        }
+    }
+
     @Test func `an idle stream is small`() {
         print("a stream: \(MemoryLayout<MuxStream>.stride) bytes in an array")
         print("a session without streams: \(MemoryLayout<MuxSession>.size) bytes")

@@ -151,7 +151,7 @@ import Testing
             _ = feed.frames()
             try feed.receive(goAway(0))
             // The gone stream is stream 3; the id is the eighth byte.
-            let late = kind[7] == 3 ? MuxSession.lateFramesOfStream : 0
+            let late = kind[7] == 3 ? 4 : 0
             for _ in 0..<10 + late { #expect(try feed.receive(kind) == []) }
             feed.expectViolation(.idleFrames, kind)
         }
