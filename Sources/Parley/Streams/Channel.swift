@@ -1,10 +1,13 @@
-/// One stream above the session: its name, what has arrived, who waits for it, and how it ended.
+/// One stream above the session: its name, what has arrived, who waits for it, and how it ended. There may be
+/// many thousands that are idle: what they have no use for is boxed.
 ///
 /// `@unchecked Sendable`: everything that changes is guarded by the lock of its ``MultiplexedLink``.
 final class Channel: @unchecked Sendable {
     let id: MuxStreamID
     /// Whether this side has opened it.
     let isOutbound: Bool
+    /// How many ``PeerStream``s refer to it.
+    var handles: Int32 = 0
     /// The protocol; empty until both sides agree on it.
     var name = ""
     var phase: Phase
@@ -12,16 +15,11 @@ final class Channel: @unchecked Sendable {
     var received = ByteQueue()
     /// Readers and writers.
     var waiters = WaitQueue()
-    /// Why no more arrives; nil while some may.
-    var inputEnd: InputEnd?
-    /// Why writes are refused; nil while they are not.
-    var outputEnd: ParleyError?
+    private var ends = LazyBox<Ends>()
     /// When a byte was last read, or when the first unread one came, in milliseconds.
     var readAt: UInt64
     /// Since when a writer finds no room, in milliseconds; `.max` while there is room.
     var blockedSince = UInt64.max
-    /// How many ``PeerStream``s refer to it.
-    var handles = 0
 
     /// Who gets the bytes that arrive. Boxed where it has a state: most streams are open most of the time.
     indirect enum Phase {
@@ -54,6 +52,23 @@ final class Channel: @unchecked Sendable {
     enum InputEnd {
         case finished
         case failed(ParleyError)
+    }
+
+    private struct Ends: DefaultInitializable {
+        var input: InputEnd?
+        var output: ParleyError?
+    }
+
+    /// Why no more arrives; nil while some may.
+    var inputEnd: InputEnd? {
+        get { ends.value.input }
+        set { ends.value.input = newValue }
+    }
+
+    /// Why writes are refused; nil while they are not.
+    var outputEnd: ParleyError? {
+        get { ends.value.output }
+        set { ends.value.output = newValue }
     }
 
     init(_ id: MuxStreamID, isOutbound: Bool, _ phase: Phase, at now: UInt64) {

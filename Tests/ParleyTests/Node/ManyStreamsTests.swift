@@ -361,6 +361,22 @@ struct ManyStreamsTests {
         }
     }
 
+    @Test func `a stream's opening among the messages ends the connection`() async throws {
+        try await withNodes(.tcp, .multiplexed) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening { $0.onDisconnect = { _, reason in ends.add(reason) } }
+            let raw = try RawSocket(connectingTo: server.address)
+            defer { raw.close() }
+            var lines = WireBuffer()
+            for line in [Multistream.header, Multiplexed.messages] { Multistream.write(line, into: &lines) }
+            let opening = [FramedDecoder.FrameType.streamOpening.rawValue, 0, 0, 0, 0]
+            try raw.write(data(1, lines.contiguous + opening, .syn))
+            let reason = try await ends.next()
+            #expect(reason.code == .protocolViolation)
+            #expect(reason.message.contains("among the messages of a multiplexed connection"), "\(reason)")
+        }
+    }
+
     @Test func `many small frames are all handled, also those before the end`() async throws {
         try await withNodes(.tcp, .multiplexed) { nodes in
             let counts = Events<Int>()

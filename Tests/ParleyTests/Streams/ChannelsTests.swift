@@ -1,5 +1,9 @@
 import Testing
 
+#if os(Linux)
+    import CLinux
+#endif
+
 @testable import Parley
 
 @Suite("The streams of one connection, as a value")
@@ -292,6 +296,15 @@ struct ChannelsTests {
         let rest = listener.receive(block[...], atMost: 50, at: 1_000_000_000, &effects)
         #expect(rest.count == block.count / 2 && listener.count == 1)
     }
+
+    #if os(Linux)
+        @Test func `an idle stream is small`() {
+            let channel = Channel(MuxStreamID(id: 1, slot: 0), isOutbound: false, .open, at: 0)
+            let bytes = malloc_usable_size(Unmanaged.passUnretained(channel).toOpaque())
+            #expect(bytes <= 136, "with a place in the session it is at most 256")
+            withExtendedLifetime(channel) {}
+        }
+    #endif
 
     @Test func `however many streams come before the first message, it has a place`() throws {
         var limits = MuxLimits()

@@ -174,6 +174,22 @@ import Testing
         #expect(feed.notices() == [])
     }
 
+    @Test func `room is told when half is free, and no earlier`() throws {
+        /// Writes about half of what waits, with another limit. Returns how much still waits.
+        func written(_ limit: Int?) throws -> (unsent: Int, notices: [MuxNotice]) {
+            var feed = MuxFeed(isDialer: true) { $0.maxUnsentBytes = 200_000 }
+            let stream = try feed.open()
+            _ = try feed.session.write(patterned(250_000)[...], to: stream)
+            if let limit { feed.session.limits.maxUnsentBytes = limit }
+            _ = feed.frames(upTo: 80_000)
+            return (feed.session.table[stream.slot].unsent.footprint, feed.notices())
+        }
+        let half = try written(nil).unsent
+        #expect(half > 0)
+        #expect(try written(2 * half).notices.count == 1 && written(2 * half).unsent == half)
+        #expect(try written(2 * half - 1).notices == [])
+    }
+
     @Test func `room for one byte is told, and none is not`() throws {
         for left in [1, 0] {
             var feed = MuxFeed(isDialer: true) { $0.maxUnsentBytes = 200_000 }

@@ -73,6 +73,25 @@ import Testing
         }
     }
 
+    @Test(arguments: [1, 3, 64, 65, 1_000]) func `control frames come out in the order in which they went in`(
+        taken: Int
+    ) {
+        var queue = MuxControlQueue()
+        var expected: [MuxControlQueue.Frame] = []
+        var number: UInt32 = 0
+        for _ in 0..<20 {
+            for _ in 0..<200 {
+                number += 1
+                queue.append(.ping(number))
+                expected.append(.ping(number))
+            }
+            for _ in 0..<min(taken, expected.count) { #expect(queue.popFirst() == expected.removeFirst()) }
+            #expect(queue.count == expected.count)
+        }
+        while let frame = queue.popFirst() { #expect(frame == expected.removeFirst()) }
+        #expect(expected.isEmpty && queue.isEmpty)
+    }
+
     @Test func `what follows from an event is told apart`() {
         let actions: [MuxStream.Actions] = [.deliver, .tellFinished, .sendReset, .violation]
         for (index, action) in actions.enumerated() {
