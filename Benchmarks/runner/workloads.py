@@ -9,10 +9,18 @@ from typing import Callable
 
 from candidates import BIN, LOAD, SECURED_LOAD, YARDSTICK
 from children import Child, Failed, end_all, measure, syscalls_per_second
+from delay import relay
 
 MANY_HOSTS = 32
 MOST_OPEN = 5_000
 BUSY_PEERS = 16
+
+#: Idle streams are held by some peers; each time, every peer opens some more.
+HOLDING_PEERS = 50
+STREAMS_EACH_TIME = 100
+TIMES = 10
+#: There and back on a long line: much more than what either end works.
+LONG_ROUND_TRIP = 0.02
 
 
 @dataclass(frozen=True)
@@ -352,3 +360,112 @@ def allocations(candidate, settings):
     (window,) = measure([client], settings.seconds, settings.warmup)
     figures["send"] = window.allocations / window.messages
     return figures
+
+
+# --- (k) Many streams ------------------------------------------------------------------------------------
+
+
+def streams(count):
+    """Bytes of as many streams together; of one where the candidate has one at a time."""
+
+    @ended
+    def run(candidate, settings):
+        if not candidate.can("streams-bulk"):
+            return bulk(256 << 10)(candidate, settings)
+        server = start(candidate, "streams-serve", 0)
+        client = start(candidate, "streams-bulk", 1, port=server.ready(), chunk=256 << 10, streams=count)
+        client.ready()
+        (window,) = measure([server], settings.seconds, settings.warmup)
+        return {"rate": window.bytes / window.seconds / 1e9}
+
+    return run
+
+
+@ended
+def beside_a_stream(candidate, settings):
+    server = start(candidate, "streams-serve", 0)
+    client = start(candidate, "streams-beside", 1, port=server.ready(), chunk=256 << 10)
+    client.ready()
+    (alone,) = measure([client], settings.seconds, settings.warmup)
+    client.tell("go")
+    beside, stream = measure([client, server], settings.seconds, settings.warmup)
+    if not beside.messages:
+        raise Failed("no round trip came to its end beside the stream")
+    if not stream.bytes:
+        raise Failed("no byte of the stream arrives")
+    return {
+        "factor": beside.p99 / alone.p99, "alone": alone.p99, "beside": beside.p99, "rate": beside.rate,
+        "stream": stream.bytes / stream.seconds / 1e9,
+    }
+
+
+def first_bytes(candidate, settings, count, server_core, client_core, line=lambda port: port):
+    """A window of streams that are opened, `count` at once, and closed when a byte has come back."""
+    server = start(candidate, "streams-serve", server_core)
+    client = start(candidate, "streams-open", client_core, port=line(server.ready()), streams=count)
+    client.ready()
+    (window,) = measure([client], settings.seconds, settings.warmup)
+    end_all()
+    if not window.messages:
+        raise Failed("no stream has its byte back")
+    return window
+
+
+@ended
+def opening(candidate, settings):
+    near = first_bytes(candidate, settings, 1, 0, 0)
+    far = first_bytes(candidate, settings, 1, 0, 0, lambda port: relay(port, LONG_ROUND_TRIP / 2))
+    return {
+        "rate": near.rate, "p50": near.p50, "p99": near.p99, "trips": far.p50 / 1e6 / LONG_ROUND_TRIP,
+    }
+
+
+@ended
+def opening_at_once(candidate, settings):
+    one_core = first_bytes(candidate, settings, 64, 0, 0)
+    return {"rate": one_core.rate, "cross": first_bytes(candidate, settings, 64, 0, 1).rate}
+
+
+@ended
+def idle_streams(candidate, settings):
+    """Bytes of the resident set for each stream that has come after the first ones, at either end."""
+    server = start(candidate, "streams-serve", 0)
+    client = start(
+        candidate, "streams-hold", 1, port=server.ready(), peers=HOLDING_PEERS, streams=STREAMS_EACH_TIME
+    )
+    client.ready(30)
+    each_time = HOLDING_PEERS * STREAMS_EACH_TIME
+    hold_more(server, client, each_time)
+    base = [rss_kb(end) for end in (client, server)]
+    for turn in range(2, TIMES + 1):
+        hold_more(server, client, turn * each_time)
+    count = (TIMES - 1) * each_time
+    opened, accepted = (
+        (rss_kb(end) - before) * 1024 / count for end, before in zip((client, server), base)
+    )
+    return {"accepted": accepted, "opened": opened}
+
+
+def hold_more(server, client, wanted):
+    client.tell("go")
+    client.expect("SENT", 30)
+    until(lambda: server.mark()["messages"] >= wanted, 30, f"{server.name} holds too few streams")
+
+
+# --- (l) Questions ---------------------------------------------------------------------------------------
+
+
+def question(server_core, client_core):
+    """Round trips of a question and its answer; of messages where the candidate has no questions."""
+
+    @ended
+    def run(candidate, settings):
+        if not candidate.can("ask", "answer"):
+            return ping_pong(server_core, client_core)(candidate, settings)
+        server = start(candidate, "answer", server_core)
+        client = start(candidate, "ask", client_core, port=server.ready())
+        client.ready()
+        (window,) = measure([client], settings.seconds, settings.warmup)
+        return {"rate": window.rate, "p50": window.p50, "p99": window.p99, "p999": window.p999}
+
+    return run
