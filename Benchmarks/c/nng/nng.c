@@ -1,7 +1,7 @@
 /*
  * nng with the protocols made for each job: pair1 for round trips, push and pull for one way, req and rep for
- * questions and greetings; messages are handed over, not copied. Its wire form is its own, so both ends are always this
- * program.
+ * questions and greetings; messages are handed over, not copied. Its wire form is its own, so both ends are
+ * always this program.
  */
 #include "bench.h"
 #include "frames.h"

@@ -1,7 +1,7 @@
 /*
  * ZeroMQ with the socket types made for each job: PAIR for round trips, PUSH and PULL for one way, REQ and
- * REP for questions and greetings. Its wire form is its own, so both ends are always this program. Secured, it speaks
- * CURVE: the clients check the server's key, and the server takes every client's key.
+ * REP for questions and greetings. Its wire form is its own, so both ends are always this program. Secured,
+ * it speaks CURVE: the clients check the server's key, and the server takes every client's key.
  */
 #include "bench.h"
 #include "frames.h"
