@@ -15,6 +15,7 @@ _TRIPS = (
     Figure("rate", "round trips/s", "/s"), Figure("p50", "p50", "us", False), Figure("p99", "p99", "us", False),
     Figure("p999", "p99.9", "us", False),
 )
+_CPU = Figure("cpu", "CPU, both ends", "us", False)
 _GROWTH = tuple(Figure(f"with{n}", f"{n:,} idle", "/s") for n in IDLE) + (
     Figure("cost", "cost at 10,000 to that at 1", "x", False),
 )
@@ -106,7 +107,9 @@ WORKLOADS = [
              _TWO_CORES, "parley-c-callback"),
 ] + [
     Workload(f"streams-{name}", "k", f"Multiplexed: {title}, 256 KiB writes",
-             ("c-uv", "parley-stream") + _MULTIPLEXED, (Figure("rate", "GB/s", "GB/s"),), streams(count),
+             ("c-uv", "parley-stream") + _MULTIPLEXED,
+             (Figure("rate", "GB/s", "GB/s"), Figure("cpu", "CPU of a GB, both ends", "s", False)),
+             streams(count),
              _TWO_CORES, "parley-stream")
     for name, title, count in (("one", "one stream", 1), ("100", "100 streams at once", 100))
 ] + [
@@ -118,18 +121,18 @@ WORKLOADS = [
     Workload("streams-open", "k", "Multiplexed: open, a byte there and back, close, one by one",
              _MULTIPLEXED, (
                  Figure("rate", "streams/s", "/s"), Figure("p50", "first byte, p50", "us", False),
-                 Figure("p99", "p99", "us", False),
+                 Figure("p99", "p99", "us", False), _CPU,
                  Figure("trips", "p50 in round trips of 20 ms", "x", False)), opening, _ONE_CORE, "go-yamux"),
     Workload("streams-open-64", "k", "Multiplexed: open, a byte there and back, close, 64 at once",
              _MULTIPLEXED, (
-                 Figure("rate", "streams/s", "/s"), Figure("cross", "each end on its own core", "/s")),
+                 Figure("rate", "streams/s", "/s"), Figure("cross", "each end on its own core", "/s"), _CPU),
              opening_at_once, _ONE_CORE, "go-yamux"),
     Workload("streams-memory", "k", "Multiplexed: memory of an idle stream", _MULTIPLEXED, (
         Figure("accepted", "accepted", "B", False), Figure("opened", "opened", "B", False)), idle_streams,
         _TWO_CORES, "go-yamux"),
     Workload("request", "l", "Question and answer, 64 B, one core",
              ("c-uv", "zeromq", "nng", "parley-c-callback", "parley-c-consume", "parley-loop", "parley-task")
-             + _ASKING, _TRIPS, question(0, 0), _ONE_CORE, "parley-loop"),
+             + _ASKING, _TRIPS + (_CPU,), question(0, 0), _ONE_CORE, "parley-loop"),
 ]
 
 

@@ -97,10 +97,22 @@ def ping_pong(server_core, client_core):
         server = start(candidate, role, server_core)
         client = start(candidate, "ping", client_core, port=server.ready())
         client.ready()
-        (window,) = measure([client], settings.seconds, settings.warmup)
-        return {"rate": window.rate, "p50": window.p50, "p99": window.p99, "p999": window.p999}
+        return round_trips(client, server, settings)
 
     return run
+
+
+def round_trips(client, server, settings):
+    window, other = measure([client, server], settings.seconds, settings.warmup)
+    return {
+        "rate": window.rate, "p50": window.p50, "p99": window.p99, "p999": window.p999,
+        "cpu": cpu_us(window, other),
+    }
+
+
+def cpu_us(window, other):
+    """Of both ends for each message of the first: unlike a rate it is about the same on a busy machine."""
+    return (window.cpu_seconds + other.cpu_seconds) * 1e6 / max(1, window.messages)
 
 
 # --- (b) One way -------------------------------------------------------------------------------------------------
@@ -140,12 +152,19 @@ def bulk(chunk):
         server = start(candidate, "bulk-serve", 0)
         client = start(candidate, "bulk", 1, port=server.ready(), chunk=chunk)
         client.ready()
+        windows = measure([server, client], settings.seconds, settings.warmup)
         # Two ends that are not connected are as fast as the slower one.
-        ends = [server, client] if candidate.wire == "none" else [server]
-        windows = measure(ends, settings.seconds, settings.warmup)
-        return {"rate": min(window.bytes / window.seconds for window in windows) / 1e9}
+        ends = windows if candidate.wire == "none" else windows[:1]
+        return {
+            "rate": min(window.bytes / window.seconds for window in ends) / 1e9, "cpu": cpu_of_gb(*windows)
+        }
 
     return run
+
+
+def cpu_of_gb(received, sent):
+    """Of both ends, in seconds."""
+    return (received.cpu_seconds + sent.cpu_seconds) * 1e9 / max(1, received.bytes)
 
 
 @ended
@@ -375,8 +394,8 @@ def streams(count):
         server = start(candidate, "streams-serve", 0)
         client = start(candidate, "streams-bulk", 1, port=server.ready(), chunk=256 << 10, streams=count)
         client.ready()
-        (window,) = measure([server], settings.seconds, settings.warmup)
-        return {"rate": window.bytes / window.seconds / 1e9}
+        received, sent = measure([server, client], settings.seconds, settings.warmup)
+        return {"rate": received.bytes / received.seconds / 1e9, "cpu": cpu_of_gb(received, sent)}
 
     return run
 
@@ -400,30 +419,32 @@ def beside_a_stream(candidate, settings):
 
 
 def first_bytes(candidate, settings, count, server_core, client_core, line=lambda port: port):
-    """A window of streams that are opened, `count` at once, and closed when a byte has come back."""
+    """Streams that are opened, `count` at once, and closed when a byte is back: a window of each end."""
     server = start(candidate, "streams-serve", server_core)
     client = start(candidate, "streams-open", client_core, port=line(server.ready()), streams=count)
     client.ready()
-    (window,) = measure([client], settings.seconds, settings.warmup)
+    windows = measure([client, server], settings.seconds, settings.warmup)
     end_all()
-    if not window.messages:
+    if not windows[0].messages:
         raise Failed("no stream has its byte back")
-    return window
+    return windows
 
 
 @ended
 def opening(candidate, settings):
-    near = first_bytes(candidate, settings, 1, 0, 0)
-    far = first_bytes(candidate, settings, 1, 0, 0, lambda port: relay(port, LONG_ROUND_TRIP / 2))
+    near, server = first_bytes(candidate, settings, 1, 0, 0)
+    far, _ = first_bytes(candidate, settings, 1, 0, 0, lambda port: relay(port, LONG_ROUND_TRIP / 2))
     return {
         "rate": near.rate, "p50": near.p50, "p99": near.p99, "trips": far.p50 / 1e6 / LONG_ROUND_TRIP,
+        "cpu": cpu_us(near, server),
     }
 
 
 @ended
 def opening_at_once(candidate, settings):
-    one_core = first_bytes(candidate, settings, 64, 0, 0)
-    return {"rate": one_core.rate, "cross": first_bytes(candidate, settings, 64, 0, 1).rate}
+    client, server = first_bytes(candidate, settings, 64, 0, 0)
+    cross, _ = first_bytes(candidate, settings, 64, 0, 1)
+    return {"rate": client.rate, "cross": cross.rate, "cpu": cpu_us(client, server)}
 
 
 @ended
@@ -465,7 +486,6 @@ def question(server_core, client_core):
         server = start(candidate, "answer", server_core)
         client = start(candidate, "ask", client_core, port=server.ready())
         client.ready()
-        (window,) = measure([client], settings.seconds, settings.warmup)
-        return {"rate": window.rate, "p50": window.p50, "p99": window.p99, "p999": window.p999}
+        return round_trips(client, server, settings)
 
     return run
