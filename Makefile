@@ -105,8 +105,8 @@ bench-build: deps
 bench-deps: deps ## Installs the other candidates (Go, ZeroMQ, nng) and perf
 	@if command -v apt-get >/dev/null; then \
 	  $(SUDO) apt-get update -qq \
-	  && $(SUDO) apt-get install -y -qq golang-go golang-github-flynn-noise-dev libzmq3-dev libnng-dev \
-	    openssl iproute2 util-linux \
+	  && $(SUDO) apt-get install -y -qq golang-go golang-github-flynn-noise-dev \
+	    golang-github-hashicorp-yamux-dev libzmq3-dev libnng-dev openssl iproute2 util-linux \
 	  && { $(SUDO) apt-get install -y -qq linux-perf || $(SUDO) apt-get install -y -qq strace; }; \
 	elif command -v brew >/dev/null; then brew install go zeromq nng; \
 	else echo "please install Go, ZeroMQ and nng with their headers" >&2; exit 1; fi

@@ -51,12 +51,23 @@ def _c(door):
     return {**_all(door, *_FILES), "bulk-serve": "", "bulk": ""}
 
 
+def _streams(door=""):
+    return {
+        role: door
+        for role in ("streams-serve", "streams-bulk", "streams-beside", "streams-open", "streams-hold")
+    }
+
+
+def _asks(door):
+    return {"answer": door, "ask": door}
+
+
 _FILES = ("file-serve", "file")
 _SWIFT = _release("parley-swift")
 # zeromq and nng have a type of socket for each job.
 _SOCKETS = {
-    "serve": "", "echo": "echo", "ping": "", "flood": "", "bulk-serve": "", "bulk": "", "greet-serve": "",
-    "greet": "", "serve-many": "", "open": "",
+    "serve": "", "echo": "echo", "ping": "", "answer": "", "ask": "", "flood": "", "bulk-serve": "",
+    "bulk": "", "greet-serve": "", "greet": "", "serve-many": "", "open": "",
 }
 
 # Both ends show keys to each other, and what is sent is sealed.
@@ -129,6 +140,16 @@ CANDIDATES = [
     }, wire="parley", options=_SECURED),
     Candidate("secured-stream", "Parley secured, framed stream", "parley", _SWIFT, _all("framed"), wire="parley",
               options=_SECURED),
+    Candidate("request-c-callback", "Parley request, C callback", "parley", _bin("parley-c"),
+              _asks("callback")),
+    Candidate("request-c-consume", "Parley request, C blocking", "parley", _bin("parley-c"),
+              _asks("consume")),
+    Candidate("request-loop", "Parley request, task on the loop", "parley", _SWIFT, _asks("loop")),
+    Candidate("request-task", "Parley request, ordinary task", "parley", _SWIFT, _asks("task")),
+    Candidate("go-yamux", "Go with hashicorp/yamux", "peer", _bin("go-yamux"), _streams(), wire="own"),
+    Candidate("mux-c", "Parley multiplexed, C callback", "parley", _bin("parley-c-streams"), _streams()),
+    Candidate("mux-loop", "Parley multiplexed, task on the loop", "parley", _SWIFT, _streams("loop")),
+    Candidate("mux-task", "Parley multiplexed, ordinary task", "parley", _SWIFT, _streams("task")),
     Candidate("parley-raw-stream", "Parley, raw stream", "parley", _SWIFT, _all("raw")),
 ]
 

@@ -68,6 +68,22 @@ def millions(workload, mine):
     return figure
 
 
+def thousands(workload, mine, key=None):
+    """Its rate in thousands for each second."""
+
+    def figure(results):
+        value = median(results.get(workload), mine, key)
+        return value and value / 1e3
+
+    return figure
+
+
+def for_each_door(text, figure, at_least=None, at_most=None):
+    """The same goal for each way to the streams; `figure` makes it of a candidate."""
+    doors = (("mux-c", "C callback"), ("mux-loop", "task on the loop"), ("mux-task", "ordinary task"))
+    return [Goal(f"{text}: {title}", figure(name), at_least, at_most) for name, title in doors]
+
+
 LOOP, TASK, BATCHES = "parley-loop", "parley-task", "parley-batches"
 CALLBACK, CONSUME = "parley-c-callback", "parley-c-consume"
 
@@ -136,6 +152,28 @@ GOALS = [
          plain("secured-memory", "secured-c-callback", "idle10000"), None, 1.6),
     Goal("secured: memory of an idle peer at 10,000, KiB: for await",
          plain("secured-memory", "secured-task", "idle10000"), None, 1.6),
+    Goal("question: task on the loop, to two messages by hand", over("request", "request-loop", LOOP), 0.85),
+    Goal("question: task on the loop, to nng", over("request", "request-loop", "nng"), 2),
+    Goal("question: task on the loop, to ZeroMQ", over("request", "request-loop", "zeromq"), 3),
+    *for_each_door("one stream, to a framed one",
+                   lambda name: over("streams-one", name, "parley-stream"), 0.9),
+    *for_each_door("one stream, to hashicorp/yamux", lambda name: over("streams-one", name, "go-yamux"), 3),
+    *for_each_door("100 streams, to a framed one",
+                   lambda name: over("streams-100", name, "parley-stream"), 0.8),
+    *for_each_door("100 streams, to hashicorp/yamux", lambda name: over("streams-100", name, "go-yamux"), 3),
+    *for_each_door("messages beside a full stream, p99 to that alone",
+                   lambda name: plain("streams-beside", name), None, 3),
+    *for_each_door("first byte of a new stream, in round trips of 20 ms",
+                   lambda name: plain("streams-open", name, "trips"), None, 1.1),
+    *for_each_door("streams opened, 64 at once on one core, k/s",
+                   lambda name: thousands("streams-open-64", name), 50),
+    Goal("memory of an idle stream, accepted, B: C callback", plain("streams-memory", "mux-c"), None, 256),
+    Goal("memory of an idle stream, opened, B: C callback",
+         plain("streams-memory", "mux-c", "opened"), None, 256),
+    Goal("memory of an idle stream, opened, B: Swift",
+         plain("streams-memory", "mux-task", "opened"), None, 256),
+    Goal("memory of an idle stream, accepted and its waiting task, B: Swift",
+         plain("streams-memory", "mux-task"), None, 256),
 ]
 
 

@@ -1,8 +1,9 @@
 """The list: every workload, who runs it, and what a table shows of it."""
 
 from workloads import (
-    IDLE, Figure, Workload, active, allocations, bulk, busy, connect, cost, fairness, files, growth, handshakes, memory,
-    ping_pong, receive, send,
+    IDLE, Figure, Workload, active, allocations, beside_a_stream, bulk, busy, connect, cost, fairness, files,
+    growth, handshakes, idle_streams, memory, opening, opening_at_once, ping_pong, question, receive, send,
+    streams,
 )
 
 _PEERS = ("go-reference", "go-bufio", "go-channel", "go-inline", "nio-handler", "nio-async", "zeromq", "nng")
@@ -14,6 +15,7 @@ _TRIPS = (
     Figure("rate", "round trips/s", "/s"), Figure("p50", "p50", "us", False), Figure("p99", "p99", "us", False),
     Figure("p999", "p99.9", "us", False),
 )
+_CPU = Figure("cpu", "CPU, both ends", "us", False)
 _GROWTH = tuple(Figure(f"with{n}", f"{n:,} idle", "/s") for n in IDLE) + (
     Figure("cost", "cost at 10,000 to that at 1", "x", False),
 )
@@ -42,6 +44,8 @@ _RECEIVERS_OF_MANY_ON_ONE = tuple(name for name in _MANY if name != "go-referenc
 _RECEIVERS_OF_MANY = _RECEIVERS_OF_MANY_ON_ONE + _LOOPS
 _SECURED_PEERS = ("go-noise", "nio-ssl", "zeromq-curve")
 _SECURED = ("secured-c-callback", "secured-c-consume", "secured-loop", "secured-batches", "secured-task")
+_MULTIPLEXED = ("go-yamux", "mux-c", "mux-loop", "mux-task")
+_ASKING = ("request-c-callback", "request-c-consume", "request-loop", "request-task")
 _ONE_CORE, _TWO_CORES = "both ends on one core", "each end on a core of its own"
 
 WORKLOADS = [
@@ -101,6 +105,34 @@ WORKLOADS = [
     Workload("secured-memory", "j", "Secured: memory of a peer",
              ("zeromq-curve",) + _DOORS[:1] + _DOORS[-1:] + ("secured-c-callback", "secured-task"), _MEMORY, memory,
              _TWO_CORES, "parley-c-callback"),
+] + [
+    Workload(f"streams-{name}", "k", f"Multiplexed: {title}, 256 KiB writes",
+             ("c-uv", "parley-stream") + _MULTIPLEXED,
+             (Figure("rate", "GB/s", "GB/s"), Figure("cpu", "CPU of a GB, both ends", "s", False)),
+             streams(count),
+             _TWO_CORES, "parley-stream")
+    for name, title, count in (("one", "one stream", 1), ("100", "100 streams at once", 100))
+] + [
+    Workload("streams-beside", "k", "Multiplexed: messages beside a full stream", _MULTIPLEXED, (
+        Figure("factor", "p99 with to without", "x", False), Figure("alone", "p99 alone", "us", False),
+        Figure("beside", "p99 beside the stream", "us", False),
+        Figure("rate", "its round trips/s then", "/s"),
+        Figure("stream", "the stream's GB/s then", "GB/s")), beside_a_stream, _TWO_CORES, "go-yamux"),
+    Workload("streams-open", "k", "Multiplexed: open, a byte there and back, close, one by one",
+             _MULTIPLEXED, (
+                 Figure("rate", "streams/s", "/s"), Figure("p50", "first byte, p50", "us", False),
+                 Figure("p99", "p99", "us", False), _CPU,
+                 Figure("trips", "p50 in round trips of 20 ms", "x", False)), opening, _ONE_CORE, "go-yamux"),
+    Workload("streams-open-64", "k", "Multiplexed: open, a byte there and back, close, 64 at once",
+             _MULTIPLEXED, (
+                 Figure("rate", "streams/s", "/s"), Figure("cross", "each end on its own core", "/s"), _CPU),
+             opening_at_once, _ONE_CORE, "go-yamux"),
+    Workload("streams-memory", "k", "Multiplexed: memory of an idle stream", _MULTIPLEXED, (
+        Figure("accepted", "accepted", "B", False), Figure("opened", "opened", "B", False)), idle_streams,
+        _TWO_CORES, "go-yamux"),
+    Workload("request", "l", "Question and answer, 64 B, one core",
+             ("c-uv", "zeromq", "nng", "parley-c-callback", "parley-c-consume", "parley-loop", "parley-task")
+             + _ASKING, _TRIPS + (_CPU,), question(0, 0), _ONE_CORE, "parley-loop"),
 ]
 
 

@@ -9,10 +9,18 @@ from typing import Callable
 
 from candidates import BIN, LOAD, SECURED_LOAD, YARDSTICK
 from children import Child, Failed, end_all, measure, syscalls_per_second
+from delay import relay
 
 MANY_HOSTS = 32
 MOST_OPEN = 5_000
 BUSY_PEERS = 16
+
+#: Idle streams are held by some peers; each time, every peer opens some more.
+HOLDING_PEERS = 50
+STREAMS_EACH_TIME = 100
+TIMES = 10
+#: There and back on a long line: much more than what either end works.
+LONG_ROUND_TRIP = 0.02
 
 
 @dataclass(frozen=True)
@@ -89,10 +97,22 @@ def ping_pong(server_core, client_core):
         server = start(candidate, role, server_core)
         client = start(candidate, "ping", client_core, port=server.ready())
         client.ready()
-        (window,) = measure([client], settings.seconds, settings.warmup)
-        return {"rate": window.rate, "p50": window.p50, "p99": window.p99, "p999": window.p999}
+        return round_trips(client, server, settings)
 
     return run
+
+
+def round_trips(client, server, settings):
+    window, other = measure([client, server], settings.seconds, settings.warmup)
+    return {
+        "rate": window.rate, "p50": window.p50, "p99": window.p99, "p999": window.p999,
+        "cpu": cpu_us(window, other),
+    }
+
+
+def cpu_us(window, other):
+    """Of both ends for each message of the first: unlike a rate it is about the same on a busy machine."""
+    return (window.cpu_seconds + other.cpu_seconds) * 1e6 / max(1, window.messages)
 
 
 # --- (b) One way -------------------------------------------------------------------------------------------------
@@ -132,12 +152,19 @@ def bulk(chunk):
         server = start(candidate, "bulk-serve", 0)
         client = start(candidate, "bulk", 1, port=server.ready(), chunk=chunk)
         client.ready()
+        windows = measure([server, client], settings.seconds, settings.warmup)
         # Two ends that are not connected are as fast as the slower one.
-        ends = [server, client] if candidate.wire == "none" else [server]
-        windows = measure(ends, settings.seconds, settings.warmup)
-        return {"rate": min(window.bytes / window.seconds for window in windows) / 1e9}
+        ends = windows if candidate.wire == "none" else windows[:1]
+        return {
+            "rate": min(window.bytes / window.seconds for window in ends) / 1e9, "cpu": cpu_of_gb(*windows)
+        }
 
     return run
+
+
+def cpu_of_gb(received, sent):
+    """Of both ends, in seconds."""
+    return (received.cpu_seconds + sent.cpu_seconds) * 1e9 / max(1, received.bytes)
 
 
 @ended
@@ -352,3 +379,113 @@ def allocations(candidate, settings):
     (window,) = measure([client], settings.seconds, settings.warmup)
     figures["send"] = window.allocations / window.messages
     return figures
+
+
+# --- (k) Many streams ------------------------------------------------------------------------------------
+
+
+def streams(count):
+    """Bytes of as many streams together; of one where the candidate has one at a time."""
+
+    @ended
+    def run(candidate, settings):
+        if not candidate.can("streams-bulk"):
+            return bulk(256 << 10)(candidate, settings)
+        server = start(candidate, "streams-serve", 0)
+        client = start(candidate, "streams-bulk", 1, port=server.ready(), chunk=256 << 10, streams=count)
+        client.ready()
+        received, sent = measure([server, client], settings.seconds, settings.warmup)
+        return {"rate": received.bytes / received.seconds / 1e9, "cpu": cpu_of_gb(received, sent)}
+
+    return run
+
+
+@ended
+def beside_a_stream(candidate, settings):
+    server = start(candidate, "streams-serve", 0)
+    client = start(candidate, "streams-beside", 1, port=server.ready(), chunk=256 << 10)
+    client.ready()
+    (alone,) = measure([client], settings.seconds, settings.warmup)
+    client.tell("go")
+    beside, stream = measure([client, server], settings.seconds, settings.warmup)
+    if not beside.messages:
+        raise Failed("no round trip came to its end beside the stream")
+    if not stream.bytes:
+        raise Failed("no byte of the stream arrives")
+    return {
+        "factor": beside.p99 / alone.p99, "alone": alone.p99, "beside": beside.p99, "rate": beside.rate,
+        "stream": stream.bytes / stream.seconds / 1e9,
+    }
+
+
+def first_bytes(candidate, settings, count, server_core, client_core, line=lambda port: port):
+    """Streams that are opened, `count` at once, and closed when a byte is back: a window of each end."""
+    server = start(candidate, "streams-serve", server_core)
+    client = start(candidate, "streams-open", client_core, port=line(server.ready()), streams=count)
+    client.ready()
+    windows = measure([client, server], settings.seconds, settings.warmup)
+    end_all()
+    if not windows[0].messages:
+        raise Failed("no stream has its byte back")
+    return windows
+
+
+@ended
+def opening(candidate, settings):
+    near, server = first_bytes(candidate, settings, 1, 0, 0)
+    far, _ = first_bytes(candidate, settings, 1, 0, 0, lambda port: relay(port, LONG_ROUND_TRIP / 2))
+    return {
+        "rate": near.rate, "p50": near.p50, "p99": near.p99, "trips": far.p50 / 1e6 / LONG_ROUND_TRIP,
+        "cpu": cpu_us(near, server),
+    }
+
+
+@ended
+def opening_at_once(candidate, settings):
+    client, server = first_bytes(candidate, settings, 64, 0, 0)
+    cross, _ = first_bytes(candidate, settings, 64, 0, 1)
+    return {"rate": client.rate, "cross": cross.rate, "cpu": cpu_us(client, server)}
+
+
+@ended
+def idle_streams(candidate, settings):
+    """Bytes of the resident set for each stream that has come after the first ones, at either end."""
+    server = start(candidate, "streams-serve", 0)
+    client = start(
+        candidate, "streams-hold", 1, port=server.ready(), peers=HOLDING_PEERS, streams=STREAMS_EACH_TIME
+    )
+    client.ready(30)
+    each_time = HOLDING_PEERS * STREAMS_EACH_TIME
+    hold_more(server, client, each_time)
+    base = [rss_kb(end) for end in (client, server)]
+    for turn in range(2, TIMES + 1):
+        hold_more(server, client, turn * each_time)
+    count = (TIMES - 1) * each_time
+    opened, accepted = (
+        (rss_kb(end) - before) * 1024 / count for end, before in zip((client, server), base)
+    )
+    return {"accepted": accepted, "opened": opened}
+
+
+def hold_more(server, client, wanted):
+    client.tell("go")
+    client.expect("SENT", 30)
+    until(lambda: server.mark()["messages"] >= wanted, 30, f"{server.name} holds too few streams")
+
+
+# --- (l) Questions ---------------------------------------------------------------------------------------
+
+
+def question(server_core, client_core):
+    """Round trips of a question and its answer; of messages where the candidate has no questions."""
+
+    @ended
+    def run(candidate, settings):
+        if not candidate.can("ask", "answer"):
+            return ping_pong(server_core, client_core)(candidate, settings)
+        server = start(candidate, "answer", server_core)
+        client = start(candidate, "ask", client_core, port=server.ready())
+        client.ready()
+        return round_trips(client, server, settings)
+
+    return run

@@ -12,6 +12,8 @@ public struct Bench: Sendable {
     public let chunk: Int
     /// How many connections, for roles that have many.
     public let peers: Int
+    /// How many streams of a connection, for roles that have many.
+    public let streams: Int
     /// Which of its ways in a candidate is to use.
     public let door: String
     /// Whether that is one of the doors with several threads that count.
@@ -31,6 +33,7 @@ public struct Bench: Sendable {
         bytes = options.bytes
         chunk = options.chunk
         peers = Int(options.peers)
+        streams = Int(options.streams)
         door = String(cString: options.door)
         hasManyThreads = door.hasPrefix("loops")
         path = String(cString: options.path)
@@ -78,6 +81,15 @@ public struct Bench: Sendable {
     /// Counts one message that came back now.
     @inlinable @inline(__always)
     public static func roundTrip(since begun: UInt64) { bench_round_trip(bench_now() &- begun) }
+
+    /// Waits for the line `go` on standard input; blocks its thread.
+    public static func waitForGo() { bench_wait_for_go() }
+
+    /// Whether that line has come; each counts once.
+    public static var wasTold: Bool { bench_was_told() }
+
+    /// Prints one line on standard output.
+    public static func say(_ line: String) { bench_say(line) }
 
     /// Ends the program.
     public static func fail(_ what: String) -> Never { bench_fail(what, 0) }

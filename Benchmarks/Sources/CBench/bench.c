@@ -15,8 +15,8 @@
 struct bench_counters bench_counters;
 
 static struct bench_options options = {
-    .role = "", .host = "127.0.0.1", .bytes = 64, .chunk = 256 << 10, .peers = 1, .hosts = 1,
-    .door = "", .path = "",
+    .role = "", .host = "127.0.0.1", .bytes = 64, .chunk = 256 << 10, .peers = 1, .streams = 1,
+    .hosts = 1, .door = "", .path = "",
 };
 static sem_t gone_ahead;
 static sem_t ready;
@@ -122,6 +122,8 @@ void bench_wait_for_go(void) {
     while (sem_wait(&gone_ahead) != 0) {}
 }
 
+bool bench_was_told(void) { return sem_trywait(&gone_ahead) == 0; }
+
 void bench_ready(int port) {
     printf("READY port=%d\n", port);
     fflush(stdout);
@@ -146,6 +148,7 @@ static void set_option(const char *name, const char *value) {
     else if (strcmp(name, "--bytes") == 0) options.bytes = strtoul(value, NULL, 10);
     else if (strcmp(name, "--chunk") == 0) options.chunk = strtoul(value, NULL, 10);
     else if (strcmp(name, "--peers") == 0) options.peers = (unsigned)strtoul(value, NULL, 10);
+    else if (strcmp(name, "--streams") == 0) options.streams = (unsigned)strtoul(value, NULL, 10);
     else if (strcmp(name, "--hosts") == 0) options.hosts = (unsigned)strtoul(value, NULL, 10);
     else if (strcmp(name, "--door") == 0) options.door = value;
     else if (strcmp(name, "--path") == 0) options.path = value;

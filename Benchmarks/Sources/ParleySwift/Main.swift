@@ -13,7 +13,7 @@ import ParleyNoise
 /// Parley from Swift. Its doors: `task` (for await in an ordinary task), `batches` (arrays of what has
 /// arrived, in an ordinary task), `loop` (for await on the transport's own executor), `loop-spin` (the same,
 /// and it polls before it blocks), `loops` and `loops-batches` (a loop for each core, and a consumer on
-/// each). For bulk streams the door is the wire form.
+/// each). For the bulk roles the door is the wire form; the `streams-` roles are those of `multiplexed`.
 @main
 struct Main {
     static func main() async {
@@ -28,6 +28,8 @@ struct Main {
         switch bench.role {
         case "serve": try await serve(bench)
         case "ping": try await ping(bench)
+        case "answer": try await answer(bench)
+        case "ask": try await ask(bench)
         case "flood": try await flood(bench)
         case "bulk-serve": try await bulkServe(bench)
         case "bulk": try await bulk(bench)
@@ -35,18 +37,25 @@ struct Main {
         case "file": try await sendFile(bench)
         case "greet-serve": try await greetServe(bench)
         case "greet": try await greet(bench)
+        case "streams-serve": try await streamsServe(bench)
+        case "streams-bulk": try await streamsBulk(bench)
+        case "streams-beside": try await streamsBeside(bench)
+        case "streams-open": try await streamsOpen(bench)
+        case "streams-hold": try await streamsHold(bench)
         default: Bench.fail("no such role")
         }
     }
 }
 
 extension Bench {
-    /// The options of every role: the defaults, frames, and room for as many peers as are opened.
+    /// The options of every role: the defaults, frames, and room for as many peers and streams as are opened.
     func options(_ wire: WireForm = .framed) -> TransportOptions {
         var options = TransportOptions(listenAddress: "\(listenHost):\(port)", decoder: wire)
         options.limits.maxPeers = 20_000
         options.limits.maxInboundPeers = 20_000
         options.limits.maxOutboundPeers = 20_000
+        options.limits.maxStreams = 1_000_000
+        options.limits.streamsPerSecond = 10_000_000
         if isSecured { options.security = .noise(Identity()) }
         // As C on libuv does where it spins.
         if door == "loop-spin" { options.busyPoll = .microseconds(50) }

@@ -56,6 +56,35 @@ func ping(_ bench: Bench) async throws {
     Bench.fail("the server is gone")
 }
 
+// MARK: - Questions
+
+func answer(_ bench: Bench) async throws {
+    let transport = TCPTransport(bench.options())
+    try await transport.begin()
+    try await bench.consume(transport) { rpcs in
+        for await rpc in rpcs where rpc.request != nil {
+            try await rpc.reply(with: rpc.payload)
+            bench.add(1, bytes: rpc.payload.count)
+        }
+    }
+}
+
+func ask(_ bench: Bench) async throws {
+    let transport = TCPTransport(bench.options())
+    let peer = try await transport.dial(bench.dialAddress())
+    let question = bench.message(.echo)[...]
+    Bench.ready()
+    try await bench.run(on: transport) {
+        while true {
+            let begun = Bench.now
+            _ = try await peer.request(question)
+            Bench.roundTrip(since: begun)
+        }
+    }
+}
+
+// MARK: - One way
+
 /// Floods with blocks of encoded frames, as raw bytes of the wire form that has no frames of its own: little
 /// but the sealing is left to do.
 private func load(_ bench: Bench) async throws {

@@ -1,7 +1,7 @@
 /*
  * nng with the protocols made for each job: pair1 for round trips, push and pull for one way, req and rep for
- * greetings; messages are handed over, not copied. Its wire form is its own, so both ends are always this
- * program.
+ * questions and greetings; messages are handed over, not copied. Its wire form is its own, so both ends are
+ * always this program.
  */
 #include "bench.h"
 #include "frames.h"
@@ -100,6 +100,20 @@ static void ping(void) {
     }
 }
 
+static void ask(void) {
+    nng_socket socket = connected(nng_req0_open, 0);
+    nng_msg *message;
+    check(nng_msg_alloc(&message, options->bytes), "message");
+    memset(nng_msg_body(message), 'x', options->bytes);
+    bench_ready(0);
+    for (;;) {
+        uint64_t begun = bench_now();
+        check(nng_sendmsg(socket, message, 0), "send");
+        check(nng_recvmsg(socket, &message, 0), "receive");
+        bench_round_trip(bench_now() - begun);
+    }
+}
+
 static void flood(size_t count) {
     nng_socket socket = connected(nng_push0_open, 0);
     bench_ready(0);
@@ -117,12 +131,13 @@ static void open_many(void) {
     }
 }
 
-static void greet_serve(void) {
+/* Questions and greetings are answered alike. */
+static void answer(void) {
     nng_socket socket = listening(nng_rep0_open);
     for (;;) {
         nng_msg *message;
         check(nng_recvmsg(socket, &message, 0), "receive");
-        bench_add(1, GREETING_BYTES);
+        bench_add(1, nng_msg_len(message));
         check(nng_sendmsg(socket, message, 0), "send");
     }
 }
@@ -159,7 +174,8 @@ int main(int argc, char **argv) {
     else if (strcmp(role, "flood") == 0) flood(options->bytes);
     else if (strcmp(role, "open") == 0) open_many();
     else if (strcmp(role, "bulk") == 0) flood(options->chunk);
-    else if (strcmp(role, "greet-serve") == 0) greet_serve();
+    else if (strcmp(role, "ask") == 0) ask();
+    else if (strcmp(role, "answer") == 0 || strcmp(role, "greet-serve") == 0) answer();
     else if (strcmp(role, "greet") == 0) greet();
     bench_fail("no such role", 0);
 }

@@ -159,6 +159,72 @@ static void ping(bool with_callback) {
     }
 }
 
+/* --- Questions ------------------------------------------------------------------------------------------ */
+
+enum { ANSWER_TIMEOUT_MS = 30000 };
+
+static void answer_rpcs(parley_transport *at, const parley_rpc *rpcs, size_t count, void *unused) {
+    (void)unused;
+    for (size_t i = 0; i < count; i++) {
+        if (rpcs[i].kind != PARLEY_RPC_REQUEST) continue;
+        check(parley_reply(at, rpcs[i].peer, rpcs[i].request, rpcs[i].payload, rpcs[i].length, 0), "reply");
+        bench_add(1, rpcs[i].length);
+    }
+}
+
+static void answer(bool with_callback) {
+    make(with_callback ? answer_rpcs : NULL, NULL);
+    listen_and_say_so();
+    if (with_callback) sleep_for_ever();
+    parley_rpc rpcs[BATCH];
+    for (;;) {
+        int count = parley_consume_batch(transport, rpcs, BATCH, PARLEY_FOREVER);
+        check(count, "consume");
+        for (int i = 0; i < count; i++) {
+            if (rpcs[i].kind == PARLEY_RPC_REQUEST)
+                parley_reply(transport, rpcs[i].peer, rpcs[i].request, rpcs[i].payload, rpcs[i].length,
+                             PARLEY_FOREVER);
+            bench_add(1, rpcs[i].length);
+            parley_rpc_release(&rpcs[i]);
+        }
+    }
+}
+
+static void ask_again(void *unused);
+
+static void has_answer(parley_transport *at, parley_peer peer, const parley_answer *given, void *unused) {
+    (void)at, (void)peer;
+    check(given->result, "answer");
+    bench_round_trip(bench_now() - begun);
+    ask_again(unused);
+}
+
+static void ask_again(void *unused) {
+    begun = bench_now();
+    int status = parley_request_async(
+        transport, server, message, options->bytes, ANSWER_TIMEOUT_MS, has_answer, unused);
+    check(status, "request");
+}
+
+static void ask(bool with_callback) {
+    make(NULL, NULL);
+    dial();
+    bench_ready(0);
+    if (with_callback) {
+        check(parley_post(transport, ask_again, NULL), "post");
+        sleep_for_ever();
+    }
+    for (;;) {
+        parley_answer given;
+        begun = bench_now();
+        int status = parley_request(
+            transport, server, message, options->bytes, ANSWER_TIMEOUT_MS, &given);
+        check(status, "request");
+        parley_answer_release(&given);
+        bench_round_trip(bench_now() - begun);
+    }
+}
+
 /* --- One way ------------------------------------------------------------------------------------------- */
 
 static void send_some(void *unused);
@@ -297,6 +363,8 @@ int main(int argc, char **argv) {
     bool with_callback = strcmp(options->door, "consume") != 0;
     if (strcmp(role, "serve") == 0) serve(with_callback);
     else if (strcmp(role, "ping") == 0) ping(with_callback);
+    else if (strcmp(role, "ask") == 0) ask(with_callback);
+    else if (strcmp(role, "answer") == 0) answer(with_callback);
     else if (strcmp(role, "flood") == 0) flood(with_callback);
     else if (strcmp(role, "open") == 0) open_many();
     else if (strcmp(role, "bulk-serve") == 0) bulk_serve();

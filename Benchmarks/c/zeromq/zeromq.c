@@ -1,7 +1,7 @@
 /*
  * ZeroMQ with the socket types made for each job: PAIR for round trips, PUSH and PULL for one way, REQ and
- * REP for greetings. Its wire form is its own, so both ends are always this program. Secured, it speaks
- * CURVE: the clients check the server's key, and the server takes every client's key.
+ * REP for questions and greetings. Its wire form is its own, so both ends are always this program. Secured,
+ * it speaks CURVE: the clients check the server's key, and the server takes every client's key.
  */
 #include "bench.h"
 #include "frames.h"
@@ -95,8 +95,8 @@ static void send_one(void *socket, uint8_t purpose) {
 }
 
 /* A message on its way over: what was received is what is sent back. */
-static void echo(void) {
-    void *socket = listening(ZMQ_PAIR);
+static void echo(int type) {
+    void *socket = listening(type);
     for (;;) {
         zmq_msg_t message;
         zmq_msg_init(&message);
@@ -116,8 +116,8 @@ static void sink(void) {
     }
 }
 
-static void ping(void) {
-    void *socket = connected(ZMQ_PAIR, 0);
+static void ping(int type) {
+    void *socket = connected(type, 0);
     zmq_msg_t answer;
     zmq_msg_init(&answer);
     bench_ready(0);
@@ -199,9 +199,11 @@ int main(int argc, char **argv) {
     context = zmq_ctx_new();
     zmq_ctx_set(context, ZMQ_MAX_SOCKETS, 20000);
     const char *role = options->role;
-    if (strcmp(role, "serve") == 0 && strcmp(options->door, "echo") == 0) echo();
+    if (strcmp(role, "serve") == 0 && strcmp(options->door, "echo") == 0) echo(ZMQ_PAIR);
     else if (strcmp(role, "serve") == 0 || strcmp(role, "bulk-serve") == 0) sink();
-    else if (strcmp(role, "ping") == 0) ping();
+    else if (strcmp(role, "ping") == 0) ping(ZMQ_PAIR);
+    else if (strcmp(role, "answer") == 0) echo(ZMQ_REP);
+    else if (strcmp(role, "ask") == 0) ping(ZMQ_REQ);
     else if (strcmp(role, "flood") == 0) flood();
     else if (strcmp(role, "open") == 0) open_many();
     else if (strcmp(role, "bulk") == 0) bulk();

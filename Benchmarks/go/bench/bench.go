@@ -21,7 +21,7 @@ import (
 type Options struct {
 	Role, Host, Door, Path, Wire string
 	Port, Bytes, Chunk           int
-	Peers, Hosts                 int
+	Peers, Streams, Hosts        int
 	Seconds                      float64
 }
 
@@ -32,6 +32,7 @@ var (
 	roundTrips          [40 * bucketsPerOctave]atomic.Uint64
 	before              [40 * bucketsPerOctave]uint64
 	ready               = make(chan struct{}, 1)
+	goneAhead           = make(chan struct{}, 64)
 	begun               = time.Now()
 )
 
@@ -50,6 +51,7 @@ func Start() *Options {
 	flags.IntVar(&o.Bytes, "bytes", 64, "")
 	flags.IntVar(&o.Chunk, "chunk", 256<<10, "")
 	flags.IntVar(&o.Peers, "peers", 1, "")
+	flags.IntVar(&o.Streams, "streams", 1, "")
 	flags.IntVar(&o.Hosts, "hosts", 1, "")
 	flags.StringVar(new(string), "secured", "", "every role of a secured command is")
 	flags.Float64Var(&o.Seconds, "seconds", 0, "")
@@ -105,6 +107,12 @@ func Check(err error) {
 // Forever blocks: the end of standard input ends the program.
 func Forever() { select {} }
 
+// WaitForGo waits for the line `go` on standard input.
+func WaitForGo() { <-goneAhead }
+
+// Say prints one line on standard output.
+func Say(line string) { fmt.Println(line) }
+
 // Add counts, from any goroutine.
 func Add(count, bytes uint64) {
 	messages.Add(count)
@@ -134,7 +142,11 @@ func listenToStdin(seconds float64) {
 	}
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
-		printMark()
+		if lines.Text() == "go" {
+			goneAhead <- struct{}{}
+		} else {
+			printMark()
+		}
 	}
 	os.Exit(0)
 }

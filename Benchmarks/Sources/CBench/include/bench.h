@@ -21,6 +21,7 @@ struct bench_options {
     size_t bytes;          /* payload of a message */
     size_t chunk;          /* bytes of one write of a bulk stream */
     unsigned peers;        /* connections of the roles that have many */
+    unsigned streams;      /* streams of a connection, for roles that have many */
     unsigned hosts;        /* dial 127.0.0.1, .2, ... in turn: more ports than one address has */
     const char *door;      /* which of its ways in a candidate is to use; "" is its usual one */
     const char *path;      /* the file to send, or the folder to receive into */
@@ -38,6 +39,9 @@ void bench_ready(int port);
 
 /* Waits for the line `go` on standard input, for roles that have something to do but when they are told. */
 void bench_wait_for_go(void);
+
+/* Whether that line has come, for roles that go on meanwhile; each line counts once. */
+bool bench_was_told(void);
 
 /* Prints one line on standard output. */
 void bench_say(const char *line);
