@@ -1,10 +1,10 @@
 import Testing
 
+@testable import Parley
+
 #if os(Linux)
     import CLinux
 #endif
-
-@testable import Parley
 
 @Suite("The streams of one connection, as a value")
 struct ChannelsTests {
