@@ -1,5 +1,6 @@
 // Command yamux is a libp2p node of other parts than go-libp2p's: hashicorp/yamux and flynn/noise, with the little
-// that joins them written here. ../commands.py says what it is told to do. hashicorp/yamux cannot reset a stream.
+// that joins them written here. ../commands.py says what it is told to do. hashicorp/yamux cannot reset a stream, and
+// reads nothing of one whose own side it has ended.
 package main
 
 import (
@@ -153,35 +154,27 @@ func (n *node) open(name string) (*yamux.Stream, error) {
 	return stream, nil
 }
 
-// exchange sends bytes, ends this side, and returns what comes back.
-func (n *node) exchange(name string, sent []byte) ([]byte, error) {
-	stream, err := n.open(name)
+// echo does not end its side before everything is back: hashicorp/yamux reads nothing behind that.
+func (n *node) echo(count int) error {
+	stream, err := n.open(echo)
 	if err != nil {
-		return nil, err
+		return err
 	}
+	defer stream.Close()
+	sent := pattern(count)
 	written := make(chan error, 1)
 	go func() {
 		_, err := stream.Write(sent)
-		if err == nil {
-			err = stream.Close()
-		}
 		written <- err
 	}()
-	answer, err := io.ReadAll(stream)
-	if writing := <-written; err == nil {
-		err = writing
+	answer := make([]byte, count)
+	if read, err := io.ReadFull(stream, answer); err != nil {
+		return fmt.Errorf("%d of %d bytes came back: %w", read, count, err)
 	}
-	return answer, err
-}
-
-func (n *node) echo(count int) error {
-	sent := pattern(count)
-	if answer, err := n.exchange(echo, sent); err != nil {
-		return err
-	} else if !bytes.Equal(answer, sent) {
-		return fmt.Errorf("%d of %d bytes came back, or others", len(answer), count)
+	if !bytes.Equal(answer, sent) {
+		return fmt.Errorf("%d bytes came back, and others", count)
 	}
-	return nil
+	return <-written
 }
 
 func (n *node) many(streams, count int) error {
@@ -239,7 +232,12 @@ func (n *node) isReset() error {
 
 // identified returns the protocols that the other side says it speaks.
 func (n *node) identified() ([]string, error) {
-	bytes, err := n.exchange(identify, nil)
+	stream, err := n.open(identify)
+	if err != nil {
+		return nil, err
+	}
+	defer stream.Close()
+	bytes, err := io.ReadAll(stream)
 	if err != nil {
 		return nil, err
 	}
@@ -281,11 +279,8 @@ func (n *node) does(words []string) ([]string, error) {
 	case "many":
 		return nil, n.many(number(1), number(2))
 	case "count":
-		answer, err := n.exchange("/count/1.0.0", pattern(number(1)))
-		if err == nil && string(answer) != words[1] {
-			err = fmt.Errorf("the answer is %q", answer)
-		}
-		return nil, err
+		// See echo.
+		return []string{"skipped"}, nil
 	case "reset":
 		return nil, n.isReset()
 	case "wrong":
