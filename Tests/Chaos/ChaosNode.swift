@@ -38,7 +38,10 @@ final class ChaosNode: Sendable {
         /// Every connection from its handshake to its onDisconnect. It has a conversation once both sides
         /// know its id.
         var connections: [ObjectIdentifier: Conversation?] = [:]
-        /// Connections whose onDisconnect came before their handshake began to run.
+        /// Every connection whose handshake has begun, by its number, which no other one gets.
+        var met: Set<Parley.ConnectionID> = []
+        /// Connections whose onDisconnect came before their handshake began to run. Of one that had ended by
+        /// then it may not run at all.
         var goneEarly: [ObjectIdentifier: any Peer] = [:]
         var made = 0
     }
@@ -126,10 +129,10 @@ final class ChaosNode: Sendable {
         await transport?.close()
         for task in tasks { await task.value }
         let deadline = ContinuousClock.now + .seconds(10)
-        while state.withLock({ !$0.connections.isEmpty || !$0.goneEarly.isEmpty }) {
+        while state.withLock({ !$0.connections.isEmpty }) {
             guard ContinuousClock.now < deadline else {
-                let (never, twice) = state.withLock { ($0.connections.count, $0.goneEarly.count) }
-                ledger.fail("node \(index): \(never) connections had no onDisconnect, \(twice) had two")
+                let count = state.withLock { $0.connections.count }
+                ledger.fail("node \(index): \(count) connections had no onDisconnect")
                 break
             }
             try? await Task.sleep(for: .milliseconds(2))
@@ -139,6 +142,7 @@ final class ChaosNode: Sendable {
             state.tasks = []
             state.connections = [:]
             state.goneEarly = [:]
+            state.met = []
         }
     }
 }
@@ -153,6 +157,7 @@ extension ChaosNode {
         let isThere = state.withLock { state in
             guard state.goneEarly.removeValue(forKey: key) == nil else { return false }
             state.connections[key] = .some(nil)
+            state.met.insert(peer.connectionID)
             return true
         }
         guard isThere else { throw HandshakeFailure() }
@@ -193,7 +198,14 @@ extension ChaosNode {
     private func ended(_ peer: any Peer, _ reason: ParleyError) {
         let entry = state.withLock { $0.connections.removeValue(forKey: ObjectIdentifier(peer)) }
         guard entry != nil || isSecured(peer) else { return count(reason, of: peer) }
-        guard let entry else { return state.withLock { $0.goneEarly[ObjectIdentifier(peer)] = peer } }
+        guard let entry else {
+            let isSecond = state.withLock { state in
+                state.goneEarly[ObjectIdentifier(peer)] = peer
+                return state.met.contains(peer.connectionID)
+            }
+            if isSecond { ledger.fail("node \(index): a connection had a second onDisconnect: \(reason)") }
+            return
+        }
         entry?.end()
         count(reason, of: peer)
         guard reason.code == .protocolViolation else { return }
