@@ -131,22 +131,23 @@ let package = Package(
             path: "Benchmarks/Instructions/Sources",
             packageAccess: false
         ),
+        .target(name: "ForeignProcess", path: "Tests/Interop/process", swiftSettings: settings),
         .executableTarget(
             name: "ParleyInterop",
-            dependencies: ["Parley", "FaultProxy"],
+            dependencies: ["Parley", "FaultProxy", "ForeignProcess"],
             path: "Tests/Interop/swift",
             swiftSettings: settings
         ),
         .executableTarget(
             name: "ParleyNoiseInterop",
-            dependencies: ["Parley", "ParleyNoise"],
+            dependencies: ["Parley", "ParleyNoise", "ForeignProcess"],
             path: "Tests/Interop/noise",
             exclude: ["foreign.py", "requirements.txt"],
             swiftSettings: settings
         ),
         .executableTarget(
             name: "ParleyLibP2PInterop",
-            dependencies: ["Parley", "ParleyNoise"],
+            dependencies: ["Parley", "ParleyNoise", "ForeignProcess"],
             path: "Tests/Interop/libp2p",
             exclude: [
                 "commands.py", "go_node.py", "py_node.py", "requirements-go.txt", "requirements-py.txt",

@@ -1,4 +1,4 @@
-import Foundation
+import ForeignProcess
 import Parley
 import ParleyNoise
 

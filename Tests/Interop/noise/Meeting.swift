@@ -1,47 +1,10 @@
-import Foundation
+import ForeignProcess
 import Parley
 import ParleyNoise
 
-struct Failure: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
-}
-
-func check(_ condition: Bool, _ complaint: @autoclosure () -> String) throws {
-    if !condition { throw Failure(complaint()) }
-}
-
-/// The foreign node in a process of its own. What it says comes out line by line.
-final class ForeignNode {
-    private let process = Process()
-    private let output = Pipe()
-    private var rest = Data()
-
-    init(_ python: String, _ script: String, _ arguments: [String]) throws {
-        process.executableURL = URL(fileURLWithPath: python)
-        process.arguments = [script] + arguments
-        process.standardOutput = output
-        try process.run()
-    }
-
-    /// The words behind the next line, which has to begin with `name`. Blocks until then.
-    func expect(_ name: String) throws -> [String] {
-        while !rest.contains(UInt8(ascii: "\n")) {
-            let more = output.fileHandleForReading.availableData
-            guard !more.isEmpty else { throw Failure("it ended before it said \"\(name) …\"") }
-            rest += more
-        }
-        let line = rest.prefix { $0 != UInt8(ascii: "\n") }
-        rest = Data(rest.dropFirst(line.count + 1))
-        let words = String(decoding: line, as: UTF8.self).split(separator: " ").map(String.init)
-        try check(words.first == name, "it said \"\(words.joined(separator: " "))\", not \"\(name) …\"")
-        return Array(words.dropFirst())
-    }
-
-    func end() {
-        if process.isRunning { process.terminate() }
-        process.waitUntilExit()
-    }
+/// The foreign node of a Python script.
+func foreignNode(_ python: String, _ script: String, _ arguments: [String]) throws -> ForeignProcess {
+    try ForeignProcess(python, [script] + arguments)
 }
 
 /// Connects the two, compares what both say of each other, and sends messages, which come back.
@@ -52,18 +15,18 @@ func meet(_ python: String, _ script: String, foreignDials: Bool) async throws {
     let (arrivals, arrived) = AsyncStream<any Peer>.makeStream()
     options.onPeer = { arrived.yield($0) }
     let parley = TCPTransport(options)
-    let foreign: ForeignNode
+    let foreign: ForeignProcess
     let foreignID: String
     if foreignDials {
         try await parley.listenAndAccept()
         let port = try SocketAddress(parley.address).port
-        foreign = try ForeignNode(python, script, ["dial", "127.0.0.1", "\(port)"])
+        foreign = try foreignNode(python, script, ["dial", "127.0.0.1", "\(port)"])
     } else {
-        foreign = try ForeignNode(python, script, ["listen"])
+        foreign = try foreignNode(python, script, ["listen"])
         let words = try foreign.expect("listening")
         try await parley.dial("\(words[1])@127.0.0.1:\(words[0])")
     }
-    defer { foreign.end() }
+    defer { foreign.kill() }
     let secured = try foreign.expect("secured")
     foreignID = secured[1]
     try check(secured[0] == "\(identity.id)", "it takes \(identity.id) for \(secured[0])")
@@ -89,8 +52,8 @@ func mismatch(_ python: String, _ script: String) async throws {
     var options = TransportOptions()
     options.security = .noise(Identity())
     let parley = TCPTransport(options)
-    let foreign = try ForeignNode(python, script, ["listen"])
-    defer { foreign.end() }
+    let foreign = try foreignNode(python, script, ["listen"])
+    defer { foreign.kill() }
     let words = try foreign.expect("listening")
     do {
         try await parley.dial("\(Identity().id)@127.0.0.1:\(words[0])")

@@ -1,5 +1,6 @@
 // Connects Parley with a node of another make over secured links, both ways: foreign.py.
 
+import ForeignProcess
 import Foundation
 
 guard CommandLine.arguments.count == 3 else {
@@ -7,12 +8,7 @@ guard CommandLine.arguments.count == 3 else {
     exit(2)
 }
 let (python, script) = (CommandLine.arguments[1], CommandLine.arguments[2])
-/// No case takes minutes: one that hangs ends the run.
-Thread.detachNewThread {
-    Thread.sleep(forTimeInterval: 120)
-    print("FAILED: a case hangs")
-    exit(1)
-}
+endRun(after: 120)
 let cases: [(String, () async throws -> Void)] = [
     ("the foreign node dials Parley", { try await meet(python, script, foreignDials: true) }),
     ("Parley dials the foreign node", { try await meet(python, script, foreignDials: false) }),

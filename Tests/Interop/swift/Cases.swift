@@ -1,3 +1,4 @@
+import ForeignProcess
 import Foundation
 import Parley
 
@@ -54,10 +55,6 @@ struct Pair {
 private func first<Element: Sendable>(_ stream: AsyncStream<Element>) async -> Element? {
     var iterator = stream.makeAsyncIterator()
     return await iterator.next()
-}
-
-private func check(_ condition: Bool, _ complaint: @autoclosure () -> String) throws {
-    if !condition { throw Failure(complaint()) }
 }
 
 private let streamBytes = 64 << 20

@@ -1,9 +1,5 @@
+import ForeignProcess
 import Foundation
-
-struct Failure: Error, CustomStringConvertible {
-    let description: String
-    init(_ description: String) { self.description = description }
-}
 
 /// A Go node in a process of its own: commands go in as lines, events come out as lines (see go/main.go).
 final class GoNode: Sendable {

@@ -1,4 +1,5 @@
 import FaultProxy
+import ForeignProcess
 import Foundation
 import Parley
 

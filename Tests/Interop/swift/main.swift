@@ -1,5 +1,6 @@
 // Runs every case against Go programs and prints a line for each.
 
+import ForeignProcess
 import Foundation
 
 /// One line, at once: whoever reads along through a pipe sees it too.
@@ -14,12 +15,7 @@ guard let goNode = arguments.first, let gobpipe = arguments.last, arguments.coun
     exit(2)
 }
 
-/// No case takes minutes: one that hangs ends the run.
-Thread.detachNewThread {
-    Thread.sleep(forTimeInterval: 300)
-    say("FAILED: a case hangs")
-    exit(1)
-}
+endRun(after: 300)
 
 /// Runs `body` as a case of this name, prints how it went, and says whether it went well.
 nonisolated func run(_ name: String, _ body: () async throws -> Void) async -> Bool {
