@@ -36,17 +36,13 @@ func streamsServe(_ bench: Bench) async throws {
     try transport.accept(
         Purpose.echo,
         bench.handle(on: transport) { stream in
-            guard let byte = try await stream.read(upTo: 1) else { return }
-            try await stream.write(byte)
-            Bench.addShared(1, bytes: 0)
+            try await sendBackOneByte(stream)
         }
     )
     try transport.accept(
         Purpose.hold,
         bench.handle(on: transport) { stream in
-            guard let byte = try await stream.read(upTo: 1) else { return }
-            try await stream.write(byte)
-            Bench.addShared(1, bytes: 0)
+            try await sendBackOneByte(stream)
             _ = try await stream.read(upTo: 1)
         }
     )
@@ -54,6 +50,12 @@ func streamsServe(_ bench: Bench) async throws {
     try await bench.consume(transport) { rpcs in
         for await rpc in rpcs { try? await rpc.peer.send(message: rpc.payload) }
     }
+}
+
+private func sendBackOneByte(_ stream: PeerStream) async throws {
+    guard let byte = try await stream.read(upTo: 1) else { return }
+    try await stream.write(byte)
+    Bench.addShared(1, bytes: 0)
 }
 
 /// Writes for ever to as many streams at once as the options say.

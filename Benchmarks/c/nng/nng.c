@@ -86,11 +86,8 @@ static void sink(void) {
     }
 }
 
-static void ping(void) {
-    nng_socket socket = connected(nng_pair1_open, 0);
-    nng_msg *message;
-    check(nng_msg_alloc(&message, options->bytes), "message");
-    *(uint8_t *)nng_msg_body(message) = FRAME_ECHO;
+/* Sends what comes back, again and again. */
+static void round_trips(nng_socket socket, nng_msg *message) {
     bench_ready(0);
     for (;;) {
         uint64_t begun = bench_now();
@@ -100,18 +97,20 @@ static void ping(void) {
     }
 }
 
+static void ping(void) {
+    nng_socket socket = connected(nng_pair1_open, 0);
+    nng_msg *message;
+    check(nng_msg_alloc(&message, options->bytes), "message");
+    *(uint8_t *)nng_msg_body(message) = FRAME_ECHO;
+    round_trips(socket, message);
+}
+
 static void ask(void) {
     nng_socket socket = connected(nng_req0_open, 0);
     nng_msg *message;
     check(nng_msg_alloc(&message, options->bytes), "message");
     memset(nng_msg_body(message), 'x', options->bytes);
-    bench_ready(0);
-    for (;;) {
-        uint64_t begun = bench_now();
-        check(nng_sendmsg(socket, message, 0), "send");
-        check(nng_recvmsg(socket, &message, 0), "receive");
-        bench_round_trip(bench_now() - begun);
-    }
+    round_trips(socket, message);
 }
 
 static void flood(size_t count) {

@@ -4,10 +4,9 @@
  * on the program's own thread). What it sends from a callback leaves with the turn; from a thread each send
  * is a call.
  */
-#include "bench.h"
 #include "frames.h"
+#include "node.h"
 
-#include <parley.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,19 +15,7 @@
 
 enum { BATCH = 256, SENDS_PER_TURN = 4096 };
 
-static const struct bench_options *options;
-static parley_transport *transport;
-static parley_peer server;
-static uint8_t *message;
-static uint64_t begun;
 static bool has_many_loops;
-
-static void check(int64_t status, const char *what) {
-    if (status < 0) {
-        fprintf(stderr, "%s: %s (%s)\n", what, parley_last_error(), parley_strerror((int)status));
-        _exit(1);
-    }
-}
 
 /* Where links are secured, their handshake is what is counted. */
 static int count_peer(parley_transport *at, parley_peer peer, void *unused) {
@@ -47,45 +34,18 @@ static void secure(parley_options *made) {
 
 static void make(void (*on_rpcs)(parley_transport *, const parley_rpc *, size_t, void *),
                  int (*handshake)(parley_transport *, parley_peer, void *)) {
-    static char address[32];
     parley_options made = PARLEY_OPTIONS_INIT;
-    snprintf(address, sizeof address, "%s:%d", options->hosts > 1 ? "0.0.0.0" : options->host, options->port);
-    made.listen_address = address;
     made.codec = PARLEY_CODEC_FRAMED;
     made.on_rpcs = on_rpcs;
     made.handshake = handshake;
-    /* As many as are opened, and more. */
-    made.max_peers = made.max_inbound_peers = made.max_outbound_peers = 20000;
     if (options->secured) secure(&made);
     /* As C on libuv does where it spins. */
     if (strcmp(options->door, "spin") == 0) made.busy_poll_us = 50;
     if (has_many_loops) made.loops = (size_t)sysconf(_SC_NPROCESSORS_ONLN);
-    check(parley_create(&made, &transport), "create");
-    message = malloc(options->bytes + 1);
-    memset(message, 'x', options->bytes);
-}
-
-static void listen_and_say_so(void) {
-    char address[64];
-    check(parley_listen(transport), "listen");
-    parley_address(transport, address, sizeof address);
-    bench_ready(atoi(strrchr(address, ':') + 1));
-}
-
-static parley_peer dialed(unsigned n) {
-    char host[16], address[32];
-    parley_peer peer;
-    bench_host(options, n, host);
-    snprintf(address, sizeof address, "%s:%d", host, options->port);
-    check(parley_dial(transport, address, 10000, &peer), "dial");
-    return peer;
+    make_node(made);
 }
 
 static void dial(void) { server = dialed(0); }
-
-static void sleep_for_ever(void) {
-    for (;;) pause();
-}
 
 /* --- The server ---------------------------------------------------------------------------------------- */
 
@@ -127,18 +87,6 @@ static void serve(bool with_callback) {
 }
 
 /* --- Round trips --------------------------------------------------------------------------------------- */
-
-static void send_and_note(void *unused) {
-    (void)unused;
-    begun = bench_now();
-    check(parley_send_message(transport, server, message, options->bytes, 0), "send");
-}
-
-static void answered(parley_transport *at, const parley_rpc *rpcs, size_t count, void *unused) {
-    (void)at, (void)rpcs, (void)count;
-    bench_round_trip(bench_now() - begun);
-    send_and_note(unused);
-}
 
 static void ping(bool with_callback) {
     make(with_callback ? answered : NULL, NULL);

@@ -2,14 +2,10 @@
  * Many streams of one connection with Parley from C, in the wire form that is multiplexed: callbacks on the
  * loop's thread at both ends. What a stream is for is its protocol.
  */
-#include "bench.h"
-#include "frames.h"
+#include "node.h"
 
-#include <parley.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* Its bytes are counted; one byte is sent back and that is its end; one is sent back and it stays open. */
 #define SINK "/bench/sink/1.0.0"
@@ -18,46 +14,17 @@
 
 enum { TIMEOUT_MS = 10000, READ_BYTES = 1 << 20 };
 
-static const struct bench_options *options;
-static parley_transport *transport;
-static parley_peer server;
-static uint8_t *message, *chunk;
-static uint64_t begun;
-
-static void check(int64_t status, const char *what) {
-    if (status < 0) {
-        fprintf(stderr, "%s: %s (%s)\n", what, parley_last_error(), parley_strerror((int)status));
-        _exit(1);
-    }
-}
+static uint8_t *chunk;
 
 static void make(void (*on_rpcs)(parley_transport *, const parley_rpc *, size_t, void *)) {
-    static char address[32];
     parley_options made = PARLEY_OPTIONS_INIT;
-    snprintf(address, sizeof address, "%s:%d", options->host, options->port);
-    made.listen_address = address;
     made.codec = PARLEY_CODEC_MULTIPLEXED;
     made.on_rpcs = on_rpcs;
     /* As many as are opened, and more. */
-    made.max_peers = made.max_inbound_peers = made.max_outbound_peers = 20000;
     made.max_streams = 1000000;
     made.streams_per_second = 10000000;
-    check(parley_create(&made, &transport), "create");
-    message = malloc(options->bytes + 1);
-    memset(message, 'x', options->bytes);
+    make_node(made);
     chunk = calloc(1, options->chunk);
-}
-
-static parley_peer dialed(void) {
-    char address[32];
-    parley_peer peer;
-    snprintf(address, sizeof address, "%s:%d", options->host, options->port);
-    check(parley_dial(transport, address, TIMEOUT_MS, &peer), "dial");
-    return peer;
-}
-
-static void sleep_for_ever(void) {
-    for (;;) pause();
 }
 
 /* --- The server ----------------------------------------------------------------------------------------- */
@@ -104,14 +71,11 @@ static void hold(parley_transport *at, parley_peer_stream stream, void *unused) 
 }
 
 static void serve(void) {
-    char address[64];
     make(send_back);
     check(parley_accept_streams(transport, SINK, drain, NULL), "accept");
     check(parley_accept_streams(transport, ECHO, echo, NULL), "accept");
     check(parley_accept_streams(transport, HOLD, hold, NULL), "accept");
-    check(parley_listen(transport), "listen");
-    parley_address(transport, address, sizeof address);
-    bench_ready(atoi(strrchr(address, ':') + 1));
+    listen_and_say_so();
     sleep_for_ever();
 }
 
@@ -135,7 +99,7 @@ static void begin_to_fill(void) { check(parley_post(transport, open_and_fill, NU
 
 static void bulk(void) {
     make(NULL);
-    server = dialed();
+    server = dialed(0);
     bench_ready(0);
     for (unsigned i = 0; i < options->streams; i++) begin_to_fill();
     sleep_for_ever();
@@ -143,21 +107,9 @@ static void bulk(void) {
 
 /* --- Messages beside a full stream ---------------------------------------------------------------------- */
 
-static void send_and_note(void *unused) {
-    (void)unused;
-    begun = bench_now();
-    check(parley_send_message(transport, server, message, options->bytes, 0), "send");
-}
-
-static void answered(parley_transport *at, const parley_rpc *rpcs, size_t count, void *unused) {
-    (void)at, (void)rpcs, (void)count;
-    bench_round_trip(bench_now() - begun);
-    send_and_note(unused);
-}
-
 static void beside(void) {
     make(answered);
-    server = dialed();
+    server = dialed(0);
     bench_ready(0);
     check(parley_post(transport, send_and_note, NULL), "post");
     bench_wait_for_go();
@@ -193,7 +145,7 @@ static void open_next(void *unused) {
 
 static void open_and_close(void) {
     make(NULL);
-    server = dialed();
+    server = dialed(0);
     bench_ready(0);
     for (unsigned i = 0; i < options->streams; i++) check(parley_post(transport, open_next, NULL), "post");
     sleep_for_ever();
@@ -214,7 +166,7 @@ static void open_more(parley_peer peer, parley_peer_stream *streams) {
 static void hold_many(void) {
     parley_peer *peers = calloc(options->peers, sizeof *peers);
     make(NULL);
-    for (unsigned i = 0; i < options->peers; i++) peers[i] = dialed();
+    for (unsigned i = 0; i < options->peers; i++) peers[i] = dialed(i);
     bench_ready(0);
     for (;;) {
         bench_wait_for_go();

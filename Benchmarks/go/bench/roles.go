@@ -1,9 +1,21 @@
 package bench
 
 import (
+	"bufio"
 	"encoding/binary"
+	"fmt"
 	"io"
+	"time"
 )
+
+// Run calls the function of the role that the options name.
+func Run(o *Options, roles map[string]func(*Options)) {
+	role, ok := roles[o.Role]
+	if !ok {
+		Check(fmt.Errorf("no such role: %q", o.Role))
+	}
+	role(o)
+}
 
 // FrameHeader is how many bytes come before a frame's payload.
 const FrameHeader = 5
@@ -37,5 +49,19 @@ func Fill(out io.Writer, chunkBytes int) {
 		_, err := out.Write(chunk)
 		Check(err)
 		Add(1, uint64(len(chunk)))
+	}
+}
+
+// RoundTrips sends a message that comes back, for ever, and notes how long each takes.
+func RoundTrips(conn io.ReadWriter, message []byte) {
+	in := bufio.NewReaderSize(conn, 64<<10)
+	answer := make([]byte, len(message))
+	for {
+		begun := time.Now()
+		_, err := conn.Write(message)
+		Check(err)
+		_, err = io.ReadFull(in, answer)
+		Check(err)
+		RoundTrip(time.Since(begun))
 	}
 }

@@ -23,18 +23,12 @@ const (
 )
 
 func main() {
-	o := bench.Start()
-	roles := map[string]func(*bench.Options){
+	bench.Run(bench.Start(), map[string]func(*bench.Options){
 		"serve": serve, "ping": ping, "flood": flood,
 		"bulk-serve": bulkServe, "bulk": bulk,
 		"file-serve": fileServe, "file": sendFile,
 		"greet-serve": greetServe, "greet": greet,
-	}
-	role, ok := roles[o.Role]
-	if !ok {
-		bench.Check(fmt.Errorf("no such role: %q", o.Role))
-	}
-	role(o)
+	})
 }
 
 func listen(o *bench.Options, handle func(net.Conn)) {

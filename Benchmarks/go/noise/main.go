@@ -9,10 +9,8 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"time"
 
 	"github.com/flynn/noise"
 	"parley.benchmarks/bench"
@@ -28,16 +26,10 @@ const (
 )
 
 func main() {
-	o := bench.Start()
-	roles := map[string]func(*bench.Options){
+	bench.Run(bench.Start(), map[string]func(*bench.Options){
 		"serve": serve, "ping": ping, "flood": flood, "bulk-serve": bulkServe, "bulk": bulk,
 		"greet-serve": greetServe, "greet": greet,
-	}
-	role, ok := roles[o.Role]
-	if !ok {
-		bench.Check(fmt.Errorf("no such role: %q", o.Role))
-	}
-	role(o)
+	})
 }
 
 // --- The secured connection -----------------------------------------------------------------------------------
@@ -228,18 +220,8 @@ func serve(o *bench.Options) {
 
 func ping(o *bench.Options) {
 	s := dial(o, 0)
-	in := bufio.NewReaderSize(s, bufferBytes)
-	message := bench.Frame(o, echo)
-	answer := make([]byte, len(message))
 	bench.Ready(nil)
-	for {
-		begun := time.Now()
-		_, err := s.Write(message)
-		bench.Check(err)
-		_, err = io.ReadFull(in, answer)
-		bench.Check(err)
-		bench.RoundTrip(time.Since(begun))
-	}
+	bench.RoundTrips(s, bench.Frame(o, echo))
 }
 
 func flood(o *bench.Options) {

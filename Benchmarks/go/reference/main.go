@@ -22,25 +22,10 @@ const echo = 'E'
 func main() {
 	// The reference logs each connection; to nowhere, since that is no part of what is measured.
 	log.SetOutput(io.Discard)
-	o := bench.Start()
-	switch o.Role {
-	case "serve":
-		serve(o)
-	case "ping":
-		ping(o)
-	case "flood":
-		flood(o)
-	case "bulk-serve":
-		bulkServe(o)
-	case "bulk":
-		bulk(o)
-	case "greet-serve":
-		greetServe(o)
-	case "greet":
-		greet(o)
-	default:
-		bench.Check(fmt.Errorf("no such role: %q", o.Role))
-	}
+	bench.Run(bench.Start(), map[string]func(*bench.Options){
+		"serve": serve, "ping": ping, "flood": flood, "bulk-serve": bulkServe, "bulk": bulk,
+		"greet-serve": greetServe, "greet": greet,
+	})
 }
 
 // framed reads frames through a buffer for each connection.

@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -31,16 +30,10 @@ const (
 )
 
 func main() {
-	o := bench.Start()
-	roles := map[string]func(*bench.Options){
+	bench.Run(bench.Start(), map[string]func(*bench.Options){
 		"streams-serve": serve, "streams-bulk": bulk, "streams-beside": beside, "streams-open": open,
 		"streams-hold": holdMany,
-	}
-	role, ok := roles[o.Role]
-	if !ok {
-		bench.Check(fmt.Errorf("no such role: %q", o.Role))
-	}
-	role(o)
+	})
 }
 
 func config() *yamux.Config {
@@ -163,22 +156,12 @@ func bulk(o *bench.Options) {
 func beside(o *bench.Options) {
 	session := dial(o, 0)
 	stream := opened(session, messages)
-	in := bufio.NewReaderSize(stream, bufferBytes)
-	message := bench.Frame(o, echo)
-	answer := make([]byte, len(message))
 	go func() {
 		bench.WaitForGo()
 		fill(session, o.Chunk)
 	}()
 	bench.Ready(nil)
-	for {
-		begun := time.Now()
-		_, err := stream.Write(message)
-		bench.Check(err)
-		_, err = io.ReadFull(in, answer)
-		bench.Check(err)
-		bench.RoundTrip(time.Since(begun))
-	}
+	bench.RoundTrips(stream, bench.Frame(o, echo))
 }
 
 // open opens a stream, sends a byte, gets it back, and closes.
