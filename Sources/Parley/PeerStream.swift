@@ -232,8 +232,7 @@ extension Connection {
     {
         try node.checkLength(ofMessage: header.count)
         let stream = try await PeerStream(openChannel(Multiplexed.stream, link), of: self, over: link)
-        try await stream.write(Multiplexed.prefix(ofHeader: header.count)[...])
-        if !header.isEmpty { try await stream.write(header) }
+        try await stream.write(Multiplexed.opening(header))
         return stream
     }
 

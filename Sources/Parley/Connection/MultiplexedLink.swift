@@ -118,14 +118,24 @@ extension MultiplexedLink {
     ) throws(ParleyError) -> Result {
         try ForkedChild.check()
         var effects = Channels.Effects()
-        let now = MonotonicTime.nanosecondsNow
         defer { perform(effects) }
-        return try channels.withLock { channels throws(ParleyError) in
+        return try change(&effects) { (channels, now, _) throws(ParleyError) in try body(&channels, now) }
+    }
+
+    /// Calls `body` under the lock, and settles and counts what it has changed. What follows is still to be
+    /// performed.
+    @inline(__always)
+    private func change<Result, Thrown: Error>(
+        _ effects: inout Channels.Effects,
+        _ body: (inout Channels, _ now: UInt64, inout Channels.Effects) throws(Thrown) -> Result
+    ) throws(Thrown) -> Result {
+        try channels.withLock { channels throws(Thrown) in
+            let now = MonotonicTime.nanosecondsNow
             defer {
                 channels.settle(at: now, &effects)
                 account(&channels)
             }
-            return try body(&channels, now)
+            return try body(&channels, now, &effects)
         }
     }
 
@@ -235,7 +245,7 @@ extension MultiplexedLink: Link {
         readOn()
         hand(out: effects)
         // Windows grow by what the round trip needs.
-        if sendPing() { flush() }
+        _ = sendPing()
     }
 
     /// Asks the other side for a sign of life. Returns false while it owes one.
@@ -248,14 +258,10 @@ extension MultiplexedLink: Link {
     /// Checks the time-outs of all streams. Returns when to check again, in milliseconds.
     func checkTimeouts(at now: UInt64) -> UInt64 {
         var effects = Channels.Effects()
-        let next = channels.withLock { channels in
-            let next = channels.checkTimeouts(at: now, timeLimits, &effects)
-            channels.settle(at: MonotonicTime.nanosecondsNow, &effects)
-            account(&channels)
-            return next
+        defer { perform(effects) }
+        return change(&effects) { channels, _, effects in
+            channels.checkTimeouts(at: now, timeLimits, &effects)
         }
-        perform(effects)
-        return next
     }
 }
 
@@ -291,11 +297,8 @@ extension MultiplexedLink: EndOfTurn {
         var buffer = WireBuffer()
         context.exchangeSpare(&buffer)
         var effects = Channels.Effects()
-        let isActivity = channels.withLock { channels in
-            let now = MonotonicTime.nanosecondsNow
-            let isActivity = channels.takeFrames(into: &buffer, upTo: Self.writeBytes, at: now)
-            channels.settle(at: now, &effects)
-            return isActivity
+        let isActivity = change(&effects) { channels, now, _ in
+            channels.takeFrames(into: &buffer, upTo: Self.writeBytes, at: now)
         }
         perform(effects)
         let count = buffer.count
@@ -380,11 +383,8 @@ extension MultiplexedLink: SecuredLinkOwner {
     private func handleInput(atMost frames: Int) {
         guard let block = input.popFirst() else { return }
         var effects = Channels.Effects()
-        let (rest, hasMessages, holds) = channels.withLock { channels in
-            let now = MonotonicTime.nanosecondsNow
+        let (rest, hasMessages, holds) = change(&effects) { channels, now, effects in
             let rest = channels.receive(block, atMost: frames, at: now, &effects)
-            channels.settle(at: now, &effects)
-            account(&channels)
             return (rest, channels.hasMessages, channels.heldBytes > 0)
         }
         input.prepend(rest)
@@ -459,13 +459,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         defer { isPassingOn = false }
         while isReading, !isOver, let owner {
             var effects = Channels.Effects()
-            let block = channels.withLock { channels in
-                let now = MonotonicTime.nanosecondsNow
-                let block = channels.takeMessages(at: now)
-                channels.settle(at: now, &effects)
-                account(&channels)
-                return block
-            }
+            let block = change(&effects) { channels, now, _ in channels.takeMessages(at: now) }
             perform(effects)
             guard let block else { return reportEnd() }
             owner.take(block.span) { !isOver }

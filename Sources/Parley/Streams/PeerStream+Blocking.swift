@@ -150,7 +150,7 @@ extension Connection {
         }
         try node.checkLength(ofMessage: header.count)
         let stream = try PeerStream(openChannel(Multiplexed.stream, link, limit), of: self, over: link)
-        let opening = Multiplexed.prefix(ofHeader: header.count) + header
+        let opening = Multiplexed.opening(header)
         let accepted = try stream.write(opening.count, limit) { opening[$0] }
         guard accepted == opening.count else {
             // Released, the stream is reset.

@@ -23,6 +23,11 @@ enum Multiplexed {
     static func prefix(ofHeader count: Int) -> [UInt8] {
         withUnsafeBytes(of: UInt32(truncatingIfNeeded: count).bigEndian) { Array($0) }
     }
+
+    /// What a stream with a header begins with.
+    static func opening(_ header: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        (prefix(ofHeader: header.count) + header)[...]
+    }
 }
 
 extension WireForm {
