@@ -19,6 +19,7 @@ import resource
 import shlex
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
@@ -34,6 +35,8 @@ DO_NOT_COMPILE = BUILD / "do-not-compile.txt"
 SECONDS = 180
 # So much address space has a test: an endless loop must not take the machine's memory.
 ADDRESS_BYTES = 16 << 30
+# So much of what a test prints last is kept.
+KEPT_BYTES = 1 << 16
 LEAST = 80
 
 # The tests of the generated faults: those that are asked first, and those that are asked about survivors.
@@ -150,16 +153,19 @@ def run_test(tree, test, number):
         bundle = binaries / "parleyPackageTests.xctest"
         command = [str(bundle), "--testing-library", "swift-testing", "--filter", test]
     process = subprocess.Popen(
-        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        errors="replace", start_new_session=True, stdin=subprocess.DEVNULL,
+        command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        start_new_session=True, stdin=subprocess.DEVNULL,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES)),
     )
-    try:
-        output, _ = process.communicate(timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, 9)
-        output, _ = process.communicate()
-        return True, output + f"\n(ended after {SECONDS} s)"
+    timer = threading.Timer(SECONDS, os.killpg, (process.pid, 9))
+    timer.start()
+    # A test that a fault keeps from ending may print without end.
+    printed = b""
+    while more := process.stdout.read1(1 << 16):
+        printed = (printed + more)[-KEPT_BYTES:]
+    process.wait()
+    timer.cancel()
+    output = printed.decode(errors="replace")
     has_tests = test.startswith("c:") or re.search(r"Test run with [1-9]\d* test", output)
     if process.returncode == 0 and not has_tests:
         raise listed.Mistake(f"no test matches {test}")
