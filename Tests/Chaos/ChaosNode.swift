@@ -200,8 +200,8 @@ extension ChaosNode {
         guard entry != nil || isSecured(peer) else { return count(reason, of: peer) }
         guard let entry else {
             let isSecond = state.withLock { state in
-                state.goneEarly[ObjectIdentifier(peer)] = peer
-                return state.met.contains(peer.connectionID)
+                let former = state.goneEarly.updateValue(peer, forKey: ObjectIdentifier(peer))
+                return former != nil || state.met.contains(peer.connectionID)
             }
             if isSecond { ledger.fail("node \(index): a connection had a second onDisconnect: \(reason)") }
             return
