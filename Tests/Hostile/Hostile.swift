@@ -1,10 +1,12 @@
 // `make hostile`: a node serves good peers while another process attacks it in every way that costs the
 // attacker little. The good peers' round trips must stay near what they are in quiet, their messages must
-// arrive, and the node's memory must stay under its bound. With the word `secured` the node and its good
-// peers have identities, and the attackers disturb handshakes and sealed messages. The node asks a closure
-// about each identity, or, with `--allow everyone`, about none. With the word `multiplexed` the node and its
-// good peers have many streams at once, and the attackers misuse theirs; with `--security noise` they do so
-// inside a secured link, and are let in. `--only NAME` makes one of the attacks, `together` all at once.
+// arrive, and the node's memory must stay under its bound.
+//
+//     secured        The node and its good peers have identities. The attackers disturb handshakes and sealed
+//                    messages. A closure is asked about each identity; with `--allow everyone` nobody is.
+//     multiplexed    The node and its good peers have many streams at once. The attackers misuse theirs; with
+//                    `--security noise` they do that inside secured links of their own.
+//     --only NAME    One of the attacks; `together` is all of them at once.
 
 import Foundation
 import Gauges

@@ -255,7 +255,7 @@ public struct WireForm: Sendable {
         case none
         /// A connection carries many streams beside its messages.
         case multiplexed
-        /// The same, and both sides agree on everything by name, as libp2p nodes do.
+        /// As ``multiplexed``, and both sides choose security and streams by name first, as libp2p nodes do.
         case libp2p
     }
 

@@ -10,8 +10,8 @@ struct ListeningText: Equatable {
     /// - Parameters:
     ///   - id: this node's own; nil without one.
     ///   - address: where it listens, with the real port.
-    ///   - outward: an address of this machine that others may reach; nil when there is none. It is asked for
-    ///     one of IPv4 alone, or for any.
+    ///   - outward: returns an address of this machine that others may reach; nil when there is none. Its
+    ///     argument says that only an IPv4 address will do.
     init(id: PeerID?, listeningAt address: SocketAddress, outward: (_ isIPv4Only: Bool) -> String?) {
         isEverywhere = ["", "::", "0.0.0.0"].contains(address.host)
         let host = isEverywhere ? outward(address.host == "0.0.0.0") ?? "127.0.0.1" : address.host
