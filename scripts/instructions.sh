@@ -19,7 +19,7 @@ install "$(build --show-bin-path)/ParleyInstructions" "$programs/"
 flags=(-O2 -g -Wall -Wextra -Werror -std=gnu11 -IBenchmarks/Sources/CBench/include)
 "${compiler[@]}" "${flags[@]}" Benchmarks/Instructions/uv.c -o "$programs/uv" -luv
 "${compiler[@]}" "${flags[@]}" -ISources/CParley/include Benchmarks/c/parley/parley.c \
-    Benchmarks/Sources/CBench/bench.c -o "$programs/parley-c" \
+    Benchmarks/c/parley/node.c Benchmarks/Sources/CBench/bench.c -o "$programs/parley-c" \
     -Wl,--as-needed .build-lib/lib/libparley.a -luv -lstdc++ -lm -lpthread -ldl
 
 exec python3 Benchmarks/Instructions "$programs" "$@"

@@ -52,7 +52,7 @@ final class Newcomers: Sendable {
         switch state.withLock({ $0.decision(about: peer.id, unableToAsk: obstacle) }) {
         case .accept: return true
         case .refuse(let reason):
-            reportRefusal(of: peer, because: reason)
+            reportRefusal(of: peer.id, at: peer.remoteAddress, because: reason)
             return false
         case .ask: return await ask(about: peer)
         }
@@ -66,11 +66,8 @@ final class Newcomers: Sendable {
         return nil
     }
 
-    private func reportRefusal(of peer: ProvenPeer, because reason: String) {
-        reportThrottled(
-            "refused",
-            "refused \(peer.id) at \(peer.remoteAddress): \(reason); --allow \(peer.id) lets it in"
-        )
+    private func reportRefusal(of id: PeerID, at address: SocketAddress, because reason: String) {
+        reportThrottled("refused", "refused \(id) at \(address): \(reason); --allow \(id) lets it in")
     }
 
     /// Prints an error that strangers can cause at any rate: ten at once, then one a second.
@@ -132,7 +129,9 @@ extension Newcomers {
                     state.waiting[connection] = continuation
                     return .ask
                 }
-                if case .refuse(let reason) = decision { reportRefusal(of: peer, because: reason) }
+                if case .refuse(let reason) = decision {
+                    reportRefusal(of: peer.id, at: peer.remoteAddress, because: reason)
+                }
                 if decision != .ask { continuation.resume(returning: decision == .accept) }
             }
         } onCancel: {
@@ -180,11 +179,7 @@ extension Newcomers {
             return (state.questions.takeAll(), Array(state.waiting.values))
         }
         for question in questions {
-            reportThrottled(
-                "refused",
-                "refused \(question.id) at \(question.remoteAddress): standard input has ended; "
-                    + "--allow \(question.id) lets it in"
-            )
+            reportRefusal(of: question.id, at: question.remoteAddress, because: "standard input has ended")
         }
         for continuation in waiting { continuation.resume(returning: false) }
     }
