@@ -36,7 +36,7 @@ final class ProgressBar: Sendable {
     }
 
     /// A file has begun that is one of several.
-    func begin(_ file: FileProgress) { update { $0.file = file } }
+    func begin(_ file: @autoclosure () -> FileProgress) { update { $0.file = file() } }
 
     func advance(by byteCount: Int) {
         update { state in

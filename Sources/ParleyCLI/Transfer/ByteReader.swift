@@ -46,11 +46,16 @@ struct ByteReader {
 }
 
 extension [UInt8] {
-    mutating func append(_ number: UInt32) { append(contentsOf: number.bigEndianBytes) }
+    mutating func append(bigEndian number: some FixedWidthInteger) {
+        Swift.withUnsafeBytes(of: number.bigEndian) { append(contentsOf: $0) }
+    }
 
-    mutating func append(_ number: UInt64) { append(contentsOf: number.bigEndianBytes) }
-}
-
-extension FixedWidthInteger {
-    var bigEndianBytes: [UInt8] { withUnsafeBytes(of: bigEndian) { Array($0) } }
+    /// A record of a transfer, or an answer: kind u8, length u32, and the body.
+    init(record kind: UInt8, _ body: [UInt8]) {
+        self = []
+        reserveCapacity(5 + body.count)
+        append(kind)
+        append(bigEndian: UInt32(body.count))
+        append(contentsOf: body)
+    }
 }

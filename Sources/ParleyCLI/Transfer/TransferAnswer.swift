@@ -30,17 +30,19 @@ enum TransferAnswer: Equatable {
         case .gaveUp(let reason): (kind, body) = (.gaveUp, Self.body(0, reason))
         case .have(let entry, let hashes):
             kind = .have
-            for number in [UInt64(entry)] + hashes { body.append(number) }
+            for number in [UInt64(entry)] + hashes { body.append(bigEndian: number) }
         case .stored(let entries, let byteCount):
             kind = .stored
-            body.append(UInt64(entries))
-            body.append(UInt64(byteCount))
+            body.append(bigEndian: UInt64(entries))
+            body.append(bigEndian: UInt64(byteCount))
         }
-        return [kind.rawValue] + UInt32(body.count).bigEndianBytes + body
+        return [UInt8](record: kind.rawValue, body)
     }
 
     private static func body(_ entry: Int, _ reason: String) -> [UInt8] {
-        UInt64(entry).bigEndianBytes + TransferReason.bytes(of: reason)
+        var body: [UInt8] = []
+        body.append(bigEndian: UInt64(entry))
+        return body + TransferReason.bytes(of: reason)
     }
 
     /// Takes a whole answer off the front; nil when more bytes are needed.

@@ -109,40 +109,45 @@ extension TransferRecord {
             body = TransferReason.bytes(of: reason)
         case .totals(let totals):
             kind = .totals
-            for count in [totals.files, totals.folders, totals.links] { body.append(UInt64(count)) }
-            body.append(totals.byteCount.map { UInt64($0) } ?? Self.unknown)
+            for count in [totals.files, totals.folders, totals.links] {
+                body.append(bigEndian: UInt64(count))
+            }
+            body.append(bigEndian: totals.byteCount.map { UInt64($0) } ?? Self.unknown)
             body += totals.name
         case .entry(let entry): (kind, body) = Self.encode(entry)
-        case .data(let byteCount): return [Kind.data.rawValue] + UInt32(byteCount).bigEndianBytes
+        case .data(let byteCount):
+            body.append(Kind.data.rawValue)
+            body.append(bigEndian: UInt32(byteCount))
+            return body
         case .hole(let byteCount):
             kind = .hole
-            body.append(UInt64(byteCount))
+            body.append(bigEndian: UInt64(byteCount))
         case .from(let byteCount):
             kind = .from
-            body.append(UInt64(byteCount))
+            body.append(bigEndian: UInt64(byteCount))
         case .endOfFile: kind = .endOfFile
         case .abandoned(let reason):
             kind = .abandoned
             body = TransferReason.bytes(of: reason)
         case .end: kind = .end
         }
-        return [kind.rawValue] + UInt32(body.count).bigEndianBytes + body
+        return [UInt8](record: kind.rawValue, body)
     }
 
     private static func encode(_ entry: TransferEntry) -> (Kind, [UInt8]) {
         var body: [UInt8] = [entry.metadata == nil ? 0 : 1]
         if let metadata = entry.metadata {
-            body.append(metadata.mode)
-            body.append(UInt64(bitPattern: metadata.modified.seconds))
-            body.append(metadata.modified.nanoseconds)
+            body.append(bigEndian: metadata.mode)
+            body.append(bigEndian: UInt64(bitPattern: metadata.modified.seconds))
+            body.append(bigEndian: metadata.modified.nanoseconds)
         }
         switch entry.kind {
         case .folder: return (.folder, body + entry.path)
         case .file(let byteCount):
-            body.append(byteCount.map { UInt64($0) } ?? unknown)
+            body.append(bigEndian: byteCount.map { UInt64($0) } ?? unknown)
             return (.file, body + entry.path)
         case .link(let target):
-            body.append(UInt32(entry.path.count))
+            body.append(bigEndian: UInt32(entry.path.count))
             return (.link, body + entry.path + target)
         }
     }

@@ -2,7 +2,7 @@
 /// link is followed.
 final class FolderCursor {
     let root: OpenFolder
-    private var names: [ArraySlice<UInt8>] = []
+    private var path: ArraySlice<UInt8> = []
     private(set) var folder: OpenFolder
 
     init(_ root: OpenFolder) {
@@ -12,10 +12,10 @@ final class FolderCursor {
 
     /// The folder that an entry lies in.
     func folder(around path: RelativePath) throws(SystemError) -> OpenFolder {
-        let names = path.names.dropLast()
-        if self.names.elementsEqual(names, by: { $0.elementsEqual($1) }) { return folder }
-        folder = try root.inner(names)
-        self.names = Array(names)
+        let parent = path.parent
+        if self.path == parent { return folder }
+        folder = try root.inner(parent.split(separator: slash))
+        self.path = parent
         return folder
     }
 }

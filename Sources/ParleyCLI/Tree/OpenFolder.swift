@@ -143,6 +143,11 @@ final class OpenFolder: Sendable {
             try renameOver(name, to: newName)
             return
         }
+        let renamed = name.withCString { name in
+            newName.withCString { cfiles_rename_new(descriptor, name, $0) }
+        }
+        if renamed == 0 { return }
+        guard [EINVAL, ENOSYS, ENOTSUP].contains(errno) else { throw .last }
         let linked = name.withCString { name in
             newName.withCString { linkat(descriptor, name, descriptor, $0, 0) }
         }

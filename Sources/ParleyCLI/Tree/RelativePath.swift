@@ -38,8 +38,16 @@ struct RelativePath: Hashable {
     /// The names, the outermost first.
     var names: [ArraySlice<UInt8>] { bytes.split(separator: slash) }
 
+    /// The first name.
+    var root: ArraySlice<UInt8> { bytes.prefix { $0 != slash } }
+
     /// The last name.
-    var name: ArraySlice<UInt8> { names[names.count - 1] }
+    var name: ArraySlice<UInt8> { bytes[(lastSlash.map { $0 + 1 } ?? 0)...] }
+
+    /// The path of the folder that it lies in; empty for the folder that is received into.
+    var parent: ArraySlice<UInt8> { bytes[..<(lastSlash ?? 0)] }
+
+    private var lastSlash: Int? { bytes.lastIndex(of: slash) }
 
     /// Text that is safe to show.
     var shown: String { String(printable: bytes) }
@@ -54,10 +62,10 @@ struct RelativePath: Hashable {
 /// The separator of names.
 let slash = UInt8(ascii: "/")
 
-extension Sequence<UInt8> {
+extension Collection<UInt8> {
     /// Whether this is `.` or `..`, which name no entry of their own.
-    var isDots: Bool { elementsEqual(".".utf8) || elementsEqual("..".utf8) }
+    var isDots: Bool { (1...2).contains(count) && allSatisfy { $0 == UInt8(ascii: ".") } }
 
     /// Whether this is a name that listings leave out.
-    var isHidden: Bool { first { _ in true } == UInt8(ascii: ".") }
+    var isHidden: Bool { first == UInt8(ascii: ".") }
 }
