@@ -10,6 +10,10 @@ struct ServeRequestTests {
         let requests = [
             FileRequest(paths: [[]]), FileRequest(paths: [[0x66, 0xFF], []], hasParts: true),
             FileRequest(paths: [Array("a/b".utf8)]),
+            FileRequest(paths: [[0x61]], part: FilePart(range: .from(0, count: 1))),
+            FileRequest(paths: [[0x61]], part: FilePart(range: .from(.max, count: nil))),
+            FileRequest(paths: [[0x61]], part: FilePart(range: .last(.max), tag: FileTag(text: "1.2"))),
+            FileRequest(paths: [[0x61]], hasParts: true, part: FilePart(tag: FileTag(text: ""))),
         ]
         for request in requests {
             #expect(try FileRequest(decoding: request.encoded.dropFirst(4)) == request)
@@ -18,7 +22,15 @@ struct ServeRequestTests {
 
     @Test(
         "that makes no sense is refused",
-        arguments: [[], [0], [2, 0, 0, 0, 0], [0, 0, 0, 0, 2, 1], [0, 0, 0]] as [[UInt8]]
+        arguments: [
+            [], [0], [8, 0, 0, 0, 0], [0, 0, 0, 0, 2, 1], [0, 0, 0],
+            // A tag with two paths, one longer than the request; a range that is cut, one without numbers,
+            // one beyond every file, one of what is partly there.
+            [4, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [4, 9, 1], [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            [2] + [UInt8](repeating: 255, count: 16) + [0, 0, 0, 0],
+            [2, 128] + [UInt8](repeating: 0, count: 15) + [0, 0, 0, 0],
+            [3] + [UInt8](repeating: 0, count: 16) + [0, 0, 0, 0],
+        ] as [[UInt8]]
     )
     func malformed(body: [UInt8]) {
         #expect(throws: Refusal.self) { try FileRequest(decoding: body[...]) }

@@ -20,6 +20,10 @@ struct GetCommand: InterruptibleCommand {
             least 1 MiB stay, and what of them is still right is not sent again. A file that has changed at \
             the server meanwhile begins anew. Files that are there already and are the same count as stored.
 
+            --range gets a part of one file: 0-499 is its first 500 bytes, 500- what follows, -500 its last \
+            500. With --if-tag the file is given only while its tag, which parley ls --json shows, is still \
+            that one: it changes with the time and the size of the file.
+
             Without --into it stores in the current directory. --into - writes the one file to standard \
             output, and lines to standard error.
             """
@@ -31,6 +35,16 @@ struct GetCommand: InterruptibleCommand {
     @Argument(help: ArgumentHelp("What to get; . is everything.", valueName: "path"))
     var paths: [String]
 
+    @Option(
+        // -500 is no option of its own.
+        parsing: .unconditional,
+        help: ArgumentHelp("Of one file these bytes alone: FIRST-LAST, FIRST- or -COUNT.", valueName: "bytes")
+    )
+    var range: ByteRange?
+
+    @Option(help: ArgumentHelp("Get one file if it has this tag; see parley ls --json.", valueName: "tag"))
+    var ifTag: String?
+
     @OptionGroup var storing: StoringOptions
 
     @OptionGroup var json: JSONOption
@@ -40,13 +54,21 @@ struct GetCommand: InterruptibleCommand {
     func validate() throws {
         try node.security.validate(dialing: address)
         try storing.check(with: json)
+        if range != nil || ifTag != nil {
+            guard paths.count == 1 else { throw ValidationError("--range and --if-tag are about one file") }
+        }
+        if range != nil, storing.resume {
+            throw ValidationError(
+                "--range and --resume cannot go together: what is there is taken for all of it"
+            )
+        }
     }
 
     func work() async throws {
         json.apply()
         if storing.writesOut { Console.sendResultsToStandardError() }
         let target = try storing.target(verb: "store")
-        let request = FileRequest(paths: try requestedPaths(), hasParts: storing.resume)
+        let request = FileRequest(paths: try requestedPaths(), hasParts: storing.resume, part: part)
         let outcome = try await withServer(at: address, node) { dialed, watch in
             let stream = try await dialed.openStream(for: .get)
             let transfer = IncomingTransfer(
@@ -65,6 +87,12 @@ struct GetCommand: InterruptibleCommand {
         }
         // The reason was printed already.
         if outcome != .stored { throw ExitCode.failure }
+    }
+
+    /// What is wanted of the only path; nil for all.
+    private var part: FilePart? {
+        guard range != nil || ifTag != nil else { return nil }
+        return FilePart(range: range, tag: ifTag.map { FileTag(text: $0) })
     }
 
     /// - Throws: when two of them would have the same name here.

@@ -90,6 +90,10 @@ enum Event {
         if let metadata = entry.metadata {
             fields.append(("mode", .text(String(metadata.mode, radix: 8))))
             fields.append(("modified", .number(Int(metadata.modified.seconds))))
+            if let bytes {
+                let tag = FileTag(byteCount: bytes, modified: metadata.modified)
+                fields.append(("tag", .text(tag.text)))
+            }
         }
         return fields
     }

@@ -3,7 +3,12 @@ import Parley
 // How `parley get` and `parley ls` ask `parley serve`. Each request has a stream of its own, of the protocol
 // that its kind names, and a connection may have many. The asker writes:
 //
-//     length u32, flags u8 (1: it has parts, see `have`), and each path: length u32, that many bytes
+//     length u32, flags u8, the range, the tag, and each path: length u32, that many bytes
+//
+// The flags: 1, it has parts (see `have`); 2, there is a range; 4, there is a tag. A range is first u64 and
+// count u64; a count of 2^64-1 stands for all that follow, and such a first for the last ones. A tag is
+// length u8 and that many bytes. Both are about one file, which is the only path; parts and a range exclude
+// each other.
 //
 // An empty path is the folder that is served. The answer to `get` is a transfer on the same stream, as in
 // `TransferRecord.swift`: the server is its sender. Before its totals come the problems: what was asked for
@@ -20,36 +25,73 @@ struct FileRequest: Equatable {
 
     /// What the system lets a command line have.
     static let maxBytes = 2 << 20
+    /// A number that stands for none.
+    private static let none = UInt64.max
+
+    private enum Flag {
+        static let parts: UInt8 = 1
+        static let range: UInt8 = 2
+        static let tag: UInt8 = 4
+    }
 
     /// Of what is asked for. Those that are not from here are not to be trusted before ``RelativePath`` has
     /// seen them.
     var paths: [[UInt8]]
     /// Whether the asker may have parts of what it asks for.
     var hasParts = false
+    /// What is wanted of the only path; nil for all of everything.
+    var part: FilePart?
 
     var encoded: [UInt8] {
-        var body: [UInt8] = [hasParts ? 1 : 0]
+        var body: [UInt8] = [0]
+        if hasParts { body[0] |= Flag.parts }
+        if let range = part?.range {
+            body[0] |= Flag.range
+            let (first, count): (UInt64, UInt64) =
+                switch range {
+                case .from(let first, let count): (UInt64(first), count.map { UInt64($0) } ?? Self.none)
+                case .last(let count): (Self.none, UInt64(count))
+                }
+            body.append(bigEndian: first)
+            body.append(bigEndian: count)
+        }
+        if let tag = part?.tag {
+            body[0] |= Flag.tag
+            let bytes = tag.text.utf8.prefix(Int(UInt8.max))
+            body.append(UInt8(bytes.count))
+            body += bytes
+        }
         for path in paths {
-            body.append(UInt32(path.count))
+            body.append(bigEndian: UInt32(path.count))
             body += path
         }
-        return UInt32(body.count).bigEndianBytes + body
+        var request: [UInt8] = []
+        request.append(bigEndian: UInt32(body.count))
+        return request + body
     }
 
-    init(paths: [[UInt8]], hasParts: Bool = false) {
+    init(paths: [[UInt8]], hasParts: Bool = false, part: FilePart? = nil) {
         self.paths = paths
         self.hasParts = hasParts
+        self.part = part
     }
 
     /// Reads what comes behind the length.
     init(decoding body: ArraySlice<UInt8>) throws(Refusal) {
         var reader = ByteReader(body)
         let flags = try reader.byte()
-        guard flags <= 1 else { throw Refusal("a request has the unknown flags \(flags)") }
-        hasParts = flags == 1
+        guard flags & ~(Flag.parts | Flag.range | Flag.tag) == 0 else {
+            throw Refusal("a request has the unknown flags \(flags)")
+        }
+        hasParts = flags & Flag.parts != 0
+        let range = flags & Flag.range == 0 ? nil : try reader.range()
+        let tag = flags & Flag.tag == 0 ? nil : try reader.tag()
+        if range != nil || tag != nil { part = FilePart(range: range, tag: tag) }
         paths = []
         while !reader.rest.isEmpty { paths.append(Array(try reader.bytes(Int(try reader.uint32())))) }
         guard !paths.isEmpty else { throw Refusal("a request asks for nothing") }
+        guard part == nil || paths.count == 1 else { throw Refusal("a range or tag is of one file alone") }
+        guard range == nil || !hasParts else { throw Refusal("a range of what is partly there is asked for") }
     }
 
     /// Reads a request from its stream.
@@ -60,5 +102,20 @@ struct FileRequest: Equatable {
             throw Refusal("a request of \(length) bytes came, and they have 1 to \(Self.maxBytes)")
         }
         try self.init(decoding: await stream.read(exactly: length))
+    }
+}
+
+extension ByteReader {
+    fileprivate mutating func range() throws(Refusal) -> ByteRange {
+        let (first, count) = (try countOrUnknown(), try countOrUnknown())
+        switch (first, count) {
+        case (let first?, let count): return .from(first, count: count)
+        case (nil, let count?): return .last(count)
+        case (nil, nil): throw Refusal("a request has a range without numbers")
+        }
+    }
+
+    fileprivate mutating func tag() throws(Refusal) -> FileTag {
+        FileTag(text: String(printable: try bytes(Int(try byte()))))
     }
 }

@@ -54,6 +54,7 @@ struct FileServer: Sendable {
         var tree = SourceTree(SourceTree.Options(leavesOutHidden: !showsHidden))
         let cursor = FolderCursor(folder)
         for path in paths(request, problem: { tree.addProblem($0) }) { tree.add(path, in: cursor) }
+        if let part = request.part { tree.narrow(to: part) }
         return tree
     }
 

@@ -30,7 +30,7 @@ enum SourcePiece: Equatable {
 extension SourceEntry {
     /// Opens a file, or standard input.
     func open() throws -> any SourceContent {
-        kind == .standardInput ? StandardInputContent() : try SourceFile(place, following: isFollowed)
+        kind == .standardInput ? StandardInputContent() : try SourceFile(place, following: isFollowed, part)
     }
 }
 

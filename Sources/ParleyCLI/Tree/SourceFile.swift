@@ -13,7 +13,9 @@ import Parley
 final class SourceFile: SourceContent {
     let byteCount: Int?
     private let size: Int
-    private var offset = 0
+    /// What comes next, and where what is sent ends.
+    private var offset: Int
+    private let end: Int
     private let place: SourcePlace
     private let descriptor: Int32
     private let modified: Timestamp
@@ -23,7 +25,8 @@ final class SourceFile: SourceContent {
     /// No pseudo-file worth sending is longer.
     private static let maxContentBytes = 16 << 20
 
-    init(_ place: SourcePlace, following: Bool) throws {
+    /// - Parameter part: what of it is sent; nil for all.
+    init(_ place: SourcePlace, following: Bool, _ part: FilePart? = nil) throws {
         do throws(SystemError) { descriptor = try place.open(following: following) } catch {
             throw Failure("cannot open \(place.shown): \(error.reason)")
         }
@@ -38,7 +41,9 @@ final class SourceFile: SourceContent {
                 try Self.isMeasured(descriptor, status)
                 ? nil : readAt(descriptor, 0, upTo: Self.maxContentBytes + 1)
             size = content?.count ?? Int(status.st_size)
-            byteCount = size
+            let bytes = try part?.bytes(of: size, modified: modified) ?? 0..<size
+            (offset, end) = (bytes.lowerBound, bytes.upperBound)
+            byteCount = bytes.count
             mayHaveHoles = content == nil && Int(status.st_blocks) * 512 < size
         } catch {
             close(descriptor)
@@ -79,18 +84,18 @@ final class SourceFile: SourceContent {
     }
 
     private func piece(after offset: Int, upTo limit: Int) throws -> SourcePiece? {
-        guard offset < size else { return nil }
-        if let content { return .bytes(Array(content[offset..<min(size, offset + limit)])) }
+        guard offset < end else { return nil }
+        if let content { return .bytes(Array(content[offset..<min(end, offset + limit)])) }
         if let length = hole(at: offset) {
-            if offset + length == size { try checkUnchanged() }
+            if offset + length == end { try checkUnchanged() }
             return .hole(length)
         }
-        let count = min(limit, size - offset)
+        let count = min(limit, end - offset)
         let bytes: [UInt8]
         do throws(SystemError) { bytes = try readAt(descriptor, offset, upTo: count) } catch {
             throw Failure("cannot read \(place.shown): \(error.reason)")
         }
-        if bytes.count < count || offset + count == size { try checkUnchanged() }
+        if bytes.count < count || offset + count == end { try checkUnchanged() }
         guard bytes.count == count else { throw Failure("cannot read \(place.shown): it ends too early") }
         return .bytes(bytes)
     }
@@ -114,9 +119,9 @@ final class SourceFile: SourceContent {
         guard mayHaveHoles else { return nil }
         let data = lseek(descriptor, off_t(offset), cfiles_SEEK_DATA)
         // ENXIO: nothing but a hole until the end.
-        if data < 0 { return errno == ENXIO ? size - offset : nil }
-        let end = min(Int(data), size)
-        return end > offset ? end - offset : nil
+        if data < 0 { return errno == ENXIO ? end - offset : nil }
+        let length = min(Int(data), end) - offset
+        return length > 0 ? length : nil
     }
 
     private static func status(of descriptor: Int32) throws(SystemError) -> stat {

@@ -25,6 +25,8 @@ struct SourceEntry {
     let metadata: Metadata?
     /// Whether it may be opened through a symbolic link.
     let isFollowed: Bool
+    /// What is sent of a file; nil for all.
+    fileprivate(set) var part: FilePart?
 }
 
 /// What lies below the paths that somebody names: folders before what is in them.
@@ -61,8 +63,9 @@ struct SourceTree {
                 totals.byteCount = nil
             }
         }
-        let roots = Set(entries.compactMap { $0.path.names.first.map { Array($0) } })
-        if roots.count == 1, let root = roots.first { totals.name = root }
+        if let root = entries.first?.path.root, entries.allSatisfy({ $0.path.root == root }) {
+            totals.name = Array(root)
+        }
         return totals
     }
 
@@ -98,6 +101,23 @@ struct SourceTree {
         }
         entries.append(entry)
         if entry.kind == .folder { walk(Folder(root, path, status, in: nil)) }
+    }
+
+    /// Leaves a part of the only entry, which has to be a file.
+    mutating func narrow(to part: FilePart) {
+        guard var entry = entries.first else { return }
+        let count = entries.count
+        entries = []
+        do {
+            guard case .file = entry.kind else { throw Failure("a part is asked for, and it is no file") }
+            guard count == 1 else { throw Failure("a part is asked for, and there are \(count) entries") }
+            let content = try SourceFile(entry.place, following: entry.isFollowed, part)
+            entry.kind = .file(byteCount: content.byteCount ?? 0)
+            entry.part = part
+            entries = [entry]
+        } catch {
+            problems.append("\(entry.path.shown): \(Failure.sentence(of: error) ?? "\(error)")")
+        }
     }
 
     /// Adds a sentence about something that cannot be sent.
