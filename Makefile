@@ -14,14 +14,16 @@ CONNECTIONS = 1000000
 SLOWDOWN = 10
 # How many times the nodes of `make duplicates` dial each other.
 TRIES = 1000
-# How many streams `make soak` opens and ends.
+# How many streams `make soak` opens and ends, and how many requests it makes.
 STREAMS = 1000000
+QUESTIONS = 1000000
 # The seed that repeats a run of `make chaos`; empty for a new one.
 SEED =
 SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 
 .PHONY: help deps deps-conformance deps-go build run test interop interop-libp2p conformance
-.PHONY: asan tsan shake fuzz chaos hostile netns soak churn streams duplicates without-sodium soak-sanitized
+.PHONY: asan tsan shake fuzz chaos folder hostile netns soak churn streams duplicates without-sodium
+.PHONY: questions soak-sanitized
 .PHONY: docs lint format ci clean
 .PHONY: mutants mutants-draw mutants-generated
 .PHONY: bench bench-quick bench-build bench-deps bench-docs instructions instructions-update
@@ -102,11 +104,12 @@ bench-quick: bench-build ## Prints WORKLOAD CANDIDATE RATIO for round trips and 
 bench-build: deps
 	@$(MAKE) --no-print-directory -C Benchmarks SWIFT="$(SWIFT)" >&2
 
-bench-deps: deps ## Installs the other candidates (Go, ZeroMQ, nng) and perf
+bench-deps: deps ## Installs the other candidates (Go, ZeroMQ, nng, rsync) and perf
 	@if command -v apt-get >/dev/null; then \
 	  $(SUDO) apt-get update -qq \
 	  && $(SUDO) apt-get install -y -qq golang-go golang-github-flynn-noise-dev \
-	    golang-github-hashicorp-yamux-dev libzmq3-dev libnng-dev openssl iproute2 util-linux \
+	    golang-github-hashicorp-yamux-dev libzmq3-dev libnng-dev openssl iproute2 rsync \
+	    util-linux \
 	  && { $(SUDO) apt-get install -y -qq linux-perf || $(SUDO) apt-get install -y -qq strace; }; \
 	elif command -v brew >/dev/null; then brew install go zeromq nng; \
 	else echo "please install Go, ZeroMQ and nng with their headers" >&2; exit 1; fi
@@ -203,6 +206,15 @@ chaos: deps ## 20 nodes with faults, kills and restarts for SECONDS (120); SEED 
 	$(SWIFT) build -c release --product ParleyChaos
 	.build/release/ParleyChaos --seconds $(SECONDS) --seed "$(SEED)"
 
+# What `make folder` sends, and how often it is interrupted.
+FILES = 20000
+MIB = 2048
+INTERRUPTIONS = 50
+
+folder: build deps-python ## The tool moves FILES of MIB together, interrupted INTERRUPTIONS times; compares
+	python3 Tests/RealFolder .build/release/parley --files $(FILES) --mib $(MIB) \
+	  --interruptions $(INTERRUPTIONS) $(if $(SEED),--seed $(SEED))
+
 hostile: SECONDS = 10
 hostile: deps ## Attacks a node, with CONNECTIONS (1 M) of random bytes too, secured and multiplexed ones
 	$(SWIFT) build -c release --product ParleyHostile
@@ -218,7 +230,7 @@ netns: deps ## Three hosts in network namespaces; one loses its link and gets it
 	@if [ "$$(id -u)" = 0 ]; then $(SWIFT) build -c release --product ParleyNamespaces && scripts/netns.sh; \
 	else echo "netns: skipped, it needs root for network namespaces"; fi
 
-soak: deps ## Slow reader, large message, few descriptors, frames, STREAMS (1 M), 1,000 peers for MINUTES (10)
+soak: deps ## Slow reader, large message, frames, STREAMS, QUESTIONS (1 M each), churn for MINUTES (10)
 	$(SWIFT) build -c release --product ParleySoak
 	.build/release/ParleySoak slow-reader
 	.build/release/ParleySoak large-message
@@ -226,6 +238,7 @@ soak: deps ## Slow reader, large message, few descriptors, frames, STREAMS (1 M)
 	.build/release/ParleySoak frames
 	.build/release/ParleySoak duplicates --tries $(TRIES)
 	.build/release/ParleySoak streams --streams $(STREAMS)
+	.build/release/ParleySoak questions --questions $(QUESTIONS) --seed "$(SEED)"
 	.build/release/ParleySoak churn --seconds $$(($(MINUTES) * 60))
 
 churn: SECONDS = 60
@@ -237,6 +250,10 @@ streams: STREAMS = 100000
 streams: deps ## Only the streams of the soak: STREAMS (100,000) on secured connections, beside messages
 	$(SWIFT) build -c release --product ParleySoak
 	.build/release/ParleySoak streams --streams $(STREAMS)
+
+questions: deps ## Only the requests of the soak: QUESTIONS (1 M) through a proxy with faults; SEED repeats
+	$(SWIFT) build -c release --product ParleySoak
+	.build/release/ParleySoak questions --questions $(QUESTIONS) --seed "$(SEED)"
 
 without-sodium: deps ## Checks that the product Parley is built and linked without libsodium
 	@SWIFT="$(SWIFT)" scripts/without-sodium.sh

@@ -19,6 +19,7 @@ import Gauges
             case ("duplicates", _): try await Duplicates.run(Arguments())
             case ("churn", _): try await Churn.run(Arguments())
             case ("streams", _): try await Streams.run(Arguments())
+            case ("questions", _): try await Questions.run(Arguments())
             case ("frames", 2): try await Frames.run(count: Int(arguments.last!) ?? 0)
             default: usage()
             }
@@ -30,6 +31,7 @@ import Gauges
             "usage: ParleySoak slow-reader | large-message | descriptors | frames [COUNT]\n"
                 + "       ParleySoak duplicates [--tries N] [--seed N]\n"
                 + "       ParleySoak streams [--streams N]\n"
+                + "       ParleySoak questions [--questions N] [--seed N]\n"
                 + "       ParleySoak churn [--seconds N] [--peers N] [--tolerance MIB]"
         )
         return false
