@@ -1,6 +1,7 @@
 """Who is measured. A candidate is a program and, for each role, the door it goes through."""
 
 import os
+import shutil
 from dataclasses import dataclass, field
 
 from children import ROOT
@@ -64,6 +65,7 @@ def _asks(door):
 
 _FILES = ("file-serve", "file")
 _SWIFT = _release("parley-swift")
+_TOOL = os.path.join(os.path.dirname(ROOT), ".build", "release", "parley")
 # zeromq and nng have a type of socket for each job.
 _SOCKETS = {
     "serve": "", "echo": "echo", "ping": "", "answer": "", "ask": "", "flood": "", "bulk-serve": "",
@@ -150,6 +152,9 @@ CANDIDATES = [
     Candidate("mux-c", "Parley multiplexed, C callback", "parley", _bin("parley-c-streams"), _streams()),
     Candidate("mux-loop", "Parley multiplexed, task on the loop", "parley", _SWIFT, _streams("loop")),
     Candidate("mux-task", "Parley multiplexed, ordinary task", "parley", _SWIFT, _streams("task")),
+    Candidate("rsync", "rsync, its daemon, plain", "peer", shutil.which("rsync") or "rsync", wire="own"),
+    Candidate("tool-get", "parley get from parley serve", "parley", _TOOL, wire="own"),
+    Candidate("tool-send", "parley send to parley receive", "parley", _TOOL, wire="own"),
     Candidate("parley-raw-stream", "Parley, raw stream", "parley", _SWIFT, _all("raw")),
 ]
 

@@ -174,6 +174,12 @@ GOALS = [
          plain("streams-memory", "mux-task", "opened"), None, 256),
     Goal("memory of an idle stream, accepted and its waiting task, B: Swift",
          plain("streams-memory", "mux-task"), None, 256),
+    Goal("the tool: one file got, to a secured stream", over("tool-file", "tool-get", "secured-stream"), 0.8),
+    Goal("the tool: one file sent, to a secured stream", over("tool-file", "tool-send", "secured-stream"), 0.8),
+    Goal("the tool: 20,000 files of 4 KiB got, to rsync", over("tool-small", "tool-get", "rsync"), 1),
+    Goal("the tool: 20,000 files of 4 KiB sent, to rsync", over("tool-small", "tool-send", "rsync"), 1),
+    Goal("the tool: 10,000 files of 64 KiB got, to one file of their size",
+         plain("tool-files", "tool-get", "to_one"), 0.8),
 ]
 
 

@@ -1,5 +1,6 @@
 """The list: every workload, who runs it, and what a table shows of it."""
 
+from folders import many_files, one_file
 from workloads import (
     IDLE, Figure, Workload, active, allocations, beside_a_stream, bulk, busy, connect, cost, fairness, files,
     growth, handshakes, idle_streams, memory, opening, opening_at_once, ping_pong, question, receive, send,
@@ -46,7 +47,17 @@ _SECURED_PEERS = ("go-noise", "nio-ssl", "zeromq-curve")
 _SECURED = ("secured-c-callback", "secured-c-consume", "secured-loop", "secured-batches", "secured-task")
 _MULTIPLEXED = ("go-yamux", "mux-c", "mux-loop", "mux-task")
 _ASKING = ("request-c-callback", "request-c-consume", "request-loop", "request-task")
-_ONE_CORE, _TWO_CORES = "both ends on one core", "each end on a core of its own"
+_TOOLS = ("rsync", "tool-get", "tool-send")
+_FOLDER = (Figure("rate", "files/s", "/s"), Figure("to_one", "to one file of their size", "x"))
+_ONE_CORE, _TWO_CORES, _ALL_CORES = (
+    "both ends on one core", "each end on a core of its own", "both ends on all cores"
+)
+
+
+def tool(run):
+    """The tool's candidates, beside the stream that their files go over."""
+    return lambda candidate, settings: (bulk(256 << 10) if candidate.can("bulk") else run)(candidate, settings)
+
 
 WORKLOADS = [
     Workload("pingpong", "a", "Ping-pong, 64 B, one core", ("c-raw", "c-uv") + _PEERS + _DOORS, _TRIPS,
@@ -81,7 +92,7 @@ WORKLOADS = [
     Workload("growth-active", "g", "1,000 peers in ping-pong at once", _MANY,
              (Figure("rate", "round trips/s", "/s"),), active, _TWO_CORES),
     Workload("growth-busy", "g", "16 peers one way at once, 64 B", _RECEIVERS_OF_MANY, _RATE, busy,
-             "both ends on all cores"),
+             _ALL_CORES),
     Workload("fairness", "h", "A quiet peer beside one that floods",
              _RECEIVERS_OF_MANY_ON_ONE, (
                  Figure("factor", "p99 with to without", "x", False), Figure("alone", "p99 alone", "us", False),
@@ -133,6 +144,12 @@ WORKLOADS = [
     Workload("request", "l", "Question and answer, 64 B, one core",
              ("c-uv", "zeromq", "nng", "parley-c-callback", "parley-c-consume", "parley-loop", "parley-task")
              + _ASKING, _TRIPS + (_CPU,), question(0, 0), _ONE_CORE, "parley-loop"),
+    Workload("tool-file", "m", "The tool: a file of 1 GiB", ("secured-stream",) + _TOOLS,
+             (Figure("rate", "GB/s", "GB/s"),), tool(one_file(1 << 30)), _ALL_CORES, "secured-stream"),
+    Workload("tool-small", "m", "The tool: a folder of 20,000 files of 4 KiB", _TOOLS, _FOLDER,
+             many_files(20_000, 4 << 10), _ALL_CORES, "rsync"),
+    Workload("tool-files", "m", "The tool: a folder of 10,000 files of 64 KiB", _TOOLS, _FOLDER,
+             many_files(10_000, 64 << 10), _ALL_CORES, "rsync"),
 ]
 
 
