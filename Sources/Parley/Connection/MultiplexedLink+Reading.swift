@@ -1,0 +1,167 @@
+// How a multiplexed link reads: what the link below has received, and its end. The loop's thread.
+
+extension MultiplexedLink: SecuredLinkOwner {
+    /// How much may arrive before the connection is open.
+    private static let mostEarlyBytes = 64 * 1024
+    /// The most frames of one turn, about. A small one costs as much as a large one, and a read may bring
+    /// thousands.
+    private static let framesPerTurn = 256
+
+    func linkWillRead() -> ReadTarget { expectsMuch ? .block(room: ReadBlock.capacityBytes) : .shared }
+
+    func linkDidRead(into frame: consuming PeerState.LargeFrame) {
+        preconditionFailure("a multiplexed link reads to no frame of its owner")
+    }
+
+    func linkDidRead(_ bytes: Span<UInt8>) { receive(bytes.copied) }
+
+    func linkDidRead(_ block: [UInt8]) { receive(block) }
+
+    private func receive(_ block: [UInt8]) {
+        guard !isOver, inputEnd == nil else { return }
+        expectsMuch = block.count >= ReadSlab.byteCount / 2
+        let isBehind = !input.isEmpty
+        input.append(block[...])
+        if !isBehind { handleInput(atMost: Self.framesPerTurn) }
+    }
+
+    /// Handles frames of the oldest block that was read. What exceeds `frames` waits for a later turn, and
+    /// nothing more is read until then.
+    private func handleInput(atMost frames: Int) {
+        guard let block = input.popFirst() else { return }
+        var effects = Channels.Effects()
+        let (rest, hasMessages, holds) = change(&effects) { channels, now, effects in
+            let rest = channels.receive(block, atMost: frames, at: now, &effects)
+            return (rest, channels.hasMessages, channels.heldBytes > 0)
+        }
+        input.prepend(rest)
+        owner?.linkDidHear(block.count - rest.count - effects.messageBytes, isActivity: effects.isActivity)
+        perform(effects)
+        hand(out: effects)
+        if effects.isActivity, let owner {
+            context.timers.check(owner, by: loop.milliseconds &+ timeLimits.shortest)
+        }
+        if hasMessages { passOn() }
+        if let failure = effects.failure { return fail(failure) }
+        reportHeld()
+        if holds, node.heldBytes.load(ordering: .relaxed) > node.options.limits.receiveBufferBytes {
+            node.dropLargestHolder()
+        }
+        if !input.isEmpty || isFullEarly { lower.stopReading() }
+        if !input.isEmpty { loop.execute { [self] in handleMore() } }
+    }
+
+    private func handleMore() {
+        guard !isOver, inputEnd == nil else { return }
+        handleInput(atMost: Self.framesPerTurn)
+        if input.isEmpty, !isOver, !isFullEarly { lower.startReading() }
+    }
+
+    /// Whether no more may arrive before the connection is open.
+    private var isFullEarly: Bool { isStarting && held.bytes + early.waitingBytes > Self.mostEarlyBytes }
+
+    /// Tells the owner what waits here and below.
+    private func reportHeld() {
+        let held = lowerHeldBytes + input.count
+        guard held != reportedHeldBytes else { return }
+        reportedHeldBytes = held
+        owner?.linkDidHold(held)
+    }
+
+    /// Does what follows from what has arrived, or keeps it until the connection is open.
+    func hand(out effects: borrowing Channels.Effects) {
+        // Once for each reason: a read may bring thousands.
+        for refusal in Set(effects.refused) { node.streamWasRefused(refusal, by: owner) }
+        if isStarting {
+            early.accepted += effects.accepted
+            early.announced += effects.announced
+        } else {
+            for channel in effects.accepted { accept(channel) }
+            for announcement in effects.announced { announce(announcement) }
+        }
+        if let roundTrip = effects.roundTrip { owner?.linkWasAnswered(after: roundTrip) }
+        if effects.messagesWereRefused { owner?.messagesWereRefused() }
+    }
+
+    private func announce(_ stream: PeerState.Announcement) {
+        guard let owner, !owner.linkDidAnnounce(stream) else { return }
+        (try? change { (channels, _) in channels.refuse(stream) })?.resume()
+        node.streamWasRefused(.tooManyStreams, by: owner)
+    }
+
+    private func accept(_ channel: Channel) {
+        guard let owner else { return }
+        let stream = PeerStream(channel, of: owner, over: self)
+        guard let acceptor = node.acceptor(of: channel.name) else {
+            // It was removed since.
+            return stream.abort(code: 0)
+        }
+        acceptor(stream)
+    }
+
+    /// Passes messages on, as long as the owner reads.
+    func passOn() {
+        guard !isPassingOn else { return }
+        isPassingOn = true
+        defer { isPassingOn = false }
+        while isReading, !isOver, let owner {
+            var effects = Channels.Effects()
+            let block = change(&effects) { channels, now, _ in channels.takeMessages(at: now) }
+            perform(effects)
+            guard let block else { return reportEnd() }
+            owner.take(block.span) { !isOver }
+        }
+    }
+
+    /// Reports that nothing more arrives, once all messages are passed on.
+    private func reportEnd() {
+        guard let reason = inputEnd, isReading else { return }
+        isReading = false
+        guard reason.code == .endOfStream, channels.withLock(\.isCutOff) else {
+            return owner?.linkDidEnd(reason) ?? ()
+        }
+        owner?.linkDidEnd(ParleyError(.truncated, "the connection ended in the middle of a yamux frame"))
+    }
+
+    func linkDidEnd(_ reason: ParleyError) {
+        guard !isOver, inputEnd == nil else { return }
+        while !input.isEmpty, !isOver { handleInput(atMost: .max) }
+        guard !isOver else { return }
+        // A socket that was closed right behind the goodbye may have been reset by what this side wrote.
+        let isOrderly = channels.withLock(\.hasRemoteSaidGoodbye)
+        let reason = isOrderly ? ParleyError(.endOfStream, "the remote side closed the connection") : reason
+        if let writeFailure, !isOrderly {
+            var none = WireBuffer()
+            owner?.linkDidWrite(writeFailure, returning: &none)
+        }
+        inputEnd = reason
+        channels.withLock { $0.endInput(reason) }.resume()
+        passOn()
+        shutDownIfDrained()
+    }
+
+    func linkDidClose() {
+        phase = .over
+        owner?.linkDidClose()
+        owner = nil
+    }
+
+    /// Ends the connection. What the session has to say about it is written first.
+    private func fail(_ reason: ParleyError) {
+        if mayWrite { _ = writeOnce() }
+        phase = .over
+        lower.stopReading()
+        owner?.linkDidFail(reason)
+    }
+
+    // MARK: What the secured link reports
+
+    func linkIsSecured(with proven: Connection.Proven) { owner?.linkIsSecured(with: proven) }
+
+    func linkDidHold(_ bytes: Int) {
+        lowerHeldBytes = bytes
+        reportHeld()
+    }
+
+    func linkDidFail(_ reason: ParleyError) { owner?.linkDidFail(reason) }
+}

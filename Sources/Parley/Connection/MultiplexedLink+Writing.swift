@@ -1,0 +1,96 @@
+// How a multiplexed link writes: what the streams and the connection above have for the link below. The
+// loop's thread.
+
+extension MultiplexedLink: EndOfTurn {
+    private static let writesPerTurn = 4
+    /// How much is taken for one write. Streams wait for each other that long.
+    private static let writeBytes = 128 * 1024
+
+    func turnEnds() { flush() }
+
+    /// Whether the link below takes a write. Nothing is written behind its end: not even a pong.
+    var mayWrite: Bool {
+        switch phase {
+        case .starting, .open, .shuttingDown: !isWriting
+        case .shutDown, .over: false
+        }
+    }
+
+    func flush() {
+        loop.assertIsCurrent()
+        var writes = 0
+        while mayWrite {
+            guard writes < Self.writesPerTurn else {
+                loop.atEndOfTurn(self)
+                return
+            }
+            writes += 1
+            guard writeOnce() else { break }
+        }
+        shutDownIfDrained()
+    }
+
+    /// Writes what is next. Returns false when there was nothing, or the link has failed.
+    func writeOnce() -> Bool {
+        var buffer = WireBuffer()
+        context.exchangeSpare(&buffer)
+        var effects = Channels.Effects()
+        let isActivity = change(&effects) { channels, now, _ in
+            channels.takeFrames(into: &buffer, upTo: Self.writeBytes, at: now)
+        }
+        perform(effects)
+        let count = buffer.count
+        guard count > 0 else {
+            context.exchangeSpare(&buffer)
+            return false
+        }
+        do throws(ParleyError) {
+            if try lower.write(buffer) {
+                buffer.removeAll(keeping: WireBuffer.busyBytes)
+                context.exchangeSpare(&buffer)
+            } else {
+                isWriting = true
+            }
+        } catch {
+            var none = WireBuffer()
+            writeFailed(error, &none)
+            return false
+        }
+        let ofMessages = min(count, uncountedMessageBytes)
+        uncountedMessageBytes -= ofMessages
+        owner?.linkDidHand(count - ofMessages, isActivity: isActivity)
+        return true
+    }
+
+    func shutDownIfDrained() {
+        guard case .shuttingDown = phase, !isWriting, channels.withLock(\.isDrained) else { return }
+        phase = .shutDown
+        lower.shutdown()
+    }
+
+    func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer) {
+        if let failure { return writeFailed(failure, &buffer) }
+        isWriting = false
+        context.returnSpare(&buffer)
+        flush()
+    }
+
+    /// Writes nothing more, and reads on. When a goodbye is among what is still to be read, the other side
+    /// has closed in order, and the failed write does not count.
+    private func writeFailed(_ failure: ParleyError, _ buffer: inout WireBuffer) {
+        isWriting = true
+        if channels.withLock(\.hasRemoteSaidGoodbye) { return }
+        if failure.code == .connectionReset, inputEnd == nil {
+            writeFailure = failure
+        } else {
+            owner?.linkDidWrite(failure, returning: &buffer)
+        }
+    }
+
+    func messagesAreTaken() {
+        guard owesWritten, !isOver else { return }
+        owesWritten = false
+        var none = WireBuffer()
+        owner?.linkDidWrite(nil, returning: &none)
+    }
+}
