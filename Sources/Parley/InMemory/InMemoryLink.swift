@@ -134,8 +134,8 @@ final class InMemoryLink: Link, @unchecked Sendable {
         while isReading, !isClosed {
             guard incoming.withLock({ !$0.blocks.isEmpty || $0.end != nil }) else { return }
             // The owner is asked where to read to only when there are bytes; an end is reported in any case.
-            let target = incoming.withLock({ !$0.blocks.isEmpty }) ? owner?.linkWillRead() : .shared
-            guard let target else { return }
+            let hasBytes = incoming.withLock { !$0.blocks.isEmpty }
+            guard let target = hasBytes ? owner?.linkWillRead() : .shared else { return }
             let limit = target.limit
             let (block, end, hasRoomAgain) = incoming.withLock { pipe in
                 let block = pipe.blocks.popFirst(upTo: limit)

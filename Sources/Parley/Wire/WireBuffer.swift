@@ -72,7 +72,12 @@ public struct WireBuffer: Sendable {
 
     /// A copy of all bytes in order, for tests and for links without scatter-gather writes.
     var contiguous: [UInt8] {
-        segments.isEmpty ? tail.span.copied : Array(segments.joined()) + tail
+        guard !segments.isEmpty else { return tail.span.copied }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(count)
+        for segment in segments { bytes.append(contentsOf: segment) }
+        bytes.append(contentsOf: tail)
+        return bytes
     }
 
     /// Removes bytes from the front. The buffer must have no segments. One that is empty then keeps its
