@@ -117,7 +117,11 @@ def _running(command, place):
         yield process
     finally:
         process.terminate()
-        process.communicate()
+        try:
+            process.communicate(timeout=START_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
 
 
 def _environment(place, name):

@@ -55,8 +55,9 @@ _ONE_CORE, _TWO_CORES, _ALL_CORES = (
 
 
 def tool(run):
-    """The tool's candidates, beside the stream that their files go over."""
-    return lambda candidate, settings: (bulk(256 << 10) if candidate.can("bulk") else run)(candidate, settings)
+    """The tool's candidates, beside the stream that their files go over, which may use all cores too."""
+    stream = bulk(256 << 10, None, None)
+    return lambda candidate, settings: (stream if candidate.can("bulk") else run)(candidate, settings)
 
 
 WORKLOADS = [

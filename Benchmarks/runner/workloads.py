@@ -146,11 +146,11 @@ def send(payload):
 # --- (c) Streams -------------------------------------------------------------------------------------------------
 
 
-def bulk(chunk):
+def bulk(chunk, server_core=0, client_core=1):
     @ended
     def run(candidate, settings):
-        server = start(candidate, "bulk-serve", 0)
-        client = start(candidate, "bulk", 1, port=server.ready(), chunk=chunk)
+        server = start(candidate, "bulk-serve", server_core)
+        client = start(candidate, "bulk", client_core, port=server.ready(), chunk=chunk)
         client.ready()
         windows = measure([server, client], settings.seconds, settings.warmup)
         # Two ends that are not connected are as fast as the slower one.

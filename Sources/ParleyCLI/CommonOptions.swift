@@ -21,7 +21,7 @@ struct NodeOptions: ParsableArguments, Sendable {
         var options = TransportOptions(listenAddress: listenAddress, decoder: wireForm)
         options.security = security
         if verbose {
-            options.logger = Logger(label: "parley") { StreamLogHandler.standardError(label: $0) }
+            options.logger = Logger(label: "parley") { _ in StandardErrorLog() }
             options.logger.logLevel = .trace
         }
         return options

@@ -76,7 +76,7 @@ enum Interruption {
             return state.cancel
         }
         // What waits for a reader that takes nothing has to notice, too.
-        if cancel != nil { OutputQueue.shared.stopWaiting() }
+        if cancel != nil { Console.stopWaiting() }
         cancel?()
         return cancel != nil
     }

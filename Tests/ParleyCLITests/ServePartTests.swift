@@ -10,9 +10,11 @@ struct FilePartTests {
         arguments: [
             ("0-499", .from(0, count: 500)), ("500-", .from(500, count: nil)), ("-500", .last(500)),
             ("7-7", .from(7, count: 1)), ("5-4", nil), ("-0", nil), ("-", nil), ("", nil), ("5", nil),
-            ("1-2-3", nil),
-            ("a-", nil), ("+1-", nil), ("0-9223372036854775807", nil), ("99999999999999999999-", nil),
-            ("0-99999999999999999999", nil),
+            ("1-2-3", nil), ("a-", nil), ("+1-", nil), ("bytes=0-4", nil),
+            // A number of any length is one.
+            ("0-9223372036854775807", .from(0, count: nil)), ("0-99999999999999999999", .from(0, count: nil)),
+            ("5-99999999999999999999", .from(5, count: .max - 4)), ("-99999999999999999999", .last(.max)),
+            ("99999999999999999999-", .from(.max, count: nil)),
         ] as [(String, ByteRange?)]
     )
     func ranges(text: String, range: ByteRange?) { #expect(ByteRange(argument: text) == range) }
@@ -107,14 +109,35 @@ struct ServePartTests {
         let address = try await server.listeningAddress()
         for (path, range, reason) in [
             ("file", "10-", "file: it has 10 bytes, and byte 10 was asked for"),
-            ("folder", "0-", "folder: a part is asked for, and it is no file"),
-            (".", "0-", "file: a part is asked for, and there are 2 entries"),
+            ("folder", "0-", "--range and --if-tag are about one file, and folder is none"),
+            (".", "0-", "--range and --if-tag are about one file, and here are 2 entries"),
         ] {
             let getter = try get(path, from: address, "--range", range)
             #expect(try await getter.errors.rest() == ["parley: \(address.withoutID): \(reason)"])
             #expect(try await getter.exit() == 1)
         }
         #expect(try target.names == [])
+    }
+
+    @Test("of nothing is refused")
+    func nothing() async throws {
+        let server = try serve()
+        let address = try await server.listeningAddress()
+        let getter = try get(".", from: address, "--if-tag", "1")
+        let reason = "--range and --if-tag are about one file, and there is none"
+        #expect(try await getter.errors.rest() == ["parley: \(address.withoutID): \(reason)"])
+        #expect(try await getter.exit() == 1)
+    }
+
+    @Test("takes the tag of a file from before 1970")
+    func ancient() async throws {
+        let data = try source.makeFile("file", byteCount: 100)
+        utimes(source.path(of: "file"), [timeval(), timeval(tv_sec: -5, tv_usec: 0)])
+        let server = try serve()
+        let getter = try get("file", from: try await server.listeningAddress(), "--if-tag", "-5.0.64")
+        #expect(try await getter.errors.rest() == [])
+        #expect(try await getter.exit() == 0)
+        #expect(try target.contents(of: "file") == data)
     }
 
     @Test("is given while the file has the tag that ls shows")

@@ -25,11 +25,12 @@ struct ServeRequestTests {
         arguments: [
             [], [0], [8, 0, 0, 0, 0], [0, 0, 0, 0, 2, 1], [0, 0, 0],
             // A tag with two paths, one longer than the request; a range that is cut, one without numbers,
-            // one beyond every file, one of what is partly there.
+            // one beyond every file, one of what is partly there, one of no bytes.
             [4, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [4, 9, 1], [2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
             [2] + [UInt8](repeating: 255, count: 16) + [0, 0, 0, 0],
             [2, 128] + [UInt8](repeating: 0, count: 15) + [0, 0, 0, 0],
-            [3] + [UInt8](repeating: 0, count: 16) + [0, 0, 0, 0],
+            [3] + [UInt8](repeating: 0, count: 15) + [1, 0, 0, 0, 0],
+            [2] + [UInt8](repeating: 0, count: 16) + [0, 0, 0, 0],
         ] as [[UInt8]]
     )
     func malformed(body: [UInt8]) {

@@ -23,6 +23,7 @@ import tree
 #: What may end either side. Only the last one leaves it no time to clean up.
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 START_SECONDS = 60
+LEAST_FILES = 100
 TRANSFER_SECONDS = 1_200
 
 
@@ -188,18 +189,21 @@ def main():
     parser.add_argument("--interruptions", type=int, default=50)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     options = parser.parse_args()
+    if options.files < LEAST_FILES:
+        parser.error(f"--files has to be at least {LEAST_FILES}")
     TOOL = options.tool.resolve()
     print(f"seed {options.seed}", flush=True)
-    try:
-        # In memory where there is room: some disks take minutes to remove a folder.
-        parent = "/dev/shm" if os.path.isdir("/dev/shm") else None
-        if parent and shutil.disk_usage(parent).free < 3 * options.mib << 20:
-            parent = None
-        with tempfile.TemporaryDirectory(prefix="parley-folder-", dir=parent) as work:
+    # In memory where there is room: some disks take minutes to remove a folder.
+    parent = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    if parent and shutil.disk_usage(parent).free < 3 * options.mib << 20:
+        parent = None
+    with tempfile.TemporaryDirectory(prefix="parley-folder-", dir=parent) as work:
+        try:
             run(options, pathlib.Path(work), random.Random(options.seed))
-    finally:
-        for node in _running:
-            node.process.kill()
+        finally:
+            for node in _running:
+                node.process.kill()
+                node.process.wait()
 
 
 if __name__ == "__main__":

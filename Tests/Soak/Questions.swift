@@ -1,4 +1,5 @@
 import FaultProxy
+import Foundation
 import Gauges
 import Parley
 import ParleyNoise
@@ -24,7 +25,13 @@ enum Questions {
         ] {
             let line = try await Line(form, isSecured: isSecured, seed: seed)
             let started = ContinuousClock.now
+            let clock = Task {
+                try await Task.sleep(for: .seconds(600))
+                say("FAILED: after 600 s calls have not ended; \(line.counts.summary)")
+                exit(1)
+            }
             await line.ask(total / 2)
+            clock.cancel()
             say("questions, \(name): \(Int(seconds(since: started))) s; \(line.counts.summary)")
             await line.judge(total / 2, &verdict)
         }
@@ -189,19 +196,19 @@ enum Questions {
                     }
                     return false
                 }
-                // Nothing but the end of the connection ends a call in another way.
-                if isBroken, await !hasEnded(peer) {
-                    state.withLock { $0.failures.append("\(number), and the connection stands: \(error)") }
+                // Nothing but the end of the connection ends a call in another way, and with the same error.
+                if isBroken, await end(of: peer)?.code != error.code {
+                    state.withLock {
+                        $0.failures.append("\(number), and the connection did not so: \(error)")
+                    }
                 }
                 return !isBroken
             }
         }
 
-        private func hasEnded(_ peer: any Peer) async -> Bool {
-            let waiting = Task {
-                do { _ = try await peer.untilClosed() } catch { return false }
-                return true
-            }
+        /// Why the connection has ended; nil when it stands.
+        private func end(of peer: any Peer) async -> ParleyError? {
+            let waiting = Task { try? await peer.untilClosed() }
             let clock = Task {
                 try await Task.sleep(for: longPatience)
                 waiting.cancel()

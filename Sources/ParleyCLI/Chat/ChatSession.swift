@@ -21,6 +21,7 @@ struct ChatSession: Sendable {
                 } else {
                     Console.line("\(rpc.from)> \(String(printable: rpc.payload))")
                 }
+                await Console.waitForRoom()
             }
         }
     }

@@ -42,7 +42,10 @@ struct GetCommand: InterruptibleCommand {
     )
     var range: ByteRange?
 
-    @Option(help: ArgumentHelp("Get one file if it has this tag; see parley ls --json.", valueName: "tag"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("Get one file if it has this tag; see parley ls --json.", valueName: "tag")
+    )
     var ifTag: String?
 
     @OptionGroup var storing: StoringOptions

@@ -59,6 +59,7 @@ struct LsCommand: InterruptibleCommand {
                     _ = try RelativePath(checking: entry.path)
                     Console.line(ListingLine.text(entry))
                     Console.event(.entry(entry))
+                    await Console.waitForRoom()
                 case .record(.end): hasEnded = true
                 default: throw Refusal("what came is no listing")
                 }

@@ -65,14 +65,17 @@ enum Console {
         print("parley: \(sentence)", to: STDERR_FILENO)
     }
 
-    /// Prints a log line on standard error.
-    static func log(_ text: String) { print(text, to: STDERR_FILENO) }
+    /// Prints a log line on standard error, unless much is not written yet.
+    static func log(_ text: String) { print(text, to: STDERR_FILENO, limit: OutputQueue.roomBytes / 2) }
+
+    /// Waits while the reader of the results is far behind. Between the lines of whoever has many of them.
+    static func waitForRoom() async { await OutputQueue.results.waitForRoom() }
 
     /// Shows `text` as the status, of one line or more; an empty one removes it. Does nothing where there is
     /// no terminal.
     static func setStatus(_ text: String) {
         // A terminal that is slow gets the next one.
-        guard hasStatusLine, text.isEmpty || !OutputQueue.shared.isBusy else { return }
+        guard hasStatusLine, text.isEmpty || !OutputQueue.errors.isBusy else { return }
         lastLine.withLock { lastLine in
             guard lastLine.status != text else { return }
             let eraser = lastLine.eraser
@@ -104,19 +107,36 @@ enum Console {
 
     /// Writes out what was printed, before the process ends. After a signal it does not wait for a reader
     /// that takes nothing.
-    static func flush() { OutputQueue.shared.flush() }
+    static func flush() {
+        OutputQueue.results.flush()
+        OutputQueue.errors.flush()
+    }
 
-    private static func print(_ text: String, to descriptor: Int32) {
+    /// From now on nothing waits for a reader: the process is to end.
+    static func stopWaiting() {
+        OutputQueue.results.stopWaiting()
+        OutputQueue.errors.stopWaiting()
+    }
+
+    private static func print(
+        _ text: String,
+        to descriptor: Int32,
+        limit: Int = OutputQueue.mostBytes
+    ) {
         lastLine.withLock { lastLine in
             let isShown = !lastLine.text.isEmpty
             if isShown { write(hasStatusLine ? lastLine.eraser : "\n", to: STDERR_FILENO) }
-            write(text.printable + "\n", to: descriptor)
+            write(text.printable + "\n", to: descriptor, limit: limit)
             if isShown { write(lastLine.text, to: STDERR_FILENO) }
         }
-        OutputQueue.shared.waitForRoom()
     }
 
-    private static func write(_ text: String, to descriptor: Int32) {
-        OutputQueue.shared.add(Array(text.utf8), to: descriptor)
+    private static func write(
+        _ text: String,
+        to descriptor: Int32,
+        limit: Int = OutputQueue.mostBytes
+    ) {
+        let queue = descriptor == STDOUT_FILENO ? OutputQueue.results : .errors
+        queue.add(Array(text.utf8), to: descriptor, limit: limit)
     }
 }

@@ -7,14 +7,14 @@ enum ByteRange: Equatable {
     /// The last ones, or all when there are fewer.
     case last(Int)
 
-    /// The bytes of a file of that size. What is behind its end is left out.
+    /// The bytes of a file of that size. What is behind its end is left out. All of an empty file is nothing.
     ///
-    /// - Throws: when the file has none of them.
+    /// - Throws: when the range begins behind the end of the file.
     func bytes(of byteCount: Int) throws(Failure) -> Range<Int> {
         switch self {
         case .last(let count): return max(0, byteCount - count)..<byteCount
         case .from(let first, let count):
-            guard first < byteCount || (first == 0 && count == nil) else {
+            guard first < byteCount || (first == 0 && byteCount == 0) else {
                 throw Failure("it has \(byteCount) bytes, and byte \(first) was asked for")
             }
             return first..<(first + min(count ?? .max, byteCount - first))
@@ -27,18 +27,21 @@ extension ByteRange: ExpressibleByArgument {
     init?(argument: String) {
         let ends = argument.split(separator: "-", omittingEmptySubsequences: false)
         guard ends.count == 2, ends.allSatisfy({ $0.allSatisfy { "0"..."9" ~= $0 } }) else { return nil }
-        switch (Int(ends[0]), Int(ends[1])) {
-        case (let first?, nil) where ends[1].isEmpty: self = .from(first, count: nil)
-        case (let first?, let last?) where last >= first && last < .max:
-            self = .from(first, count: last - first + 1)
-        case (nil, let count?) where ends[0].isEmpty && count > 0: self = .last(count)
+        // No file has as many bytes as do not fit into a number.
+        let (first, last) = (Int(ends[0]) ?? .max, Int(ends[1]) ?? .max)
+        switch (ends[0].isEmpty, ends[1].isEmpty) {
+        case (true, true): return nil
+        case (true, false) where last > 0: self = .last(last)
+        case (false, true): self = .from(first, count: nil)
+        case (false, false) where first <= last:
+            self = .from(first, count: last - first < .max ? last - first + 1 : nil)
         default: return nil
         }
     }
 }
 
-/// What tells a file from what it was before: two that differ in it differ in time or size. A server and who
-/// asks it make the same one.
+/// Tells a file from what it was before: it changes with the time and the size of the file. A server and who
+/// asks it make the same one. That of a pseudo-file (/proc, /sys), whose size nobody knows, fits none.
 struct FileTag: Equatable {
     let text: String
 

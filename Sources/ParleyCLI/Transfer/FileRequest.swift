@@ -109,9 +109,9 @@ extension ByteReader {
     fileprivate mutating func range() throws(Refusal) -> ByteRange {
         let (first, count) = (try countOrUnknown(), try countOrUnknown())
         switch (first, count) {
-        case (let first?, let count): return .from(first, count: count)
-        case (nil, let count?): return .last(count)
-        case (nil, nil): throw Refusal("a request has a range without numbers")
+        case (let first?, let count) where count != 0: return .from(first, count: count)
+        case (nil, let count?) where count != 0: return .last(count)
+        default: throw Refusal("a request has a range of nothing")
         }
     }
 

@@ -122,7 +122,7 @@ final class IncomingTransfer {
             case .keepFile:
                 try file?.keep()
                 file = nil
-                report?.completeFile()
+                await report?.completeFile()
             case .dropFile(let reason):
                 dropFile()
                 show("\(name) from \(sender) was not sent to its end: \(reason)")

@@ -22,6 +22,7 @@ final class TransferReport {
     private var shown = ContinuousClock.now
     /// The file that is under way.
     private var file: (path: [UInt8], start: Int)?
+    private var completedFiles = 0
 
     /// Announces the transfer.
     init(_ direction: Direction, _ totals: TransferTotals, peer: any Peer, bar: ProgressBar) {
@@ -55,10 +56,13 @@ final class TransferReport {
         if hasSeveralFiles { bar.begin(FileProgress(name: path.shown, totalBytes: byteCount)) }
     }
 
-    /// The file that has begun last is sent, or has its name.
-    func completeFile() {
+    /// The file that has begun last is sent, or has its name. In a transfer of many files it waits while the
+    /// reader of their events is far behind; one of few files is not held up by those of others.
+    func completeFile() async {
         guard let file else { return }
         Console.event(.file(transfer: number, path: file.path, bytes: doneBytes - file.start))
+        completedFiles += 1
+        if completedFiles.isMultiple(of: 64) { await Console.waitForRoom() }
     }
 
     /// Not everything is stored, and nothing has broken off.

@@ -181,7 +181,7 @@ extension TransferSender {
             report.advance(by: piece.byteCount)
         }
         try await records.write(.endOfFile)
-        report.completeFile()
+        await report.completeFile()
         return nil
     }
 

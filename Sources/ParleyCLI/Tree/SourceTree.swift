@@ -105,19 +105,27 @@ struct SourceTree {
 
     /// Leaves a part of the only entry, which has to be a file.
     mutating func narrow(to part: FilePart) {
-        guard var entry = entries.first else { return }
-        let count = entries.count
-        entries = []
+        // What cannot be sent has a sentence already.
+        guard problems.isEmpty else { return entries = [] }
+        do { entries = [try Self.part(part, of: entries)] } catch {
+            entries = []
+            problems.append(Failure.sentence(of: error) ?? "\(error)")
+        }
+    }
+
+    private static func part(_ part: FilePart, of entries: [SourceEntry]) throws -> SourceEntry {
+        let only = "--range and --if-tag are about one file"
+        guard entries.count <= 1 else { throw Failure("\(only), and here are \(entries.count) entries") }
+        guard var entry = entries.first else { throw Failure("\(only), and there is none") }
+        guard case .file = entry.kind else { throw Failure("\(only), and \(entry.path.shown) is none") }
         do {
-            guard case .file = entry.kind else { throw Failure("a part is asked for, and it is no file") }
-            guard count == 1 else { throw Failure("a part is asked for, and there are \(count) entries") }
             let content = try SourceFile(entry.place, following: entry.isFollowed, part)
             entry.kind = .file(byteCount: content.byteCount ?? 0)
-            entry.part = part
-            entries = [entry]
         } catch {
-            problems.append("\(entry.path.shown): \(Failure.sentence(of: error) ?? "\(error)")")
+            throw Failure("\(entry.path.shown): \(Failure.sentence(of: error) ?? "\(error)")")
         }
+        entry.part = part
+        return entry
     }
 
     /// Adds a sentence about something that cannot be sent.
