@@ -116,7 +116,7 @@ public protocol Peer: AnyObject, Sendable {
     /// and for room. Its answer comes behind what the other side had sent before: a consumer that waits for
     /// it must not be the only one who makes room in the inbox for that.
     ///
-    /// In the framed wire form only.
+    /// In the framed and the multiplexed wire forms, and in libp2p's between two Parley nodes.
     ///
     /// - Parameters:
     ///   - message: up to the wire form's `maxMessageBytes`.

@@ -127,19 +127,17 @@ func copy<Value>(
     _ name: String,
     _ advice: String
 ) throws(ParleyError) {
-    let size = UnsafeRawPointer(pointer).load(as: Int.self)
-    guard size >= MemoryLayout<Int>.size else {
-        throw ParleyError(.invalidArgument, "\(name).size is \(size): \(advice)")
-    }
+    let size = UnsafeRawPointer(pointer).load(as: UInt.self)
     let known = MemoryLayout<Value>.size
-    // No version's struct is that large; its fields cannot be read then.
-    guard size <= 64 * known else {
+    // No version's struct is larger; its fields cannot be read then.
+    let sizes = UInt(MemoryLayout<UInt>.size)...UInt(64 * known)
+    guard sizes.contains(size) else {
         throw ParleyError(
             .invalidArgument,
-            "\(name).size is \(size), outside \(MemoryLayout<Int>.size) to \(64 * known): \(advice)"
+            "\(name).size is \(size), outside \(sizes.lowerBound) to \(sizes.upperBound): \(advice)"
         )
     }
-    let given = UnsafeRawBufferPointer(start: pointer, count: size)
+    let given = UnsafeRawBufferPointer(start: pointer, count: Int(size))
     if let unknown = given.dropFirst(known).firstIndex(where: { $0 != 0 }) {
         throw ParleyError(
             .invalidArgument,

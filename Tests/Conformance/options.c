@@ -171,6 +171,9 @@ static void newer_struct(void) {
     options.known.size = SIZE_MAX / 2;
     CHECK_CODE(parley_create(&options.known, &node), PARLEY_EINVAL);
     CHECK_CONTAINS(parley_last_error(), "parley_options.size is");
+    options.known.size = SIZE_MAX;
+    CHECK_CODE(parley_create(&options.known, &node), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "parley_options.size is 18446744073709551615, outside 8 to");
 }
 
 /* The struct and its texts are copied. */

@@ -821,9 +821,10 @@ int parley_send_message(
     parley_transport *transport, parley_peer peer, const void *message, size_t length, int timeout_ms);
 
 /* Sends raw bytes after everything sent before. For handshakes, and for wire forms with raw streams. After
- * the handshake it returns PARLEY_ENOTSUP in a wire form that frames every byte: in PARLEY_CODEC_FRAMED and
- * PARLEY_CODEC_MULTIPLEXED, and in custom ones with PARLEY_STREAMS_DELIMITED. More than send_buffer_bytes is
- * PARLEY_EMSGSIZE: send it in parts. Otherwise it waits and returns as parley_send_message() does. */
+ * the handshake it returns PARLEY_ENOTSUP in a wire form that frames every byte: in PARLEY_CODEC_FRAMED,
+ * PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P, and in custom ones with PARLEY_STREAMS_DELIMITED. More
+ * than send_buffer_bytes is PARLEY_EMSGSIZE: send it in parts. Otherwise it waits and returns as
+ * parley_send_message() does. */
 int parley_send(
     parley_transport *transport, parley_peer peer, const void *bytes, size_t length, int timeout_ms);
 
@@ -871,7 +872,7 @@ int parley_when_writable(
  * A request is a message that gets an answer: a reply or a refusal. Any number of threads may ask one peer at
  * the same time, and answers may come in any order. The other side gets an RPC of the kind PARLEY_RPC_REQUEST
  * in on_rpcs or from parley_consume(), and answers it from any thread and at any time. Only in
- * PARLEY_CODEC_FRAMED and PARLEY_CODEC_MULTIPLEXED.
+ * PARLEY_CODEC_FRAMED and PARLEY_CODEC_MULTIPLEXED, and in PARLEY_CODEC_LIBP2P between two Parley nodes.
  *
  * An answer comes behind what its sender had sent before. So a thread that waits for one must not be the only
  * one that makes room in the inbox for that.

@@ -130,34 +130,59 @@ final class OpenFolder: Sendable {
 
     func remove(_ name: some Collection<UInt8>) { _ = name.withCString { unlinkat(descriptor, $0, 0) } }
 
+    /// How a name is given that nothing may have. Not every file system knows all of them.
+    enum Naming: CaseIterable {
+        /// In one step.
+        case renaming
+        /// A second name, and then the first one goes.
+        case linking
+        /// An empty file that takes the name, and is replaced.
+        case reserving
+    }
+
     /// Gives another name to a file or a link in this folder.
     ///
-    /// - Parameter replacing: whether a file or a link may have the name. Otherwise it is an error that
-    ///   something has it (`EEXIST`), also when it has appeared just now.
+    /// - Parameters:
+    ///   - replacing: whether a file or a link may have the name. Otherwise it is an error that something has
+    ///     it (`EEXIST`), also when it has appeared just now.
+    ///   - first: the way that is tried first when it is new.
     func rename(
         _ name: some Collection<UInt8>,
         to newName: some Collection<UInt8>,
-        replacing: Bool
+        replacing: Bool,
+        beginningWith first: Naming = .renaming
     ) throws(SystemError) {
-        if replacing {
-            try renameOver(name, to: newName)
-            return
+        guard !replacing else { return try renameOver(name, to: newName) }
+        for way in Naming.allCases.drop(while: { $0 != first }) {
+            do throws(SystemError) { return try giveNew(newName, to: name, by: way) } catch {
+                guard way.isUnknown(error) else { throw error }
+            }
         }
-        let renamed = name.withCString { name in
-            newName.withCString { cfiles_rename_new(descriptor, name, $0) }
-        }
-        if renamed == 0 { return }
-        guard [EINVAL, ENOSYS, ENOTSUP].contains(errno) else { throw .last }
-        let linked = name.withCString { name in
-            newName.withCString { linkat(descriptor, name, descriptor, $0, 0) }
-        }
-        if linked == 0 { return remove(name) }
-        // File systems without hard links say one of these.
-        guard [EPERM, EOPNOTSUPP, EMLINK, ENOSYS].contains(errno) else { throw .last }
-        try reserve(newName)
-        do throws(SystemError) { try renameOver(name, to: newName) } catch {
-            remove(newName)
-            throw error
+    }
+
+    private func giveNew(
+        _ newName: some Collection<UInt8>,
+        to name: some Collection<UInt8>,
+        by way: Naming
+    ) throws(SystemError) {
+        switch way {
+        case .renaming:
+            let renamed = name.withCString { name in
+                newName.withCString { cfiles_rename_new(descriptor, name, $0) }
+            }
+            guard renamed == 0 else { throw .last }
+        case .linking:
+            let linked = name.withCString { name in
+                newName.withCString { linkat(descriptor, name, descriptor, $0, 0) }
+            }
+            guard linked == 0 else { throw .last }
+            remove(name)
+        case .reserving:
+            try reserve(newName)
+            do throws(SystemError) { try renameOver(name, to: newName) } catch {
+                remove(newName)
+                throw error
+            }
         }
     }
 
@@ -200,3 +225,14 @@ struct TemporaryName {
 
 /// sync(2), under a name that a type's own `sync` method does not hide.
 private func syncEverything() { sync() }
+
+extension OpenFolder.Naming {
+    /// Whether the file system says that it does not know this way.
+    fileprivate func isUnknown(_ error: SystemError) -> Bool {
+        switch self {
+        case .renaming: [EINVAL, ENOSYS, ENOTSUP].contains(error.code)
+        case .linking: [EPERM, EOPNOTSUPP, EMLINK, ENOSYS].contains(error.code)
+        case .reserving: false
+        }
+    }
+}
