@@ -266,19 +266,26 @@ struct ManyStreamsTests {
             let writing = Task { try await sleeper.write(patterned(4 << 20)) }
             let sleeping = try await asleep.next()
             try await eventually { sleeping.peer.statistics.unreadBytes >= 200_000 }
-            for number in 0..<20 {
-                let stream = try await peer.openStream(protocol: Self.echo)
-                let sent = patterned(300_000, seed: UInt64(number))
-                async let sending: Void = {
-                    try await stream.write(sent)
-                    try await stream.finish()
-                }()
-                var received: [UInt8] = []
-                for try await bytes in stream.chunks() { received += bytes }
-                try await sending
-                #expect(same(received, sent))
-                try await peer.send(message: "beside it")
-                #expect(try await server.nextRPC().text == "beside it")
+            try await withThrowingTaskGroup { group in
+                for number in 0..<99 {
+                    group.addTask {
+                        let stream = try await peer.openStream(protocol: Self.echo)
+                        let sent = patterned(300_000, seed: UInt64(number))
+                        async let sending: Void = {
+                            try await stream.write(sent)
+                            try await stream.finish()
+                        }()
+                        var received: [UInt8] = []
+                        for try await bytes in stream.chunks() { received += bytes }
+                        try await sending
+                        #expect(same(received, sent))
+                    }
+                }
+                for _ in 0..<100 {
+                    try await peer.send(message: "beside it")
+                    #expect(try await server.nextRPC().text == "beside it")
+                }
+                try await group.waitForAll()
             }
             #expect(sleeping.peer.statistics.unreadBytes <= 512 << 10)
             // It wakes up, and everything is there.
@@ -308,6 +315,57 @@ struct ManyStreamsTests {
             }
             for _ in 0..<2_000 { #expect(try await server.nextRPC().payload.count == 4_000) }
             try await flood.value
+        }
+    }
+
+    /// As in rust-yamux#227, where each side waited for the other one to read, and answered no ping.
+    @Test(arguments: Kind.multiplexing) func `two sides that only write go on as soon as one reads`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let (count, byteCount) = (16, 1 << 20)
+            let arrived = Events<PeerStream>()
+            func keeps(_ options: inout TransportOptions) {
+                (options.timeouts.streamIdle, options.timeouts.write) = (nil, nil)
+            }
+            let server = try await nodes.listening(keeps)
+            try server.accept("/both/1") { stream in
+                arrived.add(stream)
+                _ = try await stream.peer.untilClosed()
+            }
+            let client = nodes.make(keeps)
+            let peer = try await client.dial(server.address)
+            var (mine, theirs): ([PeerStream], [PeerStream]) = ([], [])
+            for _ in 0..<count {
+                mine.append(try await peer.openStream(protocol: "/both/1"))
+                theirs.append(try await arrived.next())
+            }
+            let writing = Task { [mine, theirs] in
+                try await withThrowingTaskGroup { group in
+                    for (number, stream) in (mine + theirs).enumerated() {
+                        group.addTask { try await stream.write(patterned(byteCount, seed: UInt64(number))) }
+                    }
+                    try await group.waitForAll()
+                }
+            }
+            // All windows are used up, in both directions.
+            let other = theirs[0].peer
+            try await eventually {
+                min(peer.statistics.unreadBytes, other.statistics.unreadBytes) >= count * 200_000
+            }
+            try await peer.send(message: "there")
+            #expect(try await server.nextRPC().text == "there")
+            try await other.send(message: "and back")
+            #expect(try await client.nextRPC().text == "and back")
+            for number in 0..<count {
+                let all = try await mine[number].read(exactly: byteCount)
+                #expect(same(all, patterned(byteCount, seed: UInt64(count + number))))
+            }
+            for number in 0..<count {
+                let all = try await theirs[number].read(exactly: byteCount)
+                #expect(same(all, patterned(byteCount, seed: UInt64(number))))
+            }
+            try await writing.value
         }
     }
 
