@@ -68,6 +68,13 @@ extension TransportOptions {
         guard foreign.identity != nil || foreign.codec != PARLEY_CODEC_LIBP2P || foreign.decoder != nil else {
             throw ParleyError(.invalidArgument, "identity is NULL, and PARLEY_CODEC_LIBP2P needs one")
         }
+        if foreign.one_connection_per_id {
+            guard let identity = foreign.identity else {
+                throw ParleyError(.invalidArgument, "one_connection_per_id needs identity, which is NULL")
+            }
+            let own = try object(identity, "identity", ForeignIdentity.self).identity.id
+            duplicates = .smallerDials(own)
+        }
         let level = foreign.log_level.rawValue
         _ = try checked(level, "log_level", in: PARLEY_LOG_TRACE.rawValue...PARLEY_LOG_CRITICAL.rawValue)
         // Nothing is left to refuse, unless a range above is wider than Parley's.

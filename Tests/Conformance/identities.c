@@ -231,6 +231,36 @@ static void dialing_an_id(void) {
     free_strangers(&they);
 }
 
+
+static void one_connection(void) {
+    strangers they;
+    parley_transport *smaller, *larger;
+    parley_peer peer;
+    char address[64];
+    double end = now_ms() + LIMIT_MS;
+    make_strangers(&they);
+    they.server.one_connection_per_id = they.client.one_connection_per_id = true;
+    if (strcmp(they.server_id, they.client_id) < 0) {
+        smaller = listening(&they.server);
+        larger = listening(&they.client);
+    } else {
+        smaller = listening(&they.client);
+        larger = listening(&they.server);
+    }
+    peer = dial(larger, smaller);
+    CHECK(await_peers(smaller, 1) != PARLEY_NO_PEER);
+    /* That of the smaller id takes its place, and keeps it. */
+    dial(smaller, larger);
+    while (await_peers(larger, 1) == peer) CHECK(now_ms() < end);
+    CHECK(parley_address(smaller, address, sizeof address) > 0);
+    CHECK_CODE(parley_dial(larger, address, LIMIT_MS, &peer), PARLEY_EDUPLICATE);
+    CHECK(await_peers(smaller, 1) != PARLEY_NO_PEER);
+    CHECK(await_peers(larger, 1) != PARLEY_NO_PEER);
+    CHECK_OK(parley_free(smaller));
+    CHECK_OK(parley_free(larger));
+    free_strangers(&they);
+}
+
 static void a_list_of_ids(void) {
     char of_server[PARLEY_ID_SIZE], of_friend[PARLEY_ID_SIZE], of_stranger[PARLEY_ID_SIZE], address[64];
     parley_identity *of_node = generated(of_server);
@@ -398,6 +428,10 @@ static void options_that_are_refused(void) {
     options.allow = ask;
     CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
     options.allow = NULL;
+    options.one_connection_per_id = true;
+    CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "one_connection_per_id needs identity");
+    options.one_connection_per_id = false;
     options.identity = identity;
     options.allowed_id_count = 1;
     CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
@@ -427,6 +461,8 @@ int main(void) {
     plain_nodes();
     trying("dialing an id");
     dialing_an_id();
+    trying("one connection for an id");
+    one_connection();
     trying("a list of allowed ids");
     a_list_of_ids();
     trying("a function that decides");

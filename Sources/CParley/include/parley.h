@@ -571,12 +571,19 @@ typedef struct parley_options {
     /* Bytes that one peer's streams may have received and unread, and may still send before they are read. A
      * stream takes 256 KiB, and up to 16 MiB where the round trip needs it. 0 is 256 MiB. */
     size_t stream_bytes_per_peer;
+
+    /* Of several connections with one node, by its id, one stays: that which the node with the smaller id has
+     * dialed. The others end with PARLEY_EDUPLICATE, and what was sent on them may be lost; a dial that loses
+     * returns it. So two nodes that dial each other at once keep the same one, if both set this. Needs
+     * `identity`. */
+    bool one_connection_per_id;
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
     { sizeof(parley_options), NULL, PARLEY_CODEC_FRAMED, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
       PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, \
-      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL, 0, 0, 0, 0, 0 }
+      0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL, 0, 0, 0, 0, 0, \
+      false }
 
 /* ---- Transports ---------------------------------------------------------------------------------------- */
 
