@@ -26,6 +26,14 @@ struct EventValueTests {
         #expect(JSONObject(fields).text == #"{"z":-1,"a":null,"f":1.250}"#)
     }
 
+    @Test("Progress is in bytes, of a total when that is known", arguments: [(9, "9"), (nil, "null")])
+    func progress(total: Int?, text: String) {
+        #expect(
+            Event.progress(transfer: 1, bytes: 2, of: total).json.text
+                == #"{"event":"progress","transfer":1,"bytes":2,"of":\#(text)}"#
+        )
+    }
+
     @Test("A path that is not text has its bytes beside it")
     func path() {
         #expect(

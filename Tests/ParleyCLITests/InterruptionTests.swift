@@ -129,6 +129,47 @@ struct InterruptionTests {
         await sender.close()
     }
 
+    @Test("leave the part of what is received with --resume; a sender out of step does not")
+    func parts() async throws {
+        for isStopped in [true, false] {
+            let directory = try TemporaryDirectory()
+            let receiver = try ToolProcess(
+                "receive",
+                "--resume",
+                "--listen",
+                "127.0.0.1:0",
+                "--into",
+                directory.url.path
+            )
+            let sender = try await ScriptedPeer.dialing(receiver)
+            let stream = try await sender.begin(byteCount: 3 << 20)
+            try await stream.write(.file("file", 3 << 20))
+            #expect(try await sender.next().stream)
+            #expect(try await sender.nextAnswer() == .have(entry: 0, []))
+            try await stream.write(.from(byteCount: 0))
+            let part = [UInt8](repeating: 1, count: 2 << 20)
+            try await stream.write(TransferRecord.data(byteCount: part.count).encoded + part)
+            try await withDeadline(ToolProcess.deadline, failingWith: Failure("nothing was written")) {
+                while try directory.names.allSatisfy({ try directory.contents(of: $0).isEmpty }) {
+                    await Task.yield()
+                }
+            }
+            if isStopped {
+                receiver.signal(SIGHUP)
+                #expect(try await sender.nextAnswer() == .gaveUp("the receiver was stopped"))
+                #expect(try await receiver.exit() == 128 + SIGHUP)
+                #expect(
+                    try directory.names.map { $0.hasPrefix(".parley-") && $0.hasSuffix(".part") } == [true]
+                )
+            } else {
+                try await stream.write(.from(byteCount: 0))
+                guard case .gaveUp = try await sender.nextAnswer() else { throw Failure("it goes on") }
+                #expect(try directory.names == [])
+            }
+            await sender.close()
+        }
+    }
+
     @Test("end send")
     func send() async throws {
         let directory = try TemporaryDirectory()
