@@ -196,10 +196,10 @@ enum Questions {
                     }
                     return false
                 }
-                // Nothing but the end of the connection ends a call in another way, and with the same error.
+                // Only the end of the connection ends a call in another way, and with its own error.
                 if isBroken, await end(of: peer)?.code != error.code {
                     state.withLock {
-                        $0.failures.append("\(number), and the connection did not so: \(error)")
+                        $0.failures.append("\(number), and the connection has not ended so: \(error)")
                     }
                 }
                 return !isBroken

@@ -7,8 +7,9 @@ import Synchronization
 /// use up their own windows and hold back nothing else.
 ///
 /// `channels` has a lock: any thread may open, read and write streams. The rest belongs to the loop's thread.
-/// ``Channels`` decides, and this acts: here on what streams and the connection above ask for,
-/// `MultiplexedLink+Reading.swift` and `MultiplexedLink+Writing.swift` on what the link below has and takes.
+/// ``Channels`` decides, and this type acts. This file has what streams and the connection above ask for,
+/// `MultiplexedLink+Reading.swift` how the link below is read, `MultiplexedLink+Writing.swift` how it is
+/// written to.
 ///
 /// `@unchecked Sendable`: the lock and the loop's thread guard all mutable state.
 final class MultiplexedLink: @unchecked Sendable {

@@ -5,10 +5,11 @@ import Parley
 //
 //     length u32, flags u8, the range, the tag, and each path: length u32, that many bytes
 //
-// The flags: 1, it has parts (see `have`); 2, there is a range; 4, there is a tag. A range is first u64 and
-// count u64; a count of 2^64-1 stands for all that follow, and such a first for the last ones. A tag is
-// length u8 and that many bytes. Both are about one file, which is the only path; parts and a range exclude
-// each other.
+// The flags: 1, the asker has parts (see `have`); 2, there is a range; 4, there is a tag.
+// The range: first u64, count u64. With a count of 2^64-1 it goes to the end of the file. With a first of
+// 2^64-1 it is the last `count` bytes.
+// The tag: length u8, that many bytes.
+// With a range or a tag there is one path, that of a file. With parts there is no range.
 //
 // An empty path is the folder that is served. The answer to `get` is a transfer on the same stream, as in
 // `TransferRecord.swift`: the server is its sender. Before its totals come the problems: what was asked for

@@ -13,8 +13,9 @@ import Parley
 final class SourceFile: SourceContent {
     let byteCount: Int?
     private let size: Int
-    /// What comes next, and where what is sent ends.
+    /// Where the next byte is read.
     private var offset: Int
+    /// Where the bytes end that are sent.
     private let end: Int
     private let place: SourcePlace
     private let descriptor: Int32
@@ -25,7 +26,7 @@ final class SourceFile: SourceContent {
     /// No pseudo-file worth sending is longer.
     private static let maxContentBytes = 16 << 20
 
-    /// - Parameter part: what of it is sent; nil for all.
+    /// - Parameter part: which bytes of it are sent; nil for all.
     init(_ place: SourcePlace, following: Bool, _ part: FilePart? = nil) throws {
         do throws(SystemError) { descriptor = try place.open(following: following) } catch {
             throw Failure("cannot open \(place.shown): \(error.reason)")
