@@ -50,15 +50,20 @@ package final class NoiseSecurity: LinkSecurity {
     }
 }
 
-/// One link: its handshake, and then its session.
+/// One link: its handshake, and then the two directions of its session, which share nothing: one thread may
+/// seal while another opens.
 final class NoiseLink: SecureSession {
     private enum Phase {
         indirect case handshake(NoiseXX, payload: [UInt8], expected: PeerID?)
-        case open(NoiseSession)
-        case failed
+        /// The handshake is complete, or has failed.
+        case over
     }
 
     private var phase: Phase
+    /// Nil before the end of the handshake, and for ever after an error: no number may be used twice.
+    private var sending: CipherState?
+    /// The same for what the other side seals.
+    private var receiving: CipherState?
 
     init(_ handshake: NoiseXX, payload: [UInt8], expecting expected: PeerID?) {
         phase = .handshake(handshake, payload: payload, expected: expected)
@@ -68,7 +73,7 @@ final class NoiseLink: SecureSession {
         guard case .handshake(var handshake, let payload, let expected) = phase, handshake.writesNext else {
             return
         }
-        phase = .failed
+        phase = .over
         // Nothing is shown before the other side has a key to read it with.
         append(try handshake.write(), to: &output)
         phase = .handshake(handshake, payload: payload, expected: expected)
@@ -78,7 +83,7 @@ final class NoiseLink: SecureSession {
         guard case .handshake(var handshake, let payload, let expected) = phase else {
             throw ParleyError(.securityFailed, "a message of the handshake came after its end")
         }
-        phase = .failed
+        phase = .over
         let shown = try handshake.read(message)
         var identity: ShownIdentity?
         if let remote = handshake.remoteStatic {
@@ -94,16 +99,18 @@ final class NoiseLink: SecureSession {
             phase = .handshake(handshake, payload: payload, expected: expected)
             return nil
         }
-        phase = .open(try handshake.session())
+        let session = try handshake.session()
+        (sending, receiving) = (session.sending, session.receiving)
         return identity
     }
 
     func seal(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError) {
-        guard case .open(var session) = phase else { throw notOpen }
-        // An error ends the session: no number may be used twice.
-        phase = .failed
-        try session.seal(bytes, into: &output)
-        phase = .open(session)
+        do throws(ParleyError) {
+            guard try sending?.sealMessages(bytes, into: &output) != nil else { throw notOpen }
+        } catch {
+            sending = nil
+            throw error
+        }
     }
 
     func open(
@@ -111,16 +118,19 @@ final class NoiseLink: SecureSession {
         at start: Int,
         count: Int
     ) throws(ParleyError) -> Range<Int> {
-        guard case .open(var session) = phase else { throw notOpen }
-        phase = .failed
-        let content = try session.open(&buffer, at: start, count: count)
-        phase = .open(session)
-        return content
+        do throws(ParleyError) {
+            guard let content = try receiving?.openMessage(&buffer, at: start, count: count) else {
+                throw notOpen
+            }
+            return content
+        } catch {
+            receiving = nil
+            throw error
+        }
     }
 
     private var notOpen: ParleyError {
-        if case .failed = phase { return ParleyError(.securityFailed, "the session has failed") }
-        return ParleyError(.securityFailed, "the handshake is not complete")
+        ParleyError(.securityFailed, "the session has failed, or its handshake is not complete")
     }
 
     private func append(_ message: [UInt8], to output: inout [UInt8]) {

@@ -17,13 +17,7 @@ struct NoiseSession: Sendable {
     /// Appends `bytes` to `output` as messages with their lengths, each as long as can be. No bytes are no
     /// message.
     mutating func seal(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError) {
-        var start = 0
-        while start < bytes.count {
-            let count = min(bytes.count - start, SecureMessage.maxContentBytes)
-            output.append(lengthOfMessage: count + Sodium.tagBytes)
-            try sending.seal(bytes.extracting(start..<start + count), into: &output)
-            start += count
-        }
+        try sending.sealMessages(bytes, into: &output)
     }
 
     /// Opens a message in place: `count` bytes of `buffer` from `start` on, without their length. Its content
@@ -36,10 +30,32 @@ struct NoiseSession: Sendable {
         at start: Int,
         count: Int
     ) throws(ParleyError) -> Range<Int> {
+        try receiving.openMessage(&buffer, at: start, count: count)
+    }
+}
+
+extension CipherState {
+    /// See ``NoiseSession/seal(_:into:)``.
+    mutating func sealMessages(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError) {
+        var start = 0
+        while start < bytes.count {
+            let count = min(bytes.count - start, SecureMessage.maxContentBytes)
+            output.append(lengthOfMessage: count + Sodium.tagBytes)
+            try seal(bytes.extracting(start..<start + count), into: &output)
+            start += count
+        }
+    }
+
+    /// See ``NoiseSession/open(_:at:count:)``.
+    mutating func openMessage(
+        _ buffer: inout [UInt8],
+        at start: Int,
+        count: Int
+    ) throws(ParleyError) -> Range<Int> {
         guard count >= Sodium.tagBytes else {
             throw ParleyError(.securityFailed, "a message of \(count) bytes is shorter than its tag")
         }
-        try receiving.open(&buffer, at: start, count: count)
+        try open(&buffer, at: start, count: count)
         return start..<start + count - Sodium.tagBytes
     }
 }

@@ -2,13 +2,16 @@ import Testing
 
 @testable import Parley
 
-/// Streams in the unframed wire form, on sockets and in memory.
+/// Streams in the wire forms that do not mark their ends, on sockets and in memory.
 @Suite(.timeLimit(.minutes(2))) struct StreamTests {
-    @Test(arguments: Kind.allCases)
+    private static let forms: [WireForm] = [.unframed, .gob(), .gob(encoding: .onePerConnection)]
+
+    @Test(arguments: Kind.allCases, forms)
     func `a stream is delivered at its place in the order, and messages follow it`(
-        kind: Kind
+        kind: Kind,
+        form: WireForm
     ) async throws {
-        try await withNodes(kind, .unframed) { nodes in
+        try await withNodes(kind, form) { nodes in
             let server = try await nodes.listening()
             let client = nodes.make()
             let peer = try await client.dial(server.address)

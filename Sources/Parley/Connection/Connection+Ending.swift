@@ -88,7 +88,12 @@ extension Connection {
     func throwHandshakeFailure() throws {
         // A peer that was open and has ended since is still returned: it may have sent something.
         guard let end = outbound.withLock({ $0.lifecycle.end }), !end.wasOpen else { return }
-        throw end.handshakeFailure ?? end.reason
+        let failure = end.handshakeFailure ?? end.reason
+        let code = (failure as? ParleyError)?.code
+        let isOtherSides = code == .endOfStream || code == .connectionReset
+        guard isOtherSides, id != nil, node.losesToOlder(self) else { throw failure }
+        // The other side was first to find that, and whoever is refused hears the end alone.
+        throw ParleyError(.duplicate, "there is another connection with \(remoteAddress), which stays")
     }
 }
 

@@ -172,8 +172,9 @@ extension Connection: Peer {
             arrivedSinceDirectWrite.exchange(false, ordering: .relaxed)
         else { return false }
         let limits = node.timeLimits
+        let proven = outbound.proven
         outbound.queue.writeDirectly(at: limits.idle == nil ? nil : MonotonicTime.millisecondsNow) {
-            $0.writeDirectly(to: socket)
+            $0.writeDirectly(to: socket, sealedFor: proven)
         }
         return limits.writeStall != nil && outbound.queue.beginWatch()
     }
@@ -279,10 +280,14 @@ extension Connection: EndOfTurn {
             }
             do throws(ParleyError) {
                 let isWritten: Bool
-                if case .file(let range) = next.item {
+                switch next.item {
+                case .file(let range):
                     written = range.count
                     isWritten = try link.write(range)
-                } else {
+                case .sealed(let bytes, let count):
+                    written = count
+                    isWritten = try link.write(sealed: bytes)
+                case .bytes, .nothing:
                     written = buffer.count
                     isWritten = try link.write(buffer)
                 }
@@ -312,8 +317,9 @@ extension Connection: EndOfTurn {
         let watches = node.timeLimits.writeStall != nil
         let done = outbound.withLock { outbound -> ShortFlush? in
             guard let socket = outbound.socket else { return nil }
+            let proven = outbound.proven
             let isWritten = outbound.queue.writeShort(at: now) {
-                $0.writeDirectly(to: socket, keeping: WireBuffer.busyBytes)
+                $0.writeDirectly(to: socket, sealedFor: proven, keeping: WireBuffer.busyBytes)
             }
             guard isWritten else { return nil }
             return ShortFlush(

@@ -67,10 +67,22 @@ public class Connection: @unchecked Sendable {
     /// and tags included. A class, so that a connection without one takes one word for it.
     final class Proven: Sendable {
         let id: PeerID
-        let wireBytesReceived = Atomic<UInt64>(0)
-        let wireBytesSent = Atomic<UInt64>(0)
+        /// The session, for direct writes. Whoever seals has the order of sending: the loop while the link
+        /// writes, otherwise the thread that holds the lock of the sending half.
+        nonisolated(unsafe) let session: any SecureSession
+        let wireBytesReceived: Atomic<UInt64>
+        let wireBytesSent: Atomic<UInt64>
 
-        init(_ id: PeerID) { self.id = id }
+        init(_ id: PeerID, _ session: any SecureSession, received: UInt64, sent: UInt64) {
+            self.id = id
+            self.session = session
+            wireBytesReceived = Atomic(received)
+            wireBytesSent = Atomic(sent)
+        }
+
+        func noteReceived(_ bytes: UInt64) { wireBytesReceived.wrappingAdd(bytes, ordering: .relaxed) }
+
+        func noteSent(_ bytes: UInt64) { wireBytesSent.wrappingAdd(bytes, ordering: .relaxed) }
     }
 
     /// The receiving half.

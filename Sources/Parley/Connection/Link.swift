@@ -18,6 +18,13 @@ protocol Link: AnyObject {
     /// The same for a part of a file.
     func write(_ range: FileRange) throws(ParleyError) -> Bool
 
+    /// The same for what a sender's thread has sealed, and ``directSocket`` did not take.
+    func write(sealed bytes: [UInt8]) throws(ParleyError) -> Bool
+
+    /// The socket that other threads may write to as well, when this link has nothing to write; nil when
+    /// everything has to go through the link.
+    var directSocket: Int32? { get }
+
     /// Tells the other side that nothing more will come. Nothing may wait to be written.
     func shutdown()
 
@@ -37,6 +44,12 @@ protocol Link: AnyObject {
 extension Link {
     /// A socket and a pipe have none.
     func checkTimeouts(at now: UInt64) -> UInt64 { .max }
+
+    var directSocket: Int32? { nil }
+
+    func write(sealed bytes: [UInt8]) throws(ParleyError) -> Bool {
+        preconditionFailure("only a secured link has sealed bytes")
+    }
 }
 
 /// Where a link reads the next bytes to.

@@ -30,7 +30,8 @@ package struct ShownIdentity: Sendable, Equatable {
     }
 }
 
-/// The security of one link: bytes in, bytes out, without I/O. One thread at a time.
+/// The security of one link: bytes in, bytes out, without I/O. One thread at a time; once the handshake is
+/// complete, one thread may seal while another opens.
 ///
 /// On the wire is a sequence of messages; each follows its length, an unsigned 16-bit number, big-endian. The
 /// first ones are the handshake. An error ends the session: it is not called again.
@@ -52,11 +53,20 @@ package protocol SecureSession: AnyObject {
     func open(_ buffer: inout [UInt8], at start: Int, count: Int) throws(ParleyError) -> Range<Int>
 }
 
+extension SecureSession {
+    /// Appends what the buffer has as sealed messages, as few as can be.
+    func seal(_ buffer: WireBuffer, into output: inout [UInt8]) throws(ParleyError) {
+        output.reserveCapacity(SecureMessage.wireBytes(of: buffer.count))
+        try buffer.forEachRun(of: SecureMessage.maxContentBytes) { (run) throws(ParleyError) in
+            try seal(run, into: &output)
+        }
+    }
+}
+
 extension SecureMessage {
-    /// How many bytes `count` bytes of content take on the wire at most, if `parts` parts are sealed one by
-    /// one.
-    static func wireBytes(of count: Int, parts: Int) -> Int {
-        count + (count / maxContentBytes + parts) * (lengthBytes + tagBytes)
+    /// How many bytes `count` bytes of content take on the wire at most.
+    static func wireBytes(of count: Int) -> Int {
+        count + (count / maxContentBytes + 1) * (lengthBytes + tagBytes)
     }
 }
 

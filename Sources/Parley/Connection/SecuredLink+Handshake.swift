@@ -86,9 +86,13 @@ extension SecuredLink {
             goOn()
             return true
         }
-        let proven = Connection.Proven(shown.id)
+        let proven = Connection.Proven(
+            shown.id,
+            session,
+            received: wireBytes.received,
+            sent: wireBytes.sent
+        )
         self.proven = proven
-        publishWireBytes()
         guard let side, !LibP2P.isStreamMuxerSettled(by: shown.streamMuxers) else {
             open(session, with: proven)
             return true
@@ -155,7 +159,7 @@ extension SecuredLink {
     /// there is room.
     private func send(_ message: [UInt8]) throws(ParleyError) {
         guard !message.isEmpty else { return }
-        guard try writeSealed(message) else {
+        guard try write(sealed: message) else {
             throw ParleyError(.securityFailed, "the other side does not take the handshake")
         }
     }

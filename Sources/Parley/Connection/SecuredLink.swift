@@ -28,8 +28,9 @@ final class SecuredLink: @unchecked Sendable {
     private var end: ParleyError?
     /// The part of a file that is still to be sealed and written.
     private var file: FileRange?
-    /// What the link below has received and written; the owner's threads see it in ``proven``.
-    private var wireBytes: (received: UInt64, sent: UInt64) = (0, 0)
+    /// What the link below has received and written before the other side was proven. From then on
+    /// ``proven`` counts.
+    private(set) var wireBytes: (received: UInt64, sent: UInt64) = (0, 0)
     /// What the link below has accepted and not written yet.
     private var writing = 0
     var proven: Connection.Proven?
@@ -97,16 +98,11 @@ extension SecuredLink: Link {
         guard case .open(let session) = phase else { throw notOpen }
         guard !buffer.isEmpty else { return true }
         var sealed: [UInt8] = []
-        sealed.reserveCapacity(
-            SecureMessage.wireBytes(of: buffer.count, parts: buffer.segments.count + 1)
-        )
-        for segment in buffer.segments { try session.seal(segment.span, into: &sealed) }
-        try session.seal(buffer.tail.span, into: &sealed)
-        return try writeSealed(sealed)
+        try session.seal(buffer, into: &sealed)
+        return try write(sealed: sealed)
     }
 
-    /// Writes what is sealed already. Returns whether all of it is written.
-    func writeSealed(_ bytes: [UInt8]) throws(ParleyError) -> Bool {
+    func write(sealed bytes: [UInt8]) throws(ParleyError) -> Bool {
         writing = bytes.count
         guard try lower.write(WireBuffer(bytes)) else { return false }
         sealedIsWritten()
@@ -114,14 +110,13 @@ extension SecuredLink: Link {
     }
 
     private func sealedIsWritten() {
-        wireBytes.sent &+= UInt64(writing)
+        let bytes = UInt64(writing)
         writing = 0
-        publishWireBytes()
+        if let proven { proven.noteSent(bytes) } else { wireBytes.sent &+= bytes }
     }
 
-    func publishWireBytes() {
-        proven?.wireBytesReceived.store(wireBytes.received, ordering: .relaxed)
-        proven?.wireBytesSent.store(wireBytes.sent, ordering: .relaxed)
+    private func noteReceived(_ bytes: UInt64) {
+        if let proven { proven.noteReceived(bytes) } else { wireBytes.received &+= bytes }
     }
 
     /// Reads the file in a worker thread, piece by piece: the kernel cannot seal what it sends. Between two
@@ -156,9 +151,9 @@ extension SecuredLink: Link {
             rest.removeFirst(bytes.count)
             file = rest
             var sealed: [UInt8] = []
-            sealed.reserveCapacity(SecureMessage.wireBytes(of: bytes.count, parts: 1))
+            sealed.reserveCapacity(SecureMessage.wireBytes(of: bytes.count))
             try session.seal(bytes.span, into: &sealed)
-            guard try writeSealed(sealed) else { return }
+            guard try write(sealed: sealed) else { return }
             if rest.count > 0 { return writePiece() }
             finishWrite(nil)
         } catch { finishWrite(error) }
@@ -171,6 +166,8 @@ extension SecuredLink: Link {
     }
 
     private var notOpen: ParleyError { ParleyError(.closed, "the secured link is not open") }
+
+    var directSocket: Int32? { if case .open = phase { lower.directSocket } else { nil } }
 
     func shutdown() { lower.shutdown() }
 
@@ -206,8 +203,7 @@ extension SecuredLink: LinkOwner {
 
     func linkDidRead(_ bytes: Span<UInt8>) {
         input.append(bytes)
-        wireBytes.received &+= UInt64(bytes.count)
-        publishWireBytes()
+        noteReceived(UInt64(bytes.count))
         switch phase {
         case .agreeing, .handshake, .choosing: waitForTurn()
         case .open: passOn()

@@ -19,6 +19,9 @@ package struct SendQueue {
     /// One item for the link to write.
     enum Item {
         case bytes(WireBuffer)
+        /// What a secured link needs no more to seal: the rest of a direct write, all of whose `count` bytes
+        /// of content are not written yet.
+        case sealed([UInt8], of: Int)
         case file(FileRange)
     }
 
@@ -28,7 +31,16 @@ package struct SendQueue {
         case nothing(hasLargeBuffer: Bool)
         /// The bytes that are now in the buffer that was passed in.
         case bytes
+        case sealed([UInt8], of: Int)
         case file(FileRange)
+    }
+
+    /// What a direct write did with the buffer.
+    enum DirectWrite {
+        /// It removed so many of its first bytes: they are written.
+        case written(Int)
+        /// It sealed all of it, and the socket did not take these bytes.
+        case sealed(rest: [UInt8])
     }
 
     /// The marks of unwritten bytes between which sends wait.
@@ -208,8 +220,21 @@ package struct SendQueue {
     /// Lets `write` write from the buffer, past the loop, and accounts for what it wrote.
     ///
     /// - Parameter now: the time in milliseconds; nil when the time of the last write is not needed.
-    mutating func writeDirectly(at now: @autoclosure () -> UInt64?, _ write: (inout WireBuffer) -> Int) {
-        let written = write(&buffer)
+    @inline(__always)
+    mutating func writeDirectly(
+        at now: @autoclosure () -> UInt64?,
+        _ write: (inout WireBuffer) -> DirectWrite
+    ) {
+        let count = buffer.count
+        let written: Int
+        switch write(&buffer) {
+        case .written(let bytes): written = bytes
+        case .sealed(let rest) where rest.isEmpty: written = count
+        case .sealed(let rest):
+            // The link writes it before everything else, and only then it is written.
+            items.append(.sealed(rest, of: count))
+            return
+        }
         guard written > 0 else { return }
         unwrittenBytes &-= written
         counters.bytes &+= UInt64(written)
@@ -222,11 +247,11 @@ package struct SendQueue {
     ///
     /// - Returns: false when something is left: it goes through the link.
     @inline(__always)
-    mutating func writeShort(at now: UInt64, _ write: (inout WireBuffer) -> Int) -> Bool {
+    mutating func writeShort(at now: UInt64, _ write: (inout WireBuffer) -> DirectWrite) -> Bool {
         guard !buffer.isEmpty, isShort else { return false }
         let isActivity = buffer.count > heartbeatBytes
         writeDirectly(at: isActivity ? now : nil, write)
-        guard buffer.isEmpty else { return false }
+        guard unwrittenBytes == 0 else { return false }
         heartbeatBytes = 0
         isFlushRequested = false
         return true
@@ -264,6 +289,9 @@ package struct SendQueue {
             case .file(let range):
                 noteHanded(range.count, heartbeats: 0, at: now)
                 return .file(range)
+            case .sealed(let bytes, let count):
+                noteHanded(count, heartbeats: 0, at: now)
+                return .sealed(bytes, of: count)
             case .bytes(let bytes):
                 empty = bytes
                 noteHanded(bytes.count, heartbeats: 0, at: now)

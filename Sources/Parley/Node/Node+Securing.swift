@@ -64,6 +64,9 @@ extension Node {
 
     private func decide(_ isAllowed: Bool, _ id: PeerID, _ connection: Connection) {
         guard isAllowed else { return refuse(connection, id, .identityNotAllowed, "is not allowed") }
+        guard !losesToOlder(connection) else {
+            return refuse(connection, id, .duplicate, "has another connection, which stays")
+        }
         beginHandshake(with: connection)
     }
 
@@ -111,7 +114,11 @@ extension Connection: SecuredLinkOwner {
     }
 
     func linkIsSecured(with proven: Proven) {
-        outbound.withLock { $0.proven = proven }
+        let socket = link?.directSocket
+        outbound.withLock { outbound in
+            outbound.proven = proven
+            if outbound.lifecycle.end == nil { outbound.socket = socket }
+        }
         node.secured(self, by: proven.id)
     }
 

@@ -1,8 +1,9 @@
 /// Decides which connection stays when there are two with the same node, because both sides dialed or one
 /// dialed twice.
 ///
-/// Addresses do not identify a node: your handshake has to. The rule is applied when the handshake and
-/// `onPeer` are done.
+/// Addresses do not identify a node: its ``Peer/id`` or your handshake has to. The rule is applied when the
+/// handshake and `onPeer` are done. On a secured link it is asked before them too: a new connection that would
+/// lose against an open one is refused there, counted in ``TransportStatistics/refusals``.
 public struct DuplicateRule: Sendable {
     /// Which of two connections stays.
     public enum Verdict: Sendable {
@@ -17,11 +18,12 @@ public struct DuplicateRule: Sendable {
     let identify: @Sendable (any Peer) -> String?
     let settle: @Sendable (_ existing: any Peer, _ new: any Peer) -> Verdict
 
-    /// A rule of your own. The loser is closed with the reason `duplicate`; a dial that loses throws it.
+    /// A rule of your own. The loser is closed with the reason `duplicate`; a dial that loses throws it, or
+    /// the end of the connection when the other side was first to refuse it.
     ///
     /// - Parameters:
-    ///   - identify: returns the identity that the handshake found for a peer; nil when it is unknown. The
-    ///     rule does not apply then.
+    ///   - identify: returns the identity that the handshake found for a peer; nil when it is unknown, as
+    ///     before the handshake. The rule does not apply then.
     ///   - settle: chooses between two connections with the same node. Both sides have to choose the same
     ///     one.
     ///
@@ -60,7 +62,26 @@ public struct DuplicateRule: Sendable {
     }
 }
 
+extension DuplicateRule {
+    /// The verdict of the rule, except that a connection which is ending already does not win.
+    fileprivate func verdict(on existing: Connection, _ new: Connection) -> Verdict {
+        let verdict = existing.isLive ? settle(existing, new) : .keepNew
+        return verdict == .keepExisting && !existing.isLive ? .keepNew : verdict
+    }
+}
+
 extension Node {
+    /// Whether a connection whose id is proven would lose already, so that its handshake is no use. Any
+    /// thread.
+    func losesToOlder(_ connection: Connection) -> Bool {
+        guard let rule = options.duplicates, let identity = rule.identify(connection) else { return false }
+        let older = state.withLock { state in
+            state.identities[identity].flatMap { state.connections[$0]?.connection }
+        }
+        guard let older else { return false }
+        return rule.verdict(on: older, connection) == .keepExisting
+    }
+
     /// Applies the duplicate rule to a connection whose handshake is done: closes it or the older connection
     /// with the same node, if there is one. Any thread.
     func applyDuplicateRule(to connection: Connection) {
@@ -75,9 +96,7 @@ extension Node {
             return known
         }
         guard let existing, existing !== connection else { return }
-        // A connection that is ending already does not win over a new one.
-        var verdict = existing.isLive ? rule.settle(existing, connection) : .keepNew
-        if verdict == .keepExisting, !existing.isLive { verdict = .keepNew }
+        let verdict = rule.verdict(on: existing, connection)
         let reason = ParleyError(.duplicate, "there is another connection with node \(identity)")
         switch verdict {
         case .keepBoth: break

@@ -1,5 +1,7 @@
 /// A snapshot of one connection's counters and buffers; see ``Peer/statistics``.
 public struct PeerStatistics: Sendable, Hashable {
+    /// Whom the numbers are of: ``Peer/id``.
+    public var id: PeerID?
     /// The traffic in each direction.
     public var traffic = Traffic()
     /// How long the connection has existed, until now or until its end.
@@ -55,6 +57,7 @@ extension Connection {
         statistics.traffic = Traffic(received, sent)
         if let multiplexed { multiplexed.report(to: &statistics) }
         if let proven {
+            statistics.id = proven.id
             statistics.traffic.wireBytesReceived = proven.wireBytesReceived.load(ordering: .relaxed)
             statistics.traffic.wireBytesSent = proven.wireBytesSent.load(ordering: .relaxed)
         }

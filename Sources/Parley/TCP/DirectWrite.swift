@@ -8,21 +8,66 @@
 
 extension WireBuffer {
     /// Writes what it can to the socket, past the event loop and without blocking, and removes that from the
-    /// buffer. Any thread. The caller makes sure that no other thread writes, and that the socket stays open.
+    /// buffer. Any thread. The caller makes sure that no other thread writes or seals, and that the socket
+    /// stays open.
+    ///
+    /// On a secured link all of the buffer is sealed, and removed: what the socket does not take of that must
+    /// be written as it is.
     ///
     /// Linux only: elsewhere a send on an application's thread could raise SIGPIPE.
     ///
-    /// - Returns: the number of bytes written; 0 on failure. The loop's next write reports the failure.
-    mutating func writeDirectly(to socket: Int32, keeping kept: Int = idleBytes) -> Int {
+    /// - Parameter proven: who the bytes are sealed for; nil on a link without security.
+    /// - Returns: what was written. Nothing on failure: the loop's next write reports it.
+    @inline(__always)
+    mutating func writeDirectly(
+        to socket: Int32,
+        sealedFor proven: Connection.Proven?,
+        keeping kept: Int = idleBytes
+    ) -> SendQueue.DirectWrite {
         #if os(Linux)
-            guard segments.isEmpty else { return 0 }
-            let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-            let written = tail.withUnsafeBytes { send(socket, $0.baseAddress, $0.count, flags) }
-            guard written > 0 else { return 0 }
+            guard segments.isEmpty else { return .written(0) }
+            if let proven { return writeSealed(to: socket, for: proven, keeping: kept) }
+            let written = tail.send(to: socket)
+            guard written > 0 else { return .written(0) }
             removeFirst(written, keeping: kept)
-            return written
+            return .written(written)
         #else
-            return 0
+            return .written(0)
         #endif
     }
+
+    #if os(Linux)
+        @inline(never)
+        private mutating func writeSealed(
+            to socket: Int32,
+            for proven: Connection.Proven,
+            keeping kept: Int
+        ) -> SendQueue.DirectWrite {
+            var sealed: [UInt8] = []
+            // A session that has failed stays so: the link's next write reports it.
+            do { try proven.session.seal(self, into: &sealed) } catch { return .written(0) }
+            removeAll(keeping: kept)
+            let written = max(0, sealed.send(to: socket))
+            proven.noteSent(UInt64(written))
+            sealed.removeFirst(written)
+            return .sealed(rest: sealed)
+        }
+    #endif
 }
+
+#if os(Linux)
+    extension [UInt8] {
+        /// Sends what the socket takes at once. Returns how many bytes, or a negative number on failure.
+        @inline(__always)
+        fileprivate func send(to socket: Int32) -> Int {
+            let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
+            return withUnsafeBytes { bytes in
+                #if canImport(Musl)
+                    Musl.send(socket, bytes.baseAddress, bytes.count, flags)
+                #else
+                    Glibc.send(socket, bytes.baseAddress, bytes.count, flags)
+                #endif
+            }
+        }
+    }
+#endif

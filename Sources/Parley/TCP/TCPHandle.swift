@@ -371,6 +371,8 @@ extension TCPHandle {
         var descriptor = uv_os_fd_t()
         return uv_fileno(handle, &descriptor) == 0 ? descriptor : nil
     }
+
+    var directSocket: Int32? { descriptor }
 }
 
 // MARK: - Closing

@@ -28,7 +28,6 @@ public final class TCPPeer: Connection, @unchecked Sendable {
             remoteIP: remoteIP
         )
         handle.setOwner(ownLinks())
-        // What a sender's thread writes by itself would pass by the links between.
-        if link === handle { outbound.withLock { $0.socket = handle.descriptor } }
+        outbound.withLock { $0.socket = link.directSocket }
     }
 }

@@ -112,7 +112,7 @@ import Testing
         try queue.append { (buffer) throws(ParleyError) in buffer.append([1, 2, 3]) }
         queue.writeDirectly(at: 760) { buffer in
             buffer.removeFirst(3)
-            return 3
+            return .written(3)
         }
         var limits = TimeLimits()
         limits.idle = 1_000
@@ -462,7 +462,7 @@ import Testing
             }
             queue.writeDirectly(at: now) { buffer in
                 buffer.removeFirst(100)
-                return 100
+                return .written(100)
             }
             if queue.beginWatch() { _ = health.watchBegins(at: now, acknowledgedBytes: 0, limits) }
             let snapshot = Snapshot(

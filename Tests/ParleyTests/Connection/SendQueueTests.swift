@@ -194,6 +194,7 @@ import Testing
             switch queue.takeNext(into: &buffer, at: now) {
             case .bytes: order.append("\(buffer.count)")
             case .file(let range): order.append("\(range.offset)+\(range.count)")
+            case .sealed(_, let count): order.append("sealed \(count)")
             case .nothing: order.append("nothing")
             }
             if order.last == "nothing" { break }
@@ -269,7 +270,7 @@ import Testing
         direct.send(100, .message)
         direct.writeDirectly(at: 760) { buffer in
             buffer.removeFirst(100)
-            return 100
+            return .written(100)
         }
         var ordinary = SendQueue()
         ordinary.send(100, .message)
@@ -288,23 +289,62 @@ import Testing
     @Test func `what could not be written directly stays, and a write of nothing is none`() {
         var queue = SendQueue()
         queue.send(100)
-        queue.writeDirectly(at: 5) { _ in 0 }
+        queue.writeDirectly(at: 5) { _ in .written(0) }
         #expect(queue.unwrittenBytes == 100 && queue.handedBytes == 0 && queue.lastHanded == 0)
         #expect(queue.beginWatch() == false, "there is nothing to watch")
         queue.writeDirectly(at: 6) { buffer in
             buffer.removeFirst(30)
-            return 30
+            return .written(30)
         }
         #expect(queue.unwrittenBytes == 70 && queue.unhandedBytes == 70 && queue.handedBytes == 30)
         #expect(queue.buffer.count == 70 && queue.lastHanded == 6)
         queue.writeDirectly(at: nil) { buffer in
             buffer.removeFirst(20)
-            return 20
+            return .written(20)
         }
         #expect(queue.lastHanded == 6, "nobody asks when")
         #expect(queue.handedBytes == 50 && queue.counters.bytes == 50)
-        queue.writeDirectly(at: 7) { _ in -1 }
+        queue.writeDirectly(at: 7) { _ in .written(-1) }
         #expect(queue.unwrittenBytes == 50 && queue.lastHanded == 6, "nor is a failure")
+    }
+
+    @Test func `what was sealed and not written comes before everything else, and counts when it is written`() {
+        for rest in [[], [7, 8, 9]] as [[UInt8]] {
+            var queue = SendQueue()
+            queue.send(100, .message)
+            queue.writeDirectly(at: 5) { buffer in
+                buffer.removeAll()
+                return .sealed(rest: rest)
+            }
+            let isWritten = rest.isEmpty
+            #expect(queue.unwrittenBytes == (isWritten ? 0 : 100) && queue.isEmpty == isWritten)
+            #expect(queue.handedBytes == (isWritten ? 100 : 0) && queue.lastHanded == (isWritten ? 5 : 0))
+            guard !isWritten else { continue }
+            #expect(queue.requestFlush() == true)
+            queue.send(10, .message)
+            let overtakes = writeShort(&queue, at: 6)
+            #expect(!queue.mayWriteDirectly && !overtakes)
+            var buffer = WireBuffer()
+            guard case .sealed(let bytes, of: 100) = queue.takeNext(into: &buffer, at: 7) else {
+                Issue.record("the rest does not come first")
+                continue
+            }
+            #expect(bytes == rest && buffer.isEmpty && queue.handedBytes == 100 && queue.lastHanded == 7)
+            _ = queue.written(100, marks: marks)
+            let next = queue.takeNext(into: &buffer, at: 8)
+            #expect(next.isBytes && buffer.count == 10)
+        }
+    }
+
+    @Test func `the loop's short write of a secured link leaves what the socket does not take`() {
+        var queue = SendQueue()
+        queue.send(10)
+        #expect(queue.requestFlush() == true)
+        let isWritten = queue.writeShort(at: 1) { buffer in
+            buffer.removeAll()
+            return .sealed(rest: [1])
+        }
+        #expect(!isWritten && queue.unwrittenBytes == 10 && queue.isFlushRequested && !queue.isEmpty)
     }
 
     /// Writes at most so many bytes past the link, as the loop does.
@@ -312,7 +352,7 @@ import Testing
         queue.writeShort(at: now) { buffer in
             let count = min(most, buffer.count)
             buffer.removeFirst(count)
-            return count
+            return .written(count)
         }
     }
 
@@ -382,7 +422,7 @@ import Testing
         queue.send(5)
         queue.writeDirectly(at: 2) { buffer in
             buffer.removeFirst(5)
-            return 5
+            return .written(5)
         }
         #expect(!queue.endWatch(of: 10) && queue.isWatched)
         #expect(queue.endWatch(of: 15) && !queue.isWatched)

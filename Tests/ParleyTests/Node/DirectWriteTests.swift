@@ -73,6 +73,62 @@ import Testing
         }
     }
 
+    // MARK: Secured
+
+    @Test func `a secured answer is written while the event loop is busy, and counted`() async throws {
+        try await withNodes(.secured) { nodes in
+            let (server, client, peer) = try await askedSecurely(nodes)
+            let before = peer.statistics.traffic.wireBytesSent
+            let held = await HeldLoop(server.eventLoop)
+            defer { held.letGo() }
+            try await peer.send(message: "answer")
+            #expect(try await client.nextRPC().text == "answer")
+            // The frame has 5 bytes beside the message, the sealed message 18.
+            #expect(peer.statistics.traffic.wireBytesSent == before + 6 + 5 + 18)
+        }
+    }
+
+    @Test func `a secured answer that the socket takes a part of is neither lost, overtaken nor sealed again`()
+        async throws
+    {
+        try await withNodes(.secured) { nodes in
+            let (server, client, peer) = try await askedSecurely(nodes) { $0.inboxCapacity = 10 }
+            let answer = [UInt8](repeating: 97, count: 3_999)
+            var count = 0
+            repeat {
+                try await peer.send(message: answer + [UInt8(truncatingIfNeeded: count)])
+                count += 1
+                try #require(count < 10_000, "the socket took everything")
+                try await client.peers[0].send(message: "again")
+                #expect(try await server.nextRPC().text == "again")
+            } while peer.statistics.unsentBytes == 0
+            let held = await HeldLoop(server.eventLoop)
+            defer { held.letGo() }
+            try await peer.send(message: "last")
+            held.letGo()
+            for number in 0..<count {
+                let isRight =
+                    try await client.nextRPC().payload == answer + [UInt8(truncatingIfNeeded: number)]
+                try #require(isRight, "answer \(number) of \(count)")
+            }
+            #expect(try await client.nextRPC().text == "last")
+        }
+    }
+
+    /// Makes two nodes with secured links, of which one has asked the other.
+    private func askedSecurely(
+        _ nodes: Nodes,
+        _ change: (inout TransportOptions) -> Void = { _ in }
+    ) async throws -> (server: any Transport, client: any Transport, peer: any Peer) {
+        let server = try await nodes.listening { $0.decoder = .framed }
+        let client = nodes.make {
+            $0.decoder = .framed
+            change(&$0)
+        }
+        try await client.dial(server.address).send(message: "question")
+        return (server, client, try await server.nextRPC().peer)
+    }
+
     // MARK: Time-outs
 
     @Test func `a slow reader of direct writes is not stalled`() async throws {

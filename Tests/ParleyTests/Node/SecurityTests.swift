@@ -266,6 +266,93 @@ import Testing
             }
         }
     }
+
+    @Test(arguments: secured)
+    func `a connection that loses against an open one has no handshake`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let ids = [Identity(), Identity()].sorted { "\($0.id)" < "\($1.id)" }
+            let asked = Events<Bool>()
+            let server = try await nodes.listening {
+                $0.security = .noise(ids[0])
+                $0.duplicates = .smallerDials(ids[0].id)
+                $0.handshake = { asked.add($0.isOutbound) }
+            }
+            let client = try await nodes.listening { $0.security = .noise(ids[1]) }
+            // The smaller id has dialed this one, so it stays.
+            let kept = try await server.dial(client.address)
+            #expect(try await asked.next())
+            // This side may be done before it is refused.
+            if let peer = try? await client.dial(server.address) { _ = try await peer.untilClosed() }
+            try await eventually { server.statistics.refusals == [.duplicate: 1] }
+            #expect(asked.soFar == [true])
+            try await kept.send(message: "hello")
+            #expect(try await client.nextRPC().text == "hello")
+            // Of two that the same node dials, the newer stays.
+            let newer = try await server.dial(client.address)
+            #expect(try await asked.next())
+            #expect(try await kept.untilClosed().code == .duplicate)
+            #expect(server.peers.count == 1 && server.peer(ids[1].id) === newer)
+        }
+    }
+
+    @Test(arguments: secured)
+    func `a dial that the other side refuses as a duplicate says so`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let identity = Identity()
+            let opened = Lock(0)
+            let server = try await nodes.listening {
+                $0.duplicates = DuplicateRule(identify: { peer in peer.id.map { "\($0)" } }) { _, _ in
+                    .keepExisting
+                }
+            }
+            let client = nodes.make {
+                $0.security = .noise(identity)
+                // Ends with the connection, except for the first.
+                $0.handshake = { peer in
+                    let isFirst = opened.withLock { count in
+                        count += 1
+                        return count == 1
+                    }
+                    if !isFirst { _ = try await peer.read(exactly: 1) }
+                }
+                // This side finds out last, as it may when both dial at once.
+                $0.duplicates = DuplicateRule(identify: { peer in peer.id.map { "\($0)" } }) { _, _ in
+                    opened.withLock { $0 } == 1 ? .keepNew : .keepExisting
+                }
+            }
+            let first = try await client.dial(server.address)
+            let refused = try await error { _ = try await client.dial(server.address) }
+            #expect(refused.code == .duplicate)
+            #expect(server.statistics.refusals == [.duplicate: 1])
+            try await first.send(message: "hello")
+            #expect(try await server.nextRPC().text == "hello")
+        }
+    }
+
+    @Test(arguments: secured)
+    func `a reconnection to an id goes on until that node answers`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let identity = Identity()
+            let impostor = try await nodes.listening()
+            let address = impostor.address
+            let client = nodes.make()
+            let backoff = Backoff(initial: .milliseconds(5), longest: .milliseconds(20))
+            let reconnection = try client.keepConnected(to: "\(identity.id)@\(address)", backoff: backoff)
+            try await eventually { reconnection.failures >= 2 }
+            #expect(reconnection.peer == nil && reconnection.lastError?.code == .identityMismatch)
+            #expect(reconnection.lastError?.message.contains("\(identity.id)") == true)
+            await impostor.close()
+            let server = try await nodes.listening {
+                $0.security = .noise(identity)
+                $0.listenAddress = address
+            }
+            try await eventually { reconnection.peer != nil }
+            #expect(reconnection.peer?.id == identity.id)
+            try await reconnection.peer?.send(message: "hello")
+            #expect(try await server.nextRPC().text == "hello")
+            reconnection.cancel()
+        }
+    }
 }
 
 /// What has arrived of a secured link's messages.

@@ -48,6 +48,7 @@ import Testing
             #expect(received.bytesReceived == 105)
             #expect(sent.wireBytesSent == received.wireBytesReceived)
             #expect(sent.wireBytesReceived == received.wireBytesSent)
+            #expect(peer.statistics.id == peer.id && (peer.id != nil) == kind.isSecured)
             if kind.isSecured {
                 // The listener's message of the handshake; the dialer's two, whose payload is as long, and
                 // the sealed message. Each follows its length.

@@ -90,4 +90,38 @@ import Testing
         buffer.removeAll()
         #expect(buffer.capacity == 0 && !buffer.isLarge)
     }
+
+    // MARK: Runs
+
+    /// Pieces of 32 KiB and more are segments, shorter ones are joined.
+    @Test(arguments: [
+        ([], []),
+        ([10], [10]),
+        ([5, 40_000], [40_005]),
+        ([100_000], [65_519, 34_481]),
+        ([5, 100_000], [65_519, 34_486]),
+        ([5, 200_000, 5, 70_000, 9], [65_519, 131_038, 65_519, 7_943]),
+        ([65_519, 65_519], [65_519, 65_519]),
+        ([65_519, 1], [65_519, 1]),
+        ([1, 65_518], [65_519]),
+        ([32_768, 32_768], [65_519, 17]),
+        ([65_518, 3], [65_519, 2]),
+    ])
+    func `runs are as long as can be, and in order`(pieces: [Int], expected: [Int]) throws {
+        var buffer = WireBuffer()
+        var all: [UInt8] = []
+        for (index, count) in pieces.enumerated() {
+            let piece = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ index) }
+            buffer.append(piece)
+            all += piece
+        }
+        var runs: [Int] = []
+        var gathered: [UInt8] = []
+        try buffer.forEachRun(of: 65_519) { (run) throws(ParleyError) in
+            runs.append(run.count)
+            gathered.append(copying: run)
+        }
+        let isSame = gathered == all
+        #expect(isSame && runs == expected)
+    }
 }
