@@ -298,6 +298,7 @@ extension Peer {
     ///   (``StreamForm/delimited``), `messageTooLong` for more than ``Limits/sendBufferBytes``, or the reason
     ///   why the connection ended.
     @inlinable
+    @inline(__always)
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         if try !trySend(bytes) { try await sendWhenPossible(bytes) }
     }
@@ -308,6 +309,7 @@ extension Peer {
     /// - Throws: as ``send(_:)-(ArraySlice<UInt8>)``, and `messageTooLong` or `invalidArgument` when the wire
     ///   form cannot carry the message.
     @inlinable
+    @inline(__always)
     public func send(message: ArraySlice<UInt8>) async throws(ParleyError) {
         if try !trySend(message: message) { try await sendWhenPossible(message: message) }
     }
@@ -320,14 +322,17 @@ extension Peer {
 
     /// Sends raw bytes; see ``send(_:)-(ArraySlice<UInt8>)``.
     @inlinable
+    @inline(__always)
     public func send(_ bytes: [UInt8]) async throws(ParleyError) { try await send(bytes[...]) }
 
     /// Sends one message; see ``send(message:)-(ArraySlice<UInt8>)``.
     @inlinable
+    @inline(__always)
     public func send(message: [UInt8]) async throws(ParleyError) { try await send(message: message[...]) }
 
     /// Sends one message of UTF-8 text; see ``send(message:)-(ArraySlice<UInt8>)``.
     @inlinable
+    @inline(__always)
     public func send(message: String) async throws(ParleyError) {
         try await send(message: bytes(of: message))
     }

@@ -7,7 +7,8 @@ extension Connection: LinkOwner {
 
     func linkWillRead() -> ReadTarget {
         switch upcoming {
-        case .raw, .messages: return .shared
+        case .raw: return .shared
+        case .messages: return readsMuch ? .block(room: ReadBlock.capacityBytes) : .shared
         case .stream: return .block(room: inbound.withLock { $0.state.readAheadRoom })
         case .largeFrame:
             guard let frame = inbound.withLock({ $0.state.takeLargeFrame() }) else { return .shared }
@@ -18,6 +19,7 @@ extension Connection: LinkOwner {
 
     func linkDidRead(_ bytes: Span<UInt8>) {
         arrivedSinceDirectWrite.store(true, ordering: .relaxed)
+        readsMuch = bytes.count == ReadSlab.byteCount && !node.takesRPCs
         let used = node.takesRPCs ? deliverInPlace(bytes) : 0
         guard used < bytes.count else { return }
         let block = bytes.extracting(used...).copied

@@ -137,22 +137,43 @@ extension FramedDecoder {
         into bounds: inout [Range<Int>]
     ) -> Int {
         guard !isStreamOpen else { return 0 }
-        var used = 0
-        var left = limit
-        // `decode` handles every other frame, and names what is wrong with it.
-        while left > 0, input.count &- used >= Self.headerBytes, input[used] == FrameType.message.rawValue {
-            let length = Int(
-                UInt32(input[used &+ 1]) << 24 | UInt32(input[used &+ 2]) << 16
-                    | UInt32(input[used &+ 3]) << 8 | UInt32(input[used &+ 4])
-            )
-            let payload = used &+ Self.headerBytes
-            guard length <= Int(maxMessageBytes), input.count &- payload >= length else { break }
-            bounds.append(payload..<payload &+ length)
-            used = payload &+ length
-            left &-= 1
+        let used = input.bytes.withUnsafeBytes { bytes in
+            // Ranges go to memory that is there already, some at a time: a check for each costs more than
+            // finding it.
+            var (used, left) = (0, limit)
+            var isEnd = false
+            while left > 0, !isEnd {
+                let most = min(left, Self.boundsAtATime, (bytes.count &- used) / Self.headerBytes)
+                guard most > 0 else { break }
+                bounds.append(addingCapacity: most) { (found: inout OutputSpan<Range<Int>>) in
+                    while found.count < most, let payload = messagePayload(at: used, of: bytes) {
+                        found.append(payload)
+                        used = payload.upperBound
+                    }
+                    isEnd = found.count < most
+                    left &-= found.count
+                }
+            }
+            return used
         }
         position &+= UInt64(used)
         return used
+    }
+
+    private static let boundsAtATime = 64
+
+    /// Where the payload of the message frame at `start` is; nil when there is none, or not all of it.
+    /// ``decode(_:)`` handles every other frame, and names what is wrong with it.
+    @inline(__always)
+    private func messagePayload(at start: Int, of bytes: UnsafeRawBufferPointer) -> Range<Int>? {
+        guard bytes.count &- start >= Self.headerBytes, bytes[start] == FrameType.message.rawValue else {
+            return nil
+        }
+        let number = bytes.loadUnaligned(fromByteOffset: start &+ 1, as: UInt32.self)
+        let length = UInt32(bigEndian: number)
+        let lower = start &+ Self.headerBytes
+        guard length <= maxMessageBytes, bytes.count &- lower >= Int(length) else { return nil }
+        return Range(uncheckedBounds: (lower, lower &+ Int(length)))
     }
 
     /// Whether the first byte is the type of a reply or a refusal, outside a stream's data.
@@ -283,8 +304,7 @@ extension FramedDecoder {
     /// - Throws: `messageTooLong` above `maxMessageBytes`.
     public mutating func encode(message: Span<UInt8>, into output: inout WireBuffer) throws(ParleyError) {
         try checkLength(message.count, "a message")
-        appendHeader(.message, message.count, into: &output)
-        output.append(message)
+        output.append(FrameType.message.rawValue, bigEndian: UInt32(message.count), message)
     }
 
     /// Appends an opening frame.
@@ -355,7 +375,7 @@ extension FramedDecoder {
         _ type: FrameType,
         _ request: UInt32,
         _ message: ArraySlice<UInt8>,
-        _ what: String,
+        _ what: StaticString,
         into output: inout WireBuffer
     ) throws(ParleyError) {
         // The frame's length has 32 bits.
@@ -406,23 +426,30 @@ extension FramedDecoder {
     private func append(
         _ type: FrameType,
         _ payload: ArraySlice<UInt8>,
-        _ what: String,
+        _ what: StaticString,
         into output: inout WireBuffer
     ) throws(ParleyError) {
         try checkLength(payload.count, what)
+        guard payload.count >= WireBuffer.keptSliceBytes else {
+            return output.append(type.rawValue, bigEndian: UInt32(payload.count), payload.span)
+        }
         appendHeader(type, payload.count, into: &output)
         output.append(payload)
     }
 
+    @inline(__always)
     private func checkLength(
         _ length: Int,
-        _ what: String,
+        _ what: StaticString,
         atMost most: Int = .max
     ) throws(ParleyError) {
         let limit = min(Int(maxMessageBytes), most)
-        guard length <= limit else {
-            throw ParleyError(.messageTooLong, "\(what) of \(length) bytes is over the limit of \(limit)")
-        }
+        guard length <= limit else { throw tooLong(length, what, limit) }
+    }
+
+    @inline(never)
+    private func tooLong(_ length: Int, _ what: StaticString, _ limit: Int) -> ParleyError {
+        ParleyError(.messageTooLong, "\(what) of \(length) bytes is over the limit of \(limit)")
     }
 
     @inline(__always)
