@@ -8,7 +8,7 @@ extension Connection: LinkOwner {
     func linkWillRead() -> ReadTarget {
         switch upcoming {
         case .raw: return .shared
-        case .messages: return readsMuch ? .block(room: ReadBlock.capacityBytes) : .shared
+        case .messages: return expectsMuch ? .block(room: ReadBlock.capacityBytes) : .shared
         case .stream: return .block(room: inbound.withLock { $0.state.readAheadRoom })
         case .largeFrame:
             guard let frame = inbound.withLock({ $0.state.takeLargeFrame() }) else { return .shared }
@@ -19,16 +19,18 @@ extension Connection: LinkOwner {
 
     func linkDidRead(_ bytes: Span<UInt8>) {
         arrivedSinceDirectWrite.store(true, ordering: .relaxed)
-        readsMuch = bytes.count == ReadSlab.byteCount && !node.takesRPCs
+        expectsMuch = bytes.count == ReadSlab.byteCount && !node.takesRPCs
         let used = node.takesRPCs ? deliverInPlace(bytes) : 0
         guard used < bytes.count else { return }
         let block = bytes.extracting(used...).copied
         receive(.bytes(block[...]), bytes: block.count)
     }
 
-    func linkDidRead(_ block: [UInt8]) {
+    func linkDidRead(_ block: ArraySlice<UInt8>) {
         arrivedSinceDirectWrite.store(true, ordering: .relaxed)
-        receive(.bytes(block[...]), bytes: block.count)
+        let used = node.takesRPCs ? deliverInPlace(block.span) : 0
+        guard used < block.count else { return }
+        receive(.bytes(block.dropFirst(used)), bytes: block.count &- used)
     }
 
     func linkDidRead(into frame: consuming PeerState.LargeFrame) {

@@ -64,7 +64,7 @@ public class Connection: @unchecked Sendable {
     var upcoming = PeerState.Upcoming.raw
     /// Whether the last read filled the loop's shared buffer. The next one goes to a block of its own then,
     /// which the messages keep: no copy.
-    var readsMuch = false
+    var expectsMuch = false
 
     /// An id that the other side has proven, and what its secured link has received and written, handshake
     /// and tags included. A class, so that a connection without one takes one word for it.

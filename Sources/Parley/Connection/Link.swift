@@ -70,7 +70,7 @@ protocol LinkOwner: AnyObject {
     /// Bytes were read into the frame, or none.
     func linkDidRead(into frame: consuming PeerState.LargeFrame)
     /// A block of bytes was read. The owner may keep it.
-    func linkDidRead(_ block: [UInt8])
+    func linkDidRead(_ block: ArraySlice<UInt8>)
     /// Bytes were read. They are borrowed for the call.
     func linkDidRead(_ bytes: Span<UInt8>)
     /// The input has ended: `endOfStream` for an orderly end, otherwise the failure.
@@ -87,6 +87,17 @@ extension LinkOwner {
         var start = 0
         while start < content.count, isOpen() {
             start += take(content.extracting(start..<content.count), into: linkWillRead())
+        }
+    }
+
+    /// The same for bytes that the owner may keep: it gets them as they are, except for a large frame's.
+    func take(_ content: ArraySlice<UInt8>, while isOpen: () -> Bool) {
+        var rest = content
+        while !rest.isEmpty, isOpen() {
+            switch linkWillRead() {
+            case .shared, .block: return linkDidRead(rest)
+            case .frame(let frame): rest.removeFirst(take(rest.span, into: .frame(frame)))
+            }
         }
     }
 

@@ -113,6 +113,22 @@ struct SecureInput {
         bytes.append(copying: new)
     }
 
+    /// Lends its memory for a read behind what is there, which may bring `room` bytes. Nothing else is done
+    /// with it until ``takeBack(_:)``.
+    mutating func lend(room: Int) -> PeerState.LargeFrame {
+        var memory: [UInt8] = []
+        memory.reserveCapacity(count + room)
+        memory.append(contentsOf: bytes[start...])
+        (bytes, start) = ([], 0)
+        let end = memory.count + room
+        return PeerState.LargeFrame(bytes: memory, frameBytes: end)
+    }
+
+    /// Takes the memory back that ``lend(room:)`` gave away.
+    mutating func takeBack(_ memory: consuming PeerState.LargeFrame) {
+        bytes = memory.bytes
+    }
+
     /// Takes the next message.
     mutating func next(atMost limit: Int = SecureMessage.maxBytes) -> Next {
         guard count >= SecureMessage.lengthBytes else { return .unfinished }

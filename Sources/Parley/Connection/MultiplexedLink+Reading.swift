@@ -13,15 +13,13 @@ extension MultiplexedLink: SecuredLinkOwner {
         preconditionFailure("a multiplexed link reads to no frame of its owner")
     }
 
-    func linkDidRead(_ bytes: Span<UInt8>) { receive(bytes.copied) }
+    func linkDidRead(_ bytes: Span<UInt8>) { linkDidRead(bytes.copied[...]) }
 
-    func linkDidRead(_ block: [UInt8]) { receive(block) }
-
-    private func receive(_ block: [UInt8]) {
+    func linkDidRead(_ block: ArraySlice<UInt8>) {
         guard !isOver, inputEnd == nil else { return }
         expectsMuch = block.count >= ReadSlab.byteCount / 2
         let isBehind = !input.isEmpty
-        input.append(block[...])
+        input.append(block)
         if !isBehind { handleInput(atMost: Self.framesPerTurn) }
     }
 

@@ -120,7 +120,7 @@ extension SecuredLink {
         let isChosen = try negotiation.receive(&rest, into: &answers)
         try sendSealed(answers, by: session)
         if isChosen {
-            ahead = Array(rest)
+            ahead.append(Array(rest)[...])
             open(session, with: proven)
         } else {
             phase = .choosing(negotiation, session, proven)

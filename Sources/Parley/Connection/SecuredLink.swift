@@ -18,8 +18,11 @@ final class SecuredLink: @unchecked Sendable {
     private(set) var owner: (any SecuredLinkOwner)?
     var phase: Phase
     var input = SecureInput()
-    /// Content that came in one message with the end of a negotiation, and was not passed on.
-    var ahead: [UInt8] = []
+    /// Content that was opened and not passed on: the owner read no more.
+    var ahead = ByteQueue()
+    /// Whether the last read filled the loop's shared buffer. The next one goes straight to ``input`` then,
+    /// and the owner keeps what is opened there: no copy.
+    private var expectsMuch = false
     /// Whether the owner wants to be passed what arrives.
     private var isReading = false
     /// Whether content is being passed on. What the owner calls meanwhile must not pass on more.
@@ -193,17 +196,27 @@ extension SecuredLink: Link {
 // MARK: - What the link below reports
 
 extension SecuredLink: LinkOwner {
-    func linkWillRead() -> ReadTarget { .shared }
-
-    func linkDidRead(into frame: consuming PeerState.LargeFrame) {
-        preconditionFailure("a secured link reads to no frame of its owner")
+    func linkWillRead() -> ReadTarget {
+        guard expectsMuch, case .open = phase else { return .shared }
+        return .frame(input.lend(room: ReadBlock.capacityBytes))
     }
 
-    func linkDidRead(_ block: [UInt8]) { linkDidRead(block.span) }
+    func linkDidRead(into frame: consuming PeerState.LargeFrame) {
+        let read = ReadBlock.capacityBytes - frame.missing
+        input.takeBack(frame)
+        if read > 0 { didRead(read) }
+    }
+
+    func linkDidRead(_ block: ArraySlice<UInt8>) { linkDidRead(block.span) }
 
     func linkDidRead(_ bytes: Span<UInt8>) {
         input.append(bytes)
-        noteReceived(UInt64(bytes.count))
+        didRead(bytes.count)
+    }
+
+    private func didRead(_ bytes: Int) {
+        expectsMuch = bytes >= ReadSlab.byteCount
+        noteReceived(UInt64(bytes))
         switch phase {
         case .agreeing, .handshake, .choosing: waitForTurn()
         case .open: passOn()
@@ -221,44 +234,52 @@ extension SecuredLink: LinkOwner {
         isPassingOn = true
         passOnAhead()
         var messagesLeft = Self.messagesPerTurn
-        // Taken out, so that the owner may call this link meanwhile.
-        var taken = SecureInput()
-        swap(&taken, &input)
-        do throws(ParleyError) {
-            while messagesLeft > 0, isReading, case .open(let session) = phase {
-                messagesLeft -= 1
-                switch taken.next() {
-                case .unfinished: break
-                case .tooLong: preconditionFailure("16 bits hold no length over the limit")
-                case .message(let place, let count):
-                    let content = try taken.withBytes { (bytes) throws(ParleyError) in
-                        try session.open(&bytes, at: place, count: count)
-                    }
-                    owner?.take(taken.bytes.span.extracting(content)) { [self] in
-                        if case .open = phase { true } else { false }
-                    }
-                    continue
-                }
-                break
+        if ahead.isEmpty, end?.code != .securityFailed {
+            // Taken out, so that the owner may call this link meanwhile.
+            var taken = SecureInput()
+            swap(&taken, &input)
+            do throws(ParleyError) { try passOn(&taken, atMost: &messagesLeft) } catch {
+                // What was opened before comes first.
+                taken = SecureInput()
+                end = error
             }
             taken.compact()
             swap(&taken, &input)
-            isPassingOn = false
-        } catch {
-            isPassingOn = false
-            return fail(error)
         }
+        isPassingOn = false
         guard case .open = phase else { return }
-        owner?.linkDidHold(input.count)
+        owner?.linkDidHold(input.count + ahead.count)
         if messagesLeft == 0 { passOnLater() } else { reportEnd() }
     }
 
-    /// Passes on what came with the end of a negotiation.
+    private func passOn(_ taken: inout SecureInput, atMost messagesLeft: inout Int) throws(ParleyError) {
+        // Content that the owner gets as it is, without a copy. It is passed on at the end: while somebody
+        // keeps it, opening another message in the same memory would copy all of it.
+        var kept: [Range<Int>] = []
+        defer {
+            for content in kept { ahead.append(taken.bytes[content]) }
+            passOnAhead()
+        }
+        while messagesLeft > 0, isReading, case .open(let session) = phase {
+            guard case .message(let place, let count) = taken.next() else { return }
+            messagesLeft -= 1
+            let content = try taken.withBytes { (bytes) throws(ParleyError) in
+                try session.open(&bytes, at: place, count: count)
+            }
+            // What is short would keep much more than its own memory.
+            if kept.isEmpty, content.count < taken.bytes.count / 4 {
+                owner?.take(taken.bytes.span.extracting(content)) { [self] in isOpen }
+            } else {
+                kept.append(content)
+            }
+        }
+    }
+
+    private var isOpen: Bool { if case .open = phase { true } else { false } }
+
+    /// Passes on what was opened before.
     private func passOnAhead() {
-        guard !ahead.isEmpty, isReading, case .open = phase else { return }
-        let content = ahead
-        ahead = []
-        owner?.take(content.span) { [self] in if case .open = phase { true } else { false } }
+        while isReading, isOpen, let content = ahead.popFirst() { owner?.take(content) { [self] in isOpen } }
     }
 
     /// Lets others have their turn before more is passed on. Nothing is read meanwhile.
@@ -283,7 +304,8 @@ extension SecuredLink: LinkOwner {
 
     /// Reports that nothing more arrives, once everything that did is passed on.
     private func reportEnd() {
-        guard let reason = end, isReading else { return }
+        guard let reason = end, isReading, ahead.isEmpty else { return }
+        guard reason.code != .securityFailed else { return fail(reason) }
         end = nil
         isReading = false
         guard reason.code == .endOfStream, !input.isEmpty else { return owner?.linkDidEnd(reason) ?? () }
@@ -313,7 +335,7 @@ extension SecuredLink: LinkOwner {
     func fail(_ reason: ParleyError) {
         phase = .over
         input = SecureInput()
-        ahead = []
+        ahead.removeAll()
         lower.stopReading()
         owner?.linkDidFail(reason)
     }

@@ -214,7 +214,7 @@ extension TCPHandle: Link {
         var block = ReadBlock()
         exchangeSpare(&block)
         let received = block.read(from: descriptor, atMost: max(room, ReadSlab.byteCount))
-        if block.isWorthKeeping { return owner.linkDidRead(block.bytes) }
+        if block.isWorthKeeping { return owner.linkDidRead(block.bytes[...]) }
         if received > 0 { owner.linkDidRead(block.bytes.span) }
         exchangeSpare(&block)
         if received <= 0 { readNothing(received) }

@@ -19,7 +19,7 @@ import Testing
 
         func linkWillRead() -> ReadTarget { .shared }
         func linkDidRead(into frame: consuming PeerState.LargeFrame) {}
-        func linkDidRead(_ block: [UInt8]) {}
+        func linkDidRead(_ block: ArraySlice<UInt8>) {}
 
         func linkDidRead(_ bytes: Span<UInt8>) {
             received += bytes.count

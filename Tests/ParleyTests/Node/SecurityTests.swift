@@ -240,6 +240,39 @@ import Testing
         }
     }
 
+    /// With a small inbox this side reads no more after the first message, though others are opened.
+    @Test(arguments: [1, 1_024], [60_000, 10])
+    func `what comes before a message with a wrong tag arrives, in order`(
+        inboxCapacity: Int,
+        size: Int
+    ) async throws {
+        try await withNodes(.secured) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening(ends) { $0.inboxCapacity = inboxCapacity }
+            let stranger = try LibP2PDialer(to: server.address, offering: [])
+            _ = try await stranger.shakeHands()
+            try await eventually { server.statistics.peers == 1 }
+            let messages = (0..<40).map { [UInt8](repeating: UInt8($0), count: size) }
+            var wire: [UInt8] = []
+            for message in messages {
+                var frame = WireBuffer()
+                var encoder = FramedDecoder()
+                try encoder.encode(message: message[...], into: &frame)
+                wire += try stranger.sealed(frame.contiguous)
+            }
+            wire[wire.count - 1] ^= 1
+            let written = Task.detached { [wire] in try? stranger.write(wire) }
+            for message in messages.dropLast() {
+                let isRight = try await server.nextRPC().payload == message[...]
+                try #require(isRight)
+            }
+            let end = try await ends.next()
+            #expect(end.code == .securityFailed && end.message.contains("message 39"))
+            #expect(server.statistics.traffic.messagesReceived == 39)
+            await written.value
+        }
+    }
+
     @Test func `two nodes that dial each other keep the same one connection`() async throws {
         for _ in 0..<20 {
             try await withNodes(.secured) { nodes in
@@ -375,6 +408,26 @@ import Testing
         }
         #expect(found == messages)
         #expect(input.isEmpty && input.bytes.isEmpty)
+    }
+
+    @Test(arguments: [0, 1, 5, 40, 70_000])
+    func `a read goes behind what is there`(already: Int) {
+        let message = [UInt8](repeating: 5, count: 60_000)
+        let all = bytes(message, message, [1, 2, 3])
+        var input = SecureInput()
+        input.append(all[0..<already].span)
+        if already > 60_002 { _ = input.next() }
+        let rest = input.count
+        var lent = input.lend(room: 131_072)
+        #expect(input.isEmpty && lent.missing == 131_072 && lent.bytes.count == rest)
+        lent.bytes.append(contentsOf: all[already...])
+        input.takeBack(lent)
+        var found: [[UInt8]] = already > 60_002 ? [message] : []
+        while case .message(let place, let count) = input.next() {
+            found.append(Array(input.bytes[place..<place + count]))
+        }
+        let isRight = found == [message, message, [1, 2, 3]]
+        #expect(isRight && input.isEmpty)
     }
 
     @Test func `what is left of a large read keeps no large allocation`() {

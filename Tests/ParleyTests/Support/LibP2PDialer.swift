@@ -4,7 +4,7 @@ import Testing
 @testable import Parley
 
 /// The dialing side of a libp2p connection over a raw socket, step by step.
-final class LibP2PDialer {
+final class LibP2PDialer: @unchecked Sendable {
     let identity = Identity()
     private let socket: RawSocket
     private let session: any SecureSession
@@ -36,10 +36,13 @@ final class LibP2PDialer {
     }
 
     /// Sends bytes as one message.
-    func send(_ bytes: [UInt8]) throws {
+    func send(_ bytes: [UInt8]) throws { try write(sealed(bytes)) }
+
+    /// The bytes as one message.
+    func sealed(_ bytes: [UInt8]) throws -> [UInt8] {
         var output: [UInt8] = []
         try session.seal(bytes.span, into: &output)
-        try write(output)
+        return output
     }
 
     /// The content of the next message.
