@@ -1005,7 +1005,7 @@ PARLEY_CHECKED int parley_try_consume(parley_transport *transport, parley_rpc *r
  * payload after the call: nothing is copied, and *out has the same payload pointer. What came over a secured
  * connection is copied, and out->payload points elsewhere. RPCs that were consumed can be retained as well.
  *
- * A kept payload that is not copied keeps the whole block of memory in which it arrived: at most 64 KiB, or
+ * A kept payload that is not copied keeps the whole block of memory in which it arrived: at most 192 KiB, or
  * the message's own size when that is larger. Copy small messages that you keep for long instead.
  *
  * Returns  PARLEY_OK; PARLEY_EINVAL for a released RPC, and for one of on_rpcs outside of that call. Never
