@@ -123,8 +123,8 @@ ROW =
 instructions: deps-instructions $(LIB)/libparley.a ## Counts instructions a message; fails above figures.txt
 	@SWIFT="$(SWIFT)" CC="$(CC)" scripts/instructions.sh --only "$(ROW)"
 
-instructions-update: deps-instructions $(LIB)/libparley.a ## Writes Benchmarks/Instructions/figures.txt anew
-	@SWIFT="$(SWIFT)" CC="$(CC)" scripts/instructions.sh --update
+instructions-update: deps-instructions $(LIB)/libparley.a ## Writes their figures anew, to the pages too
+	@SWIFT="$(SWIFT)" CC="$(CC)" scripts/instructions.sh --update && python3 Benchmarks/runner pages
 
 # --- Checks --------------------------------------------------------------------------------------------
 

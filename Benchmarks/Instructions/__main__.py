@@ -17,9 +17,8 @@ from typing import Callable
 
 import ends
 from counted import Counted, Failed, release_all
+from figures import FIGURES, YARDSTICK, load, number, save
 
-FIGURES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "figures.txt")
-YARDSTICK = "C on libuv"
 TOLERANCE = 0.05
 #: Where threads meet on their own, the count depends on when they do.
 TOLERANCE_OF_THREADS = 0.12
@@ -123,11 +122,11 @@ def _run(row, programs, count):
             measured.release()
 
 
-# --- The committed figures -------------------------------------------------------------------------------
+# --- What the figures belong to -------------------------------------------------------------------------------
 
 
 def setting():
-    """What the figures belong to besides the sources."""
+    """What they belong to besides the sources."""
     return ", ".join([
         platform.machine(),
         "Swift " + _version(os.environ.get("SWIFT", "swift").split() + ["--version"]),
@@ -142,32 +141,6 @@ def _version(command):
     said = subprocess.run(command, capture_output=True, text=True, timeout=60).stdout
     found = re.search(r"\d+(\.\d+)+", said)
     return found.group() if found else "unknown"
-
-
-def load():
-    """The setting, and the figure of each row."""
-    if not os.path.exists(FIGURES):
-        return None, {}
-    where, figures = None, {}
-    with open(FIGURES) as file:
-        for line in file:
-            if line.startswith("# on "):
-                where = line[len("# on "):].strip()
-            elif line.strip() and not line.startswith("#"):
-                figure, name = line.split(None, 1)
-                figures[name.strip()] = float(figure.replace(",", ""))
-    return where, figures
-
-
-def save(figures):
-    with open(FIGURES, "w") as file:
-        file.write(
-            "# User instructions for each message of 64 bytes, or for each connection.\n"
-            "# `make instructions` compares with them; `make instructions-update` writes them.\n"
-            f"# on {setting()}\n"
-        )
-        for row in ROWS:
-            file.write(f"{number(figures[row.name]):>9}  {row.name}\n")
 
 
 # --- The table -------------------------------------------------------------------------------------------
@@ -185,10 +158,6 @@ def verdict(row, figure, committed):
     if is_worse(row, figure, committed):
         return f"WORSE by more than {row.tolerance:.0%}"
     return "better" if figure < committed * (1 - row.tolerance) else "ok"
-
-
-def number(figure):
-    return f"{figure:,.0f}" if figure >= 100 else f"{figure:.1f}"
 
 
 LINE = "{:<34} {:>12} {:>8} {:>10} {:>8}  {}"
@@ -257,7 +226,7 @@ def run(rows, programs, updates):
         if is_worse(row, figure, before):
             worse.append(row.name)
     if updates:
-        save(figures)
+        save(figures, setting())
         print(f"written to {os.path.relpath(FIGURES)}")
         return 0
     if where is not None and where != setting():

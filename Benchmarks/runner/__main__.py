@@ -1,4 +1,4 @@
-"""python3 Benchmarks/runner [quick | docs | goals] [--workloads a,pingpong,...] [--rounds N] [--seconds S] ..."""
+"""python3 Benchmarks/runner [quick | docs | pages | goals] [--workloads a,pingpong,...] [--rounds N] [--seconds S] ..."""
 
 import argparse
 import os
@@ -32,6 +32,8 @@ QUICK_SETTINGS = Settings(rounds=2, seconds=0.4, warmup=0.2)
 
 def main():
     options = _options()
+    if options.what == "pages":
+        return docs.write_pages()
     if options.what in ("docs", "goals"):
         measured = results_of.pool([results_of.load_all(folder) for folder in _words(options.runs) or [MEASURED]])
         if options.what == "goals":
@@ -54,7 +56,7 @@ def main():
 
 def _options():
     parser = argparse.ArgumentParser(prog="runner")
-    parser.add_argument("what", nargs="?", default="bench", choices=["bench", "quick", "docs", "goals"])
+    parser.add_argument("what", nargs="?", default="bench", choices=["bench", "quick", "docs", "pages", "goals"])
     parser.add_argument("--workloads", default="", help="names, beginnings of names, or letters; all by default")
     parser.add_argument("--candidates", default="", help="names; all by default")
     parser.add_argument("--runs", default="", help="of docs and goals: folders with the results of whole runs, pooled")

@@ -2,13 +2,14 @@
 
     <!-- bench:table pingpong -->  a table        <!-- bench:goals -->    goals and whether they are met
     <!-- bench:chart pingpong -->  its chart      <!-- bench:behind -->   those that are not
-    <!-- bench:machine -->  where the figures come from
+    <!-- bench:machine -->  where the figures come from     <!-- bench:instructions -->  those of a message
     ...
     <!-- bench:end -->
 """
 
 import os
 import re
+import sys
 import textwrap
 
 import chart
@@ -18,9 +19,12 @@ import results as results_of
 import tables
 from children import ROOT
 
+sys.path.append(os.path.join(ROOT, "Instructions"))
+import figures  # noqa: E402, of `make instructions`
+
 PUBLISHED = os.path.join(ROOT, "Results")
 PAGES = [os.path.join(ROOT, "README.md"), os.path.join(os.path.dirname(ROOT), "README.md")]
-_BLOCK = re.compile(r"(<!-- bench:(table|chart|goals|behind|machine)(?: ([\w-]+))? -->\n).*?(<!-- bench:end -->)", re.S)
+_BLOCK = re.compile(r"(<!-- bench:(table|chart|goals|behind|machine|instructions)(?: ([\w-]+))? -->\n).*?(<!-- bench:end -->)", re.S)
 
 
 def publish(measured):
@@ -56,6 +60,8 @@ def _block(match, published, page):
         content = goals.markdown(published, only=("not met",))
     elif kind == "machine":
         content = _machines(published)
+    elif kind == "instructions":
+        content = figures.markdown()
     elif name not in published:
         content = f"{name} has not been measured yet: `make bench W={name}`, then `make bench-docs`."
     elif kind == "table":
