@@ -234,7 +234,7 @@ extension SecuredLink: LinkOwner {
         isPassingOn = true
         passOnAhead()
         var messagesLeft = Self.messagesPerTurn
-        if ahead.isEmpty, end?.code != .securityFailed {
+        if ahead.isEmpty {
             // Taken out, so that the owner may call this link meanwhile.
             var taken = SecureInput()
             swap(&taken, &input)
