@@ -39,13 +39,13 @@ struct SmallValueTests {
     @Test(
         "A disk that takes nothing ends a transfer, a file that it does not take does not",
         arguments: [
-            (ENOSPC, true), (EDQUOT, true), (EROFS, true), (EIO, true), (EFBIG, false), (EACCES, false),
-            (ENAMETOOLONG, false),
-        ]
+            (ENOSPC, .untilThereIsRoom), (EDQUOT, .untilThereIsRoom), (EROFS, .transfer), (EIO, .transfer),
+            (EFBIG, .entry), (EACCES, .entry), (ENAMETOOLONG, .entry),
+        ] as [(Int32, Refusal.Scope)]
     )
-    func disks(code: Int32, isFinal: Bool) {
+    func disks(code: Int32, scope: Refusal.Scope) {
         let refusal = Refusal.system("the file cannot be written", SystemError(code: code))
-        #expect(refusal.isFinal == isFinal)
+        #expect(refusal.scope == scope)
         #expect(refusal.reason == "the file cannot be written: \(String(cString: strerror(code)))")
     }
 

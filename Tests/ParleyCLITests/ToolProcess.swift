@@ -92,6 +92,9 @@ final class ToolProcess: Sendable {
 
     func signal(_ number: Int32) { process.signal(number) }
 
+    /// The process's id.
+    var identifier: pid_t { process.identifier }
+
     /// Waits for the end; a signal that killed it counts as its negative number.
     func exit() async throws -> Int32 {
         try await withDeadline(Self.deadline, failingWith: Failure("the tool has not ended")) { [process] in

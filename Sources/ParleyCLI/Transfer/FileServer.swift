@@ -45,7 +45,8 @@ struct FileServer: Sendable {
         } catch {
             stream.abort(code: 0)
             guard !Task.isCancelled else { return }
-            Console.error("\(stream.peer.remoteAddress): \(Failure.sentence(of: error) ?? "\(error)")")
+            let (peer, sentence) = ("\(stream.peer.remoteAddress)", Failure.sentence(of: error) ?? "\(error)")
+            Console.error(sentence.contains(peer) ? sentence : "\(peer): \(sentence)")
         }
     }
 

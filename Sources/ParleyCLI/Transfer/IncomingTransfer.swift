@@ -5,6 +5,8 @@ final class IncomingTransfer {
     /// So many lines about entries that are not stored are printed for one transfer.
     private static let maxLines = 20
     private static let readBytes = 256 * 1024
+    /// How long a sender may take to stop that has heard why nothing more is taken.
+    private static let partingTime = Duration.seconds(5)
 
     private let stream: PeerStream
     private let watch: StallWatch?
@@ -75,8 +77,7 @@ final class IncomingTransfer {
             }
             try await answers?.finish()
         } catch {
-            // A sender that is gone may come again. One that is out of step may not.
-            if error is Refusal { file?.discard() } else { file?.leave() }
+            if mayGoOnLater(after: error) { file?.leave() } else { file?.discard() }
             // What is stored stays so, whether or not the sender is there to hear it.
             if !hasStored { return await giveUp(error) }
         }
@@ -139,7 +140,7 @@ final class IncomingTransfer {
                 let byteCount = report?.doneBytes ?? 0
                 try await answer(.stored(entries: intake.storedEntries, byteCount: byteCount))
             }
-        } catch let refusal as Refusal where !refusal.isFinal {
+        } catch let refusal as Refusal where refusal.scope == .entry {
             try await leaveOut(refusal)
         }
     }
@@ -158,8 +159,15 @@ final class IncomingTransfer {
         }
     }
 
+    /// A sender that is gone may come again, and a full disk may have room then. A sender that is out of step
+    /// may not.
+    private func mayGoOnLater(after error: any Error) -> Bool {
+        (error as? Refusal).map { $0.scope == .untilThereIsRoom } ?? true
+    }
+
     private func giveUp(_ error: any Error) async -> TransferReceiver.Outcome {
-        let reason = Task.isCancelled ? "the receiver was stopped" : Failure.sentence(of: error) ?? "\(error)"
+        var reason = Task.isCancelled ? "the receiver was stopped" : Failure.sentence(of: error) ?? "\(error)"
+        if error is Refusal, file != nil, intake.hasSeveralEntries { reason = "\(name): \(reason)" }
         if let report {
             Console.error("\(report.name) from \(sender) broke off \(report.place): \(reason)")
         } else if isRequested {
@@ -168,7 +176,18 @@ final class IncomingTransfer {
             Console.error("refused \(sender): \(reason)")
         }
         try? await answer(.gaveUp(reason))
+        if isRequested { await readToEnd() }
         return .failed
+    }
+
+    /// Waits until the sender stops. A connection that is closed before what comes is read is reset, and then
+    /// the sender may not hear the answer.
+    private func readToEnd() async {
+        try? await answers?.finish()
+        try? await withDeadline(Self.partingTime, failingWith: Failure("the sender does not stop")) {
+            [stream] in
+            while try await stream.read(upTo: Self.readBytes) != nil {}
+        }
     }
 
     private func dropFile() {

@@ -73,6 +73,9 @@ struct TransferIntake {
     /// How many entries are stored, if all has ended.
     var storedEntries: Int { entries - unwantedEntries }
 
+    /// Whether one of them has to be named to be meant.
+    var hasSeveralEntries: Bool { announcedEntries > 1 }
+
     /// The last entry, which a receiver answers about.
     var entry: Int { entries - 1 }
 

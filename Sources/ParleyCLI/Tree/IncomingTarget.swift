@@ -45,12 +45,21 @@ extension IncomingContent {
 
 /// Why a receiver does not want something; told to the sender.
 struct Refusal: Error, Equatable {
-    let reason: String
-    /// Whether nothing else can be stored either, as on a full disk.
-    let isFinal: Bool
+    /// What else cannot be stored.
+    enum Scope: Equatable {
+        /// The entry alone.
+        case entry
+        /// All that follows, as on a disk that fails.
+        case transfer
+        /// The same, until there is room. What has been written is right.
+        case untilThereIsRoom
+    }
 
-    init(_ reason: String, isFinal: Bool = false) {
+    let reason: String
+    let scope: Scope
+
+    init(_ reason: String, scope: Scope = .entry) {
         self.reason = reason
-        self.isFinal = isFinal
+        self.scope = scope
     }
 }

@@ -113,7 +113,12 @@ final class PartFile: IncomingContent {
                 _ = futimens(descriptor, metadata.modified.accessedNowModifiedThen)
                 _ = fchmod(descriptor, mode_t(metadata.mode))
             }
-            if byteCount >= Self.syncedBytes, fsync(descriptor) != 0 { throw .last }
+            if byteCount >= Self.syncedBytes, fsync(descriptor) != 0 {
+                let failure = SystemError.last
+                // What of it is on the disk is not known, though reading may show all of it.
+                discard()
+                throw failure
+            }
             try place.parent.rename(name, to: place.path.name, replacing: place.overwrites)
         } catch {
             guard error.code == EEXIST || error.code == EISDIR else {

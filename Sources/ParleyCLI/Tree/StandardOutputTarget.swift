@@ -52,7 +52,7 @@ private final class StandardOutputContent: IncomingContent {
         try Task.checkCancellation()
         do throws(SystemError) { try result?.get() } catch {
             if error.code == EPIPE { Interruption.standardOutputClosed() }
-            throw Refusal("standard output cannot be written: \(error.reason)", isFinal: true)
+            throw Refusal("standard output cannot be written: \(error.reason)", scope: .transfer)
         }
     }
 

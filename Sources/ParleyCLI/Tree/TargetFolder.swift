@@ -133,8 +133,14 @@ final class TargetFolder: IncomingTarget {
 }
 
 extension Refusal {
-    /// A system call has failed. When the disk is full or read-only, or fails, nothing else can be stored.
+    /// A system call has failed.
     static func system(_ what: String, _ error: SystemError) -> Refusal {
-        Refusal("\(what): \(error.reason)", isFinal: [ENOSPC, EDQUOT, EROFS, EIO].contains(error.code))
+        let scope: Scope =
+            switch error.code {
+            case ENOSPC, EDQUOT: .untilThereIsRoom
+            case EROFS, EIO: .transfer
+            default: .entry
+            }
+        return Refusal("\(what): \(error.reason)", scope: scope)
     }
 }
