@@ -1,5 +1,6 @@
 import Foundation
 import Parley
+import Synchronization
 import Testing
 
 @testable import ParleyCLI
@@ -102,6 +103,30 @@ struct ServeFailureTests {
         }
         let patient = StallWatch(limit: ToolProcess.deadline)
         #expect(try await patient.run(failingWith: Failure("it has moved")) { 1 } == 1)
+    }
+
+    @Test("What moves between two looks is not given up; at the first look without a move it is")
+    func moves() async throws {
+        let looks = Mutex(0)
+        let (watches, made) = AsyncStream.makeStream(of: StallWatch.self)
+        let watch = StallWatch(limit: .seconds(7)) { limit in
+            #expect(limit == .seconds(7))
+            let number = looks.withLock { looks in
+                looks += 1
+                return looks
+            }
+            if number <= 3, let watch = await watches.first(where: { _ in true }) {
+                watch.hasMoved()
+                made.yield(watch)
+            }
+        }
+        made.yield(watch)
+        await #expect(throws: Failure.self) {
+            try await watch.run(failingWith: Failure("nothing moves")) {
+                try await Task.sleep(for: ToolProcess.deadline)
+            }
+        }
+        #expect(looks.withLock { $0 } == 4)
     }
 
     @Test("Ctrl-C removes what has not arrived whole", arguments: [SIGINT, SIGTERM])

@@ -75,7 +75,7 @@ struct SmallDisk {
     private static let unshare = URL(filePath: "/usr/bin/unshare")
     private static let withoutPrivileges = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 
-    /// The options of unshare(1); nil where none of them helps. A user namespace lends the privilege to mount.
+    /// The options of unshare(1); nil where none of them helps. A user namespace lends the leave to mount.
     private static let namespaces = Task { () -> [String]? in
         for options in [["--user", "--map-root-user", "--mount"], ["--mount"]] {
             let script = "mount -t tmpfs tmpfs /mnt && exec \"$@\""

@@ -14,7 +14,8 @@ final class Terminal: Sendable {
     /// What came behind the text that was last waited for.
     private let unseen = Mutex("")
 
-    init() throws {
+    /// - Parameter columns: how wide it is; nil when it does not say.
+    init(columns: Int? = nil) throws {
         let descriptor = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)
         var name = [CChar](repeating: 0, count: 128)
         guard descriptor >= 0, grantpt(descriptor) == 0, unlockpt(descriptor) == 0,
@@ -31,6 +32,15 @@ final class Terminal: Sendable {
                 shown.yield(String(decoding: block, as: UTF8.self))
             }
             shown.finish()
+        }
+        if let columns { try resize(columns: columns) }
+    }
+
+    /// Makes it wider or narrower, as a person does with a window: its processes hear SIGWINCH.
+    func resize(columns: Int) throws {
+        var size = winsize(ws_row: 24, ws_col: UInt16(columns), ws_xpixel: 0, ws_ypixel: 0)
+        guard ioctl(keyboard.fileDescriptor, UInt(TIOCSWINSZ), &size) == 0 else {
+            throw Failure("it cannot be resized: \(String(cString: strerror(errno)))")
         }
     }
 
@@ -53,6 +63,17 @@ final class Terminal: Sendable {
         unseen.withLock { $0 = String(seen[place.upperBound...]) }
         return String(seen[..<place.upperBound])
     }
+
+    /// Waits until a status line of that many characters was drawn, and erased by the next one.
+    func showsStatus(columns: Int) async throws {
+        var last = ""
+        while last.count != columns {
+            last = try await String(shows(Self.eraser).dropLast(Self.eraser.count))
+        }
+    }
+
+    /// What removes a status line.
+    static let eraser = "\r\u{1B}[K"
 
     /// Everything that was not looked at yet, until no process has the terminal open any more.
     func rest() async throws -> String {

@@ -3,10 +3,19 @@ import Synchronization
 /// Ends work with another node that answers nothing, though its connection lives.
 final class StallWatch: Sendable {
     private let limit: Duration
+    private let sleep: @Sendable (Duration) async throws -> Void
     private let moves = Atomic(0)
 
-    /// - Parameter limit: how long nothing may move. It is noticed within twice that time.
-    init(limit: Duration) { self.limit = limit }
+    /// - Parameters:
+    ///   - limit: how long nothing may move. It is noticed within twice that time.
+    ///   - sleep: waits between two looks.
+    init(
+        limit: Duration,
+        sleep: @escaping @Sendable (Duration) async throws -> Void = { try await Task.sleep(for: $0) }
+    ) {
+        self.limit = limit
+        self.sleep = sleep
+    }
 
     /// Something has arrived.
     func hasMoved() { moves.add(1, ordering: .relaxed) }
@@ -26,7 +35,7 @@ final class StallWatch: Sendable {
                     let now = moves.load(ordering: .relaxed)
                     guard now != seen else { return nil }
                     seen = now
-                    try await Task.sleep(for: limit)
+                    try await sleep(limit)
                 }
             }
             defer { group.cancelAll() }
