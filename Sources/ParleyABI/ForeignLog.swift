@@ -48,9 +48,7 @@ final class ForeignLog: Sendable {
         }
 
         func log(event: LogEvent) {
-            let all = metadata.merging(event.metadata ?? [:]) { $1 }
-            let pairs = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }
-            log.emit(event.level, "\(event.message)\(pairs.joined())".printable)
+            log.emit(event.level, event.text(with: metadata).printable)
         }
     }
 }

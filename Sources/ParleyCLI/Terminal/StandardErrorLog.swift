@@ -1,4 +1,5 @@
 import Logging
+import Parley
 
 #if canImport(Glibc)
     import Glibc
@@ -19,9 +20,7 @@ struct StandardErrorLog: LogHandler {
     }
 
     func log(event: LogEvent) {
-        let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        let pairs = all.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
         let now = UTCTime(Timestamp(seconds: Int64(time(nil)), nanoseconds: 0)).text
-        Console.log("\(now) \(event.level): \(event.message)\(pairs)")
+        Console.log("\(now) \(event.level): \(event.text(with: metadata))")
     }
 }
