@@ -38,6 +38,29 @@ struct FilePartTests {
         #expect(throws: Failure.self) { try ByteRange.from(first, count: .max).bytes(of: byteCount) }
     }
 
+    #if os(Linux)
+        @Test("A part of a file is found out with one look into the file, as all of it is")
+        func opens() throws {
+            let source = try TemporaryDirectory()
+            try source.makeFile("file", byteCount: 100)
+            let cursor = FolderCursor(try OpenFolder(LocalPath(bytes: Array(source.url.path.utf8))))
+            let path = try RelativePath(checking: "file".utf8)
+            let notices = inotify_init1(Int32(IN_CLOEXEC))
+            defer { close(notices) }
+            let watch = inotify_add_watch(notices, source.path(of: "file"), UInt32(IN_OPEN | IN_CLOSE))
+            try #require(watch >= 0)
+            let range = FilePart(range: .from(10, count: 20))
+            for (part, byteCount) in [(nil, 100), (range, 20)] as [(FilePart?, Int)] {
+                var tree = SourceTree()
+                if let part { tree.add(part, of: [path], in: cursor) } else { tree.add(path, in: cursor) }
+                #expect(tree.problems == [])
+                #expect(tree.entries.map(\.kind) == [.file(byteCount: byteCount)])
+                // It was opened and closed: an event each.
+                #expect(try readSome(4_096, from: notices).count == 2 * MemoryLayout<inotify_event>.size)
+            }
+        }
+    #endif
+
     @Test("The tag of a file changes with its time and its size")
     func tags() {
         func tag(_ byteCount: Int, _ seconds: Int64, _ nanoseconds: UInt32) -> FileTag {

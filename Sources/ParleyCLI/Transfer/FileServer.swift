@@ -54,8 +54,12 @@ struct FileServer: Sendable {
     private func tree(_ request: FileRequest) -> SourceTree {
         var tree = SourceTree(SourceTree.Options(leavesOutHidden: !showsHidden))
         let cursor = FolderCursor(folder)
-        for path in paths(request, problem: { tree.addProblem($0) }) { tree.add(path, in: cursor) }
-        if let part = request.part { tree.narrow(to: part) }
+        let paths = paths(request, problem: { tree.addProblem($0) })
+        if let part = request.part {
+            tree.add(part, of: paths, in: cursor)
+        } else {
+            for path in paths { tree.add(path, in: cursor) }
+        }
         return tree
     }
 

@@ -11,7 +11,8 @@ import Parley
 
 /// A file that is being sent: of the size that it had when it was opened, and unchanged since.
 final class SourceFile: SourceContent {
-    let byteCount: Int?
+    /// How many bytes are sent.
+    let count: Int
     private let size: Int
     /// Where the next byte is read.
     private var offset: Int
@@ -42,9 +43,12 @@ final class SourceFile: SourceContent {
                 try Self.isMeasured(descriptor, status)
                 ? nil : readAt(descriptor, 0, upTo: Self.maxContentBytes + 1)
             size = content?.count ?? Int(status.st_size)
-            let bytes = try part?.bytes(of: size, modified: modified) ?? 0..<size
+            let bytes: Range<Int>
+            do throws(Failure) { bytes = try part?.bytes(of: size, modified: modified) ?? 0..<size } catch {
+                throw Failure("\(place.shown): \(error.sentence)")
+            }
             (offset, end) = (bytes.lowerBound, bytes.upperBound)
-            byteCount = bytes.count
+            count = bytes.count
             mayHaveHoles = content == nil && Int(status.st_blocks) * 512 < size
         } catch {
             close(descriptor)
@@ -60,6 +64,8 @@ final class SourceFile: SourceContent {
     }
 
     deinit { close(descriptor) }
+
+    var byteCount: Int? { count }
 
     /// The last piece comes only while the file is still what was opened, so a receiver never gets all of a
     /// file that was written to meanwhile.

@@ -78,16 +78,35 @@ struct SourceTree {
 
     /// Adds what somebody asks for of a folder that is served: a file, a link, or a folder with everything in
     /// it. What cannot be sent becomes a problem.
-    mutating func add(_ path: RelativePath, in cursor: FolderCursor) {
+    ///
+    /// - Parameter part: which bytes of a file; nil for all of everything.
+    mutating func add(_ path: RelativePath, in cursor: FolderCursor, _ part: FilePart? = nil) {
         do {
             let name = try RelativePath(checking: path.name)
-            try add(.served(path, cursor), name, isFollowed: false)
+            try add(.served(path, cursor), name, isFollowed: false, part)
         } catch {
             problems.append(Failure.sentence(of: error) ?? "\(error)")
         }
     }
 
-    private mutating func add(_ root: SourcePlace, _ path: RelativePath, isFollowed: Bool) throws {
+    /// Adds a part of what somebody asks for of a folder that is served, which has to be one file.
+    mutating func add(_ part: FilePart, of paths: [RelativePath], in cursor: FolderCursor) {
+        // What cannot be sent has a sentence already.
+        guard problems.isEmpty else { return }
+        let only = "--range and --if-tag are about one file"
+        switch paths.count {
+        case 0: problems.append("\(only), and there is none")
+        case 1: add(paths[0], in: cursor, part)
+        case let count: problems.append("\(only), and here are \(count) entries")
+        }
+    }
+
+    private mutating func add(
+        _ root: SourcePlace,
+        _ path: RelativePath,
+        isFollowed: Bool,
+        _ part: FilePart? = nil
+    ) throws {
         let status: stat
         do throws(SystemError) { status = try root.status(following: isFollowed) } catch {
             throw Failure("cannot open \(root.shown): \(error.reason)")
@@ -95,37 +114,15 @@ struct SourceTree {
         guard var entry = try entry(at: root, path, status, isFollowed: isFollowed) else {
             throw Failure("cannot send \(root.shown): it is \(FileKind(of: status))")
         }
-        if case .file = entry.kind, let byteCount = try SourceFile(root, following: isFollowed).byteCount {
+        if case .file = entry.kind {
             // What cannot be opened is known now; and the size that a pseudo-file names is not its own.
-            entry.kind = .file(byteCount: byteCount)
+            entry.kind = .file(byteCount: try SourceFile(root, following: isFollowed, part).count)
+            entry.part = part
+        } else if part != nil {
+            throw Failure("--range and --if-tag are about one file, and \(root.shown) is none")
         }
         entries.append(entry)
         if entry.kind == .folder { walk(Folder(root, path, status, in: nil)) }
-    }
-
-    /// Leaves a part of the only entry, which has to be a file.
-    mutating func narrow(to part: FilePart) {
-        // What cannot be sent has a sentence already.
-        guard problems.isEmpty else { return entries = [] }
-        do { entries = [try Self.part(part, of: entries)] } catch {
-            entries = []
-            problems.append(Failure.sentence(of: error) ?? "\(error)")
-        }
-    }
-
-    private static func part(_ part: FilePart, of entries: [SourceEntry]) throws -> SourceEntry {
-        let only = "--range and --if-tag are about one file"
-        guard entries.count <= 1 else { throw Failure("\(only), and here are \(entries.count) entries") }
-        guard var entry = entries.first else { throw Failure("\(only), and there is none") }
-        guard case .file = entry.kind else { throw Failure("\(only), and \(entry.path.shown) is none") }
-        do {
-            let content = try SourceFile(entry.place, following: entry.isFollowed, part)
-            entry.kind = .file(byteCount: content.byteCount ?? 0)
-        } catch {
-            throw Failure("\(entry.path.shown): \(Failure.sentence(of: error) ?? "\(error)")")
-        }
-        entry.part = part
-        return entry
     }
 
     /// Adds a sentence about something that cannot be sent.
