@@ -36,12 +36,20 @@ func readSome(_ count: Int, from descriptor: Int32) throws(SystemError) -> [UInt
 }
 
 /// Reads `limit` bytes of a file, from an offset on; fewer only at the file's end.
-func readAt(_ descriptor: Int32, _ offset: Int, upTo limit: Int) throws(SystemError) -> [UInt8] {
+///
+/// - Parameter head: what the returned bytes begin with, in front of those of the file.
+func readAt(
+    _ descriptor: Int32,
+    _ offset: Int,
+    upTo limit: Int,
+    behind head: [UInt8] = []
+) throws(SystemError) -> [UInt8] {
     var failure: SystemError?
-    let bytes = [UInt8](unsafeUninitializedCapacity: limit) { buffer, filled in
-        while filled < limit {
+    let bytes = [UInt8](unsafeUninitializedCapacity: head.count + limit) { buffer, filled in
+        filled = buffer[..<head.count].initialize(fromContentsOf: head)
+        while filled < buffer.count {
             let place = buffer.baseAddress.map { $0 + filled }
-            let got = pread(descriptor, place, limit - filled, off_t(offset + filled))
+            let got = pread(descriptor, place, buffer.count - filled, off_t(offset + filled - head.count))
             if got < 0, errno == EINTR { continue }
             if got < 0 { failure = .last }
             guard got > 0 else { return }

@@ -1,7 +1,7 @@
 import Logging
 
 extension LogEvent {
-    /// The message, and behind it the metadata by its keys: `peer connected direction=in peer=127.0.0.1:3000`.
+    /// The message, and behind it the metadata by its keys: `peer connected peer=127.0.0.1:3000`.
     ///
     /// - Parameter handlers: the metadata of the handler. What the event has of the same key counts more.
     package func text(with handlers: Logger.Metadata) -> String {

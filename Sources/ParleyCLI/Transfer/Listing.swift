@@ -45,7 +45,7 @@ struct Listing {
     }
 
     func write(to stream: PeerStream) async throws {
-        let records = RecordWriter(stream, peer: stream.peer, stallTimeout: TransferSender.stallTimeout)
+        let records = RecordWriter(stream)
         for problem in problems { try await records.write(.problem(problem)) }
         for entry in entries { try await records.write(.entry(entry)) }
         try await records.write(.end)

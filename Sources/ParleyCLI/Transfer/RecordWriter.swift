@@ -5,16 +5,10 @@ final class RecordWriter {
     private static let gatheredBytes = 64 * 1024
 
     let stream: any StreamWriter
-    private let peer: any Peer
-    private let stallTimeout: Duration
     private var gathered: [UInt8] = []
 
-    /// - Parameter stallTimeout: how long a write may wait for room.
-    init(_ stream: any StreamWriter, peer: any Peer, stallTimeout: Duration) {
-        self.stream = stream
-        self.peer = peer
-        self.stallTimeout = stallTimeout
-    }
+    /// - Parameter stream: its transport has a limit for writes that wait for room.
+    init(_ stream: any StreamWriter) { self.stream = stream }
 
     func write(_ bytes: [UInt8]) async throws {
         gathered += bytes
@@ -26,16 +20,15 @@ final class RecordWriter {
     func write(_ piece: SourcePiece) async throws {
         switch piece {
         case .hole(let byteCount): try await write(.hole(byteCount: byteCount))
-        case .bytes(let bytes):
-            gathered += TransferRecord.data(byteCount: bytes.count).encoded
-            guard bytes.count >= Self.gatheredBytes else {
-                try await write(bytes)
+        case .data(let record):
+            guard record.count >= Self.gatheredBytes else {
+                try await write(record)
                 // Nothing came for a while: the receiver is to know that this side is there.
-                if bytes.isEmpty { try await flush() }
+                if piece.byteCount == 0 { try await flush() }
                 return
             }
             try await flush()
-            try await writeOut(bytes)
+            try await stream.write(record)
         }
     }
 
@@ -43,11 +36,6 @@ final class RecordWriter {
         guard !gathered.isEmpty else { return }
         let bytes = gathered
         gathered.removeAll(keepingCapacity: true)
-        try await writeOut(bytes)
-    }
-
-    private func writeOut(_ bytes: [UInt8]) async throws {
-        peer.setWriteDeadline(.now + stallTimeout)
         try await stream.write(bytes)
     }
 }

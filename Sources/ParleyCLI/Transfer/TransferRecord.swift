@@ -152,6 +152,9 @@ extension TransferRecord {
         }
     }
 
+    /// The kind and the length of a record.
+    static let headBytes = 5
+
     /// The length of what comes behind the beginning of a record and belongs to it; nil for data, whose bytes
     /// are not collected.
     ///

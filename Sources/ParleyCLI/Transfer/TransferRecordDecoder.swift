@@ -7,7 +7,6 @@ struct TransferRecordDecoder {
         case content(ArraySlice<UInt8>)
     }
 
-    private static let headBytes = 5
     /// The beginning of a record that has not arrived whole.
     private var kept: [UInt8] = []
     private var contentLeft = 0
@@ -33,7 +32,7 @@ struct TransferRecordDecoder {
 
     /// Takes a record's bytes; nil when more are needed, and then all are taken.
     private mutating func takeRecord(_ rest: inout ArraySlice<UInt8>) throws -> TransferRecord? {
-        var needed = Self.headBytes
+        var needed = TransferRecord.headBytes
         keep(needed, &rest)
         guard kept.count >= needed else { return nil }
         needed += try TransferRecord.bodyLength(kept[...]) ?? 0

@@ -81,7 +81,7 @@ extension TransferSender {
     ) async throws -> [String] {
         do {
             let stream = try await streams.begin()
-            let records = RecordWriter(stream, peer: streams.peer, stallTimeout: Self.stallTimeout)
+            let records = RecordWriter(stream)
             do {
                 return try await write(tree, to: records, report, answers)
             } catch {

@@ -14,14 +14,20 @@ extension SourceContent {
 
 /// What comes next of a content.
 enum SourcePiece: Equatable {
-    /// None at all when nothing came for a while.
-    case bytes([UInt8])
+    /// A whole record of data, so that it is sent as it was read. It has no bytes when nothing came for a
+    /// while.
+    case data([UInt8])
     /// So many zero bytes that take no place on the disk.
     case hole(Int)
 
+    /// Makes a record of bytes.
+    init(_ bytes: some Collection<UInt8>) {
+        self = .data(TransferRecord.data(byteCount: bytes.count).encoded + bytes)
+    }
+
     var byteCount: Int {
         switch self {
-        case .bytes(let bytes): bytes.count
+        case .data(let record): record.count - TransferRecord.headBytes
         case .hole(let count): count
         }
     }
@@ -44,7 +50,7 @@ final class StandardInputContent: SourceContent {
         let block = await blocks.next()
         try Task.checkCancellation()
         guard let block else { return nil }
-        do throws(SystemError) { return .bytes(try block.get()) } catch {
+        do throws(SystemError) { return SourcePiece(try block.get()) } catch {
             throw Failure("cannot read standard input: \(error.reason)")
         }
     }

@@ -92,19 +92,22 @@ final class SourceFile: SourceContent {
 
     private func piece(after offset: Int, upTo limit: Int) throws -> SourcePiece? {
         guard offset < end else { return nil }
-        if let content { return .bytes(Array(content[offset..<min(end, offset + limit)])) }
+        if let content { return SourcePiece(content[offset..<min(end, offset + limit)]) }
         if let length = hole(at: offset) {
             if offset + length == end { try checkUnchanged() }
             return .hole(length)
         }
         let count = min(limit, end - offset)
-        let bytes: [UInt8]
-        do throws(SystemError) { bytes = try readAt(descriptor, offset, upTo: count) } catch {
+        let head = TransferRecord.data(byteCount: count).encoded
+        let piece: SourcePiece
+        do throws(SystemError) {
+            piece = .data(try readAt(descriptor, offset, upTo: count, behind: head))
+        } catch {
             throw Failure("cannot read \(place.shown): \(error.reason)")
         }
-        if bytes.count < count || offset + count == end { try checkUnchanged() }
-        guard bytes.count == count else { throw Failure("cannot read \(place.shown): it ends too early") }
-        return .bytes(bytes)
+        if piece.byteCount < count || offset + count == end { try checkUnchanged() }
+        guard piece.byteCount == count else { throw Failure("cannot read \(place.shown): it ends too early") }
+        return piece
     }
 
     /// - Throws: a sentence about how it has changed.
