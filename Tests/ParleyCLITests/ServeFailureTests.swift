@@ -129,6 +129,23 @@ struct ServeFailureTests {
         #expect(looks.withLock { $0 } == 4)
     }
 
+    @Test("A getter that takes nothing more has one line at the server, which names it once")
+    func givesUp() async throws {
+        let source = try TemporaryDirectory()
+        try source.makeFile("file", byteCount: 10)
+        let server = try ToolProcess("serve", source.url.path, "--listen", "127.0.0.1:0")
+        var options = TransportOptions(decoder: .multiplexed)
+        options.security = .noise(ToolProcess.identity)
+        let transport = TCPTransport(options)
+        let peer = try await transport.dial(server.listeningAddress())
+        let stream = try await peer.openStream(protocol: FileRequest.Kind.get.rawValue)
+        try await stream.write(FileRequest(paths: [Array("file".utf8)]).encoded)
+        try await stream.write(TransferAnswer.gaveUp("the disk is full").encoded)
+        let line = "parley: \(peer.localAddress) could not store file: the disk is full"
+        #expect(try await server.errors.next() == line)
+        await transport.close()
+    }
+
     @Test("Ctrl-C removes what has not arrived whole", arguments: [SIGINT, SIGTERM])
     func interrupted(signal: Int32) async throws {
         let (tool, transport) = try await get { stream, _ in
