@@ -31,7 +31,8 @@ struct FullPipeTests {
 
     @Test("behind the results holds up whoever has many of them, and no other transfer")
     func results() async throws {
-        let (source, target) = (try TemporaryDirectory(), try TemporaryDirectory())
+        let source = try TemporaryDirectory(hasManyFiles: true)
+        let target = try TemporaryDirectory(hasManyFiles: true)
         // Each file has an event of its own: a megabyte of them, and what a pipe holds.
         let folder = String(repeating: "d", count: 200) + "/" + String(repeating: "e", count: 200)
         let (count, enough) = (4_000, 1_500)

@@ -10,8 +10,8 @@ struct ServeTests {
     private let target: TemporaryDirectory
 
     init() throws {
-        source = try TemporaryDirectory()
-        target = try TemporaryDirectory()
+        source = try TemporaryDirectory(hasManyFiles: true)
+        target = try TemporaryDirectory(hasManyFiles: true)
     }
 
     private func serve(_ more: String...) throws -> ToolProcess {
@@ -104,7 +104,7 @@ struct ServeTests {
         for number in 0..<1_000 { try source.makeFile("many/\(number)", byteCount: 100) }
         let server = try serve()
         let address = try await server.listeningAddress()
-        let targets = try (0..<4).map { _ in try TemporaryDirectory() }
+        let targets = try (0..<4).map { _ in try TemporaryDirectory(hasManyFiles: true) }
         let getters = try targets.map { target in
             try ToolProcess("get", address, "many", "--into", target.url.path)
         }

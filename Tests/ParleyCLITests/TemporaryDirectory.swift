@@ -4,8 +4,14 @@ import Foundation
 final class TemporaryDirectory: Sendable {
     let url: URL
 
-    init() throws {
-        url = FileManager.default.temporaryDirectory.appending(path: "parley-test-\(UUID().uuidString)")
+    /// - Parameter hasManyFiles: whether it is in memory, where there is such a place: disks are slow to
+    ///   remove thousands of files.
+    init(hasManyFiles: Bool = false) throws {
+        let (memory, manager) = ("/dev/shm", FileManager.default)
+        let parent =
+            hasManyFiles && manager.isWritableFile(atPath: memory)
+            ? URL(filePath: memory) : manager.temporaryDirectory
+        url = parent.appending(path: "parley-test-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     }
 
