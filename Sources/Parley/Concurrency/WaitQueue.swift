@@ -95,6 +95,23 @@ struct WaitQueue {
 
 private let nextTicket = Atomic<UInt64>(1)
 
+/// Where a waiter finds its queue in the guarded state. A key path is such a place; one that has to be made
+/// for each wait, because it contains an object, costs more than the wait, so that the object is the place.
+protocol WaitPlace<State>: Sendable {
+    associatedtype State
+
+    func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result
+}
+
+private struct KeyPathPlace<State>: WaitPlace {
+    let path: any WritableKeyPath<State, WaitQueue> & Sendable
+
+    @inline(__always)
+    func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result {
+        body(&state[keyPath: path])
+    }
+}
+
 extension Lock {
     /// Suspends until this task is woken out of `queue`; returns at once when `isReady` holds.
     ///
@@ -103,7 +120,15 @@ extension Lock {
         in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
         unless isReady: (inout State) -> Bool
     ) async -> Bool {
-        let isWoken = await suspend(in: queue, unless: isReady)
+        await wait(at: KeyPathPlace(path: queue), unless: isReady)
+    }
+
+    /// The same at a place.
+    func wait(
+        at place: some WaitPlace<State>,
+        unless isReady: (inout State) -> Bool
+    ) async -> Bool {
+        let isWoken = await suspend(at: place, unless: isReady)
         withLock { _ in }
         return isWoken
     }
@@ -116,6 +141,14 @@ extension Lock {
         in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
         unless isReady: (inout State) -> Bool
     ) async -> Bool {
+        await suspend(at: KeyPathPlace(path: queue), unless: isReady)
+    }
+
+    @inline(__always)
+    private func suspend(
+        at place: some WaitPlace<State>,
+        unless isReady: (inout State) -> Bool
+    ) async -> Bool {
         let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
         return await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
@@ -123,13 +156,13 @@ extension Lock {
                     // The cancellation handler may have run before the waiter was enqueued.
                     if Task.isCancelled { return false }
                     if isReady(&state) { return true }
-                    state[keyPath: queue].enqueue(.init(ticket: ticket, waker: .task(continuation)))
+                    place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .task(continuation))) }
                     return nil
                 }
                 if let immediately { continuation.resume(returning: immediately) }
             }
         } onCancel: {
-            let waiter = withLock { $0[keyPath: queue].remove(ticket) }
+            let waiter = withLock { place.change(&$0) { $0.remove(ticket) } }
             if case .task(let continuation)? = waiter?.waker { continuation.resume(returning: false) }
         }
     }
@@ -138,7 +171,16 @@ extension Lock {
     ///
     /// - Returns: false when `deadline` passed first; nil means no deadline.
     func block(
-        in queue: WritableKeyPath<State, WaitQueue>,
+        in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
+        until deadline: MonotonicTime?,
+        unless isReady: (inout State) -> Bool
+    ) -> Bool {
+        block(at: KeyPathPlace(path: queue), until: deadline, unless: isReady)
+    }
+
+    /// The same at a place.
+    func block(
+        at place: some WaitPlace<State>,
         until deadline: MonotonicTime?,
         unless isReady: (inout State) -> Bool
     ) -> Bool {
@@ -146,12 +188,12 @@ extension Lock {
         let parker: ThreadParker? = withLock { state in
             if isReady(&state) { return nil }
             let parker = ThreadParker()
-            state[keyPath: queue].enqueue(.init(ticket: ticket, waker: .thread(parker)))
+            place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .thread(parker))) }
             return parker
         }
         guard let parker, !parker.wait(until: deadline) else { return true }
         // A waiter that is not in the queue any more was woken: that counts as in time.
-        return withLock { $0[keyPath: queue].remove(ticket) } == nil
+        return withLock { place.change(&$0) { $0.remove(ticket) } } == nil
     }
 
     /// Calls `function` once, from the thread that wakes it out of `queue`; not at all when `isReady` holds
@@ -159,14 +201,23 @@ extension Lock {
     ///
     /// - Returns: false when `isReady` holds.
     func notify(
-        in queue: WritableKeyPath<State, WaitQueue>,
+        in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
+        unless isReady: (inout State) -> Bool,
+        _ function: @escaping @Sendable () -> Void
+    ) -> Bool {
+        notify(at: KeyPathPlace(path: queue), unless: isReady, function)
+    }
+
+    /// The same at a place.
+    func notify(
+        at place: some WaitPlace<State>,
         unless isReady: (inout State) -> Bool,
         _ function: @escaping @Sendable () -> Void
     ) -> Bool {
         let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
         return withLock { state in
             if isReady(&state) { return false }
-            state[keyPath: queue].enqueue(.init(ticket: ticket, waker: .function(function)))
+            place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .function(function))) }
             return true
         }
     }

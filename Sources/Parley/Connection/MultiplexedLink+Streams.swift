@@ -25,16 +25,40 @@ extension MultiplexedLink {
         to channel: Channel,
         of number: UInt64
     ) throws(ParleyError) -> (taken: Int, epoch: UInt) {
+        try whileWriting(bytes.count, to: channel, of: number) { (channels) throws(ParleyError) in
+            try channels.write(bytes, to: channel) { node.sendBudget.takeChunk(reserved: $0) }
+        }
+    }
+
+    /// How many of `count` bytes a write accepts now, for callers that have to copy them. As
+    /// ``write(_:to:of:)``.
+    func room(
+        for count: Int,
+        in channel: Channel,
+        of number: UInt64
+    ) throws(ParleyError) -> (Int, epoch: UInt) {
+        try whileWriting(count, to: channel, of: number) { (channels) throws(ParleyError) in
+            try channels.room(for: count, in: channel) { node.sendBudget.takeChunk(reserved: $0) }
+        }
+    }
+
+    /// Calls `body`, and has the writer woken when it says that there is no room for all of `count` bytes.
+    private func whileWriting(
+        _ count: Int,
+        to channel: Channel,
+        of number: UInt64,
+        _ body: (inout Channels) throws(ParleyError) -> Int
+    ) throws(ParleyError) -> (Int, epoch: UInt) {
         var (startsTimer, lacksBudget) = (false, false)
         let result = try change { (channels, now) throws(ParleyError) in
             let wasShort = channels.isShortOfBudget
-            let taken = try channels.write(bytes, to: channel) { node.sendBudget.takeChunk(reserved: $0) }
+            let room = try body(&channels)
             lacksBudget = !wasShort && channels.isShortOfBudget
-            if taken < bytes.count, channel.blockedSince == .max {
+            if room < count, channel.blockedSince == .max {
                 channel.blockedSince = now / 1_000_000
                 startsTimer = true
             }
-            return (taken: taken, epoch: channel.waiters.epoch)
+            return (room, epoch: channel.waiters.epoch)
         }
         if lacksBudget { node.sendBudget.enqueue(number) }
         if startsTimer, let timeout = node.timeLimits.write {
@@ -53,7 +77,7 @@ extension MultiplexedLink {
     /// Suspends until something has happened to the stream since `epoch`. Returns false when the task was
     /// cancelled.
     func wait(for channel: Channel, after epoch: UInt) async -> Bool {
-        await channels.wait(in: \.[waitersOf: channel], unless: { _ in channel.waiters.epoch != epoch })
+        await channels.wait(at: channel, unless: { _ in channel.waiters.epoch != epoch })
     }
 
     /// Throws when a writer has found no room for too long.
@@ -73,11 +97,10 @@ extension MultiplexedLink {
     }
 }
 
-extension Channels {
-    /// The waiters of one stream, as a place of the guarded state.
-    subscript(waitersOf channel: Channel) -> WaitQueue {
-        get { channel.waiters }
-        _modify { yield &channel.waiters }
+extension Channel: WaitPlace {
+    @inline(__always)
+    func change<Result>(_ channels: inout Channels, _ body: (inout WaitQueue) -> Result) -> Result {
+        body(&waiters)
     }
 }
 

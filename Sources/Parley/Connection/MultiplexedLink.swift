@@ -88,13 +88,13 @@ final class MultiplexedLink: @unchecked Sendable {
     /// The link below, if it is a secured one.
     var secured: SecuredLink? { lower as? SecuredLink }
 
-    /// Counts what all streams hold. Under the lock.
-    private func account(_ channels: inout Channels) {
+    /// Counts what all streams hold. Under the lock. The time is in nanoseconds.
+    private func account(_ channels: inout Channels, at now: UInt64 = MonotonicTime.nanosecondsNow) {
         let held = channels.heldBytes
         guard held != channels.accounted.bytes else { return }
         // What is less was read.
         let hasProgress = held < channels.accounted.bytes
-        let grown = channels.accounted.change(to: held, hasProgress, at: MonotonicTime.millisecondsNow)
+        let grown = channels.accounted.change(to: held, hasProgress, at: now / 1_000_000)
         node.heldBytes.add(grown, ordering: .relaxed)
     }
 
@@ -126,7 +126,7 @@ extension MultiplexedLink {
             let now = MonotonicTime.nanosecondsNow
             defer {
                 channels.settle(at: now, &effects)
-                account(&channels)
+                account(&channels, at: now)
             }
             return try body(&channels, now, &effects)
         }

@@ -6,6 +6,8 @@ final class Channel: @unchecked Sendable {
     let id: MuxStreamID
     /// Whether this side has opened it.
     let isOutbound: Bool
+    /// How many of the newest blocks of ``received`` there are since one was lent by a much larger block.
+    var lentBlocks: UInt16 = 0
     /// How many ``PeerStream``s refer to it.
     var handles: Int32 = 0
     /// The protocol; empty until both sides agree on it.

@@ -46,24 +46,37 @@ extension Channels {
 
     /// Writes to a stream.
     ///
-    /// - Parameter takeChunk: takes a chunk of the node's budget, if there is one, for a connection that has
-    ///   reserved so much.
+    /// - Parameter takeChunk: as of ``room(for:in:takeChunk:)``.
     /// - Returns: how many bytes from the front are accepted.
     mutating func write(
         _ bytes: ArraySlice<UInt8>,
         to channel: Channel,
         takeChunk: (_ reserved: Int) -> Bool = { _ in true }
     ) throws(ParleyError) -> Int {
+        let room = try room(for: bytes.count, in: channel, takeChunk: takeChunk)
+        guard room > 0 else { return 0 }
+        return try session.write(bytes.prefix(room), to: channel.id)
+    }
+
+    /// How many of `count` bytes a write accepts now. When they are not all, the stream's waiters are woken
+    /// once there is more room.
+    ///
+    /// - Parameter takeChunk: takes a chunk of the node's budget, if there is one, for a connection that has
+    ///   reserved so much.
+    /// - Throws: as a write.
+    mutating func room(
+        for count: Int,
+        in channel: Channel,
+        takeChunk: (_ reserved: Int) -> Bool
+    ) throws(ParleyError) -> Int {
         if let end = channel.outputEnd { throw end }
-        while session.unsentBytes + bytes.count > reservedBytes, takeChunk(reservedBytes) {
+        let room = try session.room(for: count, in: channel.id)
+        while session.unsentBytes + room > reservedBytes, takeChunk(reservedBytes) {
             reservedBytes += SendBudget.chunkBytes
         }
-        let affordable = bytes.prefix(max(0, reservedBytes - session.unsentBytes))
-        let taken = try session.write(affordable, to: channel.id)
-        if taken == affordable.count, taken < bytes.count, !lackBudget.contains(channel) {
-            lackBudget.append(channel)
-        }
-        return taken
+        let affordable = min(room, max(0, reservedBytes - session.unsentBytes))
+        if affordable < room, !lackBudget.contains(channel) { lackBudget.append(channel) }
+        return affordable
     }
 
     /// Whether writers wait for the node's budget.

@@ -13,6 +13,8 @@ extension Channels {
         _ effects: inout Effects
     ) -> ArraySlice<UInt8> {
         var input = block
+        takeBackLent()
+        lenderBytes = block.count
         session.framesLeft = frames
         do throws(ParleyError) {
             while let event = try session.next(&input, at: now) {
@@ -74,8 +76,7 @@ extension Channels {
             switch channel.phase {
             case .announced, .open, .messages:
                 if channel.received.isEmpty { channel.readAt = now / 1_000_000 }
-                channel.received.append(rest, keeping: blockBytes)
-                heldBytes += rest.count
+                keep(rest, of: channel, blockBytes: blockBytes)
                 if channel === messagesIn { effects.messageBytes += rest.count }
                 return effects.woken.append(channel.waiters.wakeAll())
             case .closed: return session.consumed(rest.count, of: channel.id, at: now)
@@ -90,6 +91,29 @@ extension Channels {
             }
         }
     }
+
+    /// Keeps bytes for a stream's reader. Most readers take them before more is read: until then the block of
+    /// which they are a part stays.
+    private mutating func keep(_ bytes: ArraySlice<UInt8>, of channel: Channel, blockBytes: Int) {
+        heldBytes += bytes.count
+        let before = channel.received.blockCount
+        let isLent = channel.received.append(bytes, lentBy: blockBytes)
+        guard isLent || channel.lentBlocks > 0 else { return }
+        if channel.lentBlocks == 0 { borrowers.append(channel) }
+        channel.lentBlocks += UInt16(clamping: channel.received.blockCount - before)
+    }
+
+    /// Copies what was lent and not read. At most one block of a connection is kept by smaller parts.
+    mutating func takeBackLent() {
+        guard !borrowers.isEmpty else { return }
+        for channel in borrowers {
+            channel.received.copyOut(last: Int(channel.lentBlocks), of: lenderBytes)
+            channel.lentBlocks = 0
+        }
+        borrowers.empty(keeping: Self.keptBorrowers)
+    }
+
+    private static let keptBorrowers = 16
 
     /// The other side sends no more.
     private mutating func finished(_ channel: Channel, _ effects: inout Effects) {

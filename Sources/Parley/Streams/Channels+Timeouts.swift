@@ -19,6 +19,7 @@ extension Channels {
     /// Ends the streams whose time is over, and wakes writers that wait for too long. Returns when to check
     /// again; `.max` for never. Times are milliseconds.
     mutating func checkTimeouts(at now: UInt64, _ limits: TimeLimits, _ effects: inout Effects) -> UInt64 {
+        takeBackLent()
         var next = UInt64.max
         for channel in all {
             if let write = limits.write, channel.blockedSince != .max {

@@ -13,6 +13,9 @@ struct Channels {
     var taken = 0
     /// Received bytes that were not read, of all streams.
     var heldBytes = 0
+    /// The streams to which the block that was read last has lent a small part, and how large that is.
+    var borrowers: [Channel] = []
+    var lenderBytes = 0
     /// What of ``heldBytes`` the node has counted.
     var accounted = HeldBytes()
     /// The stream of this side's messages, and of the other's.

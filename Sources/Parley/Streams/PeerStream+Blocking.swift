@@ -23,7 +23,8 @@ extension PeerStream {
 
     /// Writes `count` bytes, or those for which there is room in time. Blocks for room.
     ///
-    /// - Parameter piece: returns a part of the bytes. It is called once there is nothing before that part.
+    /// - Parameter piece: returns a part of the bytes. It is called once there is room for that part, so that
+    ///   nothing is copied in vain.
     /// - Returns: how many bytes from the front were accepted: at least one, unless `count` is zero.
     /// - Throws: as ``write(_:)-(ArraySlice<UInt8>)``; as ``read(upTo:_:)`` when it would have to wait for
     ///   the first byte. The stream is not aborted.
@@ -35,12 +36,12 @@ extension PeerStream {
         guard case .channel(let channel, let link) = source, let connection else { throw isReadOnly }
         var accepted = 0
         repeat {
-            var rest = try piece(accepted..<min(count, accepted + Self.pieceBytes))
-            while true {
-                let (taken, epoch) = try link.write(rest, to: channel, of: connection.number)
-                accepted += taken
-                rest.removeFirst(taken)
-                if rest.isEmpty { break }
+            let wanted = min(count - accepted, Self.pieceBytes)
+            let (room, epoch) = try link.room(for: wanted, in: channel, of: connection.number)
+            if room > 0 {
+                let bytes = try piece(accepted..<accepted + room)
+                accepted += try link.write(bytes, to: channel, of: connection.number).taken
+            } else if wanted > 0 {
                 do throws(ParleyError) {
                     try block(channel, link, after: epoch, limit, "writing a stream to")
                     try link.checkBlocked(channel)
@@ -64,9 +65,10 @@ extension PeerStream {
         _ what: String
     ) throws(ParleyError) {
         guard let connection else { throw isForeign }
+        if case .none = limit { throw Self.wouldBlock }
         let deadline = try connection.waiting(limit, what)
         let isInTime = link.channels.block(
-            in: \.[waitersOf: channel],
+            at: channel,
             until: deadline,
             unless: { _ in channel.waiters.epoch != epoch }
         )
@@ -74,6 +76,9 @@ extension PeerStream {
             throw ParleyError(.timedOut, "\(what) \(peer.remoteAddress) took too long")
         }
     }
+
+    /// Made once: a program that is told when to go on gets it for every piece.
+    private static let wouldBlock = ParleyError(.wouldBlock, "the stream would have to wait")
 
     private var isForeign: ParleyError {
         ParleyError(.unsupported, "\(peer.remoteAddress) is not a peer of this library's transports")
@@ -107,7 +112,7 @@ extension PeerStream {
         guard case .channel(let channel, let link) = source, let connection else { throw isForeign }
         try ForkedChild.check()
         let waits = link.channels.notify(
-            in: \.[waitersOf: channel],
+            at: channel,
             unless: isReady,
             connection.loop.promise(function)
         )

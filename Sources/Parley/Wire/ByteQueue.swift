@@ -9,7 +9,7 @@ struct ByteQueue: Sendable {
 
     /// The approximate memory use in bytes. It counts each block's overhead, so that a peer that sends single
     /// bytes is charged for what they cost.
-    var footprint: Int { count &+ (blocks.count &- head) &* Self.blockOverheadBytes }
+    var footprint: Int { count &+ blockCount &* Self.blockOverheadBytes }
 
     private static let blockOverheadBytes = 64
 
@@ -42,6 +42,33 @@ struct ByteQueue: Sendable {
             append(Array(bytes)[...])
         }
     }
+
+    /// Appends bytes that may be taken soon: they are copied out of their block only if they are short.
+    /// Otherwise ``copyOut(last:of:)`` follows.
+    ///
+    /// - Parameter blockBytes: how large the block is of which they are a part.
+    /// - Returns: whether bytes that were not copied keep a block that is much larger.
+    mutating func append(_ bytes: ArraySlice<UInt8>, lentBy blockBytes: Int) -> Bool {
+        let isLent = bytes.count >= Self.shortBytes && blockBytes / 2 > bytes.count
+        append(bytes, keeping: isLent ? bytes.count : blockBytes)
+        return isLent
+    }
+
+    /// Copies the newest blocks out of the block that has lent them; as ``append(_:keeping:)``.
+    ///
+    /// - Parameter number: how many were appended. Those that were taken meanwhile do not matter.
+    mutating func copyOut(last number: Int, of blockBytes: Int) {
+        let kept = max(head, blocks.count &- number)
+        let lent = Array(blocks[kept...])
+        blocks.removeSubrange(kept...)
+        for block in lent {
+            count &-= block.count
+            append(block, keeping: blockBytes)
+        }
+    }
+
+    /// The number of blocks.
+    var blockCount: Int { blocks.count &- head }
 
     /// Shorter bytes are copied.
     private static let shortBytes = 4_096

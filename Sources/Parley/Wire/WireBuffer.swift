@@ -67,8 +67,11 @@ public struct WireBuffer: Sendable {
     }
 
     /// Appends bytes in their order.
-    public mutating func append(_ bytes: ArraySlice<UInt8>) {
-        if bytes.count < Self.keptSliceBytes {
+    public mutating func append(_ bytes: ArraySlice<UInt8>) { append(bytes, keptFrom: Self.keptSliceBytes) }
+
+    /// Appends bytes in their order. Slices of at least `keptBytes` bytes are kept.
+    mutating func append(_ bytes: ArraySlice<UInt8>, keptFrom keptBytes: Int) {
+        if bytes.count < keptBytes {
             makeRoom(for: bytes.count)
             tail.append(contentsOf: bytes)
         } else {

@@ -3,8 +3,11 @@
 extension MuxSession {
     /// How much a stream sends in its turn while others wait.
     static let turnBytes = 16 * 1024
-    /// How much in one frame when it is alone: slices of this size are written without a copy.
-    static let largeTurnBytes = 2 * WireBuffer.keptSliceBytes
+    /// How much in one frame when it is alone.
+    static let largeTurnBytes = 64 * 1024
+    /// Slices of at least so many bytes are written without a copy. What streams write comes in large blocks
+    /// that wait for long and have left the cache: a copy of a part costs more than a segment of the write.
+    private static let keptSliceBytes = 4 * 1024
 
     /// Whether ``takeFrames(into:upTo:at:)`` has something to give.
     var hasFrames: Bool {
@@ -96,7 +99,7 @@ extension MuxSession {
         var left = count
         while left > 0, let block = table[slot].unsent.popFirst(upTo: left) {
             left -= block.count
-            output.append(block)
+            output.append(block, keptFrom: Self.keptSliceBytes)
         }
         table[slot].sendWindow -= UInt32(count)
         unsentBytes -= count

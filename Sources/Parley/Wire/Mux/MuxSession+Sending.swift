@@ -54,6 +54,18 @@ extension MuxSession {
     /// - Throws: `closed` after ``finish(_:)`` and ``close(_:)``; `streamAborted` for a stream that is gone;
     ///   the violation.
     mutating func write(_ bytes: ArraySlice<UInt8>, to stream: MuxStreamID) throws(ParleyError) -> Int {
+        let accepted = try bytes.prefix(room(for: bytes.count, in: stream))
+        table[stream.slot].unsent.append(accepted, keeping: accepted.count)
+        unsentBytes += accepted.count
+        if table[stream.slot].canSend { table.startSending(stream.slot) }
+        return accepted.count
+    }
+
+    /// How many of `count` bytes a write accepts. When they are not all, the notice `room` says when to try
+    /// again.
+    ///
+    /// - Throws: as ``write(_:to:)``.
+    mutating func room(for count: Int, in stream: MuxStreamID) throws(ParleyError) -> Int {
         if let violation { throw violation.error(at: position) }
         guard table.contains(stream), table[stream.slot].state != .over else {
             throw ParleyError(.streamAborted, "stream \(stream.id) is gone")
@@ -61,12 +73,9 @@ extension MuxSession {
         guard table[stream.slot].isWritable else {
             throw ParleyError(.closed, "this side has ended stream \(stream.id)")
         }
-        let accepted = bytes.prefix(room(in: stream))
-        table[stream.slot].unsent.append(accepted, keeping: accepted.count)
-        unsentBytes += accepted.count
-        if accepted.count < bytes.count { table[stream.slot].marks.insert(.wantsRoom) }
-        if table[stream.slot].canSend { table.startSending(stream.slot) }
-        return accepted.count
+        let room = min(count, room(in: stream))
+        if room < count { table[stream.slot].marks.insert(.wantsRoom) }
+        return room
     }
 
     /// How many bytes a write accepts. Zero for a stream that is gone.

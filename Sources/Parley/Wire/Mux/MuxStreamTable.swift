@@ -102,6 +102,14 @@ struct MuxControlQueue: Sendable {
         case update(MuxStreamID)
         case pong(UInt32)
         case ping(UInt32)
+
+        /// Whether it is a ping or the answer to one.
+        var isPing: Bool {
+            switch self {
+            case .ping, .pong: true
+            case .reset, .update: false
+            }
+        }
     }
 
     private var frames: [Frame] = []
@@ -111,21 +119,20 @@ struct MuxControlQueue: Sendable {
     var isEmpty: Bool { count == 0 }
 
     /// Whether nothing but pings and their answers wait.
-    var isOnlyPings: Bool {
-        frames[head...].allSatisfy { frame in
-            switch frame {
-            case .ping, .pong: true
-            case .reset, .update: false
-            }
-        }
-    }
+    var isOnlyPings: Bool { pings == count }
 
-    mutating func append(_ frame: Frame) { frames.append(frame) }
+    private var pings = 0
+
+    mutating func append(_ frame: Frame) {
+        if frame.isPing { pings += 1 }
+        frames.append(frame)
+    }
 
     mutating func popFirst() -> Frame? {
         guard head < frames.count else { return nil }
         let frame = frames[head]
         head += 1
+        if frame.isPing { pings -= 1 }
         if head == frames.count {
             frames.empty(keeping: Self.keptFrames)
             head = 0
