@@ -58,14 +58,18 @@ private final class LastError {
 }
 
 /// Stores an error's message for `parley_last_error` and returns its code.
+func record(_ error: ParleyError) -> Int32 {
+    let last = LastError.ofThisThread
+    last.set(error.message)
+    last.remoteCode = error.remoteCode ?? 0
+    if error.code == .wouldBlock { last.waitsBehindOthers = error.waitsBehindOthers }
+    return error.code.rawValue
+}
+
+/// The same for an error of any type.
 func record(_ error: any Error) -> Int32 {
     switch error {
-    case let error as ParleyError:
-        let last = LastError.ofThisThread
-        last.set(error.message)
-        last.remoteCode = error.remoteCode ?? 0
-        if error.code == .wouldBlock { last.waitsBehindOthers = error.waitsBehindOthers }
-        return error.code.rawValue
+    case let error as ParleyError: return record(error)
     case let failure as ForeignFailure:
         LastError.ofThisThread.set(failure.description)
         return failure.code
@@ -98,6 +102,16 @@ func outcome(_ body: () throws -> Void) -> Int32 {
         try body()
         return PARLEY_OK.rawValue
     } catch { return record(error) }
+}
+
+/// As ``counted(_:)``, without the cost of an error of any type. For calls that fail as often as they
+/// succeed, because they may not wait.
+@inline(__always)
+func countedOften<Count: SignedInteger>(_ body: () throws(ParleyError) -> Count) -> Count {
+    do {
+        try ForkedChild.check()
+        return try body()
+    } catch { return Count(record(error)) }
 }
 
 /// Runs `body` and returns its count or the code of the error that it throws; as ``status(_:)``.

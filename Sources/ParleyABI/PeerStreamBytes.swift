@@ -12,7 +12,7 @@ public func parley_peer_stream_read(
     _ size: Int,
     _ timeout_ms: Int32
 ) -> Int64 {
-    counted {
+    countedOften { () throws(ParleyError) in
         let stream = try peerStream(transport, stream)
         try checkSize(size, "size")
         guard size > 0 else { throw ParleyError(.invalidArgument, "size is 0") }
@@ -48,7 +48,7 @@ public func parley_peer_stream_write(
     _ length: Int,
     _ timeout_ms: Int32
 ) -> Int64 {
-    counted {
+    countedOften { () throws(ParleyError) in
         let stream = try peerStream(transport, stream).stream
         let limit = try WaitLimit(milliseconds: timeout_ms)
         let given = try borrowedBytes(data, length, "bytes")

@@ -4,7 +4,10 @@ import Parley
 // Two-way streams: where they come from, and how they end. parley.h documents each function.
 
 /// The stream with that number.
-func peerStream(_ transport: OpaquePointer?, _ number: parley_peer_stream) throws -> ForeignPeerStream {
+func peerStream(
+    _ transport: OpaquePointer?,
+    _ number: parley_peer_stream
+) throws(ParleyError) -> ForeignPeerStream {
     try node(transport).streams.stream(number)
 }
 

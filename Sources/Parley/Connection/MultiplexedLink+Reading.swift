@@ -77,7 +77,10 @@ extension MultiplexedLink: SecuredLinkOwner {
             for channel in effects.accepted { accept(channel) }
             for announcement in effects.announced { announce(announcement) }
         }
-        if let roundTrip = effects.roundTrip { owner?.linkWasAnswered(after: roundTrip) }
+        if let roundTrip = effects.roundTrip {
+            if probesLeft > 0, sendPing() { probesLeft -= 1 }
+            owner?.linkWasAnswered(after: roundTrip)
+        }
         if effects.messagesWereRefused { owner?.messagesWereRefused() }
     }
 

@@ -2,7 +2,8 @@
 // loop's thread.
 
 extension MultiplexedLink: EndOfTurn {
-    private static let writesPerTurn = 4
+    /// How many writes are made before the sockets are polled: what arrives waits that long.
+    private static let writesPerTurn = 2
     /// How much is taken for one write. Streams wait for each other that long.
     private static let writeBytes = 128 * 1024
 
@@ -21,7 +22,7 @@ extension MultiplexedLink: EndOfTurn {
         var writes = 0
         while mayWrite {
             guard writes < Self.writesPerTurn else {
-                loop.atEndOfTurn(self)
+                loop.atEndOfNextTurn(self)
                 return
             }
             writes += 1

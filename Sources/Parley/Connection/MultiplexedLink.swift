@@ -32,6 +32,9 @@ final class MultiplexedLink: @unchecked Sendable {
     var isWriting = false
     /// Why nothing can be written, while the other side's goodbye may still come.
     var writeFailure: ParleyError?
+    /// How many more pings follow the first one: that one measures how long a new connection takes to wake
+    /// everybody.
+    var probesLeft: UInt8 = 2
     /// Whether the owner waits until its messages are taken.
     var owesWritten = false
     /// Why nothing more arrives. It is reported behind all messages.

@@ -89,7 +89,7 @@ extension MuxSession {
         }
         self.ping = nil
         let elapsed = now &- min(now, sentAt)
-        roundTrip = elapsed
+        roundTrip = roundTrip.map { $0 < elapsed ? $0 &+ (elapsed &- $0) / 8 : elapsed } ?? elapsed
         return .pong(roundTrip: elapsed)
     }
 

@@ -136,8 +136,9 @@ extension MuxSession {
     /// Reports that the reader took bytes of a stream. The other side may send as many again: it learns so
     /// when half of the window is free.
     ///
-    /// When the other side used half of the window in less than two round trips, the window limits the
-    /// speed, and is doubled.
+    /// When the other side used half of the window in less than a round trip, the window limits the speed,
+    /// and is doubled. What fills the time of two round trips is enough; more would only wait in the buffers
+    /// on the way, and everything else behind it.
     mutating func consumed(_ bytes: Int, of stream: MuxStreamID, at now: UInt64) {
         guard table.contains(stream) else { return }
         change(stream.slot) { $0.unconsumed -= UInt32(clamping: min(bytes, Int($0.unconsumed))) }
@@ -151,7 +152,7 @@ extension MuxSession {
     private mutating func grow(_ slot: UInt32, at now: UInt64) {
         let elapsed = now &- min(now, table[slot].updatedAt)
         table[slot].updatedAt = now
-        guard let roundTrip, elapsed / 2 < roundTrip else { return }
+        guard let roundTrip, elapsed < roundTrip else { return }
         let window = Int(table[slot].windowBytes)
         let more = min(
             min(2 * window, Int(limits.maxWindowBytes)) - window,

@@ -29,8 +29,9 @@ struct MuxSession: Sendable {
     let isDialer: Bool
     /// How the other side broke the rules. Nothing after it is decoded.
     private(set) var violation: MuxViolation?
-    /// The last measured time from a ping to its answer; nil before. Windows grow only when it is known.
-    /// The shell may set what it knows by other means.
+    /// The shortest time from a ping to its answer; nil before. Longer ones raise it by an eighth of the
+    /// difference: they may be a longer way, but most are what waits in front, which larger windows would
+    /// make more. Windows grow only when it is known. The shell may set what it knows by other means.
     var roundTrip: UInt64?
     /// What the other side said last about its end.
     var remoteGoAway: GoAwayCode?

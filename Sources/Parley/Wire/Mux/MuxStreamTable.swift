@@ -14,7 +14,8 @@ struct MuxStreamTable: Sendable {
     private static let keptSlots = 64
 
     subscript(slot: UInt32) -> MuxStream {
-        get { slots[Int(slot)] }
+        // No copy, which would retain and release what waits to be sent.
+        _read { yield slots[Int(slot)] }
         _modify { yield &slots[Int(slot)] }
     }
 
