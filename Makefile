@@ -170,8 +170,9 @@ LIBP2P_NODES := .build-libp2p-go/installed .build-libp2p-py/installed .build-lib
 	fi; \
 	if GO111MODULE=off GOPATH=$(GO_LIBRARIES) go build -o $(CURDIR)/$(@D)/node .; then touch $(CURDIR)/$@; fi
 
+# With REQUIRED=1 a node that is not installed is a failure.
 interop-libp2p: deps $(LIBP2P_NODES) ## Runs Parley with libp2p nodes of three other makes, both ways
-	$(SWIFT) run -c release ParleyLibP2PInterop \
+	$(SWIFT) run -c release ParleyLibP2PInterop $(if $(REQUIRED),--required) \
 	  go-libp2p=.build-libp2p-go/bin/python3=$(LIBP2P)/go_node.py \
 	  py-libp2p=.build-libp2p-py/bin/python3=$(LIBP2P)/py_node.py \
 	  go-yamux=.build-libp2p-yamux/node

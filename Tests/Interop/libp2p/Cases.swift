@@ -34,9 +34,8 @@ let cases: [(name: String, body: @Sendable (Meeting) async throws -> Void)] = [
 
 /// The foreign node knows Parley's protocols, and hears of a new one.
 @Sendable private func identifies(_ meeting: Meeting) async throws {
-    guard try meeting.foreign.told("identified") != ["unknown"] else {
-        throw Skipped("it does not show what others speak")
-    }
+    // Skipped where it does not show what others speak.
+    try meeting.foreign.told("identified")
     try check(try await meeting.foreign.knows("/echo/1.0.0"), "it has not heard of Parley's protocols")
     try meeting.parley.accept("/new/1.0.0") { _ in }
     try check(try await meeting.foreign.knows("/new/1.0.0"), "it has not heard of a new protocol")

@@ -36,7 +36,9 @@ final class ForeignNode: Sendable {
         process.tell(command)
         let words = try process.nextLine()
         try check(words.first == "ok", "told to \(command.prefix(60)), it \(words.joined(separator: " "))")
-        guard words.dropFirst() != ["skipped"] else { throw Skipped("it cannot") }
+        guard words.dropFirst().first != "skipped" else {
+            throw Skipped(words.dropFirst(2).joined(separator: " "))
+        }
         return Array(words.dropFirst())
     }
 

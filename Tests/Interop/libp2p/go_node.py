@@ -1,4 +1,14 @@
-"""A node of go-libp2p 0.24.2, in the wheel libp2p-go. commands.py says what it is told to do."""
+"""A node of go-libp2p 0.24.2, in the wheel libp2p-go 0.1.4. commands.py says what it is told to do.
+
+Two cases have no means here, since of go-libp2p's calls the wheel's shared library exports these alone:
+
+- Of a stream: stream_read, readString, readAll, write, close, reset, id and protocol. Go's Stream.Close ends
+  both directions, and CloseWrite is not among them: nobody can end one side and read the answer.
+- Of the peers that a node knows: their addresses (peerStore_addrs, addAddrs, setAddrs, updateAddrs,
+  clearAddrs, peersWithAddrs, addrStream). What protocols a peer speaks, which identify and its push bring, is
+  in Peerstore.GetProtocols and in events of the host's EventBus, and neither is exported. Opening a stream for
+  the new protocol says nothing: Go proposes a name whether or not it has heard of it.
+"""
 
 import asyncio
 import concurrent.futures
@@ -12,7 +22,7 @@ import commands
 
 
 class Stream:
-    """A stream as commands.py uses it. Go's binding has no end of one direction alone."""
+    """A stream as commands.py uses it."""
 
     can_half_close = False
 
