@@ -135,7 +135,7 @@ import Testing
         }
     }
 
-    @Test(arguments: Kind.allCases, [false, true])
+    @Test(arguments: Kind.everyRoad, [false, true])
     func `each request ends with the reason of its connection's end`(kind: Kind, isOwn: Bool) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening()
