@@ -149,7 +149,7 @@ extension MultiplexedLink: SecuredLinkOwner {
 
     /// Ends the connection. What the session has to say about it is written first.
     private func fail(_ reason: ParleyError) {
-        if mayWrite { _ = writeOnce() }
+        if mayWrite { writeOnce() }
         phase = .over
         lower.stopReading()
         owner?.linkDidFail(reason)

@@ -84,6 +84,51 @@ struct ChannelsTests {
         }
     }
 
+    @Test func `a block lends its parts until the next one is read`() throws {
+        var pair = Pair(Self.echo)
+        let streams = try (0..<4).map { _ in try pair.open("/echo") }
+        let accepted = pair.carry().listener.accepted
+        for stream in streams { _ = try pair.dialer.write(patterned(16_000)[...], to: stream) }
+        var wire = WireBuffer()
+        var effects = Channels.Effects()
+        pair.dialer.takeFrames(into: &wire, upTo: .max, at: pair.now)
+        pair.listener.receive(wire.contiguous[...], at: pair.now, &effects)
+        func start(_ channel: Channel) -> Int { channel.received.front.startIndex }
+        #expect(accepted.allSatisfy { start($0) > 0 }, "parts of the block")
+        #expect(try pair.listener.read(accepted[0], upTo: 10_000, at: pair.now) != .wait)
+        #expect(try pair.listener.read(accepted[1], upTo: 16_000, at: pair.now) != .wait)
+        _ = try pair.dialer.write(patterned(1)[...], to: streams[3])
+        _ = pair.carry()
+        #expect(start(accepted[2]) == 0 && start(accepted[3]) == 0 && start(accepted[0]) == 0)
+        #expect(pair.listener.heldBytes == 6_000 + 16_000 + 16_001)
+        var rest: [UInt8] = []
+        while case .bytes(let bytes) = try pair.listener.read(accepted[3], upTo: 99_999, at: pair.now) {
+            rest += bytes
+        }
+        #expect(same(rest, patterned(16_000) + patterned(1)))
+    }
+
+    @Test func `a writer learns what there is room for before it copies`() throws {
+        var pair = Pair(Self.echo, MuxLimits())
+        let stream = try pair.open("/echo")
+        let most = pair.dialer.room(in: stream)
+        var left = 2
+        func room(for count: Int) throws -> Int {
+            try pair.dialer.room(for: count, in: stream) { _ in
+                left -= 1
+                return left >= 0
+            }
+        }
+        #expect(try room(for: 10) == 10 && left == 2, "within what is free")
+        let affordable = try room(for: .max)
+        #expect(
+            affordable == SendBudget.freeBytes + 2 * SendBudget.chunkBytes - pair.dialer.session.unsentBytes
+        )
+        #expect(affordable < most && pair.dialer.isShortOfBudget)
+        try pair.dialer.finish(stream)
+        #expect(throws: ParleyError.self) { try room(for: 1) }
+    }
+
     @Test func `messages have a stream of their own in each direction`() throws {
         var pair = Pair(Self.echo)
         var buffer = WireBuffer()

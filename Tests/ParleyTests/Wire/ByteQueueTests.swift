@@ -136,4 +136,32 @@ import Testing
         while let block = queue.popFirst() { taken += block }
         #expect(same(taken, expected) && queue.isEmpty)
     }
+
+    @Test func `lent bytes are copied out of their block, if they were not taken before`() {
+        let block = patterned(100_000)[...]
+        var queue = ByteQueue()
+        let isShortLent = queue.append(block.prefix(4_095), lentBy: 100_000)
+        let isHalfLent = queue.append(block.dropFirst(4_095).prefix(50_000), lentBy: 100_000)
+        #expect(!isShortLent && !isHalfLent, "short ones are copied at once, half of a block keeps it")
+        let before = queue.blockCount
+        let parts = [block.dropFirst(54_095).prefix(20_000), block.dropFirst(74_095)]
+        let areLent = parts.map { queue.append($0, lentBy: 100_000) }
+        #expect(areLent == [true, true])
+        #expect(queue.blockCount == before + 2 && queue.count == 100_000)
+
+        func starts(_ queue: ByteQueue) -> [Int] {
+            var (queue, found) = (queue, [Int]())
+            while let bytes = queue.popFirst() { found.append(bytes.startIndex) }
+            return found
+        }
+        #expect(starts(queue) == [0, 4_095, 54_095, 74_095])
+        queue.copyOut(last: 2, of: 100_000)
+        #expect(starts(queue) == [0, 4_095, 0, 0] && queue.count == 100_000)
+        queue.copyOut(last: 100, of: 1)
+        var taken: [UInt8] = []
+        while let bytes = queue.popFirst() { taken += bytes }
+        #expect(same(taken, block))
+        queue.copyOut(last: 2, of: 100_000)
+        #expect(queue.isEmpty && queue.blockCount == 0)
+    }
 }

@@ -4,7 +4,7 @@ extension MuxSession {
     /// How much a stream sends in its turn while others wait.
     static let turnBytes = 16 * 1024
     /// How much in one frame when it is alone.
-    static let largeTurnBytes = 64 * 1024
+    static let largeTurnBytes = 256 * 1024
     /// Slices of at least so many bytes are written without a copy. What streams write comes in large blocks
     /// that wait for long and have left the cache: a copy of a part costs more than a segment of the write.
     private static let keptSliceBytes = 4 * 1024

@@ -136,9 +136,10 @@ extension MuxSession {
     /// Reports that the reader took bytes of a stream. The other side may send as many again: it learns so
     /// when half of the window is free.
     ///
-    /// When the other side used half of the window in less than a round trip, the window limits the speed,
-    /// and is doubled. What fills the time of two round trips is enough; more would only wait in the buffers
-    /// on the way, and everything else behind it.
+    /// When the other side used all of the window in less than one and a half round trips, the window limits
+    /// the speed, and is doubled. A half alone tells little: what arrives while this side does something
+    /// else is read at once. A window of two round trips is enough; more would only wait in the buffers on
+    /// the way, and everything else behind it.
     mutating func consumed(_ bytes: Int, of stream: MuxStreamID, at now: UInt64) {
         guard table.contains(stream) else { return }
         change(stream.slot) { $0.unconsumed -= UInt32(clamping: min(bytes, Int($0.unconsumed))) }
@@ -150,9 +151,11 @@ extension MuxSession {
     }
 
     private mutating func grow(_ slot: UInt32, at now: UInt64) {
-        let elapsed = now &- min(now, table[slot].updatedAt)
-        table[slot].updatedAt = now
-        guard let roundTrip, elapsed < roundTrip else { return }
+        let microseconds = UInt32(truncatingIfNeeded: now / 1_000)
+        let elapsed = UInt64(microseconds &- table[slot].formerlyUpdatedAt) * 1_000
+        table[slot].formerlyUpdatedAt = table[slot].updatedAt
+        table[slot].updatedAt = microseconds
+        guard let roundTrip, elapsed / 3 < roundTrip / 2 else { return }
         let window = Int(table[slot].windowBytes)
         let more = min(
             min(2 * window, Int(limits.maxWindowBytes)) - window,

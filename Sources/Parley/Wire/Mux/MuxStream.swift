@@ -11,8 +11,9 @@ struct MuxStreamID: Sendable, Hashable {
 struct MuxStream: Sendable {
     /// What waits to be sent.
     var unsent = ByteQueue()
-    /// When the last window update was sent, in nanoseconds.
-    var updatedAt: UInt64
+    /// When the last two window updates were due, in microseconds, of which the low 32 bits suffice.
+    var updatedAt: UInt32
+    var formerlyUpdatedAt: UInt32
     /// Zero for a place without a stream.
     var id: UInt32
     /// How many more bytes the other side takes.
@@ -33,7 +34,8 @@ struct MuxStream: Sendable {
     init(id: UInt32, opening: Opening, at now: UInt64) {
         self.id = id
         self.opening = opening
-        updatedAt = now
+        updatedAt = UInt32(truncatingIfNeeded: now / 1_000)
+        formerlyUpdatedAt = updatedAt
     }
 
     /// Who knows of the stream.

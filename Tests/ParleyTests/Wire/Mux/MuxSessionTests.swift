@@ -154,10 +154,33 @@ import Testing
     @Test func `a single stream sends large frames without a copy`() throws {
         var feed = MuxFeed(isDialer: true)
         let stream = try feed.open()
-        _ = try feed.session.write(patterned(200_000)[...], to: stream)
+        let content = patterned(200_000)[...]
+        _ = try feed.session.write(content, to: stream)
         var output = WireBuffer()
         feed.session.takeFrames(into: &output, upTo: .max, at: 0)
-        #expect(output.segments.filter { $0.count == MuxSession.largeTurnBytes }.count == 3)
+        #expect(output.segments.contains { isSame($0, content) })
+    }
+
+    /// Whether both are the same bytes in memory.
+    private func isSame(_ one: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
+        one.withUnsafeBufferPointer { one in
+            other.withUnsafeBufferPointer { one.baseAddress == $0.baseAddress && one.count == $0.count }
+        }
+    }
+
+    @Test func `turns are not copied either, unless they are short`() throws {
+        var feed = MuxFeed(isDialer: true)
+        let contents = [patterned(40_000)[...], patterned(40_000)[...], patterned(4_095)[...]]
+        for content in contents { _ = try feed.session.write(content, to: feed.open()) }
+        var output = WireBuffer()
+        feed.session.takeFrames(into: &output, upTo: .max, at: 0)
+        let turn = MuxSession.turnBytes
+        for content in contents.prefix(2) {
+            for part in [content.prefix(turn), content.dropFirst(turn).prefix(turn)] {
+                #expect(output.segments.contains { isSame($0, part) })
+            }
+        }
+        #expect(!output.segments.contains { $0.count == 4_095 })
     }
 
     @Test func `a write beyond the limit is accepted in part, and room is told once`() throws {
@@ -167,6 +190,8 @@ import Testing
         #expect(accepted == 200_000)
         #expect(try feed.session.write(patterned(50_000)[...], to: stream) == 0)
         #expect(feed.notices() == [])
+        // Beside another one it has short turns.
+        _ = try feed.session.write(patterned(200_000)[...], to: feed.open())
         _ = feed.frames(upTo: 10_000)
         #expect(feed.notices() == [], "less than half is free")
         _ = feed.frames()
@@ -180,8 +205,9 @@ import Testing
             var feed = MuxFeed(isDialer: true) { $0.maxUnsentBytes = 200_000 }
             let stream = try feed.open()
             _ = try feed.session.write(patterned(250_000)[...], to: stream)
+            _ = try feed.session.write(patterned(200_000)[...], to: feed.open())
             if let limit { feed.session.limits.maxUnsentBytes = limit }
-            _ = feed.frames(upTo: 80_000)
+            _ = feed.frames(upTo: 160_000)
             return (feed.session.table[stream.slot].unsent.footprint, feed.notices())
         }
         let half = try written(nil).unsent
@@ -373,6 +399,18 @@ import Testing
         #expect(try feed.receive(pong(1)) == [.pong(roundTrip: 300)])
         #expect(feed.session.roundTrip == 300 && feed.session.sendPing() == true)
         #expect(feed.frames()[0].header.length == 2)
+    }
+
+    @Test func `the shortest round trip counts, and longer ones raise it slowly`() throws {
+        var feed = MuxFeed()
+        let cases: [(elapsed: UInt64, expected: UInt64)] = [(800, 800), (1_600, 900), (500, 500), (500, 500)]
+        for (number, (elapsed, expected)) in zip(1..., cases) {
+            _ = feed.session.sendPing()
+            _ = feed.frames()
+            feed.now += elapsed
+            #expect(try feed.receive(pong(UInt32(number))) == [.pong(roundTrip: elapsed)])
+            #expect(feed.session.roundTrip == expected)
+        }
     }
 
     @Test func `pings are answered with their number`() throws {

@@ -58,10 +58,13 @@ import Testing
         return Int(feed.session.table[stream.slot].windowBytes)
     }
 
-    @Test func `a window that is used within two round trips is doubled, up to the limit`() throws {
+    @Test func `a window that is used within one and a half round trips is doubled, up to the limit`() throws
+    {
+        // The first time is that of half a window.
         let cases: [(rounds: Int, elapsed: UInt64, expected: Int)] = [
-            (1, 19, 2 * Self.initial), (2, 19, 4 * Self.initial), (5, 0, 32 * Self.initial),
-            (8, 1, 16 << 20), (3, 20, Self.initial), (3, 500, Self.initial),
+            (1, 14, 2 * Self.initial), (1, 15, Self.initial), (2, 7, 4 * Self.initial),
+            (3, 8, 2 * Self.initial),
+            (5, 0, 32 * Self.initial), (8, 1, 16 << 20), (3, 20, Self.initial), (3, 500, Self.initial),
         ]
         for (rounds, elapsed, expected) in cases {
             var feed = MuxFeed()
@@ -72,6 +75,20 @@ import Testing
         }
         var feed = MuxFeed()
         #expect(try window(after: 5, elapsed: 0, &feed) == Self.initial, "no round trip is known")
+    }
+
+    @Test func `a window that is used at once after a pause does not grow`() throws {
+        var feed = MuxFeed()
+        feed.session.roundTrip = 10 * Self.millisecond
+        let stream = try feed.accept(1)
+        // What is in flight when the reader pauses fills the window. The next half takes its round trip.
+        for elapsed in [500, 0, 10, 500, 1, 14] as [UInt64] {
+            feed.now += elapsed * Self.millisecond
+            try feed.receive(data(1, zeros: Self.initial / 2))
+            feed.session.consumed(Self.initial / 2, of: stream, at: feed.now)
+            _ = feed.frames()
+        }
+        #expect(feed.session.table[stream.slot].windowBytes == UInt32(2 * Self.initial))
     }
 
     @Test func `a window grows once for each update, however it is consumed`() throws {
