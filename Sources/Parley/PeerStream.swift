@@ -128,6 +128,12 @@ public final class PeerStream: Sendable {
         guard case .channel(let channel, let link) = source else { return peer.closeStream() }
         (try? link.change { (channels, _) in channels.abort(channel, code: code, reason) })?.resume()
     }
+
+    /// Resets a stream that the other side has opened and that nobody takes, and counts it.
+    package func refuse() {
+        guard case .channel(let channel, let link) = source else { return }
+        (try? link.change { (channels, _) in channels.refuse(channel) })?.resume()
+    }
 }
 
 extension PeerStream: StreamWriter {

@@ -107,7 +107,7 @@ extension ForeignNode {
             return { [self] stream in
                 let number = streams.add(stream)
                 if stream.connection?.tellAccepted(number, stream.protocolName) == true { return }
-                try? streams.remove(number).stream.abort(code: 0)
+                try? streams.remove(number).stream.refuse()
             }
         }
         let call = Foreign((function, argument))

@@ -63,7 +63,12 @@ public actor TransportMetrics {
         count("peers_refused", statistics.peersRefused)
         count("shortages", statistics.shortages)
         count("undelivered_dropped", statistics.undeliveredDropped)
-        count("refused_streams", statistics.refusedStreams)
+        let refused = statistics.streamRefusals
+        for (reason, times) in [
+            ("too_fast", refused.tooFast), ("too_many", refused.tooMany),
+            ("too_many_unaccepted", refused.tooManyUnaccepted), ("no_memory", refused.noMemory),
+            ("going_away", refused.goingAway), ("not_taken", refused.notTaken),
+        ] { count("refused_streams", times, ("reason", reason)) }
         for (pause, times) in statistics.acceptPauses {
             count("accept_pauses", times, ("limit", pause.rawValue))
         }

@@ -787,7 +787,7 @@ typedef struct parley_statistics {
     uint64_t unanswered_requests; /* sent by other nodes, and not answered by this one */
     uint64_t wire_bytes_received, wire_bytes_sent; /* with what security adds; see parley_traffic */
     uint64_t open_streams;   /* two-way streams, of both sides */
-    uint64_t refused_streams; /* that peers opened and a limit reset; of ended connections too */
+    uint64_t refused_streams; /* that peers opened and were reset for a limit, or as nobody takes them */
 } parley_statistics;
 
 /* A snapshot of one peer. */

@@ -95,7 +95,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         let stream = PeerStream(channel, of: owner, over: self)
         guard let acceptor = node.acceptor(of: channel.name) else {
             // It was removed since.
-            return stream.abort(code: 0)
+            return stream.refuse()
         }
         acceptor(stream)
     }

@@ -43,6 +43,7 @@ extension MultiplexedLink {
     }
 
     /// Calls `body`, and has the writer woken when it says that there is no room for all of `count` bytes.
+    @inline(never)
     private func whileWriting(
         _ count: Int,
         to channel: Channel,

@@ -31,7 +31,7 @@ extension Node {
             statistics.openRequests += peer.openRequests
             statistics.unansweredRequests += peer.unansweredRequests
             statistics.openStreams += peer.openStreams
-            statistics.refusedStreams &+= peer.refusedStreams
+            statistics.streamRefusals.add(peer.streamRefusals)
             if peer.isReadingPaused { statistics.pausedPeers += 1 }
         }
         return statistics
@@ -45,7 +45,7 @@ extension NodeCounters {
     /// Counts a connection that has ended.
     mutating func count(_ end: Lifecycle.End, _ last: PeerStatistics) {
         pastTraffic.add(last.traffic)
-        pastRefusedStreams &+= last.refusedStreams
+        pastStreamRefusals.add(last.streamRefusals)
         disconnects[end.reason.code, default: 0] &+= 1
         if end.reason.code == .peerRefused {
             peersRefused &+= 1

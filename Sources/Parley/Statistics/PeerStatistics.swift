@@ -22,8 +22,10 @@ public struct PeerStatistics: Sendable, Hashable {
     public var unansweredRequests = 0
     /// Open streams of ``WireForm/multiplexed``, of both sides.
     public var openStreams = 0
-    /// Streams of the other side that were reset because of a limit.
-    public var refusedStreams: UInt64 = 0
+    /// Streams of the other side that were reset because of a limit, or because nobody takes them, by reason.
+    public var streamRefusals = StreamRefusals()
+    /// The same for every reason together.
+    public var refusedStreams: UInt64 { streamRefusals.total }
     /// The last heartbeat's round trip; nil before the first. See ``Timeouts/heartbeat``.
     public var roundTripTime: Duration?
     /// Heartbeats that this side sent and that are not answered yet.
@@ -73,7 +75,7 @@ extension MultiplexedLink {
             statistics.unreadBytes += channels.heldBytes
             statistics.unsentBytes += channels.session.unsentBytes + channels.unwritten.count
             statistics.openStreams = channels.openCount
-            statistics.refusedStreams = channels.counters.refused
+            statistics.streamRefusals = channels.counters.refused
             statistics.traffic.streamsReceived &+= channels.counters.received
             statistics.traffic.streamsSent &+= channels.counters.sent
         }

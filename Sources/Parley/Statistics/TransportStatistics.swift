@@ -62,8 +62,10 @@ public struct TransportStatistics: Sendable, Hashable {
     /// Connections that had ended and whose last messages were dropped because of
     /// ``Limits/receiveBufferBytes``, before the inbox had room for them.
     public var undeliveredDropped: UInt64 = 0
-    /// Streams of peers that were reset because of a limit.
-    public var refusedStreams: UInt64 = 0
+    /// Streams of peers that were reset because of a limit, or because nobody takes them, by reason.
+    public var streamRefusals = StreamRefusals()
+    /// The same for every reason together.
+    public var refusedStreams: UInt64 { streamRefusals.total }
 
     /// All zero; for transports of your own.
     public init() {}
@@ -73,7 +75,7 @@ public struct TransportStatistics: Sendable, Hashable {
 struct NodeCounters {
     /// The traffic of connections that have ended.
     var pastTraffic = Traffic()
-    var pastRefusedStreams: UInt64 = 0
+    var pastStreamRefusals = StreamRefusals()
     var accepted: UInt64 = 0
     var dialed: UInt64 = 0
     var dialsFailed: UInt64 = 0
@@ -88,7 +90,7 @@ struct NodeCounters {
     /// Copies the counters into a snapshot.
     func report(to statistics: inout TransportStatistics) {
         statistics.traffic = pastTraffic
-        statistics.refusedStreams = pastRefusedStreams
+        statistics.streamRefusals = pastStreamRefusals
         statistics.accepted = accepted
         statistics.dialed = dialed
         statistics.dialsFailed = dialsFailed

@@ -23,7 +23,7 @@ package final class AcceptQueue: Sendable {
             state.streams.append(stream)
             return state.waiters.wake(atMost: 1)
         }
-        guard let woken else { return stream.abort(code: 0) }
+        guard let woken else { return stream.refuse() }
         woken.resume()
     }
 
@@ -51,7 +51,7 @@ package final class AcceptQueue: Sendable {
         }
     }
 
-    /// Ends the queue, and resets the streams that wait. Only the first reason counts.
+    /// Ends the queue, and refuses the streams that wait. Only the first reason counts.
     package func end(_ reason: ParleyError) {
         let (streams, woken) = state.withLock { state in
             defer { state.streams = [] }
@@ -59,6 +59,6 @@ package final class AcceptQueue: Sendable {
             return (state.streams, state.waiters.wakeAll())
         }
         woken.resume()
-        for stream in streams { stream.abort(code: 0) }
+        for stream in streams { stream.refuse() }
     }
 }

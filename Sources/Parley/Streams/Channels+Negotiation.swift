@@ -105,10 +105,16 @@ extension Channels {
 
     /// Resets a stream whose opening cannot wait for the inbox.
     mutating func refuse(_ announcement: PeerState.Announcement) -> WaitQueue.Woken {
-        counters.refused &+= 1
+        counters.refused.count(.tooManyStreams)
         guard let channel = channel(number: announcement.stream) else { return WaitQueue.Woken() }
         let reason = ParleyError(.streamAborted, "too many openings of streams wait for the inbox")
         return abort(channel, code: 0, reason)
+    }
+
+    /// Resets a stream that was accepted and that nobody takes.
+    mutating func refuse(_ channel: Channel) -> WaitQueue.Woken {
+        counters.refused.notTaken &+= 1
+        return abort(channel, code: 0, ParleyError(.streamAborted, "nobody takes the stream"))
     }
 
     private func isSupported(_ name: String) -> Bool {
@@ -125,7 +131,7 @@ extension Channels {
         // The last place is that of the other side's messages, which may come after any number of streams.
         let isLast = session.remoteStreams >= session.limits.maxRemoteStreams
         guard name == Multiplexed.messages || messagesIn != nil || !isLast else {
-            counters.refused &+= 1
+            counters.refused.count(.tooManyStreams)
             effects.refused.append(.tooManyStreams)
             return fail(channel, ParleyError(.streamAborted, "there are too many streams"), &effects)
         }

@@ -39,7 +39,7 @@ extension Channels {
             // A stream that was reset has left the session, but perhaps not its handler.
             guard taken < session.limits.maxRemoteStreams, rules.admits() else {
                 session.abort(id)
-                counters.refused &+= 1
+                counters.refused.count(.tooManyStreams)
                 return effects.refused.append(.tooManyStreams)
             }
             counters.received &+= 1
@@ -56,7 +56,7 @@ extension Channels {
             effects.isActivity = true
             if let channel = channel(id) { reset(channel, code: code, &effects) }
         case .refused(_, let refusal):
-            counters.refused &+= 1
+            counters.refused.count(refusal)
             effects.refused.append(refusal)
         case .pong(let roundTrip): effects.roundTrip = roundTrip
         case .goneAway: effects.woken.append(openWaiters.wakeAll())
@@ -104,6 +104,7 @@ extension Channels {
     }
 
     /// Copies what was lent and not read. At most one block of a connection is kept by smaller parts.
+    @inline(never)
     mutating func takeBackLent() {
         guard !borrowers.isEmpty else { return }
         for channel in borrowers {

@@ -51,11 +51,11 @@ struct Channels {
         var remote = ""
     }
 
-    struct Counters: Sendable, Hashable {
+    struct Counters: Sendable {
         var received: UInt64 = 0
         var sent: UInt64 = 0
-        /// Streams of the other side that were reset because of a limit.
-        var refused: UInt64 = 0
+        /// Streams of the other side that were reset.
+        var refused = StreamRefusals()
     }
 
     /// What follows from a group of calls, done after the lock is released.

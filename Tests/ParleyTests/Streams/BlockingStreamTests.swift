@@ -107,6 +107,7 @@ import Testing
             }
             let last = try #require(streams.last)
             #expect(try await error { _ = try last.read(upTo: 1, Self.deadline) }.code == .streamAborted)
+            #expect(server.statistics.streamRefusals.notTaken == 1)
             let first = try queue.next(.none)
             queue.end(ParleyError(.closed, "the end"))
             #expect(try await error { _ = try queue.next(.none) }.code == .closed)
@@ -114,6 +115,8 @@ import Testing
                 let ended = try await error { _ = try stream.read(upTo: 1, Self.deadline) }
                 #expect(ended.code == .streamAborted)
             }
+            #expect(server.statistics.streamRefusals.notTaken == UInt64(AcceptQueue.capacity))
+            #expect(server.statistics.refusedStreams == UInt64(AcceptQueue.capacity))
             _ = try first.write(1, .none) { _ in [7] }
             #expect(try streams[0].read(upTo: 1, Self.deadline) == [7])
         }

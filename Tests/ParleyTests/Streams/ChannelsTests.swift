@@ -84,6 +84,18 @@ struct ChannelsTests {
         }
     }
 
+    @Test func `each reason of a refusal has its counter, and they add up`() {
+        var counted = StreamRefusals()
+        for refusal in MuxRefusal.allCases { counted.count(refusal) }
+        counted.notTaken = 1
+        let each = [
+            counted.tooFast, counted.tooMany, counted.tooManyUnaccepted, counted.noMemory, counted.goingAway,
+        ]
+        #expect(each == [1, 1, 1, 1, 1] && counted.total == 6)
+        counted.add(counted)
+        #expect(counted.total == 12 && counted.notTaken == 2)
+    }
+
     @Test func `a block lends its parts until the next one is read`() throws {
         var pair = Pair(Self.echo)
         let streams = try (0..<4).map { _ in try pair.open("/echo") }
@@ -287,7 +299,7 @@ struct ChannelsTests {
         var pair = Pair(rules)
         let (first, second) = try (pair.open("/echo"), pair.open("/echo"))
         let effects = pair.carry().listener
-        #expect(effects.refused == [.tooManyStreams] && pair.listener.counters.refused == 1)
+        #expect(effects.refused == [.tooManyStreams] && pair.listener.counters.refused.tooMany == 1)
         let thrown = #expect(throws: ParleyError.self) {
             try pair.dialer.read(second, upTo: 1, at: pair.now)
         }
@@ -363,7 +375,7 @@ struct ChannelsTests {
         #expect(try pair.dialer.write(patterned(1_000)[...], to: third) == 1_000)
         let refusing = pair.carry()
         #expect(refusing.listener.refused == [.tooManyStreams] && refusing.listener.accepted.isEmpty)
-        #expect(pair.listener.counters.refused == 1 && pair.listener.heldBytes == 0)
+        #expect(pair.listener.counters.refused.tooMany == 1 && pair.listener.heldBytes == 0)
         let thrown = #expect(throws: ParleyError.self) {
             try pair.dialer.read(third, upTo: 1, at: pair.now)
         }
