@@ -171,6 +171,12 @@ extension Connection: Peer {
         guard let socket = outbound.socket, outbound.queue.mayWriteDirectly, !loop.isCurrent,
             arrivedSinceDirectWrite.exchange(false, ordering: .relaxed)
         else { return false }
+        return writeDirectly(&outbound, to: socket)
+    }
+
+    /// Not inlined: the rule above is part of every kind of send. The library stays small.
+    @inline(never)
+    private func writeDirectly(_ outbound: inout Outbound, to socket: Int32) -> Bool {
         let limits = node.timeLimits
         let proven = outbound.proven
         outbound.queue.writeDirectly(at: limits.idle == nil ? nil : MonotonicTime.millisecondsNow) {
