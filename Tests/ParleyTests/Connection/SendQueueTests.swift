@@ -308,7 +308,7 @@ import Testing
         #expect(queue.unwrittenBytes == 50 && queue.lastHanded == 6, "nor is a failure")
     }
 
-    @Test func `what was sealed and not written comes before everything else, and counts when it is written`() {
+    @Test func `what was sealed and not written comes first, and counts when it is written`() {
         for rest in [[], [7, 8, 9]] as [[UInt8]] {
             var queue = SendQueue()
             queue.send(100, .message)

@@ -88,7 +88,7 @@ import Testing
         }
     }
 
-    @Test func `a secured answer that the socket takes a part of is neither lost, overtaken nor sealed again`()
+    @Test func `a secured answer that the socket takes in part is not lost, overtaken or sealed again`()
         async throws
     {
         try await withNodes(.secured) { nodes in
