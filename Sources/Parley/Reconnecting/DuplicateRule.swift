@@ -2,8 +2,8 @@
 /// dialed twice.
 ///
 /// Addresses do not identify a node: its ``Peer/id`` or your handshake has to. The rule is applied when the
-/// handshake and `onPeer` are done. On a secured link it is asked before them too: a new connection that would
-/// lose against an open one is refused there, counted in ``TransportStatistics/refusals``.
+/// handshake and `onPeer` are done. On a secured link it is asked before them too: a new connection that
+/// would lose against an open one is refused there, counted in ``TransportStatistics/refusals``.
 public struct DuplicateRule: Sendable {
     /// Which of two connections stays.
     public enum Verdict: Sendable {
