@@ -137,24 +137,22 @@ extension FramedDecoder {
         into bounds: inout [Range<Int>]
     ) -> Int {
         guard !isStreamOpen else { return 0 }
-        let used = input.bytes.withUnsafeBytes { bytes in
-            // Ranges go to memory that is there already, some at a time: a check for each costs more than
-            // finding it.
-            var (used, left) = (0, limit)
-            var isEnd = false
-            while left > 0, !isEnd {
-                let most = min(left, Self.boundsAtATime, (bytes.count &- used) / Self.headerBytes)
-                guard most > 0 else { break }
-                bounds.append(addingCapacity: most) { (found: inout OutputSpan<Range<Int>>) in
-                    while found.count < most, let payload = messagePayload(at: used, of: bytes) {
-                        found.append(payload)
-                        used = payload.upperBound
-                    }
-                    isEnd = found.count < most
-                    left &-= found.count
+        // Ranges go to memory that is there already, some at a time: a check for each costs more than finding
+        // it.
+        let bytes = input.bytes
+        var (used, left) = (0, limit)
+        var isEnd = false
+        while left > 0, !isEnd {
+            let most = min(left, Self.boundsAtATime, (bytes.byteCount &- used) / Self.headerBytes)
+            guard most > 0 else { break }
+            bounds.append(addingCapacity: most) { (found: inout OutputSpan<Range<Int>>) in
+                while found.count < most, let payload = messagePayload(at: used, of: bytes) {
+                    found.append(payload)
+                    used = payload.upperBound
                 }
+                isEnd = found.count < most
+                left &-= found.count
             }
-            return used
         }
         position &+= UInt64(used)
         return used
@@ -165,14 +163,14 @@ extension FramedDecoder {
     /// Where the payload of the message frame at `start` is; nil when there is none, or not all of it.
     /// ``decode(_:)`` handles every other frame, and names what is wrong with it.
     @inline(__always)
-    private func messagePayload(at start: Int, of bytes: UnsafeRawBufferPointer) -> Range<Int>? {
-        guard bytes.count &- start >= Self.headerBytes, bytes[start] == FrameType.message.rawValue else {
-            return nil
-        }
-        let number = bytes.loadUnaligned(fromByteOffset: start &+ 1, as: UInt32.self)
+    private func messagePayload(at start: Int, of bytes: borrowing RawSpan) -> Range<Int>? {
+        guard bytes.byteCount &- start >= Self.headerBytes,
+            bytes.unsafeLoad(fromByteOffset: start, as: UInt8.self) == FrameType.message.rawValue
+        else { return nil }
+        let number = bytes.unsafeLoadUnaligned(fromByteOffset: start &+ 1, as: UInt32.self)
         let length = UInt32(bigEndian: number)
         let lower = start &+ Self.headerBytes
-        guard length <= maxMessageBytes, bytes.count &- lower >= Int(length) else { return nil }
+        guard length <= maxMessageBytes, bytes.byteCount &- lower >= Int(length) else { return nil }
         return Range(uncheckedBounds: (lower, lower &+ Int(length)))
     }
 

@@ -50,20 +50,9 @@ public struct WireBuffer: Sendable {
 
     /// Appends a frame: its header, and its content. One append costs less than two.
     mutating func append(_ byte: UInt8, bigEndian value: UInt32, _ content: Span<UInt8>) {
-        let added = 5 &+ content.count
-        makeRoom(for: added)
-        tail.append(addingCapacity: added) { (free: inout OutputSpan<UInt8>) in
-            free.withUnsafeMutableBufferPointer { place, initialized in
-                let header = UnsafeMutableRawBufferPointer(place)
-                header[0] = byte
-                header.storeBytes(of: value.bigEndian, toByteOffset: 1, as: UInt32.self)
-                content.withUnsafeBufferPointer { content in
-                    _ = UnsafeMutableBufferPointer(rebasing: place[5...]).update(fromContentsOf: content)
-                }
-                initialized = added
-            }
-        }
-        count &+= added
+        makeRoom(for: 5 &+ content.count)
+        tail.append(byte, bigEndian: value, content)
+        count &+= 5 &+ content.count
     }
 
     /// Appends bytes in their order.
