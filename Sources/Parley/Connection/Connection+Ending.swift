@@ -283,7 +283,10 @@ extension Connection.Outbound {
         var outcome = Outcome(actions: lifecycle.apply(event))
         guard !outcome.actions.isEmpty else { return outcome }
         if outcome.actions.contains(.dropUnhanded) { queue.dropUnhanded() }
-        if outcome.actions.contains(.closeLink) { socket = nil }
+        if outcome.actions.contains(.closeLink) {
+            socket = nil
+            proven?.session = nil
+        }
         if outcome.actions.contains(.wakeWaiters) {
             outcome.woken = [sendWaiters.wakeAll(), openOrEndWaiters.wakeAll()]
         }

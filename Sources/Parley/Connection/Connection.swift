@@ -70,9 +70,10 @@ public class Connection: @unchecked Sendable {
     /// and tags included. A class, so that a connection without one takes one word for it.
     final class Proven: Sendable {
         let id: PeerID
-        /// The session, for direct writes. Whoever seals has the order of sending: the loop while the link
-        /// writes, otherwise the thread that holds the lock of the sending half.
-        nonisolated(unsafe) let session: any SecureSession
+        /// The session, for direct writes; nil once the link is about to close, so that its keys are gone
+        /// with it. Guarded by the lock of the sending half. Whoever seals has the order of sending: the loop
+        /// while the link writes, otherwise the thread that holds that lock.
+        nonisolated(unsafe) var session: (any SecureSession)?
         let wireBytesReceived: Atomic<UInt64>
         let wireBytesSent: Atomic<UInt64>
 
@@ -226,6 +227,11 @@ public class Connection: @unchecked Sendable {
 
     /// Whether its end has not started. Any thread.
     var isLive: Bool { outbound.withLock { $0.lifecycle.end == nil } }
+
+    /// Whether the other side sends nothing more and still reads. Any thread.
+    var isHalfClosed: Bool {
+        outbound.withLock { if case .halfClosed = $0.lifecycle.state { true } else { false } }
+    }
 }
 
 extension Connection: CustomStringConvertible {

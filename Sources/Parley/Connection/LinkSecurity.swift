@@ -34,7 +34,8 @@ package struct ShownIdentity: Sendable, Equatable {
 /// complete, one thread may seal while another opens.
 ///
 /// On the wire is a sequence of messages; each follows its length, an unsigned 16-bit number, big-endian. The
-/// first ones are the handshake. An error ends the session: it is not called again.
+/// first ones are the handshake. An error ends its direction, and one of the handshake the session: it is not
+/// called again.
 package protocol SecureSession: AnyObject {
     /// Begins the handshake. Appends what this side sends first, if it is the initiator.
     func begin(into output: inout [UInt8]) throws(ParleyError)
@@ -155,6 +156,9 @@ struct SecureInput {
     ) throws(ParleyError) -> Result {
         try body(&bytes)
     }
+
+    /// Whether content in ``bytes`` may keep all of this memory alive: it is a fair part of it.
+    func isWorthKeeping(_ content: Range<Int>) -> Bool { content.count >= bytes.capacity / 4 }
 
     /// Releases what was taken. A link that has little keeps a small allocation at most.
     mutating func compact() {

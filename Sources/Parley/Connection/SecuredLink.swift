@@ -86,9 +86,9 @@ extension SecuredLink: Link {
     func startReading() {
         isReading = true
         guard case .open = phase else { return }
-        lower.startReading()
-        // In a later turn: the owner must not be called from inside its own call.
-        if !input.isEmpty || !ahead.isEmpty || end != nil { loop.execute { [self] in passOn() } }
+        // What is there comes first, and in a later turn: the owner must not be called from inside its own
+        // call.
+        if input.isEmpty, ahead.isEmpty, end == nil { lower.startReading() } else { goOnLater() }
     }
 
     func stopReading() {
@@ -253,11 +253,14 @@ extension SecuredLink: LinkOwner {
     }
 
     private func passOn(_ taken: inout SecureInput, atMost messagesLeft: inout Int) throws(ParleyError) {
-        // Content that the owner gets as it is, without a copy. It is passed on at the end: while somebody
-        // keeps it, opening another message in the same memory would copy all of it.
-        var kept: [Range<Int>] = []
+        // Content that the owner gets as it is, without a copy, and what follows that. It is passed on at the
+        // end: while somebody keeps it, opening another message in the same memory would copy all of it.
+        var opened: [Range<Int>] = []
         defer {
-            for content in kept { ahead.append(taken.bytes[content]) }
+            for content in opened {
+                let bytes = taken.bytes[content]
+                ahead.append(taken.isWorthKeeping(content) ? bytes : Array(bytes)[...])
+            }
             passOnAhead()
         }
         while messagesLeft > 0, isReading, case .open(let session) = phase {
@@ -266,11 +269,10 @@ extension SecuredLink: LinkOwner {
             let content = try taken.withBytes { (bytes) throws(ParleyError) in
                 try session.open(&bytes, at: place, count: count)
             }
-            // What is short would keep much more than its own memory.
-            if kept.isEmpty, content.count < taken.bytes.count / 4 {
+            if opened.isEmpty, !taken.isWorthKeeping(content) {
                 owner?.take(taken.bytes.span.extracting(content)) { [self] in isOpen }
             } else {
-                kept.append(content)
+                opened.append(content)
             }
         }
     }
@@ -285,6 +287,11 @@ extension SecuredLink: LinkOwner {
     /// Lets others have their turn before more is passed on. Nothing is read meanwhile.
     private func passOnLater() {
         lower.stopReading()
+        goOnLater()
+    }
+
+    /// Passes on what is there, in a later turn, and reads on.
+    private func goOnLater() {
         loop.execute { [self] in
             guard isReading, case .open = phase else { return }
             lower.startReading()

@@ -20,8 +20,8 @@ package struct SendQueue {
     enum Item {
         case bytes(WireBuffer)
         /// What a secured link needs no more to seal: the rest of a direct write, all of whose `count` bytes
-        /// of content are not written yet.
-        case sealed([UInt8], of: Int)
+        /// of content are not written yet. So many of these are heartbeats.
+        case sealed([UInt8], of: Int, heartbeats: Int)
         case file(FileRange)
     }
 
@@ -232,7 +232,8 @@ package struct SendQueue {
         case .sealed(let rest) where rest.isEmpty: written = count
         case .sealed(let rest):
             // The link writes it before everything else, and only then it is written.
-            items.append(.sealed(rest, of: count))
+            items.append(.sealed(rest, of: count, heartbeats: heartbeatBytes))
+            heartbeatBytes = 0
             return
         }
         guard written > 0 else { return }
@@ -289,8 +290,8 @@ package struct SendQueue {
             case .file(let range):
                 noteHanded(range.count, heartbeats: 0, at: now)
                 return .file(range)
-            case .sealed(let bytes, let count):
-                noteHanded(count, heartbeats: 0, at: now)
+            case .sealed(let bytes, let count, let heartbeats):
+                noteHanded(count, heartbeats: heartbeats, at: now)
                 return .sealed(bytes, of: count)
             case .bytes(let bytes):
                 empty = bytes

@@ -63,10 +63,12 @@ public struct DuplicateRule: Sendable {
 }
 
 extension DuplicateRule {
-    /// The verdict of the rule, except that a connection which is ending already does not win.
+    /// The verdict of the rule, except that a connection which is ending already does not win: this side ends
+    /// it, or the other side sends nothing more.
     fileprivate func verdict(on existing: Connection, _ new: Connection) -> Verdict {
-        let verdict = existing.isLive ? settle(existing, new) : .keepNew
-        return verdict == .keepExisting && !existing.isLive ? .keepNew : verdict
+        func isEnding() -> Bool { !existing.isLive || existing.isHalfClosed }
+        let verdict = isEnding() ? .keepNew : settle(existing, new)
+        return verdict == .keepExisting && isEnding() ? .keepNew : verdict
     }
 }
 

@@ -44,8 +44,9 @@ extension WireBuffer {
             keeping kept: Int
         ) -> SendQueue.DirectWrite {
             var sealed: [UInt8] = []
+            guard let session = proven.session else { return .written(0) }
             // A session that has failed stays so: the link's next write reports it.
-            do { try proven.session.seal(self, into: &sealed) } catch { return .written(0) }
+            do { try session.seal(self, into: &sealed) } catch { return .written(0) }
             removeAll(keeping: kept)
             let written = max(0, sealed.send(to: socket))
             proven.noteSent(UInt64(written))

@@ -347,6 +347,21 @@ import Testing
         #expect(!isWritten && queue.unwrittenBytes == 10 && queue.isFlushRequested && !queue.isEmpty)
     }
 
+    @Test func `heartbeats that were sealed and not written are no use, and none of the next bytes`() {
+        var queue = SendQueue()
+        queue.sendHeartbeat(9)
+        _ = queue.writeShort(at: 1) { buffer in
+            buffer.removeAll()
+            return .sealed(rest: [1])
+        }
+        var buffer = WireBuffer()
+        _ = queue.takeNext(into: &buffer, at: 2)
+        #expect(queue.handedBytes == 9 && queue.lastHanded == 0)
+        queue.send(5)
+        _ = queue.takeNext(into: &buffer, at: 3)
+        #expect(queue.handedBytes == 14 && queue.lastHanded == 3)
+    }
+
     /// Writes at most so many bytes past the link, as the loop does.
     private func writeShort(_ queue: inout SendQueue, at now: UInt64, atMost most: Int = .max) -> Bool {
         queue.writeShort(at: now) { buffer in

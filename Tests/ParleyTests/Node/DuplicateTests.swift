@@ -44,6 +44,27 @@ import Testing
         }
     }
 
+    @Test func `a new connection stays when the existing one is half-closed`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening(ends) {
+                $0.timeouts.close = .seconds(60)
+                $0.duplicates = DuplicateRule(identify: { _ in "b" }, settle: { _, _ in .keepExisting })
+            }
+            let first = try RawSocket(connectingTo: server.address)
+            try first.write([1, 0, 0, 0, 3] + Array("old".utf8))
+            var consumer = server.consume().makeAsyncIterator()
+            let existing = try #require(await consumer.next()?.peer as? Connection)
+            // The consumer is not done with the message yet.
+            first.finish()
+            try await eventually { existing.isHalfClosed }
+            let second = try RawSocket(connectingTo: server.address)
+            try second.write([1, 0, 0, 0, 3] + Array("new".utf8))
+            let rpc = try #require(await consumer.next())
+            #expect(rpc.text == "new" && server.peers.contains { $0 === rpc.peer })
+        }
+    }
+
     @Test func `a new connection that ends while the rule is asked leaves no identity`() async throws {
         try await withNodes(.tcp) { nodes in
             let asked = Events<Bool>()

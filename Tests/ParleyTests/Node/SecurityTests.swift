@@ -273,6 +273,17 @@ import Testing
         }
     }
 
+    @Test(arguments: secured) func `the keys of a link are gone with it`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let connection = try #require(peer as? Connection)
+            #expect(connection.outbound.withLock { $0.proven?.session != nil })
+            await peer.close()
+            #expect(connection.outbound.withLock { $0.proven?.session == nil } && peer.id != nil)
+        }
+    }
+
     @Test func `two nodes that dial each other keep the same one connection`() async throws {
         for _ in 0..<20 {
             try await withNodes(.secured) { nodes in
@@ -428,6 +439,15 @@ import Testing
         }
         let isRight = found == [message, message, [1, 2, 3]]
         #expect(isRight && input.isEmpty)
+    }
+
+    @Test func `a message keeps the memory that it came in only when it is a fair part of it`() {
+        var input = SecureInput()
+        var lent = input.lend(room: 131_072)
+        lent.bytes.append(contentsOf: bytes([UInt8](repeating: 5, count: 100)))
+        input.takeBack(lent)
+        #expect(!input.isWorthKeeping(2..<102), "the memory is there, whether or not it is filled")
+        #expect(!input.isWorthKeeping(2..<20_000) && input.isWorthKeeping(2..<65_521))
     }
 
     @Test func `what is left of a large read keeps no large allocation`() {

@@ -20,11 +20,6 @@ extension Connection {
         }
     }
 
-    /// Whether its other side has ended its sending, and still gets answers.
-    var isHalfClosed: Bool {
-        outbound.withLock { if case .halfClosed = $0.lifecycle.state { true } else { false } }
-    }
-
     /// Whether its socket has unread bytes.
     var hasUnreadBytes: Bool { get async { await unreadLinkBytes > 0 } }
 
