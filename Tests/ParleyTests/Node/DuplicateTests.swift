@@ -55,10 +55,11 @@ import Testing
             try first.write([1, 0, 0, 0, 3] + Array("old".utf8))
             var consumer = server.consume().makeAsyncIterator()
             let existing = try #require(await consumer.next()?.peer as? Connection)
-            // The consumer is not done with the message yet.
+            // The consumer is not done with the message until it asks for more.
             first.finish()
             try await eventually { existing.isHalfClosed }
             let second = try RawSocket(connectingTo: server.address)
+            try await eventually { server.peers.contains { $0 !== existing } }
             try second.write([1, 0, 0, 0, 3] + Array("new".utf8))
             let rpc = try #require(await consumer.next())
             #expect(rpc.text == "new" && server.peers.contains { $0 === rpc.peer })
