@@ -1,41 +1,17 @@
 import Parley
 
-/// The two directions of a secured link after its handshake, as a value without I/O.
-///
-/// On the wire each Noise message follows its length: an unsigned 16-bit number, big-endian.
-///
-/// Source: <https://github.com/libp2p/specs/blob/master/noise/README.md>, "Wire Format".
+/// The two directions of a secured link after its handshake. They share nothing: one thread may seal while
+/// another opens.
 struct NoiseSession: Sendable {
-    private(set) var sending: CipherState
-    private(set) var receiving: CipherState
-
-    init(sending: CipherState, receiving: CipherState) {
-        self.sending = sending
-        self.receiving = receiving
-    }
-
-    /// Appends `bytes` to `output` as messages with their lengths, each as long as can be. No bytes are no
-    /// message.
-    mutating func seal(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError) {
-        try sending.sealMessages(bytes, into: &output)
-    }
-
-    /// Opens a message in place: `count` bytes of `buffer` from `start` on, without their length. Its content
-    /// then has 16 bytes less.
-    ///
-    /// - Returns: where the content is.
-    /// - Throws: `securityFailed`; the session is of no further use then, and the bytes mean nothing.
-    mutating func open(
-        _ buffer: inout [UInt8],
-        at start: Int,
-        count: Int
-    ) throws(ParleyError) -> Range<Int> {
-        try receiving.openMessage(&buffer, at: start, count: count)
-    }
+    var sending: CipherState
+    var receiving: CipherState
 }
 
+// On the wire each Noise message follows its length: an unsigned 16-bit number, big-endian.
+// Source: <https://github.com/libp2p/specs/blob/master/noise/README.md>, "Wire Format".
 extension CipherState {
-    /// See ``NoiseSession/seal(_:into:)``.
+    /// Appends `bytes` to `output` as messages with their lengths, each as long as can be. No bytes are no
+    /// message.
     mutating func sealMessages(_ bytes: Span<UInt8>, into output: inout [UInt8]) throws(ParleyError) {
         var start = 0
         while start < bytes.count {
@@ -46,7 +22,11 @@ extension CipherState {
         }
     }
 
-    /// See ``NoiseSession/open(_:at:count:)``.
+    /// Opens a message in place: `count` bytes of `buffer` from `start` on, without their length. Its content
+    /// then has 16 bytes less.
+    ///
+    /// - Returns: where the content is.
+    /// - Throws: `securityFailed`; this direction is of no further use then, and the bytes mean nothing.
     mutating func openMessage(
         _ buffer: inout [UInt8],
         at start: Int,

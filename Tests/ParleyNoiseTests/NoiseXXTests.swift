@@ -421,6 +421,17 @@ extension NoiseXX {
 }
 
 extension NoiseSession {
+    fileprivate mutating func seal(
+        _ bytes: Span<UInt8>,
+        into output: inout [UInt8]
+    ) throws(ParleyError) { try sending.sealMessages(bytes, into: &output) }
+
+    fileprivate mutating func open(
+        _ buffer: inout [UInt8],
+        at start: Int,
+        count: Int
+    ) throws(ParleyError) -> Range<Int> { try receiving.openMessage(&buffer, at: start, count: count) }
+
     /// The content as messages with their lengths, after other bytes.
     mutating func sealed(_ content: [UInt8], after others: [UInt8] = []) throws -> [UInt8] {
         var output = others

@@ -34,8 +34,9 @@ package struct ShownIdentity: Sendable, Equatable {
 /// complete, one thread may seal while another opens.
 ///
 /// On the wire is a sequence of messages; each follows its length, an unsigned 16-bit number, big-endian. The
-/// first ones are the handshake. An error ends its direction, and one of the handshake the session: it is not
-/// called again.
+/// first ones are the handshake. After an error in the handshake the session is not called again. After an
+/// error of ``open(_:at:count:)`` nothing more is opened, and after one of ``seal(_:into:)`` nothing more is
+/// sealed.
 package protocol SecureSession: AnyObject {
     /// Begins the handshake. Appends what this side sends first, if it is the initiator.
     func begin(into output: inout [UInt8]) throws(ParleyError)

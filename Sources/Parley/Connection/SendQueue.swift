@@ -19,8 +19,9 @@ package struct SendQueue {
     /// One item for the link to write.
     enum Item {
         case bytes(WireBuffer)
-        /// What a secured link needs no more to seal: the rest of a direct write, all of whose `count` bytes
-        /// of content are not written yet. So many of these are heartbeats.
+        /// The rest of a direct write on a secured link: it is sealed, and is written as it is. Then come the
+        /// bytes of content that the direct write has sealed, and how many of them are heartbeats. All of the
+        /// content counts as unwritten until the rest is written.
         case sealed([UInt8], of: Int, heartbeats: Int)
         case file(FileRange)
     }

@@ -11,8 +11,7 @@ public struct StreamRefusals: Sendable, Hashable {
     public var noMemory: UInt64 = 0
     /// This side was about to close the connection.
     public var goingAway: UInt64 = 0
-    /// Nobody took them: their handler was removed since they were opened, or too many waited for a call that
-    /// accepts them.
+    /// Nobody took them. Their handler had been removed, or too many streams waited to be accepted.
     public var notTaken: UInt64 = 0
 
     /// All zero; for peers and transports of your own.

@@ -6,7 +6,8 @@ final class Channel: @unchecked Sendable {
     let id: MuxStreamID
     /// Whether this side has opened it.
     let isOutbound: Bool
-    /// How many of the newest blocks of ``received`` there are since one was lent by a much larger block.
+    /// The number of blocks at the end of ``received`` that may be parts of a much larger block. They are
+    /// copied out of it before more is read.
     var lentBlocks: UInt16 = 0
     /// How many ``PeerStream``s refer to it.
     var handles: Int32 = 0

@@ -13,8 +13,9 @@ struct Channels {
     var taken = 0
     /// Received bytes that were not read, of all streams.
     var heldBytes = 0
-    /// The streams to which the block that was read last has lent a small part, and how large that is.
+    /// The streams that hold a small part of the block that was read last.
     var borrowers: [Channel] = []
+    /// The size of that block.
     var lenderBytes = 0
     /// What of ``heldBytes`` the node has counted.
     var accounted = HeldBytes()

@@ -29,9 +29,10 @@ struct MuxSession: Sendable {
     let isDialer: Bool
     /// How the other side broke the rules. Nothing after it is decoded.
     private(set) var violation: MuxViolation?
-    /// The shortest time from a ping to its answer; nil before. Longer ones raise it by an eighth of the
-    /// difference: they may be a longer way, but most are what waits in front, which larger windows would
-    /// make more. Windows grow only when it is known. The shell may set what it knows by other means.
+    /// The round trip in nanoseconds; nil before the first answer to a ping. Windows do not grow until it is
+    /// known. A shorter measurement replaces it, and a longer one raises it by an eighth of the difference: a
+    /// ping mostly takes longer because it waits behind other bytes, and larger windows would let more bytes
+    /// wait. A shell that knows the round trip from elsewhere may set it.
     var roundTrip: UInt64?
     /// What the other side said last about its end.
     var remoteGoAway: GoAwayCode?
