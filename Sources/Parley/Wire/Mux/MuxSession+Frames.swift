@@ -84,18 +84,23 @@ extension MuxSession {
         }
     }
 
-    /// Writes one frame of the stream whose turn it is.
+    /// Writes what the stream whose turn it is sends now: a frame, and its end behind the last bytes.
+    ///
+    /// The end is a frame of its own. Yamux allows FIN on a frame with data, but the Go implementations heed
+    /// a frame's flags before they read its data, and a reader there may see the end without the bytes.
     private mutating func takeTurn(_ slot: UInt32, into output: inout WireBuffer) {
         let turn = table.hasOneSender ? Self.largeTurnBytes : Self.turnBytes
         let waiting = table[slot].unsent.count
         let count = min(waiting, turn, Int(table[slot].sendWindow))
         var flags = takeOpeningFlags(of: slot)
         let isLast = count == waiting && table[slot].owesFin
-        if isLast { flags.insert(.fin) }
-        // An opening without data is a window update in every implementation.
-        let type: YamuxHeader.FrameType = count > 0 || isLast ? .data : .windowUpdate
         let stream = MuxStreamID(id: table[slot].id, slot: slot)
-        YamuxHeader(type, flags, stream: stream.id, length: UInt32(count)).encode(into: &output)
+        if count > 0 || !isLast {
+            // An opening without data is a window update in every implementation.
+            let type: YamuxHeader.FrameType = count > 0 ? .data : .windowUpdate
+            YamuxHeader(type, flags, stream: stream.id, length: UInt32(count)).encode(into: &output)
+            flags = []
+        }
         var left = count
         while left > 0, let block = table[slot].unsent.popFirst(upTo: left) {
             left -= block.count
@@ -103,7 +108,10 @@ extension MuxSession {
         }
         table[slot].sendWindow -= UInt32(count)
         unsentBytes -= count
-        if isLast { _ = apply(.finSent, to: slot) }
+        if isLast {
+            YamuxHeader(.data, flags.union(.fin), stream: stream.id, length: 0).encode(into: &output)
+            _ = apply(.finSent, to: slot)
+        }
         noteRoom(in: stream)
         if table[slot].canSend { table.passTurn() } else { table.stopSending(slot) }
         removeOrSchedule(slot)

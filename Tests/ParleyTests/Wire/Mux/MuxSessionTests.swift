@@ -122,7 +122,8 @@ import Testing
         try feed.receive(update(1, 1 << 20))
         feed.session.finish(stream)
         let third = feed.frames()
-        #expect(third.last?.header.flags == .fin && third.last?.data.isEmpty == false)
+        #expect(third.dropLast().allSatisfy { $0.header.flags.isEmpty })
+        #expect(third.last == MuxTestFrame(YamuxHeader(.data, .fin, stream: 1, length: 0), []))
         #expect(second.reduce(0) { $0 + $1.data.count } == 10_000)
         #expect(same((first + second + third).flatMap(\.data), content))
         #expect(feed.session.unsentBytes == 0)
@@ -266,8 +267,12 @@ import Testing
             if isRemoteFirst { #expect(try feed.receive(data(1, [1], .fin)).count == 2) }
             _ = try feed.session.write([2], to: stream)
             feed.session.finish(stream)
-            let expected = MuxTestFrame(YamuxHeader(.data, [.ack, .fin], stream: 1, length: 1), [2])
-            #expect(feed.frames() == [expected])
+            // The end is a frame of its own: Go's readers may see the end of a frame with data too early.
+            let expected = [
+                MuxTestFrame(YamuxHeader(.data, .ack, stream: 1, length: 1), [2]),
+                MuxTestFrame(YamuxHeader(.data, .fin, stream: 1, length: 0), []),
+            ]
+            #expect(feed.frames() == expected)
             if !isRemoteFirst { #expect(try feed.receive(data(1, [1], .fin)).count == 2) }
             #expect(feed.notices() == [] && feed.session.contains(stream), "a byte is unread")
             feed.session.consumed(1, of: stream, at: feed.now)
@@ -321,7 +326,7 @@ import Testing
         _ = try feed.session.write([1, 2], to: stream)
         feed.session.close(stream)
         #expect(feed.session.grantedBytes == 0)
-        #expect(feed.frames().map(\.header.flags) == [[.syn, .fin]])
+        #expect(feed.frames().map(\.header.flags) == [.syn, .fin])
         #expect(try feed.receive(data(1, [9], .ack)) == [.acknowledged(stream)])
         #expect(feed.frames().map(\.header) == [YamuxHeader(.windowUpdate, .rst, stream: 1)])
         #expect(feed.notices() == [.ended(stream)])
@@ -336,7 +341,7 @@ import Testing
         #expect(try feed.receive(data(1, [9])) == [])
         let frames = feed.frames()
         #expect(same(frames.flatMap(\.data), patterned(20_000)))
-        #expect(frames.suffix(2).map(\.header.flags) == [[.ack, .fin], .rst])
+        #expect(frames.suffix(3).map(\.header.flags) == [.ack, .fin, .rst])
         #expect(feed.notices() == [.ended(stream)])
     }
 
