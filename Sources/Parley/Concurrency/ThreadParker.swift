@@ -6,7 +6,8 @@
     import Darwin
 #endif
 
-/// Blocks one thread until another thread wakes it. Used once, by one blocking call.
+/// Blocks one thread until another thread wakes it. Used once, by one blocking call; a thread that waits often
+/// takes the one of its last wait again.
 ///
 /// Deadlines are on the monotonic clock: setting the system's clock does not change them.
 package final class ThreadParker: @unchecked Sendable {
@@ -84,6 +85,40 @@ package final class ThreadParker: @unchecked Sendable {
         }
     #endif
 }
+
+// MARK: - One for each wait of a thread
+
+extension ThreadParker {
+    /// The one that this thread has kept, or a new one.
+    static func take() -> ThreadParker {
+        guard let kept = pthread_getspecific(keptKey) else { return ThreadParker() }
+        pthread_setspecific(keptKey, nil)
+        return Unmanaged<ThreadParker>.fromOpaque(kept).takeRetainedValue()
+    }
+
+    /// Keeps one for the thread's next wait, unless somebody else still has it, such as the waking thread.
+    static func keep(_ parker: inout ThreadParker?) {
+        guard isKnownUniquelyReferenced(&parker), pthread_getspecific(keptKey) == nil,
+            let kept = parker.take()
+        else { return }
+        kept.isWoken = false
+        pthread_setspecific(keptKey, Unmanaged.passRetained(kept).toOpaque())
+    }
+}
+
+/// Where a thread keeps a ``ThreadParker``; released when the thread ends.
+private let keptKey: pthread_key_t = {
+    var key = pthread_key_t()
+    let status = pthread_key_create(&key) { kept in
+        #if canImport(Darwin)
+            Unmanaged<ThreadParker>.fromOpaque(kept).release()
+        #else
+            if let kept { Unmanaged<ThreadParker>.fromOpaque(kept).release() }
+        #endif
+    }
+    precondition(status == 0, "no thread-specific key is left")
+    return key
+}()
 
 extension timespec {
     /// Clamped to about three centuries, so that adding the current time cannot overflow.

@@ -144,8 +144,9 @@ extension Lock {
         await suspend(at: KeyPathPlace(path: queue), unless: isReady)
     }
 
+    /// The same at a place.
     @inline(__always)
-    private func suspend(
+    func suspend(
         at place: some WaitPlace<State>,
         unless isReady: (inout State) -> Bool
     ) async -> Bool {
@@ -185,13 +186,17 @@ extension Lock {
         unless isReady: (inout State) -> Bool
     ) -> Bool {
         let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
-        let parker: ThreadParker? = withLock { state in
-            if isReady(&state) { return nil }
-            let parker = ThreadParker()
-            place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .thread(parker))) }
-            return parker
+        // A variable, so that nobody else has it when the thread keeps it.
+        var parker: ThreadParker?
+        withLock { state in
+            guard !isReady(&state) else { return }
+            let taken = ThreadParker.take()
+            place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .thread(taken))) }
+            parker = taken
         }
-        guard let parker, !parker.wait(until: deadline) else { return true }
+        guard parker != nil else { return true }
+        defer { ThreadParker.keep(&parker) }
+        if parker!.wait(until: deadline) { return true }
         // A waiter that is not in the queue any more was woken: that counts as in time.
         return withLock { place.change(&$0) { $0.remove(ticket) } } == nil
     }

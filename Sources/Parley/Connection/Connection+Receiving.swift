@@ -1,6 +1,9 @@
 // From the link's bytes to RPCs in the inbox. The loop's thread only.
 //
 // linkDidRead -> PeerState and its decoder, under the receiving half's lock -> Node.deliver -> the inbox.
+//
+// Whole messages, which most reads are, go this way at once: deliver, or deliverInPlace to an observer. What
+// they leave, and everything else, is queued and decoded by receive.
 
 extension Connection: LinkOwner {
     // MARK: What the link reports
@@ -20,7 +23,7 @@ extension Connection: LinkOwner {
     func linkDidRead(_ bytes: Span<UInt8>) {
         arrivedSinceDirectWrite.store(true, ordering: .relaxed)
         expectsMuch = bytes.count == ReadSlab.byteCount && !node.takesRPCs
-        let used = node.takesRPCs ? deliverInPlace(bytes) : 0
+        let used = node.takesRPCs ? deliverInPlace(bytes) : deliver(bytes)
         guard used < bytes.count else { return }
         let block = bytes.extracting(used...).copied
         receive(.bytes(block[...]), bytes: block.count)
@@ -57,6 +60,7 @@ extension Connection: LinkOwner {
     ///
     /// - Returns: the number of bytes that were used.
     private func deliverInPlace(_ bytes: Span<UInt8>) -> Int {
+        guard case .messages = upcoming else { return 0 }
         var found = context.local.value.takeSpareBounds()
         defer { context.local.value.returnSpareBounds(&found) }
         do throws(ParleyError) {
@@ -74,6 +78,43 @@ extension Connection: LinkOwner {
         } catch {
             fail(error)
             return bytes.count
+        }
+    }
+
+    /// Delivers the whole messages at the front of what was read to the inbox, as far as it has room.
+    ///
+    /// - Returns: the number of bytes that were used.
+    private func deliver(_ bytes: Span<UInt8>) -> Int {
+        guard case .messages = upcoming, let share = node.inboxShare(for: self, isCalled: false) else {
+            return 0
+        }
+        var decoded = context.local.value.takeSpareRuns()
+        defer { context.local.value.returnSpareRuns(&decoded) }
+        do throws(ParleyError) {
+            let used = try inbound.withLock { inbound throws(ParleyError) in
+                guard inbound.closed == nil, inbound.intake.state == .reading else { return 0 }
+                let used = try inbound.state.decode(
+                    bytes,
+                    limit: share.rpcs,
+                    byteLimit: share.bytes,
+                    into: &decoded
+                )
+                inbound.count(bytes: used, messages: decoded.count, at: loop.milliseconds)
+                return used
+            }
+            if used > 0, !node.deliver(&decoded, from: self) { inboxIsFull() }
+            return used
+        } catch {
+            fail(error)
+            return bytes.count
+        }
+    }
+
+    /// The last delivery filled the inbox: from now on this connection waits its turn. Otherwise it would
+    /// read ahead of connections that already wait.
+    private func inboxIsFull() {
+        changeReading { inbound in
+            if inbound.intake.apply(.inboxIsFull) { inbound.counters.pauses &+= 1 }
         }
     }
 
@@ -148,12 +189,7 @@ extension Connection: LinkOwner {
         let hasFilledInbox = !decoded.isEmpty && !node.deliver(&decoded, from: self)
         context.local.value.returnSpareRuns(&decoded)
         finish(outcome)
-        // From now on it waits its turn. Otherwise it would read ahead of connections that already wait.
-        if hasFilledInbox {
-            changeReading { inbound in
-                if inbound.intake.apply(.inboxIsFull) { inbound.counters.pauses &+= 1 }
-            }
-        }
+        if hasFilledInbox { inboxIsFull() }
     }
 
     /// What follows from a decoding pass, done after the lock is released.

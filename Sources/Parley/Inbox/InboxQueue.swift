@@ -79,6 +79,13 @@ final class InboxQueue: Sendable {
 
         /// Takes the oldest RPCs, at most `limit`.
         mutating func removeFirst(atMost limit: Int) -> RPCBatch {
+            // The common case: everything is one delivery.
+            if head == others.count, let count = oldest?.count, count <= limit, let delivery = oldest.take() {
+                self.count = 0
+                payloadBytes = 0
+                events = 0
+                return RPCBatch([delivery], count: count)
+            }
             var taken: [RPCBatch.Delivery] = []
             var left = limit
             while left > 0, var delivery = oldest.take() {
@@ -382,6 +389,14 @@ final class InboxQueue: Sendable {
     @inline(__always)
     func takeNext() -> RPC? { take { $0.removeFirst() }.taken }
 
+    /// Where consumers wait.
+    private struct Consumers: WaitPlace {
+        @inline(__always)
+        func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result {
+            body(&state.consumers)
+        }
+    }
+
     /// Takes the oldest RPC; waits for one. Nil when the queue is finished and empty, or when the task is
     /// cancelled.
     func waitForNext() async -> RPC? { await waitAndTake { $0.removeFirst() } }
@@ -395,7 +410,7 @@ final class InboxQueue: Sendable {
     /// Waits until there is an RPC, and takes with `body`. Nil as for ``waitForNext()``.
     private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
         while true {
-            let isWoken = await state.suspend(in: \.consumers, unless: { $0.isReady })
+            let isWoken = await state.suspend(at: Consumers(), unless: { $0.isReady })
             let (taken, isOver, producers) = state.withLock { isWoken ? take(&$0, body) : (nil, true, []) }
             tellProducers(producers, hasTaken: taken != nil)
             // Otherwise another consumer has taken it.
@@ -407,7 +422,7 @@ final class InboxQueue: Sendable {
     ///
     /// - Returns: false when the deadline passes first.
     func block(until deadline: MonotonicTime?) -> Bool {
-        state.block(in: \.consumers, until: deadline, unless: { $0.isReady })
+        state.block(at: Consumers(), until: deadline, unless: { $0.isReady })
     }
 }
 

@@ -41,17 +41,14 @@ package struct MessageRun: Sendable {
         self.kind = kind
     }
 
-    /// The messages of `block` whose bounds are `found`; nil when there are none, or one is outside the
-    /// block.
-    init?(_ found: borrowing [Range<Int>], in block: ArraySlice<UInt8>) {
-        guard let first = found.first, let bytes = Self.payloadBytes(found, in: block.count) else {
-            return nil
-        }
+    /// The messages of `block` whose bounds are `found`, at least one. They are inside the block, and have
+    /// `payloadBytes` together.
+    fileprivate init(_ found: borrowing [Range<Int>], in block: ArraySlice<UInt8>, payloadBytes: Int) {
         self.block = block
         base = block.startIndex
-        self.first = first
+        first = found[0]
         others = found.count == 1 ? [] : Array(found[1...])
-        payloadBytes = bytes
+        self.payloadBytes = payloadBytes
         event = nil
         kind = .messages
     }
@@ -116,12 +113,15 @@ struct DecodedRuns: Sendable {
         payloadBytes &+= payload.count
     }
 
-    /// Appends the messages of ``foundBounds`` in `block` as a run; false when one is outside the block.
+    /// Appends the messages of ``foundBounds`` in `block` as a run; false when there are none, or when one is
+    /// outside the block.
     mutating func appendFound(in block: ArraySlice<UInt8>) -> Bool {
-        guard let run = MessageRun(foundBounds, in: block) else { return false }
-        runs.append(run)
-        count &+= run.count
-        payloadBytes &+= run.payloadBytes
+        guard !foundBounds.isEmpty, let bytes = MessageRun.payloadBytes(foundBounds, in: block.count) else {
+            return false
+        }
+        runs.append(MessageRun(foundBounds, in: block, payloadBytes: bytes))
+        count &+= foundBounds.count
+        payloadBytes &+= bytes
         foundBounds.empty(keeping: .max)
         return true
     }

@@ -347,14 +347,45 @@ extension PeerState {
         _ input: Span<UInt8>,
         into found: inout [Range<Int>]
     ) throws(ParleyError) -> Int {
-        guard phase == .messages, queue.isEmpty, !hasPartialFrame, inputEnd == nil, violation == nil,
-            !bounds.isChecked
-        else { return 0 }
-        let used = decoder.decodeMessages(input, limit: .max, into: &found)
-        guard !found.isEmpty else { return 0 }
-        guard (1...input.count).contains(used), MessageRun.payloadBytes(found, in: input.count) != nil else {
+        let used = try find(in: input, limit: .max, &found)
+        guard used == 0 || MessageRun.payloadBytes(found, in: input.count) != nil else {
             throw invalidBounds()
         }
+        return used
+    }
+
+    /// As ``decode(limit:byteLimit:into:)`` for the whole messages at the front of borrowed bytes, when no
+    /// input waits before them: they are copied, and nothing has to be queued.
+    ///
+    /// - Returns: how many bytes are used; the rest is for ``receive(_:)``.
+    mutating func decode(
+        _ input: Span<UInt8>,
+        limit: Int,
+        byteLimit: Int,
+        into output: inout DecodedRuns
+    ) throws(ParleyError) -> Int {
+        let visible = input.extracting(first: max(0, byteLimit))
+        let used = try find(in: visible, limit: limit, &output.foundBounds)
+        guard used > 0 else { return 0 }
+        guard output.appendFound(in: visible.extracting(first: used).copied[...]) else {
+            throw invalidBounds()
+        }
+        output.compact(from: 0, payloadBytes: output.payloadBytes, keptBytes: used)
+        return used
+    }
+
+    @inline(__always)
+    private mutating func find(
+        in input: Span<UInt8>,
+        limit: Int,
+        _ found: inout [Range<Int>]
+    ) throws(ParleyError) -> Int {
+        guard phase == .messages, queue.isEmpty, !hasPartialFrame, announced.isEmpty, inputEnd == nil,
+            violation == nil, !bounds.isChecked
+        else { return 0 }
+        let used = decoder.decodeMessages(input, limit: limit, into: &found)
+        guard !found.isEmpty else { return 0 }
+        guard (1...input.count).contains(used) else { throw invalidBounds() }
         return used
     }
 

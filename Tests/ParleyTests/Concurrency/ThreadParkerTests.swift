@@ -31,4 +31,25 @@ import Testing
         #expect(woken.wait(until: .now + .seconds(30)))
         #expect(result.withLock { $0 })
     }
+
+    @Test func `a thread waits with the one it kept, anew`() {
+        func waitOnce() -> ObjectIdentifier {
+            var parker: ThreadParker? = ThreadParker.take()
+            defer { ThreadParker.keep(&parker) }
+            #expect(parker?.wait(until: .now) == false, "nobody has woken it since")
+            parker?.wake()
+            #expect(parker?.wait(until: nil) == true)
+            return parker.map(ObjectIdentifier.init)!
+        }
+        let first = waitOnce()
+        #expect(waitOnce() == first)
+    }
+
+    @Test func `what somebody else still has is not kept`() {
+        var first: ThreadParker? = ThreadParker.take()
+        let waking = first
+        ThreadParker.keep(&first)
+        let second = ThreadParker.take()
+        #expect(second !== waking)
+    }
 }

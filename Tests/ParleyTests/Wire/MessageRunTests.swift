@@ -8,19 +8,24 @@ import Testing
         runs.flatMap { run in (0..<run.count).map { Array(run[$0]) } }
     }
 
+    private func found(_ bounds: [Range<Int>], in block: ArraySlice<UInt8>) -> MessageRun? {
+        var output = DecodedRuns()
+        output.foundBounds = bounds
+        return output.appendFound(in: block) ? output.runs.first : nil
+    }
+
     @Test func `messages of a block are found by their bounds, wherever the block begins`() throws {
         let block = Array(UInt8(0)..<20)[5..<15]
-        let run = try #require(MessageRun([0..<2, 2..<2, 7..<10], in: block))
+        let run = try #require(found([0..<2, 2..<2, 7..<10], in: block))
         #expect(run.count == 3 && run.payloadBytes == 5 && run.kind == .messages && run.event == nil)
         #expect(payloads([run]) == [[5, 6], [], [12, 13, 14]])
         #expect(run[2].startIndex == 12, "a slice, not a copy")
-        let one = try #require(MessageRun([3..<4], in: block))
+        let one = try #require(found([3..<4], in: block))
         #expect(one.count == 1 && payloads([one]) == [[8]])
     }
 
     @Test(arguments: [[], [-1..<2], [0..<11], [0..<2, 9..<11], [0..<1, -2..<0]] as [[Range<Int>]])
     func `bounds outside the block are refused, and so are none`(found: [Range<Int>]) {
-        #expect(MessageRun(found, in: Array(UInt8(0)..<20)[5..<15]) == nil)
         var output = DecodedRuns()
         output.foundBounds = found
         let isAppended = output.appendFound(in: Array(UInt8(0)..<20)[5..<15])

@@ -84,6 +84,10 @@ import Testing
         #expect(error?.message == "the stuck decoder returned an event without consuming bytes")
     }
 
+    private func payloads(_ output: DecodedRuns) -> [[UInt8]] {
+        output.runs.flatMap { run in (0..<run.count).map { Array(run[$0]) } }
+    }
+
     @Test(arguments: [[0..<4], [-1..<1]] as [[Range<Int>]], [0, 3, 4])
     func `messages outside the input are a violation`(found: [Range<Int>], used: Int) {
         struct Lying: Decoder {
@@ -100,13 +104,17 @@ import Testing
             func encode(message: ArraySlice<UInt8>, into output: inout WireBuffer) {}
         }
         let input: [UInt8] = [1, 2, 3]
-        for isInPlace in [true, false] {
+        for way in ["in place", "copied", "queued"] {
             var state = afterHandshake(Lying(found: found, used: used), .init(isChecked: false))
             let error = #expect(throws: ParleyError.self) {
-                if isInPlace {
+                switch way {
+                case "in place":
                     var bounds: [Range<Int>] = []
                     _ = try state.decodeInPlace(input.span, into: &bounds)
-                } else {
+                case "copied":
+                    var output = DecodedRuns()
+                    _ = try state.decode(input.span, limit: .max, byteLimit: .max, into: &output)
+                default:
                     state.receive(input[...])
                     _ = try decode(&state)
                 }
@@ -124,6 +132,9 @@ import Testing
             var found: [Range<Int>] = []
             let used = try state.decodeInPlace(bytes.span, into: &found)
             #expect(found == (used == 0 ? [] : [5..<7, 12..<13]))
+            var output = DecodedRuns()
+            #expect(try state.decode(bytes.span, limit: 9, byteLimit: 99, into: &output) == used)
+            #expect(payloads(output) == (used == 0 ? [] : [[7, 8], [9]]))
             return used
         }
         #expect(try used() == 13)
@@ -139,6 +150,25 @@ import Testing
         #expect(try used { $0.violation = ParleyError(.protocolViolation, "it has broken the form") } == 0)
         #expect(try used { $0.phase = .stream } == 0)
         #expect(try used { $0 = self.afterHandshake(FramedDecoder(), .init(isChecked: true)) } == 0)
+    }
+
+    @Test func `whole messages are copied as far as there is room, and so that they keep little else`() throws
+    {
+        let bytes = frame([7, 8]) + frame([9]) + frame([10])
+        func copied(_ limit: Int, _ byteLimit: Int, of bytes: [UInt8]) throws -> (Int, DecodedRuns) {
+            var state = afterHandshake(FramedDecoder(), .init(isChecked: false))
+            var output = DecodedRuns()
+            return (try state.decode(bytes.span, limit: limit, byteLimit: byteLimit, into: &output), output)
+        }
+        for (limit, byteLimit, used, expected) in [
+            (2, 99, 13, [[7, 8], [9]]), (9, 18, 13, [[7, 8], [9]]), (9, 6, 0, []), (0, 99, 0, []),
+            (9, -1, 0, []), (9, 99, 19, [[7, 8], [9], [10]]),
+        ] as [(Int, Int, Int, [[UInt8]])] {
+            let (found, output) = try copied(limit, byteLimit, of: bytes)
+            #expect(found == used && payloads(output) == expected && output.count == expected.count)
+        }
+        let (_, small) = try copied(.max, .max, of: (0..<1_000).flatMap { _ in frame([1]) })
+        #expect(small.count == 1_000 && small.runs[0].block.count == 1_000, "frames around them are dropped")
     }
 
     @Test func `of messages found together those before one that is too long are delivered`() {
