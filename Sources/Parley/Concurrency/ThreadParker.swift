@@ -6,8 +6,8 @@
     import Darwin
 #endif
 
-/// Blocks one thread until another thread wakes it. Used once, by one blocking call; a thread that waits often
-/// takes the one of its last wait again.
+/// Blocks one thread until another thread wakes it. Used once, by one blocking call; a thread that waits
+/// often takes the one of its last wait again.
 ///
 /// Deadlines are on the monotonic clock: setting the system's clock does not change them.
 package final class ThreadParker: @unchecked Sendable {

@@ -36,6 +36,8 @@ extension Node {
         mux.streamsPerSecond = limits.streamsPerSecond
         mux.maxGrantedBytes = min(limits.streamBytesPerPeer, limits.receiveBufferBytes)
         mux.maxWindowBytes = UInt32(clamping: min(mux.maxGrantedBytes, Int(mux.maxWindowBytes)))
+        // rust-libp2p takes so many by default, of both sides together, and none any more after one too many.
+        if options.decoder.layers == .libp2p { mux.maxStreams = 512 }
         return mux
     }
 

@@ -43,6 +43,25 @@ import Testing
         #expect(said.delimited == Self.message(fields))
     }
 
+    @Test func `what is long is several messages, and the first has what matters most`() throws {
+        var said = try Self.sample()
+        said.protocols = (0..<300).map { "/a-protocol-with-a-name-of-some-length/\($0)/1.0.0" }
+        let bytes = said.delimited
+        #expect(try Identification(delimited: bytes[...]) == said)
+        var rest = bytes[...]
+        var sizes: [Int] = []
+        while let size = Varint.take(from: &rest) {
+            if sizes.isEmpty {
+                let first = try Identification(delimited: Self.message(Array(rest.prefix(Int(size))))[...])
+                #expect(first.id == said.id && first.listenAddresses == said.listenAddresses)
+                #expect(first.agentVersion == said.agentVersion && first.protocols.count > 50)
+            }
+            sizes.append(Int(size))
+            rest = rest.dropFirst(Int(size))
+        }
+        #expect(sizes.count == 4 && sizes.allSatisfy { $0 <= 4_096 } && sizes[0] > 4_000)
+    }
+
     @Test func `several messages are one`() throws {
         let bytes =
             Self.message(Self.field(6, Array("a".utf8)) + Self.field(3, Array("/a".utf8)))

@@ -39,18 +39,39 @@ extension Identification {
         static let agentVersion: UInt32 = 6
     }
 
-    /// The message with its length before it.
+    /// The most bytes of a message that is written. rust-libp2p reads no longer one.
+    static let maxMessageBytes = 4_096
+
+    /// As messages, each behind its length: one, or more when it is long. What matters most is in the first,
+    /// since not everybody reads more than that.
     var delimited: [UInt8] {
-        var writer = ProtobufWriter()
-        if let id { writer.append(Field.publicKey, id.publicKeyProtobuf) }
-        for address in listenAddresses { writer.append(Field.listenAddress, address.bytes) }
-        for name in protocols { writer.append(Field.name, Array(name.utf8)) }
-        if let observedAddress { writer.append(Field.observedAddress, observedAddress.bytes) }
-        writer.append(Field.protocolVersion, Array(protocolVersion.utf8))
-        writer.append(Field.agentVersion, Array(agentVersion.utf8))
-        var bytes: [UInt8] = []
-        Varint.append(UInt64(writer.bytes.count), to: &bytes)
-        return bytes + writer.bytes
+        var fields: [(UInt32, [UInt8])] = []
+        if let id { fields.append((Field.publicKey, id.publicKeyProtobuf)) }
+        if let observedAddress { fields.append((Field.observedAddress, observedAddress.bytes)) }
+        fields.append((Field.protocolVersion, Array(protocolVersion.utf8)))
+        fields.append((Field.agentVersion, Array(agentVersion.utf8)))
+        for address in listenAddresses { fields.append((Field.listenAddress, address.bytes)) }
+        for name in protocols { fields.append((Field.name, Array(name.utf8))) }
+        var messages: [[(number: UInt32, bytes: [UInt8])]] = [[]]
+        var messageBytes = 0
+        for (number, content) in fields {
+            var field = ProtobufWriter()
+            field.append(number, content)
+            if messageBytes + field.bytes.count > Self.maxMessageBytes {
+                messages.append([])
+                messageBytes = 0
+            }
+            messages[messages.count - 1].append((number, field.bytes))
+            messageBytes += field.bytes.count
+        }
+        return messages.flatMap { message in
+            let content = (Field.publicKey...Field.agentVersion).flatMap { number in
+                message.filter { $0.number == number }.flatMap(\.bytes)
+            }
+            var bytes: [UInt8] = []
+            Varint.append(UInt64(content.count), to: &bytes)
+            return bytes + content
+        }
     }
 
     /// Reads one or more messages, each behind its length. Together they are one: a list goes on in the next

@@ -4,7 +4,7 @@
 /// |---|---|
 /// | received bytes that wait for readers | ``maxGrantedBytes``, whatever the other side sends |
 /// | bytes that wait to be sent | ``maxUnsentBytes`` for each stream |
-/// | streams | ``maxRemoteStreams``; own ones by ``maxUnacknowledged`` and ``maxGrantedBytes`` |
+/// | streams | ``maxRemoteStreams``; own ones by ``maxUnacknowledged``, ``maxStreams``, ``maxGrantedBytes`` |
 /// | control frames that wait | ``maxAnswers``, and one window update and one reset for each stream |
 /// | ids that were skipped | ``UsedStreamIDs/maxGaps`` |
 /// | processor time for nothing | the rates |
@@ -14,6 +14,8 @@ struct MuxLimits: Sendable, Equatable {
     /// The most streams of this side that the other side has not acknowledged. Further ones wait. The value
     /// of the libp2p specification, which every implementation buffers.
     var maxUnacknowledged = 256
+    /// How many streams there may be before this side opens no more, and waits.
+    var maxStreams = Int.max
     /// The most streams of the other side that this side has not acknowledged. Further ones are reset.
     var maxUnaccepted = 256
     /// How many streams the other side may open in a second. Further ones are reset; at twice the rate the
@@ -34,6 +36,9 @@ struct MuxLimits: Sendable, Equatable {
     var pingsPerSecond = 1_000
     /// How many frames that change nothing the other side may send in a second.
     var idleFramesPerSecond = 1_000
+    /// How many window updates for streams that are gone the other side may send in a second. Some
+    /// implementations send one with each read, and their readers still read when this side is done.
+    var lateUpdatesPerSecond = 100_000
 }
 
 /// Counts events against a rate. One second's worth may come at once.

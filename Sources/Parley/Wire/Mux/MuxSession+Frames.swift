@@ -86,20 +86,20 @@ extension MuxSession {
 
     /// Writes what the stream whose turn it is sends now: a frame, and its end behind the last bytes.
     ///
-    /// The end is a frame of its own. Yamux allows FIN on a frame with data, but the Go implementations heed
-    /// a frame's flags before they read its data, and a reader there may see the end without the bytes.
+    /// The end is a frame of its own, with no other flag and no data. Yamux allows both, but the Go
+    /// implementations heed a frame's flags before they read its data, and a reader there may see the end
+    /// without the bytes; and others take one flag alone.
     private mutating func takeTurn(_ slot: UInt32, into output: inout WireBuffer) {
         let turn = table.hasOneSender ? Self.largeTurnBytes : Self.turnBytes
         let waiting = table[slot].unsent.count
         let count = min(waiting, turn, Int(table[slot].sendWindow))
-        var flags = takeOpeningFlags(of: slot)
+        let flags = takeOpeningFlags(of: slot)
         let isLast = count == waiting && table[slot].owesFin
         let stream = MuxStreamID(id: table[slot].id, slot: slot)
-        if count > 0 || !isLast {
+        if count > 0 || !isLast || !flags.isEmpty {
             // An opening without data is a window update in every implementation.
             let type: YamuxHeader.FrameType = count > 0 ? .data : .windowUpdate
             YamuxHeader(type, flags, stream: stream.id, length: UInt32(count)).encode(into: &output)
-            flags = []
         }
         var left = count
         while left > 0, let block = table[slot].unsent.popFirst(upTo: left) {
@@ -109,8 +109,9 @@ extension MuxSession {
         table[slot].sendWindow -= UInt32(count)
         unsentBytes -= count
         if isLast {
-            YamuxHeader(.data, flags.union(.fin), stream: stream.id, length: 0).encode(into: &output)
+            YamuxHeader(.data, .fin, stream: stream.id, length: 0).encode(into: &output)
             _ = apply(.finSent, to: slot)
+            resetIfFull(slot)
         }
         noteRoom(in: stream)
         if table[slot].canSend { table.passTurn() } else { table.stopSending(slot) }

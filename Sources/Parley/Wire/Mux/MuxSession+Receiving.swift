@@ -12,7 +12,7 @@ extension MuxSession {
         if let violation { throw violation.error(at: position) }
         do throws(MuxViolation) {
             while true {
-                if let event = try nextOfFrame(&input) { return event }
+                if let event = try nextOfFrame(&input, at: now) { return event }
                 guard frame.bytesLeft == 0, !input.isEmpty, framesLeft > 0 else { return nil }
                 guard let header = try header.take(&input) else { return nil }
                 framesLeft &-= header.flags.contains(.syn) ? Self.framesOfOpening : 1
@@ -29,7 +29,8 @@ extension MuxSession {
 
     /// The next event of the frame whose header has arrived.
     private mutating func nextOfFrame(
-        _ input: inout ArraySlice<UInt8>
+        _ input: inout ArraySlice<UInt8>,
+        at now: UInt64
     ) throws(MuxViolation) -> MuxEvent? {
         if frame.rest.remove(.opened) != nil { return .opened(frame.stream) }
         if frame.rest.remove(.acknowledged) != nil { return .acknowledged(frame.stream) }
@@ -46,8 +47,8 @@ extension MuxSession {
             return .data(frame.stream, data)
         }
         guard frame.rest.remove(.finished) != nil, table.contains(frame.stream) else { return nil }
+        if !table[frame.stream.slot].awaitsInput { try countIdle(at: now) }
         let actions = apply(.remoteFinished, to: frame.stream.slot)
-        if actions.contains(.violation) { throw .finishedTwice(frame.stream.id) }
         removeOrSchedule(frame.stream.slot)
         return actions.contains(.tellFinished) ? .finished(frame.stream) : nil
     }
@@ -149,17 +150,15 @@ extension MuxSession {
         guard bytes > 0 else { return }
         let window = table[slot].receiveWindow
         guard bytes <= window else {
-            if !table[slot].awaitsInput { throw .dataAfterFinish(table[slot].id) }
             throw .beyondWindow(table[slot].id, bytes: bytes, window: window)
         }
         table[slot].receiveWindow -= bytes
-        let actions = apply(.data, to: slot)
-        if actions.contains(.violation) { throw .dataAfterFinish(table[slot].id) }
-        if actions.contains(.deliver) {
+        if apply(.data, to: slot).contains(.deliver) {
             table[slot].unconsumed += bytes
         } else {
             frame.rest.insert(.isDropped)
         }
+        resetIfFull(slot)
         removeOrSchedule(slot)
     }
 
@@ -186,10 +185,13 @@ extension MuxSession {
     ) throws(MuxViolation) {
         frame.rest.insert(.isDropped)
         guard wasOpened(header.stream) else {
-            guard header.flags.contains(.rst) else { throw .unknownStream(header.stream, header.type) }
-            // An implementation that chooses the id first and then gives the stream up sends this.
+            guard header.flags.contains(.rst) || header.length == 0 else {
+                throw .unknownStream(header.stream, header.type)
+            }
+            // An implementation that chooses the id first and then gives the stream up, or ends it, sends
+            // this.
             guard idleFrames.admits(perSecond: limits.idleFramesPerSecond, at: now) else {
-                throw .strayResets
+                throw .strayFrames
             }
             return
         }
@@ -198,7 +200,13 @@ extension MuxSession {
                 lateFrames -= 1
                 return
             }
-            return try countIdle(at: now)
+            guard header.length > 0, header.flags.isDisjoint(with: [.rst, .fin]) else {
+                return try countIdle(at: now)
+            }
+            guard lateUpdates.admits(perSecond: limits.lateUpdatesPerSecond, at: now) else {
+                throw .idleFrames
+            }
+            return
         }
         guard Int(header.length) <= lateBytes else {
             throw .beyondWindowsOfGoneStreams(header.stream, bytes: header.length)
@@ -221,7 +229,6 @@ extension MuxSession {
     ) throws(MuxViolation) -> MuxEvent? {
         guard !isOwn(header.stream) else { throw .wrongParity(header.stream) }
         guard remoteIDs.use(header.stream) else { throw .usedStream(header.stream) }
-        guard remoteGoAway == nil else { throw .openedAfterGoAway(header.stream) }
         let isData = header.type == .data
         let initial = YamuxHeader.initialWindowBytes
         if isData, header.length > initial {

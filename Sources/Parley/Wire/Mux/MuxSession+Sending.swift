@@ -34,9 +34,9 @@ extension MuxSession {
         return .opened(name)
     }
 
-    /// Whether the other side's backlog and the granted bytes allow another stream.
+    /// Whether the other side's backlog and the limits of this side allow another stream.
     var hasRoomToOpen: Bool {
-        unacknowledged < limits.maxUnacknowledged
+        unacknowledged < limits.maxUnacknowledged && table.count < limits.maxStreams
             && grantedBytes + Int(YamuxHeader.initialWindowBytes) <= limits.maxGrantedBytes
     }
 
@@ -92,8 +92,9 @@ extension MuxSession {
     }
 
     /// Ends the stream for this side: what was written is still sent, nothing is read any more. The shell
-    /// drops what it has not read. If the other side goes on sending, the stream is reset, once everything is
-    /// written. Who wants to be sure that all was read waits for `finished` before.
+    /// drops what it has not read. If the other side goes on sending until its window is used up, the stream
+    /// is reset, once everything is written. Who wants to be sure that all was read waits for `finished`
+    /// before.
     ///
     /// A stream whose other side neither sends nor ends stays in the session until it is aborted.
     mutating func close(_ stream: MuxStreamID) {

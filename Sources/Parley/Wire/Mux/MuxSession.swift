@@ -82,6 +82,7 @@ struct MuxSession: Sendable {
     var refusals = RateLimit()
     var pings = RateLimit()
     var idleFrames = RateLimit()
+    var lateUpdates = RateLimit()
     var waitingPongs = 0
 
     /// The ping that is not answered: its number, and when it was written.
@@ -181,17 +182,24 @@ struct MuxSession: Sendable {
         return table.insert(stream)
     }
 
-    /// Applies an event to a stream. The caller performs `deliver`, `tellFinished` and `violation`.
+    /// Applies an event to a stream. The caller performs what follows.
     mutating func apply(_ event: MuxStream.Event, to slot: UInt32) -> MuxStream.Actions {
-        let awaitedInput = table[slot].awaitsInput
+        let wasOver = table[slot].state == .over
         let actions = change(slot) { $0.apply(event) }
-        if actions.contains(.sendReset) { queueReset(of: slot, code: 0) }
-        guard table[slot].state == .over else { return actions }
+        guard table[slot].state == .over, !wasOver else { return actions }
         forgetUnsent(of: slot)
-        if event == .reset || actions.contains(.sendReset), awaitedInput {
-            allowLate(Int(table[slot].receiveWindow))
-        }
+        allowLate(Int(table[slot].receiveWindow))
         return actions
+    }
+
+    /// Resets a stream that this side has closed, once the other side has used its window up.
+    ///
+    /// Until then what arrives is dropped, and nothing is said: some implementations forget what they have
+    /// received and not read when a reset comes, and that may be the answer.
+    mutating func resetIfFull(_ slot: UInt32) {
+        guard table[slot].isClosedAndFull else { return }
+        queueReset(of: slot, code: 0)
+        _ = apply(.reset, to: slot)
     }
 
     /// Queues a reset. Its stream is over, or will be.
@@ -202,7 +210,7 @@ struct MuxSession: Sendable {
     }
 
     /// The other side may send this much for streams that are gone: before it learns of it, or in parallel to
-    /// its own reset.
+    /// its own reset or end.
     mutating func allowLate(_ bytes: Int) {
         let (sum, overflow) = lateBytes.addingReportingOverflow(bytes)
         lateBytes = overflow ? .max : sum

@@ -72,7 +72,6 @@ struct MuxStream: Sendable {
     /// | `remoteFinished` | sends | has sent FIN |
     /// | `finishingLast` | will send FIN behind what waits | has sent FIN, or is not heard any more |
     /// | `discarding` | will send FIN behind what waits | has no reader any more |
-    /// | `discardingData` | will send FIN and a reset behind what waits | sent data that has no reader |
     /// | `discarded` | has sent FIN | has no reader any more |
     /// | `over` | is done | is done; received bytes may still be unread |
     enum State: UInt8, Sendable, CaseIterable {
@@ -82,7 +81,6 @@ struct MuxStream: Sendable {
         case remoteFinished
         case finishingLast
         case discarding
-        case discardingData
         case discarded
         case over
     }
@@ -110,10 +108,6 @@ struct MuxStream: Sendable {
         static let deliver = Actions(rawValue: 1)
         /// The reader gets the end.
         static let tellFinished = Actions(rawValue: 2)
-        /// Reset the stream.
-        static let sendReset = Actions(rawValue: 4)
-        /// The other side broke the rules.
-        static let violation = Actions(rawValue: 8)
     }
 
     /// Applies an event. Returns what follows.
@@ -134,25 +128,21 @@ struct MuxStream: Sendable {
         case (.finishing, .finSent): return (.finished, [])
         case (.finishingLast, .finSent): return (.over, [])
         case (.discarding, .finSent): return (.discarded, [])
-        case (.discardingData, .finSent): return (.over, [.sendReset])
 
         // MARK: Data
         case (.open, .data), (.finishing, .data), (.finished, .data): return (nil, [.deliver])
-        case (.remoteFinished, .data), (.finishingLast, .data): return (nil, [.violation])
-        // What this side wrote before it closed is still sent: a reset now would destroy it.
-        case (.discarding, .data): return (.discardingData, [])
-        case (.discardingData, .data): return (nil, [])
-        case (.discarded, .data): return (.over, [.sendReset])
+        // Nobody reads it. Behind FIN it can come from Go, where a write and a close may overtake each other.
+        case (.discarding, .data), (.discarded, .data), (.remoteFinished, .data), (.finishingLast, .data):
+            return (nil, [])
 
         // MARK: The other side ends
         case (.open, .remoteFinished): return (.remoteFinished, [.tellFinished])
         case (.finishing, .remoteFinished): return (.finishingLast, [.tellFinished])
         case (.finished, .remoteFinished): return (.over, [.tellFinished])
-        case (.discarding, .remoteFinished), (.discardingData, .remoteFinished):
-            return (.finishingLast, [])
+        case (.discarding, .remoteFinished): return (.finishingLast, [])
         case (.discarded, .remoteFinished): return (.over, [])
-        case (.remoteFinished, .remoteFinished), (.finishingLast, .remoteFinished):
-            return (nil, [.violation])
+        // One FIN is enough. Some implementations send another after each window update.
+        case (.remoteFinished, .remoteFinished), (.finishingLast, .remoteFinished): return (nil, [])
 
         // MARK: Both end at once
         case (.over, .reset): return (nil, [])
@@ -178,14 +168,14 @@ extension MuxStream {
     var isReadable: Bool {
         switch state {
         case .open, .finishing, .finished: true
-        case .remoteFinished, .finishingLast, .discarding, .discardingData, .discarded, .over: false
+        case .remoteFinished, .finishingLast, .discarding, .discarded, .over: false
         }
     }
 
     /// Whether this side is done with it, except for what waits to be sent.
     var isClosed: Bool {
         switch state {
-        case .discarding, .discardingData, .discarded, .over: true
+        case .discarding, .discarded, .over: true
         case .open, .finishing, .finished, .remoteFinished, .finishingLast: false
         }
     }
@@ -193,7 +183,7 @@ extension MuxStream {
     /// Whether the other side may still send.
     var awaitsInput: Bool {
         switch state {
-        case .open, .finishing, .finished, .discarding, .discardingData, .discarded: true
+        case .open, .finishing, .finished, .discarding, .discarded: true
         case .remoteFinished, .finishingLast, .over: false
         }
     }
@@ -201,7 +191,7 @@ extension MuxStream {
     /// Whether FIN follows what waits to be sent.
     var owesFin: Bool {
         switch state {
-        case .finishing, .finishingLast, .discarding, .discardingData: true
+        case .finishing, .finishingLast, .discarding: true
         case .open, .finished, .remoteFinished, .discarded, .over: false
         }
     }
@@ -225,4 +215,8 @@ extension MuxStream {
     var isUpdateDue: Bool {
         isReadable && owedWindow >= windowBytes / 2 && !marks.contains(.isUpdateQueued)
     }
+
+    /// Whether only a reset can tell the other side that nobody reads what it sends: it waits for more window
+    /// of a stream that this side has closed.
+    var isClosedAndFull: Bool { state == .discarded && receiveWindow == 0 }
 }

@@ -18,12 +18,8 @@ enum MuxViolation: Error, Sendable, Equatable {
     case wrongParity(UInt32)
     /// It opened a stream whose id was used already.
     case usedStream(UInt32)
-    /// It opened a stream after its own go-away.
-    case openedAfterGoAway(UInt32)
-    /// Data, or a window update, for a stream that was never opened.
+    /// Data, or more window, for a stream that was never opened.
     case unknownStream(UInt32, YamuxHeader.FrameType)
-    case dataAfterFinish(UInt32)
-    case finishedTwice(UInt32)
     /// More data than the stream's window allows.
     case beyondWindow(UInt32, bytes: UInt32, window: UInt32)
     /// More data for streams that are gone than their windows had left.
@@ -38,8 +34,8 @@ enum MuxViolation: Error, Sendable, Equatable {
     case openingFlood
     /// More answers wait to be written than allowed: it asks and does not read.
     case answersUnread(Int)
-    /// Too many resets of streams that never were.
-    case strayResets
+    /// Too many resets, and other frames without data, of streams that never were.
+    case strayFrames
     /// Too many frames that change nothing: empty ones, and late ones for streams that are gone.
     case idleFrames
 
@@ -59,10 +55,7 @@ enum MuxViolation: Error, Sendable, Equatable {
         case .frameTooLong(let bytes, let limit): "a frame of \(bytes) bytes, allowed are \(limit)"
         case .wrongParity(let id): "the remote side opened stream \(id), an id of this side"
         case .usedStream(let id): "stream \(id) was opened twice"
-        case .openedAfterGoAway(let id): "stream \(id) was opened after a go-away"
         case .unknownStream(let id, let type): "a \(type) frame for stream \(id), which was never opened"
-        case .dataAfterFinish(let id): "data for stream \(id) after its end"
-        case .finishedTwice(let id): "stream \(id) was ended twice"
         case .beyondWindow(let id, let bytes, let window):
             "a frame of \(bytes) bytes for stream \(id), its window is \(window)"
         case .beyondWindowsOfGoneStreams(let id, let bytes):
@@ -71,7 +64,7 @@ enum MuxViolation: Error, Sendable, Equatable {
         case .pingFlood: "too many pings"
         case .openingFlood: "streams are opened too fast"
         case .answersUnread(let count): "\(count) answers wait and are not read"
-        case .strayResets: "too many resets of streams that never were"
+        case .strayFrames: "too many frames for streams that never were"
         case .idleFrames: "too many frames that change nothing"
         }
     }

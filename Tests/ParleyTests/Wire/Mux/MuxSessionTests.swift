@@ -255,7 +255,11 @@ import Testing
             try feed.session.write([1], to: aborted)
         }
         #expect(feed.session.room(in: aborted) == 0)
-        #expect(feed.frames().map(\.header) == [YamuxHeader(.data, [.syn, .fin], stream: 1)])
+        #expect(
+            feed.frames().map(\.header) == [
+                YamuxHeader(.windowUpdate, .syn, stream: 1), YamuxHeader(.data, .fin, stream: 1),
+            ]
+        )
     }
 
     // MARK: - The end of streams
@@ -320,7 +324,7 @@ import Testing
         feed.expectNothingHeld()
     }
 
-    @Test func `a close sends what was written, drops what arrives, and then resets`() throws {
+    @Test func `a close sends what was written, drops what arrives, and resets a full window`() throws {
         var feed = MuxFeed(isDialer: true)
         let stream = try feed.open()
         _ = try feed.session.write([1, 2], to: stream)
@@ -328,6 +332,9 @@ import Testing
         #expect(feed.session.grantedBytes == 0)
         #expect(feed.frames().map(\.header.flags) == [.syn, .fin])
         #expect(try feed.receive(data(1, [9], .ack)) == [.acknowledged(stream)])
+        // A reset now would let some implementations forget an answer that they have not read.
+        #expect(!feed.session.hasFrames && feed.notices() == [])
+        #expect(try feed.receive(data(1, zeros: 262_143)) == [])
         #expect(feed.frames().map(\.header) == [YamuxHeader(.windowUpdate, .rst, stream: 1)])
         #expect(feed.notices() == [.ended(stream)])
         feed.expectNothingHeld()
@@ -338,11 +345,22 @@ import Testing
         let stream = try feed.accept(1)
         _ = try feed.session.write(patterned(20_000)[...], to: stream)
         feed.session.close(stream)
-        #expect(try feed.receive(data(1, [9])) == [])
+        #expect(try feed.receive(data(1, zeros: 262_144)) == [])
         let frames = feed.frames()
         #expect(same(frames.flatMap(\.data), patterned(20_000)))
         #expect(frames.suffix(3).map(\.header.flags) == [.ack, .fin, .rst])
         #expect(feed.notices() == [.ended(stream)])
+    }
+
+    @Test func `this side opens no more streams than there may be`() throws {
+        var feed = MuxFeed(isDialer: true) { $0.maxStreams = 2 }
+        _ = try feed.accept(2)
+        let stream = try feed.open()
+        #expect(try feed.session.open(at: 0) == .waits)
+        #expect(feed.notices() == [])
+        feed.session.abort(stream)
+        #expect(feed.notices() == [.ended(stream), .openable])
+        _ = try feed.open()
     }
 
     @Test func `a closed stream ends with the other side's FIN`() throws {
@@ -350,7 +368,7 @@ import Testing
         let stream = try feed.accept(1)
         try feed.receive(data(1, [1]))
         feed.session.close(stream)
-        #expect(feed.frames().map(\.header.flags) == [[.ack, .fin]])
+        #expect(feed.frames().map(\.header.flags) == [.ack, .fin])
         #expect(try feed.receive(data(1, [], .fin)) == [])
         #expect(feed.notices() == [.ended(stream)] && !feed.session.hasFrames)
         feed.expectNothingHeld()
@@ -367,7 +385,8 @@ import Testing
             input.removeFirst(13)
             #expect(try feed.session.next(&input, at: 0) == nil && input.isEmpty)
             // A reset and the answer; or the answer and an end.
-            let types: [YamuxHeader.FrameType] = isAborted ? [.windowUpdate, .ping] : [.ping, .data]
+            let types: [YamuxHeader.FrameType] =
+                isAborted ? [.windowUpdate, .ping] : [.ping, .windowUpdate, .data]
             #expect(feed.frames().map(\.header.type) == types)
             #expect(feed.notices() == [.ended(stream)])
             feed.expectNothingHeld()
@@ -476,7 +495,7 @@ import Testing
             let streams = try (0..<UInt32(1_000)).map { try feed.accept(2_000 * round + 2 * $0 + 1) }
             #expect(feed.session.streamCount == 1_000 && feed.session.table.slots.count == 1_000)
             for stream in streams { feed.session.close(stream) }
-            #expect(feed.frames().count == 1_000)
+            #expect(feed.frames().count == 2_000, "an acknowledgement and an end each")
             for stream in streams { try feed.receive(data(stream.id, [], .fin)) }
             #expect(feed.notices().count == 1_000)
             #expect(feed.session.table.slots.capacity == 0)

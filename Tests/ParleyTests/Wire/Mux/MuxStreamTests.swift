@@ -17,22 +17,15 @@ import Testing
             [.finishingLast, .finishingLast, .remoteFinished, .remoteFinished, .remoteFinished, .over]
         ),
         (.finishingLast, [.finishingLast, .finishingLast, .over, .finishingLast, .finishingLast, .over]),
-        (.discarding, [.discarding, .discarding, .discarded, .discardingData, .finishingLast, .over]),
-        (
-            .discardingData,
-            [.discardingData, .discardingData, .over, .discardingData, .finishingLast, .over]
-        ),
-        (.discarded, [.discarded, .discarded, .discarded, .over, .over, .over]),
+        (.discarding, [.discarding, .discarding, .discarded, .discarding, .finishingLast, .over]),
+        (.discarded, [.discarded, .discarded, .discarded, .discarded, .over, .over]),
         (.over, [.over, .over, .over, .over, .over, .over]),
     ]
 
     private static let actions: [(MuxStream.State, MuxStream.Event, MuxStream.Actions)] = [
         (.open, .data, .deliver), (.finishing, .data, .deliver), (.finished, .data, .deliver),
-        (.remoteFinished, .data, .violation), (.finishingLast, .data, .violation),
-        (.discarded, .data, .sendReset), (.discardingData, .finSent, .sendReset),
         (.open, .remoteFinished, .tellFinished), (.finishing, .remoteFinished, .tellFinished),
         (.finished, .remoteFinished, .tellFinished),
-        (.remoteFinished, .remoteFinished, .violation), (.finishingLast, .remoteFinished, .violation),
     ]
 
     @Test func `every state answers every event as the table says`() {
@@ -56,7 +49,6 @@ import Testing
             (.finished, false, true, false, true, false), (.remoteFinished, true, false, false, false, false),
             (.finishingLast, false, false, false, false, true),
             (.discarding, false, false, true, true, true),
-            (.discardingData, false, false, true, true, true),
             (.discarded, false, false, true, true, false), (.over, false, false, true, false, false),
         ]
         #expect(facts.map(\.0) == State.allCases)
@@ -93,7 +85,7 @@ import Testing
     }
 
     @Test func `what follows from an event is told apart`() {
-        let actions: [MuxStream.Actions] = [.deliver, .tellFinished, .sendReset, .violation]
+        let actions: [MuxStream.Actions] = [.deliver, .tellFinished]
         for (index, action) in actions.enumerated() {
             #expect(actions[(index + 1)...].allSatisfy { $0.isDisjoint(with: action) } && !action.isEmpty)
         }
