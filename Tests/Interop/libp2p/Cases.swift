@@ -14,6 +14,7 @@ let cases: [(name: String, body: @Sendable (Meeting) async throws -> Void)] = [
     ("it has 100 streams at once", { try $0.foreign.told("many 100 100000") }),
     ("Parley ends its side, and is answered behind that", halfCloseAnswered),
     ("it ends its side, and is answered behind that", { try $0.foreign.told("count 100000") }),
+    ("it reads answers in small pieces, behind their end", { try $0.foreign.told("pieces 3 200000") }),
     ("it resets a stream", resetHeard),
     ("Parley resets a stream", { try $0.foreign.told("reset") }),
     ("Parley proposes a protocol that it does not speak", wrongProtocol),

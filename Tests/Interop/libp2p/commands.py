@@ -150,6 +150,24 @@ class Node:
         if answer != count.encode():
             raise RuntimeError(f"the answer is {answer}")
 
+    async def do_pieces(self, streams, count):
+        """Has all of an answer before it reads it in small pieces: a node that grants more window with each
+        read does so for streams that the other side has done with."""
+        for _ in range(int(streams)):
+            stream = await self.open(self.peer, "/echo/1.0.0")
+            if not stream.can_half_close:
+                return "skipped it cannot end one direction of a stream"
+            await stream.write(pattern(int(count)))
+            await stream.finish()
+            # Answered behind the echo.
+            await self.echo(1)
+            received = bytearray()
+            while data := await stream.read(64):
+                received.extend(data)
+            await stream.close()
+            if bytes(received) != pattern(int(count)):
+                raise RuntimeError(f"{len(received)} of {count} bytes came back, or others")
+
     async def do_reset(self):
         """Is reset."""
         stream = await self.open(self.peer, "/reset/1.0.0")

@@ -29,10 +29,10 @@ class Stream:
     def __init__(self, stream):
         self.stream = stream
 
-    async def read(self):
-        """The next bytes; none at the end."""
+    async def read(self, count=65_536):
+        """The next bytes, at most `count`; none at the end."""
         try:
-            return (await self.stream.read_bytes(65_536))[1]
+            return (await self.stream.read_bytes(count))[1]
         except libp2p.LibP2PError as error:
             if str(error).endswith(": EOF"):
                 return b""

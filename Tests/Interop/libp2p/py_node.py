@@ -20,10 +20,10 @@ class Stream:
     def __init__(self, stream):
         self.stream = stream
 
-    async def read(self):
-        """The next bytes; none at the end."""
+    async def read(self, count=65_536):
+        """The next bytes, at most `count`; none at the end."""
         try:
-            return await self.stream.read(65_536)
+            return await self.stream.read(count)
         except StreamEOF:
             # It forgets a stream that is reset, and its reader then takes that for an end.
             if self.stream.muxed_stream.reset_received:

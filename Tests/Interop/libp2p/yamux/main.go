@@ -281,6 +281,9 @@ func (n *node) does(words []string) ([]string, error) {
 	case "count":
 		// See echo.
 		return []string{"skipped", "it cannot end one direction of a stream"}, nil
+	case "pieces":
+		// See echo.
+		return []string{"skipped", "it cannot end one direction of a stream"}, nil
 	case "reset":
 		return nil, n.isReset()
 	case "wrong":
