@@ -117,11 +117,16 @@ extension Channels {
         return abort(channel, code: 0, ParleyError(.streamAborted, "nobody takes the stream"))
     }
 
-    private func isSupported(_ name: String) -> Bool {
-        switch name {
-        case Multiplexed.messages: messagesIn == nil
-        case Multiplexed.stream: true
-        default: rules.isSupported(name)
+    /// Whether this side speaks a protocol now. It captures no more than it needs: a function of `self` would
+    /// copy all of this value for every proposal.
+    private var isSupported: (String) -> Bool {
+        let (takesMessages, isSupported) = (messagesIn == nil, rules.isSupported)
+        return { name in
+            switch name {
+            case Multiplexed.messages: takesMessages
+            case Multiplexed.stream: true
+            default: isSupported(name)
+            }
         }
     }
 
