@@ -3,9 +3,11 @@
 extension MultiplexedLink: SecuredLinkOwner {
     /// How much may arrive before the connection is open.
     private static let mostEarlyBytes = 64 * 1024
-    /// The most frames of one turn, about. A small one costs as much as a large one, and a read may bring
-    /// thousands.
-    private static let framesPerTurn = 256
+    /// The most frames of a link at once, about. A small one costs as much as a large one, and a read may
+    /// bring thousands. What peers have who behave is mostly less, and waits for nobody.
+    private static let framesAtOnce = 32
+    /// The most frames in a turn of the loop, about, of all links that have received more than that.
+    static let framesPerTurn = 256
 
     func linkWillRead() -> ReadTarget { expectsMuch ? .block(room: ReadBlock.capacityBytes) : .shared }
 
@@ -20,17 +22,21 @@ extension MultiplexedLink: SecuredLinkOwner {
         expectsMuch = block.count >= ReadSlab.byteCount / 2
         let isBehind = !input.isEmpty
         input.append(block)
-        if !isBehind { handleInput(atMost: Self.framesPerTurn) }
+        if !isBehind { handleInput(atMost: Self.framesAtOnce) }
     }
 
-    /// Handles frames of the oldest block that was read. What exceeds `frames` waits for a later turn, and
-    /// nothing more is read until then.
-    private func handleInput(atMost frames: Int) {
-        guard let block = input.popFirst() else { return }
+    /// Handles frames of the oldest block that was read. What exceeds `frames` waits for its turn among what
+    /// other links have received, and nothing more is read until then.
+    ///
+    /// - Returns: how many frames they were, about.
+    @discardableResult
+    private func handleInput(atMost frames: Int) -> Int {
+        guard let block = input.popFirst() else { return 0 }
         var effects = Channels.Effects()
-        let (rest, hasMessages, holds) = change(&effects) { channels, now, effects in
+        let (rest, used, hasMessages, holds) = change(&effects) { channels, now, effects in
             let rest = channels.receive(block, atMost: frames, at: now, &effects)
-            return (rest, channels.hasMessages, channels.heldBytes > 0)
+            let used = max(1, frames &- channels.session.framesLeft)
+            return (rest, used, channels.hasMessages, channels.heldBytes > 0)
         }
         input.prepend(rest)
         owner?.linkDidHear(block.count - rest.count - effects.messageBytes, isActivity: effects.isActivity)
@@ -40,19 +46,25 @@ extension MultiplexedLink: SecuredLinkOwner {
             context.timers.check(owner, by: loop.milliseconds &+ timeLimits.shortest)
         }
         if hasMessages { passOn() }
-        if let failure = effects.failure { return fail(failure) }
+        if let failure = effects.failure {
+            fail(failure)
+            return used
+        }
         reportHeld()
         if holds, node.heldBytes.load(ordering: .relaxed) > node.options.limits.receiveBufferBytes {
             node.dropLargestHolder()
         }
         if !input.isEmpty || isFullEarly { lower.stopReading() }
-        if !input.isEmpty { loop.execute { [self] in handleMore() } }
+        if !input.isEmpty { context.receiving.add(self) }
+        return used
     }
 
-    private func handleMore() {
-        guard !isOver, inputEnd == nil else { return }
-        handleInput(atMost: Self.framesPerTurn)
+    /// Handles more of what was read. Returns how many frames they were, about.
+    func handleMore() -> Int {
+        guard !isOver, inputEnd == nil else { return 0 }
+        let used = handleInput(atMost: Self.framesAtOnce)
         if input.isEmpty, !isOver, !isFullEarly { lower.startReading() }
+        return used
     }
 
     /// Whether no more may arrive before the connection is open.

@@ -2,6 +2,10 @@
 // The loop's thread only. Each message waits for its turn, and so does each read of lines.
 
 extension SecuredLink {
+    /// The most steps of handshakes in a turn of a loop. One takes up to 0.2 ms of a core, and a stranger
+    /// needs 32 bytes to ask for it.
+    static let stepsPerTurn = 4
+
     /// Begins the handshake, and reads until it is over.
     func beginHandshake() {
         loop.assertIsCurrent()

@@ -11,7 +11,7 @@
 final class SecuredLink: @unchecked Sendable {
     let lower: any Link
     let loop: EventLoop
-    let turns: HandshakeTurns
+    let turns: SharedTurns<SecuredLink>
     /// The side of the negotiations that precede and follow the handshake; nil without any.
     let side: LinkNegotiation.Side?
     /// Kept alive by the open link below, and released when that is closed.
@@ -53,7 +53,7 @@ final class SecuredLink: @unchecked Sendable {
         over lower: any Link,
         session: any SecureSession,
         negotiatingAs side: LinkNegotiation.Side? = nil,
-        turns: HandshakeTurns,
+        turns: SharedTurns<SecuredLink>,
         on loop: EventLoop
     ) {
         self.lower = lower

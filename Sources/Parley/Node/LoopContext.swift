@@ -12,7 +12,9 @@ package final class LoopContext: @unchecked Sendable {
     /// Runs the time-outs of its connections.
     let timers: ConnectionTimers
     /// Shares the loop's time among the handshakes of its secured links.
-    let securing: HandshakeTurns
+    let securing: SharedTurns<SecuredLink>
+    /// Shares the loop's time among the multiplexed links that have received many frames.
+    let receiving: SharedTurns<MultiplexedLink>
     /// State that the loop's thread uses for every message.
     let local = PointerBox(Local())
     /// The connections that ended in this turn, with the reasons. `onDisconnect` is called for them at the
@@ -86,7 +88,8 @@ package final class LoopContext: @unchecked Sendable {
         self.index = index
         loop = EventLoop(name: "parley loop \(index)", busyPoll: node.options.busyPoll)
         timers = ConnectionTimers(on: loop)
-        securing = HandshakeTurns(on: loop)
+        securing = SharedTurns(on: loop, atMost: SecuredLink.stepsPerTurn) { $0.makeStep() ? 1 : 0 }
+        receiving = SharedTurns(on: loop, atMost: MultiplexedLink.framesPerTurn) { $0.handleMore() }
         loop.localContext = Unmanaged.passUnretained(self).toOpaque()
     }
 

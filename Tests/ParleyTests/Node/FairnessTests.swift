@@ -46,6 +46,61 @@ import Testing
         }
     }
 
+    /// Looks at something at the end of every turn.
+    private final class EndsOfTurns: EndOfTurn {
+        private let loop: EventLoop
+        private let look: @Sendable () -> [UInt64]
+        let seen = Lock<[[UInt64]]>([])
+
+        init(of loop: EventLoop, _ look: @escaping @Sendable () -> [UInt64]) {
+            self.loop = loop
+            self.look = look
+            loop.atEndOfTurn(self)
+        }
+
+        func turnEnds() {
+            let now = look()
+            let isSame = seen.withLock { seen in
+                defer { seen.append(now) }
+                return seen.count > 2 && seen.last == now
+            }
+            if !isSame { loop.atEndOfNextTurn(self) }
+        }
+    }
+
+    @Test func `links with many small frames share a turn of the loop`() async throws {
+        try await withNodes(.tcp, .multiplexed) { nodes in
+            let (count, frames) = (16, 2_000)
+            let server = try await nodes.listening()
+            let sockets = try (0..<count).map { _ in try RawSocket(connectingTo: server.address) }
+            defer { for socket in sockets { socket.close() } }
+            for socket in sockets { try socket.write(data(1, [], .syn)) }
+            try await eventually { server.peers.reduce(0) { $0 + $1.statistics.openStreams } == count }
+            let links = server.peers.compactMap { ($0 as? Connection)?.multiplexed }
+            let descriptors = try links.map { try #require(($0.lower as? TCPHandle)?.descriptor) }
+            let held = await HeldLoop(server.eventLoop)
+            defer { held.letGo() }
+            let bytes = joined(repeatElement(update(1, 1), count: frames))
+            for socket in sockets { try socket.write(bytes) }
+            try await eventually { descriptors.allSatisfy { unread($0) == bytes.count } }
+            let ends = EndsOfTurns(of: server.eventLoop) {
+                links.map { link in link.channels.withLock { $0.session.position } / 12 }
+            }
+            held.letGo()
+            let all = UInt64(count * (frames + 1))
+            try await eventually { ends.seen.withLock { $0.last?.reduce(0, +) } == all }
+
+            let seen = ends.seen.withLock { $0 }
+            let sums = seen.map { $0.reduce(0, +) }
+            // Between two looks are the first frames of each read, and what is shared of one turn or two.
+            let most = zip(sums.dropFirst(), sums).map { $0 - $1 }.max() ?? 0
+            let shared = UInt64(MultiplexedLink.framesPerTurn)
+            #expect(most <= 3 * shared + 32 * UInt64(count), "\(most) frames in a turn")
+            // Nobody is far ahead of the others.
+            #expect(seen.allSatisfy { $0.max()! - $0.min()! <= 3 * 32 })
+        }
+    }
+
     @Test func `a socket with much to read gets one read a turn`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {
