@@ -2,10 +2,6 @@
 // loop's thread.
 
 extension MultiplexedLink: EndOfTurn {
-    /// How much is taken for one write, and written before the sockets are polled: streams wait for each
-    /// other that long, and so does what arrives. With half as much a full stream takes a third more time.
-    private static let writeBytes = 256 * 1024
-
     func turnEnds() { flush() }
 
     /// Whether the link below takes a write. Nothing is written behind its end: not even a pong.
@@ -16,32 +12,35 @@ extension MultiplexedLink: EndOfTurn {
         }
     }
 
+    /// Writes what there is, up to ``MuxSession/writeBytes`` before the sockets are polled.
     func flush() {
         loop.assertIsCurrent()
         var written = 0
         while mayWrite {
-            guard written < Self.writeBytes else { return loop.atEndOfNextTurn(self) }
-            let count = writeOnce()
+            let (count, limit) = writeOnce()
             guard count > 0 else { break }
             written += count
+            guard written < limit || !mayWrite else { return loop.atEndOfNextTurn(self) }
         }
         shutDownIfDrained()
     }
 
-    /// Writes what is next. Returns how much: zero when there was nothing, or the link has failed.
+    /// Writes what is next. Returns how much: zero when there was nothing, or the link has failed; and how
+    /// much should be written at once.
     @discardableResult
-    func writeOnce() -> Int {
+    func writeOnce() -> (count: Int, limit: Int) {
         var buffer = WireBuffer()
         context.exchangeSpare(&buffer)
         var effects = Channels.Effects()
-        let isActivity = change(&effects) { channels, now, _ in
-            channels.takeFrames(into: &buffer, upTo: Self.writeBytes, at: now)
+        let (isActivity, limit) = change(&effects) { channels, now, _ in
+            let limit = channels.session.writeBytes
+            return (channels.takeFrames(into: &buffer, upTo: limit, at: now), limit)
         }
         perform(effects)
         let count = buffer.count
         guard count > 0 else {
             context.exchangeSpare(&buffer)
-            return 0
+            return (0, limit)
         }
         do throws(ParleyError) {
             if try lower.write(buffer) {
@@ -53,12 +52,12 @@ extension MultiplexedLink: EndOfTurn {
         } catch {
             var none = WireBuffer()
             writeFailed(error, &none)
-            return 0
+            return (0, limit)
         }
         let ofMessages = min(count, uncountedMessageBytes)
         uncountedMessageBytes -= ofMessages
         owner?.linkDidHand(count - ofMessages, isActivity: isActivity)
-        return count
+        return (count, limit)
     }
 
     func shutDownIfDrained() {

@@ -3,8 +3,15 @@
 extension MuxSession {
     /// How much a stream sends in its turn while others wait.
     static let turnBytes = 16 * 1024
-    /// How much in one frame when it is alone.
-    static let largeTurnBytes = 256 * 1024
+    /// How much is written at once, and in one frame of a stream that is alone, when streams that say little
+    /// wait behind it.
+    static let shortWriteBytes = 64 * 1024
+    /// The same when nobody is there who would wait. With a quarter a full stream takes a third more time.
+    static let longWriteBytes = 256 * 1024
+    /// A stream that has no more than this to send, and did not have to wait for it, says little.
+    static let littleBytes = 4 * 1024
+    /// For how many bytes of others a stream that said little is expected to do so again.
+    static let expectedBytes = 1024 * 1024
     /// Slices of at least so many bytes are written without a copy. What streams write comes in large blocks
     /// that wait for long and have left the cache: a copy of a part costs more than a segment of the write.
     private static let keptSliceBytes = 4 * 1024
@@ -90,9 +97,10 @@ extension MuxSession {
     /// implementations heed a frame's flags before they read its data, and a reader there may see the end
     /// without the bytes; and others take one flag alone.
     private mutating func takeTurn(_ slot: UInt32, into output: inout WireBuffer) {
-        let turn = table.hasOneSender ? Self.largeTurnBytes : Self.turnBytes
+        let turn = table.hasOneSender ? writeBytes : Self.turnBytes
         let waiting = table[slot].unsent.count
         let count = min(waiting, turn, Int(table[slot].sendWindow))
+        note(count, of: waiting, from: slot)
         let flags = takeOpeningFlags(of: slot)
         let isLast = count == waiting && table[slot].owesFin
         let stream = MuxStreamID(id: table[slot].id, slot: slot)
@@ -116,6 +124,20 @@ extension MuxSession {
         noteRoom(in: stream)
         if table[slot].canSend { table.passTurn() } else { table.stopSending(slot) }
         removeOrSchedule(slot)
+    }
+
+    /// How much is written at once: a stream that has something to say waits for that long. The shell passes
+    /// it to ``takeFrames(into:upTo:at:)``, and looks at its sockets after as much.
+    var writeBytes: Int {
+        bytesSinceLittle < Self.expectedBytes ? Self.shortWriteBytes : Self.longWriteBytes
+    }
+
+    /// Notes whether a stream that sends `count` of `waiting` bytes says little. The end of much is not.
+    private mutating func note(_ count: Int, of waiting: Int, from slot: UInt32) {
+        let wasCut = table[slot].marks.contains(.isCut)
+        if count < waiting { table[slot].marks.insert(.isCut) } else { table[slot].marks.remove(.isCut) }
+        let isLittle = !wasCut && count == waiting && count > 0 && count <= Self.littleBytes
+        bytesSinceLittle = isLittle ? 0 : min(bytesSinceLittle + count, Self.expectedBytes)
     }
 
     private mutating func noteRoom(in stream: MuxStreamID) {

@@ -58,6 +58,8 @@ struct MuxSession: Sendable {
     var unaccepted = 0
     /// Bytes that wait to be sent on all streams.
     var unsentBytes = 0
+    /// How many bytes were sent since a stream said little, up to ``expectedBytes``.
+    var bytesSinceLittle = MuxSession.expectedBytes
     /// What all streams together may receive or have received and not consumed.
     var grantedBytes = 0
     /// How much of it is beyond the initial windows.

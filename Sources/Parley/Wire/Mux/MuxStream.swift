@@ -60,6 +60,8 @@ struct MuxStream: Sendable {
         static let wantsRoom = Marks(rawValue: 4)
         /// Opened by this side.
         static let isOwn = Marks(rawValue: 8)
+        /// Its last frame left something for the next one.
+        static let isCut = Marks(rawValue: 16)
     }
 
     /// The two directions.

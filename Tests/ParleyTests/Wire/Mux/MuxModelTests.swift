@@ -148,7 +148,7 @@ private final class MuxModel {
     private func flush(_ at: Int, upTo limit: Int) throws {
         var output = WireBuffer()
         sides[at].session.takeFrames(into: &output, upTo: limit, at: now)
-        #expect(output.count <= limit + MuxSession.largeTurnBytes + 2 * YamuxHeader.byteCount)
+        #expect(output.count <= limit + MuxSession.longWriteBytes + 2 * YamuxHeader.byteCount)
         let bytes = output.contiguous
         sides[at].written.scan(bytes) { header in
             guard header.type == .data else { return }

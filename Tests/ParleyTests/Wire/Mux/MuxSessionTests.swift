@@ -162,6 +162,37 @@ import Testing
         #expect(output.segments.contains { isSame($0, content) })
     }
 
+    @Test(arguments: [
+        // What two streams send, one after the other, and how much a full stream writes at once then.
+        ([], MuxSession.longWriteBytes),
+        ([64], MuxSession.shortWriteBytes),
+        ([MuxSession.littleBytes], MuxSession.shortWriteBytes),
+        ([MuxSession.littleBytes + 1], MuxSession.longWriteBytes),
+        // The end of much is not little, and what comes behind it is.
+        ([MuxSession.turnBytes + 64], MuxSession.longWriteBytes),
+        ([MuxSession.turnBytes + 64, 64], MuxSession.shortWriteBytes),
+        // Up to a megabyte later.
+        ([64, 450 << 10], MuxSession.shortWriteBytes),
+        ([64, 512 << 10], MuxSession.longWriteBytes),
+        ([64, 450 << 10, 64, 450 << 10], MuxSession.shortWriteBytes),
+    ])
+    func `who says little beside a full stream waits for shorter writes`(
+        writes: [Int],
+        expected: Int
+    ) throws {
+        var feed = MuxFeed(isDialer: true) { $0.maxUnsentBytes = 4 << 20 }
+        let streams = [try feed.open(), try feed.open()]
+        _ = feed.frames()
+        for stream in streams { try feed.receive(update(stream.id, 16 << 20, .ack)) }
+        for bytes in writes {
+            for stream in streams { _ = try feed.session.write(patterned(bytes)[...], to: stream) }
+            _ = feed.frames()
+        }
+        #expect(feed.session.writeBytes == expected)
+        _ = try feed.session.write(patterned(1 << 20)[...], to: streams[0])
+        #expect(feed.frames(upTo: 1).map { Int($0.header.length) } == [expected])
+    }
+
     /// Whether both are the same bytes in memory.
     private func isSame(_ one: ArraySlice<UInt8>, _ other: ArraySlice<UInt8>) -> Bool {
         one.withUnsafeBufferPointer { one in
