@@ -86,17 +86,17 @@ package final class ThreadParker: @unchecked Sendable {
     #endif
 }
 
-// MARK: - One for each wait of a thread
+// MARK: - Kept for a thread's next wait
 
 extension ThreadParker {
-    /// The one that this thread has kept, or a new one.
+    /// The parker that this thread has kept, or a new one.
     static func take() -> ThreadParker {
         guard let kept = pthread_getspecific(keptKey) else { return ThreadParker() }
         pthread_setspecific(keptKey, nil)
         return Unmanaged<ThreadParker>.fromOpaque(kept).takeRetainedValue()
     }
 
-    /// Keeps one for the thread's next wait, unless somebody else still has it, such as the waking thread.
+    /// Keeps a parker for the thread's next wait, unless another thread still has it.
     static func keep(_ parker: inout ThreadParker?) {
         guard isKnownUniquelyReferenced(&parker), pthread_getspecific(keptKey) == nil,
             let kept = parker.take()

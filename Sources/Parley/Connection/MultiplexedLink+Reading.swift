@@ -4,7 +4,7 @@ extension MultiplexedLink: SecuredLinkOwner {
     /// How much may arrive before the connection is open.
     private static let mostEarlyBytes = 64 * 1024
     /// The most frames of a link at once, about. A small one costs as much as a large one, and a read may
-    /// bring thousands. What peers have who behave is mostly less, and waits for nobody.
+    /// bring thousands. Peers that behave mostly send fewer, which then wait for no other link.
     private static let framesAtOnce = 32
     /// The most frames in a turn of the loop, about, of all links that have received more than that.
     static let framesPerTurn = 256
@@ -25,10 +25,10 @@ extension MultiplexedLink: SecuredLinkOwner {
         if !isBehind { handleInput(atMost: Self.framesAtOnce) }
     }
 
-    /// Handles frames of the oldest block that was read. What exceeds `frames` waits for its turn among what
-    /// other links have received, and nothing more is read until then.
+    /// Handles at most `frames` frames, about, of the oldest block that was read. The link then stops
+    /// reading until the rest is handled: it shares the loop's turns with other links.
     ///
-    /// - Returns: how many frames they were, about.
+    /// - Returns: about how many frames were handled.
     @discardableResult
     private func handleInput(atMost frames: Int) -> Int {
         guard let block = input.popFirst() else { return 0 }
@@ -59,7 +59,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         return used
     }
 
-    /// Handles more of what was read. Returns how many frames they were, about.
+    /// Handles more of what was read. Returns about how many frames were handled.
     func handleMore() -> Int {
         guard !isOver, inputEnd == nil else { return 0 }
         let used = handleInput(atMost: Self.framesAtOnce)

@@ -19,9 +19,9 @@ package struct SendQueue {
     /// One item for the link to write.
     enum Item {
         case bytes(WireBuffer)
-        /// The rest of a direct write on a secured link: it is sealed, and is written as it is. Then come the
-        /// bytes of content that the direct write has sealed, and how many of them are heartbeats. All of the
-        /// content counts as unwritten until the rest is written.
+        /// What the socket did not take of a direct write on a secured link. It is sealed already, and is
+        /// written as it is. `of` is the length of the whole write before it was sealed, and `heartbeats` how
+        /// many of those bytes are heartbeats. The whole write counts as unwritten until this is written.
         case sealed([UInt8], of: Int, heartbeats: Int)
         case file(FileRange)
     }

@@ -38,7 +38,7 @@ final class SharedTurns<Waiting>: EndOfTurn, @unchecked Sendable {
 /// Who waits for a part of the work of a loop, and how much of it one turn of the loop has room for. A value
 /// without I/O.
 ///
-/// Everybody has one part done and then waits behind the others.
+/// A turn does one part of somebody's work. Whoever has more to do waits behind the others.
 struct TurnQueue<Waiting> {
     private let limit: Int
     /// In the order of their turns, from ``first`` on.

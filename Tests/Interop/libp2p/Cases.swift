@@ -83,7 +83,7 @@ private let sizes = [1, 100, 65_535, 65_536, 1 << 20, 16 << 20]
     }
 }
 
-/// Many times: a reader that sees the end before the last bytes does so once in fifty, or less.
+/// 500 times: where a reader can see the end before the last bytes, about one exchange in fifty shows it.
 @Sendable private func halfCloseAnswered(_ meeting: Meeting) async throws {
     let sent = pattern(100_000)
     for _ in 0..<500 {

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Who shares the time of a loop, as a value")
 struct TurnQueueTests {
-    /// Takes what may be done in a turn, each of so much work.
+    /// Takes everybody who has a turn now; each does `work`.
     private func take(_ queue: inout TurnQueue<Int>, in turn: UInt64, work: Int = 1) -> [Int] {
         var taken: [Int] = []
         while let next = queue.next(in: turn) {

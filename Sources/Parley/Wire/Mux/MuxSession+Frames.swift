@@ -126,13 +126,14 @@ extension MuxSession {
         removeOrSchedule(slot)
     }
 
-    /// How much is written at once: a stream that has something to say waits for that long. The shell passes
-    /// it to ``takeFrames(into:upTo:at:)``, and looks at its sockets after as much.
+    /// How much to take for one write, with ``takeFrames(into:upTo:at:)``, and to write before the sockets
+    /// are polled. A stream that has something new to send waits until this much is written.
     var writeBytes: Int {
         bytesSinceLittle < Self.expectedBytes ? Self.shortWriteBytes : Self.longWriteBytes
     }
 
-    /// Notes whether a stream that sends `count` of `waiting` bytes says little. The end of much is not.
+    /// Notes whether a stream that sends `count` of its `waiting` bytes says little. The last frame of
+    /// something long does not count as little.
     private mutating func note(_ count: Int, of waiting: Int, from slot: UInt32) {
         let wasCut = table[slot].marks.contains(.isCut)
         if count < waiting { table[slot].marks.insert(.isCut) } else { table[slot].marks.remove(.isCut) }

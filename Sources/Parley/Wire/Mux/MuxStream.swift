@@ -60,7 +60,7 @@ struct MuxStream: Sendable {
         static let wantsRoom = Marks(rawValue: 4)
         /// Opened by this side.
         static let isOwn = Marks(rawValue: 8)
-        /// Its last frame left something for the next one.
+        /// Its last frame did not carry all that waited to be sent.
         static let isCut = Marks(rawValue: 16)
     }
 

@@ -168,7 +168,7 @@ import Testing
         ([64], MuxSession.shortWriteBytes),
         ([MuxSession.littleBytes], MuxSession.shortWriteBytes),
         ([MuxSession.littleBytes + 1], MuxSession.longWriteBytes),
-        // The end of much is not little, and what comes behind it is.
+        // The last frame of something long is not little. A short write behind it is.
         ([MuxSession.turnBytes + 64], MuxSession.longWriteBytes),
         ([MuxSession.turnBytes + 64, 64], MuxSession.shortWriteBytes),
         // Up to a megabyte later.
