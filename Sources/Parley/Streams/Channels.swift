@@ -179,7 +179,7 @@ extension Channels {
     /// - Returns: whether they are more than pings.
     @discardableResult
     mutating func takeFrames(into output: inout WireBuffer, upTo limit: Int, at now: UInt64) -> Bool {
-        let isActivity = session.table.firstSender != nil || !session.control.isOnlyPings
+        let isActivity = session.table.hasSenders || !session.control.isOnlyPings
         session.takeFrames(into: &output, upTo: limit, at: now)
         if output.isEmpty { isFlushRequested = false }
         return isActivity

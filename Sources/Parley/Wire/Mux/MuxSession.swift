@@ -60,6 +60,8 @@ struct MuxSession: Sendable {
     var unsentBytes = 0
     /// How many bytes were sent since a stream said little, up to ``expectedBytes``.
     var bytesSinceLittle = MuxSession.expectedBytes
+    /// How many bytes streams that say little have sent since a full one had its turn.
+    var bytesAhead = 0
     /// What all streams together may receive or have received and not consumed.
     var grantedBytes = 0
     /// How much of it is beyond the initial windows.
@@ -132,7 +134,7 @@ struct MuxSession: Sendable {
 
     /// Whether everything that was accepted is written, the go-away too.
     var isDrained: Bool {
-        unsentBytes == 0 && control.isEmpty && table.firstSender == nil
+        unsentBytes == 0 && control.isEmpty && !table.hasSenders
             && (localGoAway == nil || isGoAwayWritten)
     }
 

@@ -52,7 +52,7 @@ struct MuxStream: Sendable {
     struct Marks: OptionSet, Sendable {
         let rawValue: UInt8
 
-        /// In the circle of streams that have something to send.
+        /// In a circle of streams that have something to send.
         static let isSending = Marks(rawValue: 1)
         /// A window update, or an acknowledgement, is among the control frames.
         static let isUpdateQueued = Marks(rawValue: 2)
@@ -62,6 +62,8 @@ struct MuxStream: Sendable {
         static let isOwn = Marks(rawValue: 8)
         /// Its last frame did not carry all that waited to be sent.
         static let isCut = Marks(rawValue: 16)
+        /// In the circle of those that go ahead of full streams.
+        static let isAhead = Marks(rawValue: 32)
     }
 
     /// The two directions.
@@ -202,6 +204,12 @@ extension MuxStream {
     var canSend: Bool {
         guard state != .over else { return false }
         return unsent.isEmpty ? opening == .synOwed || owesFin : sendWindow > 0 || opening == .synOwed
+    }
+
+    /// Whether it goes ahead of full streams. An opening does, however much follows it, so that the other side
+    /// sees the ids in their order.
+    var saysLittle: Bool {
+        opening == .synOwed || (unsent.count <= MuxSession.littleBytes && !marks.contains(.isCut))
     }
 
     /// Bytes that may arrive, or have arrived and are not consumed.

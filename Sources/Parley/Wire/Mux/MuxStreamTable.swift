@@ -1,12 +1,14 @@
-/// The streams of a session: places in an array, found by id, and the circle of those that have something to
+/// The streams of a session: places in an array, found by id, and two circles of those that have something to
 /// send. An idle stream takes its place and an entry of the index.
 struct MuxStreamTable: Sendable {
     /// The places. A free one has the id zero, and `next` links it to the next free one.
     private(set) var slots: [MuxStream] = []
     private var index: [UInt32: UInt32] = [:]
     private var firstFree: UInt32?
-    /// The stream whose turn to send is next; nil when none has anything to send.
-    private(set) var firstSender: UInt32?
+    /// The stream whose turn is next among those that say little, and among the others; nil when there are
+    /// none.
+    private(set) var firstAhead: UInt32?
+    private(set) var firstFull: UInt32?
 
     var count: Int { index.count }
 
@@ -57,16 +59,23 @@ struct MuxStreamTable: Sendable {
         firstFree = slot
     }
 
-    // MARK: The circle
+    // MARK: The circles
 
-    /// Adds a stream at the end of the circle, unless it is in it.
+    /// Whether a stream has something to send.
+    var hasSenders: Bool { firstAhead != nil || firstFull != nil }
+
+    /// Whether no other stream of its circle has something to send.
+    func isAlone(_ slot: UInt32) -> Bool { self[slot].next == slot }
+
+    /// Adds a stream at the end of its circle, unless it is in one.
     mutating func startSending(_ slot: UInt32) {
         guard !self[slot].marks.contains(.isSending) else { return }
         self[slot].marks.insert(.isSending)
-        guard let first = firstSender else {
+        if self[slot].saysLittle { self[slot].marks.insert(.isAhead) }
+        guard let first = first(beside: slot) else {
             self[slot].next = slot
             self[slot].previous = slot
-            firstSender = slot
+            setFirst(slot, beside: slot)
             return
         }
         let last = self[first].previous
@@ -76,23 +85,30 @@ struct MuxStreamTable: Sendable {
         self[first].previous = slot
     }
 
-    /// Removes a stream from the circle, if it is in it.
+    /// Removes a stream from its circle, if it is in one.
     mutating func stopSending(_ slot: UInt32) {
         guard self[slot].marks.contains(.isSending) else { return }
-        self[slot].marks.remove(.isSending)
         let (next, previous) = (self[slot].next, self[slot].previous)
         self[previous].next = next
         self[next].previous = previous
-        if firstSender == slot { firstSender = next == slot ? nil : next }
+        if first(beside: slot) == slot { setFirst(next == slot ? nil : next, beside: slot) }
+        self[slot].marks.subtract([.isSending, .isAhead])
     }
 
-    /// Ends the turn of the first stream: it is the last one now.
-    mutating func passTurn() {
-        if let first = firstSender { firstSender = self[first].next }
+    /// Ends the turn of a stream that has more to send: it is the last one of its circle now, which may be
+    /// another one than before.
+    mutating func passTurn(of slot: UInt32) {
+        stopSending(slot)
+        startSending(slot)
     }
 
-    /// Whether no other stream than the first has something to send.
-    var hasOneSender: Bool { firstSender.map { self[$0].next == $0 } ?? false }
+    private func first(beside slot: UInt32) -> UInt32? {
+        self[slot].marks.contains(.isAhead) ? firstAhead : firstFull
+    }
+
+    private mutating func setFirst(_ first: UInt32?, beside slot: UInt32) {
+        if self[slot].marks.contains(.isAhead) { firstAhead = first } else { firstFull = first }
+    }
 }
 
 /// Control frames that wait to be written, in order.

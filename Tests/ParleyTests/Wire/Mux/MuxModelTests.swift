@@ -246,7 +246,7 @@ private final class MuxModel {
             #expect(session.streamCount == 0 && session.isDrained && !session.hasFrames)
             #expect(session.grantedBytes == 0 && session.grownBytes == 0 && session.unsentBytes == 0)
             #expect(session.unacknowledged == 0 && session.unaccepted == 0 && session.remoteStreams == 0)
-            #expect(session.table.firstSender == nil && !session.isInsideFrame && session.violation == nil)
+            #expect(!session.table.hasSenders && !session.isInsideFrame && session.violation == nil)
             #expect(sides[at].ended == sides[at].announced, "each stream ends with a notice")
             #expect(session.remoteGoAway == .normal)
         }
