@@ -91,6 +91,14 @@ public final class PeerStream: Sendable {
         return collected
     }
 
+    /// Lets the other side send so many bytes ahead of this reader, within the limits of the connection: for
+    /// streams of which much is read. What may arrive is memory that may be held. Where a connection has one
+    /// stream at a time, this does nothing.
+    package func widenWindow(to byteCount: Int) {
+        guard case .channel(let channel, let link) = source else { return }
+        try? link.change { (channels, _) in channels.session.widen(channel.id, to: byteCount) }
+    }
+
     /// The bytes of the stream in pieces, as they arrive, up to its end.
     ///
     /// - Parameters:

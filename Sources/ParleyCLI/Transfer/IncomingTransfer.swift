@@ -5,6 +5,9 @@ final class IncomingTransfer {
     /// So many lines about entries that are not stored are printed for one transfer.
     private static let maxLines = 20
     private static let readBytes = 256 * 1024
+    /// How much the sender may be ahead on a stream that shares its connection: some milliseconds at the
+    /// speed of memory. So long a write or the scheduler may hold the receiver up.
+    private static let windowBytes = 4 << 20
     /// How long a sender may take to stop that has heard why nothing more is taken.
     private static let partingTime = Duration.seconds(5)
 
@@ -66,6 +69,7 @@ final class IncomingTransfer {
     /// Takes everything that the sender sends.
     func run() async -> TransferReceiver.Outcome {
         do {
+            stream.widenWindow(to: Self.windowBytes)
             answers = try await openAnswers()
             while !hasStored {
                 try Task.checkCancellation()

@@ -157,9 +157,22 @@ extension MuxSession {
         table[slot].formerlyUpdatedAt = table[slot].updatedAt
         table[slot].updatedAt = microseconds
         guard let roundTrip, elapsed / 3 < roundTrip / 2 else { return }
-        let window = Int(table[slot].windowBytes)
+        grow(slot, to: 2 * Int(table[slot].windowBytes))
+    }
+
+    /// Grants a stream that is read a window of at least so many bytes, as far as the limits allow.
+    ///
+    /// For a reader that knows it takes much. A window grows by itself only to what the measured round trip
+    /// needs. On a fast network waking threads takes longer than that, and the sender stands still meanwhile.
+    mutating func widen(_ stream: MuxStreamID, to byteCount: Int) {
+        guard table.contains(stream), table[stream.slot].isReadable else { return }
+        grow(stream.slot, to: byteCount)
+        if table[stream.slot].isUpdateDue { queueUpdate(of: stream) }
+    }
+
+    private mutating func grow(_ slot: UInt32, to byteCount: Int) {
         let more = min(
-            min(2 * window, Int(limits.maxWindowBytes)) - window,
+            min(byteCount, Int(limits.maxWindowBytes)) - Int(table[slot].windowBytes),
             limits.maxGrantedBytes / 2 - grownBytes,
             limits.maxGrantedBytes - grantedBytes
         )

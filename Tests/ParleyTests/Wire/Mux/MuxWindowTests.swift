@@ -113,6 +113,47 @@ import Testing
         feed.expectNothingHeld()
     }
 
+    @Test func `a reader that takes much gets a large window at once, within the limits`() throws {
+        let (initial, mebibyte) = (Self.initial, 1 << 20)
+        // What is asked for, what one stream and all streams may have, and the window.
+        let cases: [(wanted: Int, most: Int, granted: Int, expected: Int)] = [
+            (4 * mebibyte, 16 * mebibyte, 256 * mebibyte, 4 * mebibyte),
+            (4 * mebibyte, mebibyte, 256 * mebibyte, mebibyte),
+            (4 * mebibyte, 16 * mebibyte, 2 * mebibyte, mebibyte + initial),
+            (4 * mebibyte, 16 * mebibyte, initial, initial),
+            (initial, 16 * mebibyte, 256 * mebibyte, initial), (0, 16 * mebibyte, 256 * mebibyte, initial),
+            (.max, 16 * mebibyte, 256 * mebibyte, 16 * mebibyte),
+        ]
+        for (wanted, most, granted, expected) in cases {
+            var feed = MuxFeed {
+                $0.maxWindowBytes = UInt32(most)
+                $0.maxGrantedBytes = granted
+            }
+            let stream = try feed.accept(1)
+            feed.session.widen(stream, to: wanted)
+            let frames = feed.frames().map(\.header)
+            let more = YamuxHeader(.windowUpdate, .ack, stream: 1, length: UInt32(expected - initial))
+            #expect(frames == (expected > initial ? [more] : []), "\(wanted) of \(most), \(granted) in all")
+            #expect(feed.session.grantedBytes == expected)
+            #expect(feed.session.grownBytes == expected - initial)
+            try feed.receive(data(1, zeros: expected))
+            feed.expectViolation(.beyondWindow(1, bytes: 1, window: 0), data(1, [1]))
+        }
+    }
+
+    @Test func `a stream that is read no more gets no larger window`() throws {
+        var feed = MuxFeed()
+        let stream = try feed.accept(1)
+        try feed.receive(data(1, [], .fin))
+        feed.session.widen(stream, to: 1 << 20)
+        #expect(!feed.session.hasFrames && feed.session.grantedBytes == 0)
+        feed.session.abort(stream)
+        _ = feed.frames()
+        feed.session.widen(stream, to: 1 << 20)
+        #expect(!feed.session.hasFrames, "it is gone")
+        feed.expectNothingHeld()
+    }
+
     @Test func `a lower limit takes nothing back and grants no more`() throws {
         var feed = MuxFeed()
         feed.session.roundTrip = 10 * Self.millisecond
