@@ -56,8 +56,8 @@ package final class Node: @unchecked Sendable {
         /// How to stop each listener and each dial.
         var stopActions: [ObjectIdentifier: StopAction] = [:]
         var admission: Admission
-        /// The connection that represents each identity; see ``DuplicateRule``.
-        var identities: [String: UInt64] = [:]
+        /// The connections that represent each identity, the oldest first; see ``DuplicateRule``.
+        var identities: [String: [IdentityHolder]] = [:]
         /// The identity of each connection that has one, by number.
         var identityOf: [UInt64: String] = [:]
         /// Why connections wait in the backlog.

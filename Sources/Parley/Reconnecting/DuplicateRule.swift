@@ -4,6 +4,9 @@
 /// Addresses do not identify a node: its ``Peer/id`` or your handshake has to. The rule is applied when the
 /// handshake and `onPeer` are done. On a secured link it is asked before them too: a new connection that
 /// would lose against an open one is refused there, counted in ``TransportStatistics/refusals``.
+///
+/// It is not asked about two dials of this node at the same time: which of them the other side opens first is
+/// not known here. Its rule decides, and ends one of them.
 public struct DuplicateRule: Sendable {
     /// Which of two connections stays.
     public enum Verdict: Sendable {
@@ -64,12 +67,23 @@ public struct DuplicateRule: Sendable {
 
 extension DuplicateRule {
     /// The verdict of the rule, except that a connection which is ending already does not win: this side ends
-    /// it, or the other side sends nothing more.
-    fileprivate func verdict(on existing: Connection, _ new: Connection) -> Verdict {
-        func isEnding() -> Bool { !existing.isLive || existing.isHalfClosed }
-        let verdict = isEnding() ? .keepNew : settle(existing, new)
+    /// it, or the other side sends nothing more. And of two dials at the same time the other side decides,
+    /// which is to open them in one order or the other.
+    fileprivate func verdict(on existing: IdentityHolder, _ new: Connection) -> Verdict {
+        let connection = existing.connection
+        func isEnding() -> Bool { !connection.isLive || connection.isHalfClosed }
+        if isEnding() { return .keepNew }
+        if connection.isOutbound, new.isOutbound, existing.since > new.began { return .keepBoth }
+        let verdict = settle(connection, new)
         return verdict == .keepExisting && isEnding() ? .keepNew : verdict
     }
+}
+
+/// A connection that represents an identity.
+struct IdentityHolder {
+    let connection: Connection
+    /// When its handshake was done.
+    let since = MonotonicTime.now
 }
 
 extension Node {
@@ -77,39 +91,31 @@ extension Node {
     /// thread.
     func losesToOlder(_ connection: Connection) -> Bool {
         guard let rule = options.duplicates, let identity = rule.identify(connection) else { return false }
-        let older = state.withLock { state in
-            state.identities[identity].flatMap { state.connections[$0]?.connection }
-        }
-        guard let older else { return false }
-        return rule.verdict(on: older, connection) == .keepExisting
+        let older = state.withLock { $0.identities[identity] ?? [] }
+        return older.contains { rule.verdict(on: $0, connection) == .keepExisting }
     }
 
-    /// Applies the duplicate rule to a connection whose handshake is done: closes it or the older connection
-    /// with the same node, if there is one. Any thread.
+    /// Applies the duplicate rule to a connection whose handshake is done: closes it or the older connections
+    /// with the same node, if there are some. Any thread.
     func applyDuplicateRule(to connection: Connection) {
         guard let rule = options.duplicates, connection.outbound.withLock({ $0.lifecycle.isStarting }),
             let identity = rule.identify(connection)
         else { return }
-        let existing: Connection? = state.withLock { state in
-            guard state.connections[connection.number] != nil else { return nil }
+        let older: [IdentityHolder] = state.withLock { state in
+            // It may have ended meanwhile. Its identity is removed when it is.
+            guard state.connections[connection.number] != nil else { return [] }
             state.identityOf[connection.number] = identity
-            let known = state.identities[identity].flatMap { state.connections[$0]?.connection }
-            if known == nil { state.identities[identity] = connection.number }
-            return known
+            let older = state.identities[identity] ?? []
+            state.identities[identity, default: []].append(IdentityHolder(connection: connection))
+            return older
         }
-        guard let existing, existing !== connection else { return }
-        let verdict = rule.verdict(on: existing, connection)
         let reason = ParleyError(.duplicate, "there is another connection with node \(identity)")
-        switch verdict {
-        case .keepBoth: break
-        case .keepExisting: connection.close(because: reason, handshakeFailure: reason)
-        case .keepNew:
-            state.withLock { state in
-                // The new connection may have ended meanwhile: its identity is removed then.
-                guard state.connections[connection.number] != nil else { return }
-                state.identities[identity] = connection.number
-            }
-            existing.close(because: reason)
+        let verdicts = older.map { rule.verdict(on: $0, connection) }
+        guard !verdicts.contains(.keepExisting) else {
+            return connection.close(because: reason, handshakeFailure: reason)
+        }
+        for (holder, verdict) in zip(older, verdicts) where verdict == .keepNew {
+            holder.connection.close(because: reason)
         }
     }
 }
@@ -117,9 +123,8 @@ extension Node {
 extension Node.State {
     /// Removes the identity of a connection that has closed.
     mutating func forgetIdentity(of connection: Connection) {
-        guard let identity = identityOf.removeValue(forKey: connection.number),
-            identities[identity] == connection.number
-        else { return }
-        identities[identity] = nil
+        guard let identity = identityOf.removeValue(forKey: connection.number) else { return }
+        identities[identity]?.removeAll { $0.connection === connection }
+        if identities[identity]?.isEmpty == true { identities[identity] = nil }
     }
 }

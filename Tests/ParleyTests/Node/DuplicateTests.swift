@@ -97,6 +97,53 @@ import Testing
         }
     }
 
+    @Test func `of two dials at once one stays, whichever the other side opens first`() async throws {
+        try await withNodes(.tcp) { nodes in
+            // The client's addresses, in the order in which it opens its connections.
+            let order = Lock<[SocketAddress?]>([])
+            let (clients, servers) = (Lock<[any Transport]>([]), Lock<[any Transport]>([]))
+            @Sendable func hasOpenedOne(_ nodes: Lock<[any Transport]>) -> Bool {
+                nodes.withLock { $0.first }?.statistics.peers == 1
+            }
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.duplicates = .smallerDials(identity: "b") { _ in "a" }
+                $0.onPeer = { peer in
+                    try await eventually { order.withLock { $0.count >= 2 } }
+                    // It opens the client's first one last.
+                    if order.withLock({ $0[0] == peer.remoteAddress }) {
+                        try await eventually { hasOpenedOne(servers) }
+                    }
+                }
+            }
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.duplicates = .smallerDials(identity: "a") { _ in "b" }
+                $0.onPeer = { peer in
+                    let number = order.withLock { order in
+                        order.append(peer.localAddress)
+                        return order.count
+                    }
+                    try await eventually { order.withLock { $0.count >= 2 } }
+                    if number == 2 { try await eventually { hasOpenedOne(clients) } }
+                }
+            }
+            clients.withLock { $0 = [client] }
+            servers.withLock { $0 = [server] }
+            async let one = try? client.dial(server.address)
+            async let other = try? client.dial(server.address)
+            _ = await (one, other)
+            try await eventually { client.statistics.peers == 1 && server.statistics.peers == 1 }
+            #expect(client.peers[0].localAddress == server.peers[0].remoteAddress)
+            #expect(server.statistics.disconnects == [.duplicate: 1])
+            try await client.peers[0].send(message: "hello")
+            #expect(try await server.nextRPC().text == "hello")
+            // One that begins when the other is open is newer on both sides.
+            let again = try await client.dial(server.address)
+            try await eventually { client.peers.count == 1 && client.peers[0] === again }
+        }
+    }
+
     @Test(arguments: Kind.allCases)
     func `the identity of a gone connection is forgotten`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
