@@ -206,8 +206,8 @@ extension MuxStream {
         return unsent.isEmpty ? opening == .synOwed || owesFin : sendWindow > 0 || opening == .synOwed
     }
 
-    /// Whether it goes ahead of full streams. An opening does, however much follows it, so that the other side
-    /// sees the ids in their order.
+    /// Whether it goes ahead of full streams. An opening does, however much follows it, so that the other
+    /// side sees the ids in their order.
     var saysLittle: Bool {
         opening == .synOwed || (unsent.count <= MuxSession.littleBytes && !marks.contains(.isCut))
     }
