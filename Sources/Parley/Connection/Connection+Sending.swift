@@ -102,27 +102,12 @@ extension Connection: Peer {
         try ForkedChild.check()
         var woken = WaitQueue.Woken()
         defer { if waited != nil { woken.resume() } }
-        let (refusal, needsFlush, startsWatch) = try outbound.withLock {
-            outbound throws(ParleyError) -> (Refusal?, Bool, Bool) in
-            if let waited, outbound.queue.endWait(waited.wait) { woken = outbound.sendWaiters.wakeAll() }
-            if let end = outbound.lifecycle.end { throw end.reason }
-            try checkDeadline(outbound.writeDeadline, "sending")
-            guard outbound.queue.isOpen(kind) else {
-                throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
-            }
-            if case .raw = kind, outbound.refusesRawBytes { throw rawBytesRefused(outbound.encoder.name) }
-            if let wait = mayAppend(kind, &outbound, waited: waited?.wait) {
-                if isCounted { outbound.queue.noteRefusal() }
-                return (Refusal(wait: wait, epoch: outbound.sendWaiters.epoch), false, false)
-            }
+        let (refusal, next) = try outbound.withLock { outbound throws(ParleyError) -> (Refusal?, AfterSend) in
+            if let refusal = try refuses(kind, &outbound, waited, isCounted, &woken) { return (refusal, []) }
             try append(&outbound)
-            if outbound.queue.isBeyondReserve { node.sendBudget.charge(outbound.queue.reserveRest()) }
-            outbound.queue.accepted(kind)
-            let startsWatch = writeDirectly(&outbound)
-            return (nil, outbound.queue.requestFlush(), startsWatch)
+            return (nil, accepted(kind, &outbound))
         }
-        if needsFlush { loop.atEndOfTurn(self) }
-        if startsWatch { loop.execute { [self] in startAcknowledgementWatch() } }
+        follow(next)
         return refusal
     }
 
@@ -134,7 +119,81 @@ extension Connection: Peer {
         isCounted: Bool = true,
         _ append: (inout Outbound) throws(ParleyError) -> Void
     ) throws(ParleyError) -> Refusal? {
-        try accept(kind, waited: waited, isCounted: isCounted, append)
+        try ForkedChild.check()
+        var woken = WaitQueue.Woken()
+        defer { woken.resume() }
+        let (refusal, next) = try outbound.withLock { outbound throws(ParleyError) -> (Refusal?, AfterSend) in
+            if let refusal = try refusesRare(kind, &outbound, waited, isCounted, &woken) {
+                return (refusal, [])
+            }
+            try append(&outbound)
+            return (nil, acceptedRare(kind, &outbound))
+        }
+        follow(next)
+        return refusal
+    }
+
+    /// What a send leaves to do when the lock is released.
+    private struct AfterSend: OptionSet {
+        let rawValue: UInt8
+
+        static let flush = AfterSend(rawValue: 1)
+        static let startAcknowledgementWatch = AfterSend(rawValue: 2)
+    }
+
+    /// Whether a send has to wait. Throws when it can never be accepted.
+    @inline(__always)
+    private func refuses(
+        _ kind: SendQueue.Kind,
+        _ outbound: inout Outbound,
+        _ waited: Refusal?,
+        _ isCounted: Bool,
+        _ woken: inout WaitQueue.Woken
+    ) throws(ParleyError) -> Refusal? {
+        if let waited, outbound.queue.endWait(waited.wait) { woken = outbound.sendWaiters.wakeAll() }
+        if let end = outbound.lifecycle.end { throw end.reason }
+        try checkDeadline(outbound.writeDeadline, "sending")
+        guard outbound.queue.isOpen(kind) else {
+            throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
+        }
+        if case .raw = kind, outbound.refusesRawBytes { throw rawBytesRefused(outbound.encoder.name) }
+        guard let wait = mayAppend(kind, &outbound, waited: waited?.wait) else { return nil }
+        if isCounted { outbound.queue.noteRefusal() }
+        return Refusal(wait: wait, epoch: outbound.sendWaiters.epoch)
+    }
+
+    @inline(never)
+    private func refusesRare(
+        _ kind: SendQueue.Kind,
+        _ outbound: inout Outbound,
+        _ waited: Refusal?,
+        _ isCounted: Bool,
+        _ woken: inout WaitQueue.Woken
+    ) throws(ParleyError) -> Refusal? {
+        try refuses(kind, &outbound, waited, isCounted, &woken)
+    }
+
+    /// Counts a send that was appended, and writes it if that is better done here.
+    @inline(__always)
+    private func accepted(_ kind: SendQueue.Kind, _ outbound: inout Outbound) -> AfterSend {
+        if outbound.queue.isBeyondReserve { node.sendBudget.charge(outbound.queue.reserveRest()) }
+        outbound.queue.accepted(kind)
+        var next: AfterSend = writeDirectly(&outbound) ? .startAcknowledgementWatch : []
+        if outbound.queue.requestFlush() { next.insert(.flush) }
+        return next
+    }
+
+    @inline(never)
+    private func acceptedRare(_ kind: SendQueue.Kind, _ outbound: inout Outbound) -> AfterSend {
+        accepted(kind, &outbound)
+    }
+
+    @inline(__always)
+    private func follow(_ next: AfterSend) {
+        if next.contains(.flush) { loop.atEndOfTurn(self) }
+        if next.contains(.startAcknowledgementWatch) {
+            loop.execute { [self] in startAcknowledgementWatch() }
+        }
     }
 
     /// Whether a send of that kind may be appended now. Takes more of the node's budget if needed.

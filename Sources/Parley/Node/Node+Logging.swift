@@ -65,14 +65,30 @@ extension Node {
         isBurst: Bool = false,
         _ metadata: @autoclosure () -> Logger.Metadata
     ) {
-        guard options.logger.logLevel <= level else { return }
+        guard let suppressed = mayLog(level, event, key: key, isBurst: isBurst) else { return }
+        log(level, event, suppressed: suppressed, metadata())
+    }
+
+    /// How many lines were suppressed before this one; nil when it is suppressed too, or nobody wants lines of
+    /// that level.
+    @inline(never)
+    private func mayLog(_ level: Logger.Level, _ event: LogLine, key: String, isBurst: Bool) -> Int? {
+        guard options.logger.logLevel <= level else { return nil }
         let now = MonotonicTime.millisecondsNow
-        let suppressed = logThrottle.withLock { throttle in
+        return logThrottle.withLock { throttle in
             let key = "\(event.rawValue) \(key)"
             return isBurst ? throttle.permitBurst(key, at: now) : throttle.permit(key, at: now)
         }
-        guard let suppressed else { return }
-        var metadata = metadata()
+    }
+
+    @inline(never)
+    private func log(
+        _ level: Logger.Level,
+        _ event: LogLine,
+        suppressed: Int,
+        _ metadata: Logger.Metadata
+    ) {
+        var metadata = metadata
         if suppressed > 0 { metadata["suppressed"] = "\(suppressed)" }
         options.logger.log(level: level, "\(event.rawValue)", metadata: metadata)
     }
