@@ -1177,7 +1177,8 @@ int parley_accept_streams(
 /*
  * Takes the oldest stream that a peer has opened for a protocol, or waits for one. Several threads may call;
  * each stream goes to one of them. The node speaks the protocol from the first call on, which may have a
- * time-out of 0. Up to 128 streams wait for a call; further ones are reset.
+ * time-out of 0. Up to 128 streams wait for a call; when there are more, one of the peer that has opened most
+ * of them is reset.
  *
  * Returns  PARLEY_OK; PARLEY_ETIMEDOUT or PARLEY_EAGAIN when none came in time; PARLEY_EDEADLK;
  *          PARLEY_ENOTSUP in another wire form; PARLEY_EINVAL, also when parley_accept_streams() takes them;

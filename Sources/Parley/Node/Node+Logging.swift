@@ -69,8 +69,8 @@ extension Node {
         log(level, event, suppressed: suppressed, metadata())
     }
 
-    /// How many lines were suppressed before this one; nil when it is suppressed too, or nobody wants lines of
-    /// that level.
+    /// How many lines were suppressed before this one; nil when it is suppressed too, or nobody wants lines
+    /// of that level.
     @inline(never)
     private func mayLog(_ level: Logger.Level, _ event: LogLine, key: String, isBurst: Bool) -> Int? {
         guard options.logger.logLevel <= level else { return nil }

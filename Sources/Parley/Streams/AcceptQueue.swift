@@ -1,7 +1,7 @@
 /// Streams of one protocol that wait for a thread to accept them. Any thread.
 package final class AcceptQueue: Sendable {
     private struct State {
-        var streams: [PeerStream] = []
+        var streams = SharedLine<PeerStream, ConnectionID>(capacity: AcceptQueue.capacity)
         var waiters = WaitQueue()
         /// Why no more streams come.
         var end: ParleyError?
@@ -10,21 +10,21 @@ package final class AcceptQueue: Sendable {
     private let state = Lock(State())
     private let name: String
 
-    /// How many streams wait. Further ones are reset.
+    /// How many streams wait. When there are more, one of the peer that has opened most of them is reset.
     package static let capacity = 128
 
     /// Makes a queue for the protocol of this name.
     package init(_ name: String) { self.name = name }
 
-    /// Takes a stream that a peer has opened, or resets it when too many wait.
+    /// Takes a stream that a peer has opened. Resets one when too many wait.
     package func add(_ stream: PeerStream) {
-        let woken: WaitQueue.Woken? = state.withLock { state in
-            guard state.end == nil, state.streams.count < Self.capacity else { return nil }
-            state.streams.append(stream)
-            return state.waiters.wake(atMost: 1)
+        let (refused, woken) = state.withLock { state -> (PeerStream?, WaitQueue.Woken) in
+            guard state.end == nil else { return (stream, WaitQueue.Woken()) }
+            let refused = state.streams.append(stream, from: stream.peer.connectionID)
+            return (refused, state.waiters.wake(atMost: 1))
         }
-        guard let woken else { return stream.refuse() }
         woken.resume()
+        refused?.refuse()
     }
 
     /// The oldest stream. Blocks until there is one.
@@ -35,7 +35,7 @@ package final class AcceptQueue: Sendable {
         while true {
             let first = try state.withLock { state throws(ParleyError) -> PeerStream? in
                 if let end = state.end { throw end }
-                return state.streams.isEmpty ? nil : state.streams.removeFirst()
+                return state.streams.popFirst()
             }
             if let first { return first }
             guard case .until(let deadline) = limit else {
@@ -54,9 +54,8 @@ package final class AcceptQueue: Sendable {
     /// Ends the queue, and refuses the streams that wait. Only the first reason counts.
     package func end(_ reason: ParleyError) {
         let (streams, woken) = state.withLock { state in
-            defer { state.streams = [] }
             state.end = state.end ?? reason
-            return (state.streams, state.waiters.wakeAll())
+            return (state.streams.removeAll(), state.waiters.wakeAll())
         }
         woken.resume()
         for stream in streams { stream.refuse() }

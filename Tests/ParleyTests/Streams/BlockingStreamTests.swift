@@ -95,6 +95,29 @@ import Testing
         }
     }
 
+    @Test func `a peer that opens many streams does not keep the streams of others out`() async throws {
+        try await withNodes(.multiplexed) { nodes in
+            let server = try await nodes.listening()
+            let queue = AcceptQueue(Self.name)
+            try server.itsNode.accept(Self.name) { queue.add($0) }
+            let loud = try #require(try await nodes.make().dial(server.address) as? Connection)
+            var streams: [PeerStream] = []
+            for _ in 0..<AcceptQueue.capacity {
+                streams.append(try loud.openStream(protocol: Self.name, Self.deadline))
+            }
+            let quiet = try #require(try await nodes.make().dial(server.address) as? Connection)
+            let opened = try quiet.openStream(protocol: Self.name, Self.deadline)
+            // The newest of the other one gives way.
+            let last = try #require(streams.last)
+            #expect(try await error { _ = try last.read(upTo: 1, Self.deadline) }.code == .streamAborted)
+            #expect(server.statistics.streamRefusals.notTaken == 1)
+            let accepted = try (0..<AcceptQueue.capacity).map { _ in try queue.next(.none) }
+            for stream in accepted { _ = try stream.write(1, .none) { _ in [7] } }
+            #expect(try opened.read(upTo: 1, Self.deadline) == [7])
+            #expect(try streams[0].read(upTo: 1, Self.deadline) == [7])
+        }
+    }
+
     @Test func `a queue resets what it has no room for, and what is left at its end`() async throws {
         try await withNodes(.multiplexed) { nodes in
             let server = try await nodes.listening()
