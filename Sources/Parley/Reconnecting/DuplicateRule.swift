@@ -6,7 +6,7 @@
 /// would lose against an open one is refused there, counted in ``TransportStatistics/refusals``.
 ///
 /// It is not asked about two dials of this node at the same time: which of them the other side opens first is
-/// not known here. Its rule decides, and ends one of them.
+/// not known here. Its rule decides, and ends one of them; if it has none, both stay.
 public struct DuplicateRule: Sendable {
     /// Which of two connections stays.
     public enum Verdict: Sendable {
