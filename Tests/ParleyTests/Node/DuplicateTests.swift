@@ -130,6 +130,8 @@ import Testing
             }
             clients.withLock { $0 = [client] }
             servers.withLock { $0 = [server] }
+            // Their options hold these lists.
+            defer { for nodes in [clients, servers] { nodes.withLock { $0 = [] } } }
             async let one = try? client.dial(server.address)
             async let other = try? client.dial(server.address)
             _ = await (one, other)
