@@ -574,8 +574,8 @@ typedef struct parley_options {
 
     /* Of several connections with one node, by its id, one stays: that which the node with the smaller id has
      * dialed. The others end with PARLEY_EDUPLICATE, and what was sent on them may be lost; a dial that loses
-     * returns it. So two nodes that dial each other at once keep the same one, if both set this. Needs
-     * `identity`. */
+     * returns it. So two nodes that dial each other at once keep the same one, if both set this. Of two dials
+     * of this node at the same time, the other side ends one. Needs `identity`. */
     bool one_connection_per_id;
 } parley_options;
 

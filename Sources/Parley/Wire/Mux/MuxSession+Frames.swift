@@ -115,6 +115,7 @@ extension MuxSession {
     /// without the bytes; and others take one flag alone.
     private mutating func takeTurn(_ slot: UInt32, into output: inout WireBuffer) {
         let before = output.count
+        let keepsFullWaiting = table[slot].marks.contains(.isAhead) && table.firstFull != nil
         let waiting = table[slot].unsent.count
         let count = min(waiting, turn(of: slot), Int(table[slot].sendWindow))
         note(count, of: waiting, from: slot)
@@ -138,7 +139,9 @@ extension MuxSession {
             _ = apply(.finSent, to: slot)
             resetIfFull(slot)
         }
-        bytesAhead = table[slot].marks.contains(.isAhead) ? bytesAhead &+ (output.count - before) : 0
+        bytesAhead = keepsFullWaiting ? bytesAhead &+ (output.count - before) : 0
+        // Who has asked for a larger window before gets it behind the opening.
+        if flags.contains(.syn), table[slot].isUpdateDue { queueUpdate(of: stream) }
         noteRoom(in: stream)
         if table[slot].canSend { table.passTurn(of: slot) } else { table.stopSending(slot) }
         removeOrSchedule(slot)

@@ -167,7 +167,8 @@ extension MuxSession {
     mutating func widen(_ stream: MuxStreamID, to byteCount: Int) {
         guard table.contains(stream), table[stream.slot].isReadable else { return }
         grow(stream.slot, to: byteCount)
-        if table[stream.slot].isUpdateDue { queueUpdate(of: stream) }
+        // The opening comes first, in its turn.
+        if table[stream.slot].isUpdateDue, table[stream.slot].opening != .synOwed { queueUpdate(of: stream) }
     }
 
     private mutating func grow(_ slot: UInt32, to byteCount: Int) {
@@ -180,7 +181,7 @@ extension MuxSession {
         change(slot) { $0.windowBytes += UInt32(more) }
     }
 
-    private mutating func queueUpdate(of stream: MuxStreamID) {
+    mutating func queueUpdate(of stream: MuxStreamID) {
         guard !table[stream.slot].marks.contains(.isUpdateQueued) else { return }
         table[stream.slot].marks.insert(.isUpdateQueued)
         control.append(.update(stream))

@@ -167,7 +167,8 @@ import Testing
         )
     }
 
-    @Test func `full streams have their turns beside many that say little`() throws {
+    @Test(arguments: [false, true])
+    func `full streams have their turns beside many that say little`(andEnd: Bool) throws {
         var feed = MuxFeed(isDialer: true)
         let full = try feed.open()
         let others = try (0..<20).map { _ in try feed.open() }
@@ -175,8 +176,12 @@ import Testing
         _ = try feed.session.write(patterned(200_000)[...], to: full)
         for stream in others {
             _ = try feed.session.write(patterned(MuxSession.littleBytes)[...], to: stream)
+            guard andEnd else { continue }
+            try feed.receive(data(stream.id, [], .fin))
+            feed.session.finish(stream)
         }
-        let turns = feed.frames().map { $0.header.stream == full.id }
+        let turns = feed.frames().filter { $0.header.length > 0 }.map { $0.header.stream == full.id }
+        // What goes ahead counts with its headers.
         let ahead = MuxSession.turnBytes / MuxSession.littleBytes
         #expect(turns.indices.filter { turns[$0] } == [ahead, 2 * ahead + 1, 20 + 2, 20 + 3])
     }

@@ -141,6 +141,18 @@ import Testing
         }
     }
 
+    @Test func `a window that is asked for before the opening comes behind it`() throws {
+        var feed = MuxFeed(isDialer: true)
+        let streams = [try feed.open(), try feed.open()]
+        feed.session.widen(streams[1], to: 1 << 20)
+        let expected = [
+            YamuxHeader(.windowUpdate, .syn, stream: 1, length: 0),
+            YamuxHeader(.windowUpdate, .syn, stream: 3, length: 0),
+            YamuxHeader(.windowUpdate, stream: 3, length: UInt32((1 << 20) - Self.initial)),
+        ]
+        #expect(feed.frames().map(\.header) == expected)
+    }
+
     @Test func `a stream that is read no more gets no larger window`() throws {
         var feed = MuxFeed()
         let stream = try feed.accept(1)
