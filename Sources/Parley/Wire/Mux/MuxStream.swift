@@ -206,11 +206,9 @@ extension MuxStream {
         return unsent.isEmpty ? opening == .synOwed || owesFin : sendWindow > 0 || opening == .synOwed
     }
 
-    /// Whether it goes ahead of full streams. An opening does, however much follows it, so that the other
-    /// side sees the ids in their order.
-    var saysLittle: Bool {
-        opening == .synOwed || (unsent.count <= MuxSession.littleBytes && !marks.contains(.isCut))
-    }
+    /// Whether it goes ahead of full streams. When it is opened it does, whatever is written then, so that
+    /// the other side sees the ids in their order.
+    var saysLittle: Bool { unsent.count <= MuxSession.littleBytes && !marks.contains(.isCut) }
 
     /// Bytes that may arrive, or have arrived and are not consumed.
     var grantedBytes: Int { Int(isReadable ? windowBytes : unconsumed) }
