@@ -67,8 +67,8 @@ public struct DuplicateRule: Sendable {
 
 extension DuplicateRule {
     /// The verdict of the rule, except that a connection which is ending already does not win: this side ends
-    /// it, or the other side sends nothing more. And of two dials at the same time the other side decides,
-    /// which is to open them in one order or the other.
+    /// it, or the other side sends nothing more. Of two dials at the same time both stay here: the other
+    /// side, which opens one after the other, ends one.
     fileprivate func verdict(on existing: IdentityHolder, _ new: Connection) -> Verdict {
         let connection = existing.connection
         func isEnding() -> Bool { !connection.isLive || connection.isHalfClosed }

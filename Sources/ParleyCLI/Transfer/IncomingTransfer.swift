@@ -5,8 +5,8 @@ final class IncomingTransfer {
     /// So many lines about entries that are not stored are printed for one transfer.
     private static let maxLines = 20
     private static let readBytes = 256 * 1024
-    /// How much the sender may be ahead on a stream that shares its connection: some milliseconds at the
-    /// speed of memory. So long a write or the scheduler may hold the receiver up.
+    /// How much the sender may be ahead on a stream that shares its connection. At the speed of memory these
+    /// are some milliseconds: a write or the scheduler may hold the receiver up for as long.
     private static let windowBytes = 4 << 20
     /// How long a sender may take to stop that has heard why nothing more is taken.
     private static let partingTime = Duration.seconds(5)

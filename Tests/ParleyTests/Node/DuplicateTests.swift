@@ -130,7 +130,7 @@ import Testing
             }
             clients.withLock { $0 = [client] }
             servers.withLock { $0 = [server] }
-            // Their options hold these lists.
+            // These lists hold the nodes, whose options hold the lists.
             defer { for nodes in [clients, servers] { nodes.withLock { $0 = [] } } }
             async let one = try? client.dial(server.address)
             async let other = try? client.dial(server.address)

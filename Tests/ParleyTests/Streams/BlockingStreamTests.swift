@@ -107,7 +107,7 @@ import Testing
             }
             let quiet = try #require(try await nodes.make().dial(server.address) as? Connection)
             let opened = try quiet.openStream(protocol: Self.name, Self.deadline)
-            // The newest of the other one gives way.
+            // The loud peer's newest stream is reset.
             let last = try #require(streams.last)
             #expect(try await error { _ = try last.read(upTo: 1, Self.deadline) }.code == .streamAborted)
             #expect(server.statistics.streamRefusals.notTaken == 1)

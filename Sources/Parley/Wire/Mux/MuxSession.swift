@@ -60,7 +60,7 @@ struct MuxSession: Sendable {
     var unsentBytes = 0
     /// How many bytes were sent since a stream said little, up to ``expectedBytes``.
     var bytesSinceLittle = MuxSession.expectedBytes
-    /// How many bytes streams that say little have sent since a full one had its turn.
+    /// How many bytes streams that say little have sent while a full one waits for its turn.
     var bytesAhead = 0
     /// What all streams together may receive or have received and not consumed.
     var grantedBytes = 0
