@@ -10,8 +10,34 @@ final class ConsumerHand: @unchecked Sendable {
     @exclusivity(unchecked) private var sender: (any Peer)?
     @exclusivity(unchecked) private var count = 0
     @exclusivity(unchecked) private var batch: RPCBatch?
+    /// Messages that it takes without asking its queue. Unmanaged: otherwise each would be paid for with a
+    /// retain and a release of the run.
+    @exclusivity(unchecked) private var openRun: Unmanaged<OpenRun>?
 
-    deinit { putDown() }
+    deinit {
+        putDown()
+        hold(nil)
+    }
+
+    /// Takes from `run` from now on.
+    func hold(_ run: OpenRun?) {
+        openRun?.release()
+        openRun = run.map(Unmanaged.passRetained)
+    }
+
+    /// Takes the next message of its open run. Nil when the queue has to be asked.
+    @inline(__always)
+    func takeOpen() -> RPC? {
+        openRun?._withUnsafeGuaranteedRef { run -> RPC? in
+            guard let rpc = run.take() else { return nil }
+            if sender !== run.peer {
+                putDown()
+                sender = run.peer
+            }
+            count &+= 1
+            return rpc
+        } ?? nil
+    }
 
     @inline(__always)
     func take(_ rpc: RPC) {

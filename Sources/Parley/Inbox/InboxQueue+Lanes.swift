@@ -118,7 +118,7 @@ extension InboxQueue {
     /// Calls the producers that wait for the room of all peers, when a peer's consumer has made enough.
     func laneMadeRoom() {
         let producers = state.withLock { state in
-            guard isHalfFree(state) else { return [@Sendable () -> Void]() }
+            guard isHalfFree(&state) else { return [@Sendable () -> Void]() }
             state.lanes?.pool.isAwaited = false
             state.turns &+= state.producers.count
             defer { state.producers = [] }

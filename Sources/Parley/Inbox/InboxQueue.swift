@@ -13,6 +13,9 @@ final class InboxQueue: Sendable {
         private var others: [RPCBatch.Delivery?] = []
         /// The index of the first of the others that is not taken.
         private var head = 0
+        /// The messages of `oldest` that consumers take without the lock. What they have taken is still
+        /// counted here until ``closeRun()``.
+        private var openRun: OpenRun?
         /// The RPCs that wait.
         fileprivate(set) var count = 0
         fileprivate(set) var payloadBytes = 0
@@ -66,6 +69,10 @@ final class InboxQueue: Sendable {
         /// batches.
         @inline(__always)
         mutating func removeFirst() -> RPC {
+            if openRun != nil {
+                if let rpc = openRun?.take() { return rpc }
+                closeRun()
+            }
             let rpc = oldest!.rpc(at: oldest!.lower)
             oldest!.lower &+= 1
             if oldest!.lower == oldest!.upper {
@@ -79,6 +86,7 @@ final class InboxQueue: Sendable {
 
         /// Takes the oldest RPCs, at most `limit`.
         mutating func removeFirst(atMost limit: Int) -> RPCBatch {
+            closeRun()
             // The common case: everything is one delivery.
             if head == others.count, let count = oldest?.count, count <= limit, let delivery = oldest.take() {
                 self.count = 0
@@ -122,6 +130,36 @@ final class InboxQueue: Sendable {
             }
         }
 
+        /// The open run, which other consumers may have too, or else a new one of up to `limit` messages of
+        /// the oldest delivery. Nil when they are too few to be worth it.
+        mutating func openRun(atMost limit: Int) -> OpenRun? {
+            if let openRun { return openRun }
+            guard let oldest, min(limit, oldest.count &- 1) >= OpenRun.shortest else { return nil }
+            openRun = OpenRun(min(limit, oldest.count &- 1), of: oldest)
+            return openRun
+        }
+
+        /// How many of the oldest messages have at most `bytes` together. Only the oldest delivery counts.
+        func oldestMessages(within bytes: Int) -> Int {
+            guard let oldest else { return 0 }
+            var left = bytes
+            for index in oldest.lower..<oldest.upper {
+                left &-= oldest.run.bounds(at: index).count
+                if left < 0 { return index &- oldest.lower }
+            }
+            return oldest.count
+        }
+
+        /// Ends taking without the lock, and counts what was taken so.
+        @inline(__always)
+        mutating func closeRun() { if let run = openRun.take() { count(upTo: run.close()) } }
+
+        private mutating func count(upTo next: Int) {
+            for index in oldest!.lower..<next { payloadBytes &-= oldest!.run.bounds(at: index).count }
+            count &-= next &- oldest!.lower
+            oldest!.lower = next
+        }
+
         /// Whether a consumer would not have to wait: there is an RPC, or nothing more will come.
         fileprivate var isReady: Bool { count > 0 || isFinished }
     }
@@ -160,6 +198,7 @@ final class InboxQueue: Sendable {
     /// The RPCs, and their bytes of payload, that wait for a consumer.
     var depth: (rpcs: Int, bytes: Int) {
         state.withLock { state in
+            state.closeRun()
             let held = state.lanes?.pool.held ?? InboxPool.Amount()
             return (state.count &+ held.rpcs, state.payloadBytes &+ held.bytes)
         }
@@ -207,9 +246,10 @@ final class InboxQueue: Sendable {
     // MARK: Producing
 
     /// The room that is left now.
-    var room: InboxRoom { state.withLock { room($0) } }
+    var room: InboxRoom { state.withLock { room(&$0) } }
 
-    private func room(_ state: State) -> InboxRoom {
+    private func room(_ state: inout State) -> InboxRoom {
+        state.closeRun()
         // After the end offers are dropped, so no producer has to wait.
         if state.isFinished {
             return InboxRoom(rpcs: capacity, bytes: .max, turns: state.turns, isOfOnePeer: pool != nil)
@@ -226,7 +266,7 @@ final class InboxQueue: Sendable {
     /// The room for one peer.
     func room(for peer: any Peer) -> InboxRoom {
         state.withLock { state in
-            guard let lanes = state.lanes else { return room(state) }
+            guard let lanes = state.lanes else { return room(&state) }
             return lanes[peer]?.queue.room ?? lanes.pool.room(holding: .init(), turns: 0)
         }
     }
@@ -253,14 +293,15 @@ final class InboxQueue: Sendable {
     }
 
     private func takeShare(_ state: inout State, _ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
-        var left = self.room(state)
+        var left = self.room(&state)
         left.turns = max(0, state.turns &- 1)
         state.turns = left.turns
         room = left
         return left.share
     }
 
-    func isHalfFree(_ state: State) -> Bool {
+    func isHalfFree(_ state: inout State) -> Bool {
+        state.closeRun()
         if state.isFinished { return true }
         if let pool { return pool.isHalfFree(holding: state.held) }
         let elsewhere = state.lanes?.pool.held ?? InboxPool.Amount()
@@ -274,12 +315,12 @@ final class InboxQueue: Sendable {
     ///   RPC, while each peer has a queue.
     func offer(count: Int, _ append: (inout State) -> Void) -> (WaitQueue.Woken, room: InboxRoom) {
         state.withLock { state in
-            guard !state.isFinished else { return (WaitQueue.Woken(), room(state)) }
+            guard !state.isFinished else { return (WaitQueue.Woken(), room(&state)) }
             append(&state)
             if state.lanes != nil { return moveToLanes(&state) }
             account(&state)
             publish(&state)
-            return (state.consumers.wake(atMost: count), room(state))
+            return (state.consumers.wake(atMost: count), room(&state))
         }
     }
 
@@ -288,7 +329,7 @@ final class InboxQueue: Sendable {
         let isNow = state.withLock { state in
             // Announced first: a consumer of one peer makes room without this lock.
             state.lanes?.pool.isAwaited = true
-            if isHalfFree(state) {
+            if isHalfFree(&state) {
                 state.turns &+= 1
                 return true
             }
@@ -370,7 +411,7 @@ final class InboxQueue: Sendable {
             account(&state)
         }
         var producers: [@Sendable () -> Void] = []
-        if !state.producers.isEmpty, isHalfFree(state) {
+        if !state.producers.isEmpty, isHalfFree(&state) {
             swap(&producers, &state.producers)
             state.turns &+= producers.count
         }
@@ -388,6 +429,28 @@ final class InboxQueue: Sendable {
     /// Takes the oldest RPC; nil when there is none.
     @inline(__always)
     func takeNext() -> RPC? { take { $0.removeFirst() }.taken }
+
+    /// The same for a consumer that will ask again: `run` is set to messages that it takes without asking.
+    func takeNext(opening run: inout OpenRun?) -> RPC? {
+        let (taken, producers) = state.withLock { state in
+            let (taken, _, producers) = take(&state) { $0.removeFirst() }
+            run = taken == nil || pool != nil ? nil : state.openRun(atMost: messagesThatMakeNoRoom(&state))
+            return (taken, producers)
+        }
+        tellProducers(producers, hasTaken: taken != nil)
+        return taken
+    }
+
+    /// How many of the oldest messages may be taken before a producer has to be told that there is space.
+    private func messagesThatMakeNoRoom(_ state: inout State) -> Int {
+        guard !state.producers.isEmpty else { return .max }
+        let elsewhere = state.lanes?.pool.held ?? InboxPool.Amount()
+        let spareBytes = state.payloadBytes &+ elsewhere.bytes &- capacityBytes / 2 &- 1
+        return max(
+            state.count &+ elsewhere.rpcs &- capacity / 2 &- 1,
+            spareBytes > 0 ? state.oldestMessages(within: spareBytes) : 0
+        )
+    }
 
     /// Where consumers wait.
     private struct Consumers: WaitPlace {

@@ -23,7 +23,7 @@ public struct RPCBatch: Sendable {
         package var count: Int { upper &- lower }
 
         /// The message at `index` of the run.
-        @inlinable
+        @inlinable @inline(__always)
         func rpc(at index: Int) -> RPC { RPC(peer: peer, payload: run[index], kind: run.kind) }
 
         /// The payload bytes of the messages that are not taken yet.

@@ -104,7 +104,13 @@ struct RPCSource: Sendable {
     @usableFromInline
     func takeNext(into hand: ConsumerHand) -> RPC? {
         if ForkedChild.isThisProcess { return nil }
-        guard let rpc = all == nil ? queue.takeNext() : all?.takeNext() else { return nil }
+        return hand.takeOpen() ?? takeFromQueue(into: hand)
+    }
+
+    private func takeFromQueue(into hand: ConsumerHand) -> RPC? {
+        var run: OpenRun?
+        guard let rpc = all == nil ? queue.takeNext(opening: &run) : all?.takeNext() else { return nil }
+        hand.hold(run)
         hand.take(rpc)
         return rpc
     }
@@ -113,6 +119,8 @@ struct RPCSource: Sendable {
     func waitForNext(into hand: ConsumerHand) async -> RPC? {
         if ForkedChild.isThisProcess { return nil }
         hand.putDown()
+        // It would keep memory alive meanwhile.
+        hand.hold(nil)
         guard let rpc = all == nil ? await queue.waitForNext() : await all?.waitForNext() else { return nil }
         hand.take(rpc)
         return rpc

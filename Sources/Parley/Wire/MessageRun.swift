@@ -79,14 +79,16 @@ package struct MessageRun: Sendable {
     package var count: Int { others.count &+ 1 }
 
     /// The bounds of a message, relative to the block's beginning.
-    @inlinable
+    @inlinable @inline(__always)
     package func bounds(at index: Int) -> Range<Int> { index == 0 ? first : others[index &- 1] }
 
     /// One of the messages.
     @inlinable
     package subscript(index: Int) -> ArraySlice<UInt8> {
-        let bounds = bounds(at: index)
-        return block[base &+ bounds.lowerBound..<base &+ bounds.upperBound]
+        @inline(__always) get {
+            let bounds = bounds(at: index)
+            return block[base &+ bounds.lowerBound..<base &+ bounds.upperBound]
+        }
     }
 }
 
