@@ -229,5 +229,8 @@ extension ParleyError: CustomStringConvertible {
 }
 
 extension ParleyError {
+    /// The reason of every connection that the other side closes in an orderly way.
+    static let remoteClosed = ParleyError(.endOfStream, "the remote side closed the connection")
+
     static func cancelled(_ what: String) -> ParleyError { ParleyError(.cancelled, "\(what) was cancelled") }
 }

@@ -64,7 +64,6 @@ extension Connection {
     }
 
     private var reasonOfEnd: ParleyError {
-        inbound.withLock { $0.state.inputEnd }
-            ?? ParleyError(.endOfStream, "the remote side closed the connection")
+        inbound.withLock { $0.state.inputEnd } ?? .remoteClosed
     }
 }

@@ -115,7 +115,7 @@ extension Connection {
         if actions.contains(.closeLink) { beginAbort(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
         if actions.contains(.tellNode), let end { node.connectionEnded(self, end) }
         // Last: the connection's place is free before those who wait for its end are woken.
-        for waiters in outcome.woken { waiters.resume() }
+        outcome.woken.resume()
         if let (callers, reason) = outcome.unanswerable {
             for caller in callers { caller.tell(.failure(reason)) }
         }
@@ -274,7 +274,7 @@ extension Connection.Outbound {
     fileprivate struct Outcome {
         let actions: Lifecycle.Actions
         var end: Lifecycle.End?
-        var woken: [WaitQueue.Woken] = []
+        var woken = WaitQueue.Woken()
         /// The callers of requests that get no answer any more, and why.
         var unanswerable: (callers: [RequestCaller], reason: ParleyError)?
     }
@@ -288,7 +288,8 @@ extension Connection.Outbound {
             proven?.session = nil
         }
         if outcome.actions.contains(.wakeWaiters) {
-            outcome.woken = [sendWaiters.wakeAll(), openOrEndWaiters.wakeAll()]
+            outcome.woken = sendWaiters.wakeAll()
+            outcome.woken.append(openOrEndWaiters.wakeAll())
         }
         outcome.end = lifecycle.end
         outcome.unanswerable = takeUnanswerable()

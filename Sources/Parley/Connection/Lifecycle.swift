@@ -241,12 +241,16 @@ struct Lifecycle {
     }
 
     /// The end that has begun, or a new one with this reason.
-    private static func end(of state: State, _ reason: ParleyError, _ failure: (any Error)? = nil) -> End {
+    private static func end(
+        of state: State,
+        _ reason: @autoclosure () -> ParleyError,
+        _ failure: (any Error)? = nil
+    ) -> End {
         switch state {
         case .handshake, .afterOnPeer:
-            End(reason, handshakeFailure: failure, wasOpen: false, isInOnPeer: false)
-        case .inOnPeer: End(reason, handshakeFailure: failure, wasOpen: false, isInOnPeer: true)
-        case .open: End(reason, wasOpen: true, isInOnPeer: false)
+            End(reason(), handshakeFailure: failure, wasOpen: false, isInOnPeer: false)
+        case .inOnPeer: End(reason(), handshakeFailure: failure, wasOpen: false, isInOnPeer: true)
+        case .open: End(reason(), wasOpen: true, isInOnPeer: false)
         case .halfClosed(let end), .readingRest(let end), .closeRequested(let end), .flushing(let end),
             .awaitingAck(let end), .failed(let end), .closingLink(let end), .ended(let end):
             end

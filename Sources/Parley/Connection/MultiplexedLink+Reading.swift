@@ -142,7 +142,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         guard !isOver else { return }
         // A socket that was closed right behind the goodbye may have been reset by what this side wrote.
         let isOrderly = channels.withLock(\.hasRemoteSaidGoodbye)
-        let reason = isOrderly ? ParleyError(.endOfStream, "the remote side closed the connection") : reason
+        let reason = isOrderly ? .remoteClosed : reason
         if let writeFailure, !isOrderly {
             var none = WireBuffer()
             owner?.linkDidWrite(writeFailure, returning: &none)

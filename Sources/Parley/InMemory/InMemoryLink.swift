@@ -72,7 +72,7 @@ final class InMemoryLink: Link, @unchecked Sendable {
         return try write(buffer)
     }
 
-    func shutdown() { other?.end(ParleyError(.endOfStream, "the remote side closed the connection")) }
+    func shutdown() { other?.end(.remoteClosed) }
 
     var status: Health.LinkStatus {
         var status = Health.LinkStatus()
@@ -101,7 +101,7 @@ final class InMemoryLink: Link, @unchecked Sendable {
         other?.end(
             abortively || isUnread
                 ? ParleyError(.connectionReset, "the remote side reset the connection")
-                : ParleyError(.endOfStream, "the remote side closed the connection")
+                : .remoteClosed
         )
         loop.execute { [self] in
             owner?.linkDidClose()

@@ -21,7 +21,7 @@ package struct RawSocketAddress: @unchecked Sendable {
     /// The zone is the name or the number of an interface (RFC 4007, section 11).
     package init?(numericHost host: String, port: UInt16) {
         storage = sockaddr_storage()
-        let zoneSign = Self.zoneSign(in: host)
+        let zoneSign = host.firstByte(UInt8(ascii: "%"))
         let bare = zoneSign.map { String(host[..<$0]) } ?? host
         let status = withUnsafeMutablePointer(to: &storage) { storage in
             let v4 = storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
@@ -38,12 +38,6 @@ package struct RawSocketAddress: @unchecked Sendable {
         withUnsafeMutablePointer(to: &storage) {
             $0.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) { $0.pointee.sin6_scope_id = zone }
         }
-    }
-
-    /// Where the zone begins, with a `%`; nil when there is none. By bytes: each dial asks, and a search by
-    /// characters costs thousands of instructions.
-    private static func zoneSign(in host: String) -> String.Index? {
-        host.utf8.firstIndex(of: UInt8(ascii: "%"))
     }
 
     /// The number of the interface with this name or number; nil when there is none.
@@ -65,9 +59,9 @@ package struct RawSocketAddress: @unchecked Sendable {
     /// Throws `addressNotAvailable` when the host is an IPv6 address whose zone is no interface of this
     /// machine.
     static func checkZone(of address: SocketAddress) throws(ParleyError) {
-        guard let zoneSign = zoneSign(in: address.host), address.host[..<zoneSign].contains(":") else {
-            return
-        }
+        guard let zoneSign = address.host.firstByte(UInt8(ascii: "%")),
+            address.host[..<zoneSign].contains(":")
+        else { return }
         let name = address.host[zoneSign...].dropFirst()
         guard zone(name) == nil else { return }
         throw ParleyError(

@@ -18,10 +18,9 @@ package struct DialTarget: Sendable, Equatable {
 
     /// - Throws: `invalidAddress`, whose message names the fault.
     package init(_ text: String) throws(ParleyError) {
-        // By bytes: characters cost a dial thousands of instructions.
         if text.utf8.first == UInt8(ascii: "/") {
             self = try Self.multiaddr(text)
-        } else if let at = text.utf8.firstIndex(of: UInt8(ascii: "@")) {
+        } else if let at = text.firstByte(UInt8(ascii: "@")) {
             let rest = text[text.index(after: at)...]
             guard !rest.contains("@") else {
                 throw ParleyError(.invalidAddress, "address \"\(text)\" has two ids")

@@ -88,11 +88,16 @@ final class Dialer: @unchecked Sendable {
     /// The addresses of a target that needs no name lookup; nil otherwise. A wildcard host means this host,
     /// as in Go.
     private static func literalAddresses(_ target: SocketAddress) throws(ParleyError) -> [RawSocketAddress]? {
-        try RawSocketAddress.checkZone(of: target)
-        let thisHost = ["127.0.0.1", "::1"]
-        let hosts = ["", "0.0.0.0", "::"].contains(target.host) ? thisHost : [target.host]
-        let addresses = hosts.compactMap { RawSocketAddress(numericHost: $0, port: target.port) }
-        return addresses.isEmpty ? nil : addresses
+        switch target.host {
+        case "", "0.0.0.0", "::":
+            return ["127.0.0.1", "::1"].compactMap { RawSocketAddress(numericHost: $0, port: target.port) }
+        default:
+            if let address = RawSocketAddress(numericHost: target.host, port: target.port) {
+                return [address]
+            }
+            try RawSocketAddress.checkZone(of: target)
+            return nil
+        }
     }
 
     private func begin(_ addresses: [RawSocketAddress]) {
@@ -116,7 +121,7 @@ final class Dialer: @unchecked Sendable {
             let handle = try TCPHandle(on: loop)
             attempts.append(handle)
             do {
-                try handle.connect(to: address, keepAlive: keepAlive) { [self] failure in
+                try handle.connect(to: address, name, keepAlive: keepAlive) { [self] failure in
                     attempt(at: address, name, handle, ended: failure)
                 }
             } catch { return attempt(at: address, name, handle, ended: error) }

@@ -93,13 +93,14 @@ extension TCPHandle {
         }
     }
 
-    /// Connects to `address`. `completion` is called once, unless the handle is closed first.
+    /// Connects to `address`, whose text is `name`. `completion` is called once, unless the handle is closed
+    /// first.
     func connect(
         to address: RawSocketAddress,
+        _ name: SocketAddress,
         keepAlive: KeepAlive?,
         completion: @escaping (ParleyError?) -> Void
     ) throws(ParleyError) {
-        let name = SocketAddress(address)
         try openSocket(for: address, name)
         let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
         request.pointee.data = tcp.pointee.data
@@ -249,13 +250,17 @@ extension TCPHandle: Link {
     private func ended(_ told: Int32) {
         stopReading()
         let status = told == UV_EOF.rawValue ? pendingFailure ?? told : told
-        let isOrderly = status == UV_EOF.rawValue
         owner?.linkDidEnd(
-            isOrderly
-                ? ParleyError(.endOfStream, "the remote side closed the connection", systemCode: status)
-                : ParleyError(libuv: status, "the connection failed")
+            status == UV_EOF.rawValue
+                ? Self.orderlyEnd : ParleyError(libuv: status, "the connection failed")
         )
     }
+
+    private static let orderlyEnd = ParleyError(
+        .endOfStream,
+        ParleyError.remoteClosed.message,
+        systemCode: UV_EOF.rawValue
+    )
 
     /// The failure that an end of the input hides; nil for an orderly end.
     ///
