@@ -139,7 +139,8 @@ $(NOISE_PYTHON): Tests/Interop/noise/requirements.txt
 	  && echo "python3-venv not found: installing it with apt" \
 	  && $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv \
 	  && python3 -m venv .build-noise-peer; }
-	.build-noise-peer/bin/pip install -q -r Tests/Interop/noise/requirements.txt
+	.build-noise-peer/bin/pip install -q -r Tests/Interop/noise/requirements.txt \
+	  || { rm -rf .build-noise-peer; exit 1; }
 	@touch $@
 
 interop: deps deps-go $(NOISE_PYTHON) ## Runs Parley with a Go node of the reference and a foreign Noise node

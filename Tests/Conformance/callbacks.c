@@ -300,7 +300,7 @@ static void dial_async(void) {
     parley_options options = loopback();
     parley_transport *server = listening(&options), *refusing;
     char address[64];
-    options.dial_timeout_ms = 1000;
+    options.dial_timeout_ms = LIMIT_MS;
     it.node = create(&options);
     parley_address(server, address, sizeof address);
 

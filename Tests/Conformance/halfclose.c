@@ -120,7 +120,7 @@ static void other_ends(void) {
         uint8_t byte;
         char bytes[64];
         int socket_fd;
-        node = consumed_node(&options, &it, way == 2 ? 100 : 600000);
+        node = consumed_node(&options, &it, way == 2 ? 2000 : 600000);
         socket_fd = half_closed(node, 1);
         CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
         CHECK_INT(parley_read(node, rpc.peer, &byte, 1, LIMIT_MS), 0);

@@ -45,7 +45,7 @@ static void limited(void (*change)(parley_options *options), int admitted) {
     CHECK_OK(parley_peer_get_statistics(pair.server, pair.to_client, &of_peer, sizeof of_peer));
     CHECK_INT(of_peer.refused_streams, 6 - admitted);
     CHECK_OK(parley_peer_close(pair.client, pair.to_server, LIMIT_MS));
-    await_peers(pair.server, 0);
+    await_open_streams(pair.server, 0);
     CHECK_OK(parley_get_statistics(pair.server, &statistics, sizeof statistics));
     CHECK_INT(statistics.refused_streams, 6 - admitted);
     CHECK_INT(statistics.open_streams, 0);

@@ -48,8 +48,8 @@ final class BulkPeer: Sendable {
     /// Rare enough that the round trips beside it, which wait for its megabytes now and then, do so in less
     /// than one case of a hundred.
     private static let pause = Duration.milliseconds(250)
-    /// A message takes some milliseconds in quiet.
-    static let deadline = Duration.seconds(5)
+    /// A message takes some milliseconds in quiet, and one that is lost takes for ever.
+    static let deadline = Duration.seconds(20)
 
     init(to address: String, _ kind: NodeKind = .plain) {
         self.address = address

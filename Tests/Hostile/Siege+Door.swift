@@ -30,7 +30,7 @@ extension Siege {
             report.handshaking >= Campaign.silentAtDoor,
             "door: \(report.handshaking) handshakes are silent, \(Campaign.silentAtDoor) were to be"
         )
-        verdict.check(during.areWelcome, "door: \(during.summary)")
+        verdict.check(during.areWelcome(isMachineBusy: isMachineBusy), "door: \(during.summary)")
         verdict.check(good.failure == nil, "door: the good peer was served throughout \(good.failure ?? "")")
         await good.close()
         await bulk.close()

@@ -27,7 +27,7 @@ extension Siege {
             "  then \(after.accepted) were accepted, \(after.ended) have ended, \(after.peers) are peers; "
                 + "\(mebibytes(after.keptBytes)) are kept as the statistics have it"
         )
-        verdict.check(greeted.areWelcome, "reset: \(greeted.summary)")
+        verdict.check(greeted.areWelcome(isMachineBusy: isMachineBusy), "reset: \(greeted.summary)")
         verdict.check(
             grown < limit,
             "reset: the heap grew by \(mebibytes(grown)), the limit is \(mebibytes(limit))"

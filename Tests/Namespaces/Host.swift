@@ -17,6 +17,8 @@ final class Host: Sendable {
         var reasons: [String: String] = [:]
         var descriptors = 0
         var residentBytes = 0
+        /// How often it has said what it holds.
+        var gaugings = 0
     }
 
     init(_ name: String, prefix: String, address: String, dials: [String], watch: HostNode.Watch) throws {
@@ -35,6 +37,7 @@ final class Host: Sendable {
     var isListening: Bool { state.withLock { $0.isListening } }
     var peers: Set<String> { state.withLock { $0.peers } }
     var descriptors: Int { state.withLock { $0.descriptors } }
+    var gaugings: Int { state.withLock { $0.gaugings } }
     var residentBytes: Int { state.withLock { $0.residentBytes } }
     func reason(for host: Host) -> String { state.withLock { $0.reasons[host.address] ?? "none" } }
 
@@ -55,6 +58,7 @@ extension Host.State {
         case "gauges":
             descriptors = Int(words[1]) ?? 0
             residentBytes = Int(words[2]) ?? 0
+            gaugings += 1
         default: break
         }
     }

@@ -56,8 +56,9 @@ import Parley
         guard await wait(reconnectedWithin, for: isWhole) != nil else {
             return verdict.check(false, "everybody is connected to everybody")
         }
-        // Another look at what they hold, when they say it next.
-        try? await Task.sleep(for: .milliseconds(500))
+        // What they hold now. The next line may be of a look before that.
+        let said = hosts.map(\.gaugings)
+        _ = await wait(reconnectedWithin) { zip(hosts, said).allSatisfy { $0.gaugings >= $1 + 2 } }
         let before = hosts.map(\.descriptors)
         for round in 1...rounds {
             await cable(prefix, victim, "down")
