@@ -136,7 +136,8 @@ import Testing
             }
             let peer = try await nodes.make().dial(server.address)
             let writer = try await peer.openStream()
-            try await writer.write(patterned(1_000))
+            // Too late when the opening alone has been unread for so long.
+            try? await writer.write(patterned(1_000))
             let stream = try await server.nextRPC()
             let reason = try await gone.next()
             #expect(reason.code == .timedOut)

@@ -287,7 +287,7 @@ import Testing
     func `who asks and half-closes gets the answer, when it comes`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await nodes.listening(ends)
+            let server = try await nodes.listening(ends) { $0.closeTimeout = .seconds(60) }
             let requests = Events<RPC>()
             let consumer = Task { for await rpc in server.consume() { requests.add(rpc) } }
             let socket = try RawSocket(connectingTo: server.address)

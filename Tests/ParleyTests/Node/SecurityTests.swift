@@ -204,7 +204,7 @@ import Testing
         try await withNodes(.secured) { nodes in
             let change: (inout TransportOptions) -> Void = {
                 $0.decoder = .framed
-                $0.handshakeTimeout = .seconds(2)
+                $0.handshakeTimeout = .seconds(5)
             }
             let server = try await nodes.listening(change)
             let client = nodes.make(change)

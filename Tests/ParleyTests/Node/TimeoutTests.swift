@@ -39,7 +39,7 @@ import Testing
             let ends = Events<ParleyError>()
             let server = try await nodes.listening {
                 $0.decoder = .framed
-                $0.timeouts.idle = .seconds(1)
+                $0.timeouts.idle = .seconds(3)
                 $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(50), maxMissed: .max)
                 $0.onDisconnect = { _, reason in ends.add(reason) }
             }
