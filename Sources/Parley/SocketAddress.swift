@@ -23,7 +23,7 @@ public struct SocketAddress: Sendable, Hashable {
         func invalid(_ why: String) -> ParleyError {
             ParleyError(.invalidAddress, "address \"\(text)\" \(why)")
         }
-        // In an array: a search in the view costs ten times as much, and one by characters a hundred times.
+        // An array: searching the view is slower, and searching characters slower still.
         let bytes = Array(text.utf8)
         guard let end = bytes.lastIndex(of: Self.colon) else {
             throw invalid(text.isEmpty ? "is empty; expected host:port" : "has no port; expected host:port")
@@ -65,7 +65,7 @@ public struct SocketAddress: Sendable, Hashable {
 }
 
 extension String {
-    /// Where this byte is first; nil when it is nowhere. A dial asks several times, and a search by
+    /// The first position of a byte; nil when it is nowhere. Each dial searches several times, and searching
     /// characters costs thousands of instructions.
     func firstByte(_ byte: UInt8) -> Index? {
         let found = utf8.withContiguousStorageIfAvailable { $0.firstIndex(of: byte) }

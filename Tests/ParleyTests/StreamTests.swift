@@ -136,7 +136,7 @@ import Testing
             }
             let peer = try await nodes.make().dial(server.address)
             let writer = try await peer.openStream()
-            // Too late when the opening alone has been unread for so long.
+            // It throws when the stream has already been unread for too long. The opening is enough.
             try? await writer.write(patterned(1_000))
             let stream = try await server.nextRPC()
             let reason = try await gone.next()

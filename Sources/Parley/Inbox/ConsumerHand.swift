@@ -10,8 +10,8 @@ final class ConsumerHand: @unchecked Sendable {
     @exclusivity(unchecked) private var sender: (any Peer)?
     @exclusivity(unchecked) private var count = 0
     @exclusivity(unchecked) private var batch: RPCBatch?
-    /// Messages that it takes without asking its queue. Unmanaged: otherwise each would be paid for with a
-    /// retain and a release of the run.
+    /// The run that the consumer takes from without asking the queue. Unmanaged, because each message
+    /// would pay for a retain and a release of it.
     @exclusivity(unchecked) private var openRun: Unmanaged<OpenRun>?
 
     deinit {
@@ -19,31 +19,31 @@ final class ConsumerHand: @unchecked Sendable {
         hold(nil)
     }
 
-    /// Takes from `run` from now on.
+    /// Makes `run` the run that the consumer takes from.
     func hold(_ run: OpenRun?) {
-        openRun?.release()
+        let old = openRun
         openRun = run.map(Unmanaged.passRetained)
+        old?.release()
     }
 
-    /// Takes the next message of its open run. Nil when the queue has to be asked.
+    /// Takes the next message of the run. Nil when the queue has to be asked.
     @inline(__always)
     func takeOpen() -> RPC? {
         openRun?._withUnsafeGuaranteedRef { run -> RPC? in
             guard let rpc = run.take() else { return nil }
-            if sender !== run.peer {
-                putDown()
-                sender = run.peer
-            }
-            count &+= 1
+            noteTaken(from: run.peer)
             return rpc
         } ?? nil
     }
 
     @inline(__always)
-    func take(_ rpc: RPC) {
-        if sender !== rpc.peer {
+    func take(_ rpc: RPC) { noteTaken(from: rpc.peer) }
+
+    @inline(__always)
+    private func noteTaken(from peer: any Peer) {
+        if sender !== peer {
             putDown()
-            sender = rpc.peer
+            sender = peer
         }
         count &+= 1
     }

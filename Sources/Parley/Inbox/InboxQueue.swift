@@ -8,14 +8,14 @@ final class InboxQueue: Sendable {
     struct State {
         /// The delivery to take from; nil when nothing waits. It is stored apart, so that taking one message
         /// of many touches no array.
-        private var oldest: RPCBatch.Delivery?
+        fileprivate var oldest: RPCBatch.Delivery?
         /// The other deliveries in order. A taken one is nil until the array is emptied or compacted.
         private var others: [RPCBatch.Delivery?] = []
         /// The index of the first of the others that is not taken.
         private var head = 0
-        /// The messages of `oldest` that consumers take without the lock. What they have taken is still
-        /// counted here until ``closeRun()``.
-        private var openRun: OpenRun?
+        /// Messages of `oldest` that consumers take without the lock. `count` and `payloadBytes` include the
+        /// taken ones until ``closeRun()``.
+        private(set) var openRun: OpenRun?
         /// The RPCs that wait.
         fileprivate(set) var count = 0
         fileprivate(set) var payloadBytes = 0
@@ -69,10 +69,8 @@ final class InboxQueue: Sendable {
         /// batches.
         @inline(__always)
         mutating func removeFirst() -> RPC {
-            if openRun != nil {
-                if let rpc = openRun?.take() { return rpc }
-                closeRun()
-            }
+            if let rpc = openRun?.take() { return rpc }
+            closeRun()
             let rpc = oldest!.rpc(at: oldest!.lower)
             oldest!.lower &+= 1
             if oldest!.lower == oldest!.upper {
@@ -130,33 +128,26 @@ final class InboxQueue: Sendable {
             }
         }
 
-        /// The open run, which other consumers may have too, or else a new one of up to `limit` messages of
-        /// the oldest delivery. Nil when they are too few to be worth it.
+        /// Lets consumers take messages of the oldest delivery without the lock, at most `limit`. Nil when
+        /// these are too few to be worth it. No run is open.
         mutating func openRun(atMost limit: Int) -> OpenRun? {
-            if let openRun { return openRun }
-            guard let oldest, min(limit, oldest.count &- 1) >= OpenRun.shortest else { return nil }
-            openRun = OpenRun(min(limit, oldest.count &- 1), of: oldest)
-            return openRun
+            guard let oldest else { return nil }
+            let count = min(limit, oldest.count &- 1)
+            guard count >= OpenRun.shortest else { return nil }
+            let run = OpenRun(count, of: oldest)
+            openRun = run
+            return run
         }
 
-        /// How many of the oldest messages have at most `bytes` together. Only the oldest delivery counts.
-        func oldestMessages(within bytes: Int) -> Int {
-            guard let oldest else { return 0 }
-            var left = bytes
-            for index in oldest.lower..<oldest.upper {
-                left &-= oldest.run.bounds(at: index).count
-                if left < 0 { return index &- oldest.lower }
-            }
-            return oldest.count
-        }
-
-        /// Ends taking without the lock, and counts what was taken so.
+        /// Closes the open run, if there is one, and subtracts what was taken from it.
         @inline(__always)
-        mutating func closeRun() { if let run = openRun.take() { count(upTo: run.close()) } }
+        mutating func closeRun() { if let run = openRun.take() { subtract(messagesBefore: run.close()) } }
 
-        private mutating func count(upTo next: Int) {
-            for index in oldest!.lower..<next { payloadBytes &-= oldest!.run.bounds(at: index).count }
-            count &-= next &- oldest!.lower
+        private mutating func subtract(messagesBefore next: Int) {
+            var taken = oldest!
+            taken.upper = next
+            count &-= taken.count
+            payloadBytes &-= taken.payloadBytes
             oldest!.lower = next
         }
 
@@ -411,7 +402,8 @@ final class InboxQueue: Sendable {
             account(&state)
         }
         var producers: [@Sendable () -> Void] = []
-        if !state.producers.isEmpty, isHalfFree(&state) {
+        // While a run is open, less than half is free.
+        if !state.producers.isEmpty, state.openRun == nil, isHalfFree(&state) {
             swap(&producers, &state.producers)
             state.turns &+= producers.count
         }
@@ -430,25 +422,33 @@ final class InboxQueue: Sendable {
     @inline(__always)
     func takeNext() -> RPC? { take { $0.removeFirst() }.taken }
 
-    /// The same for a consumer that will ask again: `run` is set to messages that it takes without asking.
+    /// Takes the oldest RPC, for a consumer that will ask for more. Sets `run` to messages that it may take
+    /// without asking; nil when there are none.
     func takeNext(opening run: inout OpenRun?) -> RPC? {
         let (taken, producers) = state.withLock { state in
             let (taken, _, producers) = take(&state) { $0.removeFirst() }
-            run = taken == nil || pool != nil ? nil : state.openRun(atMost: messagesThatMakeNoRoom(&state))
+            run = taken == nil ? nil : openRun(&state)
             return (taken, producers)
         }
         tellProducers(producers, hasTaken: taken != nil)
         return taken
     }
 
-    /// How many of the oldest messages may be taken before a producer has to be told that there is space.
-    private func messagesThatMakeNoRoom(_ state: inout State) -> Int {
-        guard !state.producers.isEmpty else { return .max }
-        let elsewhere = state.lanes?.pool.held ?? InboxPool.Amount()
-        let spareBytes = state.payloadBytes &+ elsewhere.bytes &- capacityBytes / 2 &- 1
-        return max(
-            state.count &+ elsewhere.rpcs &- capacity / 2 &- 1,
-            spareBytes > 0 ? state.oldestMessages(within: spareBytes) : 0
+    /// The open run, which other consumers may have too, or a new one.
+    ///
+    /// Producers that wait are told by whoever takes under the lock. So the run ends where taking one more
+    /// message would leave half of the capacity free.
+    private func openRun(_ state: inout State) -> OpenRun? {
+        // What a pool counts changes under the lock.
+        guard pool == nil else { return nil }
+        if let run = state.openRun { return run }
+        guard !state.producers.isEmpty else { return state.openRun(atMost: .max) }
+        let spareBytes = state.payloadBytes &- capacityBytes / 2 &- 1
+        return state.openRun(
+            atMost: max(
+                state.count &- capacity / 2 &- 1,
+                state.oldest?.messages(within: spareBytes) ?? 0
+            )
         )
     }
 

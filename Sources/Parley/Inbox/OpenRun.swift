@@ -1,18 +1,18 @@
 import Synchronization
 
-/// Messages at the head of an ``InboxQueue`` that its consumers take one at a time without the queue's lock.
+/// Messages that arrived together, which the consumers of an ``InboxQueue`` take one at a time without its
+/// lock. They are the oldest of the queue, and the queue counts them as waiting until it closes the run.
 ///
-/// The queue still counts them as waiting. Under its lock it closes the run before it looks at its head or at
-/// what it holds, and learns how many were taken. The run's last message is never among them, so a queue with
-/// an open run is never empty.
+/// The last message of a delivery is never in a run. So a queue with an open run is not empty.
 final class OpenRun: Sendable {
-    /// Fewer messages are taken under the lock for less.
+    /// The least number of messages. Fewer are not worth an object.
     static let shortest = 8
 
     private let delivery: RPCBatch.Delivery
     private let end: Int
-    /// The index of the first message that nobody has taken. Orders nothing: the messages do not change, and
-    /// whoever has the run got it under the lock.
+    /// The index of the first message that nobody has taken.
+    ///
+    /// Relaxed access is enough. The messages do not change, and a consumer gets the run under the lock.
     private let next: Atomic<Int>
 
     /// Opens the first `count` messages of a delivery, which has more.
@@ -26,7 +26,7 @@ final class OpenRun: Sendable {
     /// Who sent the messages.
     var peer: any Peer { @inline(__always) get { delivery.peer } }
 
-    /// Takes the oldest message. Nil when all are taken, and once the run is closed. Any thread.
+    /// Takes the oldest message. Nil when all are taken or the run is closed. Any thread.
     @inline(__always)
     func take() -> RPC? {
         var index = next.load(ordering: .relaxed)
@@ -42,6 +42,8 @@ final class OpenRun: Sendable {
         return nil
     }
 
-    /// Lets nobody take more. Returns the index of the first message that nobody has taken.
+    /// Ends the run: from now on ``take()`` returns nil.
+    ///
+    /// - Returns: the index of the first message that nobody has taken.
     func close() -> Int { next.exchange(.max, ordering: .relaxed) }
 }

@@ -31,6 +31,16 @@ public struct RPCBatch: Sendable {
             if count == run.count { return run.payloadBytes }
             return (lower..<upper).reduce(0) { $0 &+ run.bounds(at: $1).count }
         }
+
+        /// How many of the first messages that are not taken yet have at most `bytes` of payload together.
+        func messages(within bytes: Int) -> Int {
+            var left = bytes
+            for index in lower..<upper {
+                left &-= run.bounds(at: index).count
+                if left < 0 { return index &- lower }
+            }
+            return count
+        }
     }
 
     @usableFromInline package let deliveries: [Delivery]

@@ -119,7 +119,7 @@ struct RPCSource: Sendable {
     func waitForNext(into hand: ConsumerHand) async -> RPC? {
         if ForkedChild.isThisProcess { return nil }
         hand.putDown()
-        // It would keep memory alive meanwhile.
+        // The run keeps its messages' memory alive.
         hand.hold(nil)
         guard let rpc = all == nil ? await queue.waitForNext() : await all?.waitForNext() else { return nil }
         hand.take(rpc)

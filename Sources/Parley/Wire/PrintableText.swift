@@ -15,8 +15,8 @@ extension String {
 
     /// The text with its control characters escaped. An escaped text does not change.
     package var printable: String {
-        // Most texts are ASCII without controls. In one piece: byte by byte from the view costs ten times as
-        // much, and each connection that ends has a reason.
+        // Most texts are ASCII without controls. Contiguous storage is much faster than the view, and the end
+        // of every connection comes through here.
         let isPlain = utf8.withContiguousStorageIfAvailable { $0.allSatisfy { (0x20..<0x7f).contains($0) } }
         if isPlain == true { return self }
         return unicodeScalars.contains { !$0.isPrintable } ? unicodeScalars.map(\.printable).joined() : self

@@ -63,34 +63,48 @@ import Testing
         offer(0..<50, size: 7, to: inbox)
         for left in (0..<50).reversed() {
             _ = await iterator.next()
-            // Twice in a row at some places, and not at all at others: looking closes the run.
+            // Looking closes the run. So one or two messages are taken between two looks.
             guard left % 3 > 0 else { continue }
             #expect(inbox.depth == (left, left * 7))
             #expect(inbox.space == 1_000 - left)
         }
     }
 
-    @Test(arguments: [true, false])
-    func `a producer is called as soon as half is free`(isByBytes: Bool) async {
-        // 200 RPCs, or the bytes of 200.
+    @Test(arguments: [true, false], [1, 2])
+    func `a producer is called as soon as half is free`(isByBytes: Bool, consumers: Int) async {
+        // It is filled by 200 messages, whose bytes are one limit and whose number is the other.
         let inbox = isByBytes ? Inbox(capacity: 10_000, capacityBytes: 800) : Inbox(capacity: 200)
-        var iterator = RPCSequence(inbox).makeAsyncIterator()
+        let sequence = RPCSequence(inbox)
+        var iterators = (0..<consumers).map { _ in sequence.makeAsyncIterator() }
         offer(0..<200, size: 4, to: inbox)
-        // Opened while nobody waits.
-        for _ in 0..<10 { _ = await iterator.next() }
+        // These open a run while no producer waits.
+        for taken in 0..<10 { #expect(number(await iterators[taken % consumers].next()) == taken) }
         let called = Lock(0)
         inbox.whenSpace { called.withLock { $0 += 1 } }
-        for taken in 11..<100 {
-            _ = await iterator.next()
+        for taken in 10..<99 {
+            #expect(number(await iterators[taken % consumers].next()) == taken)
             #expect(called.withLock { $0 } == 0, "after \(taken)")
         }
-        _ = await iterator.next()
+        _ = await iterators[0].next()
         #expect(called.withLock { $0 } == 1)
         var rest = 0
         inbox.finish()
-        while await iterator.next() != nil { rest += 1 }
+        while await iterators[0].next() != nil { rest += 1 }
         #expect(rest == 100)
         #expect(called.withLock { $0 } == 1)
+    }
+
+    @Test func `consumers that take in turns share one run while a producer waits`() async {
+        let inbox = Inbox(capacity: 100)
+        let sequence = RPCSequence(inbox)
+        var iterators = (0..<3).map { _ in sequence.makeAsyncIterator() }
+        offer(0..<100, to: inbox)
+        inbox.whenSpace {}
+        _ = await iterators[0].next()
+        let run = inbox.queues[0].state.withLock(\.openRun)
+        #expect(run != nil)
+        for taken in 1..<40 { #expect(number(await iterators[taken % 3].next()) == taken) }
+        #expect(inbox.queues[0].state.withLock { $0.openRun === run })
     }
 
     @Test func `tasks on several threads get each message exactly once`() async {
