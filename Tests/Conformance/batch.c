@@ -90,18 +90,6 @@ static void limits(pair pair) {
     }
 }
 
-/* Waits until a node has accepted this many connections. */
-static void await_accepted(parley_transport *node, uint64_t count) {
-    double deadline = now_ms() + LIMIT_MS;
-    for (;;) {
-        parley_statistics statistics;
-        CHECK_OK(parley_get_statistics(node, &statistics, sizeof statistics));
-        if (statistics.accepted == count) return;
-        CHECK(now_ms() < deadline);
-        sleep_ms(1);
-    }
-}
-
 /* RPCs of several peers in one batch, some of them gone: each still has its sender's address. */
 static void several_peers(void) {
     enum { peers = 8 };
@@ -118,7 +106,7 @@ static void several_peers(void) {
         CHECK_OK(parley_send_message(clients[index], peer, &index, sizeof index, LIMIT_MS));
         if (index % 2) CHECK_OK(parley_peer_close(clients[index], peer, LIMIT_MS));
     }
-    await_accepted(server, peers);
+    CHECK_EVENTUALLY(statistics_of(server).accepted == peers);
     await_peers(server, peers / 2);
     await_callbacks(server);
     take(server, rpcs, peers);

@@ -113,6 +113,16 @@ static inline void sleep_ms(int ms) {
     nanosleep(&time, NULL);
 }
 
+/* Checks that a condition becomes true within LIMIT_MS. It is evaluated until then. */
+#define CHECK_EVENTUALLY(condition) \
+    do { \
+        const double limit_ = now_ms() + LIMIT_MS; \
+        while (!(condition)) { \
+            if (now_ms() > limit_) check_failed(__FILE__, __LINE__, #condition, "still not true"); \
+            sleep_ms(1); \
+        } \
+    } while (0)
+
 /* ---- Events: a count that threads wait for ---- */
 
 typedef struct event {
@@ -223,13 +233,15 @@ static inline parley_peer dial(parley_transport *from, parley_transport *to) {
  * on_peer instead. */
 static inline parley_peer await_peers(parley_transport *transport, size_t count) {
     parley_peer peers[256];
-    double end = now_ms() + LIMIT_MS;
     CHECK(count <= 256);
-    while (parley_peers(transport, peers, 256) != count) {
-        CHECK(now_ms() < end);
-        sleep_ms(1);
-    }
+    CHECK_EVENTUALLY(parley_peers(transport, peers, 256) == count);
     return count ? peers[count - 1] : PARLEY_NO_PEER;
+}
+
+static inline parley_statistics statistics_of(parley_transport *transport) {
+    parley_statistics statistics;
+    CHECK_OK(parley_get_statistics(transport, &statistics, sizeof statistics));
+    return statistics;
 }
 
 static inline void passed_by(void *argument) { event_add((event *)argument, 1); }

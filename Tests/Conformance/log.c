@@ -94,11 +94,7 @@ static void levels(void) {
     parley_transport *node = listening(&options);
     int socket_fd = raw_dial(node);
     raw_send(socket_fd, "GET / HTTP/1.1\r\n\r\n", 18);
-    double end = now_ms() + LIMIT_MS;
-    while (find(it, "peer disconnected", "reason=") < 0) {
-        CHECK(now_ms() < end);
-        sleep_ms(1);
-    }
+    CHECK_EVENTUALLY(find(it, "peer disconnected", "reason=") >= 0);
     CHECK(
         find(it, "peer disconnected", "protocolViolation") >= 0
         || find(it, "peer disconnected", "PARLEY_EPROTO") >= 0);

@@ -70,14 +70,7 @@ static inline int64_t read_code(parley_transport *node, parley_peer_stream strea
 
 /* Waits until a node counts so many open streams. */
 static inline void await_open_streams(parley_transport *node, uint64_t count) {
-    parley_statistics statistics;
-    const double end = now_ms() + LIMIT_MS;
-    while (true) {
-        CHECK_OK(parley_get_statistics(node, &statistics, sizeof statistics));
-        if (statistics.open_streams == count) return;
-        CHECK(now_ms() < end);
-        sleep_ms(1);
-    }
+    CHECK_EVENTUALLY(statistics_of(node).open_streams == count);
 }
 
 #endif

@@ -48,16 +48,17 @@ final class BulkPeer: Sendable {
     /// Rare enough that the round trips beside it, which wait for its megabytes now and then, do so in less
     /// than one case of a hundred.
     private static let pause = Duration.milliseconds(250)
-    /// A message takes some milliseconds in quiet, and one that is lost takes for ever.
-    static let deadline = Duration.seconds(20)
+    /// How long a message may take. In quiet it takes some milliseconds.
+    private let deadline: Duration
 
-    init(to address: String, _ kind: NodeKind = .plain) {
+    init(to address: String, _ kind: NodeKind = .plain, isMachineBusy: Bool) {
         self.address = address
+        deadline = isMachineBusy ? .seconds(20) : .seconds(5)
         let (events, happened) = AsyncStream<Event>.makeStream()
         self.events = events
         var options = TransportOptions.good(kind)
-        options.timeouts.dial = Self.deadline
-        options.timeouts.handshake = Self.deadline
+        options.timeouts.dial = deadline
+        options.timeouts.handshake = deadline
         options.timeouts.close = .seconds(1)
         options.onDisconnect = { happened.yield(.ended(ObjectIdentifier($0), $1)) }
         let transport = TCPTransport(options)
@@ -119,7 +120,7 @@ final class BulkPeer: Sendable {
         let began = ContinuousClock.now
         let isLate = Lock(false)
         let watch = Task {
-            try await Task.sleep(for: Self.deadline)
+            try await Task.sleep(for: deadline)
             isLate.withLock { $0 = true }
             // That ends the waiting below.
             await peer.close()
@@ -145,7 +146,7 @@ final class BulkPeer: Sendable {
             throw Failure(what: "the transport was closed")
         } catch {
             guard isLate.withLock({ $0 }) else { throw error }
-            throw Failure(what: "\(back) bytes came back within \(Self.deadline)")
+            throw Failure(what: "\(back) bytes came back within \(deadline)")
         }
     }
 

@@ -38,16 +38,17 @@ import Parley
         )
         let started = ContinuousClock.now
         let slowdown = arguments.number("slowdown", 10.0)
+        let isMachineBusy = slowdown == 0
         let target = try await Target(kind)
         let address = target.transport.address
         var siege = Siege(
             target: target,
             good: try await GoodPeer.connect(to: address, kind),
-            bulk: BulkPeer(to: address, kind),
+            bulk: BulkPeer(to: address, kind, isMachineBusy: isMachineBusy),
             attacker: try RoleProcess("attacker"),
             seconds: arguments.number("seconds", 10.0),
             connections: arguments.number("connections", 1_000_000),
-            isMachineBusy: slowdown == 0
+            isMachineBusy: isMachineBusy
         )
         try await siege.measureQuiet(into: \.before)
         let before = ProcessGauges()!

@@ -7,7 +7,7 @@ extension Siege {
         let first: NodeReport = try await door.hear()
         let address = "127.0.0.1:\(first.port)"
         let good = try await GoodPeer.connect(to: address)
-        let bulk = BulkPeer(to: address)
+        let bulk = BulkPeer(to: address, isMachineBusy: isMachineBusy)
         let before = await Newcomers.come(to: address, for: .seconds(1))
         attacker.tell(AttackOrder(behaviours: [.door], port: first.port, connections: 0, seconds: nil))
         var report = first
