@@ -61,7 +61,7 @@ struct WaitQueue {
     /// The number of waiters, for tests.
     var count: Int { waiters.count }
 
-    /// Counts as a ``wakeAll()``, for callers that know that nobody waits.
+    /// Counts as a ``wakeAll()`` for those who have read the epoch and do not wait yet.
     mutating func countWakeUp() { epoch &+= 1 }
 
     /// Removes all waiters.

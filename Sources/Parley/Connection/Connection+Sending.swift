@@ -277,7 +277,14 @@ extension Connection {
         let now = timeout == nil ? nil : MonotonicTime.millisecondsNow
         let isNewlyBlocked = outbound.withLock { outbound in
             outbound.queue.beginWait(refusal.wait)
-            guard let now, outbound.lifecycle.end == nil, !hasRoom(&outbound) else { return false }
+            guard refusal.wait == .room, outbound.lifecycle.end == nil else { return false }
+            if hasRoom(&outbound) {
+                // There is room since the refusal, without a wake-up: too little was written for one. The
+                // epoch makes the send try again. Nobody else would wake it if nothing more is written.
+                outbound.sendWaiters.countWakeUp()
+                return false
+            }
+            guard let now else { return false }
             return outbound.queue.noteBlocked(at: now)
         }
         if isNewlyBlocked, let timeout, let now {

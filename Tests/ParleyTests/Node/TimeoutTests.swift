@@ -243,6 +243,41 @@ import Testing
         }
     }
 
+    @Test func `a send that finds room before it waits does not wait`() async throws {
+        try await withNodes(.memory) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.sendHighWaterBytes = 4 << 20
+                $0.timeouts.close = .milliseconds(100)
+            }
+            let deaf = nodes.make {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let peer = try await deaf.dial(server.address)
+            try await peer.send(message: "hello")
+            let connection = try #require(try await server.nextRPC().peer as? Connection)
+            func unwritten() -> Int { connection.outbound.withLock { $0.queue.unwrittenBytes } }
+            // The first one fills the inbox, the link has the second one, and the queue has what follows.
+            let message = patterned(1 << 20)[...]
+            try await connection.send(message: message)
+            try await eventually { deaf.statistics.inboxRPCs == 1 }
+            try await connection.send(message: message)
+            try await eventually { connection.outbound.withLock { $0.queue.isEmpty } }
+            var refusal: Connection.Refusal?
+            while refusal == nil { refusal = try connection.submit(message: message) }
+            let marks = server.itsNode.sendMarks
+            #expect(unwritten() >= marks.high)
+            // When the second one is written there is room again, but too little to wake those who wait.
+            #expect(try await deaf.nextRPC().payload.count == 1 << 20)
+            try await eventually { unwritten() < marks.high }
+            #expect(unwritten() > marks.low)
+            let refused = try #require(refusal)
+            try await connection.waitToSend(refused)
+            #expect(try connection.submit(message: message, waited: refused) == nil)
+        }
+    }
+
     @Test func `waiting behind a stream does not count as waiting for room`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
