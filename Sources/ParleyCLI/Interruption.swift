@@ -44,8 +44,19 @@ enum Interruption {
         try result.get()
     }
 
-    /// Cancels the command because standard output is closed. The exit code is that of SIGPIPE.
-    static func standardOutputClosed() { _ = cancelOnce(exitCode: 128 + SIGPIPE) }
+    private static let closedOutput = 128 + SIGPIPE
+
+    /// Cancels the command because standard output takes nothing more. When nobody reads it, the exit code
+    /// is that of SIGPIPE, and nothing is said, as with other programs.
+    static func standardOutputFailed(_ error: SystemError) {
+        guard error.code != EPIPE else { return _ = cancelOnce(exitCode: closedOutput) }
+        if cancelOnce(exitCode: EXIT_FAILURE) {
+            Console.error("standard output cannot be written: \(error.reason)")
+        }
+    }
+
+    /// Whether the command was cancelled because nobody reads standard output.
+    static var isByClosedOutput: Bool { state.withLock { $0.exitCode == closedOutput } }
 
     /// Returns when the source sees the signal. Until then it would be lost, though the tool may have said
     /// that it is ready. Nil when the process was started with the signal ignored: it stays so.

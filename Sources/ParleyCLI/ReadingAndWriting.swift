@@ -6,7 +6,8 @@
     import Darwin
 #endif
 
-// read(2) and write(2) for the standard descriptors, without EINTR and with errors that throw.
+// read(2) and write(2) for the standard descriptors, without EINTR and with errors that throw. Whoever
+// started the tool may have left O_NONBLOCK on them: then these wait.
 
 /// Writes all of `bytes`.
 func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(SystemError) {
@@ -15,6 +16,8 @@ func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(SystemError) {
         let count = bytes.withUnsafeBytes { write(descriptor, $0.baseAddress! + written, $0.count - written) }
         if count >= 0 {
             written += count
+        } else if errno == EAGAIN {
+            wait(for: POLLOUT, of: descriptor)
         } else if errno != EINTR {
             throw .last
         }
@@ -31,8 +34,17 @@ func readSome(_ count: Int, from descriptor: Int32) throws(SystemError) -> [UInt
             failure = result < 0 ? .last : nil
         }
         guard let failure else { return bytes }
-        guard failure.code == EINTR else { throw failure }
+        if failure.code == EAGAIN {
+            wait(for: POLLIN, of: descriptor)
+        } else if failure.code != EINTR {
+            throw failure
+        }
     }
+}
+
+private func wait(for events: Int32, of descriptor: Int32) {
+    var one = pollfd(fd: descriptor, events: Int16(events), revents: 0)
+    _ = poll(&one, 1, -1)
 }
 
 /// Reads `limit` bytes of a file, from an offset on; fewer only at the file's end.

@@ -18,6 +18,8 @@ struct ExcludeListTests {
             ("a?c", "abc"), ("a?c", "aüc"), ("[a-c]x", "bx"), ("[!a-c]x", "dx"), ("[^a]x", "éx"),
             ("[]]x", "]x"), ("[a-]x", "-x"), ("a\\*", "a*"), ("\\!a", "!a"), ("a[", "a["), ("*", "anything"),
             ("*a*b*c*", "xaxbxcx"), ("**.o", "a.o"),
+            ("x[[:digit:]]", "x1"), ("[[:upper:]_]x", "_x"), ("[![:alpha:]]x", "1x"), ("[[:none:]", ":"),
+            ("end ", "end"), ("end\\ ", "end "), ("\\#h", "#h"),
             // With one: a path from the folder on.
             ("/build", "build"), ("src/*.c", "src/a.c"), ("/a/b", "a/b"),
             // At its end: folders.
@@ -33,7 +35,7 @@ struct ExcludeListTests {
         "is not what does not match",
         arguments: [
             ("*.o", "a.oo"), ("*.o", "a.o/b"), ("a?c", "ac"), ("a*c", "a/c"), ("[a-c]x", "dx"),
-            ("[!a]x", "ax"),
+            ("[!a]x", "ax"), ("x[[:digit:]]", "xa"), ("#h", "#h"), ("end\\ ", "end"),
             ("a\\*", "ab"), ("/build", "src/build"), ("src/*.c", "src/d/a.c"), ("src/*.c", "d/src/a.c"),
             ("cache/", "cache"), ("a/**", "a"), ("a/**/x", "b/x"), ("", "a"), ("/", "a/"), ("a", "A"),
         ]

@@ -48,8 +48,8 @@ struct BlockHashesTests {
         let metadata = Metadata(mode: 0, modified: Timestamp(seconds: 1, nanoseconds: 2))
         let later = Metadata(mode: 0, modified: Timestamp(seconds: 1, nanoseconds: 3))
         let name = Resumption(sender: "anna").partName(of: path, byteCount: 5, metadata)
-        #expect(String(decoding: name, as: UTF8.self).hasPrefix(".parley-photo.jpg-"))
-        #expect(Resumption.isPart(name))
+        #expect(String(decoding: name.bytes, as: UTF8.self).hasPrefix(".parley-photo.jpg-"))
+        #expect(Resumption.isPart(name.bytes))
         let others = [
             Resumption(sender: "bob").partName(of: path, byteCount: 5, metadata),
             Resumption(sender: nil).partName(of: path, byteCount: 5, metadata),
@@ -59,8 +59,13 @@ struct BlockHashesTests {
         ]
         #expect(!others.contains(name))
         let longest = try RelativePath(checking: String(repeating: "n", count: 255).utf8)
-        #expect(Resumption(sender: nil).partName(of: longest, byteCount: 5, nil).count <= 255)
+        #expect(Resumption(sender: nil).partName(of: longest, byteCount: 5, nil).bytes.count <= 255)
         #expect(!Resumption.isPart(Array("photo.part".utf8)))
+        let cut = try RelativePath(checking: (String(repeating: "n", count: 99) + "ü").utf8)
+        let inUTF8 = Resumption(sender: nil).partName(of: cut, byteCount: 5, nil).bytes
+        #expect(String(validating: inUTF8, as: UTF8.self)?.contains("ü") == false)
+        for other in others { #expect(other.ofAnyVersion != name.ofAnyVersion || other.bytes != name.bytes) }
+        #expect(others.map { $0.ofAnyVersion == name.ofAnyVersion } == [false, false, true, true, true])
     }
 }
 
@@ -75,10 +80,11 @@ struct ResumeTests {
         target = try TemporaryDirectory()
     }
 
-    private func receive(_ more: String...) throws -> ToolProcess {
+    private func receive(_ more: String..., resumes: Bool = true) throws -> ToolProcess {
         try ToolProcess(
             executable: ToolProcess.executable,
-            ["receive", "--listen", "127.0.0.1:0", "--into", target.url.path, "--resume"] + more
+            ["receive", "--listen", "127.0.0.1:0", "--into", target.url.path]
+                + (resumes ? ["--resume"] : []) + more
         )
     }
 
@@ -159,6 +165,10 @@ struct ResumeTests {
             [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 2, tv_usec: 0)]
         )
         #expect(try await breakOff(receiver, at: address) == [])
+        // With the file there are no parts of it any more, of whatever version.
+        #expect(try target.names.count == 2)
+        #expect(try await send(to: address).exit() == 0)
+        #expect(try target.names == ["file"])
     }
 
     private func overwrite(_ name: String, at offset: UInt64) throws {
@@ -208,14 +218,31 @@ struct ResumeTests {
         #expect(try target.contents(of: "file/d/two") == source.contents(of: "file/d/two"))
     }
 
-    @Test("Parts of long ago are removed, and nothing else")
-    func cleaned() async throws {
+    /// Its time may be that of its source, just before it gets its name.
+    @Test("A part that a transfer has is never old")
+    func locked() throws {
+        let name = Array(".parley-file-1.part".utf8)
+        try target.makeFile(".parley-file-1.part", byteCount: 1)
+        let longAgo = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
+        utimes(target.path(of: ".parley-file-1.part"), longAgo)
+        let folder = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let descriptor = try #require(folder.openFile(name, O_RDWR, byteCount: 1...1))
+        try #require(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
+        folder.removeOldParts()
+        #expect(try target.names == [".parley-file-1.part"])
+        close(descriptor)
+        folder.removeOldParts()
+        #expect(try target.names == [])
+    }
+
+    @Test("Parts of long ago are removed, and nothing else", arguments: [true, false])
+    func cleaned(resumes: Bool) async throws {
         try source.makeFile("file", byteCount: 10)
         let (old, new) = (".parley-old-1.part", ".parley-new-1.part")
         for name in [old, new, "mine.part"] { try target.makeFile(name, byteCount: 1) }
         let longAgo = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
         for name in [old, "mine.part"] { utimes(target.path(of: name), longAgo) }
-        let receiver = try receive("--once")
+        let receiver = try receive("--once", resumes: resumes)
         #expect(try await send(to: try await receiver.listeningAddress()).exit() == 0)
         #expect(try await receiver.exit() == 0)
         #expect(try target.names == [new, "file", "mine.part"])

@@ -105,6 +105,32 @@ struct ServeFailureTests {
         #expect(try await patient.run(failingWith: Failure("it has moved")) { 1 } == 1)
     }
 
+    @Test("While this side is busy with what has arrived, nothing counts as too long")
+    func pauses() async throws {
+        let (looks, look) = AsyncStream.makeStream(of: Void.self)
+        let watch = StallWatch(limit: .seconds(7)) { _ in
+            try Task.checkCancellation()
+            look.yield()
+            await Task.yield()
+        }
+        watch.pause()
+        let number = try await watch.run(failingWith: Failure("it is busy")) {
+            var seen = 0
+            for await _ in looks {
+                seen += 1
+                if seen == 3 { break }
+            }
+            return seen
+        }
+        #expect(number == 3)
+        watch.goOn()
+        await #expect(throws: Failure.self) {
+            try await watch.run(failingWith: Failure("nothing moves")) {
+                try await Task.sleep(for: ToolProcess.deadline)
+            }
+        }
+    }
+
     @Test("What moves between two looks is not given up; at the first look without a move it is")
     func moves() async throws {
         let looks = Mutex(0)

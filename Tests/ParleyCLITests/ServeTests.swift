@@ -37,7 +37,40 @@ struct ServeTests {
         )
     }
 
+    /// A command in a shell: `$0` is the tool.
+    private func shell(_ command: String) throws -> ToolProcess {
+        try ToolProcess(
+            executable: URL(filePath: "/bin/sh"),
+            ["-c", command, ToolProcess.executable.path]
+        )
+    }
+
     // MARK: What arrives
+
+    @Test("A reader that has enough ends get without a word")
+    func enough() async throws {
+        try source.makeFile("big", byteCount: 20 << 20)
+        let server = try serve()
+        let address = try await server.listeningAddress()
+        let tool = try shell("{ \"$0\" get \(address) big --into -; echo $? >&2; } | head -c 10 >/dev/null")
+        let lines = try await tool.errors.rest()
+        #expect(lines.count == 2 && lines[0].hasPrefix("receiving big, "), "\(lines)")
+        #expect(lines.last == "\(128 + SIGPIPE)")
+    }
+
+    #if os(Linux)
+        @Test("Results that cannot be written are an error")
+        func fullOutput() async throws {
+            try source.makeFile("file", byteCount: 1)
+            let server = try serve()
+            let address = try await server.listeningAddress()
+            let tool = try shell("\"$0\" ls \(address) >/dev/full")
+            let line = "parley: standard output cannot be written: No space left on device"
+            let lines = try await tool.errors.rest()
+            #expect(lines == [line])
+            #expect(try await tool.exit() == 1)
+        }
+    #endif
 
     @Test("A file arrives as it is", arguments: [0, 1, 5_000, 20 << 20])
     func file(byteCount: Int) async throws {

@@ -28,6 +28,28 @@ struct SmallValueTests {
         #expect(TerminalWidth.columns(variable: variable, terminal: terminal) == columns)
     }
 
+    /// Whoever started the tool may have left it so.
+    @Test("Descriptors that do not block are waited for")
+    func nonblocking() async throws {
+        let pipe = Pipe()
+        for end in [pipe.fileHandleForReading, pipe.fileHandleForWriting] {
+            let flags = fcntl(end.fileDescriptor, F_GETFL)
+            try #require(fcntl(end.fileDescriptor, F_SETFL, flags | O_NONBLOCK) == 0)
+        }
+        let bytes = [UInt8](repeating: 7, count: 1 << 20)
+        let (results, result) = AsyncStream.makeStream(of: [UInt8]?.self)
+        Thread.detachNewThread {
+            var all: [UInt8] = []
+            while all.count < 1 << 20,
+                let some = try? readSome(4_096, from: pipe.fileHandleForReading.fileDescriptor)
+            { all += some }
+            result.yield(all)
+        }
+        try writeAll(bytes, to: pipe.fileHandleForWriting.fileDescriptor)
+        let isSame = await results.first { _ in true } == bytes
+        #expect(isSame)
+    }
+
     @Test("A terminal of no kind, or a dumb one, erases nothing")
     func kinds() {
         #expect(!TerminalWidth.canErase(kind: nil))

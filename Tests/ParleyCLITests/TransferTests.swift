@@ -68,7 +68,9 @@ struct TransferTests {
     /// Its size says nothing: 0, or a whole page.
     @Test(
         "A pseudo-file is sent as what it holds",
-        arguments: ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"]
+        arguments: [
+            "/proc/version", "/proc/sys/kernel/osrelease", "/sys/kernel/mm/transparent_hugepage/enabled",
+        ]
     )
     func pseudoFile(path: String) async throws {
         guard let data = FileManager.default.contents(atPath: path), !data.isEmpty else { return }
@@ -82,6 +84,23 @@ struct TransferTests {
         #expect(try target.contents(of: name) == data)
         let sent = try await sender.output.rest()
         #expect(sent.first == "sending \(name), \(data.count) bytes, to \(address)")
+    }
+
+    /// The end of the connection must not overtake the answer, however much is on its way.
+    @Test("A sender of much hears why nothing is taken", arguments: Codec.allCases)
+    func refusedMuch(codec: Codec) async throws {
+        let folder = source.url.appending(path: "folder")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        for name in ["a", "b", "c", "d"] { try source.makeFile("folder/\(name)", byteCount: 3 << 20) }
+        let receiver = try receive("--max-bytes", "5", codec: codec)
+        let address = try await receiver.listeningAddress()
+        for _ in 0..<10 {
+            let sender = try send("folder", to: address, codec: codec)
+            let line = try await sender.errors.rest().joined()
+            #expect(line.hasPrefix("parley: \(address.withoutID) could not store"), "\(line)")
+            #expect(line.hasSuffix("12582912 bytes are too many: at most 5 are taken here"), "\(line)")
+            #expect(try await sender.exit() == 1)
+        }
     }
 
     @Test("Several senders are served at once")

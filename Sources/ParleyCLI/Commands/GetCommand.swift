@@ -138,6 +138,8 @@ func withServer<Result: Sendable>(
     options.timeouts.handshake = .seconds(60)
     let limit = TransferSender.stallTimeout
     options.timeouts.write = limit
+    // A reader of standard output may pause. The server has a limit of its own for that.
+    options.timeouts.streamIdle = nil
     return try await withPeer(at: address, options) { dialed in
         let watch = StallWatch(limit: limit)
         let failure = Failure("\(dialed.peer.remoteAddress) has sent nothing for \(limit)")

@@ -77,6 +77,8 @@ struct SendCommand: InterruptibleCommand {
         // A receiver that many silent ones have come to needs some time for this one.
         options.timeouts.handshake = .seconds(60)
         options.timeouts.write = TransferSender.stallTimeout
+        // Whoever reads what the receiver writes to its standard output may pause for as long.
+        options.timeouts.writeStall = TransferSender.stallTimeout
         try await withPeer(at: to, options) { dialed in
             let sender = TransferSender(
                 streams: DialedStreams(dialed: dialed, codec: common.codec),

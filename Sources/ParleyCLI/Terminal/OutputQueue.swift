@@ -142,14 +142,17 @@ final class OutputQueue: Sendable {
     /// Writes piece by piece, until there is none.
     private func write() {
         while let piece = next() {
-            let isWritten = (try? writeAll(piece.bytes, to: piece.descriptor)) != nil
+            var failure: SystemError?
+            do throws(SystemError) { try writeAll(piece.bytes, to: piece.descriptor) } catch {
+                failure = error
+            }
             signalThreads { state in
                 state.byteCount -= piece.bytes.count
-                if !isWritten { state.closed.insert(piece.descriptor) }
+                if failure != nil { state.closed.insert(piece.descriptor) }
                 reportLeftOut(&state)
             }
             if state.withLock({ $0.hasRoom }) { resumeTasks() }
-            if !isWritten, piece.descriptor == STDOUT_FILENO { Interruption.standardOutputClosed() }
+            if let failure, piece.descriptor == STDOUT_FILENO { Interruption.standardOutputFailed(failure) }
         }
     }
 

@@ -77,6 +77,9 @@ final class IncomingTransfer {
                     throw Failure("the sender went away")
                 }
                 watch?.hasMoved()
+                // Whoever reads standard output, or a slow disk, may take as long as it likes.
+                watch?.pause()
+                defer { watch?.goOn() }
                 try await decoder.feed(bytes) { item in try await perform(intake.take(item)) }
             }
             try await answers?.finish()
@@ -172,7 +175,9 @@ final class IncomingTransfer {
     private func giveUp(_ error: any Error) async -> TransferReceiver.Outcome {
         var reason = Task.isCancelled ? "the receiver was stopped" : Failure.sentence(of: error) ?? "\(error)"
         if error is Refusal, file != nil, intake.hasSeveralEntries { reason = "\(name): \(reason)" }
-        if let report {
+        if Interruption.isByClosedOutput {
+            // The reader has what it wanted. That is said by the exit code alone.
+        } else if let report {
             Console.error("\(report.name) from \(sender) broke off \(report.place): \(reason)")
         } else if isRequested {
             failureBeforeBeginning = error
@@ -180,7 +185,7 @@ final class IncomingTransfer {
             Console.error("refused \(sender): \(reason)")
         }
         try? await answer(.gaveUp(reason))
-        if isRequested { await readToEnd() }
+        await readToEnd()
         return .failed
     }
 

@@ -5,6 +5,7 @@ final class StallWatch: Sendable {
     private let limit: Duration
     private let sleep: @Sendable (Duration) async throws -> Void
     private let moves = Atomic(0)
+    private let isPaused = Atomic(false)
 
     /// - Parameters:
     ///   - limit: how long nothing may move. It is noticed within twice that time.
@@ -20,6 +21,14 @@ final class StallWatch: Sendable {
     /// Something has arrived.
     func hasMoved() { moves.add(1, ordering: .relaxed) }
 
+    /// What has arrived is worked on here; meanwhile nothing counts as too long.
+    func pause() { isPaused.store(true, ordering: .relaxed) }
+
+    func goOn() {
+        hasMoved()
+        isPaused.store(false, ordering: .relaxed)
+    }
+
     /// Runs `body`, and cancels it when nothing has moved for too long.
     ///
     /// - Throws: `failure` then, or what `body` throws.
@@ -33,7 +42,7 @@ final class StallWatch: Sendable {
                 var seen = -1
                 while true {
                     let now = moves.load(ordering: .relaxed)
-                    guard now != seen else { return nil }
+                    guard now != seen || isPaused.load(ordering: .relaxed) else { return nil }
                     seen = now
                     try await sleep(limit)
                 }

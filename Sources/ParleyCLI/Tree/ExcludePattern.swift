@@ -3,7 +3,8 @@
 /// A pattern without `/` matches a name at any depth; one with a `/` at its beginning or inside matches a
 /// path from the folder on. A `/` at its end matches folders only. `*`, `?` and `[a-z]` match within a name,
 /// `**` any number of names. `!` takes back what an earlier pattern leaves out; `\` makes the next character
-/// a plain one. Source: <https://git-scm.com/docs/gitignore>.
+/// a plain one. A line that begins with `#` is a comment, and blanks at its end do not count.
+/// Source: <https://git-scm.com/docs/gitignore>.
 struct ExcludeList {
     private let patterns: [ExcludePattern]
 
@@ -24,6 +25,8 @@ struct ExcludePattern {
 
     init(_ text: String) {
         var rest = Array(text.utf8)[...]
+        if rest.first == UInt8(ascii: "#") { rest = [] }
+        while rest.last == UInt8(ascii: " "), rest.dropLast().last != UInt8(ascii: "\\") { rest.removeLast() }
         takesBack = rest.first == UInt8(ascii: "!")
         if takesBack { rest.removeFirst() }
         foldersOnly = rest.last == slash
@@ -100,6 +103,10 @@ enum GlobItem: Equatable {
                 rest = left
                 return .set(ranges, isNegated: isNegated)
             }
+            if first == UInt8(ascii: "["), let named = takeClass(&left) {
+                ranges += named
+                continue
+            }
             let low = first == UInt8(ascii: "\\") ? left.popFirst() ?? first : first
             let second = left.dropFirst().first
             if left.first == UInt8(ascii: "-"), let second, second != UInt8(ascii: "]") {
@@ -111,6 +118,33 @@ enum GlobItem: Equatable {
         }
         return nil
     }
+
+    /// Takes what is behind the `[` of a `[:digit:]`. Nil, and nothing is taken, when it is none.
+    private static func takeClass(_ rest: inout ArraySlice<UInt8>) -> [ClosedRange<UInt8>]? {
+        guard rest.first == UInt8(ascii: ":") else { return nil }
+        let name = rest.dropFirst().prefix { $0 != UInt8(ascii: ":") }
+        guard let ranges = classes[String(decoding: name, as: UTF8.self)],
+            rest.dropFirst(1 + name.count).starts(with: ":]".utf8)
+        else { return nil }
+        rest.removeFirst(name.count + 3)
+        return ranges
+    }
+
+    /// Those of POSIX, in ASCII.
+    private static let classes: [String: [ClosedRange<UInt8>]] = [
+        "alnum": [0x30...0x39, 0x41...0x5A, 0x61...0x7A],
+        "alpha": [0x41...0x5A, 0x61...0x7A],
+        "blank": [0x09...0x09, 0x20...0x20],
+        "cntrl": [0x00...0x1F, 0x7F...0x7F],
+        "digit": [0x30...0x39],
+        "graph": [0x21...0x7E],
+        "lower": [0x61...0x7A],
+        "print": [0x20...0x7E],
+        "punct": [0x21...0x2F, 0x3A...0x40, 0x5B...0x60, 0x7B...0x7E],
+        "space": [0x09...0x0D, 0x20...0x20],
+        "upper": [0x41...0x5A],
+        "xdigit": [0x30...0x39, 0x41...0x46, 0x61...0x66],
+    ]
 
     /// Whether a whole name matches. Takes time in proportion to both lengths, whatever the pattern.
     static func match(_ items: [GlobItem], _ name: [UInt8]) -> Bool {

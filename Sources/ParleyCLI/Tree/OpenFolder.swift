@@ -114,17 +114,25 @@ final class OpenFolder: Sendable {
 
     /// Removes parts of files that nobody has gone on with for a week.
     func removeOldParts() {
+        let weekAgo = Int64(time(nil)) - 7 * 86_400
+        removeParts { _, modified in modified.seconds < weekAgo }
+    }
+
+    /// Removes the parts of files that are to go, except those that a transfer has.
+    func removeParts(_ isToGo: (_ name: [UInt8], _ modified: Timestamp) -> Bool) {
         let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard copy >= 0, let folder = fdopendir(copy) else { return }
         defer { closedir(folder) }
-        let weekAgo = time(nil) - 7 * 86_400
         while let entry = readdir(folder) {
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-            guard Resumption.isPart(name) else { continue }
-            var status = stat()
-            let result = name.withCString { fstatat(descriptor, $0, &status, AT_SYMLINK_NOFOLLOW) }
-            guard result == 0, FileKind(of: status) == .regular else { continue }
-            if Timestamp(status).seconds < Int64(weekAgo) { remove(name) }
+            guard Resumption.isPart(name), let part = openFile(name, O_RDONLY, byteCount: 0...Int.max) else {
+                continue
+            }
+            // Looked at with the lock that a transfer has as long as it writes to its part.
+            if flock(part, LOCK_EX | LOCK_NB) == 0, let modified = modified(name), isToGo(name, modified) {
+                remove(name)
+            }
+            close(part)
         }
     }
 

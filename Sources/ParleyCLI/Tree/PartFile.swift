@@ -25,6 +25,8 @@ final class PartFile: IncomingContent {
     private let name: [UInt8]
     /// Of the whole file, when a later transfer may go on with this part; otherwise nil.
     private let resumableBytes: Int?
+    /// What the names of parts of other versions of this file begin with; nil when nobody goes on with one.
+    private let otherVersions: [UInt8]?
     /// Nil once it is kept, discarded or left.
     private var descriptor: Int32?
     /// What is in it.
@@ -38,17 +40,21 @@ final class PartFile: IncomingContent {
         resumableBytes = nil
         let descriptor = Self.create(name, in: place)
         guard descriptor >= 0 else { throw .system("a file cannot be created", .last) }
+        // While it is locked, no other transfer takes it for one that was abandoned.
+        _ = flock(descriptor, LOCK_EX | LOCK_NB)
         self.descriptor = descriptor
+        otherVersions = nil
     }
 
     /// Goes on with the part of that name, or makes it. While another transfer has it, the part gets a name
     /// that nobody goes on with.
-    init(_ place: Place, resuming name: [UInt8], byteCount: Int) throws(Refusal) {
+    init(_ place: Place, resuming part: Resumption.PartName, byteCount: Int) throws(Refusal) {
         self.place = place
-        var descriptor = place.parent.openFile(name, O_RDWR, byteCount: 0...byteCount) ?? -1
-        if descriptor < 0 { descriptor = Self.create(name, in: place) }
-        if descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0 {
-            self.name = name
+        otherVersions = part.ofAnyVersion
+        var descriptor = place.parent.openFile(part.bytes, O_RDWR, byteCount: 0...byteCount) ?? -1
+        if descriptor < 0 { descriptor = Self.create(part.bytes, in: place) }
+        if descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0, Self.hasName(descriptor) {
+            self.name = part.bytes
             resumableBytes = byteCount
             // Until the sender says how much of it is right: what breaks off before keeps all of it.
             self.byteCount = max(0, Int(lseek(descriptor, 0, SEEK_END)))
@@ -57,9 +63,16 @@ final class PartFile: IncomingContent {
             self.name = TemporaryName().bytes
             resumableBytes = nil
             descriptor = Self.create(self.name, in: place)
+            if descriptor >= 0 { _ = flock(descriptor, LOCK_EX | LOCK_NB) }
         }
         guard descriptor >= 0 else { throw .system("a file cannot be created", .last) }
         self.descriptor = descriptor
+    }
+
+    /// Whether an open file still has a name: another transfer may just have removed it as an old part.
+    private static func hasName(_ descriptor: Int32) -> Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_nlink > 0
     }
 
     private static func create(_ name: [UInt8], in place: Place) -> Int32 {
@@ -109,15 +122,16 @@ final class PartFile: IncomingContent {
         guard let descriptor else { return }
         do throws(SystemError) {
             if endsWithHole, ftruncate(descriptor, off_t(byteCount)) != 0 { throw .last }
-            if let metadata = place.metadata {
-                _ = futimens(descriptor, metadata.modified.accessedNowModifiedThen)
-                _ = fchmod(descriptor, mode_t(metadata.mode))
-            }
             if byteCount >= Self.syncedBytes, fsync(descriptor) != 0 {
                 let failure = SystemError.last
                 // What of it is on the disk is not known, though reading may show all of it.
                 discard()
                 throw failure
+            }
+            // The time last: as long as this is a part, its own tells how old the part is.
+            if let metadata = place.metadata {
+                _ = fchmod(descriptor, mode_t(metadata.mode))
+                _ = futimens(descriptor, metadata.modified.accessedNowModifiedThen)
             }
             try place.parent.rename(name, to: place.path.name, replacing: place.overwrites)
         } catch {
@@ -129,6 +143,8 @@ final class PartFile: IncomingContent {
         }
         close(descriptor)
         self.descriptor = nil
+        // A source that has changed after a break leaves a part that nobody goes on with.
+        if let otherVersions { place.parent.removeParts { name, _ in name.starts(with: otherVersions) } }
     }
 
     func discard() {

@@ -8,14 +8,31 @@ struct Resumption {
     /// So much of a file's own name is in the name of its part, for people.
     private static let nameBytes = 100
 
+    /// The name of a part.
+    struct PartName: Equatable {
+        let bytes: [UInt8]
+        /// What the names of the parts of all versions of that file begin with.
+        let ofAnyVersion: [UInt8]
+    }
+
     /// The name for this file as it is now: of this size, and of this time of its last change.
-    func partName(of path: RelativePath, byteCount: Int, _ metadata: Metadata?) -> [UInt8] {
-        var identity = Array("\(sender ?? "") \(byteCount) ".utf8)
+    func partName(of path: RelativePath, byteCount: Int, _ metadata: Metadata?) -> PartName {
+        var version = Array("\(byteCount) ".utf8)
         if let modified = metadata?.modified {
-            identity += "\(modified.seconds) \(modified.nanoseconds) ".utf8
+            version += "\(modified.seconds) \(modified.nanoseconds) ".utf8
         }
-        let hash = String(XXHash64.hash(identity + path.bytes), radix: 36)
-        return Self.prefix + path.name.prefix(Self.nameBytes) + Array("-\(hash)".utf8) + Self.suffix
+        func text(_ bytes: [UInt8]) -> [UInt8] { Array("-\(String(XXHash64.hash(bytes), radix: 36))".utf8) }
+        let file = Array("\(sender ?? "") ".utf8) + path.bytes
+        let ofAnyVersion = Self.prefix + Self.beginning(of: path.name) + text(file)
+        return PartName(bytes: ofAnyVersion + text(version) + Self.suffix, ofAnyVersion: ofAnyVersion)
+    }
+
+    /// As much of a name as is used, cut between two characters.
+    private static func beginning(of name: some Collection<UInt8>) -> ArraySlice<UInt8> {
+        let bytes = Array(name)
+        var end = min(nameBytes, bytes.count)
+        while end > 0, end < bytes.count, bytes[end] & 0xC0 == 0x80 { end -= 1 }
+        return bytes[..<end]
     }
 
     /// Whether a name may be that of a part.

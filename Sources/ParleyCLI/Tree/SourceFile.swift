@@ -41,7 +41,7 @@ final class SourceFile: SourceContent {
             modified = Timestamp(status)
             content =
                 try Self.isMeasured(descriptor, status)
-                ? nil : readAt(descriptor, 0, upTo: Self.maxContentBytes + 1)
+                ? nil : Self.readToEnd(descriptor)
             size = content?.count ?? Int(status.st_size)
             let bytes: Range<Int>
             do throws(Failure) { bytes = try part?.bytes(of: size, modified: modified) ?? 0..<size } catch {
@@ -64,6 +64,19 @@ final class SourceFile: SourceContent {
     }
 
     deinit { close(descriptor) }
+
+    /// Reads a pseudo-file, at most a piece more than is sent. In pieces: the kernel has no room for a read
+    /// of many MiB of some of them (/proc/sys).
+    private static func readToEnd(_ descriptor: Int32) throws(SystemError) -> [UInt8] {
+        let pieceBytes = 65_536
+        var content: [UInt8] = []
+        while content.count <= maxContentBytes {
+            let piece = try readAt(descriptor, content.count, upTo: pieceBytes)
+            content += piece
+            if piece.count < pieceBytes { break }
+        }
+        return content
+    }
 
     var byteCount: Int? { count }
 

@@ -51,7 +51,7 @@ private final class StandardOutputContent: IncomingContent {
         let result = await results.first { _ in true }
         try Task.checkCancellation()
         do throws(SystemError) { try result?.get() } catch {
-            if error.code == EPIPE { Interruption.standardOutputClosed() }
+            if error.code == EPIPE { Interruption.standardOutputFailed(error) }
             throw Refusal("standard output cannot be written: \(error.reason)", scope: .transfer)
         }
     }

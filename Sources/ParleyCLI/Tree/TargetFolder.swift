@@ -22,7 +22,7 @@ final class TargetFolder: IncomingTarget {
         cursor = FolderCursor(root)
         self.resumption = resumption
         self.overwrites = overwrites
-        if resumption != nil { root.removeOldParts() }
+        root.removeOldParts()
     }
 
     func makeFolder(_ path: RelativePath, _ metadata: Metadata?) throws(Refusal) {
@@ -112,7 +112,7 @@ final class TargetFolder: IncomingTarget {
         do throws(SystemError) { folder = try cursor.folder(around: path) } catch {
             throw .system("\"\(path.shown)\" has no folder to lie in", error)
         }
-        if resumption != nil, folder !== last { folder.removeOldParts() }
+        if folder !== last { folder.removeOldParts() }
         return folder
     }
 
