@@ -7,7 +7,7 @@ extension Channels {
     mutating func write(messages buffer: WireBuffer, at now: UInt64) throws(ParleyError) -> Bool {
         guard !areMessagesRefused else { return true }
         for segment in buffer.segments { unwritten.append(segment) }
-        unwritten.append(buffer.tail[...])
+        unwritten.append(buffer.tail.copied[...])
         return try pushMessages(at: now)
     }
 

@@ -155,7 +155,7 @@ extension Channels {
     /// Writes an answer, which is small.
     mutating func write(_ answer: WireBuffer, to channel: Channel) throws(ParleyError) {
         guard !answer.isEmpty else { return }
-        guard try session.write(answer.tail[...], to: channel.id) == answer.count else {
+        guard try session.write(answer.contiguous[...], to: channel.id) == answer.count else {
             throw ParleyError(.protocolViolation, "the remote side does not read the answers of a stream")
         }
     }

@@ -27,7 +27,7 @@ extension WireBuffer {
         #if os(Linux)
             guard segments.isEmpty else { return .written(0) }
             if let proven { return writeSealed(to: socket, for: proven, keeping: kept) }
-            let written = tail.send(to: socket)
+            let written = tail.withBytes { $0.send(to: socket) }
             guard written > 0 else { return .written(0) }
             removeFirst(written, keeping: kept)
             return .written(written)
@@ -48,7 +48,7 @@ extension WireBuffer {
             // A session that has failed stays so: the link's next write reports it.
             do { try session.seal(self, into: &sealed) } catch { return .written(0) }
             removeAll(keeping: kept)
-            let written = max(0, sealed.send(to: socket))
+            let written = max(0, sealed.withUnsafeBytes { $0.send(to: socket) })
             proven.noteSent(UInt64(written))
             sealed.removeFirst(written)
             return .sealed(rest: sealed)
@@ -57,18 +57,16 @@ extension WireBuffer {
 }
 
 #if os(Linux)
-    extension [UInt8] {
+    extension UnsafeRawBufferPointer {
         /// Sends what the socket takes at once. Returns how many bytes, or a negative number on failure.
         @inline(__always)
         fileprivate func send(to socket: Int32) -> Int {
             let flags = Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL)
-            return withUnsafeBytes { bytes in
-                #if canImport(Musl)
-                    Musl.send(socket, bytes.baseAddress, bytes.count, flags)
-                #else
-                    Glibc.send(socket, bytes.baseAddress, bytes.count, flags)
-                #endif
-            }
+            #if canImport(Musl)
+                return Musl.send(socket, baseAddress, count, flags)
+            #else
+                return Glibc.send(socket, baseAddress, count, flags)
+            #endif
         }
     }
 #endif

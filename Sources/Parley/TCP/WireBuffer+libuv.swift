@@ -15,7 +15,7 @@ extension WireBuffer {
             )
         }
         if segments.isEmpty {
-            tail.withUnsafeBytes { bytes in
+            tail.withBytes { bytes in
                 var buffer = uvBuffer(bytes)
                 withUnsafeMutablePointer(to: &buffer) {
                     body(UnsafeMutableBufferPointer(start: $0, count: 1))
@@ -24,7 +24,7 @@ extension WireBuffer {
             return
         }
         var buffers = segments.map { $0.withUnsafeBytes(uvBuffer) }
-        if !tail.isEmpty { buffers.append(tail.withUnsafeBytes(uvBuffer)) }
+        if !tail.isEmpty { buffers.append(tail.withBytes(uvBuffer)) }
         buffers.withUnsafeMutableBufferPointer { body($0) }
     }
 }

@@ -7,7 +7,9 @@ extension WireBuffer {
         for segment in segments {
             try Self.gather(segment.span, into: &gathered, runsOf: length, isLast: false, body)
         }
-        try Self.gather(tail.span, into: &gathered, runsOf: length, isLast: true, body)
+        try tail.withSpan { (tail) throws(ParleyError) in
+            try Self.gather(tail, into: &gathered, runsOf: length, isLast: true, body)
+        }
     }
 
     /// Passes on what fills runs together with what was gathered before, and gathers the rest.

@@ -9,50 +9,56 @@ public struct WireBuffer: Sendable {
 
     /// The bytes before `tail`, in order.
     private(set) var segments: [ArraySlice<UInt8>] = []
+    /// The number of bytes in `segments`.
+    private var segmentBytes = 0
     /// The last bytes: small pieces are copied here.
-    private(set) var tail: [UInt8] = []
-    /// The number of bytes in the buffer.
-    public private(set) var count = 0
+    private(set) var tail = PackedBytes()
 
     /// An empty buffer.
     public init() {}
 
     /// A buffer that takes these bytes over.
     init(_ bytes: [UInt8]) {
-        tail = bytes
-        count = bytes.count
+        if !bytes.isEmpty { keep(bytes[...]) }
     }
+
+    /// The number of bytes in the buffer.
+    public var count: Int { segmentBytes &+ tail.count }
 
     /// Whether the buffer holds no bytes.
     public var isEmpty: Bool { count == 0 }
 
     /// Appends one byte.
     public mutating func append(_ byte: UInt8) {
-        makeRoom(for: 1)
-        tail.append(byte)
-        count &+= 1
+        tail.append(1) { $0.storeBytes(of: byte, as: UInt8.self) }
     }
 
     /// Appends four bytes, most significant first.
     public mutating func append(bigEndian value: UInt32) {
-        withUnsafeBytes(of: value.bigEndian) { tail.append(contentsOf: $0) }
-        count &+= 4
+        tail.append(4) { $0.storeBytes(of: value.bigEndian, as: UInt32.self) }
     }
 
-    /// Appends a frame's header: one byte, and a number of four bytes, most significant first. One append
-    /// costs less than two.
+    /// Appends a frame's header: one byte, and a number of four bytes, most significant first.
     mutating func append(_ byte: UInt8, bigEndian value: UInt32) {
-        makeRoom(for: 5)
-        func part(_ shift: UInt32) -> UInt8 { UInt8(truncatingIfNeeded: value >> shift) }
-        withUnsafeBytes(of: (byte, part(24), part(16), part(8), part(0))) { tail.append(contentsOf: $0) }
-        count &+= 5
+        tail.append(5) { Self.store(byte, bigEndian: value, at: $0) }
     }
 
     /// Appends a frame: its header, and its content. One append costs less than two.
+    @inline(__always)
     mutating func append(_ byte: UInt8, bigEndian value: UInt32, _ content: Span<UInt8>) {
-        makeRoom(for: 5 &+ content.count)
-        tail.append(byte, bigEndian: value, content)
-        count &+= 5 &+ content.count
+        content.withUnsafeBytes { content in
+            tail.append(5 &+ content.count) { place in
+                Self.store(byte, bigEndian: value, at: place)
+                guard let start = content.baseAddress else { return }
+                (place + 5).copyMemory(from: start, byteCount: content.count)
+            }
+        }
+    }
+
+    @inline(__always)
+    private static func store(_ byte: UInt8, bigEndian value: UInt32, at place: UnsafeMutableRawPointer) {
+        place.storeBytes(of: byte, as: UInt8.self)
+        place.storeBytes(of: value.bigEndian, toByteOffset: 1, as: UInt32.self)
     }
 
     /// Appends bytes in their order.
@@ -61,20 +67,26 @@ public struct WireBuffer: Sendable {
     /// Appends bytes in their order. Slices of at least `keptBytes` bytes are kept.
     mutating func append(_ bytes: ArraySlice<UInt8>, keptFrom keptBytes: Int) {
         if bytes.count < keptBytes {
-            makeRoom(for: bytes.count)
-            tail.append(contentsOf: bytes)
+            bytes.withUnsafeBytes { tail.append($0) }
         } else {
-            moveTailToSegments()
-            segments.append(bytes)
+            keep(bytes)
         }
-        count &+= bytes.count
+    }
+
+    /// Appends a slice without a copy.
+    private mutating func keep(_ bytes: ArraySlice<UInt8>) {
+        if !tail.isEmpty {
+            segments.append(tail.copied[...])
+            segmentBytes &+= tail.count
+            tail.removeAll(keeping: Self.idleBytes)
+        }
+        segments.append(bytes)
+        segmentBytes &+= bytes.count
     }
 
     /// Appends a copy of borrowed bytes.
     public mutating func append(_ bytes: Span<UInt8>) {
-        makeRoom(for: bytes.count)
-        bytes.bytes.withUnsafeBytes { tail.append(contentsOf: $0) }
-        count &+= bytes.count
+        bytes.withUnsafeBytes { tail.append($0) }
     }
 
     /// Appends bytes in their order.
@@ -82,33 +94,32 @@ public struct WireBuffer: Sendable {
 
     /// A copy of all bytes in order, for tests and for links without scatter-gather writes.
     var contiguous: [UInt8] {
-        guard !segments.isEmpty else { return tail.span.copied }
+        guard !segments.isEmpty else { return tail.copied }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(count)
         for segment in segments { bytes.append(contentsOf: segment) }
-        bytes.append(contentsOf: tail)
+        tail.withBytes { bytes.append(contentsOf: $0) }
         return bytes
     }
 
     /// Removes bytes from the front. The buffer must have no segments. One that is empty then keeps its
     /// allocation as ``removeAll(keeping:)`` does.
+    @inline(__always)
     mutating func removeFirst(_ bytes: Int, keeping kept: Int = idleBytes) {
         assert(segments.isEmpty, "bytes are removed from the tail only")
-        guard bytes < tail.count else { return removeAll(keeping: kept) }
         tail.removeFirst(bytes)
-        count &-= bytes
+        if tail.isEmpty { tail.removeAll(keeping: kept) }
     }
 
     /// Empties the buffer. The tail keeps its allocation for the next message if that is at most `kept`
     /// bytes.
+    @inline(__always)
     mutating func removeAll(keeping kept: Int = idleBytes) {
-        if !segments.isEmpty { segments.removeAll() }
-        if tail.capacity <= kept {
-            if !tail.isEmpty { tail.removeAll(keepingCapacity: true) }
-        } else {
-            tail = []
+        if !segments.isEmpty {
+            segments = []
+            segmentBytes = 0
         }
-        count = 0
+        tail.removeAll(keeping: kept)
     }
 
     /// How many bytes the tail can hold without an allocation.
@@ -122,23 +133,6 @@ public struct WireBuffer: Sendable {
 
     /// Whether its allocation is larger than an idle peer may keep.
     var isLarge: Bool { capacity > Self.idleBytes }
-
-    /// Grows the tail by a factor of 16 up to 64 KiB, since each step copies all of it; above that by
-    /// doubling, as arrays do.
-    @inline(__always)
-    private mutating func makeRoom(for bytes: Int) {
-        let capacity = tail.capacity
-        guard tail.count &+ bytes > capacity, capacity < Self.fastGrowthBytes else { return }
-        tail.reserveCapacity(max(tail.count &+ bytes, min(capacity &* 16, Self.fastGrowthBytes)))
-    }
-
-    private static let fastGrowthBytes = 64 * 1024
-
-    private mutating func moveTailToSegments() {
-        guard !tail.isEmpty else { return }
-        segments.append(tail[...])
-        tail = []
-    }
 }
 
 extension [UInt8] {
