@@ -425,6 +425,7 @@ final class InboxQueue: Sendable {
     /// Takes the oldest RPC, for a consumer that will ask for more. Sets `run` to messages that it may take
     /// without asking; nil when there are none.
     func takeNext(opening run: inout OpenRun?) -> RPC? {
+        guard mayHaveRPCs else { return nil }
         let (taken, producers) = state.withLock { state in
             let (taken, _, producers) = take(&state) { $0.removeFirst() }
             run = taken == nil ? nil : openRun(&state)
@@ -452,6 +453,11 @@ final class InboxQueue: Sendable {
         )
     }
 
+    /// False when a consumer has nothing to take here, which it finds out without the lock: it waits next, or
+    /// asks another queue. The queue of one peer is asked under the lock, which tells the others of the pool.
+    @inline(__always)
+    private var mayHaveRPCs: Bool { hasRPCs || pool != nil }
+
     /// Where consumers wait.
     private struct Consumers: WaitPlace {
         @inline(__always)
@@ -465,7 +471,9 @@ final class InboxQueue: Sendable {
     func waitForNext() async -> RPC? { await waitAndTake { $0.removeFirst() } }
 
     /// Takes all RPCs, at least one; nil when there is none.
-    func takeBatch() -> RPCBatch? { take { $0.removeFirst(atMost: .max) }.taken }
+    func takeBatch() -> RPCBatch? {
+        mayHaveRPCs ? take { $0.removeFirst(atMost: .max) }.taken : nil
+    }
 
     /// Takes all RPCs, at least one; waits for one. Nil as for ``waitForNext()``.
     func waitForBatch() async -> RPCBatch? { await waitAndTake { $0.removeFirst(atMost: .max) } }
@@ -473,7 +481,10 @@ final class InboxQueue: Sendable {
     /// Waits until there is an RPC, and takes with `body`. Nil as for ``waitForNext()``.
     private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
         while true {
-            let isWoken = await state.suspend(at: Consumers(), unless: { $0.isReady })
+            let isWoken = await state.suspend(at: Consumers()) { state in
+                state.hasConsumers = true
+                return state.isReady
+            }
             let (taken, isOver, producers) = state.withLock { isWoken ? take(&$0, body) : (nil, true, []) }
             tellProducers(producers, hasTaken: taken != nil)
             // Otherwise another consumer has taken it.
