@@ -164,15 +164,6 @@ struct HostileSenderTests {
         await sender.close()
     }
 
-    /// Polls the file system, which reports nothing.
-    private func eventually(_ isSo: () throws -> Bool) async throws {
-        let end = ContinuousClock.now + ToolProcess.deadline
-        while try !isSo() {
-            guard .now < end else { throw Failure("it has not come about") }
-            await Task.yield()
-        }
-    }
-
     @Test("The announced size is checked both ways", arguments: Codec.allCases)
     func sizes(codec: Codec) async throws {
         for (announced, reason) in [

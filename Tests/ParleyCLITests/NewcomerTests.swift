@@ -334,10 +334,3 @@ struct NewcomerTests {
         #expect(try target.contents(of: "file") == data)
     }
 }
-
-/// Waits until something is so.
-private func eventually(_ condition: @escaping @Sendable () -> Bool) async throws {
-    try await withDeadline(ToolProcess.deadline, failingWith: Failure("it never came to be")) {
-        while !condition() { try await Task.sleep(for: .milliseconds(5)) }
-    }
-}

@@ -29,36 +29,20 @@ public struct WireBuffer: Sendable {
     public var isEmpty: Bool { count == 0 }
 
     /// Appends one byte.
-    public mutating func append(_ byte: UInt8) {
-        tail.append(1) { $0.storeBytes(of: byte, as: UInt8.self) }
-    }
+    public mutating func append(_ byte: UInt8) { tail.append(byte) }
 
     /// Appends four bytes, most significant first.
-    public mutating func append(bigEndian value: UInt32) {
-        tail.append(4) { $0.storeBytes(of: value.bigEndian, as: UInt32.self) }
-    }
+    public mutating func append(bigEndian value: UInt32) { tail.append(bigEndian: value) }
 
     /// Appends a frame's header: one byte, and a number of four bytes, most significant first.
     mutating func append(_ byte: UInt8, bigEndian value: UInt32) {
-        tail.append(5) { Self.store(byte, bigEndian: value, at: $0) }
+        tail.append(byte, bigEndian: value, Span())
     }
 
     /// Appends a frame: its header, and its content. One append costs less than two.
     @inline(__always)
     mutating func append(_ byte: UInt8, bigEndian value: UInt32, _ content: Span<UInt8>) {
-        content.withUnsafeBytes { content in
-            tail.append(5 &+ content.count) { place in
-                Self.store(byte, bigEndian: value, at: place)
-                guard let start = content.baseAddress else { return }
-                (place + 5).copyMemory(from: start, byteCount: content.count)
-            }
-        }
-    }
-
-    @inline(__always)
-    private static func store(_ byte: UInt8, bigEndian value: UInt32, at place: UnsafeMutableRawPointer) {
-        place.storeBytes(of: byte, as: UInt8.self)
-        place.storeBytes(of: value.bigEndian, toByteOffset: 1, as: UInt32.self)
+        tail.append(byte, bigEndian: value, content)
     }
 
     /// Appends bytes in their order.

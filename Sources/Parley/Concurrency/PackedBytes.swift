@@ -41,6 +41,28 @@ struct PackedBytes: @unchecked Sendable {
         append(bytes.count) { $0.copyMemory(from: start, byteCount: bytes.count) }
     }
 
+    /// Appends one byte.
+    mutating func append(_ byte: UInt8) { append(1) { $0.storeBytes(of: byte, as: UInt8.self) } }
+
+    /// Appends four bytes, most significant first.
+    mutating func append(bigEndian value: UInt32) {
+        append(4) { $0.storeBytes(of: value.bigEndian, as: UInt32.self) }
+    }
+
+    /// Appends a byte, a number of four bytes, most significant first, and bytes. One append costs less than
+    /// three.
+    @inline(__always)
+    mutating func append(_ byte: UInt8, bigEndian value: UInt32, _ content: Span<UInt8>) {
+        content.withUnsafeBytes { content in
+            append(5 &+ content.count) { place in
+                place.storeBytes(of: byte, as: UInt8.self)
+                place.storeBytes(of: value.bigEndian, toByteOffset: 1, as: UInt32.self)
+                guard let start = content.baseAddress else { return }
+                (place + 5).copyMemory(from: start, byteCount: content.count)
+            }
+        }
+    }
+
     /// Removes bytes at the front, at most all of them.
     @inline(__always)
     mutating func removeFirst(_ bytes: Int) {
