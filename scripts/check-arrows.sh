@@ -6,6 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../Sources/Parley"
 rules="
+Memory: Loop TCP InMemory Files Wire Inbox Connection Node Limits Reconnecting Statistics Concurrency
 Concurrency: Loop TCP InMemory Files Wire Inbox Connection Node Limits Reconnecting Statistics
 Wire: Loop TCP InMemory Files Inbox Connection Node Reconnecting Statistics Concurrency
 Wire/Mux: Loop TCP InMemory Files Inbox Connection Node Limits Reconnecting Statistics Concurrency

@@ -16,8 +16,8 @@ if found=$(grep -rlE '^import (CLibUV|Glibc|Darwin|Dispatch|Synchronization|Logg
     complain "Sources/Parley/Wire must stay pure: $found"
 fi
 if found=$(grep -rlE 'Unsafe(Mutable)?(Raw)?(Buffer)?Pointer' Sources/Parley --include='*.swift' \
-    | grep -vE '^Sources/Parley/(Loop|TCP|Concurrency)/'); then
-    complain "unsafe pointers belong in Loop/, TCP/ and Concurrency/ of Sources/Parley: $found"
+    | grep -vE '^Sources/Parley/(Loop|TCP|Concurrency|Memory)/'); then
+    complain "unsafe pointers belong in Loop/, TCP/, Concurrency/ and Memory/ of Sources/Parley: $found"
 fi
 if found=$(grep -rnE '^\s*(@\w+ |public )*import Foundation' Sources/ParleyNoise); then
     complain "ParleyNoise must not import Foundation: $found"

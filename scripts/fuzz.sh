@@ -9,11 +9,11 @@ build=.build-fuzz
 # A crash that Swift's backtracer handles does not reach libFuzzer.
 export SWIFT_BACKTRACE=enable=no
 
-# The wire forms, and what they use: their error, the trial before a large buffer, helpers of arrays.
+# The wire forms, and what they use: their error, the trial before a large buffer, memory.
 # Then what a secured link is made of: ParleyNoise without its files, and what it has of Parley.
 sources=(
     Sources/Parley/Wire/*.swift Sources/Parley/Wire/*/*.swift Sources/Parley/ParleyError.swift
-    Sources/Parley/Limits/AvailableMemory.swift Sources/Parley/Concurrency/Array+*.swift
+    Sources/Parley/Limits/AvailableMemory.swift Sources/Parley/Memory/*.swift
     Sources/Parley/PeerID.swift Sources/Parley/SocketAddress.swift Sources/Parley/Security.swift
     Sources/Parley/Connection/LinkSecurity.swift
 )
