@@ -20,7 +20,7 @@ struct ReceiveCommand: InterruptibleCommand {
             With --resume a transfer goes on that has broken off, also on a full disk, when the same sender \
             sends the same again: parts of files of at least 1 MiB stay, and what of them is still right is \
             not sent again. Files that are there already and are the same count as stored. Parts are removed \
-            after a week.
+            with their file, or after a week.
 
             About senders that are not known here it asks at the terminal. With --yes it takes from them, \
             and the limits of --max-bytes and of --allow still hold.
