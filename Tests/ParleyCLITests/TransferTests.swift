@@ -92,9 +92,9 @@ struct TransferTests {
         let folder = source.url.appending(path: "folder")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         for name in ["a", "b", "c", "d"] { try source.makeFile("folder/\(name)", byteCount: 3 << 20) }
-        let receiver = try receive("--max-bytes", "5", codec: codec)
-        let address = try await receiver.listeningAddress()
         for _ in 0..<10 {
+            let receiver = try receive("--once", "--max-bytes", "5", codec: codec)
+            let address = try await receiver.listeningAddress()
             let sender = try send("folder", to: address, codec: codec)
             let line = try await sender.errors.rest().joined()
             #expect(line.hasPrefix("parley: \(address.withoutID) could not store"), "\(line)")
