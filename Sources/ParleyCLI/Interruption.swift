@@ -40,7 +40,7 @@ enum Interruption {
             source.cancel()
             signal(number, SIG_DFL)
         }
-        if let exitCode = state.withLock({ $0.exitCode }) { throw ExitCode(exitCode) }
+        if let exitCode { throw ExitCode(exitCode) }
         try result.get()
     }
 
@@ -56,7 +56,10 @@ enum Interruption {
     }
 
     /// Whether the command was cancelled because nobody reads standard output.
-    static var isByClosedOutput: Bool { state.withLock { $0.exitCode == closedOutput } }
+    static var isByClosedOutput: Bool { exitCode == closedOutput }
+
+    /// What the process is to end with since a signal has come or standard output has failed; nil otherwise.
+    static var exitCode: Int32? { state.withLock { $0.exitCode } }
 
     /// Returns when the source sees the signal. Until then it would be lost, though the tool may have said
     /// that it is ready. Nil when the process was started with the signal ignored: it stays so.

@@ -50,7 +50,7 @@ struct ParleyTool: AsyncParsableCommand {
             } else {
                 try command.run()
             }
-            Console.flush()
+            leave(EXIT_SUCCESS)
         } catch {
             end(with: error)
         }
@@ -77,9 +77,9 @@ struct ParleyTool: AsyncParsableCommand {
     }
 }
 
-/// Calls exit(3), after what was printed is written. In a command the name `exit` refers to a method of
-/// ArgumentParser.
+/// Calls exit(3), after what was printed is written; it is no success when that fails. In a command the name
+/// `exit` refers to a method of ArgumentParser.
 private func leave(_ status: Int32) -> Never {
     Console.flush()
-    exit(status)
+    exit(status == EXIT_SUCCESS ? Interruption.exitCode ?? status : status)
 }

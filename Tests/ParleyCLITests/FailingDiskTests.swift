@@ -3,7 +3,7 @@ import Testing
 
 @testable import ParleyCLI
 
-/// A process whose system calls fail, or take long: strace(1) has the kernel say so.
+/// Makes system calls of a process fail or take long, with strace(1).
 private enum Injection {
     static let tracer = "/usr/bin/strace"
 
@@ -82,7 +82,7 @@ struct FailingDiskTests {
         #expect(try target.names.count == (storing.isEmpty ? 0 : 1))
     }
 
-    /// What it has of its source is a time of long ago, and so has a part that nobody goes on with.
+    /// Its source was changed long ago. A part that was last written to as long ago would be removed.
     @Test("What is slow to reach the disk is not taken for an old part")
     func slow() async throws {
         let longAgo = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]

@@ -228,10 +228,10 @@ struct ResumeTests {
         let folder = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
         let descriptor = try #require(folder.openFile(name, O_RDWR, byteCount: 1...1))
         try #require(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
-        folder.removeOldParts()
+        #expect(folder.removeOldParts() == [name])
         #expect(try target.names == [".parley-file-1.part"])
         close(descriptor)
-        folder.removeOldParts()
+        #expect(folder.removeOldParts() == [])
         #expect(try target.names == [])
     }
 

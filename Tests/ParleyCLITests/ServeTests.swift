@@ -69,6 +69,11 @@ struct ServeTests {
             let lines = try await tool.errors.rest()
             #expect(lines == [line])
             #expect(try await tool.exit() == 1)
+            // What is written last, too.
+            let id = try shell("\"$0\" id >/dev/full")
+            let idLines = try await id.errors.rest()
+            #expect(idLines.last == line)
+            #expect(try await id.exit() == 1)
         }
     #endif
 

@@ -28,7 +28,7 @@ struct SmallValueTests {
         #expect(TerminalWidth.columns(variable: variable, terminal: terminal) == columns)
     }
 
-    /// Whoever started the tool may have left it so.
+    /// Whoever started the tool may have set O_NONBLOCK on them.
     @Test("Descriptors that do not block are waited for")
     func nonblocking() async throws {
         let pipe = Pipe()

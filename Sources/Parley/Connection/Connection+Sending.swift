@@ -279,8 +279,8 @@ extension Connection {
             outbound.queue.beginWait(refusal.wait)
             guard refusal.wait == .room, outbound.lifecycle.end == nil else { return false }
             if hasRoom(&outbound) {
-                // There is room since the refusal, without a wake-up: too little was written for one. The
-                // epoch makes the send try again. Nobody else would wake it if nothing more is written.
+                // Since the refusal something was written: enough for this send, too little for a wake-up.
+                // A new epoch makes it try again at once; no other wake-up has to come.
                 outbound.sendWaiters.countWakeUp()
                 return false
             }

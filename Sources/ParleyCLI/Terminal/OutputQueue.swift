@@ -146,13 +146,16 @@ final class OutputQueue: Sendable {
             do throws(SystemError) { try writeAll(piece.bytes, to: piece.descriptor) } catch {
                 failure = error
             }
+            if let failure {
+                state.withLock { _ = $0.closed.insert(piece.descriptor) }
+                // Before the piece counts as written: whoever waits for that ends the process next.
+                if piece.descriptor == STDOUT_FILENO { Interruption.standardOutputFailed(failure) }
+            }
             signalThreads { state in
                 state.byteCount -= piece.bytes.count
-                if failure != nil { state.closed.insert(piece.descriptor) }
                 reportLeftOut(&state)
             }
             if state.withLock({ $0.hasRoom }) { resumeTasks() }
-            if let failure, piece.descriptor == STDOUT_FILENO { Interruption.standardOutputFailed(failure) }
         }
     }
 

@@ -76,8 +76,7 @@ final class IncomingTransfer {
                 guard let bytes = try await stream.read(upTo: Self.readBytes) else {
                     throw Failure("the sender went away")
                 }
-                watch?.hasMoved()
-                // Whoever reads standard output, or a slow disk, may take as long as it likes.
+                // A slow reader of standard output, or a slow disk, is not the sender's fault.
                 watch?.pause()
                 defer { watch?.goOn() }
                 try await decoder.feed(bytes) { item in try await perform(intake.take(item)) }
@@ -175,8 +174,8 @@ final class IncomingTransfer {
     private func giveUp(_ error: any Error) async -> TransferReceiver.Outcome {
         var reason = Task.isCancelled ? "the receiver was stopped" : Failure.sentence(of: error) ?? "\(error)"
         if error is Refusal, file != nil, intake.hasSeveralEntries { reason = "\(name): \(reason)" }
-        if Interruption.isByClosedOutput {
-            // The reader has what it wanted. That is said by the exit code alone.
+        if Interruption.isByClosedOutput, target is StandardOutputTarget {
+            // Its reader has enough: the exit code says so, and no line.
         } else if let report {
             Console.error("\(report.name) from \(sender) broke off \(report.place): \(reason)")
         } else if isRequested {
@@ -195,7 +194,7 @@ final class IncomingTransfer {
         try? await answers?.finish()
         try? await withDeadline(Self.partingTime, failingWith: Failure("the sender does not stop")) {
             [stream] in
-            while try await stream.read(upTo: Self.readBytes) != nil {}
+            while try await stream.read(upTo: Self.readBytes) != nil { try Task.checkCancellation() }
         }
     }
 

@@ -21,12 +21,13 @@ final class StallWatch: Sendable {
     /// Something has arrived.
     func hasMoved() { moves.add(1, ordering: .relaxed) }
 
-    /// What has arrived is worked on here; meanwhile nothing counts as too long.
+    /// Stops counting while this side works on what has arrived.
     func pause() { isPaused.store(true, ordering: .relaxed) }
 
+    /// Counts again, from now on.
     func goOn() {
         hasMoved()
-        isPaused.store(false, ordering: .relaxed)
+        isPaused.store(false, ordering: .releasing)
     }
 
     /// Runs `body`, and cancels it when nothing has moved for too long.
@@ -41,8 +42,10 @@ final class StallWatch: Sendable {
             group.addTask { [self] in
                 var seen = -1
                 while true {
+                    // In this order: when the pause is over, its end is seen as a move.
+                    let isPaused = isPaused.load(ordering: .acquiring)
                     let now = moves.load(ordering: .relaxed)
-                    guard now != seen || isPaused.load(ordering: .relaxed) else { return nil }
+                    guard now != seen || isPaused else { return nil }
                     seen = now
                     try await sleep(limit)
                 }

@@ -50,6 +50,13 @@ final class OpenFolder: Sendable {
 
     /// The names in the folder of a descriptor, which is closed. A negative one stands for the `errno`.
     static func namesInside(_ descriptor: Int32) throws(SystemError) -> [[UInt8]] {
+        var names: [[UInt8]] = []
+        try forEachName(descriptor) { names.append($0) }
+        return names.sorted { $0.lexicographicallyPrecedes($1) }
+    }
+
+    /// Passes on the names in the folder of a descriptor, which is closed.
+    private static func forEachName(_ descriptor: Int32, _ body: ([UInt8]) -> Void) throws(SystemError) {
         guard descriptor >= 0 else { throw .last }
         guard let folder = fdopendir(descriptor) else {
             let failure = SystemError.last
@@ -57,15 +64,13 @@ final class OpenFolder: Sendable {
             throw failure
         }
         defer { closedir(folder) }
-        var names: [[UInt8]] = []
         while true {
             errno = 0
             guard let entry = readdir(folder) else { break }
             let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-            if !name.isDots { names.append(name) }
+            if !name.isDots { body(name) }
         }
         guard errno == 0 else { throw .last }
-        return names.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
     /// What has that name. A link is not followed.
@@ -113,27 +118,41 @@ final class OpenFolder: Sendable {
     }
 
     /// Removes parts of files that nobody has gone on with for a week.
-    func removeOldParts() {
+    ///
+    /// - Returns: the names of the parts that are left.
+    func removeOldParts() -> [[UInt8]] {
         let weekAgo = Int64(time(nil)) - 7 * 86_400
-        removeParts { _, modified in modified.seconds < weekAgo }
+        var left: [[UInt8]] = []
+        try? Self.forEachName(openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)) { name in
+            guard Resumption.isPart(name) else { return }
+            if !removePart(name, ifModifiedBefore: weekAgo) { left.append(name) }
+        }
+        return left
     }
 
-    /// Removes the parts of files that are to go, except those that a transfer has.
-    func removeParts(_ isToGo: (_ name: [UInt8], _ modified: Timestamp) -> Bool) {
-        let copy = openat(descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard copy >= 0, let folder = fdopendir(copy) else { return }
-        defer { closedir(folder) }
-        while let entry = readdir(folder) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { Array($0.prefix { $0 != 0 }) }
-            guard Resumption.isPart(name), let part = openFile(name, O_RDONLY, byteCount: 0...Int.max) else {
-                continue
-            }
-            // Looked at with the lock that a transfer has as long as it writes to its part.
-            if flock(part, LOCK_EX | LOCK_NB) == 0, let modified = modified(name), isToGo(name, modified) {
-                remove(name)
-            }
-            close(part)
-        }
+    /// Removes a part, unless a transfer has it.
+    ///
+    /// - Parameter seconds: it stays when it was written to later than that.
+    /// - Returns: whether it is gone.
+    @discardableResult
+    func removePart(_ name: [UInt8], ifModifiedBefore seconds: Int64 = .max) -> Bool {
+        func isOld() -> Bool { modified(name).map { $0.seconds < seconds } ?? false }
+        func open(_ mode: Int32) -> Int32? { openFile(name, mode, byteCount: 0...Int.max) }
+        // Before the lock too, which a transfer that begins may need.
+        guard isOld(), let part = open(O_RDWR) ?? open(O_RDONLY) else { return false }
+        defer { close(part) }
+        // A transfer has the lock as long as it writes. Where a file system has no locks, the time decides.
+        let isInUse = flock(part, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
+        guard !isInUse, isOld(), isName(name, of: part) else { return false }
+        remove(name)
+        return true
+    }
+
+    /// Whether a name is still that of an open file: another process may have renamed or removed it.
+    func isName(_ name: some Collection<UInt8>, of file: Int32) -> Bool {
+        var opened = stat()
+        guard fstat(file, &opened) == 0, let named = try? status(of: name) else { return false }
+        return named.st_dev == opened.st_dev && named.st_ino == opened.st_ino
     }
 
     func remove(_ name: some Collection<UInt8>) { _ = name.withCString { unlinkat(descriptor, $0, 0) } }

@@ -25,8 +25,8 @@ final class PartFile: IncomingContent {
     private let name: [UInt8]
     /// Of the whole file, when a later transfer may go on with this part; otherwise nil.
     private let resumableBytes: Int?
-    /// What the names of parts of other versions of this file begin with; nil when nobody goes on with one.
-    private let otherVersions: [UInt8]?
+    /// The parts of other versions of this file, which nobody goes on with when this one is kept.
+    private let otherVersions: [[UInt8]]
     /// Nil once it is kept, discarded or left.
     private var descriptor: Int32?
     /// What is in it.
@@ -38,23 +38,26 @@ final class PartFile: IncomingContent {
         self.place = place
         name = TemporaryName().bytes
         resumableBytes = nil
+        otherVersions = []
         let descriptor = Self.create(name, in: place)
         guard descriptor >= 0 else { throw .system("a file cannot be created", .last) }
-        // While it is locked, no other transfer takes it for one that was abandoned.
-        _ = flock(descriptor, LOCK_EX | LOCK_NB)
         self.descriptor = descriptor
-        otherVersions = nil
     }
 
     /// Goes on with the part of that name, or makes it. While another transfer has it, the part gets a name
     /// that nobody goes on with.
-    init(_ place: Place, resuming part: Resumption.PartName, byteCount: Int) throws(Refusal) {
+    init(
+        _ place: Place,
+        resuming name: [UInt8],
+        replacing otherVersions: [[UInt8]],
+        byteCount: Int
+    ) throws(Refusal) {
         self.place = place
-        otherVersions = part.ofAnyVersion
-        var descriptor = place.parent.openFile(part.bytes, O_RDWR, byteCount: 0...byteCount) ?? -1
-        if descriptor < 0 { descriptor = Self.create(part.bytes, in: place) }
-        if descriptor >= 0, flock(descriptor, LOCK_EX | LOCK_NB) == 0, Self.hasName(descriptor) {
-            self.name = part.bytes
+        self.otherVersions = otherVersions
+        var descriptor = place.parent.openFile(name, O_RDWR, byteCount: 0...byteCount) ?? -1
+        if descriptor < 0 { descriptor = Self.create(name, in: place) }
+        if descriptor >= 0, Self.lock(descriptor), place.parent.isName(name, of: descriptor) {
+            self.name = name
             resumableBytes = byteCount
             // Until the sender says how much of it is right: what breaks off before keeps all of it.
             self.byteCount = max(0, Int(lseek(descriptor, 0, SEEK_END)))
@@ -63,23 +66,21 @@ final class PartFile: IncomingContent {
             self.name = TemporaryName().bytes
             resumableBytes = nil
             descriptor = Self.create(self.name, in: place)
-            if descriptor >= 0 { _ = flock(descriptor, LOCK_EX | LOCK_NB) }
         }
         guard descriptor >= 0 else { throw .system("a file cannot be created", .last) }
         self.descriptor = descriptor
     }
 
-    /// Whether an open file still has a name: another transfer may just have removed it as an old part.
-    private static func hasName(_ descriptor: Int32) -> Bool {
-        var status = stat()
-        return fstat(descriptor, &status) == 0 && status.st_nlink > 0
-    }
+    /// Locks a part, so that no other transfer goes on with it or removes it. False when another one has it.
+    private static func lock(_ descriptor: Int32) -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
 
     private static func create(_ name: [UInt8], in place: Place) -> Int32 {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
         // Nobody else reads a file whose mode is to come.
         let mode: mode_t = place.metadata == nil ? 0o666 : 0o600
-        return name.withCString { openat(place.parent.descriptor, $0, flags, mode) }
+        let descriptor = name.withCString { openat(place.parent.descriptor, $0, flags, mode) }
+        if descriptor >= 0 { _ = lock(descriptor) }
+        return descriptor
     }
 
     deinit { discard() }
@@ -143,8 +144,7 @@ final class PartFile: IncomingContent {
         }
         close(descriptor)
         self.descriptor = nil
-        // A source that has changed after a break leaves a part that nobody goes on with.
-        if let otherVersions { place.parent.removeParts { name, _ in name.starts(with: otherVersions) } }
+        for name in otherVersions { place.parent.removePart(name) }
     }
 
     func discard() {
@@ -157,6 +157,9 @@ final class PartFile: IncomingContent {
     func leave() {
         guard let descriptor, resumableBytes != nil, byteCount > 0 else { return discard() }
         if endsWithHole { _ = ftruncate(descriptor, off_t(byteCount)) }
+        // When only the rename has failed, it had the mode and the time of its source already.
+        _ = fchmod(descriptor, 0o600)
+        _ = futimens(descriptor, nil)
         close(descriptor)
         self.descriptor = nil
     }

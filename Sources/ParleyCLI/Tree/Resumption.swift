@@ -27,7 +27,7 @@ struct Resumption {
         return PartName(bytes: ofAnyVersion + text(version) + Self.suffix, ofAnyVersion: ofAnyVersion)
     }
 
-    /// As much of a name as is used, cut between two characters.
+    /// At most ``nameBytes`` bytes of a name, cut between two characters.
     private static func beginning(of name: some Collection<UInt8>) -> ArraySlice<UInt8> {
         let bytes = Array(name)
         var end = min(nameBytes, bytes.count)

@@ -15,6 +15,10 @@ final class TargetFolder: IncomingTarget {
     private let overwrites: Bool
     /// Nil when nothing is left of what breaks off.
     private let resumption: Resumption?
+    /// The folders without old parts.
+    private var cleaned: Set<ArraySlice<UInt8>> = []
+    /// The names of the parts that were in these folders.
+    private var parts: [[UInt8]] = []
     /// What was made here, to get its mode and time when everything is in it.
     private var made: [(path: RelativePath, metadata: Metadata)] = []
 
@@ -22,7 +26,7 @@ final class TargetFolder: IncomingTarget {
         cursor = FolderCursor(root)
         self.resumption = resumption
         self.overwrites = overwrites
-        root.removeOldParts()
+        removeOldParts(in: root, [])
     }
 
     func makeFolder(_ path: RelativePath, _ metadata: Metadata?) throws(Refusal) {
@@ -91,7 +95,8 @@ final class TargetFolder: IncomingTarget {
         try checkFree(path, in: parent)
         guard let byteCount, byteCount >= BlockHashes.leastFileBytes else { return try PartFile(place) }
         let name = resumption.partName(of: path, byteCount: byteCount, metadata)
-        return try PartFile(place, resuming: name, byteCount: byteCount)
+        let others = parts.filter { $0.starts(with: name.ofAnyVersion) && $0 != name.bytes }
+        return try PartFile(place, resuming: name.bytes, replacing: others, byteCount: byteCount)
     }
 
     func finish() throws(Refusal) {
@@ -112,8 +117,14 @@ final class TargetFolder: IncomingTarget {
         do throws(SystemError) { folder = try cursor.folder(around: path) } catch {
             throw .system("\"\(path.shown)\" has no folder to lie in", error)
         }
-        if folder !== last { folder.removeOldParts() }
+        if folder !== last { removeOldParts(in: folder, path.parent) }
         return folder
+    }
+
+    /// Once for each folder: entries lie in it, then in its first folder, then in it again.
+    private func removeOldParts(in folder: OpenFolder, _ path: ArraySlice<UInt8>) {
+        guard cleaned.insert(path).inserted else { return }
+        parts += folder.removeOldParts()
     }
 
     /// A file or link takes a name that nothing has, or that of another file or link if it may.

@@ -1,3 +1,4 @@
+import FaultProxy
 import Testing
 
 @testable import Parley
@@ -9,11 +10,8 @@ import Testing
     }
 
     @Test func `whatever is appended and removed, the bytes are those of an array`() {
-        var state: UInt64 = 1
-        func next(_ end: Int) -> Int {
-            state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
-            return Int(state >> 33) % end
-        }
+        var random = SeededGenerator(seed: 1)
+        func next(_ end: Int) -> Int { .random(in: 0..<end, using: &random) }
         var packed = PackedBytes()
         var expected: [UInt8] = []
         for round in 0..<4_000 {

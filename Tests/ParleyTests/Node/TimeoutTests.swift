@@ -268,7 +268,7 @@ import Testing
             while refusal == nil { refusal = try connection.submit(message: message) }
             let marks = server.itsNode.sendMarks
             #expect(unwritten() >= marks.high)
-            // When the second one is written there is room again, but too little to wake those who wait.
+            // Now the second message is written: there is room again, but waiting senders are not woken yet.
             #expect(try await deaf.nextRPC().payload.count == 1 << 20)
             try await eventually { unwritten() < marks.high }
             #expect(unwritten() > marks.low)
