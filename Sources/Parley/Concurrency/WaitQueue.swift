@@ -14,22 +14,26 @@ struct WaitQueue {
     /// miss one.
     private(set) var epoch: UInt = 0
 
-    fileprivate struct Waiter {
+    struct Waiter {
         let ticket: UInt64
         let waker: Waker
+
+        func wake() { waker.wake(ticket) }
     }
 
     /// How a waiter is woken.
-    fileprivate enum Waker {
+    enum Waker {
         case task(UnsafeContinuation<Bool, Never>)
         case thread(ThreadParker)
         case function(@Sendable () -> Void)
+        case working(any WorkingWaiter)
 
-        func wake() {
+        func wake(_ ticket: UInt64) {
             switch self {
             case .task(let continuation): continuation.resume(returning: true)
             case .thread(let parker): parker.wake()
             case .function(let function): function()
+            case .working(let waiter): waiter.wake(ticket)
             }
         }
     }
@@ -51,8 +55,8 @@ struct WaitQueue {
         }
 
         func resume() {
-            first?.waker.wake()
-            for waiter in others { waiter.waker.wake() }
+            first?.wake()
+            for waiter in others { waiter.wake() }
         }
     }
 
@@ -84,14 +88,37 @@ struct WaitQueue {
         return woken
     }
 
+    /// Removes the oldest waiter if that works on the calling thread.
+    mutating func wakeWorker() -> Woken? {
+        guard let first = waiters.first, case .working(let worker) = first.waker, worker.isCurrent else {
+            return nil
+        }
+        return wake(atMost: 1)
+    }
+
     private static let idleCapacity = 16
 
-    fileprivate mutating func enqueue(_ waiter: Waiter) { waiters.append(waiter) }
+    mutating func enqueue(_ waiter: Waiter) { waiters.append(waiter) }
 
-    fileprivate mutating func remove(_ ticket: UInt64) -> Waiter? {
+    mutating func remove(_ ticket: UInt64) -> Waiter? {
         waiters.firstIndex { $0.ticket == ticket }.map { waiters.remove(at: $0) }
     }
 }
+
+/// Who does other work while it waits.
+protocol WorkingWaiter: AnyObject, Sendable {
+    /// Whether it works on the calling thread.
+    var isCurrent: Bool { get }
+
+    /// Works until `ticket` is woken; false when it gives up before.
+    func work(until ticket: UInt64) -> Bool
+
+    /// Ends the work for this ticket. Any thread; it may come late, when that work is over.
+    func wake(_ ticket: UInt64)
+}
+
+/// A number that no other waiter has.
+func newTicket() -> UInt64 { nextTicket.add(1, ordering: .relaxed).oldValue }
 
 private let nextTicket = Atomic<UInt64>(1)
 
@@ -103,7 +130,7 @@ protocol WaitPlace<State>: Sendable {
     func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result
 }
 
-private struct KeyPathPlace<State>: WaitPlace {
+struct KeyPathPlace<State>: WaitPlace {
     let path: any WritableKeyPath<State, WaitQueue> & Sendable
 
     @inline(__always)
@@ -113,61 +140,6 @@ private struct KeyPathPlace<State>: WaitPlace {
 }
 
 extension Lock {
-    /// Suspends until this task is woken out of `queue`; returns at once when `isReady` holds.
-    ///
-    /// - Returns: false when the task was cancelled instead.
-    func wait(
-        in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
-        unless isReady: (inout State) -> Bool
-    ) async -> Bool {
-        await wait(at: KeyPathPlace(path: queue), unless: isReady)
-    }
-
-    /// The same at a place.
-    func wait(
-        at place: some WaitPlace<State>,
-        unless isReady: (inout State) -> Bool
-    ) async -> Bool {
-        let isWoken = await suspend(at: place, unless: isReady)
-        withLock { _ in }
-        return isWoken
-    }
-
-    /// Waits as ``wait(in:unless:)``, for callers that take the lock next whatever this returns: when a
-    /// continuation is resumed before its task sleeps, ThreadSanitizer sees no order between waker and task
-    /// and reports the waker's writes as races. It does see the lock.
-    @inline(__always)
-    func suspend(
-        in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
-        unless isReady: (inout State) -> Bool
-    ) async -> Bool {
-        await suspend(at: KeyPathPlace(path: queue), unless: isReady)
-    }
-
-    /// The same at a place.
-    @inline(__always)
-    func suspend(
-        at place: some WaitPlace<State>,
-        unless isReady: (inout State) -> Bool
-    ) async -> Bool {
-        let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
-        return await withTaskCancellationHandler {
-            await withUnsafeContinuation { continuation in
-                let immediately: Bool? = withLock { state in
-                    // The cancellation handler may have run before the waiter was enqueued.
-                    if Task.isCancelled { return false }
-                    if isReady(&state) { return true }
-                    place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .task(continuation))) }
-                    return nil
-                }
-                if let immediately { continuation.resume(returning: immediately) }
-            }
-        } onCancel: {
-            let waiter = withLock { place.change(&$0) { $0.remove(ticket) } }
-            if case .task(let continuation)? = waiter?.waker { continuation.resume(returning: false) }
-        }
-    }
-
     /// Blocks the thread until it is woken out of `queue`; returns at once when `isReady` holds.
     ///
     /// - Returns: false when `deadline` passed first; nil means no deadline.
@@ -185,7 +157,7 @@ extension Lock {
         until deadline: MonotonicTime?,
         unless isReady: (inout State) -> Bool
     ) -> Bool {
-        let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
+        let ticket = newTicket()
         // A variable, so that nobody else has it when the thread keeps it.
         var parker: ThreadParker?
         withLock { state in
@@ -198,6 +170,26 @@ extension Lock {
         defer { ThreadParker.keep(&parker) }
         if parker!.wait(until: deadline) { return true }
         // A waiter that is not in the queue any more was woken: that counts as in time.
+        return withLock { place.change(&$0) { $0.remove(ticket) } } == nil
+    }
+
+    /// Lets `waiter` work until it is woken out of the queue; returns at once when `isReady` holds.
+    ///
+    /// - Returns: false when the waiter has given up.
+    @inline(__always)
+    func work(
+        at place: some WaitPlace<State>,
+        by waiter: some WorkingWaiter,
+        unless isReady: (inout State) -> Bool
+    ) -> Bool {
+        let ticket = newTicket()
+        let mustWait = withLock { state in
+            if isReady(&state) { return false }
+            place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .working(waiter))) }
+            return true
+        }
+        if !mustWait || waiter.work(until: ticket) { return true }
+        // A waiter that is not in the queue any more was woken.
         return withLock { place.change(&$0) { $0.remove(ticket) } } == nil
     }
 
@@ -219,7 +211,7 @@ extension Lock {
         unless isReady: (inout State) -> Bool,
         _ function: @escaping @Sendable () -> Void
     ) -> Bool {
-        let ticket = nextTicket.add(1, ordering: .relaxed).oldValue
+        let ticket = newTicket()
         return withLock { state in
             if isReady(&state) { return false }
             place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .function(function))) }

@@ -236,7 +236,7 @@ extension Connection {
     /// Closes the stream of an ended connection when its reader has left it. Its consumer then goes on.
     private func watchUnreadStream() {
         guard let timeout = node.timeLimits.streamIdle else { return }
-        Task { [weak self, watchedSince = MonotonicTime.millisecondsNow] in
+        Task.detached { [weak self, watchedSince = MonotonicTime.millisecondsNow] in
             var since = watchedSince
             while true {
                 try? await Task.sleep(for: .milliseconds(timeout))

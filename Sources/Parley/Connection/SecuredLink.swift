@@ -138,7 +138,7 @@ extension SecuredLink: Link {
         guard let range = file else { return }
         let piece = FileRange(range.file, offset: range.offset, count: min(range.count, Self.filePieceBytes))
         let read = loop.offload { () throws(ParleyError) in try piece.read() }
-        Task(executorPreference: loop) { [self] in
+        Task.detached(executorPreference: loop) { [self] in
             let result: Result<[UInt8], ParleyError>
             do throws(ParleyError) { result = .success(try await read.value) } catch {
                 result = .failure(error)

@@ -98,9 +98,11 @@ public final class Inbox: Sendable {
         }
     }
 
-    /// Appends to one queue what one peer has sent; see ``offer(_:)``.
-    func offer(_ decoded: inout DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom {
-        offer(count: decoded.count, to: index) { queue in
+    /// Appends to one queue what one peer has sent; see ``offer(_:)``. Nil when the room is as before: it was
+    /// handed to a consumer.
+    func offer(_ decoded: inout DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom? {
+        if decoded.runs.count == 1, queues[index].handOver(&decoded, from: peer) { return nil }
+        return offer(count: decoded.count, to: index) { queue in
             decoded.takeRuns { queue.append(.init(peer, $0)) }
         }
     }

@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// While each peer has a consumer of its own (``PeerLanes``), what arrives goes on to a queue for each peer,
 /// which shares the capacity with the others (``InboxPool``).
-final class InboxQueue: Sendable {
+final class InboxQueue: @unchecked Sendable {
     struct State {
         /// The delivery to take from; nil when nothing waits. It is stored apart, so that taking one message
         /// of many touches no array.
@@ -163,6 +163,8 @@ final class InboxQueue: Sendable {
     /// weak reference to it would slow every retain of it.
     private let consumersOfAll: Lock<WaitQueue>?
     let state = Lock(State())
+    /// An RPC for a consumer that works on the producer's own thread; see ``handOver(_:from:)``.
+    @exclusivity(unchecked) private nonisolated(unsafe) var handed: RPC?
     private let filled = Atomic(false)
 
     init(capacity: Int, capacityBytes: Int, consumersOfAll: Lock<WaitQueue>) {
@@ -313,6 +315,22 @@ final class InboxQueue: Sendable {
             publish(&state)
             return (state.consumers.wake(atMost: count), room(&state))
         }
+    }
+
+    /// Hands a single message to a consumer that works on this thread, when nothing waits before it. It would
+    /// take it next; so it need not be queued.
+    ///
+    /// - Returns: false when it has to be queued.
+    func handOver(_ decoded: inout DecodedRuns, from peer: any Peer) -> Bool {
+        guard pool == nil, decoded.count == 1 else { return false }
+        let woken: WaitQueue.Woken? = state.withLock { state in
+            guard state.count == 0, state.lanes == nil, !state.isFinished else { return nil }
+            return state.consumers.wakeWorker()
+        }
+        guard let woken else { return false }
+        decoded.takeRuns { handed = RPC(peer: peer, payload: $0[0], kind: $0.kind) }
+        woken.resume()
+        return true
     }
 
     /// See ``Inbox/whenSpace(_:)``.
@@ -469,6 +487,31 @@ final class InboxQueue: Sendable {
     /// Takes the oldest RPC; waits for one. Nil when the queue is finished and empty, or when the task is
     /// cancelled.
     func waitForNext() async -> RPC? { await waitAndTake { $0.removeFirst() } }
+
+    /// Takes the oldest RPC; `loop` works while there is none. Nil when it is better to suspend.
+    func workForNext(on loop: EventLoop) -> RPC? {
+        workAndTake(on: loop, { $0 }, { $0.removeFirst() })
+    }
+
+    /// Takes all RPCs, at least one; `loop` works while there is none. Nil when it is better to suspend.
+    func workForBatch(on loop: EventLoop) -> RPCBatch? {
+        workAndTake(on: loop, { RPCBatch($0) }, { $0.removeFirst(atMost: .max) })
+    }
+
+    @inline(__always)
+    private func workAndTake<Taken>(
+        on loop: EventLoop,
+        _ takeHanded: (RPC) -> Taken,
+        _ body: (inout State) -> Taken
+    ) -> Taken? {
+        let isWoken = state.work(at: Consumers(), by: loop) { state in
+            state.hasConsumers = true
+            return state.isReady
+        }
+        guard isWoken else { return nil }
+        if let rpc = handed.take() { return takeHanded(rpc) }
+        return take(body).taken
+    }
 
     /// Takes all RPCs, at least one; nil when there is none.
     func takeBatch() -> RPCBatch? {

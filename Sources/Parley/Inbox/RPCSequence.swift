@@ -35,14 +35,14 @@ public struct RPCSequence: AsyncSequence, Sendable {
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next() async -> RPC? {
-            if let rpc = source.takeNext(into: hand) { return rpc }
+            if let rpc = source.takeNext(into: hand, mayWork: isNonisolated()) { return rpc }
             return await source.waitForNext(into: hand)
         }
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPC? {
-            if let rpc = source.takeNext(into: hand) { return rpc }
+            if let rpc = source.takeNext(into: hand, mayWork: actor == nil) { return rpc }
             return await source.waitForNext(into: hand)
         }
     }
@@ -65,14 +65,14 @@ public struct RPCBatches: AsyncSequence, Sendable {
         /// Waits for the next batch; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next() async -> RPCBatch? {
-            if let batch = source.takeBatch(into: hand) { return batch }
+            if let batch = source.takeBatch(into: hand, mayWork: isNonisolated()) { return batch }
             return await source.waitForBatch(into: hand)
         }
 
         /// Waits for the next batch; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPCBatch? {
-            if let batch = source.takeBatch(into: hand) { return batch }
+            if let batch = source.takeBatch(into: hand, mayWork: actor == nil) { return batch }
             return await source.waitForBatch(into: hand)
         }
     }
@@ -102,9 +102,19 @@ struct RPCSource: Sendable {
     // In a forked child the sequence is over: its producers are gone.
 
     @usableFromInline
-    func takeNext(into hand: ConsumerHand) -> RPC? {
+    func takeNext(into hand: ConsumerHand, mayWork: Bool) -> RPC? {
         if ForkedChild.isThisProcess { return nil }
-        return hand.takeOpen() ?? takeFromQueue(into: hand)
+        if let rpc = hand.takeOpen() ?? takeFromQueue(into: hand) { return rpc }
+        return mayWork && all == nil ? workForNext(into: hand) : nil
+    }
+
+    private func workForNext(into hand: ConsumerHand) -> RPC? {
+        guard let loop = EventLoop.working else { return nil }
+        hand.putDown()
+        hand.hold(nil)
+        let rpc = queue.workForNext(on: loop)
+        if let rpc { hand.take(rpc) }
+        return rpc
     }
 
     private func takeFromQueue(into hand: ConsumerHand) -> RPC? {
@@ -127,9 +137,17 @@ struct RPCSource: Sendable {
     }
 
     @usableFromInline
-    func takeBatch(into hand: ConsumerHand) -> RPCBatch? {
+    func takeBatch(into hand: ConsumerHand, mayWork: Bool) -> RPCBatch? {
         if ForkedChild.isThisProcess { return nil }
         let batch = all == nil ? queue.takeBatch() : all?.takeBatch()
+        if let batch { hand.take(batch) }
+        return batch ?? (mayWork && all == nil ? workForBatch(into: hand) : nil)
+    }
+
+    private func workForBatch(into hand: ConsumerHand) -> RPCBatch? {
+        guard let loop = EventLoop.working else { return nil }
+        hand.putDown()
+        let batch = queue.workForBatch(on: loop)
         if let batch { hand.take(batch) }
         return batch
     }

@@ -50,7 +50,7 @@ extension Node {
     /// Asks a new peer who it is. Nothing waits for it.
     func askWhoIs(_ connection: Connection) {
         guard options.decoder.layers == .libp2p else { return }
-        Task(executorPreference: globalConcurrentExecutor) { [self] in
+        Task.detached(executorPreference: globalConcurrentExecutor) { [self] in
             do throws(ParleyError) { try await connection.identify() } catch {
                 log(.debug, .identifyFailed, ["peer": "\(connection.remoteAddress)", "error": "\(error)"])
             }

@@ -278,10 +278,11 @@ extension EventLoop {
     private func run() {
         threadID.store(currentThreadID(), ordering: .relaxed)
         pthread_setspecific(loopThreadKey, Unmanaged.passUnretained(self).toOpaque())
-        uv_run(handles.loop, UV_RUN_DEFAULT)
+        repeat { runJobs() } while runTurns()
         let status = uv_loop_close(handles.loop)
         assert(status == 0, "the event loop ended with handles open")
         threadID.store(0, ordering: .relaxed)
+        while let job = turn.pointee.jobs.removeFirst() { runElsewhere(job) }
         let (left, waiters) = submissionQueue.withLock { queue in
             queue.phase = .stopped
             queue.endedCleanly = status == 0
@@ -291,6 +292,48 @@ extension EventLoop {
         for case .job(let job) in turn.pointee.ownSubmissions + left { runElsewhere(job) }
         turn.pointee.dropEverything()
         waiters.resume()
+    }
+
+    /// Runs turns until there are jobs to run, or ``work(until:)`` is over.
+    ///
+    /// - Returns: whether the loop has handles left.
+    func runTurns() -> Bool {
+        turn.pointee.isPolling = true
+        defer { turn.pointee.isPolling = false }
+        return uv_run(handles.loop, UV_RUN_DEFAULT) != 0
+    }
+
+    /// Runs the jobs that wait, and what they submit. Endless jobs must not starve the sockets: what is left
+    /// after ``longestEndOfTurn`` runs after a poll that does not block.
+    private func runJobs() {
+        guard !turn.pointee.jobs.isEmpty else { return }
+        runWaitingJobs()
+        guard !turn.pointee.jobs.isEmpty else { return }
+        let end = uv_hrtime() &+ Self.longestEndOfTurn
+        repeat { runWaitingJobs() } while !turn.pointee.jobs.isEmpty && uv_hrtime() < end
+    }
+
+    private func runWaitingJobs() {
+        var left = turn.pointee.jobs.count
+        while left > 0, let job = turn.pointee.jobs.removeFirst() {
+            turn.pointee.jobsRun &+= 1
+            job.runSynchronously(on: asUnownedTaskExecutor())
+            turn.pointee.worker = nil
+            left &-= 1
+        }
+        runSubmissionsAndEndOfTurn()
+    }
+
+    /// Adds a job, which runs when libuv has returned. The loop's thread only.
+    private func add(_ job: UnownedJob) {
+        turn.pointee.jobs.append(job)
+        endTurns()
+    }
+
+    /// Makes ``runTurns()`` return after this turn's callbacks. The loop's thread only.
+    func endTurns() {
+        // Otherwise the next call would return at once.
+        if turn.pointee.isPolling { uv_stop(handles.loop) }
     }
 
     /// Called when another thread has submitted something.
@@ -323,6 +366,8 @@ extension EventLoop {
             repeat { runSubmissionsAndEndOfTurn() } while !turn.pointee.isDone && uv_hrtime() < end
         }
         turn.pointee.beginNext()
+        // Jobs were left after `longestEndOfTurn`.
+        if !turn.pointee.jobs.isEmpty { endTurns() }
         handles.setSpinning(!turn.pointee.isDone || busyPollNanoseconds > 0 && pollsAgain())
         if isStopping, promises.load(ordering: .relaxed) == 0 { closeQueue() }
     }
@@ -351,7 +396,7 @@ extension EventLoop {
         for submission in submissions {
             switch submission {
             case .work(let work): work()
-            case .job(let job): job.runSynchronously(on: asUnownedTaskExecutor())
+            case .job(let job): add(job)
             case .endOfTurn(let object): turn.pointee.endOfTurn.append(object)
             }
         }
@@ -398,6 +443,7 @@ extension EventLoop: TaskExecutor {
     /// a job that never runs would hang its task.
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
+        if isCurrent, !refusesSubmissions { return add(job) }
         if !submit(.job(job)) { runElsewhere(job) }
     }
 

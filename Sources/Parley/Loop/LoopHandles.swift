@@ -11,6 +11,9 @@ struct LoopHandles {
     /// While it is active, the loop polls without blocking.
     let spin = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
 
+    /// Ends a wait in which nothing happens; see ``EventLoop/work(until:)``.
+    let patience = UnsafeMutablePointer<uv_timer_t>.allocate(capacity: 1)
+
     /// Initialises the loop and its handles. After an error nothing has to be closed.
     func open(owner: EventLoop) throws(ParleyError) {
         let status = uv_loop_init(loop)
@@ -30,6 +33,8 @@ struct LoopHandles {
             Unmanaged<EventLoop>.fromOpaque(handle!.pointee.data).withBorrowed { $0.finishTurn() }
         }
         uv_idle_init(loop, spin)
+        uv_timer_init(loop, patience)
+        patience.pointee.data = pointer
     }
 
     /// Chooses whether polls return at once.
@@ -41,6 +46,7 @@ struct LoopHandles {
     func close() {
         for handle in [
             clibuv_async_as_handle(wakeup), clibuv_prepare_as_handle(beforePoll), clibuv_idle_as_handle(spin),
+            clibuv_timer_as_handle(patience),
         ] where uv_is_closing(handle) == 0 {
             uv_close(handle, nil)
         }
@@ -51,5 +57,6 @@ struct LoopHandles {
         wakeup.deallocate()
         beforePoll.deallocate()
         spin.deallocate()
+        patience.deallocate()
     }
 }

@@ -9,6 +9,18 @@ struct LoopTurn {
     var endOfTurn: [any EndOfTurn] = []
     /// The same at the end of the next turn.
     var endOfNextTurn: [any EndOfTurn] = []
+    /// Jobs of Swift tasks that wait.
+    var jobs = JobLine()
+    /// Counts the jobs that were run.
+    var jobsRun: UInt64 = 0
+    /// The task that runs as a job now, if it may call ``EventLoop/work(until:)``.
+    var worker: UInt?
+    /// Whether libuv runs now: it calls back or polls.
+    var isPolling = false
+    /// The wait for which a job runs turns now; nil when there is none. See ``EventLoop/work(until:)``.
+    var awaited: UInt64?
+    /// When that wait began, in milliseconds.
+    var awaitedSince: UInt64 = 0
     /// Counts the turns.
     var number: UInt64 = 0
     /// Whether anything has happened since the last ``EventLoop/pollsAgain()``.
@@ -33,7 +45,30 @@ struct LoopTurn {
     /// Lets go of everything that is still to be done: it may keep the loop alive.
     mutating func dropEverything() {
         ownSubmissions = []
+        jobs = JobLine()
         endOfTurn = []
         endOfNextTurn = []
+    }
+}
+
+/// Jobs in the order in which they run.
+struct JobLine {
+    private var jobs: [UnownedJob] = []
+    private var next = 0
+
+    var count: Int { jobs.count &- next }
+    var isEmpty: Bool { next == jobs.count }
+
+    mutating func append(_ job: UnownedJob) { jobs.append(job) }
+
+    mutating func removeFirst() -> UnownedJob? {
+        guard next < jobs.count else { return nil }
+        let job = jobs[next]
+        next &+= 1
+        if next == jobs.count {
+            jobs.empty(keeping: 1_024)
+            next = 0
+        }
+        return job
     }
 }

@@ -37,7 +37,7 @@ extension Node {
             return
         }
         // `onDisconnect` waits for `onPeer`, but not longer than the handshake's time-out.
-        Task {
+        Task.detached { [self] in
             // The clock traps beyond what it can count.
             try? await Task.sleep(for: min(options.handshakeTimeout, .seconds(86_400)))
             connection.onPeerReturned()
@@ -47,7 +47,7 @@ extension Node {
     /// Calls `onDisconnect` of a connection that ended while `onPeer` ran. Any thread.
     func tellDisconnect(_ connection: Connection, _ reason: ParleyError) {
         guard let onDisconnect = options.onDisconnect else { return }
-        Task { await onDisconnect(connection, reason) }
+        Task.detached { await onDisconnect(connection, reason) }
     }
 
     // MARK: Backlogs
@@ -90,7 +90,7 @@ extension LoopContext: EndOfTurn {
         guard let onDisconnect = node.options.onDisconnect else { return }
         let told = disconnected
         disconnected = []
-        Task {
+        Task.detached {
             for (connection, reason) in told { Task.immediate { await onDisconnect(connection, reason) } }
         }
     }

@@ -23,7 +23,9 @@ extension Node {
         connection.receive(.nothing)
         // The handshake runs on the loop. Its reads and sends need no change of threads, and unknown peers
         // cannot occupy the threads that the application's tasks share.
-        let task = Task(executorPreference: connection.loop) { [self] in await runHandshake(connection) }
+        let task = Task.detached(executorPreference: connection.loop) { [self] in
+            await runHandshake(connection)
+        }
         state.withLock { $0.connections[connection.number]?.handshake = task }
     }
 

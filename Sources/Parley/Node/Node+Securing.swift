@@ -50,7 +50,7 @@ extension Node {
         let allowed = options.security.allowed
         if let isAllowed = allowed.decides(id) { return decide(isAllowed, id, connection) }
         if let limit = allowed.limit { connection.startHandshakeTimer(limit.inMilliseconds) }
-        let task = Task(executorPreference: globalConcurrentExecutor) { [self] in
+        let task = Task.detached(executorPreference: globalConcurrentExecutor) { [self] in
             let isAllowed = await allowed.asks(about: connection, id)
             connection.loop.perform { [self] in
                 guard connection.isLive else { return }

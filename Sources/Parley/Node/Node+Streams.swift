@@ -82,7 +82,7 @@ struct StreamHandler: Sendable {
 
     var acceptor: StreamAcceptor {
         { stream in
-            Task(executorPreference: globalConcurrentExecutor) {
+            Task.detached(executorPreference: globalConcurrentExecutor) {
                 do {
                     try await handler(stream)
                     stream.close()

@@ -173,10 +173,11 @@ package final class Node: @unchecked Sendable {
     /// - Parameter isCalled: whether the inbox has called this connection, which waited for room.
     func inboxShare(for connection: Connection, isCalled: Bool) -> (rpcs: Int, bytes: Int)? {
         if takesRPCs { return (.max, .max) }
-        guard let queue = inboxQueue(of: connection) else { return nil }
         let local = connection.context.local
+        if !isCalled, !local.value.inboxRoom.isToBeAsked { return local.value.inboxRoom.share }
+        guard let queue = inboxQueue(of: connection) else { return nil }
         if isCalled { return queue.takeShare(of: connection, &local.value.inboxRoom) }
-        if local.value.inboxRoom.isToBeAsked { local.value.inboxRoom = queue.room(for: connection) }
+        local.value.inboxRoom = queue.room(for: connection)
         return local.value.inboxRoom.share
     }
 
@@ -184,11 +185,11 @@ package final class Node: @unchecked Sendable {
     ///
     /// - Returns: whether there is room for more.
     func deliver(_ decoded: inout DecodedRuns, from connection: Connection) -> Bool {
-        guard let observer, takesRPCs else {
+        guard takesRPCs, let observer else {
             let index = connection.context.index
             guard let inbox else { return true }
             connection.delivering(decoded.count &+ decoded.requests)
-            let room = inbox.offer(&decoded, from: connection, to: index)
+            guard let room = inbox.offer(&decoded, from: connection, to: index) else { return true }
             connection.context.local.value.inboxRoom = room
             return !room.isEmpty
         }

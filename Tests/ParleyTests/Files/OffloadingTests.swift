@@ -5,16 +5,6 @@ import Testing
 
 @Suite("Work that blocks, beside an event loop", .timeLimit(.minutes(5)))
 struct OffloadingTests {
-    private func withLoop(_ body: (EventLoop) async throws -> Void) async throws {
-        let loop = EventLoop()
-        do { try await body(loop) } catch {
-            await loop.stop()
-            throw error
-        }
-        await loop.stop()
-        #expect(loop.hasEndedCleanly == true)
-    }
-
     @Test func `neither the loop's thread nor its tasks wait for it`() async throws {
         try await withLoop { loop in
             let released = DispatchSemaphore(value: 0)

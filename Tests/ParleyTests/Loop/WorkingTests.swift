@@ -1,0 +1,268 @@
+import Testing
+
+@testable import Parley
+
+/// Tasks on a loop's thread that run its turns while they wait, instead of suspending.
+@Suite(.timeLimit(.minutes(5))) struct WorkingTests {
+    /// Something to wait for.
+    private final class Bell: Sendable {
+        private struct State {
+            var waiters = WaitQueue()
+            var rings = 0
+        }
+
+        private let state = Lock(State())
+
+        var isAwaited: Bool { state.withLock { !$0.waiters.isEmpty } }
+
+        func ring() {
+            state.withLock { state in
+                state.rings += 1
+                return state.waiters.wakeAll()
+            }.resume()
+        }
+
+        /// Waits until it has rung once more than the caller has heard; false when the task is cancelled.
+        func wait(after heard: Int) async -> Bool {
+            await state.wait(in: \.waiters, unless: { $0.rings > heard })
+        }
+    }
+
+    private func jobs(_ loop: EventLoop) -> UInt64 { loop.turn.pointee.jobsRun }
+
+    /// Waits on the loop until its task may work when it waits the next time. Short waits are what it takes.
+    private func waitUntilItMayWork(on loop: EventLoop) async {
+        while EventLoop.working == nil {
+            let bell = Bell()
+            loop.execute { bell.ring() }
+            _ = await bell.wait(after: 0)
+        }
+    }
+
+    @Test func `a task that waits for what the loop does is not suspended`() async throws {
+        try await withLoop { loop in
+            await Task(executorPreference: loop) {
+                #expect(EventLoop.working == nil, "it may be inside of somebody's Task.immediate")
+                await waitUntilItMayWork(on: loop)
+                let before = jobs(loop)
+                for _ in 0..<100 {
+                    let bell = Bell()
+                    loop.execute { bell.ring() }
+                    #expect(await bell.wait(after: 0))
+                }
+                #expect(jobs(loop) == before)
+            }.value
+        }
+    }
+
+    @Test func `another thread ends the wait`() async throws {
+        try await withLoop { loop in
+            await Task(executorPreference: loop) {
+                for _ in 0..<100 {
+                    await waitUntilItMayWork(on: loop)
+                    let bell = Bell()
+                    Task.detached { bell.ring() }
+                    #expect(await bell.wait(after: 0))
+                }
+            }.value
+        }
+    }
+
+    @Test func `other tasks of the loop go on meanwhile`() async throws {
+        try await withLoop { loop in
+            await Task(executorPreference: loop) {
+                for number in 0..<100 {
+                    await waitUntilItMayWork(on: loop)
+                    let bell = Bell()
+                    if number.isMultiple(of: 2) {
+                        // It runs before the wait.
+                        Task(executorPreference: loop) { bell.ring() }
+                    } else {
+                        // It comes during the wait.
+                        Task.detached {
+                            while !bell.isAwaited { await Task.yield() }
+                            await Task(executorPreference: loop) { bell.ring() }.value
+                        }
+                    }
+                    #expect(await bell.wait(after: 0))
+                }
+            }.value
+        }
+    }
+
+    @Test func `a task that is cancelled while it works is told soon, and before it works at once`() async throws {
+        try await withLoop { loop in
+            for _ in 0..<20 {
+                let bell = Bell()
+                let waiting = Task(executorPreference: loop) {
+                    await waitUntilItMayWork(on: loop)
+                    let isWoken = await bell.wait(after: 0)
+                    #expect(EventLoop.working == nil)
+                    return isWoken
+                }
+                while !bell.isAwaited { await Task.yield() }
+                waiting.cancel()
+                #expect(await waiting.value == false)
+            }
+        }
+    }
+
+    @Test func `a task that waits for long is suspended, and the loop's thread sleeps`() async throws {
+        try await withLoop { loop in
+            let bell = Bell()
+            let waiting = Task(executorPreference: loop) {
+                await waitUntilItMayWork(on: loop)
+                let before = jobs(loop)
+                #expect(await bell.wait(after: 0))
+                return jobs(loop) &- before
+            }
+            while !bell.isAwaited { await Task.yield() }
+            // Two milliseconds are enough for the timer of the wait.
+            for _ in 0..<2 { try await Task.sleep(for: .milliseconds(5)) }
+            bell.ring()
+            let suspensions = await waiting.value
+            #expect(suspensions == 1)
+        }
+    }
+
+    private actor Counter {
+        private(set) var count = 0
+        private let loop: EventLoop
+
+        init(_ loop: EventLoop) { self.loop = loop }
+
+        func add() { count += 1 }
+
+        /// Waits as part of this actor; whoever rings needs the actor too.
+        func wait(_ bell: Bell) async -> Bool {
+            Task.detached { [self] in
+                await add()
+                bell.ring()
+            }
+            return await bell.wait(after: 0)
+        }
+    }
+
+    @Test func `an actor is free while its task waits on the loop`() async throws {
+        try await withLoop { loop in
+            let counter = Counter(loop)
+            let before = await Task(executorPreference: loop) {
+                await waitUntilItMayWork(on: loop)
+                let before = jobs(loop)
+                for _ in 0..<20 { #expect(await counter.wait(Bell())) }
+                return (before, jobs(loop))
+            }.value
+            #expect(before.1 >= before.0 + 20, "it is suspended each time")
+            #expect(await counter.count == 20)
+        }
+    }
+
+    @Test func `the caller of Task-immediate does not wait for it`() async throws {
+        try await withLoop { loop in
+            await Task(executorPreference: loop) {
+                await waitUntilItMayWork(on: loop)
+                let bell = Bell()
+                let hasReturned = Lock(false)
+                let inner = Task.immediate(executorPreference: loop) {
+                    #expect(EventLoop.working == nil)
+                    _ = await bell.wait(after: 0)
+                    return hasReturned.withLock { $0 }
+                }
+                hasReturned.withLock { $0 = true }
+                bell.ring()
+                #expect(await inner.value)
+            }.value
+        }
+    }
+
+    @Test func `jobs that never end leave time for the sockets, and the rest of them runs`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let isOver = Lock(false)
+            let busy = (0..<2).map { _ in
+                Task(executorPreference: server.eventLoop) {
+                    var yields = 0
+                    while !isOver.withLock({ $0 }) {
+                        await Task.yield()
+                        yields += 1
+                    }
+                    return yields
+                }
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            for number in 0..<20 {
+                try await peer.send(message: "\(number)")
+                #expect(try await server.nextRPC().text == "\(number)")
+            }
+            isOver.withLock { $0 = true }
+            for task in busy { #expect(await task.value > 0) }
+            // With no socket to wake the loop either.
+            try await withLoop { loop in
+                await Task(executorPreference: loop) { for _ in 0..<20_000 { await Task.yield() } }.value
+            }
+        }
+    }
+
+    // MARK: Consumers
+
+    @Test(arguments: [Kind.tcp, .memory, .loops, .secured])
+    func `what a consumer on the loop is handed is in order, and nothing is lost`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let rounds = 500
+            let consumers = server.eventLoops.map { loop in
+                Task(executorPreference: loop) {
+                    for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
+                }
+            }
+            // Another one takes its part of them.
+            let ordinary = Task.detached {
+                for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let peer = try await client.dial(server.address)
+            var answers = client.consume().makeAsyncIterator()
+            for round in 0..<rounds {
+                let burst = round % 4 == 3 ? 3 : 1
+                for number in 0..<burst { try await peer.send(message: "\(round) \(number)") }
+                var got: Set<String> = []
+                for _ in 0..<burst { got.insert(try #require(await answers.next()).text) }
+                #expect(got == Set((0..<burst).map { "\(round) \($0)" }))
+            }
+            await server.close()
+            for consumer in consumers { try await consumer.value }
+            try await ordinary.value
+        }
+    }
+
+    @Test(arguments: [Kind.tcp, .memory, .secured])
+    func `one consumer on the loop has messages, requests and streams in order`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let seen = Events<String>()
+            let consumer = Task(executorPreference: server.eventLoop) {
+                for await rpc in server.consume() {
+                    if rpc.stream { try await rpc.peer.closeStream() }
+                    if rpc.request != nil { try await rpc.reply(with: rpc.payload) }
+                    seen.add(rpc.text)
+                }
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            for round in 0..<300 {
+                switch round % 5 {
+                case 3:
+                    let stream = try await peer.openStream(header: Array("\(round)".utf8)[...])
+                    try await stream.write(Array("bytes".utf8))
+                    try await stream.finish()
+                case 4:
+                    let answer = try await peer.request("\(round)")
+                    #expect(String(decoding: answer, as: UTF8.self) == "\(round)")
+                default: try await peer.send(message: "\(round)")
+                }
+                #expect(try await seen.next() == "\(round)")
+            }
+            await server.close()
+            try await consumer.value
+        }
+    }
+}
