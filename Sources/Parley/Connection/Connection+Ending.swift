@@ -117,7 +117,7 @@ extension Connection {
         // Last: the connection's place is free before those who wait for its end are woken.
         outcome.woken.resume()
         if let (callers, reason) = outcome.unanswerable {
-            for caller in callers { caller.tell(.failure(reason)) }
+            for caller in callers { tell(caller, .failure(reason)) }
         }
         if actions.contains(.tellDisconnect), let end { node.tellDisconnect(self, end.reason) }
     }

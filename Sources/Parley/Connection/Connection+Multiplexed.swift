@@ -48,7 +48,7 @@ extension Connection {
             outbound.encoder = MessagesRefused(reason: reason)
             return outbound.hasRequests ? outbound.openRequests.removeAll() : []
         }
-        for caller in callers { caller.tell(.failure(reason)) }
+        for caller in callers { tell(caller, .failure(reason)) }
     }
 }
 

@@ -28,22 +28,64 @@ extension Connection {
         waited: Refusal?
     ) async -> RequestCaller.Attempt {
         let caller = RequestCaller()
+        if isNonisolated(), let working = EventLoop.working {
+            let attempt = workForAnswer(message, on: working, caller, until: deadline, waited: waited)
+            if let attempt { return attempt }
+        }
+        let suspension = Suspension()
+        defer { suspension.end() }
         let attempt = await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
+                let waiter = RequestCaller.Waiter.task(continuation)
                 do throws(ParleyError) {
-                    let waiter = RequestCaller.Waiter.task(continuation)
-                    if let refusal = try submit(request: message, waiter, caller, until: deadline, waited) {
-                        continuation.resume(returning: .refused(refusal))
-                    }
+                    let attempt =
+                        // It was sent while the loop worked.
+                        if caller.number != nil { wait(for: caller, waiter) } else {
+                            try submit(request: message, waiter, caller, until: deadline, waited)
+                                .map(RequestCaller.Attempt.refused)
+                        }
+                    if let attempt { continuation.resume(returning: attempt) }
                 } catch { continuation.resume(returning: .over(.failure(error))) }
             }
         } onCancel: {
-            if giveUp(caller) { caller.tell(.failure(cancelledRequest)) }
+            if giveUp(caller) { tell(caller, .failure(cancelledRequest)) }
         }
         // ThreadSanitizer sees no order between whoever resumes a continuation and its task, but it does see
         // this lock; see ``Lock/wait(in:unless:)``.
         outbound.withLock { _ in }
         return attempt
+    }
+
+    /// Sends a request if that is possible now, and lets the loop work until the answer is there.
+    ///
+    /// - Returns: nil when it is better to suspend. The request is sent then.
+    private func workForAnswer(
+        _ message: ArraySlice<UInt8>,
+        on working: EventLoop,
+        _ caller: RequestCaller,
+        until deadline: UInt64,
+        waited: Refusal?
+    ) -> RequestCaller.Attempt? {
+        let ticket = newTicket()
+        do throws(ParleyError) {
+            let waiter = RequestCaller.Waiter.working(working, ticket)
+            if let refusal = try submit(request: message, waiter, caller, until: deadline, waited) {
+                return .refused(refusal)
+            }
+        } catch { return .over(.failure(error)) }
+        _ = working.work(until: ticket)
+        return answer(to: caller).map(RequestCaller.Attempt.over)
+    }
+
+    /// Lets `waiter` wait for the answer to a request that is sent already.
+    ///
+    /// - Returns: nil when it is told later.
+    private func wait(for caller: RequestCaller, _ waiter: RequestCaller.Waiter) -> RequestCaller.Attempt? {
+        outbound.withLock { _ in
+            if let answer = caller.answer { return .over(answer) }
+            caller.waiter = waiter
+            return nil
+        }
     }
 
     private var lateAnswer: ParleyError {
@@ -127,7 +169,7 @@ extension Connection {
             // The answer came just now.
             _ = parker.wait(until: nil)
         }
-        guard let answer = caller.answer else { throw cancelledRequest }
+        guard let answer = answer(to: caller) else { throw cancelledRequest }
         return try answer.get()
     }
 
@@ -168,13 +210,12 @@ extension Connection {
             return (callers, wasFull ? outbound.sendWaiters.wakeAll() : WaitQueue.Woken())
         }
         woken.resume()
-        for (answer, caller) in zip(answers, callers) {
+        for case (let answer, let caller?) in zip(answers, callers) {
             switch answer.outcome {
-            case .reply(let message): caller?.tell(.success(message))
+            case .reply(let message): tell(caller, .success(message))
             case .refusal(let code, let reason):
-                caller?.tell(
-                    .failure(ParleyError(requestRefused: code, reason: reason, by: "\(remoteAddress)"))
-                )
+                let refused = ParleyError(requestRefused: code, reason: reason, by: "\(remoteAddress)")
+                tell(caller, .failure(refused))
             }
         }
     }
@@ -189,9 +230,7 @@ extension Connection {
             return (expired, woken, outbound.openRequests.nextCheck)
         }
         woken.resume()
-        for caller in expired {
-            caller.tell(.failure(lateAnswer))
-        }
+        for caller in expired { tell(caller, .failure(lateAnswer)) }
         return next
     }
 }

@@ -1,7 +1,6 @@
 /// Who waits for the answer to one request: a task, a thread, or a function. It is told once.
 ///
-/// `@unchecked Sendable`: the connection's sending lock guards `waiter` and `number` until the caller is
-/// taken out of ``OpenRequests``. Whoever took it out tells it.
+/// `@unchecked Sendable`: the connection's sending lock guards everything in it.
 final class RequestCaller: @unchecked Sendable {
     typealias Answer = Result<ArraySlice<UInt8>, ParleyError>
 
@@ -14,6 +13,8 @@ final class RequestCaller: @unchecked Sendable {
 
     enum Waiter {
         case task(UnsafeContinuation<Attempt, Never>)
+        /// A task that lets its loop work, with this ticket.
+        case working(any WorkingWaiter, UInt64)
         case thread(ThreadParker)
         case function(@Sendable (Answer) -> Void)
     }
@@ -22,17 +23,28 @@ final class RequestCaller: @unchecked Sendable {
     var waiter: Waiter?
     /// The request's number; nil until it is sent.
     var number: UInt32?
-    /// What a thread finds when it is woken.
-    private(set) var answer: Answer?
+    /// What a thread or a working task finds when it is woken.
+    fileprivate(set) var answer: Answer?
+}
 
-    func tell(_ answer: Answer) {
+extension Connection {
+    /// Tells a caller that was taken out of ``OpenRequests``. Any thread.
+    func tell(_ caller: RequestCaller, _ answer: RequestCaller.Answer) {
+        let waiter = outbound.withLock { _ in
+            caller.answer = answer
+            return caller.waiter
+        }
         switch waiter {
         case .task(let continuation): continuation.resume(returning: .over(answer))
-        case .thread(let parker):
-            self.answer = answer
-            parker.wake()
+        case .working(let worker, let ticket): worker.wake(ticket)
+        case .thread(let parker): parker.wake()
         case .function(let function): function(answer)
         case nil: break
         }
+    }
+
+    /// What the caller was told; nil if nothing yet. Any thread.
+    func answer(to caller: RequestCaller) -> RequestCaller.Answer? {
+        outbound.withLock { _ in caller.answer }
     }
 }

@@ -47,7 +47,7 @@ extension EventLoop: WorkingWaiter {
     }
 
     /// How long a wait in which nothing happens goes on, in milliseconds.
-    private static let patience: UInt64 = 2
+    private static let patience: UInt64 = 20
 
     /// The timer is not started for each wait: when it fires, it waits for what is left of the current one.
     private func startPatience(_ milliseconds: UInt64) {
@@ -91,7 +91,7 @@ struct Suspension {
     /// The task goes on. Where it waited for longer than a millisecond, to suspend is as good.
     func end() {
         guard let loop = EventLoop.current, loop.turn.pointee.jobsRun == job &+ 1 else { return }
-        loop.turn.pointee.worker = loop.milliseconds &- began <= 1 ? withUnsafeCurrentTask(body: id) : nil
+        loop.turn.pointee.worker = loop.milliseconds &- began <= 10 ? withUnsafeCurrentTask(body: id) : nil
     }
 }
 

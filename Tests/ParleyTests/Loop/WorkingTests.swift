@@ -30,6 +30,13 @@ import Testing
 
     private func jobs(_ loop: EventLoop) -> UInt64 { loop.turn.pointee.jobsRun }
 
+    /// Whether a task waits while the loop works.
+    private func isWorking(_ loop: EventLoop) async -> Bool {
+        await withCheckedContinuation { done in
+            loop.execute { done.resume(returning: loop.turn.pointee.awaited != nil) }
+        }
+    }
+
     /// Waits on the loop until its task may work when it waits the next time. Short waits are what it takes.
     private func waitUntilItMayWork(on loop: EventLoop) async {
         while EventLoop.working == nil {
@@ -90,7 +97,9 @@ import Testing
         }
     }
 
-    @Test func `a task that is cancelled while it works is told soon, and before it works at once`() async throws {
+    @Test func `a task that is cancelled while it works is told soon, and before it works at once`()
+        async throws
+    {
         try await withLoop { loop in
             for _ in 0..<20 {
                 let bell = Bell()
@@ -117,8 +126,8 @@ import Testing
                 return jobs(loop) &- before
             }
             while !bell.isAwaited { await Task.yield() }
-            // Two milliseconds are enough for the timer of the wait.
-            for _ in 0..<2 { try await Task.sleep(for: .milliseconds(5)) }
+            // Only a suspended task has a job to come.
+            try await eventually { await !isWorking(loop) }
             bell.ring()
             let suspensions = await waiting.value
             #expect(suspensions == 1)
@@ -263,6 +272,45 @@ import Testing
             }
             await server.close()
             try await consumer.value
+        }
+    }
+
+    // MARK: Requests
+
+    @Test(arguments: [Kind.tcp, .memory, .secured])
+    func `a task on the loop asks, and is cancelled while it waits for an answer`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let asked = Events<Void>()
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let answering = Task.detached {
+                for await rpc in server.consume() {
+                    if rpc.text == "never" { asked.add(()) } else { try await rpc.reply(with: rpc.payload) }
+                }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let peer = try await client.dial(server.address)
+            let asking = Task(executorPreference: client.eventLoop) {
+                for number in 0..<300 {
+                    let answer = try await peer.request("\(number)")
+                    #expect(String(decoding: answer, as: UTF8.self) == "\(number)")
+                }
+                await waitUntilItMayWork(on: client.eventLoop)
+                return try await error { _ = try await peer.request("never") }
+            }
+            try await asked.next()
+            asking.cancel()
+            #expect(try await asking.value.code == .cancelled)
+
+            // One that is told while it is suspended, after it worked for too long.
+            let waiting = Task(executorPreference: client.eventLoop) {
+                await waitUntilItMayWork(on: client.eventLoop)
+                return try await error { _ = try await peer.request("never", timeout: .seconds(600)) }
+            }
+            try await asked.next()
+            try await eventually { await !isWorking(client.eventLoop) }
+            await server.close()
+            #expect(try await waiting.value.code != .cancelled)
+            try await answering.value
         }
     }
 }
