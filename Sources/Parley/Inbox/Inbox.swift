@@ -98,13 +98,12 @@ public final class Inbox: Sendable {
         }
     }
 
-    /// Appends to one queue what one peer has sent; see ``offer(_:)``. Nil when the room is as before: it was
-    /// handed to a consumer.
+    /// Appends to one queue what one peer has sent; see ``offer(_:)``. Nil when the room is as before.
     func offer(_ decoded: inout DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom? {
-        if decoded.runs.count == 1, queues[index].handOver(&decoded, from: peer) { return nil }
-        return offer(count: decoded.count, to: index) { queue in
-            decoded.takeRuns { queue.append(.init(peer, $0)) }
-        }
+        let count = decoded.count
+        let (woken, room) = queues[index].offer(&decoded, from: peer)
+        wake(woken, of: count)
+        return room
     }
 
     func offer(
@@ -113,13 +112,20 @@ public final class Inbox: Sendable {
         _ append: (inout InboxQueue.State) -> Void
     ) -> InboxRoom {
         let (woken, room) = queues[index].offer(count: count, append)
+        wake(woken, of: count)
+        return room
+    }
+
+    /// Resumes consumers of the queue to which `count` RPCs were offered, and for the rest of them consumers
+    /// of all queues.
+    @inline(__always)
+    private func wake(_ woken: WaitQueue.Woken, of count: Int) {
         woken.resume()
         // A consumer counts itself before it checks the queues. This thread filled the queue before it reads
         // the count. So at least one of the two sees the other.
         if single == nil, waiting.load(ordering: .sequentiallyConsistent) > 0 {
             consumers.withLock { $0.wake(atMost: count &- woken.count) }.resume()
         }
-        return room
     }
 
     /// Calls `action` once when at least half of the capacity is free: at once, or later from a consumer's

@@ -163,7 +163,7 @@ final class InboxQueue: @unchecked Sendable {
     /// weak reference to it would slow every retain of it.
     private let consumersOfAll: Lock<WaitQueue>?
     let state = Lock(State())
-    /// An RPC for a consumer that works on the producer's own thread; see ``handOver(_:from:)``.
+    /// An RPC for a consumer that works on the producer's own thread; see ``offer(_:from:)``.
     @exclusivity(unchecked) private nonisolated(unsafe) var handed: RPC?
     private let filled = Atomic(false)
 
@@ -307,30 +307,46 @@ final class InboxQueue: @unchecked Sendable {
     /// - Returns: the consumers of this queue to resume, and the room that is left: for the peer of the last
     ///   RPC, while each peer has a queue.
     func offer(count: Int, _ append: (inout State) -> Void) -> (WaitQueue.Woken, room: InboxRoom) {
-        state.withLock { state in
-            guard !state.isFinished else { return (WaitQueue.Woken(), room(&state)) }
-            append(&state)
-            if state.lanes != nil { return moveToLanes(&state) }
-            account(&state)
-            publish(&state)
-            return (state.consumers.wake(atMost: count), room(&state))
-        }
+        state.withLock { offer(&$0, count: count, append) }
     }
 
-    /// Hands a single message to a consumer that works on this thread, when nothing waits before it. It would
-    /// take it next; so it need not be queued.
+    /// Appends what one peer has sent. A single message is handed to a consumer that works on this thread,
+    /// when nothing waits before it: that would take it next, so it need not be queued.
     ///
-    /// - Returns: false when it has to be queued.
-    func handOver(_ decoded: inout DecodedRuns, from peer: any Peer) -> Bool {
-        guard pool == nil, decoded.count == 1 else { return false }
-        let woken: WaitQueue.Woken? = state.withLock { state in
-            guard state.count == 0, state.lanes == nil, !state.isFinished else { return nil }
-            return state.consumers.wakeWorker()
+    /// - Returns: as the others; no room when it is as before.
+    func offer(
+        _ decoded: inout DecodedRuns,
+        from peer: any Peer
+    ) -> (WaitQueue.Woken, room: InboxRoom?) {
+        let (woken, room) = state.withLock { state -> (WaitQueue.Woken, InboxRoom?) in
+            if decoded.count == 1, let worker = idleWorker(&state) { return (worker, nil) }
+            return offer(&state, count: decoded.count) { state in
+                decoded.takeRuns { state.append(.init(peer, $0)) }
+            }
         }
-        guard let woken else { return false }
-        decoded.takeRuns { handed = RPC(peer: peer, payload: $0[0], kind: $0.kind) }
-        woken.resume()
-        return true
+        if room == nil { decoded.takeRuns { handed = RPC(peer: peer, payload: $0[0], kind: $0.kind) } }
+        return (woken, room)
+    }
+
+    /// The consumer that works on this thread and has nothing to take.
+    @inline(__always)
+    private func idleWorker(_ state: inout State) -> WaitQueue.Woken? {
+        guard pool == nil, state.count == 0, state.lanes == nil, !state.isFinished else { return nil }
+        return state.consumers.wakeWorker()
+    }
+
+    @inline(__always)
+    private func offer(
+        _ state: inout State,
+        count: Int,
+        _ append: (inout State) -> Void
+    ) -> (WaitQueue.Woken, room: InboxRoom) {
+        guard !state.isFinished else { return (WaitQueue.Woken(), room(&state)) }
+        append(&state)
+        if state.lanes != nil { return moveToLanes(&state) }
+        account(&state)
+        publish(&state)
+        return (state.consumers.wake(atMost: count), room(&state))
     }
 
     /// See ``Inbox/whenSpace(_:)``.

@@ -18,10 +18,13 @@ import Synchronization
 /// (<https://docs.libuv.org/en/v1.x/async.html>). It is made only when the queue of submissions was empty.
 ///
 /// One turn runs the callbacks of sockets, of timers and of the wake-up (which runs what other threads have
-/// submitted), then what this thread itself has submitted, and last the end-of-turn work (peers with bytes to
-/// write). A submission is work, or a job of a Swift task that prefers this executor. So everything sent in
-/// one turn leaves in one write. The first submission starts the thread; ``stop()`` ends it. Between turns it
-/// blocks, or polls for a while first (`EventLoop+BusyPolling`).
+/// submitted), then jobs of Swift tasks that prefer this executor and what this thread itself has submitted,
+/// and last the end-of-turn work (peers with bytes to write). So everything sent in one turn leaves in one
+/// write. The first submission starts the thread; ``stop()`` ends it. Between turns it blocks, or polls for a
+/// while first (`EventLoop+BusyPolling`).
+///
+/// Jobs run outside of `uv_run`, which returns when there are some: a task that has to wait may so call it
+/// itself, instead of being suspended (`EventLoop+Working`).
 package final class EventLoop: @unchecked Sendable {
     enum Submission {
         case work(() -> Void)
