@@ -4,8 +4,8 @@ import Synchronization
 /// state.
 ///
 /// A wake-up carries no data. A woken waiter looks at the state again, so a cancellation that races with a
-/// wake-up loses neither bytes nor messages. Each waiter is woken or cancelled exactly once: both remove it
-/// from the queue under the lock before they resume it.
+/// wake-up loses neither bytes nor messages. Each waiter is woken or cancelled exactly once, or gives up: all
+/// of them remove it from the queue under the lock first.
 struct WaitQueue {
     /// The waiters, the oldest first. Most queues are empty most of the time. A small allocation is kept, so
     /// that waiting again does not allocate.
@@ -26,14 +26,15 @@ struct WaitQueue {
         case task(UnsafeContinuation<Bool, Never>)
         case thread(ThreadParker)
         case function(@Sendable () -> Void)
-        case working(any WorkingWaiter)
+        /// It may be handed what it waits for, or looks for it in the state.
+        case working(any WorkingWaiter, isHanded: Bool)
 
         func wake(_ ticket: UInt64) {
             switch self {
             case .task(let continuation): continuation.resume(returning: true)
             case .thread(let parker): parker.wake()
             case .function(let function): function()
-            case .working(let waiter): waiter.wake(ticket)
+            case .working(let waiter, _): waiter.wake(ticket)
             }
         }
     }
@@ -88,9 +89,11 @@ struct WaitQueue {
         return woken
     }
 
-    /// Removes the oldest waiter if that works on the calling thread.
+    /// Removes the oldest waiter if that works on the calling thread and may be handed what it waits for.
     mutating func wakeWorker() -> Woken? {
-        guard let first = waiters.first, case .working(let worker) = first.waker, worker.isCurrent else {
+        guard let first = waiters.first, case .working(let worker, isHanded: true) = first.waker,
+            worker.isCurrent
+        else {
             return nil
         }
         return wake(atMost: 1)
@@ -180,12 +183,15 @@ extension Lock {
     func work(
         at place: some WaitPlace<State>,
         by waiter: some WorkingWaiter,
+        isHanded: Bool = false,
         unless isReady: (inout State) -> Bool
     ) -> Bool {
         let ticket = newTicket()
         let mustWait = withLock { state in
             if isReady(&state) { return false }
-            place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .working(waiter))) }
+            place.change(&state) {
+                $0.enqueue(.init(ticket: ticket, waker: .working(waiter, isHanded: isHanded)))
+            }
             return true
         }
         if !mustWait || waiter.work(until: ticket) { return true }

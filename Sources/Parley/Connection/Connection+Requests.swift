@@ -51,7 +51,7 @@ extension Connection {
             if giveUp(caller) { tell(caller, .failure(cancelledRequest)) }
         }
         // ThreadSanitizer sees no order between whoever resumes a continuation and its task, but it does see
-        // this lock; see ``Lock/wait(in:unless:)``.
+        // this lock; see ``Lock/suspend(at:unless:)``.
         outbound.withLock { _ in }
         return attempt
     }
@@ -120,7 +120,7 @@ extension Connection {
         var isEarlier = false
         let refusal = try acceptRare(.request, waited: waited) { (outbound) throws(ParleyError) in
             // The cancellation handler may have run before the request had a number.
-            if Task.isCancelled { throw cancelledRequest }
+            if waiter.isTask, Task.isCancelled { throw cancelledRequest }
             if let reason = outbound.lifecycle.endOfAnswers { throw reason }
             let number = outbound.openRequests.nextNumber
             try outbound.append { (encoder, buffer) throws(ParleyError) in

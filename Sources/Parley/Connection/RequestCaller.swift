@@ -1,6 +1,8 @@
-/// Who waits for the answer to one request: a task, a thread, or a function. It is told once.
+/// Who waits for the answer to one request: a task, suspended or working, a thread, or a function. It is told
+/// once.
 ///
-/// `@unchecked Sendable`: the connection's sending lock guards everything in it.
+/// `@unchecked Sendable`: the connection's sending lock guards everything in it. Only whoever asks sets
+/// `number`, and so may read it without.
 final class RequestCaller: @unchecked Sendable {
     typealias Answer = Result<ArraySlice<UInt8>, ParleyError>
 
@@ -17,6 +19,13 @@ final class RequestCaller: @unchecked Sendable {
         case working(any WorkingWaiter, UInt64)
         case thread(ThreadParker)
         case function(@Sendable (Answer) -> Void)
+
+        var isTask: Bool {
+            switch self {
+            case .task, .working: true
+            case .thread, .function: false
+            }
+        }
     }
 
     /// Nil until the request is sent.

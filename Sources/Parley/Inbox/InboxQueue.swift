@@ -4,7 +4,7 @@ import Synchronization
 ///
 /// While each peer has a consumer of its own (``PeerLanes``), what arrives goes on to a queue for each peer,
 /// which shares the capacity with the others (``InboxPool``).
-final class InboxQueue: @unchecked Sendable {
+final class InboxQueue: Sendable {
     struct State {
         /// The delivery to take from; nil when nothing waits. It is stored apart, so that taking one message
         /// of many touches no array.
@@ -163,8 +163,6 @@ final class InboxQueue: @unchecked Sendable {
     /// weak reference to it would slow every retain of it.
     private let consumersOfAll: Lock<WaitQueue>?
     let state = Lock(State())
-    /// An RPC for a consumer that works on the producer's own thread; see ``offer(_:from:)``.
-    @exclusivity(unchecked) private nonisolated(unsafe) var handed: RPC?
     private let filled = Atomic(false)
 
     init(capacity: Int, capacityBytes: Int, consumersOfAll: Lock<WaitQueue>) {
@@ -324,11 +322,15 @@ final class InboxQueue: @unchecked Sendable {
                 decoded.takeRuns { state.append(.init(peer, $0)) }
             }
         }
-        if room == nil { decoded.takeRuns { handed = RPC(peer: peer, payload: $0[0], kind: $0.kind) } }
+        if room == nil {
+            decoded.takeRuns { run in
+                EventLoop.current?.turn.pointee.handed = RPC(peer: peer, payload: run[0], kind: run.kind)
+            }
+        }
         return (woken, room)
     }
 
-    /// The consumer that works on this thread and has nothing to take.
+    /// The consumer that works on this thread, if it is next and there is nothing to take before.
     @inline(__always)
     private func idleWorker(_ state: inout State) -> WaitQueue.Woken? {
         guard pool == nil, state.count == 0, state.lanes == nil, !state.isFinished else { return nil }
@@ -506,27 +508,21 @@ final class InboxQueue: @unchecked Sendable {
 
     /// Takes the oldest RPC; `loop` works while there is none. Nil when it is better to suspend.
     func workForNext(on loop: EventLoop) -> RPC? {
-        workAndTake(on: loop, { $0 }, { $0.removeFirst() })
+        guard work(on: loop, isHanded: true) else { return nil }
+        return loop.turn.pointee.handed.take() ?? take { $0.removeFirst() }.taken
     }
 
     /// Takes all RPCs, at least one; `loop` works while there is none. Nil when it is better to suspend.
     func workForBatch(on loop: EventLoop) -> RPCBatch? {
-        workAndTake(on: loop, { RPCBatch($0) }, { $0.removeFirst(atMost: .max) })
+        work(on: loop, isHanded: false) ? take { $0.removeFirst(atMost: .max) }.taken : nil
     }
 
     @inline(__always)
-    private func workAndTake<Taken>(
-        on loop: EventLoop,
-        _ takeHanded: (RPC) -> Taken,
-        _ body: (inout State) -> Taken
-    ) -> Taken? {
-        let isWoken = state.work(at: Consumers(), by: loop) { state in
+    private func work(on loop: EventLoop, isHanded: Bool) -> Bool {
+        state.work(at: Consumers(), by: loop, isHanded: isHanded) { state in
             state.hasConsumers = true
             return state.isReady
         }
-        guard isWoken else { return nil }
-        if let rpc = handed.take() { return takeHanded(rpc) }
-        return take(body).taken
     }
 
     /// Takes all RPCs, at least one; nil when there is none.

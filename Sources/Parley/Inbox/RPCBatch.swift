@@ -55,9 +55,6 @@ public struct RPCBatch: Sendable {
 }
 
 extension RPCBatch {
-    /// A batch of one RPC.
-    init(_ rpc: RPC) { self.init([Delivery(rpc.peer, MessageRun(rpc.payload, rpc.kind))], count: 1) }
-
     /// Tells the peers that a consumer is done with these RPCs. Once for each batch.
     package func finish() {
         // By index: a loop over the elements copies each.

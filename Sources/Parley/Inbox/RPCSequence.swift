@@ -42,7 +42,7 @@ public struct RPCSequence: AsyncSequence, Sendable {
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPC? {
-            if let rpc = source.takeNext(into: hand, mayWork: actor == nil) { return rpc }
+            if let rpc = source.takeNext(into: hand, mayWork: isNonisolated()) { return rpc }
             return await source.waitForNext(into: hand)
         }
     }
@@ -72,7 +72,7 @@ public struct RPCBatches: AsyncSequence, Sendable {
         /// Waits for the next batch; nil at the end or when the task is cancelled.
         @inlinable
         public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPCBatch? {
-            if let batch = source.takeBatch(into: hand, mayWork: actor == nil) { return batch }
+            if let batch = source.takeBatch(into: hand, mayWork: isNonisolated()) { return batch }
             return await source.waitForBatch(into: hand)
         }
     }

@@ -17,9 +17,9 @@ extension EventLoop: WorkingWaiter {
     /// Whether the current task may work: it is the job that runs now, and neither a callback of libuv nor
     /// another task is below it on the stack; no other job waits until it suspends; it is not cancelled.
     private var mayWork: Bool {
-        guard let worker = turn.pointee.worker, turn.pointee.jobs.isEmpty, !turn.pointee.isPolling else {
-            return false
-        }
+        guard let worker = turn.pointee.worker, turn.pointee.jobs.isEmpty, !turn.pointee.isPolling,
+            !refusesSubmissions
+        else { return false }
         return withUnsafeCurrentTask(body: id) == worker && !Task.isCancelled
     }
 
@@ -79,7 +79,8 @@ extension EventLoop: WorkingWaiter {
 /// The suspension of a task. It finds out whether the task may let its loop work when it waits again.
 ///
 /// A task that was resumed as a job of a loop has nothing of anybody else below it on the stack. Before its
-/// first suspension it may have: `Task.immediate` runs it inside its caller.
+/// first suspension it may have: `Task.immediate` runs it inside its caller. (So does an executor of the
+/// program that runs jobs inside `enqueue`. Its caller then waits while the task works.)
 struct Suspension {
     private let began: UInt64
     private let job: UInt64

@@ -58,7 +58,7 @@ package final class EventLoop: @unchecked Sendable {
     let handles = LoopHandles()
     private var isStopping = false
     /// Whether submissions are refused, also from the loop's own thread.
-    private var refusesSubmissions = false
+    private(set) var refusesSubmissions = false
     let turn: UnsafeMutablePointer<LoopTurn>
     /// A pointer of the loop's owner, for code on the loop's thread; see ``currentContext``. It is set before
     /// the loop starts. The loop neither uses it nor keeps it alive.
@@ -152,7 +152,8 @@ extension EventLoop {
         try submissionQueue.withLock { queue throws(ParleyError) in try startLocked(&queue) }
     }
 
-    /// Runs `work` on the loop's thread, after what was submitted before it.
+    /// Runs `work` on the loop's thread, after other work that was submitted before it. Jobs have an order of
+    /// their own.
     ///
     /// - Returns: false when the loop has stopped or cannot start. `work` is dropped then.
     @discardableResult
@@ -176,7 +177,7 @@ extension EventLoop {
         if promises.subtract(1, ordering: .relaxed).newValue == 0 { execute {} }
     }
 
-    /// Waits until everything that was submitted before has run. Returns at once when there is no thread.
+    /// Waits until all work that was submitted before has run. Returns at once when there is no thread.
     func hasRunWhatWasSubmitted() async {
         await withUnsafeContinuation { (continuation: UnsafeContinuation<Void, Never>) in
             guard hasStarted, execute({ continuation.resume() }) else { return continuation.resume() }
@@ -410,6 +411,8 @@ extension EventLoop {
     private func closeQueue() {
         submissionQueue.withLock { $0.phase = .stopping }
         refusesSubmissions = true
+        // Other threads cannot wake a task that works any more.
+        endTurns()
         var last: [Submission] = []
         swap(&turn.pointee.ownSubmissions, &last)
         run(&last)

@@ -21,6 +21,8 @@ struct LoopTurn {
     var awaited: UInt64?
     /// When that wait began, in milliseconds.
     var awaitedSince: UInt64 = 0
+    /// What that wait was for, from a callback of this thread; see ``InboxQueue/offer(_:from:)``.
+    var handed: RPC?
     /// Counts the turns.
     var number: UInt64 = 0
     /// Whether anything has happened since the last ``EventLoop/pollsAgain()``.
@@ -58,6 +60,8 @@ struct JobLine {
 
     var count: Int { jobs.count &- next }
     var isEmpty: Bool { next == jobs.count }
+    /// The length of the array, including the jobs that are taken, for tests.
+    var placesHeld: Int { jobs.count }
 
     mutating func append(_ job: UnownedJob) { jobs.append(job) }
 
@@ -67,6 +71,10 @@ struct JobLine {
         next &+= 1
         if next == jobs.count {
             jobs.empty(keeping: 1_024)
+            next = 0
+        } else if next >= 64, next &* 2 >= jobs.count {
+            // It may never be empty.
+            jobs.removeFirst(next)
             next = 0
         }
         return job

@@ -1,3 +1,4 @@
+import Dispatch
 import Testing
 
 @testable import Parley
@@ -212,6 +213,41 @@ import Testing
         }
     }
 
+    @Test func `a loop that stops leaves no task working that another thread has to wake`() async throws {
+        let loop = EventLoop()
+        let bell = Bell()
+        let released = DispatchSemaphore(value: 0)
+        let work = loop.offload { released.wait() }
+        let waiting = Task(executorPreference: loop) {
+            await waitUntilItMayWork(on: loop)
+            return await bell.wait(after: 0)
+        }
+        while !bell.isAwaited { await Task.yield() }
+        // The work that is left keeps the thread alive.
+        let stopping = Task { await loop.stop() }
+        try await eventually { !loop.execute {} }
+        bell.ring()
+        #expect(await waiting.value)
+        released.signal()
+        try await work.value
+        await stopping.value
+        #expect(loop.hasEndedCleanly == true)
+    }
+
+    @Test func `a line of jobs that is never empty does not grow`() {
+        var line = JobLine()
+        // It is neither run nor looked at.
+        let job = unsafeBitCast(UInt(8), to: UnownedJob.self)
+        line.append(job)
+        for _ in 0..<100_000 {
+            line.append(job)
+            _ = line.removeFirst()
+        }
+        #expect(line.count == 1)
+        #expect(line.placesHeld <= 256)
+        #expect(line.removeFirst() != nil && line.removeFirst() == nil && line.isEmpty)
+    }
+
     // MARK: Consumers
 
     @Test(arguments: [Kind.tcp, .memory, .loops, .secured])
@@ -241,6 +277,30 @@ import Testing
             await server.close()
             for consumer in consumers { try await consumer.value }
             try await ordinary.value
+        }
+    }
+
+    @Test func `consumers on the loops of two nodes share what one of them receives`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let other = try await nodes.listening()
+            let consumers = [server, other].map { node in
+                Task(executorPreference: node.eventLoop) {
+                    for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
+                }
+            }
+            let client = nodes.make { $0.decoder = .framed }
+            let peer = try await client.dial(server.address)
+            var answers = client.consume().makeAsyncIterator()
+            for round in 0..<1_000 {
+                let burst = 1 + round % 3
+                for number in 0..<burst { try await peer.send(message: "\(round) \(number)") }
+                var got: Set<String> = []
+                for _ in 0..<burst { got.insert(try #require(await answers.next()).text) }
+                #expect(got == Set((0..<burst).map { "\(round) \($0)" }))
+            }
+            await server.close()
+            for consumer in consumers { try await consumer.value }
         }
     }
 
