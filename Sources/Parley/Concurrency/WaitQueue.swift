@@ -93,9 +93,7 @@ struct WaitQueue {
     mutating func wakeWorker() -> Woken? {
         guard let first = waiters.first, case .working(let worker, isHanded: true) = first.waker,
             worker.isCurrent
-        else {
-            return nil
-        }
+        else { return nil }
         return wake(atMost: 1)
     }
 

@@ -46,9 +46,9 @@ extension EventLoop: WorkingWaiter {
         wakeWorking(ticket)
     }
 
-    /// How long a task works while nothing comes, in milliseconds. Where a core has nothing to do before, a
-    /// poll with a shorter time-out costs the kernel several microseconds: it sets the clock's next interrupt
-    /// for it, and takes it back.
+    /// How long a task works while nothing comes, in milliseconds. A time-out that is the next thing for
+    /// which the core's clock has to be set costs each poll several microseconds: the kernel sets the clock,
+    /// and takes that back. One of 2 ms did so, this one does not.
     static let patience: UInt64 = 20
 
     /// The timer is not started for each wait: when it fires, it waits for what is left of the current one.
