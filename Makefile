@@ -290,6 +290,7 @@ SWIFT_FILES = Package.swift Sources Tests Examples \
 lint: deps ## Checks formatting, line lengths, warnings, and what the library may link
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
 	scripts/check-lines.sh
+	scripts/check-scripts.sh
 	$(SWIFT) build --scratch-path .build-lint -Xswiftc -warnings-as-errors
 	scripts/check-imports.sh
 	scripts/check-arrows.sh

@@ -69,6 +69,7 @@ expected=$'the server hears: hello\nthe server hears: how are you?\nthe client h
 for program in shared archive; do
     [ "$(LD_LIBRARY_PATH=$libraries "$work/$program")" = "$expected" ] || fail "hello.c, $program, failed"
 done
-LD_LIBRARY_PATH=$libraries ldd "$work/shared" | grep -qF "=> $libraries/libparley.so" \
+loaded=$(LD_LIBRARY_PATH=$libraries ldd "$work/shared")
+grep -qF "=> $libraries/libparley.so" <<< "$loaded" \
     || fail "hello.c does not run with the library of the package"
 echo "hello.c runs with the shared and the static library"

@@ -33,7 +33,8 @@ if [ "$(uname)" = Linux ]; then
     swift build --scratch-path .build-lint --product parley >/dev/null
     objects=$(find .build-lint/debug/Parley.build -name '*.o')
     # shellcheck disable=SC2086
-    if nm -u $objects | grep -q 'Foundation'; then complain "the library links Foundation"; fi
+    undefined=$(nm -u $objects)
+    if grep -q 'Foundation' <<< "$undefined"; then complain "the library links Foundation"; fi
 fi
 [ "$fail" = 0 ] && echo "imports follow the rules"
 exit "$fail"

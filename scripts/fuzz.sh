@@ -58,7 +58,7 @@ run() {
     if ! "$build/$target" -timeout=1 -rss_limit_mb=256 -max_total_time="$2" -max_len="$3" \
         -artifact_prefix="$failures/" -print_final_stats=1 "${@:4}" > "$log" 2>&1; then
         grep -aE "Fatal error|ERROR: libFuzzer" "$log" >&2 || tail -n 20 "$log" >&2
-        failure=$(find "$failures" -type f -newer "$build/started" ! -name .gitkeep | head -n 1)
+        failure=$(find "$failures" -type f -newer "$build/started" ! -name .gitkeep -print -quit)
         echo "$target: failed; the whole report is in $log" >&2
         echo "replay it with: SWIFT_BACKTRACE=enable=no $build/$target ${failure:-FILE}" >&2
         exit 1

@@ -118,15 +118,17 @@ objcopy --wildcard --keep-global-symbol='parley_*' --strip-unneeded \
 # --- Checks ----------------------------------------------------------------------------------------------
 
 for file in "$folder/libparley.so.$version" "$folder/parley"; do
-    needed=$(readelf -d "$file" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p')
+    dynamic=$(readelf -d "$file")
+    needed=$(sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' <<< "$dynamic")
     expected='^(libuv|libc|libm|libstdc\+\+|libgcc_s|ld-linux[a-z0-9_-]*)\.so\.[0-9]+$'
     others=$(grep -vE "$expected" <<< "$needed" || true)
     [ -z "$others" ] || fail "$file needs libraries that users would have to install: $others"
-    readelf -d "$file" | grep -qE '\((RPATH|RUNPATH)\)' \
+    grep -qE '\((RPATH|RUNPATH)\)' <<< "$dynamic" \
         && fail "$file searches folders of the machine that built it"
 done
-readelf -d "$folder/libparley.so.$version" | grep -qF "[$soname]" || fail "the soname is not $soname"
-readelf -d "$folder/libparley.so.$version" | grep -q 'NODELETE' || fail "the library can be unloaded"
+dynamic=$(readelf -d "$folder/libparley.so.$version")
+grep -qF "[$soname]" <<< "$dynamic" || fail "the soname is not $soname"
+grep -q 'NODELETE' <<< "$dynamic" || fail "the library can be unloaded"
 size=$(wc -c < "$folder/libparley.so.$version")
 [ "$size" -le "$limit_bytes" ] || [ ${#packed[@]} = 0 ] \
     || fail "libparley.so.$version has $size bytes, more than $limit_bytes"

@@ -27,7 +27,7 @@ make install
     "${compiler[@]}" Examples/c/hello.c -o "$work/archive" \
         -Wl,--as-needed -l:libparley.a $(flags --static --cflags --libs)
 }
-if readelf -d "$work/archive" | grep -q libparley; then
+if grep -q libparley <<< "$(readelf -d "$work/archive")"; then
     fail "linked with the archive, it needs libparley.so"
 fi
 # A C++ program and the archive both contain inline functions of the C++ library.
