@@ -287,7 +287,7 @@ docs: deps-python ## Builds the documentation's site, .build-docs/site, and comp
 SWIFT_FILES = Package.swift Sources Tests Examples \
   Benchmarks/Package.swift Benchmarks/Sources Benchmarks/Instructions/Sources
 
-lint: deps ## Checks formatting, line lengths, warnings, and what the library may link
+lint: deps deps-python ## Checks formatting, line lengths, warnings, and what the library may link
 	$(SWIFT) format lint --strict --recursive $(SWIFT_FILES)
 	scripts/check-lines.sh
 	scripts/check-scripts.sh
@@ -295,6 +295,7 @@ lint: deps ## Checks formatting, line lengths, warnings, and what the library ma
 	scripts/check-imports.sh
 	scripts/check-arrows.sh
 	scripts/check-examples.sh
+	python3 Tests/Mutants check
 
 format: ## Formats every Swift file in place
 	$(SWIFT) format --in-place --recursive $(SWIFT_FILES)
