@@ -148,12 +148,7 @@ import Testing
         func add() { count += 1 }
 
         /// Waits as part of this actor; whoever rings needs the actor too.
-        func wait(
-            _ bell: Bell,
-            on loop: EventLoop,
-            _ meanwhile: @escaping @Sendable () async -> Void
-        ) async -> Bool {
-            await WorkingTests().waitUntilItMayWork(on: loop)
+        func wait(_ bell: Bell, _ meanwhile: @escaping @Sendable () async -> Void) async -> Bool {
             Task.detached { [self] in
                 while !bell.isAwaited { await Task.yield() }
                 await meanwhile()
@@ -168,8 +163,9 @@ import Testing
         try await withLoop { loop in
             let counter = Counter()
             await Task(executorPreference: loop) {
+                await waitUntilItMayWork(on: loop)
                 for _ in 0..<20 {
-                    let isWoken = await counter.wait(Bell(), on: loop) { #expect(await !isWorking(loop)) }
+                    let isWoken = await counter.wait(Bell()) { #expect(await !isWorking(loop)) }
                     #expect(isWoken)
                 }
             }.value
