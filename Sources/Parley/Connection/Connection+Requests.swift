@@ -10,42 +10,26 @@ extension Connection {
         timeout: Duration
     ) async throws(ParleyError) -> ArraySlice<UInt8> {
         let deadline = MonotonicTime.millisecondsNow &+ timeout.inMilliseconds
+        let caller = RequestCaller()
         var waited: Refusal?
-        while true {
-            switch await attempt(message, until: deadline, waited: waited) {
-            case .over(let answer): return try answer.get()
-            case .refused(let refusal):
-                try await waitToRequest(refusal, until: deadline, timeout)
-                waited = refusal
-            }
+        while let refusal = try submit(request: message, caller, until: deadline, waited) {
+            try await waitToRequest(refusal, until: deadline, timeout)
+            waited = refusal
         }
+        return try await waitForAnswer(to: caller).get()
     }
 
-    /// Sends a request if that is possible now, and waits for its answer.
-    private func attempt(
-        _ message: ArraySlice<UInt8>,
-        until deadline: UInt64,
-        waited: Refusal?
-    ) async -> RequestCaller.Attempt {
-        let caller = RequestCaller()
-        if isNonisolated(), let working = EventLoop.working {
-            let attempt = workForAnswer(message, on: working, caller, until: deadline, waited: waited)
-            if let attempt { return attempt }
+    /// Waits for the answer to a request that was sent.
+    private func waitForAnswer(to caller: RequestCaller) async -> RequestCaller.Answer {
+        if isNonisolated(), let working = EventLoop.working, let answer = work(for: caller, on: working) {
+            return answer
         }
         let suspension = Suspension()
         defer { suspension.end() }
-        let attempt = await withTaskCancellationHandler {
+        let answer = await withTaskCancellationHandler {
             await withUnsafeContinuation { continuation in
-                let waiter = RequestCaller.Waiter.task(continuation)
-                do throws(ParleyError) {
-                    let attempt =
-                        // It was sent while the loop worked.
-                        if caller.number != nil { wait(for: caller, waiter) } else {
-                            try submit(request: message, waiter, caller, until: deadline, waited)
-                                .map(RequestCaller.Attempt.refused)
-                        }
-                    if let attempt { continuation.resume(returning: attempt) }
-                } catch { continuation.resume(returning: .over(.failure(error))) }
+                let answer = wait(.task(continuation), for: caller)
+                if let answer { continuation.resume(returning: answer) }
             }
         } onCancel: {
             if giveUp(caller) { tell(caller, .failure(cancelledRequest)) }
@@ -53,38 +37,23 @@ extension Connection {
         // ThreadSanitizer sees no order between whoever resumes a continuation and its task, but it does see
         // this lock; see ``Lock/suspend(at:unless:)``.
         outbound.withLock { _ in }
-        return attempt
+        return answer
     }
 
-    /// Sends a request if that is possible now, and lets the loop work until the answer is there.
-    ///
-    /// - Returns: nil when it is better to suspend. The request is sent then.
-    private func workForAnswer(
-        _ message: ArraySlice<UInt8>,
-        on working: EventLoop,
-        _ caller: RequestCaller,
-        until deadline: UInt64,
-        waited: Refusal?
-    ) -> RequestCaller.Attempt? {
+    /// Lets the loop work until the answer is there. Returns nil when it is better to suspend.
+    private func work(for caller: RequestCaller, on loop: EventLoop) -> RequestCaller.Answer? {
         let ticket = newTicket()
-        do throws(ParleyError) {
-            let waiter = RequestCaller.Waiter.working(working, ticket)
-            if let refusal = try submit(request: message, waiter, caller, until: deadline, waited) {
-                return .refused(refusal)
-            }
-        } catch { return .over(.failure(error)) }
-        _ = working.work(until: ticket)
-        return answer(to: caller).map(RequestCaller.Attempt.over)
+        if let answer = wait(.working(loop, ticket), for: caller) { return answer }
+        _ = loop.work(until: ticket)
+        return answer(to: caller)
     }
 
-    /// Lets `waiter` wait for the answer to a request that is sent already.
-    ///
-    /// - Returns: nil when it is told later.
-    private func wait(for caller: RequestCaller, _ waiter: RequestCaller.Waiter) -> RequestCaller.Attempt? {
+    /// Lets `waiter` be told of the answer. Returns the answer if it is there already; `waiter` is not told
+    /// then.
+    private func wait(_ waiter: RequestCaller.Waiter, for caller: RequestCaller) -> RequestCaller.Answer? {
         outbound.withLock { _ in
-            if let answer = caller.answer { return .over(answer) }
-            caller.waiter = waiter
-            return nil
+            if caller.answer == nil { caller.waiter = waiter }
+            return caller.answer
         }
     }
 
@@ -108,10 +77,9 @@ extension Connection {
         throw ParleyError(.timedOut, "no request could be sent to \(remoteAddress) for \(timeout)")
     }
 
-    /// Accepts a request if that is possible now. Otherwise returns why not, and `waiter` is not told.
+    /// Accepts a request if that is possible now. Otherwise returns why not, and `caller` is not told.
     private func submit(
         request message: ArraySlice<UInt8>,
-        _ waiter: RequestCaller.Waiter,
         _ caller: RequestCaller,
         until deadline: UInt64,
         _ waited: Refusal?
@@ -119,14 +87,13 @@ extension Connection {
         try node.checkLength(ofMessage: message.count)
         var isEarlier = false
         let refusal = try acceptRare(.request, waited: waited) { (outbound) throws(ParleyError) in
-            // The cancellation handler may have run before the request had a number.
-            if waiter.isTask, Task.isCancelled { throw cancelledRequest }
+            // A caller without a waiter is a task. Others may ask in a callback that runs inside of a task.
+            if caller.waiter == nil, Task.isCancelled { throw cancelledRequest }
             if let reason = outbound.lifecycle.endOfAnswers { throw reason }
             let number = outbound.openRequests.nextNumber
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(request: number, message, into: &buffer)
             }
-            caller.waiter = waiter
             caller.number = number
             isEarlier = outbound.openRequests.add(caller, deadline: deadline)
         }
@@ -160,9 +127,9 @@ extension Connection {
     ) throws(ParleyError) -> ArraySlice<UInt8> {
         let deadline = try waiting(limit, "a request to")
         let parker = ThreadParker()
-        let caller = RequestCaller()
+        let caller = RequestCaller(.thread(parker))
         try blockUntilAccepted(limit) { (waited) throws(ParleyError) in
-            try submit(request: message, .thread(parker), caller, until: .max, waited)
+            try submit(request: message, caller, until: .max, waited)
         }
         if !parker.wait(until: deadline) {
             if giveUp(caller) { throw lateAnswer }
@@ -185,10 +152,12 @@ extension Connection {
         _ function: @escaping @Sendable (Result<ArraySlice<UInt8>, ParleyError>) -> Void
     ) throws(ParleyError) {
         let deadline = timeout.map { MonotonicTime.millisecondsNow &+ $0.inMilliseconds } ?? .max
-        let waiter = RequestCaller.Waiter.function { [loop] answer in
-            if !loop.execute({ function(answer) }) { function(answer) }
-        }
-        if let refusal = try submit(request: message, waiter, RequestCaller(), until: deadline, nil) {
+        let caller = RequestCaller(
+            .function { [loop] answer in
+                if !loop.execute({ function(answer) }) { function(answer) }
+            }
+        )
+        if let refusal = try submit(request: message, caller, until: deadline, nil) {
             throw ParleyError(
                 wouldBlock: "a request to \(remoteAddress) would have to wait",
                 waitsBehindOthers: refusal.wait == .behindOthers

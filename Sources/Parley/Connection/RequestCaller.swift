@@ -1,39 +1,25 @@
-/// Who waits for the answer to one request: a task, suspended or working, a thread, or a function. It is told
-/// once.
+/// Who asks a request: a task, a thread, or a function. It is told the answer once.
 ///
-/// `@unchecked Sendable`: the connection's sending lock guards everything in it. Only whoever asks sets
-/// `number`, and so may read it without.
+/// `@unchecked Sendable`: the connection's sending lock guards everything in it.
 final class RequestCaller: @unchecked Sendable {
     typealias Answer = Result<ArraySlice<UInt8>, ParleyError>
 
-    /// The result of an attempt to send a request.
-    enum Attempt: Sendable {
-        case over(Answer)
-        /// It was not sent. Wait for what is refused, and try again.
-        case refused(Connection.Refusal)
-    }
-
     enum Waiter {
-        case task(UnsafeContinuation<Attempt, Never>)
-        /// A task that lets its loop work, with this ticket.
+        case task(UnsafeContinuation<Answer, Never>)
+        /// A task that works while it waits, and the number under which it is woken.
         case working(any WorkingWaiter, UInt64)
         case thread(ThreadParker)
         case function(@Sendable (Answer) -> Void)
-
-        var isTask: Bool {
-            switch self {
-            case .task, .working: true
-            case .thread, .function: false
-            }
-        }
     }
 
-    /// Nil until the request is sent.
+    /// Nil while a task does not wait yet: it sends the request first.
     var waiter: Waiter?
     /// The request's number; nil until it is sent.
     var number: UInt32?
-    /// What a thread or a working task finds when it is woken.
+    /// Nil until the caller is told.
     fileprivate(set) var answer: Answer?
+
+    init(_ waiter: Waiter? = nil) { self.waiter = waiter }
 }
 
 extension Connection {
@@ -44,7 +30,7 @@ extension Connection {
             return caller.waiter
         }
         switch waiter {
-        case .task(let continuation): continuation.resume(returning: .over(answer))
+        case .task(let continuation): continuation.resume(returning: answer)
         case .working(let worker, let ticket): worker.wake(ticket)
         case .thread(let parker): parker.wake()
         case .function(let function): function(answer)
