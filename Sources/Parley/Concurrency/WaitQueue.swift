@@ -26,7 +26,8 @@ struct WaitQueue {
         case task(UnsafeContinuation<Bool, Never>)
         case thread(ThreadParker)
         case function(@Sendable () -> Void)
-        /// It may be handed what it waits for, or looks for it in the state.
+        /// `isHanded`: whether it may be handed what it waits for. Otherwise it looks at the state, as all
+        /// others do.
         case working(any WorkingWaiter, isHanded: Bool)
 
         func wake(_ ticket: UInt64) {
@@ -34,7 +35,7 @@ struct WaitQueue {
             case .task(let continuation): continuation.resume(returning: true)
             case .thread(let parker): parker.wake()
             case .function(let function): function()
-            case .working(let waiter, _): waiter.wake(ticket)
+            case .working(let worker, _): worker.wake(ticket)
             }
         }
     }
@@ -89,7 +90,7 @@ struct WaitQueue {
         return woken
     }
 
-    /// Removes the oldest waiter if that works on the calling thread and may be handed what it waits for.
+    /// Removes the oldest waiter, if it works on the calling thread and may be handed what it waits for.
     mutating func wakeWorker() -> Woken? {
         guard let first = waiters.first, case .working(let worker, isHanded: true) = first.waker,
             worker.isCurrent
@@ -111,7 +112,7 @@ protocol WorkingWaiter: AnyObject, Sendable {
     /// Whether it works on the calling thread.
     var isCurrent: Bool { get }
 
-    /// Works until `ticket` is woken; false when it gives up before.
+    /// Works until `ticket` is woken. Returns false when it gives up before that.
     func work(until ticket: UInt64) -> Bool
 
     /// Ends the work for this ticket. Any thread; it may come late, when that work is over.
@@ -176,6 +177,7 @@ extension Lock {
 
     /// Lets `waiter` work until it is woken out of the queue; returns at once when `isReady` holds.
     ///
+    /// - Parameter isHanded: whether it may be handed what it waits for.
     /// - Returns: false when the waiter has given up.
     @inline(__always)
     func work(

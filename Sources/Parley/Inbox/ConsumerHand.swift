@@ -14,7 +14,11 @@ final class ConsumerHand: @unchecked Sendable {
     /// would pay for a retain and a release of it.
     @exclusivity(unchecked) private var openRun: Unmanaged<OpenRun>?
 
-    deinit {
+    deinit { letGo() }
+
+    /// Before the consumer waits: puts down what it has, also the open run, which keeps memory alive.
+    @inline(__always)
+    func letGo() {
         putDown()
         hold(nil)
     }

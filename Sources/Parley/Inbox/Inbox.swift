@@ -98,7 +98,7 @@ public final class Inbox: Sendable {
         }
     }
 
-    /// Appends to one queue what one peer has sent; see ``offer(_:)``. Nil when the room is as before.
+    /// Offers to one queue what one peer has sent; see ``offer(_:)``. The room is nil when it is as before.
     func offer(_ decoded: inout DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom? {
         let count = decoded.count
         let (woken, room) = queues[index].offer(&decoded, from: peer)

@@ -9,10 +9,8 @@ final class InboxQueue: Sendable {
         /// The delivery to take from; nil when nothing waits. It is stored apart, so that taking one message
         /// of many touches no array.
         fileprivate var oldest: RPCBatch.Delivery?
-        /// The other deliveries in order. A taken one is nil until the array is emptied or compacted.
-        private var others: [RPCBatch.Delivery?] = []
-        /// The index of the first of the others that is not taken.
-        private var head = 0
+        /// The other deliveries. An idle transport keeps little memory for them.
+        private var others = Line<RPCBatch.Delivery>(keeping: 1_024)
         /// Messages of `oldest` that consumers take without the lock. `count` and `payloadBytes` include the
         /// taken ones until ``closeRun()``.
         private(set) var openRun: OpenRun?
@@ -43,8 +41,7 @@ final class InboxQueue: Sendable {
         /// Whether a consumer has taken something since ``InboxQueue/beginTaking()``. Only with a pool.
         var hasTaken = false
 
-        /// The elements of the array, including those that are taken.
-        fileprivate var places: Int { others.count }
+        fileprivate var placesHeld: Int { others.placesHeld }
 
         mutating func append(_ delivery: consuming RPCBatch.Delivery) {
             count &+= delivery.run.count
@@ -74,8 +71,7 @@ final class InboxQueue: Sendable {
             let rpc = oldest!.rpc(at: oldest!.lower)
             oldest!.lower &+= 1
             if oldest!.lower == oldest!.upper {
-                oldest = nil
-                advance()
+                oldest = others.popFirst()
             }
             count &-= 1
             payloadBytes &-= rpc.payload.count
@@ -86,7 +82,7 @@ final class InboxQueue: Sendable {
         mutating func removeFirst(atMost limit: Int) -> RPCBatch {
             closeRun()
             // The common case: everything is one delivery.
-            if head == others.count, let count = oldest?.count, count <= limit, let delivery = oldest.take() {
+            if others.isEmpty, let count = oldest?.count, count <= limit, let delivery = oldest.take() {
                 self.count = 0
                 payloadBytes = 0
                 events = 0
@@ -96,7 +92,7 @@ final class InboxQueue: Sendable {
             var left = limit
             while left > 0, var delivery = oldest.take() {
                 if delivery.count <= left {
-                    advance()
+                    oldest = others.popFirst()
                 } else {
                     oldest = delivery
                     oldest!.lower &+= left
@@ -109,23 +105,6 @@ final class InboxQueue: Sendable {
             }
             count &-= limit &- left
             return RPCBatch(taken, count: limit &- left)
-        }
-
-        /// Makes the next delivery the oldest. Removes the elements that are taken: when all are, or when
-        /// they are at least half.
-        @inline(__always)
-        private mutating func advance() {
-            guard head < others.count else { return }
-            oldest = others[head].take()
-            head &+= 1
-            if head == others.count {
-                // An idle transport keeps only a small array.
-                others.empty(keeping: 1_024)
-                head = 0
-            } else if head >= 64, head &* 2 >= others.count {
-                others.removeFirst(head)
-                head = 0
-            }
         }
 
         /// Lets consumers take messages of the oldest delivery without the lock, at most `limit`. Nil when
@@ -201,8 +180,8 @@ final class InboxQueue: Sendable {
     /// Whether somebody has ever asked for an RPC.
     var hasConsumers: Bool { state.withLock { $0.hasConsumers || $0.lanes != nil } }
 
-    /// The length of the array, including taken elements, for tests.
-    var placesHeld: Int { state.withLock { $0.places } }
+    /// The places of the line of deliveries, for tests.
+    var placesHeld: Int { state.withLock { $0.placesHeld } }
 
     /// Publishes a change of readiness, in ``hasRPCs`` and to the signal. It runs under the lock, which keeps
     /// changes in order; it does not block.
@@ -308,10 +287,11 @@ final class InboxQueue: Sendable {
         state.withLock { offer(&$0, count: count, append) }
     }
 
-    /// Appends what one peer has sent. A single message is handed to a consumer that works on this thread,
-    /// when nothing waits before it: that would take it next, so it need not be queued.
+    /// Offers what one peer has sent. A single RPC is handed to the consumer that works on this thread, if
+    /// there is one and the queue is empty: the consumer would take that RPC next anyway.
     ///
-    /// - Returns: as the others; no room when it is as before.
+    /// - Returns: the consumers of this queue to resume, and the room that is left. The room is nil when the
+    ///   RPC was handed over: the queue has as much room as before.
     func offer(
         _ decoded: inout DecodedRuns,
         from peer: any Peer
@@ -323,14 +303,14 @@ final class InboxQueue: Sendable {
             }
         }
         if room == nil {
-            decoded.takeRuns { run in
-                EventLoop.current?.turn.pointee.handed = RPC(peer: peer, payload: run[0], kind: run.kind)
-            }
+            // The worker is the loop of this thread.
+            let turn = EventLoop.current!.turn
+            decoded.takeRuns { turn.pointee.handed = RPC(peer: peer, payload: $0[0], kind: $0.kind) }
         }
         return (woken, room)
     }
 
-    /// The consumer that works on this thread, if it is next and there is nothing to take before.
+    /// The consumer that works on this thread, if it is the next one to be woken and the queue is empty.
     @inline(__always)
     private func idleWorker(_ state: inout State) -> WaitQueue.Woken? {
         guard pool == nil, state.count == 0, state.lanes == nil, !state.isFinished else { return nil }

@@ -110,8 +110,7 @@ struct RPCSource: Sendable {
 
     private func workForNext(into hand: ConsumerHand) -> RPC? {
         guard let loop = EventLoop.working else { return nil }
-        hand.putDown()
-        hand.hold(nil)
+        hand.letGo()
         let rpc = queue.workForNext(on: loop)
         if let rpc { hand.take(rpc) }
         return rpc
@@ -128,9 +127,7 @@ struct RPCSource: Sendable {
     @usableFromInline
     func waitForNext(into hand: ConsumerHand) async -> RPC? {
         if ForkedChild.isThisProcess { return nil }
-        hand.putDown()
-        // The run keeps its messages' memory alive.
-        hand.hold(nil)
+        hand.letGo()
         guard let rpc = all == nil ? await queue.waitForNext() : await all?.waitForNext() else { return nil }
         hand.take(rpc)
         return rpc
@@ -146,7 +143,7 @@ struct RPCSource: Sendable {
 
     private func workForBatch(into hand: ConsumerHand) -> RPCBatch? {
         guard let loop = EventLoop.working else { return nil }
-        hand.putDown()
+        hand.letGo()
         let batch = queue.workForBatch(on: loop)
         if let batch { hand.take(batch) }
         return batch
@@ -155,7 +152,7 @@ struct RPCSource: Sendable {
     @usableFromInline
     func waitForBatch(into hand: ConsumerHand) async -> RPCBatch? {
         if ForkedChild.isThisProcess { return nil }
-        hand.putDown()
+        hand.letGo()
         let batch = all == nil ? await queue.waitForBatch() : await all?.waitForBatch()
         if let batch { hand.take(batch) }
         return batch

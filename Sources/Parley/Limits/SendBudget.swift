@@ -18,8 +18,7 @@ struct SendBudget {
     /// budget.
     private(set) var available: Int
     /// The numbers of the connections whose senders wait for a chunk, in the order of their requests.
-    private var waiting: [UInt64] = []
-    private var head = 0
+    private var waiting = Line<UInt64>(keeping: 0)
 
     init(bytes: Int) {
         total = max(0, bytes)
@@ -44,25 +43,14 @@ struct SendBudget {
     /// Adds a connection whose senders wait for a chunk. Each connection waits once.
     mutating func enqueue(_ number: UInt64) { waiting.append(number) }
 
-    var waitingCount: Int { waiting.count - head }
+    var waitingCount: Int { waiting.count }
 
-    /// The length of the array, including those that had their turn, for tests.
-    var placesHeld: Int { waiting.count }
+    /// The places of the line, for tests.
+    var placesHeld: Int { waiting.placesHeld }
 
     /// Removes and returns the connection whose turn it is, if there is a chunk for it.
     mutating func nextWaiting() -> UInt64? {
-        guard waitingCount > 0, available >= Self.chunkBytes else { return nil }
-        defer {
-            head += 1
-            if head == waiting.count {
-                waiting = []
-                head = 0
-            } else if head >= 64, head * 2 >= waiting.count {
-                waiting.removeFirst(head)
-                head = 0
-            }
-        }
-        return waiting[head]
+        available >= Self.chunkBytes ? waiting.popFirst() : nil
     }
 }
 

@@ -1,21 +1,24 @@
-// A task on the loop's thread that has to wait runs turns of the loop meanwhile.
+// A task on the loop's thread works while it waits: it runs turns of the loop.
 //
 // To suspend a task and to resume it as a job takes the Swift runtime some 4,000 instructions, more than the
-// library takes for a short message. A task that is not suspended, but calls libuv, pays none of them.
+// library takes for a short message. A task that works is not suspended and pays none of them.
+//
+// Callbacks of libuv then run inside of that task. So the tasks that they start are detached: others would
+// inherit its task-local values.
 
 import CLibUV
 
 extension EventLoop: WorkingWaiter {
-    /// The loop on whose thread the caller runs, if it may call ``work(until:)`` instead of suspending.
+    /// The loop on whose thread the caller runs, if the current task may call ``work(until:)`` there.
     ///
-    /// Whoever asks is no part of an actor: that would be occupied meanwhile.
+    /// A caller that is part of an actor must not: the actor would be occupied while its task works.
     static var working: EventLoop? {
         guard let loop = current, loop.mayWork else { return nil }
         return loop
     }
 
-    /// Whether the current task may work: it is the job that runs now, and neither a callback of libuv nor
-    /// another task is below it on the stack; no other job waits until it suspends; it is not cancelled.
+    /// Whether the current task may work. It is the job that runs now, with no callback of libuv and no other
+    /// task below it on the stack; no other job waits for the thread; and it is not cancelled.
     private var mayWork: Bool {
         guard let worker = turn.pointee.worker, turn.pointee.jobs.isEmpty, !turn.pointee.isPolling,
             !refusesSubmissions
@@ -23,27 +26,29 @@ extension EventLoop: WorkingWaiter {
         return withUnsafeCurrentTask(body: id) == worker && !Task.isCancelled
     }
 
-    /// Runs turns until somebody wakes `ticket`, or until it is better to suspend: another job has to run, or
-    /// nothing has come for a while. A task that is cancelled meanwhile is not woken: it finds out then.
+    /// Runs turns until somebody wakes `ticket`, or until it is better to suspend: another job is to run, or
+    /// nothing has come for ``patience``. A task that is cancelled meanwhile goes on working for that long.
     ///
     /// - Returns: false when it is better to suspend.
     func work(until ticket: UInt64) -> Bool {
-        turn.pointee.awaited = ticket
-        turn.pointee.awaitedSince = milliseconds
+        turn.pointee.wait = LoopTurn.Wait(ticket: ticket, began: milliseconds)
         if uv_is_active(clibuv_timer_as_handle(handles.patience)) == 0 { startPatience(Self.patience) }
         _ = runTurns()
-        guard turn.pointee.awaited != nil else { return true }
-        turn.pointee.awaited = nil
+        guard turn.pointee.wait != nil else { return true }
+        turn.pointee.wait = nil
         turn.pointee.worker = nil
         return false
     }
 
     func wake(_ ticket: UInt64) {
-        guard isCurrent else {
-            execute { [self] in wakeWorking(ticket) }
-            return
-        }
-        wakeWorking(ticket)
+        // Without a closure where none is needed: this is part of most messages.
+        if isCurrent { endWait(for: ticket) } else { execute { [self] in endWait(for: ticket) } }
+    }
+
+    private func endWait(for ticket: UInt64) {
+        guard turn.pointee.wait?.ticket == ticket else { return }
+        turn.pointee.wait = nil
+        endTurns()
     }
 
     /// How long a task works while nothing comes, in milliseconds. A time-out that is the next thing for
@@ -64,23 +69,17 @@ extension EventLoop: WorkingWaiter {
     }
 
     private func patienceIsOver() {
-        guard turn.pointee.awaited != nil else { return }
-        let waited = milliseconds &- turn.pointee.awaitedSince
+        guard let wait = turn.pointee.wait else { return }
+        let waited = milliseconds &- wait.began
         if waited >= Self.patience { endTurns() } else { startPatience(Self.patience &- waited) }
-    }
-
-    private func wakeWorking(_ ticket: UInt64) {
-        guard turn.pointee.awaited == ticket else { return }
-        turn.pointee.awaited = nil
-        endTurns()
     }
 }
 
-/// The suspension of a task. It finds out whether the task may let its loop work when it waits again.
+/// The suspension of a task, which decides whether the task may work when it waits again.
 ///
-/// A task that was resumed as a job of a loop has nothing of anybody else below it on the stack. Before its
-/// first suspension it may have: `Task.immediate` runs it inside its caller. (So does an executor of the
-/// program that runs jobs inside `enqueue`. Its caller then waits while the task works.)
+/// A task must have been suspended once. Until then it may be a `Task.immediate`, which runs on top of its
+/// caller on the stack, and the caller would have to wait while it works. A task that was resumed as a job of
+/// a loop has no caller below it. (Unless the program has an executor that runs jobs inside `enqueue`.)
 struct Suspension {
     private let began: UInt64
     private let job: UInt64
@@ -91,8 +90,8 @@ struct Suspension {
         job = loop?.turn.pointee.jobsRun ?? 0
     }
 
-    /// The task goes on. It may work from now on if it was resumed by the next job of this loop, so that it
-    /// is the only busy one, and soon: otherwise it would only work in vain first.
+    /// The task goes on. It may work from now on if it is the only busy one (its own was the next job of the
+    /// loop) and was resumed soon. Otherwise it would often work for nothing and be suspended all the same.
     func end() {
         guard let loop = EventLoop.current, loop.turn.pointee.jobsRun == job &+ 1 else { return }
         let isSoon = loop.milliseconds &- began <= EventLoop.patience / 2

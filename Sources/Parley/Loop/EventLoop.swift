@@ -23,8 +23,8 @@ import Synchronization
 /// write. The first submission starts the thread; ``stop()`` ends it. Between turns it blocks, or polls for a
 /// while first (`EventLoop+BusyPolling`).
 ///
-/// Jobs run outside of `uv_run`, which returns when there are some: a task that has to wait may so call it
-/// itself, instead of being suspended (`EventLoop+Working`).
+/// Jobs run outside of `uv_run`, which returns when there are some. So a task that has to wait may call
+/// `uv_run` itself instead of being suspended (`EventLoop+Working`).
 package final class EventLoop: @unchecked Sendable {
     enum Submission {
         case work(() -> Void)
@@ -286,14 +286,14 @@ extension EventLoop {
         let status = uv_loop_close(handles.loop)
         assert(status == 0, "the event loop ended with handles open")
         threadID.store(0, ordering: .relaxed)
-        while let job = turn.pointee.jobs.removeFirst() { runElsewhere(job) }
         let (left, waiters) = submissionQueue.withLock { queue in
             queue.phase = .stopped
             queue.endedCleanly = status == 0
             defer { queue.submissions = [] }
             return (queue.submissions, queue.stopWaiters.wakeAll())
         }
-        for case .job(let job) in turn.pointee.ownSubmissions + left { runElsewhere(job) }
+        for case .job(let job) in left { turn.pointee.jobs.append(job) }
+        while let job = turn.pointee.jobs.popFirst() { runElsewhere(job) }
         turn.pointee.dropEverything()
         waiters.resume()
     }
@@ -307,25 +307,34 @@ extension EventLoop {
         return uv_run(handles.loop, UV_RUN_DEFAULT) != 0
     }
 
-    /// Runs the jobs that wait, and what they submit. Endless jobs must not starve the sockets: what is left
-    /// after ``longestEndOfTurn`` runs after a poll that does not block.
-    private func runJobs() {
-        guard !turn.pointee.jobs.isEmpty else { return }
-        runWaitingJobs()
-        guard !turn.pointee.jobs.isEmpty else { return }
-        let end = uv_hrtime() &+ Self.longestEndOfTurn
-        repeat { runWaitingJobs() } while !turn.pointee.jobs.isEmpty && uv_hrtime() < end
-    }
+    /// Runs the waiting jobs, and what they submit.
+    private func runJobs() { runInTime(while: { !turn.pointee.jobs.isEmpty }) { runJobsOnce() } }
 
-    private func runWaitingJobs() {
-        var left = turn.pointee.jobs.count
-        while left > 0, let job = turn.pointee.jobs.removeFirst() {
+    private func runJobsOnce() {
+        // Jobs that these add run the next time.
+        for _ in 0..<turn.pointee.jobs.count {
+            guard let job = turn.pointee.jobs.popFirst() else { break }
             turn.pointee.jobsRun &+= 1
             job.runSynchronously(on: asUnownedTaskExecutor())
             turn.pointee.worker = nil
-            left &-= 1
         }
         runSubmissionsAndEndOfTurn()
+    }
+
+    /// How long jobs, submissions and end-of-turn work may run before sockets are polled again, in
+    /// nanoseconds.
+    private static let longestEndOfTurn: UInt64 = 100_000
+
+    /// Calls `body` while something is left, but not for long: endless submissions must not starve the
+    /// sockets. What is left after ``longestEndOfTurn`` runs after a poll that does not block.
+    @inline(__always)
+    private func runInTime(while isLeft: () -> Bool, _ body: () -> Void) {
+        guard isLeft() else { return }
+        body()
+        // Usually nothing is left by now, and the clock need not be read.
+        guard isLeft() else { return }
+        let end = uv_hrtime() &+ Self.longestEndOfTurn
+        repeat { body() } while isLeft() && uv_hrtime() < end
     }
 
     /// Adds a job, which runs when libuv has returned. The loop's thread only.
@@ -336,7 +345,7 @@ extension EventLoop {
 
     /// Makes ``runTurns()`` return after this turn's callbacks. The loop's thread only.
     func endTurns() {
-        // Otherwise the next call would return at once.
+        // Called at other times, uv_stop would make the next uv_run return at once.
         if turn.pointee.isPolling { uv_stop(handles.loop) }
     }
 
@@ -355,22 +364,12 @@ extension EventLoop {
         swap(&arrived, &turn.pointee.spareSubmissions)
     }
 
-    /// How long submissions and end-of-turn work may run before sockets are polled again, in nanoseconds.
-    private static let longestEndOfTurn: UInt64 = 100_000
-
     /// Ends a turn: runs submissions and end-of-turn work. libuv calls it right before each poll.
     func finishTurn() {
         if pollsQueue, submissionQueue.withLock({ !$0.submissions.isEmpty }) { wokenUp() }
-        // Endless submissions must not starve the sockets: what is left after `longestEndOfTurn` runs after a
-        // poll that does not block.
-        if !turn.pointee.isDone { runSubmissionsAndEndOfTurn() }
-        if !turn.pointee.isDone {
-            // Most turns are done by now, and need not read the clock.
-            let end = uv_hrtime() &+ Self.longestEndOfTurn
-            repeat { runSubmissionsAndEndOfTurn() } while !turn.pointee.isDone && uv_hrtime() < end
-        }
+        runInTime(while: { !turn.pointee.isDone }) { runSubmissionsAndEndOfTurn() }
         turn.pointee.beginNext()
-        // Jobs were left after `longestEndOfTurn`.
+        // Jobs are left that had no time.
         if !turn.pointee.jobs.isEmpty { endTurns() }
         handles.setSpinning(!turn.pointee.isDone || busyPollNanoseconds > 0 && pollsAgain())
         if isStopping, promises.load(ordering: .relaxed) == 0 { closeQueue() }
@@ -411,7 +410,7 @@ extension EventLoop {
     private func closeQueue() {
         submissionQueue.withLock { $0.phase = .stopping }
         refusesSubmissions = true
-        // Other threads cannot wake a task that works any more.
+        // From now on other threads cannot wake a task that works.
         endTurns()
         var last: [Submission] = []
         swap(&turn.pointee.ownSubmissions, &last)

@@ -1,8 +1,8 @@
 // How a task waits for a condition on locked state: in a queue of that state.
 
 extension Lock {
-    /// Waits until this task is woken out of `queue`; returns at once when `isReady` holds. On a loop's
-    /// thread the loop may work meanwhile; otherwise the task is suspended.
+    /// Waits until this task is woken out of `queue`; returns at once when `isReady` holds. A task on a
+    /// loop's thread may work meanwhile (`EventLoop+Working`). Otherwise it is suspended.
     ///
     /// - Returns: false when the task was cancelled instead.
     func wait(
@@ -54,6 +54,6 @@ extension Lock {
     }
 }
 
-/// Whether the caller is no part of an actor.
+/// Whether the caller is not part of an actor.
 @usableFromInline @inline(__always)
 func isNonisolated(_ actor: isolated (any Actor)? = #isolation) -> Bool { actor == nil }

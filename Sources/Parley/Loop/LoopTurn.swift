@@ -9,24 +9,29 @@ struct LoopTurn {
     var endOfTurn: [any EndOfTurn] = []
     /// The same at the end of the next turn.
     var endOfNextTurn: [any EndOfTurn] = []
-    /// Jobs of Swift tasks that wait.
-    var jobs = JobLine()
-    /// Counts the jobs that were run.
+    /// Jobs of Swift tasks that are to be run.
+    var jobs = Line<UnownedJob>(keeping: 1_024)
+    /// Counts the jobs whose run has begun.
     var jobsRun: UInt64 = 0
     /// The task that runs as a job now, if it may call ``EventLoop/work(until:)``.
     var worker: UInt?
-    /// Whether libuv runs now: it calls back or polls.
+    /// Whether the thread is inside of `uv_run`.
     var isPolling = false
-    /// The wait for which a job runs turns now; nil when there is none. See ``EventLoop/work(until:)``.
-    var awaited: UInt64?
-    /// When that wait began, in milliseconds.
-    var awaitedSince: UInt64 = 0
-    /// What that wait was for, from a callback of this thread; see ``InboxQueue/offer(_:from:)``.
+    /// What a job waits for while it runs turns; see ``EventLoop/work(until:)``. Nil when none does.
+    var wait: Wait?
+    /// An RPC for the job that runs turns, which waits for one; see ``InboxQueue/offer(_:from:)``.
     var handed: RPC?
     /// Counts the turns.
     var number: UInt64 = 0
     /// Whether anything has happened since the last ``EventLoop/pollsAgain()``.
     var hasHadEvent = false
+
+    struct Wait {
+        /// The number of the waiter that is to be woken.
+        let ticket: UInt64
+        /// When the wait began, in milliseconds.
+        let began: UInt64
+    }
 
     // Empty storage for the next turns.
 
@@ -47,36 +52,7 @@ struct LoopTurn {
     /// Lets go of everything that is still to be done: it may keep the loop alive.
     mutating func dropEverything() {
         ownSubmissions = []
-        jobs = JobLine()
         endOfTurn = []
         endOfNextTurn = []
-    }
-}
-
-/// Jobs in the order in which they run.
-struct JobLine {
-    private var jobs: [UnownedJob] = []
-    private var next = 0
-
-    var count: Int { jobs.count &- next }
-    var isEmpty: Bool { next == jobs.count }
-    /// The length of the array, including the jobs that are taken, for tests.
-    var placesHeld: Int { jobs.count }
-
-    mutating func append(_ job: UnownedJob) { jobs.append(job) }
-
-    mutating func removeFirst() -> UnownedJob? {
-        guard next < jobs.count else { return nil }
-        let job = jobs[next]
-        next &+= 1
-        if next == jobs.count {
-            jobs.empty(keeping: 1_024)
-            next = 0
-        } else if next >= 64, next &* 2 >= jobs.count {
-            // It may never be empty.
-            jobs.removeFirst(next)
-            next = 0
-        }
-        return job
     }
 }

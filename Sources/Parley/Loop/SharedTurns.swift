@@ -41,16 +41,15 @@ final class SharedTurns<Waiting>: EndOfTurn, @unchecked Sendable {
 /// A turn does one part of somebody's work. Whoever has more to do waits behind the others.
 struct TurnQueue<Waiting> {
     private let limit: Int
-    /// In the order of their turns, from ``first`` on.
-    private var waiting: [Waiting?] = []
-    private var first = 0
+    /// In the order of their turns.
+    private var waiting = Line<Waiting>(keeping: 64)
     /// The turn in which the last work was asked for, and how much was done in it.
     private var turn: UInt64 = 0
     private var done = 0
 
     init(limit: Int) { self.limit = limit }
 
-    var isEmpty: Bool { first == waiting.count }
+    var isEmpty: Bool { waiting.isEmpty }
 
     mutating func add(_ new: Waiting) { waiting.append(new) }
 
@@ -62,18 +61,9 @@ struct TurnQueue<Waiting> {
     mutating func next(in turn: UInt64) -> Waiting? {
         guard !isEmpty, hasRoom(in: turn) else { return nil }
         if turn != self.turn { (self.turn, done) = (turn, 0) }
-        let taken = waiting[first].take()
-        first += 1
-        if first == waiting.count || first > Self.mostTaken {
-            waiting.removeFirst(first)
-            first = 0
-        }
-        return taken
+        return waiting.popFirst()
     }
 
     /// Counts what was done: nothing for one who is gone.
     mutating func count(_ work: Int) { done += work }
-
-    /// How many places are left empty at the front before the rest moves up.
-    private static var mostTaken: Int { 64 }
 }

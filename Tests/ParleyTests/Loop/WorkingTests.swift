@@ -9,7 +9,7 @@ import Testing
     private final class Bell: Sendable {
         private struct State {
             var waiters = WaitQueue()
-            var rings = 0
+            var hasRung = false
         }
 
         private let state = Lock(State())
@@ -18,15 +18,13 @@ import Testing
 
         func ring() {
             state.withLock { state in
-                state.rings += 1
+                state.hasRung = true
                 return state.waiters.wakeAll()
             }.resume()
         }
 
-        /// Waits until it has rung once more than the caller has heard; false when the task is cancelled.
-        func wait(after heard: Int) async -> Bool {
-            await state.wait(in: \.waiters, unless: { $0.rings > heard })
-        }
+        /// Waits until it has rung; false when the task is cancelled.
+        func wait() async -> Bool { await state.wait(in: \.waiters, unless: { $0.hasRung }) }
     }
 
     private func jobs(_ loop: EventLoop) -> UInt64 { loop.turn.pointee.jobsRun }
@@ -34,7 +32,7 @@ import Testing
     /// Whether a task waits while the loop works.
     private func isWorking(_ loop: EventLoop) async -> Bool {
         await withCheckedContinuation { done in
-            loop.execute { done.resume(returning: loop.turn.pointee.awaited != nil) }
+            loop.execute { done.resume(returning: loop.turn.pointee.wait != nil) }
         }
     }
 
@@ -43,7 +41,7 @@ import Testing
         while EventLoop.working == nil {
             let bell = Bell()
             loop.execute { bell.ring() }
-            _ = await bell.wait(after: 0)
+            _ = await bell.wait()
         }
     }
 
@@ -56,7 +54,7 @@ import Testing
                 for _ in 0..<100 {
                     let bell = Bell()
                     loop.execute { bell.ring() }
-                    #expect(await bell.wait(after: 0))
+                    #expect(await bell.wait())
                 }
                 #expect(jobs(loop) == before)
             }.value
@@ -70,7 +68,7 @@ import Testing
                     await waitUntilItMayWork(on: loop)
                     let bell = Bell()
                     Task.detached { bell.ring() }
-                    #expect(await bell.wait(after: 0))
+                    #expect(await bell.wait())
                 }
             }.value
         }
@@ -92,7 +90,7 @@ import Testing
                             await Task(executorPreference: loop) { bell.ring() }.value
                         }
                     }
-                    #expect(await bell.wait(after: 0))
+                    #expect(await bell.wait())
                 }
             }.value
         }
@@ -104,7 +102,7 @@ import Testing
                 await waitUntilItMayWork(on: loop)
                 withUnsafeCurrentTask { $0?.cancel() }
                 #expect(EventLoop.working == nil)
-                #expect(await Bell().wait(after: 0) == false)
+                #expect(await Bell().wait() == false)
             }.value
         }
     }
@@ -115,7 +113,7 @@ import Testing
                 let bell = Bell()
                 let waiting = Task(executorPreference: loop) {
                     await waitUntilItMayWork(on: loop)
-                    return await bell.wait(after: 0)
+                    return await bell.wait()
                 }
                 while !bell.isAwaited { await Task.yield() }
                 waiting.cancel()
@@ -130,7 +128,7 @@ import Testing
             let waiting = Task(executorPreference: loop) {
                 await waitUntilItMayWork(on: loop)
                 let before = jobs(loop)
-                #expect(await bell.wait(after: 0))
+                #expect(await bell.wait())
                 return jobs(loop) &- before
             }
             while !bell.isAwaited { await Task.yield() }
@@ -155,7 +153,7 @@ import Testing
                 await add()
                 bell.ring()
             }
-            return await bell.wait(after: 0)
+            return await bell.wait()
         }
     }
 
@@ -181,7 +179,7 @@ import Testing
                 let hasReturned = Lock(false)
                 let inner = Task.immediate(executorPreference: loop) {
                     #expect(EventLoop.working == nil)
-                    _ = await bell.wait(after: 0)
+                    _ = await bell.wait()
                     return hasReturned.withLock { $0 }
                 }
                 hasReturned.withLock { $0 = true }
@@ -226,7 +224,7 @@ import Testing
         let work = loop.offload { released.wait() }
         let waiting = Task(executorPreference: loop) {
             await waitUntilItMayWork(on: loop)
-            return await bell.wait(after: 0)
+            return await bell.wait()
         }
         while !bell.isAwaited { await Task.yield() }
         // The work that is left keeps the thread alive.
@@ -240,47 +238,110 @@ import Testing
         #expect(loop.hasEndedCleanly == true)
     }
 
-    @Test func `a line of jobs that is never empty does not grow`() {
-        var line = JobLine()
-        // It is neither run nor looked at.
-        let job = unsafeBitCast(UInt(8), to: UnownedJob.self)
-        line.append(job)
-        for _ in 0..<100_000 {
-            line.append(job)
-            _ = line.removeFirst()
+    private enum Local {
+        @TaskLocal static var value = "none"
+    }
+
+    @Test(arguments: [Kind.tcp, .securedMultiplexed])
+    func `what the transport starts meanwhile has none of the task's local values`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let seen = Events<String>()
+            let ended = Events<String>()
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.onPeer = { _ in seen.add(Local.value) }
+                $0.onDisconnect = { _, _ in ended.add(Local.value) }
+            }
+            if kind.isMultiplexed { try server.accept("look") { _ in seen.add(Local.value) } }
+            let loop = server.eventLoop
+            let isOver = Lock(false)
+            // Most turns of the loop run inside of this task.
+            let working = Local.$value.withValue("the task's") {
+                Task(executorPreference: loop) {
+                    while !isOver.withLock({ $0 }) {
+                        let bell = Bell()
+                        loop.execute { bell.ring() }
+                        _ = await bell.wait()
+                    }
+                    #expect(Local.value == "the task's")
+                }
+            }
+            for _ in 0..<20 {
+                let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+                #expect(try await seen.next() == "none")
+                if kind.isMultiplexed {
+                    let stream = try await peer.openStream(protocol: "look")
+                    try await stream.write(Array("!".utf8)[...])
+                    #expect(try await seen.next() == "none")
+                }
+                await peer.close()
+                #expect(try await ended.next() == "none")
+            }
+            isOver.withLock { $0 = true }
+            await working.value
         }
-        #expect(line.count == 1)
-        #expect(line.placesHeld <= 256)
-        #expect(line.removeFirst() != nil && line.removeFirst() == nil && line.isEmpty)
     }
 
     // MARK: Consumers
 
-    @Test(arguments: [Kind.tcp, .memory, .loops, .secured])
-    func `what a consumer on the loop is handed is in order, and nothing is lost`(kind: Kind) async throws {
+    /// Answers everything with itself, on a loop.
+    private func echo(_ server: any Transport, on loop: EventLoop) -> Task<Void, any Error> {
+        Task(executorPreference: loop) {
+            for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
+        }
+    }
+
+    /// Sends bursts of messages to a server that echoes, and checks that each message comes back once.
+    private func expectEchoes(
+        of server: any Transport,
+        to client: any Transport,
+        inOrder: Bool,
+        bursts: [Int]
+    ) async throws {
+        let peer = try await client.dial(server.address)
+        var answers = client.consume().makeAsyncIterator()
+        for (round, burst) in bursts.enumerated() {
+            let sent = (0..<burst).map { "\(round) \($0)" }
+            for message in sent { try await peer.send(message: message) }
+            var got: [String] = []
+            for _ in sent { got.append(try #require(await answers.next()).text) }
+            #expect((inOrder ? got : got.sorted()) == sent)
+        }
+        await server.close()
+    }
+
+    @Test(arguments: [Kind.tcp, .memory, .secured])
+    func `a consumer on the loop is handed each message once, in order`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
-            let rounds = 500
-            let consumers = server.eventLoops.map { loop in
-                Task(executorPreference: loop) {
-                    for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
-                }
-            }
-            // Another one takes its part of them.
+            let consumer = echo(server, on: server.eventLoop)
+            let bursts = (0..<500).map { 1 + $0 % 4 }
+            try await expectEchoes(
+                of: server,
+                to: nodes.make { $0.decoder = .framed },
+                inOrder: true,
+                bursts: bursts
+            )
+            try await consumer.value
+        }
+    }
+
+    @Test(arguments: [Kind.tcp, .memory, .loops, .secured])
+    func `consumers on loops lose nothing that they are handed, beside an ordinary one`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let consumers = server.eventLoops.map { echo(server, on: $0) }
             let ordinary = Task.detached {
                 for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
             }
-            let client = nodes.make { $0.decoder = .framed }
-            let peer = try await client.dial(server.address)
-            var answers = client.consume().makeAsyncIterator()
-            for round in 0..<rounds {
-                let burst = round % 4 == 3 ? 3 : 1
-                for number in 0..<burst { try await peer.send(message: "\(round) \(number)") }
-                var got: Set<String> = []
-                for _ in 0..<burst { got.insert(try #require(await answers.next()).text) }
-                #expect(got == Set((0..<burst).map { "\(round) \($0)" }))
-            }
-            await server.close()
+            try await expectEchoes(
+                of: server,
+                to: nodes.make { $0.decoder = .framed },
+                inOrder: false,
+                bursts: (0..<500).map { $0 % 4 == 3 ? 3 : 1 }
+            )
             for consumer in consumers { try await consumer.value }
             try await ordinary.value
         }
@@ -290,23 +351,34 @@ import Testing
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }
             let other = try await nodes.listening()
-            let consumers = [server, other].map { node in
-                Task(executorPreference: node.eventLoop) {
-                    for await rpc in server.consume() { try await rpc.peer.send(message: rpc.payload) }
-                }
-            }
-            let client = nodes.make { $0.decoder = .framed }
-            let peer = try await client.dial(server.address)
-            var answers = client.consume().makeAsyncIterator()
-            for round in 0..<1_000 {
-                let burst = 1 + round % 3
-                for number in 0..<burst { try await peer.send(message: "\(round) \(number)") }
-                var got: Set<String> = []
-                for _ in 0..<burst { got.insert(try #require(await answers.next()).text) }
-                #expect(got == Set((0..<burst).map { "\(round) \($0)" }))
-            }
-            await server.close()
+            let consumers = [server, other].map { echo(server, on: $0.eventLoop) }
+            try await expectEchoes(
+                of: server,
+                to: nodes.make { $0.decoder = .framed },
+                inOrder: false,
+                bursts: (0..<1_000).map { 1 + $0 % 3 }
+            )
             for consumer in consumers { try await consumer.value }
+        }
+    }
+
+    @Test func `a batch holds all that came while its consumer worked`() async throws {
+        try await withLoop { loop in
+            let inbox = Inbox(capacity: 100)
+            let peer = NoPeer()
+            try await Task(executorPreference: loop) {
+                await waitUntilItMayWork(on: loop)
+                loop.execute {
+                    for text in ["one", "two", "three"] {
+                        var decoded = DecodedRuns()
+                        decoded.append(Array(text.utf8)[...], .messages)
+                        _ = inbox.offer(&decoded, from: peer, to: 0)
+                    }
+                }
+                let batch = try #require(await inbox.nextBatch())
+                #expect(batch.map(\.text) == ["one", "two", "three"])
+                #expect(EventLoop.working != nil, "it was not suspended")
+            }.value
         }
     }
 

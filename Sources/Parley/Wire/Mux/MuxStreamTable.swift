@@ -129,11 +129,10 @@ struct MuxControlQueue: Sendable {
         }
     }
 
-    private var frames: [Frame] = []
-    private var head = 0
+    private var frames = Line<Frame>(keeping: 16)
 
-    var count: Int { frames.count - head }
-    var isEmpty: Bool { count == 0 }
+    var count: Int { frames.count }
+    var isEmpty: Bool { frames.isEmpty }
 
     /// Whether nothing but pings and their answers wait.
     var isOnlyPings: Bool { pings == count }
@@ -146,21 +145,10 @@ struct MuxControlQueue: Sendable {
     }
 
     mutating func popFirst() -> Frame? {
-        guard head < frames.count else { return nil }
-        let frame = frames[head]
-        head += 1
+        guard let frame = frames.popFirst() else { return nil }
         if frame.isPing { pings -= 1 }
-        if head == frames.count {
-            frames.empty(keeping: Self.keptFrames)
-            head = 0
-        } else if head >= Self.keptFrames, head * 2 >= frames.count {
-            frames.removeFirst(head)
-            head = 0
-        }
         return frame
     }
 
     mutating func removeAll() { self = MuxControlQueue() }
-
-    private static let keptFrames = 16
 }
