@@ -1,23 +1,45 @@
 /* Link-local addresses keep their zone, without which they cannot be dialed. */
 #include "network.h"
 
-/* <linux/ipv6.h> has it, and does not go with <netinet/in.h>. */
-struct in6_ifreq {
-    struct in6_addr address;
-    uint32_t prefix_length;
-    int interface;
+/* in6_ifreq of <linux/ipv6.h>, which does not go with <netinet/in.h>. It is as large as an ifreq, since
+ * valgrind takes it for one. */
+union in6_request {
+    struct {
+        struct in6_addr address;
+        uint32_t prefix_length;
+        int interface;
+    } in6;
+    struct ifreq request;
 };
 
+static bool can_bind(struct in6_addr address, int interface) {
+    struct sockaddr_in6 name;
+    int number = socket(AF_INET6, SOCK_STREAM, 0);
+    int result;
+    CHECK(number >= 0);
+    memset(&name, 0, sizeof name);
+    name.sin6_family = AF_INET6;
+    name.sin6_addr = address;
+    name.sin6_scope_id = (uint32_t)interface;
+    result = bind(number, (struct sockaddr *)&name, sizeof name);
+    CHECK(result == 0 || errno == EADDRNOTAVAIL);
+    close(number);
+    return result == 0;
+}
+
+/* The kernel looks for duplicates of a new address from a thread of its own, also on the loopback interface,
+ * and nothing can be bound to the address before (RFC 4862, 5.4). */
 static void add_address(const char *address, int prefix_length) {
-    struct in6_ifreq request;
+    union in6_request request;
     int number = socket(AF_INET6, SOCK_DGRAM, 0);
     CHECK(number >= 0);
     memset(&request, 0, sizeof request);
-    CHECK(inet_pton(AF_INET6, address, &request.address) == 1);
-    request.prefix_length = (uint32_t)prefix_length;
-    request.interface = (int)if_nametoindex("lo");
+    CHECK(inet_pton(AF_INET6, address, &request.in6.address) == 1);
+    request.in6.prefix_length = (uint32_t)prefix_length;
+    request.in6.interface = (int)if_nametoindex("lo");
     CHECK(ioctl(number, SIOCSIFADDR, &request) == 0);
     close(number);
+    CHECK_EVENTUALLY(can_bind(request.in6.address, request.in6.interface));
 }
 
 static const char *only_peer_address(parley_transport *node, char *text, size_t size, bool is_local) {
