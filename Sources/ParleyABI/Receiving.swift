@@ -5,38 +5,41 @@ import Parley
 
 /// Owns the bytes and the peers of RPCs that were consumed together.
 final class ConsumedRPCs: RPCOwner {
-    private let batch: RPCBatch
-    init(_ batch: RPCBatch) { self.batch = batch }
+    private let taken: RPCBatch.Taken
+
+    init(_ taken: consuming RPCBatch.Taken) { self.taken = taken }
+
+    deinit { taken.finish() }
 
     /// Writes the RPCs as C structs, each with a retained owner. The payloads stay valid while one owner is
     /// retained, because the storage of an array does not move.
     func fill(_ rpcs: UnsafeMutablePointer<parley_rpc>) {
-        let owner = Unmanaged<RPCOwner>.passUnretained(self)
         var next = rpcs
-        // By index: a loop over the elements copies each.
-        let deliveries = batch.deliveries
-        for place in deliveries.indices {
-            let peer = number(deliveries[place].peer)
-            deliveries[place].run.block.withUnsafeBufferPointer { bytes in
-                for index in deliveries[place].lower..<deliveries[place].upper {
-                    next.pointee = parley_rpc(
-                        bytes,
-                        deliveries[place].run.bounds(at: index),
-                        peer,
-                        deliveries[place].run.kind,
-                        owner: owner.retain().toOpaque()
-                    )
-                    if let event = deliveries[place].run.event { next.pointee.tell(event) }
-                    next += 1
-                }
+        fill(&next, taken.first)
+        for delivery in taken.others { fill(&next, delivery) }
+    }
+
+    private func fill(_ next: inout UnsafeMutablePointer<parley_rpc>, _ delivery: RPCBatch.Delivery) {
+        let owner = Unmanaged<RPCOwner>.passUnretained(self)
+        let peer = number(delivery.peer)
+        delivery.run.block.withUnsafeBufferPointer { bytes in
+            for index in delivery.lower..<delivery.upper {
+                next.pointee = parley_rpc(
+                    bytes,
+                    delivery.run.bounds(at: index),
+                    peer,
+                    delivery.run.kind,
+                    owner: owner.retain().toOpaque()
+                )
+                if let event = delivery.run.event { next.pointee.tell(event) }
+                next += 1
             }
         }
     }
 
-    deinit { batch.finish() }
-
     override func peer(_ number: parley_peer) -> (any Peer)? {
-        batch.deliveries.first { self.number($0.peer) == number }?.peer
+        if self.number(taken.first.peer) == number { return taken.first.peer }
+        return taken.others.first { self.number($0.peer) == number }?.peer
     }
 
     private func number(_ peer: any Peer) -> parley_peer { (peer as? Connection)?.number ?? 0 }
@@ -58,11 +61,12 @@ private func consume(
     try checkSize(capacity, "capacity")
     guard capacity > 0 else { throw ParleyError(.invalidArgument, "capacity is 0") }
     let limit = try WaitLimit(milliseconds: timeout_ms)
-    guard let rpcs = try node.transport.inbox.next(atMost: capacity, limit) else {
+    guard let taken = try node.transport.inbox.next(atMost: capacity, limit) else {
         throw ParleyError(.closed, "the transport is closed, and every RPC was consumed")
     }
-    ConsumedRPCs(rpcs).fill(out)
-    return rpcs.count
+    let count = taken.count
+    ConsumedRPCs(taken).fill(out)
+    return count
 }
 
 /// See parley.h.

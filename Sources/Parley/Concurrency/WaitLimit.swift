@@ -4,4 +4,6 @@ package enum WaitLimit: Sendable {
     case none
     /// Until then; nil is for ever.
     case until(MonotonicTime?)
+
+    var isNone: Bool { if case .none = self { true } else { false } }
 }

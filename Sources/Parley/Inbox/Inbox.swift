@@ -153,21 +153,27 @@ public final class Inbox: Sendable {
     func waitForNext() async -> RPC? { await wait { takeOne() } }
 
     /// Takes all RPCs of one queue, at least one. Nil as for ``takeNext()``.
-    func takeBatch() -> RPCBatch? { isTimeToYield ? nil : takeSome(.max).taken }
+    func takeBatch() -> RPCBatch? { isTimeToYield ? nil : takeAll().taken }
 
     /// Takes all RPCs of one queue, at least one; waits for one. Nil as for ``waitForNext()``.
-    func waitForBatch() async -> RPCBatch? { await wait { takeSome(.max) } }
+    func waitForBatch() async -> RPCBatch? { await wait { takeAll() } }
 
     /// Takes up to `limit` RPCs, at least one. Blocks the thread until there is one.
     ///
     /// - Returns: nil when the inbox is finished and empty.
     /// - Throws: `wouldBlock` when `waitLimit` allows no waiting, `wouldDeadlock` on an event loop's thread,
     ///   `timedOut`.
-    package func next(atMost limit: Int, _ waitLimit: WaitLimit) throws(ParleyError) -> RPCBatch? {
+    package func next(atMost limit: Int, _ waitLimit: WaitLimit) throws(ParleyError) -> RPCBatch.Taken? {
         try ForkedChild.check()
+        // A queue that is seen to be empty without the lock is waited for at once.
+        var mayTake = waitLimit.isNone || single?.mayHaveRPCs != false
+        var taken: RPCBatch.Taken?
         while true {
-            let (taken, isOver) = takeSome(max(1, limit))
-            if taken != nil || isOver { return taken }
+            if mayTake {
+                let isOver = take(atMost: max(1, limit), into: &taken)
+                if taken != nil || isOver { return taken }
+            }
+            mayTake = true
             guard case .until(let deadline) = waitLimit else {
                 throw ParleyError(.wouldBlock, "no message has arrived yet")
             }
@@ -194,8 +200,19 @@ public final class Inbox: Sendable {
 
     private func takeOne() -> (taken: RPC?, isOver: Bool) { take({ $0.removeFirst() }, { _ in 1 }) }
 
-    private func takeSome(_ limit: Int) -> (taken: RPCBatch?, isOver: Bool) {
-        take({ $0.removeFirst(atMost: limit) }, { $0.count })
+    private func takeAll() -> (taken: RPCBatch?, isOver: Bool) { take({ $0.removeAll() }, { $0.count }) }
+
+    /// Sets `taken` to the oldest RPCs, at most `limit`. Returns as the other ones do.
+    private func take(atMost limit: Int, into taken: inout RPCBatch.Taken?) -> Bool {
+        take(
+            { queue in
+                let removed = queue.removeFirst(atMost: limit)
+                let count = removed.count
+                taken = consume removed
+                return count
+            },
+            { $0 }
+        ).isOver
     }
 
     /// Takes from the first queue that has something. `isOver` is true when there is nothing and nothing more

@@ -78,34 +78,44 @@ final class InboxQueue: Sendable {
             return rpc
         }
 
-        /// Takes the oldest RPCs, at most `limit`.
-        mutating func removeFirst(atMost limit: Int) -> RPCBatch {
+        /// Takes the oldest RPCs, at most `limit`. The queue must not be empty.
+        mutating func removeFirst(atMost limit: Int) -> RPCBatch.Taken {
             closeRun()
             // The common case: everything is one delivery.
             if others.isEmpty, let count = oldest?.count, count <= limit, let delivery = oldest.take() {
                 self.count = 0
                 payloadBytes = 0
                 events = 0
-                return RPCBatch([delivery], count: count)
+                return RPCBatch.Taken(first: delivery, others: [], count: count)
             }
-            var taken: [RPCBatch.Delivery] = []
-            var left = limit
-            while left > 0, var delivery = oldest.take() {
-                if delivery.count <= left {
-                    oldest = others.popFirst()
-                } else {
-                    oldest = delivery
-                    oldest!.lower &+= left
-                    delivery.upper = delivery.lower &+ left
-                }
+            let first = removeDelivery(atMost: limit)
+            var left = limit &- first.count
+            var others: [RPCBatch.Delivery] = []
+            while left > 0, oldest != nil {
+                let delivery = removeDelivery(atMost: left)
                 left &-= delivery.count
-                payloadBytes &-= delivery.payloadBytes
-                if delivery.run.event != nil { events &-= 1 }
-                taken.append(delivery)
+                others.append(delivery)
             }
-            count &-= limit &- left
-            return RPCBatch(taken, count: limit &- left)
+            return RPCBatch.Taken(first: first, others: others, count: limit &- left)
         }
+
+        /// Takes the oldest delivery, or the first `limit` RPCs of it.
+        private mutating func removeDelivery(atMost limit: Int) -> RPCBatch.Delivery {
+            var delivery = oldest.take()!
+            if delivery.count <= limit {
+                oldest = others.popFirst()
+            } else {
+                oldest = delivery
+                oldest!.lower &+= limit
+                delivery.upper = delivery.lower &+ limit
+            }
+            count &-= delivery.count
+            payloadBytes &-= delivery.payloadBytes
+            if delivery.run.event != nil { events &-= 1 }
+            return delivery
+        }
+
+        mutating func removeAll() -> RPCBatch { RPCBatch(removeFirst(atMost: .max)) }
 
         /// Lets consumers take messages of the oldest delivery without the lock, at most `limit`. Nil when
         /// these are too few to be worth it. No run is open.
@@ -472,7 +482,7 @@ final class InboxQueue: Sendable {
     /// False when a consumer has nothing to take here, which it finds out without the lock: it waits next, or
     /// asks another queue. The queue of one peer is asked under the lock, which tells the others of the pool.
     @inline(__always)
-    private var mayHaveRPCs: Bool { hasRPCs || pool != nil }
+    var mayHaveRPCs: Bool { hasRPCs || pool != nil }
 
     /// Where consumers wait.
     private struct Consumers: WaitPlace {
@@ -494,7 +504,7 @@ final class InboxQueue: Sendable {
 
     /// Takes all RPCs, at least one; `loop` works while there is none. Nil when it is better to suspend.
     func workForBatch(on loop: EventLoop) -> RPCBatch? {
-        work(on: loop, isHanded: false) ? take { $0.removeFirst(atMost: .max) }.taken : nil
+        work(on: loop, isHanded: false) ? take { $0.removeAll() }.taken : nil
     }
 
     @inline(__always)
@@ -507,11 +517,11 @@ final class InboxQueue: Sendable {
 
     /// Takes all RPCs, at least one; nil when there is none.
     func takeBatch() -> RPCBatch? {
-        mayHaveRPCs ? take { $0.removeFirst(atMost: .max) }.taken : nil
+        mayHaveRPCs ? take { $0.removeAll() }.taken : nil
     }
 
     /// Takes all RPCs, at least one; waits for one. Nil as for ``waitForNext()``.
-    func waitForBatch() async -> RPCBatch? { await waitAndTake { $0.removeFirst(atMost: .max) } }
+    func waitForBatch() async -> RPCBatch? { await waitAndTake { $0.removeAll() } }
 
     /// Waits until there is an RPC, and takes with `body`. Nil as for ``waitForNext()``.
     private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
@@ -531,7 +541,10 @@ final class InboxQueue: Sendable {
     ///
     /// - Returns: false when the deadline passes first.
     func block(until deadline: MonotonicTime?) -> Bool {
-        state.block(at: Consumers(), until: deadline, unless: { $0.isReady })
+        state.block(at: Consumers(), until: deadline) { state in
+            state.hasConsumers = true
+            return state.isReady
+        }
     }
 }
 

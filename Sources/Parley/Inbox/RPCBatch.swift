@@ -43,14 +43,23 @@ public struct RPCBatch: Sendable {
         }
     }
 
+    /// What a consumer has taken from a queue at once. Usually it is one delivery, which needs no array.
+    ///
+    /// It is moved from the queue to its owner. Copies of it would cost more than that array.
+    package struct Taken: ~Copyable, Sendable {
+        package let first: Delivery
+        package let others: [Delivery]
+        /// The number of RPCs in all of them.
+        package let count: Int
+    }
+
     @usableFromInline package let deliveries: [Delivery]
     /// The number of RPCs.
     public let count: Int
 
-    /// - Parameter count: the number of RPCs in the deliveries.
-    init(_ deliveries: consuming [Delivery], count: Int) {
-        self.deliveries = deliveries
-        self.count = count
+    init(_ taken: consuming Taken) {
+        count = taken.count
+        deliveries = taken.others.isEmpty ? [taken.first] : [taken.first] + taken.others
     }
 }
 
@@ -58,10 +67,20 @@ extension RPCBatch {
     /// Tells the peers that a consumer is done with these RPCs. Once for each batch.
     package func finish() {
         // By index: a loop over the elements copies each.
-        for index in deliveries.indices where deliveries[index].run.event == nil {
-            deliveries[index].peer.consumed(deliveries[index].count)
-        }
+        for index in deliveries.indices { deliveries[index].finish() }
     }
+}
+
+extension RPCBatch.Taken {
+    /// Tells the peers that a consumer is done with these RPCs. Once.
+    package func finish() {
+        first.finish()
+        for delivery in others { delivery.finish() }
+    }
+}
+
+extension RPCBatch.Delivery {
+    fileprivate func finish() { if run.event == nil { peer.consumed(count) } }
 }
 
 extension RPCBatch: Collection {
