@@ -7,23 +7,37 @@ public struct ParleyError: Error, Sendable, Hashable {
     // A separate object: errors are rare, and every connection has several fields that may hold one.
     private let content: Content
 
+    /// The sentence of an error.
+    private enum Sentence: Sendable {
+        case text(String)
+        /// This side closed the connection with that address.
+        case closedHere(SocketAddress)
+
+        var text: String {
+            switch self {
+            case .text(let text): text
+            case .closedHere(let remote): "this side closed the connection to \(remote)".printable
+            }
+        }
+    }
+
     private final class Content: Sendable {
         let code: Code
-        let message: String
+        let sentence: Sentence
         let systemCode: Int32?
         let waitsBehindOthers: Bool
         let remoteCode: UInt32?
 
         init(
             _ code: Code,
-            _ message: String,
-            _ systemCode: Int32?,
+            _ sentence: Sentence,
+            _ systemCode: Int32? = nil,
             waitsBehindOthers: Bool = false,
             remoteCode: UInt32? = nil
         ) {
             self.remoteCode = remoteCode
             self.code = code
-            self.message = message
+            self.sentence = sentence
             self.systemCode = systemCode
             self.waitsBehindOthers = waitsBehindOthers
         }
@@ -33,7 +47,7 @@ public struct ParleyError: Error, Sendable, Hashable {
     public var code: Code { content.code }
     /// One sentence without a full stop: what failed, and where. Control characters are escaped (`\n`,
     /// `\x1b`, `\u{202e}`), since parts of it may be text that a peer chose.
-    public var message: String { content.message }
+    public var message: String { content.sentence.text }
     /// libuv's (negative) error code, when the failure came from the system.
     /// See <https://docs.libuv.org/en/v1.x/errors.html>.
     public var systemCode: Int32? { content.systemCode }
@@ -55,8 +69,7 @@ public struct ParleyError: Error, Sendable, Hashable {
     private init(_ code: Code, _ what: String, _ remoteCode: UInt32, _ reason: String) {
         content = Content(
             code,
-            "\(what) (code \(remoteCode)): \(reason)".printable,
-            nil,
+            .text("\(what) (code \(remoteCode)): \(reason)".printable),
             remoteCode: remoteCode
         )
     }
@@ -67,7 +80,7 @@ public struct ParleyError: Error, Sendable, Hashable {
 
     /// Makes the error of a send that would have to wait, for its turn or for room.
     init(wouldBlock message: String, waitsBehindOthers: Bool) {
-        content = Content(.wouldBlock, message, nil, waitsBehindOthers: waitsBehindOthers)
+        content = Content(.wouldBlock, .text(message), waitsBehindOthers: waitsBehindOthers)
     }
 
     /// Makes an error. Transports and decoders of your own use this too.
@@ -78,8 +91,12 @@ public struct ParleyError: Error, Sendable, Hashable {
     ///     escaped.
     ///   - systemCode: libuv's (negative) code; nil when the failure did not come from the system.
     public init(_ code: Code, _ message: String, systemCode: Int32? = nil) {
-        content = Content(code, message.printable, systemCode)
+        content = Content(code, .text(message.printable), systemCode)
     }
+
+    /// Makes the error of a connection that this side closes. Its sentence is made when somebody reads it,
+    /// which after most closes nobody does.
+    init(closedHere remote: SocketAddress) { content = Content(.closed, .closedHere(remote)) }
 
     /// Whether code, message and system code are the same.
     public static func == (one: Self, other: Self) -> Bool {

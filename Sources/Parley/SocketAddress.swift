@@ -77,6 +77,6 @@ extension String {
 extension SocketAddress: CustomStringConvertible {
     /// `host:port`, with brackets around an IPv6 host.
     public var description: String {
-        host.utf8.contains(Self.colon) ? "[\(host)]:\(port)" : "\(host):\(port)"
+        host.firstByte(Self.colon) != nil ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 }

@@ -26,16 +26,16 @@ package struct Lock<State>: @unchecked Sendable {
         }
     }
 
-    package init(_ initial: State) {
+    package init(_ initial: consuming State) {
         storage = Storage.create(minimumCapacity: 1) { _ in pthread_mutex_t() }
-        storage.withUnsafeMutablePointers { mutex, state in
-            precondition(pthread_mutex_init(mutex, nil) == 0, "out of memory for a mutex")
-            state.initialize(to: initial)
-        }
+        // Outside of a closure, which would copy the state instead of moving it.
+        let (mutex, state) = storage.withUnsafeMutablePointers { ($0, $1) }
+        precondition(pthread_mutex_init(mutex, nil) == 0, "out of memory for a mutex")
+        state.initialize(to: initial)
     }
 
     @inline(__always)
-    package func withLock<Result, Failure: Error>(
+    package func withLock<Result: ~Copyable, Failure: Error>(
         _ body: (inout State) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         try storage.withUnsafeMutablePointers { (mutex, state) throws(Failure) in

@@ -85,7 +85,7 @@ extension Connection {
     /// - Throws: `timedOut` at the wait limit, `wouldDeadlock` on an event loop's thread.
     package func close(_ limit: WaitLimit) throws(ParleyError) {
         try ForkedChild.check()
-        close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
+        close(because: ParleyError(closedHere: remoteAddress))
         if case .none = limit { return }
         let deadline = try waiting(limit, "closing the connection to")
         while !outbound.withLock({ $0.lifecycle.hasEnded }) {

@@ -5,7 +5,7 @@ extension Connection {
     /// See ``Peer/close()``.
     public func close() async {
         if ForkedChild.isThisProcess { return }
-        close(because: ParleyError(.closed, "this side closed the connection to \(remoteAddress)"))
+        close(because: ParleyError(closedHere: remoteAddress))
         while !outbound.withLock({ $0.lifecycle.hasEnded }) {
             guard await outbound.wait(in: \.openOrEndWaiters, unless: { $0.lifecycle.hasEnded }) else {
                 return
@@ -271,7 +271,7 @@ extension Connection {
 
 extension Connection.Outbound {
     /// What follows from an event, done after the lock is released.
-    fileprivate struct Outcome {
+    fileprivate struct Outcome: ~Copyable {
         let actions: Lifecycle.Actions
         var end: Lifecycle.End?
         var woken = WaitQueue.Woken()

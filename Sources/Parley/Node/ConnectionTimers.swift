@@ -6,9 +6,10 @@ final class ConnectionTimers {
     private let loop: EventLoop
     /// Strong while there are connections, which also hold it. A weak reference would move the node's
     /// reference count to a side table, which slows every retain.
-    private var node: Node?
+    @exclusivity(unchecked) private var node: Node?
     private var connections = 0
-    private var deadlines = DeadlineHeap()
+    // Unchecked: each change of a time-out would pay for the check.
+    @exclusivity(unchecked) private var deadlines = DeadlineHeap()
     private var timer: TimerFD?
     /// When the timer fires next; `.max` when it is not set.
     private var timerDue = UInt64.max

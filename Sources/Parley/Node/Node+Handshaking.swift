@@ -12,14 +12,14 @@ extension Node {
             return true
         }
         guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
-        guard options.security.link == nil else { return beginSecuring(connection) }
+        guard !securesLinks else { return beginSecuring(connection) }
         beginHandshake(with: connection)
     }
 
     /// Starts the handshake of a connection that has passed everything before it. Its loop's thread only.
     func beginHandshake(with connection: Connection) {
         guard options.handshake != nil || options.onPeer != nil else { return askObserver(about: connection) }
-        if options.security.link == nil { connection.startHandshakeTimer() }
+        if !securesLinks { connection.startHandshakeTimer() }
         connection.receive(.nothing)
         // The handshake runs on the loop. Its reads and sends need no change of threads, and unknown peers
         // cannot occupy the threads that the application's tasks share.

@@ -13,7 +13,7 @@ extension Node {
         expecting expected: PeerID?
     ) -> any Link {
         var link = lowest
-        if let security = options.security.link {
+        if securesLinks, let security = options.security.link {
             let isLibP2P = options.decoder.layers == .libp2p
             let session = security.makeSession(
                 isInitiator: isOutbound,

@@ -12,13 +12,15 @@ package final class Node: @unchecked Sendable {
     /// Why nothing may listen or dial: an option is out of its range.
     private let invalidOption: ParleyError?
     /// One context per loop. The first one also listens.
-    package private(set) var contexts: [LoopContext] = []
+    @exclusivity(unchecked) package private(set) var contexts: [LoopContext] = []
     /// The number of connections per context. Not counted when there is only one context.
     let loads: Lock<[Int]>
     /// Nil once everything is closed: the observer usually owns the transport. The loops' threads read it; it
     /// is cleared when they have ended.
-    var observer: (any PeerObserver)?
+    @exclusivity(unchecked) var observer: (any PeerObserver)?
     let isObserved: Bool
+    /// Whether the options secure the links. To ask them each time would copy their ``Security/link``.
+    let securesLinks: Bool
     /// Whether RPCs go to the observer instead of the inbox.
     let takesRPCs: Bool
     /// Nil once everything is closed: unconsumed RPCs refer back to this node through their peers. The
@@ -101,6 +103,7 @@ package final class Node: @unchecked Sendable {
         self.inbox = inbox
         self.observer = observer
         isObserved = observer != nil
+        securesLinks = options.security.link != nil
         takesRPCs = observer?.takesRPCs == true
         let limits = options.limits
         state = Lock(State(admission: Admission(limits)))
@@ -276,7 +279,7 @@ extension Node {
     func dialTarget(_ address: String) throws(ParleyError) -> DialTarget {
         try ForkedChild.check()
         let target = try DialTarget(address)
-        guard target.id == nil || options.security.link != nil else {
+        guard target.id == nil || securesLinks else {
             throw ParleyError(
                 .invalidArgument,
                 "\"\(address)\" has an id, which only a node with options.security can ask for"

@@ -27,11 +27,12 @@ final class Dialer: @unchecked Sendable {
     private let keepAlive: KeepAlive?
     /// Why an address may not be dialed; nil when it may.
     private let refusal: (SocketAddress, IPAddress) -> ParleyError?
-    private var finish: ((Result<Connected, ParleyError>) -> Void)?
+    // Unchecked: one thread uses them, and each check costs more than what it checks.
+    @exclusivity(unchecked) private var finish: ((Result<Connected, ParleyError>) -> Void)?
     private var resolver: Resolver?
-    private var waiting: [RawSocketAddress] = []
-    private var attempts: [TCPHandle] = []
-    private var failures: [ParleyError] = []
+    @exclusivity(unchecked) private var waiting: [RawSocketAddress] = []
+    @exclusivity(unchecked) private var attempts: [TCPHandle] = []
+    @exclusivity(unchecked) private var failures: [ParleyError] = []
     private var nextAttempt: LoopTimer?
     private var limit: LoopTimer?
 
