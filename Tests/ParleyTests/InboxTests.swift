@@ -97,7 +97,7 @@ import Testing
         _ = inbox.offer(&decoded, from: NoPeer(), to: 0)
         var taken: [UInt8] = []
         while taken.count < 15 {
-            let batch = try #require(try inbox.next(atMost: limit, .none))
+            let batch = try #require(try inbox.nextBatch(atMost: limit))
             #expect(batch.count == min(limit, 15 - taken.count))
             #expect(inbox.depth == (15 - taken.count - batch.count, 15 - taken.count - batch.count))
             let payloads = batch.map { Array($0.payload) }
@@ -105,7 +105,7 @@ import Testing
             taken += payloads.joined()
         }
         #expect(taken == (0..<15).map { UInt8(2 * $0) })
-        #expect(throws: ParleyError.self) { try inbox.next(atMost: limit, .none) }
+        #expect(throws: ParleyError.self) { try inbox.nextBatch(atMost: limit) }
     }
 
     @Test func `a finished inbox has space, so that producers do not wait`() {
@@ -177,14 +177,16 @@ import Testing
             let consumer = Task { await inbox.next() }
             inbox.offer(rpcs(UInt8(index)..<UInt8(index + 1)), to: index)
             #expect(await consumer.value?.payload == [UInt8(index)])
-            async let taken = offPool { try? inbox.next(atMost: 8, .until(nil))?.map { $0.payload[0] } }
+            async let taken = offPool {
+                try? inbox.nextBatch(atMost: 8, .until(nil))?.map { $0.payload[0] }
+            }
             inbox.offer(rpcs(7..<8), to: index)
             #expect(await taken == [7])
         }
         let last = Task { await inbox.next() }
         inbox.finish()
         #expect(await last.value == nil)
-        #expect(try inbox.next(atMost: 1, .until(nil)) == nil)
+        #expect(try inbox.nextBatch(atMost: 1, .until(nil)) == nil)
     }
 
     @Test func `a queue that is always full does not starve another queue`() async {
@@ -265,9 +267,9 @@ import Testing
         let descriptor = try inbox.pollableDescriptor()
         #expect(isReadable(descriptor))
         inbox.offer(rpcs(0..<1), to: 0)
-        _ = try inbox.next(atMost: 1, .none)
+        _ = try inbox.nextBatch(atMost: 1)
         #expect(isReadable(descriptor))
-        _ = try inbox.next(atMost: 1, .none)
+        _ = try inbox.nextBatch(atMost: 1)
         #expect(!isReadable(descriptor))
         inbox.finish()
         #expect(isReadable(descriptor))
@@ -305,5 +307,13 @@ final class NoPeer: Peer {
 
     func reply(to request: UInt32, with message: ArraySlice<UInt8>) async throws(ParleyError) {
         replies.add([UInt8(request)] + message)
+    }
+}
+
+extension Inbox {
+    /// What ``next(atMost:_:)`` takes, as a collection.
+    fileprivate func nextBatch(atMost limit: Int, _ wait: WaitLimit = .none) throws -> RPCBatch? {
+        guard let taken = try next(atMost: limit, wait) else { return nil }
+        return RPCBatch(taken)
     }
 }

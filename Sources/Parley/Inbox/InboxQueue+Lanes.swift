@@ -46,7 +46,7 @@ extension InboxQueue {
     /// Removes everything, and calls nobody.
     private func removeAll() -> [RPCBatch.Delivery] {
         state.withLock { state in
-            let deliveries = state.count > 0 ? state.removeAll().deliveries : []
+            let deliveries = state.removeDeliveries()
             account(&state)
             publish(&state)
             return deliveries
@@ -57,7 +57,7 @@ extension InboxQueue {
     func moveToLanes(_ state: inout State) -> (WaitQueue.Woken, room: InboxRoom) {
         var woken = WaitQueue.Woken()
         var room = InboxRoom.unknown
-        for delivery in state.removeAll().deliveries {
+        for delivery in state.removeDeliveries() {
             guard let (lane, isNew) = state.lanes?.lane(of: delivery.peer) else { break }
             let offered = lane.queue.offer(count: delivery.count) { $0.append(restOf: delivery) }
             woken.append(offered.0)

@@ -115,7 +115,11 @@ final class InboxQueue: Sendable {
             return delivery
         }
 
+        /// Takes all RPCs. The queue must not be empty.
         mutating func removeAll() -> RPCBatch { RPCBatch(removeFirst(atMost: .max)) }
+
+        /// Takes all deliveries; none when the queue is empty.
+        mutating func removeDeliveries() -> [RPCBatch.Delivery] { count > 0 ? removeAll().deliveries : [] }
 
         /// Lets consumers take messages of the oldest delivery without the lock, at most `limit`. Nil when
         /// these are too few to be worth it. No run is open.
