@@ -33,8 +33,10 @@ package final class ThreadParker: @unchecked Sendable {
     package func wake() {
         pthread_mutex_lock(mutex)
         isWoken = true
-        pthread_cond_signal(condition)
         pthread_mutex_unlock(mutex)
+        // After the unlock: on a busy core the thread would begin to run at once, and block on the mutex. The
+        // caller's reference keeps the condition alive.
+        pthread_cond_signal(condition)
     }
 
     /// Blocks until ``wake()``; false when `deadline` passes first. Nil means no deadline.

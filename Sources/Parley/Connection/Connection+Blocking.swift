@@ -88,19 +88,26 @@ extension Connection {
         close(because: ParleyError(closedHere: remoteAddress))
         if case .none = limit { return }
         let deadline = try waiting(limit, "closing the connection to")
-        while !outbound.withLock({ $0.lifecycle.hasEnded }) {
-            guard outbound.block(in: \.openOrEndWaiters, until: deadline, unless: { $0.lifecycle.hasEnded })
-            else { throw didNotClose }
+        let ended = ThreadParker()
+        // A loop that takes nothing any more has told the observer everything.
+        guard loop.execute({ [self] in whenEnded { ended.wake() } }) else { return }
+        guard ended.wait(until: deadline) else {
+            throw ParleyError(.timedOut, "the connection to \(remoteAddress) did not close in time")
         }
-        // The loop's thread sets `hasEnded` and then calls the observer. What is submitted now runs after
-        // that. A loop that takes nothing any more has told the observer everything.
-        let told = ThreadParker()
-        guard loop.execute({ told.wake() }) else { return }
-        guard told.wait(until: deadline) else { throw didNotClose }
     }
 
-    private var didNotClose: ParleyError {
-        ParleyError(.timedOut, "the connection to \(remoteAddress) did not close in time")
+    /// Calls `completion` once, on the loop's thread, when the connection has ended and the observer was
+    /// told. The loop's thread only, which tells the observer before it gets here again.
+    private func whenEnded(_ completion: @escaping @Sendable () -> Void) {
+        loop.assertIsCurrent()
+        let waits = outbound.notify(
+            in: \.openOrEndWaiters,
+            unless: { $0.lifecycle.hasEnded },
+            loop.promise { [self] in whenEnded(completion) }
+        )
+        guard !waits else { return }
+        loop.breakPromise()
+        completion()
     }
 
     /// Blocks until a refused send may be tried again. The send counts as waiting from then until it is

@@ -25,8 +25,9 @@ public class Connection: @unchecked Sendable {
     let remoteIP: IPAddress?
     /// See ``Peer/isOutbound``.
     public let isOutbound: Bool
-    /// Whether something has arrived since the last direct write. The next send may be its answer.
-    let arrivedSinceDirectWrite = Atomic(false)
+    /// Whether something has arrived since the last direct write. The next send may be its answer. True also
+    /// before the first write: a dialer's greeting has nothing to be collected with.
+    let arrivedSinceDirectWrite = Atomic(true)
 
     /// The connection's number in its node, unique for ever; zero until the node has adopted it. Set before
     /// another thread knows the connection.

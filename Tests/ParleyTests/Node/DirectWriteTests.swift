@@ -14,6 +14,19 @@ import Testing
         }
     }
 
+    @Test(arguments: [Kind.tcp, .secured])
+    func `a dialer's first message is written while the event loop is busy`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            let peer = try await client.dial(server.address)
+            let held = await HeldLoop(client.eventLoop)
+            defer { held.letGo() }
+            try await peer.send(message: "first")
+            #expect(try await server.nextRPC().text == "first")
+        }
+    }
+
     @Test func `messages that are no answers, and those after them, leave in order`()
         async throws
     {
