@@ -33,10 +33,10 @@ package final class ThreadParker: @unchecked Sendable {
     package func wake() {
         pthread_mutex_lock(mutex)
         isWoken = true
-        pthread_mutex_unlock(mutex)
-        // After the unlock: on a busy core the thread would begin to run at once, and block on the mutex. The
-        // caller's reference keeps the condition alive.
+        // Under the mutex, though on a busy core the woken thread then runs at once and blocks on it: helgrind
+        // and drd report every other order to the authors of C programs.
         pthread_cond_signal(condition)
+        pthread_mutex_unlock(mutex)
     }
 
     /// Blocks until ``wake()``; false when `deadline` passes first. Nil means no deadline.

@@ -389,7 +389,7 @@ import Testing
             let seen = Events<String>()
             let consumer = Task(executorPreference: server.eventLoop) {
                 for await rpc in server.consume() {
-                    if rpc.stream { try await rpc.peer.closeStream() }
+                    if rpc.stream { rpc.peer.closeStream() }
                     if rpc.request != nil { try await rpc.reply(with: rpc.payload) }
                     seen.add(rpc.text)
                 }
