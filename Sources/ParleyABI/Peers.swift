@@ -174,8 +174,15 @@ public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, 
 
 // MARK: - Deadlines
 
-private func deadline(_ from_now_ms: Int32) throws(ParleyError) -> ContinuousClock.Instant? {
-    try duration(from_now_ms, "from_now_ms").map { .now + $0 }
+/// Not inlined: the metadata of its types would be asked for before the check for a forked child.
+@inline(never)
+private func set(
+    _ transport: OpaquePointer?,
+    _ peer: parley_peer,
+    _ from_now_ms: Int32,
+    _ body: (Connection, ContinuousClock.Instant?) -> Void
+) throws(ParleyError) {
+    body(try connection(transport, peer), try duration(from_now_ms, "from_now_ms").map { .now + $0 })
 }
 
 /// See parley.h.
@@ -183,7 +190,7 @@ private func deadline(_ from_now_ms: Int32) throws(ParleyError) -> ContinuousClo
 public func parley_peer_set_deadline(_ transport: OpaquePointer?, _ peer: parley_peer, _ from_now_ms: Int32)
     -> Int32
 {
-    status { try connection(transport, peer).setDeadline(try deadline(from_now_ms)) }
+    status { try set(transport, peer, from_now_ms) { $0.setDeadline($1) } }
 }
 
 /// See parley.h.
@@ -193,7 +200,7 @@ public func parley_peer_set_read_deadline(
     _ peer: parley_peer,
     _ from_now_ms: Int32
 ) -> Int32 {
-    status { try connection(transport, peer).setReadDeadline(try deadline(from_now_ms)) }
+    status { try set(transport, peer, from_now_ms) { $0.setReadDeadline($1) } }
 }
 
 /// See parley.h.
@@ -203,5 +210,5 @@ public func parley_peer_set_write_deadline(
     _ peer: parley_peer,
     _ from_now_ms: Int32
 ) -> Int32 {
-    status { try connection(transport, peer).setWriteDeadline(try deadline(from_now_ms)) }
+    status { try set(transport, peer, from_now_ms) { $0.setWriteDeadline($1) } }
 }

@@ -108,6 +108,22 @@ import Testing
         #expect(throws: ParleyError.self) { try inbox.nextBatch(atMost: limit) }
     }
 
+    @Test(arguments: [1, 2])
+    func `on a loop's thread, too, the end is told instead of a wait that would deadlock`(queues: Int) async {
+        let loop = EventLoop()
+        let inbox = Inbox(capacity: 8, capacityBytes: .max, queues: queues)
+        inbox.finish()
+        let taken: Result<Int?, any Error> = await withCheckedContinuation { continuation in
+            loop.execute {
+                continuation.resume(
+                    returning: Result { try inbox.nextBatch(atMost: 1, .until(nil))?.count }
+                )
+            }
+        }
+        #expect(throws: Never.self) { try #expect(taken.get() == nil) }
+        await loop.stop()
+    }
+
     @Test func `a finished inbox has space, so that producers do not wait`() {
         let inbox = Inbox(capacity: 1)
         #expect(inbox.offer(rpcs(0..<1)) == 0)

@@ -26,7 +26,7 @@ public class Connection: @unchecked Sendable {
     /// See ``Peer/isOutbound``.
     public let isOutbound: Bool
     /// Whether something has arrived since the last direct write. The next send may be its answer. True also
-    /// before the first write: a dialer's greeting has nothing to be collected with.
+    /// before the first direct write: a dialer's greeting has nothing to be collected with.
     let arrivedSinceDirectWrite = Atomic(true)
 
     /// The connection's number in its node, unique for ever; zero until the node has adopted it. Set before

@@ -165,8 +165,9 @@ public final class Inbox: Sendable {
     ///   `timedOut`.
     package func next(atMost limit: Int, _ waitLimit: WaitLimit) throws(ParleyError) -> RPCBatch.Taken? {
         try ForkedChild.check()
+        let mayBlock = !EventLoop.isCurrentThreadALoop
         // A queue that is seen to be empty without the lock is waited for at once.
-        var mayTake = waitLimit.isNone || single?.mayHaveRPCs != false
+        var mayTake = !mayBlock || waitLimit.isNone || single?.mayHaveRPCs != false
         var taken: RPCBatch.Taken?
         while true {
             if mayTake {
@@ -177,7 +178,7 @@ public final class Inbox: Sendable {
             guard case .until(let deadline) = waitLimit else {
                 throw ParleyError(.wouldBlock, "no message has arrived yet")
             }
-            guard !EventLoop.isCurrentThreadALoop else {
+            guard mayBlock else {
                 throw ParleyError(.wouldDeadlock, "waiting for a message would block an event loop's thread")
             }
             guard block(until: deadline) else {
