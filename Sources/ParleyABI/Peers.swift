@@ -174,7 +174,8 @@ public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, 
 
 // MARK: - Deadlines
 
-/// Not inlined: the metadata of its types would be asked for before the check for a forked child.
+/// Sets a deadline with `body`. Not inlined: its caller would ask the Swift runtime for a type before it
+/// checks for a forked child.
 @inline(never)
 private func set(
     _ transport: OpaquePointer?,

@@ -15,7 +15,7 @@ public func parley_create(
             // The decoder's userdata has an owner from here on, which destroys it when a later step fails.
             let options = try TransportOptions(foreign)
             try ForkedChild.check()
-            prepareForChildren
+            _ = preparedForChildren
             let out = try output(out, "out")
             out.pointee = retainedHandle(ForeignNode(foreign, options))
         } catch {
@@ -25,9 +25,10 @@ public func parley_create(
     }
 }
 
-/// Makes what a forked child uses and what is otherwise made at its first use: in the child that could wait
-/// for ever for a lock of the Swift runtime that a thread held which the child has not got.
-private let prepareForChildren: Void = {
+/// Makes what a forked child may use. Otherwise it would be made at its first use, in the child too, and the
+/// child could wait for ever for a lock of the Swift runtime: a thread that held it at the fork is not there
+/// to let go of it.
+private let preparedForChildren: Void = {
     _ = parley_last_remote_code()
     precondition(parley_err_name(0) != nil && parley_version_string() != nil)
 }()

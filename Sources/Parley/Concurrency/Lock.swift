@@ -28,7 +28,7 @@ package struct Lock<State>: @unchecked Sendable {
 
     package init(_ initial: consuming State) {
         storage = Storage.create(minimumCapacity: 1) { _ in pthread_mutex_t() }
-        // Outside of a closure, which would copy the state instead of moving it.
+        // Not in the closure: there the state would be copied instead of moved.
         let (mutex, state) = storage.withUnsafeMutablePointers { ($0, $1) }
         precondition(pthread_mutex_init(mutex, nil) == 0, "out of memory for a mutex")
         state.initialize(to: initial)

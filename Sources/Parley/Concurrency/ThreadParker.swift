@@ -33,8 +33,8 @@ package final class ThreadParker: @unchecked Sendable {
     package func wake() {
         pthread_mutex_lock(mutex)
         isWoken = true
-        // Under the mutex, though on a busy core the woken thread then runs at once and blocks on it:
-        // helgrind and drd report every other order to the authors of C programs.
+        // Under the mutex: helgrind and drd call a signal without it a fault, and C programs are checked with
+        // them. The price: on a busy core the woken thread runs at once, and blocks on the mutex.
         pthread_cond_signal(condition)
         pthread_mutex_unlock(mutex)
     }

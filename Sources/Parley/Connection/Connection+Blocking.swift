@@ -96,20 +96,6 @@ extension Connection {
         }
     }
 
-    /// Calls `completion` once, on the loop's thread, when the connection has ended and the observer was
-    /// told. The loop's thread only, which tells the observer before it gets here again.
-    private func whenEnded(_ completion: @escaping @Sendable () -> Void) {
-        loop.assertIsCurrent()
-        let waits = outbound.notify(
-            in: \.openOrEndWaiters,
-            unless: { $0.lifecycle.hasEnded },
-            loop.promise { [self] in whenEnded(completion) }
-        )
-        guard !waits else { return }
-        loop.breakPromise()
-        completion()
-    }
-
     /// Blocks until a refused send may be tried again. The send counts as waiting from then until it is
     /// tried.
     private func blockToSend(_ refusal: Refusal, _ limit: WaitLimit) throws(ParleyError) {

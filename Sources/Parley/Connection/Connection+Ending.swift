@@ -57,7 +57,7 @@ extension Connection {
     /// Any thread.
     func onPeerReturned() { apply(.onPeerReturned) }
 
-    // MARK: Waiting for the handshake
+    // MARK: Waiting for the handshake, and for the end
 
     /// Waits until handshake and `onPeer` are over.
     ///
@@ -74,14 +74,26 @@ extension Connection {
 
     /// Calls `completion` once, on the loop's thread, when handshake and `onPeer` are over.
     func whenOpen(_ completion: @escaping @Sendable () -> Void) {
-        let waits = outbound.notify(
-            in: \.openOrEndWaiters,
-            unless: { !$0.lifecycle.isStarting },
-            loop.promise(completion)
-        )
-        guard !waits else { return }
-        loop.breakPromise()
-        loop.execute(completion)
+        if !whenWoken(unless: { !$0.lifecycle.isStarting }, completion) { loop.execute(completion) }
+    }
+
+    /// Calls `completion` once, on the loop's thread, when the connection has ended and the observer was
+    /// told. The loop's thread only: it tells the observer in the same call in which the connection ends.
+    func whenEnded(_ completion: @escaping @Sendable () -> Void) {
+        loop.assertIsCurrent()
+        let waits = whenWoken(unless: { $0.lifecycle.hasEnded }) { [self] in whenEnded(completion) }
+        if !waits { completion() }
+    }
+
+    /// Calls `function` once, on the loop's thread, when those are woken who wait for the connection to open
+    /// or to end. Returns false, and does not call it, when `isReady` holds.
+    private func whenWoken(
+        unless isReady: (inout Outbound) -> Bool,
+        _ function: @escaping @Sendable () -> Void
+    ) -> Bool {
+        let waits = outbound.notify(in: \.openOrEndWaiters, unless: isReady, loop.promise(function))
+        if !waits { loop.breakPromise() }
+        return waits
     }
 
     /// Throws the error of a failed handshake or `onPeer`, if one failed.

@@ -87,7 +87,8 @@ extension Connection {
         try node.checkLength(ofMessage: message.count)
         var isEarlier = false
         let refusal = try acceptRare(.request, waited: waited) { (outbound) throws(ParleyError) in
-            // A caller without a waiter is a task. Others may ask in a callback that runs inside of a task.
+            // Only a task has no waiter yet. Others may ask in a callback that runs inside of a task. It is
+            // not theirs, and its cancellation does not concern them.
             if caller.waiter == nil, Task.isCancelled { throw cancelledRequest }
             if let reason = outbound.lifecycle.endOfAnswers { throw reason }
             let number = outbound.openRequests.nextNumber

@@ -55,6 +55,7 @@ public class Connection: @unchecked Sendable {
     var link: (any Link)?
     /// Bytes that the link has accepted and not written yet.
     var writingBytes = 0
+    // Unchecked: each time-out that is set would pay for the check.
     @exclusivity(unchecked) var health = Health()
     /// When the time-outs are checked next; see ``ConnectionTimers``.
     var nextCheck = UInt64.max

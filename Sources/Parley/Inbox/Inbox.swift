@@ -203,7 +203,8 @@ public final class Inbox: Sendable {
 
     private func takeAll() -> (taken: RPCBatch?, isOver: Bool) { take({ $0.removeAll() }, { $0.count }) }
 
-    /// Sets `taken` to the oldest RPCs, at most `limit`. Returns as the other ones do.
+    /// Sets `taken` to the oldest RPCs, at most `limit`. Leaves it as it is when there are none, and returns
+    /// whether nothing more can come.
     private func take(atMost limit: Int, into taken: inout RPCBatch.Taken?) -> Bool {
         take(
             { queue in

@@ -99,7 +99,7 @@ final class InboxQueue: Sendable {
             return RPCBatch.Taken(first: first, others: others, count: limit &- left)
         }
 
-        /// Takes the oldest delivery, or the first `limit` RPCs of it.
+        /// Takes the oldest delivery. If it has more than `limit` RPCs, only so many of them are taken.
         private mutating func removeDelivery(atMost limit: Int) -> RPCBatch.Delivery {
             var delivery = oldest.take()!
             if delivery.count <= limit {
@@ -194,7 +194,7 @@ final class InboxQueue: Sendable {
     /// Whether somebody has ever asked for an RPC.
     var hasConsumers: Bool { state.withLock { $0.hasConsumers || $0.lanes != nil } }
 
-    /// The places of the line of deliveries, for tests.
+    /// The number of places for deliveries, including empty ones. For tests.
     var placesHeld: Int { state.withLock { $0.placesHeld } }
 
     /// Publishes a change of readiness, in ``hasRPCs`` and to the signal. It runs under the lock, which keeps

@@ -45,7 +45,7 @@ struct SendBudget {
 
     var waitingCount: Int { waiting.count }
 
-    /// The places of the line, for tests.
+    /// The number of places in the line, including empty ones. For tests.
     var placesHeld: Int { waiting.placesHeld }
 
     /// Removes and returns the connection whose turn it is, if there is a chunk for it.

@@ -19,7 +19,7 @@ struct LoopTurn {
     var isPolling = false
     /// What a job waits for while it runs turns; see ``EventLoop/work(until:)``. Nil when none does.
     var wait: Wait?
-    /// An RPC for the job that runs turns, which waits for one; see ``InboxQueue/offer(_:from:)``.
+    /// An RPC that is handed to the job that runs turns, past the queue; see ``InboxQueue/offer(_:from:)``.
     var handed: RPC?
     /// Counts the turns.
     var number: UInt64 = 0

@@ -11,7 +11,7 @@ struct Line<Element> {
 
     var count: Int { places.count &- head }
     var isEmpty: Bool { head == places.count }
-    /// The places, also the empty ones, for tests.
+    /// The number of places, including empty ones. For tests.
     var placesHeld: Int { places.count }
 
     @inline(__always)
@@ -32,7 +32,7 @@ struct Line<Element> {
         return first
     }
 
-    /// So many empty places are not worth a move of the others.
+    /// With fewer empty places than this, the others are not moved up.
     private static var fewPlaces: Int { 16 }
 }
 

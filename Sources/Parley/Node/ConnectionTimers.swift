@@ -4,11 +4,12 @@
 /// time-outs.
 final class ConnectionTimers {
     private let loop: EventLoop
+    // Unchecked, as the deadlines are: each change of a time-out would pay for the checks.
+
     /// Strong while there are connections, which also hold it. A weak reference would move the node's
     /// reference count to a side table, which slows every retain.
     @exclusivity(unchecked) private var node: Node?
     private var connections = 0
-    // Unchecked: each change of a time-out would pay for the check.
     @exclusivity(unchecked) private var deadlines = DeadlineHeap()
     private var timer: TimerFD?
     /// When the timer fires next; `.max` when it is not set.

@@ -11,6 +11,8 @@ package final class Node: @unchecked Sendable {
     private static let numbers = Atomic<UInt64>(0)
     /// Why nothing may listen or dial: an option is out of its range.
     private let invalidOption: ParleyError?
+    // Unchecked, as the observer is: each connection would pay for the checks.
+
     /// One context per loop. The first one also listens.
     @exclusivity(unchecked) package private(set) var contexts: [LoopContext] = []
     /// The number of connections per context. Not counted when there is only one context.
@@ -19,7 +21,7 @@ package final class Node: @unchecked Sendable {
     /// is cleared when they have ended.
     @exclusivity(unchecked) var observer: (any PeerObserver)?
     let isObserved: Bool
-    /// Whether the options secure the links. To ask them each time would copy their ``Security/link``.
+    /// Whether the links are secured. Kept, because a look at ``Security/link`` copies it.
     let securesLinks: Bool
     /// Whether RPCs go to the observer instead of the inbox.
     let takesRPCs: Bool

@@ -27,7 +27,7 @@ final class Dialer: @unchecked Sendable {
     private let keepAlive: KeepAlive?
     /// Why an address may not be dialed; nil when it may.
     private let refusal: (SocketAddress, IPAddress) -> ParleyError?
-    // Unchecked: one thread uses them, and each check costs more than what it checks.
+    // Unchecked: one thread uses them, and a check costs more than the access.
     @exclusivity(unchecked) private var finish: ((Result<Connected, ParleyError>) -> Void)?
     private var resolver: Resolver?
     @exclusivity(unchecked) private var waiting: [RawSocketAddress] = []
