@@ -355,13 +355,15 @@ static void no_descriptor_is_left(void) {
     CHECK_INT(open_descriptors(), before);
 }
 
-/* parley_peer_close() returns after on_disconnect, also when it is called while on_disconnect runs. */
+/* parley_peer_close() returns after on_disconnect, whether it begins the end or is called while on_disconnect
+ * runs. Each round adds one to each event. */
 static struct {
     event entered, leaving, left, returned;
     parley_transport *node;
     parley_peer peer;
     int code;
-} closing = {EVENT_INIT, EVENT_INIT, EVENT_INIT, EVENT_INIT, NULL, PARLEY_NO_PEER, 0};
+    int round;
+} closing = {EVENT_INIT, EVENT_INIT, EVENT_INIT, EVENT_INIT, NULL, PARLEY_NO_PEER, 0, 0};
 
 static void slow_goodbye(
     parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
@@ -371,31 +373,38 @@ static void slow_goodbye(
     (void)message;
     (void)userdata;
     event_add(&closing.entered, 1);
-    CHECK_REACHES(&closing.leaving, 1);
+    CHECK_REACHES(&closing.leaving, closing.round);
     event_add(&closing.left, 1);
 }
 
 static void *close_peer(void *unused) {
     (void)unused;
     closing.code = parley_peer_close(closing.node, closing.peer, LIMIT_MS);
-    CHECK_INT(event_count(&closing.left), 1);
+    CHECK_INT(event_count(&closing.left), closing.round);
     event_add(&closing.returned, 1);
     return NULL;
 }
 
-static void close_returns_after_on_disconnect(void) {
+static void close_returns_after_on_disconnect(bool begins_the_end) {
     parley_options server = loopback(), client = loopback();
     client.on_disconnect = slow_goodbye;
     pair pair = connected(&server, &client);
     closing.node = pair.client;
     closing.peer = pair.to_server;
-    CHECK_OK(parley_peer_close(pair.client, pair.to_server, 0));
-    CHECK_REACHES(&closing.entered, 1);
-    /* The callback blocks, and the number is valid until it has returned. */
-    CHECK_CODE(parley_peer_close(pair.client, pair.to_server, 50), PARLEY_ETIMEDOUT);
-    pthread_t closer = start_thread(close_peer, NULL);
+    closing.round += 1;
+    pthread_t closer;
+    if (begins_the_end) {
+        closer = start_thread(close_peer, NULL);
+        CHECK_REACHES(&closing.entered, closing.round);
+    } else {
+        CHECK_OK(parley_peer_close(pair.client, pair.to_server, 0));
+        CHECK_REACHES(&closing.entered, closing.round);
+        /* The callback blocks, and the number is valid until it has returned. */
+        CHECK_CODE(parley_peer_close(pair.client, pair.to_server, 50), PARLEY_ETIMEDOUT);
+        closer = start_thread(close_peer, NULL);
+    }
     sleep_ms(50);
-    CHECK_INT(event_count(&closing.returned), 0);
+    CHECK_INT(event_count(&closing.returned), closing.round - 1);
     event_add(&closing.leaving, 1);
     join(closer);
     CHECK(closing.code == PARLEY_OK || closing.code == PARLEY_ENOPEER);
@@ -424,6 +433,7 @@ int main(void) {
     trying("descriptors");
     no_descriptor_is_left();
     trying("close and on_disconnect");
-    close_returns_after_on_disconnect();
+    close_returns_after_on_disconnect(false);
+    close_returns_after_on_disconnect(true);
     return 0;
 }
