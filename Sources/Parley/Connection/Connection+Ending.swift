@@ -87,6 +87,7 @@ extension Connection {
 
     /// Calls `function` once, on the loop's thread, when those are woken who wait for the connection to open
     /// or to end. Returns false, and does not call it, when `isReady` holds.
+    @inline(__always)
     private func whenWoken(
         unless isReady: (inout Outbound) -> Bool,
         _ function: @escaping @Sendable () -> Void
