@@ -118,9 +118,9 @@ def quick():
         if workload.name in QUICK:
             result = run(workload, _candidates(QUICK[workload.name]), QUICK_SETTINGS, {}, shows_progress=False)
             for candidate in result["candidates"]:
-                figure = candidate["figures"].get(workload.figures[0].key)
-                ratio = figure and figure["to_yardstick"]
-                print(workload.name, candidate["name"], "failed" if ratio is None else f"{ratio:.3f}", flush=True)
+                ratio = results_of.ratio(result, candidate["name"], result["yardstick"])
+                said = f"{ratio['median']:.3f}" if ratio else "failed"
+                print(workload.name, candidate["name"], said, flush=True)
     print(f"# ratios to {YARDSTICK}, {time.monotonic() - began:.0f} s", file=sys.stderr)
 
 

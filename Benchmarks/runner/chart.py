@@ -3,6 +3,7 @@
 import math
 from xml.sax.saxutils import escape
 
+import results as results_of
 from tables import heading, number, rounds, yardstick
 
 COLOURS = {"parley": "#d9480f", "c": "#495057", "peer": "#74a9cf"}
@@ -57,8 +58,9 @@ def _bars(result):
             'stroke="#212529" stroke-width="1.2" fill="none" opacity="0.65"/>'
         )
         label = number(bar["median"], figure["unit"])
-        if bar["to_yardstick"] is not None and candidate["name"] != result["yardstick"]:
-            label += f"  ({number(bar['to_yardstick'], 'x')} x)"
+        ratio = results_of.ratio(result, candidate["name"], result["yardstick"])
+        if ratio and candidate["name"] != result["yardstick"]:
+            label += f"  ({number(ratio['median'], 'x')} x)"
         body.append(_text(max(end, high) + 8, y + 15, label, "start", 12, "#495057"))
     return _page(height, body)
 

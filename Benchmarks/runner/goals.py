@@ -1,81 +1,59 @@
-"""What Parley wants to reach, and whether it does: ratios within one run, of medians."""
+"""What Parley wants to reach, and whether it does: ratios within one run, and their spread."""
 
 from dataclasses import dataclass
 from typing import Callable
 
-from results import median
+import results as results_of
 
 
 @dataclass(frozen=True)
 class Goal:
     text: str
-    #: From all results to the figure, None where something was not measured.
+    #: From all results to the spread of the figure, None where something was not measured.
     figure: Callable
     at_least: float = None
     at_most: float = None
 
     def verdict(self, results):
-        value = self.figure(results)
-        if value is None:
+        """Met when three quarters of the rounds are on the right side."""
+        spread = self.figure(results)
+        if spread is None:
             return None, "not measured"
-        if self.at_least is not None:
-            return value, "met" if value >= self.at_least else "not met"
-        return value, "met" if value <= self.at_most else "not met"
+        is_met = spread["q1"] >= self.at_least if self.at_least is not None else spread["q3"] <= self.at_most
+        return spread, "met" if is_met else "not met"
 
     @property
     def limit(self):
         return f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
 
 
-def over(workload, mine, theirs, key=None, others_workload=None):
-    """One candidate's figure in terms of another's: the median of the rounds' ratios where they ran side by side."""
-
-    def figure(results):
-        ours, other = results.get(workload), results.get(others_workload or workload)
-        if ours is other and ours and theirs in (ours["yardstick"], ours["best_peer"]):
-            field = "to_yardstick" if theirs == ours["yardstick"] else "to_best_peer"
-            used = key or ours["figures"][0]["key"]
-            for candidate in ours["candidates"]:
-                if candidate["name"] == mine and used in candidate["figures"]:
-                    return candidate["figures"][used][field]
-        mine_is, theirs_is = median(ours, mine, key), median(other, theirs, key)
-        return mine_is / theirs_is if mine_is is not None and theirs_is else None
-
-    return figure
+def over(workload, mine, theirs, key=None):
+    """One candidate's figure in terms of another's."""
+    return lambda results: results_of.ratio(results.get(workload), mine, theirs, key)
 
 
-def plain(workload, mine, key=None):
-    return lambda results: median(results.get(workload), mine, key)
+def plain(workload, mine, key=None, unit=1):
+    """One candidate's figure, in so many of its units."""
+    return lambda results: _divided(results_of.figure(results.get(workload), mine, key), unit)
 
 
 def for_each_core(workload, mine, theirs):
     ratio = over(workload, mine, theirs)
+    return lambda results: _divided(ratio(results), results[workload]["machine"]["cores"] if workload in results else 1)
 
-    def figure(results):
-        value = ratio(results)
-        return value and value / results[workload]["machine"]["cores"]
 
-    return figure
+def _divided(spread, divisor):
+    return spread and {name: spread[name] / divisor for name in ("median", "q1", "q3")}
 
 
 def millions(workload, mine):
     """Its rate in millions for each second."""
-
-    def figure(results):
-        value = median(results.get(workload), mine)
-        return value and value / 1e6
-
-    return figure
+    return plain(workload, mine, unit=1e6)
 
 
-def thousands(workload, mine, key=None):
+def thousands(workload, mine):
     """Its rate in thousands for each second."""
-
-    def figure(results):
-        value = median(results.get(workload), mine, key)
-        return value and value / 1e3
-
-    return figure
+    return plain(workload, mine, unit=1e3)
 
 
 def for_each_door(text, figure, at_least=None, at_most=None):
@@ -187,16 +165,21 @@ def lines(results):
     """Goal, figure and verdict of all that this run can say something about."""
     table = []
     for goal in GOALS:
-        value, verdict = goal.verdict(results)
-        table.append((goal.text, goal.limit, "-" if value is None else f"{value:.3g}", verdict))
+        spread, verdict = goal.verdict(results)
+        table.append((goal.text, goal.limit, spread and f"{spread['median']:.3g}", spread and _quartiles(spread), verdict))
     return table
+
+
+def _quartiles(spread):
+    return f"{spread['q1']:.3g} - {spread['q3']:.3g}"
 
 
 def text(results):
     width = max(len(goal.text) for goal in GOALS)
-    measured = [line for line in lines(results) if line[3] != "not measured"]
+    measured = [line for line in lines(results) if line[-1] != "not measured"]
     rows = [
-        f"  {what.ljust(width)}  {limit:>8}  {figure:>8}  {verdict}" for what, limit, figure, verdict in measured
+        f"  {what.ljust(width)}  {limit:>8}  {figure:>8}  {quartiles:>15}  {verdict}"
+        for what, limit, figure, quartiles, verdict in measured
     ]
     if len(measured) < len(GOALS):
         rows.append(f"  {len(GOALS) - len(measured)} other goals are not measured")
@@ -205,8 +188,8 @@ def text(results):
 
 def markdown(results, only=("met", "not met")):
     """What was measured of it, or a part: the goals that are not met."""
-    rows = [row for row in lines(results) if row[3] in only]
+    rows = [row for row in lines(results) if row[-1] in only]
     if not rows:
-        return "Nothing." if any(row[3] != "not measured" for row in lines(results)) else ""
-    head = ["| goal | wanted | measured | |", "|---|---:|---:|---|"]
-    return "\n".join(head + [f"| {what} | {limit} | {figure} | {verdict} |" for what, limit, figure, verdict in rows])
+        return "Nothing." if any(row[-1] != "not measured" for row in lines(results)) else ""
+    head = ["| goal | wanted | measured | quartiles | |", "|---|---:|---:|---:|---|"]
+    return "\n".join(head + ["| " + " | ".join(row) + " |" for row in rows])

@@ -23,14 +23,8 @@ def collect(workload, samples, machine, settings, load, notes):
         "yardstick": workload.yardstick,
         "best_peer": best,
         "notes": notes,
-        "candidates": [
-            _candidate(workload, candidate, rounds, samples, best) for candidate, rounds in samples.items()
-        ],
+        "candidates": [_candidate(workload, candidate, rounds) for candidate, rounds in samples.items()],
     }
-
-
-def _values(rounds, key):
-    return [figures[key] for figures in rounds if figures and figures.get(key) is not None]
 
 
 def _best_peer(workload, samples):
@@ -38,55 +32,43 @@ def _best_peer(workload, samples):
     peers = [
         (statistics.median(values), candidate.name)
         for candidate, rounds in samples.items()
-        if candidate.kind == "peer" and (values := _values(rounds, first.key))
+        if candidate.kind == "peer" and (values := _known(_values(rounds, first.key)))
     ]
     if not peers:
         return None
     return (max if first.more else min)(peers)[1]
 
 
-def _candidate(workload, candidate, rounds, samples, best):
-    by_name = {other.name: rounds for other, rounds in samples.items()}
-    figures = {}
-    for figure in workload.figures:
-        values = _values(rounds, figure.key)
-        if not values:
-            continue
-        figures[figure.key] = _spread(values) | {
-            "to_yardstick": ratio(rounds, by_name.get(workload.yardstick), figure.key),
-            "to_best_peer": ratio(rounds, by_name.get(best), figure.key),
-        }
+def _values(rounds, key):
+    """One for each round, None where it failed."""
+    return [figures.get(key) if figures else None for figures in rounds]
+
+
+def _known(values):
+    return [value for value in values if value is not None]
+
+
+def _candidate(workload, candidate, rounds):
+    figures = {figure.key: _figure(_values(rounds, figure.key)) for figure in workload.figures}
     return {
         "name": candidate.name,
         "title": candidate.title,
         "kind": candidate.kind,
         "failed_rounds": sum(1 for figures in rounds if not figures),
-        "figures": figures,
+        "figures": {key: figure for key, figure in figures.items() if figure},
     }
 
 
-def _spread(values):
+def _figure(values):
+    """The spread of the rounds, and what it was in each; None when all failed."""
+    known = _known(values)
+    return spread(known) | {"min": min(known), "max": max(known), "samples": values} if known else None
+
+
+def spread(values):
+    """The median and the quartiles."""
     quarters = statistics.quantiles(values, n=4) if len(values) > 1 else [values[0]] * 3
-    return {
-        "median": statistics.median(values),
-        "min": min(values),
-        "max": max(values),
-        "q1": quarters[0],
-        "q3": quarters[2],
-        "samples": values,
-    }
-
-
-def ratio(rounds, others, key):
-    """The median of the ratios of each round: what a machine does from minute to minute goes out of it."""
-    if not others:
-        return None
-    ratios = [
-        mine[key] / theirs[key]
-        for mine, theirs in zip(rounds, others)
-        if mine and theirs and mine.get(key) is not None and theirs.get(key)
-    ]
-    return statistics.median(ratios) if ratios else None
+    return {"median": statistics.median(values), "q1": quarters[0], "q3": quarters[2]}
 
 
 def save(result, folder):
@@ -108,7 +90,7 @@ def load_all(folder):
 
 
 def pool(runs):
-    """Several whole runs as one: all their samples, and of each ratio the median of the runs."""
+    """Several whole runs as one, with all their samples."""
     return {workload: _pool([run[workload] for run in runs if workload in run]) for run in runs for workload in run}
 
 
@@ -130,7 +112,7 @@ def _pool(results):
 
 
 def _choose_best_peer(pooled):
-    """Where the runs disagree about it: by the medians of all, and so are the ratios to it."""
+    """Where the runs disagree about it: by the medians of all."""
     first = pooled["figures"][0]
     peers = [
         (candidate["figures"][first["key"]]["median"], candidate["name"])
@@ -138,35 +120,37 @@ def _choose_best_peer(pooled):
         if candidate["kind"] == "peer" and first["key"] in candidate["figures"]
     ]
     pooled["best_peer"] = (max if first["more_is_better"] else min)(peers)[1]
-    for candidate in pooled["candidates"]:
-        for key, figure in candidate["figures"].items():
-            best = median(pooled, pooled["best_peer"], key)
-            figure["to_best_peer"] = figure["median"] / best if best else None
 
 
 def _pool_candidate(runs):
     pooled = dict(runs[-1], failed_rounds=sum(run["failed_rounds"] for run in runs))
     keys = dict.fromkeys(key for run in runs for key in run["figures"])
     pooled["figures"] = {
-        key: _pool_figure([run["figures"][key] for run in runs if key in run["figures"]]) for key in keys
+        key: _figure([value for run in runs if key in run["figures"] for value in run["figures"][key]["samples"]])
+        for key in keys
     }
     return pooled
 
 
-def _pool_figure(runs):
-    pooled = _spread([value for run in runs for value in run["samples"]])
-    for ratio in ("to_yardstick", "to_best_peer"):
-        known = [run[ratio] for run in runs if run[ratio] is not None]
-        pooled[ratio] = statistics.median(known) if known else None
-    return pooled
-
-
-def median(result, name, key=None):
-    """The median of one figure, the first when none is named; None when it was not measured."""
+def figure(result, name, key=None):
+    """One figure of a candidate, the first when none is named; None when it was not measured."""
     if not result:
         return None
     key = key or result["figures"][0]["key"]
-    for candidate in result["candidates"]:
-        if candidate["name"] == name and key in candidate["figures"]:
-            return candidate["figures"][key]["median"]
-    return None
+    return next((other["figures"].get(key) for other in result["candidates"] if other["name"] == name), None)
+
+
+def ratio(result, name, other, key=None):
+    """The spread of a candidate's figure in terms of another one's; None when one was not measured.
+
+    It is that of the ratios within each round: what a machine does from minute to minute goes out of them.
+    """
+    mine, theirs = figure(result, name, key), figure(result, other, key)
+    if not mine or not theirs:
+        return None
+    pairs = list(zip(mine["samples"], theirs["samples"]))
+    if len(mine["samples"]) != len(theirs["samples"]):
+        # Pooled runs, not all of which have both.
+        pairs = [(mine["median"], theirs["median"])]
+    ratios = [value / their for value, their in pairs if value is not None and their]
+    return spread(ratios) if ratios else None

@@ -1,5 +1,7 @@
 """A result as a table: for the terminal, and for Markdown."""
 
+import results as results_of
+
 
 def number(value, unit):
     """Three digits that matter, with a word for the magnitude where it is large."""
@@ -19,6 +21,15 @@ def _three_digits(value):
     magnitude = abs(value)
     places = 0 if magnitude >= 100 else 1 if magnitude >= 10 else 2 if magnitude >= 1 else 3
     return f"{value:.{places}f}"
+
+
+def ratio(result, name, other):
+    """The median of a ratio and its quartiles."""
+    spread = results_of.ratio(result, name, other)
+    if not spread:
+        return "-"
+    median = number(spread["median"], "x")
+    return median if name == other else f"{median} ({number(spread['q1'], 'x')} - {number(spread['q3'], 'x')})"
 
 
 def heading(figure):
@@ -52,8 +63,8 @@ def rows(result):
             row += [
                 number(main["median"], first["unit"]),
                 f"{number(main['min'], first['unit'])} - {number(main['max'], first['unit'])}",
-                number(main["to_yardstick"], "x"),
-                number(main["to_best_peer"], "x"),
+                ratio(result, candidate["name"], result["yardstick"]),
+                ratio(result, candidate["name"], result["best_peer"]),
             ]
         else:
             row += ["failed" if candidate["failed_rounds"] else "-", "-", "-", "-"]
