@@ -8,6 +8,7 @@
 
 #ifdef __linux__
 #include <fcntl.h>
+#include <semaphore.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
@@ -17,6 +18,10 @@ int accept4(int socket, struct sockaddr *address, socklen_t *length, int flags);
 /* The same in <pthread.h>. */
 int pthread_setname_np(pthread_t thread, const char *name);
 int pthread_getname_np(pthread_t thread, char *name, size_t size);
+#ifdef __GLIBC__
+/* The same in <semaphore.h>. */
+int sem_clockwait(sem_t *semaphore, clockid_t clock, const struct timespec *deadline);
+#endif
 
 /* The same for O_PATH, by the name it has for everyone. */
 #ifdef __O_PATH

@@ -13,7 +13,7 @@
 ///
 /// Source: clock_gettime(2), `CLOCK_MONOTONIC`.
 package struct MonotonicTime: Comparable, Sendable {
-    private let nanoseconds: UInt64
+    fileprivate let nanoseconds: UInt64
 
     private init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
@@ -63,6 +63,20 @@ package struct MonotonicTime: Comparable, Sendable {
 
     package static func < (one: MonotonicTime, other: MonotonicTime) -> Bool {
         one.nanoseconds < other.nanoseconds
+    }
+}
+
+extension timespec {
+    /// A moment as the system's functions take it.
+    init(_ time: MonotonicTime) { self.init(nanoseconds: time.nanoseconds) }
+
+    /// How long it is from `start` until `time`; zero when that is past.
+    init(_ time: MonotonicTime, since start: MonotonicTime) {
+        self.init(nanoseconds: time.nanoseconds &- min(start, time).nanoseconds)
+    }
+
+    private init(nanoseconds: UInt64) {
+        self.init(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
     }
 }
 

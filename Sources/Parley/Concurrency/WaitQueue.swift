@@ -160,7 +160,6 @@ extension Lock {
         unless isReady: (inout State) -> Bool
     ) -> Bool {
         let ticket = newTicket()
-        // A variable, so that nobody else has it when the thread keeps it.
         var parker: ThreadParker?
         withLock { state in
             guard !isReady(&state) else { return }
@@ -168,11 +167,13 @@ extension Lock {
             place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .thread(taken))) }
             parker = taken
         }
-        guard parker != nil else { return true }
-        defer { ThreadParker.keep(&parker) }
-        if parker!.wait(until: deadline) { return true }
-        // A waiter that is not in the queue any more was woken: that counts as in time.
-        return withLock { place.change(&$0) { $0.remove(ticket) } } == nil
+        guard let parker else { return true }
+        let isWoken = parker.wait(until: deadline)
+        // A waiter that is not in the queue any more was woken: that counts as in time. Whoever wakes it has
+        // not come to it yet, so that it cannot be kept.
+        if !isWoken, withLock({ place.change(&$0) { $0.remove(ticket) } }) == nil { return true }
+        ThreadParker.keep(parker)
+        return isWoken
     }
 
     /// Lets `waiter` work until it is woken out of the queue; returns at once when `isReady` holds.

@@ -32,24 +32,60 @@ import Testing
         #expect(result.withLock { $0 })
     }
 
+    /// The first wake-up comes before its wait, which so leaves its signal to the second one.
     @Test func `a thread waits with the one it kept, anew`() {
         func waitOnce() -> ObjectIdentifier {
-            var parker: ThreadParker? = ThreadParker.take()
-            defer { ThreadParker.keep(&parker) }
-            #expect(parker?.wait(until: .now) == false, "nobody has woken it since")
-            parker?.wake()
-            #expect(parker?.wait(until: nil) == true)
-            return parker.map(ObjectIdentifier.init)!
+            let parker = ThreadParker.take()
+            defer { ThreadParker.keep(parker) }
+            #expect(!parker.wait(until: .now), "nobody has woken it since")
+            parker.wake()
+            #expect(parker.wait(until: nil))
+            return ObjectIdentifier(parker)
         }
         let first = waitOnce()
         #expect(waitOnce() == first)
     }
 
-    @Test func `what somebody else still has is not kept`() {
-        var first: ThreadParker? = ThreadParker.take()
-        let waking = first
-        ThreadParker.keep(&first)
-        let second = ThreadParker.take()
-        #expect(second !== waking)
+    /// A place where somebody takes each waiter out just before it gives up, and wakes it later.
+    private struct Late: WaitPlace {
+        struct State {
+            var queue = WaitQueue()
+            var woken = WaitQueue.Woken()
+        }
+
+        func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result {
+            if !state.queue.isEmpty { state.woken = state.queue.wakeAll() }
+            return body(&state.queue)
+        }
+    }
+
+    @Test func `a thread does not wait again with one that somebody has yet to wake`() {
+        let lock = Lock(Late.State())
+        let isWoken = lock.block(at: Late(), until: .now, unless: { _ in false })
+        #expect(isWoken, "it was taken out in time")
+        let next = ThreadParker.take()
+        lock.withLock { $0.woken }.resume()
+        #expect(!next.wait(until: .now))
+    }
+
+    @Test func `a thread that blocks is woken long before its deadline`() {
+        let deadline = MonotonicTime.now + .seconds(20)
+        let turns = (0..<100).map { _ in (there: ThreadParker(), back: ThreadParker()) }
+        let status = LibraryThread.start("parley test") {
+            for turn in turns where turn.there.wait(until: deadline) { turn.back.wake() }
+        }
+        #expect(status == 0)
+        for turn in turns {
+            turn.there.wake()
+            guard turn.back.wait(until: deadline) else { break }
+        }
+        #expect(MonotonicTime.now < deadline)
+    }
+
+    @Test func `a thread keeps one`() {
+        let (first, second) = (ThreadParker.take(), ThreadParker.take())
+        ThreadParker.keep(first)
+        ThreadParker.keep(second)
+        #expect(ThreadParker.take() === first && ThreadParker.take() !== second)
     }
 }
