@@ -13,12 +13,13 @@
 /// with its parent, such as sockets, stays untouched.
 ///
 /// Source: fork(2), pthread_atfork(3).
+@usableFromInline
 package enum ForkedChild {
     // Written once, in a process that has one thread at that time. Each message asks for it, and a checked
     // access costs instructions.
-    @exclusivity(unchecked) nonisolated(unsafe) private static var isIt = false
+    @exclusivity(unchecked) @usableFromInline nonisolated(unsafe) static var isIt = false
 
-    package static var isThisProcess: Bool { isIt }
+    @inlinable package static var isThisProcess: Bool { isIt }
 
     /// Throws `forked` in such a child.
     package static func check() throws(ParleyError) {

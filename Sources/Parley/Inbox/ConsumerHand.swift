@@ -7,12 +7,12 @@
 @usableFromInline
 final class ConsumerHand: @unchecked Sendable {
     // Unchecked: each message would pay for the check.
-    @exclusivity(unchecked) private var sender: (any Peer)?
-    @exclusivity(unchecked) private var count = 0
+    @usableFromInline @exclusivity(unchecked) var sender: (any Peer)?
+    @usableFromInline @exclusivity(unchecked) var count = 0
     @exclusivity(unchecked) private var batch: RPCBatch?
     /// The run that the consumer takes from without asking the queue. Unmanaged, because each message
     /// would pay for a retain and a release of it.
-    @exclusivity(unchecked) private var openRun: Unmanaged<OpenRun>?
+    @usableFromInline @exclusivity(unchecked) var openRun: Unmanaged<OpenRun>?
 
     deinit { letGo() }
 
@@ -31,9 +31,13 @@ final class ConsumerHand: @unchecked Sendable {
     }
 
     /// Takes the next message of the run. Nil when the queue has to be asked.
-    @inline(__always)
+    ///
+    /// Inlined into the consumer's loop.
+    @inlinable @inline(__always)
     func takeOpen() -> RPC? {
-        openRun?._withUnsafeGuaranteedRef { run -> RPC? in
+        // In a forked child its sequence is over.
+        if ForkedChild.isThisProcess { return nil }
+        return openRun?._withUnsafeGuaranteedRef { run -> RPC? in
             guard let rpc = run.take() else { return nil }
             noteTaken(from: run.peer)
             return rpc
@@ -43,8 +47,8 @@ final class ConsumerHand: @unchecked Sendable {
     @inline(__always)
     func take(_ rpc: RPC) { noteTaken(from: rpc.peer) }
 
-    @inline(__always)
-    private func noteTaken(from peer: any Peer) {
+    @inlinable @inline(__always)
+    func noteTaken(from peer: any Peer) {
         if sender !== peer {
             putDown()
             sender = peer
@@ -58,6 +62,7 @@ final class ConsumerHand: @unchecked Sendable {
     }
 
     /// Tells the senders that the consumer is done.
+    @usableFromInline
     func putDown() {
         if let sender {
             let count = count

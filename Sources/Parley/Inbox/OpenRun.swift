@@ -4,16 +4,17 @@ import Synchronization
 /// lock. They are the oldest of the queue, and the queue counts them as waiting until it closes the run.
 ///
 /// The last message of a delivery is never in a run. So a queue with an open run is not empty.
+@usableFromInline
 final class OpenRun: Sendable {
     /// The least number of messages. Fewer are not worth an object.
     static let shortest = 8
 
-    private let delivery: RPCBatch.Delivery
-    private let end: Int
+    @usableFromInline let delivery: RPCBatch.Delivery
+    @usableFromInline let end: Int
     /// The index of the first message that nobody has taken.
     ///
     /// Relaxed access is enough. The messages do not change, and a consumer gets the run under the lock.
-    private let next: Atomic<Int>
+    @usableFromInline let next: Atomic<Int>
 
     /// Opens the first `count` messages of a delivery, which has more.
     init(_ count: Int, of delivery: RPCBatch.Delivery) {
@@ -24,10 +25,10 @@ final class OpenRun: Sendable {
     }
 
     /// Who sent the messages.
-    var peer: any Peer { @inline(__always) get { delivery.peer } }
+    @inlinable var peer: any Peer { @inline(__always) get { delivery.peer } }
 
     /// Takes the oldest message. Nil when all are taken or the run is closed. Any thread.
-    @inline(__always)
+    @inlinable @inline(__always)
     func take() -> RPC? {
         var index = next.load(ordering: .relaxed)
         while index < end {

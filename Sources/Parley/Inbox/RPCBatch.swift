@@ -28,8 +28,13 @@ public struct RPCBatch: Sendable {
 
         /// The payload bytes of the messages that are not taken yet.
         var payloadBytes: Int {
-            if count == run.count { return run.payloadBytes }
-            return (lower..<upper).reduce(0) { $0 &+ run.bounds(at: $1).count }
+            // The fewer are added up: these, or those that do not belong to it.
+            guard count > run.count / 2 else { return bytes(of: lower..<upper) }
+            return run.payloadBytes &- bytes(of: 0..<lower) &- bytes(of: upper..<run.count)
+        }
+
+        private func bytes(of messages: Range<Int>) -> Int {
+            messages.reduce(0) { $0 &+ run.bounds(at: $1).count }
         }
 
         /// How many of the first messages that are not taken yet have at most `bytes` of payload together.
@@ -131,25 +136,27 @@ extension RPCBatch: Collection {
     /// Makes one RPC at a time.
     public struct Iterator: IteratorProtocol {
         @usableFromInline let deliveries: [Delivery]
-        @usableFromInline var delivery = 0
-        @usableFromInline var message: Int
+        /// What is left of the delivery that is iterated now.
+        @usableFromInline var current: Delivery
+        /// The delivery after that.
+        @usableFromInline var following = 1
 
         @inlinable
         init(_ batch: RPCBatch) {
             deliveries = batch.deliveries
-            message = batch.deliveries.first?.lower ?? 0
+            current = batch.deliveries[0]
         }
 
         /// The next RPC; nil at the end.
         @inlinable
         public mutating func next() -> RPC? {
-            guard delivery < deliveries.count else { return nil }
-            let rpc = deliveries[delivery].rpc(at: message)
-            message &+= 1
-            if message == deliveries[delivery].upper {
-                delivery &+= 1
-                message = delivery < deliveries.count ? deliveries[delivery].lower : 0
+            if current.lower == current.upper {
+                guard following < deliveries.count else { return nil }
+                current = deliveries[following]
+                following &+= 1
             }
+            let rpc = current.rpc(at: current.lower)
+            current.lower &+= 1
             return rpc
         }
     }

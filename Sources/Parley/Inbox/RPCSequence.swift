@@ -33,15 +33,17 @@ public struct RPCSequence: AsyncSequence, Sendable {
         // already, no asynchronous function is called and no executor is involved.
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
-        @inlinable
+        @inlinable @inline(__always)
         public mutating func next() async -> RPC? {
+            if let rpc = hand.takeOpen() { return rpc }
             if let rpc = source.takeNext(into: hand, mayWork: isNonisolated()) { return rpc }
             return await source.waitForNext(into: hand)
         }
 
         /// Waits for the next RPC; nil at the end or when the task is cancelled.
-        @inlinable
+        @inlinable @inline(__always)
         public mutating func next(isolation actor: (any Actor)?) async throws(Never) -> RPC? {
+            if let rpc = hand.takeOpen() { return rpc }
             if let rpc = source.takeNext(into: hand, mayWork: isNonisolated()) { return rpc }
             return await source.waitForNext(into: hand)
         }
@@ -104,7 +106,7 @@ struct RPCSource: Sendable {
     @usableFromInline
     func takeNext(into hand: ConsumerHand, mayWork: Bool) -> RPC? {
         if ForkedChild.isThisProcess { return nil }
-        if let rpc = hand.takeOpen() ?? takeFromQueue(into: hand) { return rpc }
+        if let rpc = takeFromQueue(into: hand) { return rpc }
         return mayWork && all == nil ? workForNext(into: hand) : nil
     }
 

@@ -84,8 +84,9 @@ struct PackedBytes: @unchecked Sendable {
     func withBytes<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
-        guard let storage else { return try body(UnsafeRawBufferPointer(start: nil, count: 0)) }
-        return try storage.withUnsafeMutablePointerToElements { (start) throws(Failure) in
+        // Not `if let`: that retains it.
+        if storage == nil { return try body(UnsafeRawBufferPointer(start: nil, count: 0)) }
+        return try storage.unsafelyUnwrapped.withUnsafeMutablePointerToElements { (start) throws(Failure) in
             try body(UnsafeRawBufferPointer(start: start + lower, count: count))
         }
     }

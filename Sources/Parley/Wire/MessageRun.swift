@@ -5,13 +5,9 @@
 @usableFromInline
 package struct MessageRun: Sendable {
     @usableFromInline package let block: ArraySlice<UInt8>
-    /// The block's start index.
-    @usableFromInline let base: Int
-    /// The bounds of the first message, relative to `base`. It is stored apart so that a single message needs
-    /// no array.
-    @usableFromInline let first: Range<Int>
-    /// The bounds of the other messages, relative to `base`.
-    @usableFromInline let others: [Range<Int>]
+    /// Where the messages are, relative to the block's beginning. Empty when the block is the only message,
+    /// which so needs no array.
+    @usableFromInline let bounds: [Range<Int>]
     /// The payload bytes of all messages.
     package let payloadBytes: Int
     /// What happened to the peer; nil for messages and streams.
@@ -33,9 +29,7 @@ package struct MessageRun: Sendable {
     /// One message, one stream's opening, or one request.
     init(_ payload: ArraySlice<UInt8>, _ kind: Kind) {
         block = payload
-        base = payload.startIndex
-        first = 0..<payload.count
-        others = []
+        bounds = []
         payloadBytes = payload.count
         event = nil
         self.kind = kind
@@ -43,23 +37,21 @@ package struct MessageRun: Sendable {
 
     /// The messages of `block` whose bounds are `found`, at least one. They are inside the block, and have
     /// `payloadBytes` together.
-    fileprivate init(_ found: borrowing [Range<Int>], in block: ArraySlice<UInt8>, payloadBytes: Int) {
-        self.block = block
-        base = block.startIndex
-        first = found[0]
-        others = found.count == 1 ? [] : Array(found[1...])
+    fileprivate init(
+        _ found: borrowing [Range<Int>],
+        in block: ArraySlice<UInt8>,
+        payloadBytes: Int,
+        _ kind: Kind = .messages
+    ) {
+        if found.count == 1 {
+            self.block = block[place(found[0], in: block)]
+            bounds = []
+        } else {
+            self.block = block
+            // A copy of its own: the array of all that was found is filled again.
+            bounds = found.duplicate
+        }
         self.payloadBytes = payloadBytes
-        event = nil
-        kind = .messages
-    }
-
-    /// Messages that lie in `block` one after the other; there is at least one.
-    fileprivate init(_ bounds: [Range<Int>], in block: ArraySlice<UInt8>, _ kind: Kind) {
-        self.block = block
-        base = block.startIndex
-        first = bounds[0]
-        others = bounds.count == 1 ? [] : Array(bounds[1...])
-        payloadBytes = block.count
         event = nil
         self.kind = kind
     }
@@ -67,29 +59,36 @@ package struct MessageRun: Sendable {
     /// The sum of the lengths of `found`; nil when one is outside `0..<count`.
     static func payloadBytes(_ found: borrowing [Range<Int>], in count: Int) -> Int? {
         var bytes = 0
+        // Negative when a bound is outside. Without branches, several are looked at with one instruction.
+        var signs = 0
         for index in found.indices {
-            guard found[index].lowerBound >= 0, found[index].upperBound <= count else { return nil }
-            bytes &+= found[index].count
+            let (lower, upper) = (found[index].lowerBound, found[index].upperBound)
+            signs |= lower | (count &- upper)
+            bytes &+= upper &- lower
         }
-        return bytes
+        return signs < 0 ? nil : bytes
     }
 
     /// The number of messages.
     @inlinable
-    package var count: Int { others.count &+ 1 }
+    package var count: Int { bounds.isEmpty ? 1 : bounds.count }
 
     /// The bounds of a message, relative to the block's beginning.
     @inlinable @inline(__always)
-    package func bounds(at index: Int) -> Range<Int> { index == 0 ? first : others[index &- 1] }
+    package func bounds(at index: Int) -> Range<Int> { bounds.isEmpty ? 0..<block.count : bounds[index] }
 
     /// One of the messages.
     @inlinable
     package subscript(index: Int) -> ArraySlice<UInt8> {
-        @inline(__always) get {
-            let bounds = bounds(at: index)
-            return block[base &+ bounds.lowerBound..<base &+ bounds.upperBound]
-        }
+        @inline(__always) get { bounds.isEmpty ? block : block[place(bounds[index], in: block)] }
     }
+}
+
+/// The indices of `block` that are so far behind its beginning.
+@inlinable @inline(__always)
+func place(_ bounds: Range<Int>, in block: ArraySlice<UInt8>) -> Range<Int> {
+    let start = block.startIndex
+    return Range(uncheckedBounds: (start &+ bounds.lowerBound, start &+ bounds.upperBound))
 }
 
 /// What one decoding pass found, in order. The storage is reused by the next pass.
@@ -158,9 +157,10 @@ struct DecodedRuns: Sendable {
         }
         var start = 0
         for (index, bounds) in zip(first..., bounds) {
-            let block = bytes[start..<start &+ runs[index].payloadBytes]
+            let run = runs[index]
+            let block = bytes[start..<start &+ run.payloadBytes]
             start &+= block.count
-            runs[index] = MessageRun(bounds, in: block, runs[index].kind)
+            runs[index] = MessageRun(bounds, in: block, payloadBytes: block.count, run.kind)
         }
     }
 

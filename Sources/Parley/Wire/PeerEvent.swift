@@ -22,10 +22,8 @@ extension MessageRun {
     /// An event of a peer. `text` describes it; a NUL follows it in memory.
     init(_ event: PeerEvent, _ text: String) {
         let bytes = Array(text.utf8)
-        block = bytes.isEmpty ? [] : (bytes + [0])[...]
-        base = 0
-        first = 0..<bytes.count
-        others = []
+        block = bytes.isEmpty ? [] : (bytes + [0]).dropLast()
+        bounds = []
         payloadBytes = bytes.count
         self.event = event
         kind = .messages

@@ -39,6 +39,25 @@ import Testing
         #expect(other.take() == nil)
     }
 
+    @Test func `a part of a run has the bytes of its messages`() throws {
+        let sizes = [3, 0, 5, 1, 2]
+        var decoded = DecodedRuns()
+        var end = 0
+        for size in sizes {
+            decoded.foundBounds.append(end..<end + size)
+            end += size
+        }
+        let isInside = decoded.appendFound(in: patterned(end)[...])
+        #expect(isInside)
+        var part = RPCBatch.Delivery(NoPeer(), decoded.runs[0])
+        for lower in 0...5 {
+            for upper in lower...5 {
+                (part.lower, part.upper) = (lower, upper)
+                #expect(part.payloadBytes == sizes[lower..<upper].reduce(0, +), "\(lower)..<\(upper)")
+            }
+        }
+    }
+
     @Test func `consumers share what arrived together, whoever asked first`() async {
         let inbox = Inbox(capacity: 1_000)
         let sequence = RPCSequence(inbox)

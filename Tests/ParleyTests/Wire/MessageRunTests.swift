@@ -24,7 +24,12 @@ import Testing
         #expect(one.count == 1 && payloads([one]) == [[8]])
     }
 
-    @Test(arguments: [[], [-1..<2], [0..<11], [0..<2, 9..<11], [0..<1, -2..<0]] as [[Range<Int>]])
+    @Test(
+        arguments: [
+            [], [-1..<2], [0..<11], [0..<2, 9..<11], [0..<1, -2..<0], [.min ..< .max], [.min ..< .min],
+            [.max ..< .max, 0..<1], [11..<11],
+        ] as [[Range<Int>]]
+    )
     func `bounds outside the block are refused, and so are none`(found: [Range<Int>]) {
         var output = DecodedRuns()
         output.foundBounds = found
@@ -36,7 +41,7 @@ import Testing
         let run = MessageRun(.connected, "1.2.3.4:5")
         #expect(run.count == 1 && run.payloadBytes == 9 && run.kind == .messages)
         #expect(String(decoding: run[0], as: UTF8.self) == "1.2.3.4:5")
-        #expect(run.block.last == 0 && run.block.count == 10)
+        #expect(run.block.count == 9 && run.block.withUnsafeBufferPointer { $0.baseAddress![9] } == 0)
         let none = MessageRun(.writable, "")
         #expect(none.count == 1 && none.payloadBytes == 0 && none[0].isEmpty && none.block.isEmpty)
     }

@@ -10,3 +10,9 @@ extension Array {
         }
     }
 }
+
+extension Array {
+    /// A copy whose memory is its own, and just large enough. For what is kept out of a buffer that is filled
+    /// again.
+    var duplicate: [Element] { withUnsafeBufferPointer { Array($0) } }
+}
