@@ -25,7 +25,7 @@ struct LentRPCs {
     /// Lends them for the length of `body`, on the loop's thread.
     @inline(__always)
     func lend(_ body: (_ owner: UnsafeMutableRawPointer?) -> Void) {
-        let place = peer._withUnsafeGuaranteedRef { $0.loop.lent }
+        let place = peer._withUnsafeGuaranteedRef { $0.context.loop.lent }
         withUnsafePointer(to: self) { lent in
             place.pointee = UnsafeRawPointer(lent)
             body(UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: lent) | Self.mark))

@@ -45,7 +45,7 @@ extension Connection {
     func messagesWereRefused() {
         let reason = ParleyError(.unsupported, "\(remoteAddress) takes no messages, only streams")
         let callers = outbound.withLock { outbound in
-            outbound.encoder = MessagesRefused(reason: reason)
+            outbound.encoder = Encoder(MessagesRefused(reason: reason))
             return outbound.hasRequests ? outbound.openRequests.removeAll() : []
         }
         for caller in callers { tell(caller, .failure(reason)) }

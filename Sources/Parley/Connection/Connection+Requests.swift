@@ -93,7 +93,7 @@ extension Connection {
             if let reason = outbound.lifecycle.endOfAnswers { throw reason }
             let number = outbound.openRequests.nextNumber
             try outbound.append { (encoder, buffer) throws(ParleyError) in
-                try encoder.encode(request: number, message, into: &buffer)
+                try encoder.form.encode(request: number, message, into: &buffer)
             }
             caller.number = number
             isEarlier = outbound.openRequests.add(caller, deadline: deadline)
@@ -282,7 +282,7 @@ extension Connection {
         try node.checkLength(ofMessage: message.count)
         return try acceptRare(.message, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
-                try encoder.encode(replyTo: request, message, into: &buffer)
+                try encoder.form.encode(replyTo: request, message, into: &buffer)
             }
         }
     }
@@ -295,7 +295,7 @@ extension Connection {
     ) throws(ParleyError) -> Refusal? {
         try acceptRare(.message, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
-                try encoder.encode(refusalOf: request, code: code, reason: reason, into: &buffer)
+                try encoder.form.encode(refusalOf: request, code: code, reason: reason, into: &buffer)
             }
         }
     }

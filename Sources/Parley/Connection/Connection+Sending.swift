@@ -156,7 +156,7 @@ extension Connection: Peer {
         guard outbound.queue.isOpen(kind) else {
             throw ParleyError(.closed, "the stream to \(remoteAddress) is finished")
         }
-        if case .raw = kind, outbound.refusesRawBytes { throw rawBytesRefused(outbound.encoder.name) }
+        if case .raw = kind, outbound.refusesRawBytes { throw rawBytesRefused(outbound.encoder.form.name) }
         guard let wait = mayAppend(kind, &outbound, waited: waited?.wait) else { return nil }
         if isCounted { outbound.queue.noteRefusal() }
         return Refusal(wait: wait, epoch: outbound.sendWaiters.epoch)
@@ -334,7 +334,7 @@ extension Connection: EndOfTurn {
     /// Writes what was accepted to the link. The loop's thread only.
     func flush() {
         loop.assertIsCurrent()
-        guard writingBytes == 0, let link, !flushShort() else { return }
+        guard writingBytes == 0, link != nil, !flushShort(), let link else { return }
         let context = context
         var buffer = WireBuffer()
         context.exchangeSpare(&buffer)
@@ -467,12 +467,12 @@ extension Connection: EndOfTurn {
 extension Connection.Outbound {
     /// Whether the other side would take raw bytes for frames: the handshake is over, and every byte after it
     /// belongs to a frame.
-    var refusesRawBytes: Bool { !lifecycle.isHandshaking && encoder.streamForm == .delimited }
+    var refusesRawBytes: Bool { !lifecycle.isHandshaking && encoder.form.streamForm == .delimited }
 
     /// Lets `body` append to the buffer, and counts what it appended.
     @inline(__always)
     mutating func append<Result>(
-        _ body: (inout any Decoder, inout WireBuffer) throws(ParleyError) -> Result
+        _ body: (inout Encoder, inout WireBuffer) throws(ParleyError) -> Result
     ) throws(ParleyError) -> Result {
         try queue.append { (buffer) throws(ParleyError) in try body(&encoder, &buffer) }
     }

@@ -36,7 +36,7 @@ extension Connection {
         var number: UInt64 = 0
         let refusal = try acceptRare(.streamOpening, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
-                try encoder.encodeStreamOpening(header: header, into: &buffer)
+                try encoder.form.encodeStreamOpening(header: header, into: &buffer)
             }
             number = outbound.queue.nextStream
         }
@@ -58,7 +58,7 @@ extension Connection {
             guard outbound.queue.openStream == stream else { return (true, WaitQueue.Woken(), false) }
             if let end = outbound.lifecycle.end { throw end.reason }
             let isSaid = try outbound.append { (encoder, buffer) throws(ParleyError) in
-                encode(&encoder, &buffer)
+                encode(&encoder.form, &buffer)
             }
             guard isSaid else { return (false, WaitQueue.Woken(), false) }
             outbound.queue.endStream()
@@ -132,7 +132,7 @@ package final class ConnectionStreamWriter: StreamWriter {
         let kind = SendQueue.Kind.streamBytes(of: stream)
         return try connection.acceptRare(kind, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
-                if !bytes.isEmpty { encoder.encodeStreamBytes(bytes, into: &buffer) }
+                if !bytes.isEmpty { encoder.form.encodeStreamBytes(bytes, into: &buffer) }
             }
         }
     }
@@ -146,7 +146,7 @@ package final class ConnectionStreamWriter: StreamWriter {
             waited: waited,
             { (outbound) throws(ParleyError) in
                 isAccepted = try outbound.append { (encoder, buffer) throws(ParleyError) in
-                    encoder.encodeStreamBytesHeader(count: range.count, into: &buffer)
+                    encoder.form.encodeStreamBytesHeader(count: range.count, into: &buffer)
                 }
                 if isAccepted { outbound.queue.append(range) }
             }

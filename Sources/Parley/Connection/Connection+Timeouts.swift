@@ -233,8 +233,9 @@ extension Connection {
             let before = outbound.queue.unwrittenBytes
             // `append` rethrows the closure's errors, and this one throws none.
             let isEncoded =
-                (try? outbound.append { (encoder, buffer) throws(ParleyError) in encode(&encoder, &buffer) })
-                ?? false
+                (try? outbound.append { (encoder, buffer) throws(ParleyError) in
+                    encode(&encoder.form, &buffer)
+                }) ?? false
             guard isEncoded else { return (.unsupported, false) }
             outbound.queue.noteHeartbeat(outbound.queue.unwrittenBytes &- before)
             let end = outbound.queue.handedBytes &+ UInt64(outbound.queue.unhandedBytes)

@@ -119,7 +119,7 @@ public class Connection: @unchecked Sendable {
     struct Outbound {
         var lifecycle = Lifecycle()
         var queue = SendQueue()
-        var encoder: any Decoder
+        var encoder: Encoder
         /// The socket for direct writes by a sender's thread. Nil when there is none or it is about to close.
         var socket: Int32?
         /// Whether this connection waits for the node's budget.
@@ -179,7 +179,7 @@ public class Connection: @unchecked Sendable {
                 lastActivity: now
             )
         )
-        outbound = Lock(Outbound(encoder: node.options.decoder.makeDecoder()))
+        outbound = Lock(Outbound(encoder: node.options.decoder.makeEncoder()))
     }
 
     deinit {

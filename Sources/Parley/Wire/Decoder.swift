@@ -240,7 +240,8 @@ extension Decoder {
 
 /// A wire form and its limit. Both ends of a connection must use the same wire form.
 public struct WireForm: Sendable {
-    let makeDecoder: @Sendable () -> any Decoder
+    /// Makes a decoder that is not a ``FramedDecoder``; nil for the forms that have that one.
+    private let makeOther: (@Sendable () -> any Decoder)?
     /// The longest message or stream header, in bytes, that is accepted or sent.
     let maxMessageBytes: Int
     /// The greatest `maxMessageBytes` that its lengths can express.
@@ -278,13 +279,23 @@ public struct WireForm: Sendable {
         upTo greatest: Int,
         checksLengths: Bool,
         layers: Layers = .none,
-        _ makeDecoder: @escaping @Sendable () -> any Decoder
+        _ makeOther: (@Sendable () -> any Decoder)? = nil
     ) {
         self.layers = layers
         self.maxMessageBytes = maxMessageBytes
         greatestMaxMessageBytes = greatest
         self.checksLengths = checksLengths
-        self.makeDecoder = makeDecoder
+        self.makeOther = makeOther
+    }
+
+    /// A decoder for what one connection receives.
+    func makeDecoder() -> any Decoder { makeOther?() ?? framed }
+
+    /// An encoder for what it sends.
+    func makeEncoder() -> Encoder { if let makeOther { Encoder(makeOther()) } else { Encoder(framed) } }
+
+    private var framed: FramedDecoder {
+        FramedDecoder(maxMessageBytes: maxMessageBytes, hasStreams: !isMultiplexed)
     }
 
     /// The reference's wire form, for nodes in Go: a type byte, then the bytes of one read. It has no

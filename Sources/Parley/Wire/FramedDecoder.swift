@@ -98,9 +98,7 @@ extension WireForm {
 
     /// The framed wire form with a limit of your own for messages and stream headers: 0 to 4,294,967,295.
     public static func framed(maxMessageBytes: Int) -> WireForm {
-        WireForm(maxMessageBytes: maxMessageBytes, upTo: Int(UInt32.max), checksLengths: true) {
-            FramedDecoder(maxMessageBytes: maxMessageBytes)
-        }
+        WireForm(maxMessageBytes: maxMessageBytes, upTo: Int(UInt32.max), checksLengths: true)
     }
 }
 
@@ -136,10 +134,16 @@ extension FramedDecoder {
         limit: Int,
         into bounds: inout [Range<Int>]
     ) -> Int {
-        guard !isStreamOpen else { return 0 }
+        guard !isStreamOpen, limit > 0 else { return 0 }
+        let bytes = input.bytes
+        // Usually it is one message.
+        if let only = messagePayload(at: 0, of: bytes), only.upperBound == bytes.byteCount {
+            bounds.append(only)
+            position &+= UInt64(only.upperBound)
+            return only.upperBound
+        }
         // Ranges go to memory that is there already, some at a time: a check for each costs more than finding
         // it.
-        let bytes = input.bytes
         var (used, left) = (0, limit)
         var isEnd = false
         while left > 0, !isEnd {
@@ -164,14 +168,16 @@ extension FramedDecoder {
     /// ``decode(_:)`` handles every other frame, and names what is wrong with it.
     @inline(__always)
     private func messagePayload(at start: Int, of bytes: borrowing RawSpan) -> Range<Int>? {
-        guard bytes.byteCount &- start >= Self.headerBytes,
-            bytes.unsafeLoad(fromByteOffset: start, as: UInt8.self) == FrameType.message.rawValue
+        // Offsets are checked here, once.
+        let room = bytes.byteCount &- start &- Self.headerBytes
+        guard room >= 0,
+            bytes.unsafeLoad(fromUncheckedByteOffset: start, as: UInt8.self) == FrameType.message.rawValue
         else { return nil }
-        let number = bytes.unsafeLoadUnaligned(fromByteOffset: start &+ 1, as: UInt32.self)
-        let length = UInt32(bigEndian: number)
+        let number = bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start &+ 1, as: UInt32.self)
+        let length = Int(UInt32(bigEndian: number))
+        guard length <= Int(maxMessageBytes), length <= room else { return nil }
         let lower = start &+ Self.headerBytes
-        guard length <= maxMessageBytes, bytes.byteCount &- lower >= Int(length) else { return nil }
-        return Range(uncheckedBounds: (lower, lower &+ Int(length)))
+        return Range(uncheckedBounds: (lower, lower &+ length))
     }
 
     /// Whether the first byte is the type of a reply or a refusal, outside a stream's data.
@@ -293,17 +299,17 @@ extension FramedDecoder {
     public mutating func encode(
         message: ArraySlice<UInt8>,
         into output: inout WireBuffer
-    ) throws(ParleyError) {
-        try append(.message, message, "a message", into: &output)
-    }
+    ) throws(ParleyError) { try messages.append(message, to: &output) }
 
     /// Appends a message frame.
     ///
     /// - Throws: `messageTooLong` above `maxMessageBytes`.
     public mutating func encode(message: Span<UInt8>, into output: inout WireBuffer) throws(ParleyError) {
-        try checkLength(message.count, "a message")
-        output.append(FrameType.message.rawValue, bigEndian: UInt32(message.count), message)
+        try messages.append(message, to: &output)
     }
+
+    /// What encodes its messages.
+    var messages: FramedMessages { FramedMessages(maxBytes: maxMessageBytes) }
 
     /// Appends an opening frame.
     ///
@@ -312,7 +318,9 @@ extension FramedDecoder {
         header: ArraySlice<UInt8>,
         into output: inout WireBuffer
     ) throws(ParleyError) {
-        try append(.streamOpening, header, "a stream header", into: &output)
+        try checkLength(header.count, "a stream header")
+        appendHeader(.streamOpening, header.count, into: &output)
+        output.append(header)
     }
 
     /// Appends the bytes as data frames of at most 4 GiB.
@@ -421,20 +429,6 @@ extension FramedDecoder {
         return bytes
     }
 
-    private func append(
-        _ type: FrameType,
-        _ payload: ArraySlice<UInt8>,
-        _ what: StaticString,
-        into output: inout WireBuffer
-    ) throws(ParleyError) {
-        try checkLength(payload.count, what)
-        guard payload.count >= WireBuffer.keptSliceBytes else {
-            return output.append(type.rawValue, bigEndian: UInt32(payload.count), payload.span)
-        }
-        appendHeader(type, payload.count, into: &output)
-        output.append(payload)
-    }
-
     @inline(__always)
     private func checkLength(
         _ length: Int,
@@ -442,11 +436,11 @@ extension FramedDecoder {
         atMost most: Int = .max
     ) throws(ParleyError) {
         let limit = min(Int(maxMessageBytes), most)
-        guard length <= limit else { throw tooLong(length, what, limit) }
+        guard length <= limit else { throw Self.tooLong(length, what, limit) }
     }
 
     @inline(never)
-    private func tooLong(_ length: Int, _ what: StaticString, _ limit: Int) -> ParleyError {
+    static func tooLong(_ length: Int, _ what: StaticString, _ limit: Int) -> ParleyError {
         ParleyError(.messageTooLong, "\(what) of \(length) bytes is over the limit of \(limit)")
     }
 

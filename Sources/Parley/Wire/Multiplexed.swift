@@ -52,6 +52,6 @@ extension WireForm {
             upTo: Int(UInt32.max),
             checksLengths: true,
             layers: layers
-        ) { FramedDecoder(maxMessageBytes: maxMessageBytes, hasStreams: false) }
+        )
     }
 }

@@ -5,7 +5,7 @@
 public struct WireBuffer: Sendable {
     /// Slices of at least this many bytes are kept. Smaller ones are copied: a copy costs less than a segment
     /// of its own in the write.
-    package static let keptSliceBytes = 32 * 1024
+    @inlinable package static var keptSliceBytes: Int { 32 * 1024 }
 
     /// The bytes before `tail`, in order.
     private(set) var segments: [ArraySlice<UInt8>] = []
