@@ -166,12 +166,16 @@ def lines(results):
     table = []
     for goal in GOALS:
         spread, verdict = goal.verdict(results)
-        table.append((goal.text, goal.limit, spread and f"{spread['median']:.3g}", spread and _quartiles(spread), verdict))
+        table.append((goal.text, goal.limit, spread and _said(spread["median"]), spread and _quartiles(spread), verdict))
     return table
 
 
 def _quartiles(spread):
-    return f"{spread['q1']:.3g} - {spread['q3']:.3g}"
+    return f"{_said(spread['q1'])} - {_said(spread['q3'])}"
+
+
+def _said(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
 
 
 def text(results):
