@@ -7,7 +7,11 @@
 
     struct ForkTests {
         /// What the child found, as its exit status: 0, or the number of the call that did not fail.
-        private static func child(_ server: any Transport, _ peer: any Peer) async -> Int32 {
+        private static func child(
+            _ server: any Transport,
+            _ peer: any Peer,
+            _ open: RPCSequence.Iterator
+        ) async -> Int32 {
             var number: Int32 = 0
             func isForked(_ call: () async throws -> Void) async -> Bool {
                 number += 1
@@ -42,7 +46,22 @@
             peer.closeStream()
             peer.setDeadline(.now)
             for await _ in server.consume() { return 100 }
+            var open = open
+            if await open.next() != nil { return 102 }
             return server.peers.isEmpty ? 0 : 101
+        }
+
+        /// A consumer that has taken the first of several messages and has the next at hand.
+        private static func consumerWithMore() async -> RPCSequence.Iterator {
+            let inbox = Inbox(capacity: 100)
+            var decoded = DecodedRuns()
+            decoded.foundBounds = (0..<20).map { $0..<$0 + 1 }
+            let isInside = decoded.appendFound(in: patterned(20)[...])
+            #expect(isInside)
+            _ = inbox.offer(&decoded, from: NoPeer(), to: 0)
+            var consumer = RPCSequence(inbox).makeAsyncIterator()
+            #expect(await consumer.next() != nil)
+            return consumer
         }
 
         /// However it hangs. Threads of tasks block signals.
@@ -66,15 +85,17 @@
                 for loop in server.eventLoops + client.eventLoops {
                     await Task(executorPreference: loop) {}.value
                 }
+                var open = await Self.consumerWithMore()
                 let process = clinux_fork()
                 if process == 0 {
                     Self.endAfterAMinute()
-                    _exit(await Self.child(server, peer))
+                    _exit(await Self.child(server, peer, open))
                 }
                 #expect(process > 0)
                 var status: Int32 = -1
                 #expect(waitpid(process, &status, 0) == process)
                 #expect(status == 0, "exit status \(status >> 8), signal \(status & 0x7f)")
+                #expect(await open.next() != nil)
                 try await peer.send(message: [7])
                 #expect(try await server.nextRPC().payload == [7])
             }
