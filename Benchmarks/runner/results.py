@@ -60,7 +60,7 @@ def _candidate(workload, candidate, rounds):
 
 
 def _figure(values):
-    """The spread of the rounds, and what it was in each; None when all failed."""
+    """The spread of the rounds, and the value of each; None when all failed."""
     known = _known(values)
     return spread(known) | {"min": min(known), "max": max(known), "samples": values} if known else None
 

@@ -1,5 +1,5 @@
 #if canImport(Glibc)
-    // Its shim declares sem_clockwait, which Glibc's module leaves out.
+    // CLibUV for sem_clockwait: the Glibc module does not declare it, the shim of CLibUV does.
     import CLibUV
     import Glibc
 #elseif canImport(Musl)
@@ -8,8 +8,8 @@
     import Darwin
 #endif
 
-/// What one thread sleeps on until another one signals it. After a signal that comes before the wait, the
-/// wait returns at once.
+/// One thread blocks on it until another thread signals it. A wait that begins after the signal returns at
+/// once.
 ///
 /// Deadlines are on the monotonic clock: setting the system's clock does not change them.
 ///
@@ -32,9 +32,9 @@ struct Semaphore: ~Copyable, @unchecked Sendable {
         /// Lets one wait return: the one that blocks now, or the next one. Any thread.
         func signal() { sem_post(semaphore) }
 
-        /// Blocks until a signal. May also return true without one.
+        /// Blocks until a signal. It may also return true without one, when the thread handles a Unix signal.
         ///
-        /// - Parameter deadline: nil means none.
+        /// - Parameter deadline: nil means that it waits for ever.
         /// - Returns: false when the deadline passes first.
         func wait(until deadline: MonotonicTime?) -> Bool {
             guard let deadline else {
@@ -75,7 +75,7 @@ struct Semaphore: ~Copyable, @unchecked Sendable {
 
         /// Blocks until a signal.
         ///
-        /// - Parameter deadline: nil means none.
+        /// - Parameter deadline: nil means that it waits for ever.
         /// - Returns: false when the deadline passes first.
         func wait(until deadline: MonotonicTime?) -> Bool {
             pthread_mutex_lock(mutex)

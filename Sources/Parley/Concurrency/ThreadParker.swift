@@ -11,8 +11,9 @@
 ///
 /// Deadlines are on the monotonic clock: setting the system's clock does not change them.
 package final class ThreadParker: Sendable {
-    /// Whether it was woken. helgrind, drd and ThreadSanitizer, with which C programs are checked, do not
-    /// know all functions of a semaphore. They know this lock, and so what happened before the wake-up.
+    /// Whether it was woken. It has a lock because C programs are checked with helgrind, drd and
+    /// ThreadSanitizer, which do not follow `sem_clockwait`. The lock shows them what came before the
+    /// wake-up.
     private let isWoken = Lock(false)
     private let semaphore = Semaphore()
 
@@ -45,7 +46,10 @@ extension ThreadParker {
     }
 
     /// Keeps a parker for the thread's next wait. It must have been woken, or nobody may be left who could
-    /// wake it. A signal that is left, or still to come, only makes a later wait look at its flag once more.
+    /// wake it.
+    ///
+    /// The signal of the last wake-up may be unused, or may still come. The next wait then returns from the
+    /// semaphore, sees that it was not woken, and blocks again.
     static func keep(_ parker: ThreadParker) {
         guard pthread_getspecific(keptKey) == nil else { return }
         parker.isWoken.withLock { $0 = false }

@@ -169,8 +169,8 @@ extension Lock {
         }
         guard let parker else { return true }
         let isWoken = parker.wait(until: deadline)
-        // A waiter that is not in the queue any more was woken: that counts as in time. Whoever wakes it has
-        // not come to it yet, so that it cannot be kept.
+        // A waiter that is not in the queue any more was woken: that counts as in time. Its parker is not
+        // kept, because the wake-up is still to come.
         if !isWoken, withLock({ place.change(&$0) { $0.remove(ticket) } }) == nil { return true }
         ThreadParker.keep(parker)
         return isWoken

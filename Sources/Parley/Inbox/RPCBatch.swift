@@ -28,7 +28,7 @@ public struct RPCBatch: Sendable {
 
         /// The payload bytes of the messages that are not taken yet.
         var payloadBytes: Int {
-            // The fewer are added up: these, or those that do not belong to it.
+            // Adds up the messages of this delivery, or the other ones of the run, whichever are fewer.
             guard count > run.count / 2 else { return bytes(of: lower..<upper) }
             return run.payloadBytes &- bytes(of: 0..<lower) &- bytes(of: upper..<run.count)
         }
@@ -136,9 +136,9 @@ extension RPCBatch: Collection {
     /// Makes one RPC at a time.
     public struct Iterator: IteratorProtocol {
         @usableFromInline let deliveries: [Delivery]
-        /// What is left of the delivery that is iterated now.
+        /// What is left of the delivery that is being iterated.
         @usableFromInline var current: Delivery
-        /// The delivery after that.
+        /// The index of the delivery after it.
         @usableFromInline var following = 1
 
         @inlinable

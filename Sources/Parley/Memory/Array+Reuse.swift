@@ -12,7 +12,7 @@ extension Array {
 }
 
 extension Array {
-    /// A copy whose memory is its own, and just large enough. For what is kept out of a buffer that is filled
-    /// again.
+    /// A copy with memory of its own, just large enough. A buffer that is filled again must not share its
+    /// memory with what is kept.
     var duplicate: [Element] { withUnsafeBufferPointer { Array($0) } }
 }

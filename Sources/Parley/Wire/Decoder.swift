@@ -240,7 +240,7 @@ extension Decoder {
 
 /// A wire form and its limit. Both ends of a connection must use the same wire form.
 public struct WireForm: Sendable {
-    /// Makes a decoder that is not a ``FramedDecoder``; nil for the forms that have that one.
+    /// Makes a decoder. Nil when the decoder is ``FramedDecoder``.
     private let makeOther: (@Sendable () -> any Decoder)?
     /// The longest message or stream header, in bytes, that is accepted or sent.
     let maxMessageBytes: Int
@@ -288,10 +288,10 @@ public struct WireForm: Sendable {
         self.makeOther = makeOther
     }
 
-    /// A decoder for what one connection receives.
+    /// Makes the decoder of one connection.
     func makeDecoder() -> any Decoder { makeOther?() ?? framed }
 
-    /// An encoder for what it sends.
+    /// Makes the encoder of one connection.
     func makeEncoder() -> Encoder { if let makeOther { Encoder(makeOther()) } else { Encoder(framed) } }
 
     private var framed: FramedDecoder {

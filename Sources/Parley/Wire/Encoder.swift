@@ -1,9 +1,9 @@
-/// What encodes the messages and the streams that one connection sends.
+/// Encodes what one connection sends.
 struct Encoder {
-    /// The wire form's encoder.
+    /// Encodes everything, in any wire form.
     var form: any Decoder
-    /// For messages of the framed wire form: each would pay for a call through `any Decoder`. Nil for other
-    /// forms.
+    /// Encodes messages in the framed wire form: each would pay for a call through `any Decoder`. Nil in
+    /// other forms.
     let framed: FramedMessages?
 
     init(_ form: any Decoder) {

@@ -136,7 +136,7 @@ extension FramedDecoder {
     ) -> Int {
         guard !isStreamOpen, limit > 0 else { return 0 }
         let bytes = input.bytes
-        // Usually it is one message.
+        // Most reads bring one message.
         if let only = messagePayload(at: 0, of: bytes), only.upperBound == bytes.byteCount {
             bounds.append(only)
             position &+= UInt64(only.upperBound)
@@ -168,7 +168,7 @@ extension FramedDecoder {
     /// ``decode(_:)`` handles every other frame, and names what is wrong with it.
     @inline(__always)
     private func messagePayload(at start: Int, of bytes: borrowing RawSpan) -> Range<Int>? {
-        // Offsets are checked here, once.
+        // The loads below are inside `bytes` when this is not negative. So they check nothing.
         let room = bytes.byteCount &- start &- Self.headerBytes
         guard room >= 0,
             bytes.unsafeLoad(fromUncheckedByteOffset: start, as: UInt8.self) == FrameType.message.rawValue

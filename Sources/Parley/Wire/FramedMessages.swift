@@ -1,6 +1,6 @@
-/// Encodes the messages of the framed wire form, which takes nothing but their limit.
+/// Encodes messages in the framed wire form. It keeps nothing from one message to the next.
 struct FramedMessages {
-    /// The longest message.
+    /// The length of the longest message.
     let maxBytes: UInt32
 
     /// Appends a message frame. Inlined into each send.

@@ -5,8 +5,8 @@
 @usableFromInline
 package struct MessageRun: Sendable {
     @usableFromInline package let block: ArraySlice<UInt8>
-    /// Where the messages are, relative to the block's beginning. Empty when the block is the only message,
-    /// which so needs no array.
+    /// The bounds of the messages, relative to the block's beginning. Empty when the whole block is one
+    /// message: that needs no array.
     @usableFromInline let bounds: [Range<Int>]
     /// The payload bytes of all messages.
     package let payloadBytes: Int
@@ -48,7 +48,7 @@ package struct MessageRun: Sendable {
             bounds = []
         } else {
             self.block = block
-            // A copy of its own: the array of all that was found is filled again.
+            // The next decoding pass fills `found` again.
             bounds = found.duplicate
         }
         self.payloadBytes = payloadBytes
@@ -59,7 +59,8 @@ package struct MessageRun: Sendable {
     /// The sum of the lengths of `found`; nil when one is outside `0..<count`.
     static func payloadBytes(_ found: borrowing [Range<Int>], in count: Int) -> Int? {
         var bytes = 0
-        // Negative when a bound is outside. Without branches, several are looked at with one instruction.
+        // Negative when a bound is outside. The loop has no branches, so that the compiler can check several
+        // bounds with one instruction.
         var signs = 0
         for index in found.indices {
             let (lower, upper) = (found[index].lowerBound, found[index].upperBound)
@@ -84,7 +85,7 @@ package struct MessageRun: Sendable {
     }
 }
 
-/// The indices of `block` that are so far behind its beginning.
+/// The indices in `block` of bounds that are relative to its beginning.
 @inlinable @inline(__always)
 func place(_ bounds: Range<Int>, in block: ArraySlice<UInt8>) -> Range<Int> {
     let start = block.startIndex

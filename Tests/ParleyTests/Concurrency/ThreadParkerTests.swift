@@ -32,7 +32,7 @@ import Testing
         #expect(result.withLock { $0 })
     }
 
-    /// The first wake-up comes before its wait, which so leaves its signal to the second one.
+    /// The first wake-up comes before the wait. So its signal is still unused when the second wait begins.
     @Test func `a thread waits with the one it kept, anew`() {
         func waitOnce() -> ObjectIdentifier {
             let parker = ThreadParker.take()
@@ -46,7 +46,7 @@ import Testing
         #expect(waitOnce() == first)
     }
 
-    /// A place where somebody takes each waiter out just before it gives up, and wakes it later.
+    /// A place whose waiters are taken out just before their time is up, and are woken later.
     private struct Late: WaitPlace {
         struct State {
             var queue = WaitQueue()

@@ -4,8 +4,8 @@ import Testing
 
 /// What encodes a connection's messages: the framed form by its own type, every other one as it is.
 @Suite struct EncoderTests {
-    /// Wire forms whose messages are framed and have at most 40,000 bytes. The last one is a program's own,
-    /// which says something else about its limit.
+    /// Wire forms for messages of at most 40,000 bytes. The last one is a program's own: it states a
+    /// limit of 50,000, and its decoders have one of 40,000.
     static let forms: [WireForm] = [
         .framed(maxMessageBytes: 40_000), .multiplexed(maxMessageBytes: 40_000),
         WireForm(maxMessageBytes: 50_000) { FramedDecoder(maxMessageBytes: 40_000) },
