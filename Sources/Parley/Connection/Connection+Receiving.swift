@@ -114,7 +114,7 @@ extension Connection: LinkOwner {
     /// read ahead of connections that already wait.
     private func inboxIsFull() {
         changeReading { inbound in
-            if inbound.intake.apply(.inboxIsFull) { inbound.counters.pauses &+= 1 }
+            if inbound.intake.apply(.inboxIsFull) { inbound.counters.countPause() }
         }
     }
 
@@ -166,9 +166,9 @@ extension Connection: LinkOwner {
                 messages: decoded.count &- (outcome.isStream ? 1 : 0) &+ decoded.answers.count,
                 at: loop.milliseconds
             )
-            inbound.counters.requests &+= UInt64(decoded.requests)
+            inbound.counters.count(requests: decoded.requests)
             if outcome.isStream {
-                inbound.counters.streams &+= 1
+                inbound.counters.countStream()
                 inbound.streamReadAt = loop.milliseconds
             }
             outcome.hasHeartbeats = inbound.state.hasHeartbeats
@@ -299,7 +299,7 @@ extension Connection.Inbound {
         let asksInbox = intake.apply(
             .decoded(wantsInput: state.wantsInput(isReading: intake.isReading), isHeldBack: isHeldBack)
         )
-        if asksInbox { counters.pauses &+= 1 }
+        if asksInbox { counters.countPause() }
         return asksInbox
     }
 

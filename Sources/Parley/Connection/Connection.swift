@@ -19,6 +19,11 @@ public class Connection: @unchecked Sendable {
 
     /// See ``Peer/localAddress``.
     public let localAddress: SocketAddress
+    /// What the next bytes belong to, which decides where they are read to. The loop's thread only.
+    var upcoming = PeerState.Upcoming.raw
+    /// Whether the last read filled the loop's shared buffer. The next one goes to a block of its own then,
+    /// which the messages keep: no copy. The loop's thread only.
+    var expectsMuch = false
     /// See ``Peer/remoteAddress``.
     public let remoteAddress: SocketAddress
     /// The remote IP address; nil when the link has none.
@@ -62,11 +67,6 @@ public class Connection: @unchecked Sendable {
     var rareTimes = LazyBox<RareTimes>()
     /// How many bytes of a large frame had arrived when the link got it to read into.
     var largeFrameBytes = 0
-    /// What the next bytes belong to, which decides where they are read to.
-    var upcoming = PeerState.Upcoming.raw
-    /// Whether the last read filled the loop's shared buffer. The next one goes to a block of its own then,
-    /// which the messages keep: no copy.
-    var expectsMuch = false
 
     /// An id that the other side has proven, and what its secured link has received and written, handshake
     /// and tags included. A class, so that a connection without one takes one word for it.
@@ -93,8 +93,12 @@ public class Connection: @unchecked Sendable {
 
     /// The receiving half.
     struct Inbound {
+        // Field order minimises padding: the small fields follow those of the state.
+
         var state: PeerState
         var intake = Intake()
+        /// Whether the event of this connection's end still has to follow its last messages into the inbox.
+        var owesEvent = false
         var readWaiters = WaitQueue()
         var heartbeats = LazyBox<HeartbeatRecord>()
         var counters = ReceiveCounters()
@@ -108,8 +112,6 @@ public class Connection: @unchecked Sendable {
         var linkBytes = 0
         /// What this connection has added to ``Node/heldBytes``.
         var held = HeldBytes()
-        /// Whether the event of this connection's end still has to follow its last messages into the inbox.
-        var owesEvent = false
         /// Set once this side has closed. Reads throw it, even when input is left.
         var closed: ParleyError?
         var readDeadline = MonotonicTime.never

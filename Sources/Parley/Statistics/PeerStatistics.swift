@@ -39,7 +39,7 @@ extension Connection {
     /// See ``Peer/statistics``.
     public var statistics: PeerStatistics {
         var statistics = PeerStatistics()
-        let received = inbound.withLock { inbound in
+        inbound.withLock { inbound in
             statistics.unreadBytes = inbound.state.bufferedBytes
             statistics.unansweredRequests = inbound.state.unanswered.count
             statistics.isReadingPaused = inbound.intake.awaitsInbox
@@ -47,16 +47,15 @@ extension Connection {
             statistics.roundTripTime = inbound.heartbeats.value.roundTripNanoseconds.map { .nanoseconds($0) }
             let now = MonotonicTime.millisecondsNow
             statistics.silence = .milliseconds(now > inbound.lastArrival ? now - inbound.lastArrival : 0)
-            return inbound.counters
+            statistics.traffic.set(inbound.counters)
         }
-        let (sent, ended, requests, proven) = outbound.withLock { outbound in
+        let (ended, requests, proven) = outbound.withLock { outbound in
             statistics.unsentBytes = outbound.queue.unwrittenBytes
             let requests = outbound.openRequests
             statistics.openRequests = requests.count
-            let answers = (requests.sent, requests.lateAnswers)
-            return (outbound.queue.counters, outbound.ended, answers, outbound.proven)
+            statistics.traffic.set(outbound.queue.counters)
+            return (outbound.ended, (requests.sent, requests.lateAnswers), outbound.proven)
         }
-        statistics.traffic = Traffic(received, sent)
         if let multiplexed { multiplexed.report(to: &statistics) }
         if let proven {
             statistics.id = proven.id

@@ -54,9 +54,32 @@ public struct Traffic: Sendable, Hashable {
 struct ReceiveCounters {
     var bytes: UInt64 = 0
     var messages: UInt64 = 0
-    var streams: UInt64 = 0
-    var requests: UInt64 = 0
-    var pauses: UInt64 = 0
+    /// Made by the first that counts: most connections have none of these.
+    private var rare: Rare?
+
+    private final class Rare {
+        var streams: UInt64 = 0
+        var requests: UInt64 = 0
+        var pauses: UInt64 = 0
+    }
+
+    var streams: UInt64 { rare?.streams ?? 0 }
+    var requests: UInt64 { rare?.requests ?? 0 }
+    var pauses: UInt64 { rare?.pauses ?? 0 }
+
+    mutating func countStream() { counted().streams &+= 1 }
+
+    mutating func countPause() { counted().pauses &+= 1 }
+
+    @inline(__always)
+    mutating func count(requests: Int) { if requests > 0 { counted().requests &+= UInt64(requests) } }
+
+    private mutating func counted() -> Rare {
+        if let rare { return rare }
+        let made = Rare()
+        rare = made
+        return made
+    }
 }
 
 /// The sending half of ``Traffic``, guarded by the lock of the connection's sending half.
@@ -68,17 +91,22 @@ struct SendCounters {
 }
 
 extension Traffic {
-    init(_ received: ReceiveCounters, _ sent: SendCounters) {
+    /// Copies the counters of the receiving half.
+    mutating func set(_ received: ReceiveCounters) {
         bytesReceived = received.bytes
-        bytesSent = sent.bytes
         wireBytesReceived = received.bytes
-        wireBytesSent = sent.bytes
         messagesReceived = received.messages
-        messagesSent = sent.messages
         streamsReceived = received.streams
         requestsReceived = received.requests
-        streamsSent = sent.streams
         readPauses = received.pauses
+    }
+
+    /// Copies the counters of the sending half.
+    mutating func set(_ sent: SendCounters) {
+        bytesSent = sent.bytes
+        wireBytesSent = sent.bytes
+        messagesSent = sent.messages
+        streamsSent = sent.streams
         sendWaits = sent.waits
     }
 }

@@ -21,21 +21,25 @@ final class TCPHandle {
     private let tcp: UnsafeMutablePointer<uv_tcp_t>
     /// Kept alive by the open socket, and released in the close callback.
     private var owner: (any LinkOwner)?
-    /// The connect in progress.
-    private var connecting: Connecting?
     /// The write that the socket had no room for.
     private var writing: PendingWrite?
 
     /// The bytes of the current part of a file that the kernel does not have yet.
     var unwrittenFileBytes: Int { writing?.file?.count ?? 0 }
 
-    // Boxed: most sockets have neither most of the time, and take less memory then.
-
+    /// A connect in progress. Its request holds it until libuv calls back, which it always does: with
+    /// `UV_ECANCELED` when the handle is closed before.
     private final class Connecting {
+        let handle: TCPHandle
         let completion: (_ status: Int32) -> Void
 
-        init(_ completion: @escaping (_ status: Int32) -> Void) { self.completion = completion }
+        init(_ handle: TCPHandle, _ completion: @escaping (_ status: Int32) -> Void) {
+            self.handle = handle
+            self.completion = completion
+        }
     }
+
+    // Boxed: most sockets have none most of the time, and take less memory then.
 
     private final class PendingWrite {
         /// The bytes that `uv_write` sends. libuv has pointers into it.
@@ -102,25 +106,26 @@ extension TCPHandle {
         completion: @escaping (ParleyError?) -> Void
     ) throws(ParleyError) {
         try openSocket(for: address, name)
-        let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
-        request.pointee.data = tcp.pointee.data
-        let status = address.withSockaddr { address, _ in
-            uv_tcp_connect(request, tcp, address) { request, status in
-                let handle = TCPHandle.from(request!.pointee.data)
-                request!.deallocate()
-                handle.connected(status)
-            }
-        }
-        guard status == 0 else {
-            request.deallocate()
-            throw ParleyError(libuv: status, "cannot connect to \(name)")
-        }
-        connecting = Connecting { [unowned self] status in
+        let connecting = Connecting(self) { [unowned self] status in
             guard status == 0 else {
                 return completion(ParleyError(libuv: status, "cannot connect to \(name)"))
             }
             if let descriptor { setPeerOptions(of: descriptor, keepAlive) }
             completion(nil)
+        }
+        let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
+        request.pointee.data = Unmanaged.passRetained(connecting).toOpaque()
+        let status = address.withSockaddr { address, _ in
+            uv_tcp_connect(request, tcp, address) { request, status in
+                let connecting = Unmanaged<Connecting>.fromOpaque(request!.pointee.data).takeRetainedValue()
+                request!.deallocate()
+                connecting.handle.connected(status, connecting)
+            }
+        }
+        guard status == 0 else {
+            Unmanaged.passUnretained(connecting).release()
+            request.deallocate()
+            throw ParleyError(libuv: status, "cannot connect to \(name)")
         }
     }
 
@@ -135,8 +140,8 @@ extension TCPHandle {
         }
     }
 
-    private func connected(_ status: Int32) {
-        guard let connecting = connecting.take() else { return }
+    private func connected(_ status: Int32, _ connecting: Connecting) {
+        guard uv_is_closing(handle) == 0 else { return }
         loop.noteEvent()
         connecting.completion(status)
     }
@@ -386,7 +391,6 @@ extension TCPHandle {
     func close(abortively: Bool) {
         loop.assertIsCurrent()
         guard uv_is_closing(handle) == 0 else { return }
-        connecting = nil
         let closed: uv_close_cb = { handle in
             let handle = Unmanaged<TCPHandle>.fromOpaque(handle!.pointee.data).takeRetainedValue()
             handle.owner?.linkDidClose()

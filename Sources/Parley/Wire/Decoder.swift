@@ -289,7 +289,9 @@ public struct WireForm: Sendable {
     }
 
     /// Makes the decoder of one connection.
-    func makeDecoder() -> any Decoder { makeOther?() ?? framed }
+    func makeDecoder() -> InputDecoder {
+        if let makeOther { InputDecoder(makeOther()) } else { InputDecoder(framed) }
+    }
 
     /// Makes the encoder of one connection.
     func makeEncoder() -> Encoder { if let makeOther { Encoder(makeOther()) } else { Encoder(framed) } }

@@ -58,19 +58,16 @@ public struct FramedDecoder: Decoder {
     /// The default limit of a message.
     public static let defaultMaxMessageBytes = 16 << 20
 
-    // The stored properties fit the inline buffer of `any Decoder` (24 bytes). A larger value would be an
-    // allocation of its own for each direction.
+    // Each connection has them, the largest first. They fit the inline buffer of `any Decoder`, 24 bytes.
 
+    /// How many bytes of the connection have been decoded, for error messages.
+    private var position: UInt64 = 0
+    /// The bytes of the current data frame that have not arrived yet.
+    private var dataBytesLeft: UInt32 = 0
     private let maxMessageBytes: UInt32
     /// Whether streams come between the messages; in ``WireForm/multiplexed`` they come beside them.
     private let hasStreams: Bool
-
-    // Reading
     private var isStreamOpen = false
-    /// The bytes of the current data frame that have not arrived yet.
-    private var dataBytesLeft: UInt32 = 0
-    /// How many bytes of the connection have been decoded, for error messages.
-    private var position: UInt64 = 0
 
     /// A decoder at the start of a connection.
     ///
@@ -83,6 +80,12 @@ public struct FramedDecoder: Decoder {
         precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
         self.maxMessageBytes = UInt32(maxMessageBytes)
         self.hasStreams = hasStreams
+    }
+
+    /// For writing alone.
+    init(encoding messages: FramedMessages) {
+        maxMessageBytes = messages.maxBytes
+        hasStreams = true
     }
 
     /// `framed`

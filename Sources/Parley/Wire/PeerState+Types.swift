@@ -1,10 +1,20 @@
 extension PeerState {
-    /// What one connection may keep on this side.
-    struct Bounds: Sendable {
-        var maxMessageBytes = Int.max
-        var readAheadBytes = PeerState.readAheadBytes
+    /// What one connection may keep on this side. A class, because all connections of a node share it.
+    final class Bounds: Sendable {
+        let maxMessageBytes: Int
+        let readAheadBytes: Int
         /// Whether the lengths of decoded messages have to be checked: some wire forms check them themselves.
-        var isChecked = true
+        let isChecked: Bool
+
+        init(
+            maxMessageBytes: Int = .max,
+            readAheadBytes: Int = PeerState.readAheadBytes,
+            isChecked: Bool = true
+        ) {
+            self.maxMessageBytes = maxMessageBytes
+            self.readAheadBytes = readAheadBytes
+            self.isChecked = isChecked
+        }
 
         /// How many bytes a wire form may put around a message.
         static let frameOverheadBytes = 64 * 1024

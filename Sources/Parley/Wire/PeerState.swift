@@ -29,7 +29,6 @@ struct PeerState: Sendable {
     /// How many bytes are read ahead of a reader by default.
     static let readAheadBytes = 256 * 1024
 
-    var decoder: any Decoder
     /// Input that was not consumed yet. It comes after ``partialFrame``.
     var queue = ByteQueue()
     var partialFrame = PartialFrame.nothing
@@ -51,6 +50,7 @@ struct PeerState: Sendable {
     // Smallest fields last, so that the containing struct's next fields follow without padding.
 
     let bounds: Bounds
+    var decoder: InputDecoder
     let streamForm: StreamForm
     var phase = Phase.handshake
     /// Whether the stream's reader has read. The link is read from its first read on, not from the stream's
@@ -98,7 +98,7 @@ struct PeerState: Sendable {
     /// How much is kept of a frame of unknown length.
     static let maxUnknownFrameBytes = 16 << 20
 
-    init(decoder: any Decoder, bounds: Bounds = Bounds()) {
+    init(decoder: InputDecoder, bounds: Bounds = Bounds()) {
         self.decoder = decoder
         self.bounds = bounds
         streamForm = decoder.streamForm
@@ -122,11 +122,14 @@ struct PeerState: Sendable {
         if inputEnd == nil { inputEnd = reason }
     }
 
+    // What is asked for each read is inlined: a call would copy the whole state.
+
     /// Whether to read more from the link: until the read-ahead is full, and then again when it is half
     /// empty.
+    @inline(__always)
     func wantsInput(isReading: Bool) -> Bool {
-        guard inputEnd == nil else { return false }
-        let limit = isReading ? bounds.readAheadBytes : bounds.readAheadBytes / 2
+        if case .some = inputEnd { return false }
+        var limit: Int { isReading ? bounds.readAheadBytes : bounds.readAheadBytes / 2 }
         switch phase {
         case .handshake: return queue.footprint < limit
         case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole && announced.isEmpty
@@ -141,8 +144,10 @@ struct PeerState: Sendable {
     /// Whether input waits to be decoded because the last ``decode(limit:byteLimit:into:)``
     /// stopped at its limit.
     var hasUndecodedMessages: Bool {
-        (phase == .messages || phase == .discarding)
-            && (!queue.isEmpty || isLargeFrameWhole || !announced.isEmpty)
+        @inline(__always) get {
+            (phase == .messages || phase == .discarding)
+                && (!queue.isEmpty || isLargeFrameWhole || !announced.isEmpty)
+        }
     }
 
     /// Whether there may be a message behind a stream that its reader has not closed.
@@ -150,13 +155,18 @@ struct PeerState: Sendable {
 
     /// How many bytes are kept that were not delivered yet.
     var bufferedBytes: Int {
-        queue.count &+ partialFrameContents.count &+ decoded.count
+        @inline(__always) get {
+            queue.count &+ (hasPartialFrame ? partialFrameContents.count : 0)
+                &+ (streamRest.isDefault ? 0 : decoded.count)
+        }
     }
 
     /// The same, with what the decoder keeps and the headers of announced streams.
     var heldBytes: Int {
-        let headerBytes = announced.isEmpty ? 0 : announced.reduce(0) { $0 &+ $1.header.count }
-        return bufferedBytes &+ decoderBytes &+ headerBytes
+        @inline(__always) get {
+            let headerBytes = announced.isEmpty ? 0 : announced.reduce(0) { $0 &+ $1.header.count }
+            return bufferedBytes &+ decoderBytes &+ headerBytes
+        }
     }
 
     /// Decoded bytes of a delimited stream that its reader has not read yet.
@@ -194,7 +204,9 @@ struct PeerState: Sendable {
     }
 
     /// How many bytes of an incomplete frame are there; zero when no frame is incomplete.
-    var partialFrameBytes: Int { isLargeFrameWhole ? 0 : partialFrameContents.count }
+    var partialFrameBytes: Int {
+        @inline(__always) get { !hasPartialFrame || isLargeFrameWhole ? 0 : partialFrameContents.count }
+    }
 
     private var isLargeFrameWhole: Bool {
         if case .largeFrame(let frame) = partialFrame { frame.missing <= 0 } else { false }
@@ -203,7 +215,11 @@ struct PeerState: Sendable {
     /// Why the connection ends, once its input has ended and all of it is decoded: an error of its own when
     /// it ended inside a frame. Nil while a handshake or a stream may still read.
     var finalReason: ParleyError? {
-        guard let inputEnd, queue.isEmpty, !isLargeFrameWhole, announced.isEmpty else { return nil }
+        @inline(__always) get { if case .some(let inputEnd) = inputEnd { finalReason(inputEnd) } else { nil } }
+    }
+
+    private func finalReason(_ inputEnd: ParleyError) -> ParleyError? {
+        guard queue.isEmpty, !isLargeFrameWhole, announced.isEmpty else { return nil }
         switch phase {
         case .handshake, .stream:
             return nil

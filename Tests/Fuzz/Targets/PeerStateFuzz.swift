@@ -32,7 +32,9 @@ final class PeerExercise<Form: Decoder> {
     var isOver = false
 
     init(_ decoder: Form, _ wire: ArraySlice<UInt8>) {
-        state = PeerState(decoder: decoder)
+        state = PeerState(
+            decoder: (decoder as? FramedDecoder).map(InputDecoder.init) ?? InputDecoder(decoder)
+        )
         model = PeerModel(decoder)
         self.wire = wire
     }

@@ -52,7 +52,7 @@ final class Nodes: Sendable {
         options.handshakeTimeout = .seconds(60)
         if kind.isSecured { options.security = .noise(Identity()) }
         change(&options)
-        if kind.isMultiplexed, options.decoder.makeDecoder() is FramedDecoder {
+        if kind.isMultiplexed, options.decoder.makeDecoder().other == nil {
             let most = options.decoder.maxMessageBytes
             options.decoder =
                 kind == .libp2p ? .libp2p(maxMessageBytes: most) : .multiplexed(maxMessageBytes: most)

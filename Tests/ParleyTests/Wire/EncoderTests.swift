@@ -38,9 +38,12 @@ import Testing
         #expect(buffer.isEmpty)
     }
 
-    @Test func `only a framed form of the library's own is encoded by its own type`() {
-        #expect(Self.forms.map { $0.makeEncoder().framed != nil } == [true, true, false])
-        #expect(WireForm.unframed.makeEncoder().framed == nil)
+    @Test func `only a framed form of the library's own is encoded and decoded by its own type`() {
+        func isOfItsOwnType(_ form: WireForm) -> Bool {
+            if case .framed = form.makeEncoder() { form.makeDecoder().other == nil } else { false }
+        }
+        #expect(Self.forms.map(isOfItsOwnType) == [true, true, false])
+        #expect(!isOfItsOwnType(.unframed))
     }
 
     @Test func `messages and everything else keep their order`() throws {
