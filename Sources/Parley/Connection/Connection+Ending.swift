@@ -180,7 +180,7 @@ extension Connection {
     /// Whether the other side's kernel has everything that was sent, and no unread input would turn the close
     /// into a reset.
     private func canCloseNow(_ link: any Link) -> Bool {
-        guard writingBytes == 0, outbound.withLock({ $0.queue.isEmpty && !$0.queue.isCutOff }),
+        guard !isWriting, outbound.withLock({ $0.queue.isEmpty && !$0.queue.isCutOff }),
             link.isAcknowledged
         else { return false }
         return inbound.withLock { $0.state.inputEnd != nil } || link.status.socketUnreadBytes == 0

@@ -15,7 +15,6 @@ extension Connection: LinkOwner {
         case .stream: return .block(room: inbound.withLock { $0.state.readAheadRoom })
         case .largeFrame:
             guard let frame = inbound.withLock({ $0.state.takeLargeFrame() }) else { return .shared }
-            largeFrameBytes = frame.bytes.count
             return .frame(frame)
         }
     }
@@ -37,7 +36,7 @@ extension Connection: LinkOwner {
     }
 
     func linkDidRead(into frame: consuming PeerState.LargeFrame) {
-        let bytes = frame.bytes.count &- largeFrameBytes
+        let bytes = frame.newBytes
         receive(.largeFrame(frame), bytes: bytes)
     }
 

@@ -334,7 +334,7 @@ extension Connection: EndOfTurn {
     /// Writes what was accepted to the link. The loop's thread only.
     func flush() {
         loop.assertIsCurrent()
-        guard writingBytes == 0, link != nil, !flushShort(), let link else { return }
+        guard !isWriting, link != nil, !flushShort(), let link else { return }
         let context = context
         var buffer = WireBuffer()
         context.exchangeSpare(&buffer)
@@ -365,7 +365,7 @@ extension Connection: EndOfTurn {
                 }
                 if next.startsWatch { startAcknowledgementWatch() }
                 guard isWritten else {
-                    writingBytes = written
+                    isWriting = true
                     // The link has the bytes now.
                     buffer = WireBuffer()
                     return
@@ -419,14 +419,14 @@ extension Connection: EndOfTurn {
     func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer) {
         context.returnSpare(&buffer)
         if let failure { return writeFailed(failure) }
-        accountFor(writingBytes)
-        writingBytes = 0
+        isWriting = false
+        accountFor(nil)
         flush()
     }
 
     /// Handles a link that takes no more bytes. Input that it still delivers is read before the end.
     private func writeFailed(_ error: ParleyError) {
-        writingBytes = 0
+        isWriting = false
         // Only a reset leaves input that can be read. After the failed read of a file the frame cannot be
         // completed, so the connection ends at once.
         let mayDeliver =
@@ -453,8 +453,9 @@ extension Connection: EndOfTurn {
         return (next, startsWatch, isFlushing)
     }
 
-    private func accountFor(_ written: Int) {
-        let outcome = outbound.withLock { $0.written(written, marks: node.sendMarks) }
+    /// Counts `written` bytes; nil is all that the link had.
+    private func accountFor(_ written: Int?) {
+        let outcome = outbound.withLock { $0.written(written ?? $0.queue.linkBytes, marks: node.sendMarks) }
         if let outcome { finish(outcome) }
     }
 

@@ -24,6 +24,9 @@ public class Connection: @unchecked Sendable {
     /// Whether the last read filled the loop's shared buffer. The next one goes to a block of its own then,
     /// which the messages keep: no copy. The loop's thread only.
     var expectsMuch = false
+    /// Whether the link has bytes that it has not written yet: ``SendQueue/linkBytes``. The loop's thread
+    /// only.
+    var isWriting = false
     /// See ``Peer/remoteAddress``.
     public let remoteAddress: SocketAddress
     /// The remote IP address; nil when the link has none.
@@ -58,15 +61,11 @@ public class Connection: @unchecked Sendable {
 
     /// Nil once it is closed.
     var link: (any Link)?
-    /// Bytes that the link has accepted and not written yet.
-    var writingBytes = 0
     // Unchecked: each time-out that is set would pay for the check.
     @exclusivity(unchecked) var health = Health()
     /// When the time-outs are checked next; see ``ConnectionTimers``.
     var nextCheck = UInt64.max
     var rareTimes = LazyBox<RareTimes>()
-    /// How many bytes of a large frame had arrived when the link got it to read into.
-    var largeFrameBytes = 0
 
     /// An id that the other side has proven, and what its secured link has received and written, handshake
     /// and tags included. A class, so that a connection without one takes one word for it.
@@ -119,13 +118,20 @@ public class Connection: @unchecked Sendable {
 
     /// The sending half and the lifecycle, under one lock: a send is accepted or refused in one step.
     struct Outbound {
+        // As in the receiving half, the small fields are together.
+
         var lifecycle = Lifecycle()
         var queue = SendQueue()
         var encoder: Encoder
-        /// The socket for direct writes by a sender's thread. Nil when there is none or it is about to close.
-        var socket: Int32?
         /// Whether this connection waits for the node's budget.
         var awaitsBudget = false
+        /// The socket for direct writes by a sender's thread. Nil when there is none or it is about to close.
+        var socket: Int32? {
+            get { socketOrNone < 0 ? nil : socketOrNone }
+            set { socketOrNone = newValue ?? -1 }
+        }
+        /// Negative for none: an optional takes more room.
+        private var socketOrNone: Int32 = -1
         var writeDeadline = MonotonicTime.never
         /// The application's own value for this peer: a C program's.
         var tag: UInt = 0
@@ -140,6 +146,8 @@ public class Connection: @unchecked Sendable {
         var sendWaiters = WaitQueue()
         /// Waiters for the connection to open or to end.
         var openOrEndWaiters = WaitQueue()
+
+        init(_ encoder: Encoder) { self.encoder = encoder }
     }
 
     final class UserValue: Sendable {
@@ -181,7 +189,7 @@ public class Connection: @unchecked Sendable {
                 lastActivity: now
             )
         )
-        outbound = Lock(Outbound(encoder: node.options.decoder.makeEncoder()))
+        outbound = Lock(Outbound(node.options.decoder.makeEncoder()))
     }
 
     deinit {

@@ -84,8 +84,11 @@ package struct SendQueue {
     /// Whether everything that was accepted is handed over.
     var isEmpty: Bool { items.isEmpty && buffer.isEmpty }
 
-    /// Accepted, and not yet handed to the link. (`handedBytes - counters.bytes` is what the link has.)
-    var unhandedBytes: Int { unwrittenBytes &- Int(truncatingIfNeeded: handedBytes &- counters.bytes) }
+    /// Handed to the link, and not written yet.
+    var linkBytes: Int { Int(truncatingIfNeeded: handedBytes &- counters.bytes) }
+
+    /// Accepted, and not yet handed to the link.
+    var unhandedBytes: Int { unwrittenBytes &- linkBytes }
 
     /// Whether a close now would lose accepted bytes or leave a stream without its end. The other side must
     /// then see a reset, not an orderly end.

@@ -51,8 +51,9 @@ extension PeerState {
     /// Gives the incomplete large frame away, to be read into. Nil when there is none, or when other input
     /// waits before it.
     mutating func takeLargeFrame() -> LargeFrame? {
-        guard queue.isEmpty, case .largeFrame(let frame) = partialFrame, frame.missing > 0 else { return nil }
+        guard queue.isEmpty, case .largeFrame(var frame) = partialFrame, frame.missing > 0 else { return nil }
         partialFrame = .nothing
+        frame.bytesBefore = frame.bytes.count
         return frame
     }
 

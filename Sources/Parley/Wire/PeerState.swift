@@ -87,6 +87,16 @@ struct PeerState: Sendable {
     struct LargeFrame: Sendable {
         var bytes: [UInt8]
         let frameBytes: Int
+        /// How many bytes there were when it was given away to be read into.
+        var bytesBefore = 0
+
+        init(bytes: [UInt8], frameBytes: Int) {
+            self.bytes = bytes
+            self.frameBytes = frameBytes
+        }
+
+        /// How many bytes were read since.
+        var newBytes: Int { bytes.count - bytesBefore }
 
         var missing: Int { frameBytes - bytes.count }
     }
@@ -215,7 +225,11 @@ struct PeerState: Sendable {
     /// Why the connection ends, once its input has ended and all of it is decoded: an error of its own when
     /// it ended inside a frame. Nil while a handshake or a stream may still read.
     var finalReason: ParleyError? {
-        @inline(__always) get { if case .some(let inputEnd) = inputEnd { finalReason(inputEnd) } else { nil } }
+        // Not flatMap, whose closure would copy the whole state.
+        @inline(__always) get {
+            guard let inputEnd else { return nil }
+            return finalReason(inputEnd)
+        }
     }
 
     private func finalReason(_ inputEnd: ParleyError) -> ParleyError? {
