@@ -514,7 +514,7 @@ typedef struct parley_options {
     size_t accepts_per_second;     /* average rate and largest burst, except loopback; 0 is 1,000 */
     size_t send_buffer_bytes;      /* unwritten bytes of all peers; 0 is 64 MiB */
     size_t receive_buffer_bytes;   /* unread bytes of all peers; 0 is 256 MiB */
-    size_t read_ahead_bytes;       /* unread bytes of one stream; 0 is 256 KiB */
+    size_t read_ahead_bytes;       /* unread bytes of one stream; 0 is 512 KiB */
 
     /* The number of loops, each with a thread, that share the peers; see "Loops" above. Use one for each
      * core when many peers are busy. The limits hold for the whole transport, except the inbox's: each loop

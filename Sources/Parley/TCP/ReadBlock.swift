@@ -14,7 +14,7 @@ struct ReadBlock {
     /// The most bytes of one read. A block that is at least half full is handed on; a smaller read is copied,
     /// since the reader is then faster than the sender and has time for a copy. So no kept block is less than
     /// half full.
-    static let capacityBytes = 128 * 1024
+    static let capacityBytes = 256 * 1024
     private static let keptBytes = capacityBytes / 2
 
     private(set) var bytes: [UInt8] = []

@@ -27,7 +27,7 @@ struct PeerState: Sendable {
     }
 
     /// How many bytes are read ahead of a reader by default.
-    static let readAheadBytes = 256 * 1024
+    static let readAheadBytes = 512 * 1024
 
     /// Input that was not consumed yet. It comes after ``partialFrame``.
     var queue = ByteQueue()

@@ -76,7 +76,7 @@ import Testing
         #expect(limits.acceptsPerSecond == 1_000 && limits.maxBans == 10_000)
         #expect(limits.maxMessageBytes == nil)
         #expect(limits.sendBufferBytes == 64 << 20 && limits.receiveBufferBytes == 256 << 20)
-        #expect(limits.readAheadBytes == 256 << 10)
+        #expect(limits.readAheadBytes == 512 << 10)
         let timeouts = Timeouts()
         #expect(timeouts.dial == .seconds(30) && timeouts.handshake == .seconds(10))
         #expect(timeouts.idle == nil && timeouts.streamIdle == .seconds(60))
