@@ -219,10 +219,10 @@ func checkMayBlock(_ what: String) throws(ParleyError) {
     }
 }
 
-/// A result that one thread waits for and another one provides.
+/// A result that another thread provides, for the thread that makes this and waits.
 final class Outcome<Success: Sendable>: Sendable {
     private let result = Lock<Result<Success, any Error>?>(nil)
-    private let parker = ThreadParker()
+    private let parker = ThreadParker.take()
 
     func finish(_ outcome: Result<Success, any Error>) {
         result.withLock { $0 = outcome }
@@ -230,7 +230,11 @@ final class Outcome<Success: Sendable>: Sendable {
     }
 
     /// Blocks until there is a result. Returns false when `deadline` passes first.
-    func wait(until deadline: MonotonicTime? = nil) -> Bool { parker.wait(until: deadline) }
+    func wait(until deadline: MonotonicTime? = nil) -> Bool {
+        guard parker.wait(until: deadline) else { return false }
+        ThreadParker.keep(parker)
+        return true
+    }
 
     /// The result, after ``wait(until:)`` has returned true.
     func get() throws -> Success { try result.withLock { $0! }.get() }

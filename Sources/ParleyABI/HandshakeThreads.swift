@@ -44,13 +44,11 @@ final class HandshakeThreads: Sendable {
         }
     }
 
-    /// Holds a thread's next job; a new thread's first. `@unchecked Sendable`: the lock of ``state`` guards
-    /// the job, except before a new thread starts.
+    /// Holds the next job of the thread that makes it and idles. `@unchecked Sendable`: the lock of ``state``
+    /// guards the job.
     private final class JobSlot: @unchecked Sendable {
-        let filled = ThreadParker()
+        let filled = ThreadParker.take()
         var job: Job?
-
-        init(_ job: Job? = nil) { self.job = job }
     }
 
     /// How long an idle thread waits for work.
@@ -85,8 +83,8 @@ final class HandshakeThreads: Sendable {
             if let idle {
                 idle.job = job
             } else {
-                let slot = JobSlot(job)
-                let status = LibraryThread.start("parley handshake") { [self] in self.work(slot) }
+                let first = Lock(Optional(job))
+                let status = LibraryThread.start("parley handshake") { [self] in self.work(first) }
                 guard status == 0 else { throw Self.shortage }
                 state.threads += 1
             }
@@ -123,10 +121,10 @@ final class HandshakeThreads: Sendable {
         _ = parker.wait(until: nil)
     }
 
-    /// The main function of a thread. Starts with the job in `slot`.
-    private func work(_ slot: JobSlot) {
+    /// The main function of a thread.
+    private func work(_ first: Lock<Job?>) {
         pthread_setspecific(workerKey, Unmanaged.passUnretained(self).toOpaque())
-        var job = slot.job.take()
+        var job = first.withLock { $0.take() }
         while let side = job?.side {
             // Released before the thread idles: it holds the peer.
             job.take()?.work()
@@ -144,7 +142,7 @@ final class HandshakeThreads: Sendable {
             return nil
         }
         if let waiting { return waiting }
-        _ = slot.filled.wait(until: .now + Self.idleTimeout)
+        if slot.filled.wait(until: .now + Self.idleTimeout) { ThreadParker.keep(slot.filled) }
         let (job, stopping) = state.withLock { state -> (Job?, [ThreadParker]) in
             state.idle.removeAll { $0 === slot }
             if let job = slot.job.take() { return (job, []) }

@@ -162,7 +162,7 @@ static void exactly_on(parley_transport *transport, parley_peer peer, void *argu
 }
 
 static void large_exact_read(void) {
-    wait it = {NULL, PARLEY_NO_PEER, EVENT_INIT, 0, scaled(2 << 20, 512 << 10), NULL};
+    wait it = {NULL, PARLEY_NO_PEER, EVENT_INIT, 0, scaled(2 << 20, 768 << 10), NULL};
     parley_options options = loopback();
     pair pair = connected(&options, &options);
     parley_rpc rpc;

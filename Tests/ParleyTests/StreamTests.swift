@@ -114,7 +114,8 @@ import Testing
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             // More than the read-ahead, so that several blocks follow the violation.
-            let sending = Task { try await peer.send([2, 42] + [UInt8](repeating: 7, count: 400_000)) }
+            let rest = [UInt8](repeating: 7, count: PeerState.readAheadBytes + 150_000)
+            let sending = Task { try await peer.send([2, 42] + rest) }
             let stream = try await server.nextRPC()
             #expect(try await stream.peer.read(exactly: 1) == [42])
             let connection = try #require(stream.peer as? Connection)

@@ -6,20 +6,20 @@
     import Darwin
 #endif
 
-/// Blocks one thread until another thread wakes it. Used once, by one blocking call; a thread that waits
-/// often takes the one of its last wait again.
+/// Blocks one thread until another thread wakes it. A wake-up ends one wait. A thread that waits often takes
+/// the one of its last wait again.
 ///
 /// Deadlines are on the monotonic clock: setting the system's clock does not change them.
 package final class ThreadParker: Sendable {
-    /// Whether it was woken. It has a lock because C programs are checked with helgrind, drd and
-    /// ThreadSanitizer, which do not follow `sem_clockwait`. The lock shows them what came before the
-    /// wake-up.
+    /// Whether it was woken and no wait has used that. It has a lock because C programs are checked with
+    /// helgrind, drd and ThreadSanitizer, which do not follow `sem_clockwait`. The lock shows them what came
+    /// before the wake-up.
     private let isWoken = Lock(false)
     private let semaphore = Semaphore()
 
     package init() {}
 
-    /// Wakes the thread, or lets its next wait return at once. Any thread.
+    /// Wakes the thread, or lets its next wait return at once. Any thread, once for each wait.
     package func wake() {
         isWoken.withLock { $0 = true }
         // After the lock: on a busy core the woken thread runs at once, and would block on it.
@@ -28,10 +28,17 @@ package final class ThreadParker: Sendable {
 
     /// Blocks until ``wake()``; false when `deadline` passes first. Nil means no deadline.
     package func wait(until deadline: MonotonicTime?) -> Bool {
-        while !isWoken.withLock({ $0 }) {
-            guard semaphore.wait(until: deadline) else { return isWoken.withLock { $0 } }
+        // Each wake-up has a signal, so the flag is looked at behind it. A signal without a wake-up is that
+        // of an earlier one.
+        while semaphore.wait(until: deadline) { if useWakeUp() { return true } }
+        return useWakeUp()
+    }
+
+    private func useWakeUp() -> Bool {
+        isWoken.withLock { isWoken in
+            defer { isWoken = false }
+            return isWoken
         }
-        return true
     }
 }
 
@@ -39,20 +46,19 @@ package final class ThreadParker: Sendable {
 
 extension ThreadParker {
     /// The parker that this thread has kept, or a new one.
-    static func take() -> ThreadParker {
+    package static func take() -> ThreadParker {
         guard let kept = pthread_getspecific(keptKey) else { return ThreadParker() }
         pthread_setspecific(keptKey, nil)
         return Unmanaged<ThreadParker>.fromOpaque(kept).takeRetainedValue()
     }
 
-    /// Keeps a parker for the thread's next wait. It must have been woken, or nobody may be left who could
-    /// wake it.
+    /// Keeps a parker for the thread's next wait. Its last wait must have used its wake-up, or nobody may be
+    /// left who could wake it.
     ///
-    /// The signal of the last wake-up may be unused, or may still come. The next wait then returns from the
-    /// semaphore, sees that it was not woken, and blocks again.
-    static func keep(_ parker: ThreadParker) {
+    /// The signal of a wake-up that was seen at the deadline may be unused, or may still come. The next wait
+    /// then returns from the semaphore, sees that it was not woken, and blocks again.
+    package static func keep(_ parker: ThreadParker) {
         guard pthread_getspecific(keptKey) == nil else { return }
-        parker.isWoken.withLock { $0 = false }
         pthread_setspecific(keptKey, Unmanaged.passRetained(parker).toOpaque())
     }
 }

@@ -88,12 +88,13 @@ extension Connection {
         close(because: ParleyError(closedHere: remoteAddress))
         if case .none = limit { return }
         let deadline = try waiting(limit, "closing the connection to")
-        let ended = ThreadParker()
+        let ended = ThreadParker.take()
         // A loop that takes nothing any more has told the observer everything.
         guard loop.execute({ [self] in whenEnded { ended.wake() } }) else { return }
         guard ended.wait(until: deadline) else {
             throw ParleyError(.timedOut, "the connection to \(remoteAddress) did not close in time")
         }
+        ThreadParker.keep(ended)
     }
 
     /// Blocks until a refused send may be tried again. The send counts as waiting from then until it is

@@ -183,7 +183,7 @@ extension Connection {
         guard !isWriting, outbound.withLock({ $0.queue.isEmpty && !$0.queue.isCutOff }),
             link.isAcknowledged
         else { return false }
-        return inbound.withLock { $0.state.inputEnd != nil } || link.status.socketUnreadBytes == 0
+        return inbound.withLock { $0.state.inputEnd != nil } || !link.hasUnread
     }
 
     /// Shuts the sending side down, and waits until the other side's kernel has everything.

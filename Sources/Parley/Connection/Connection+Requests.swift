@@ -127,7 +127,7 @@ extension Connection {
         _ limit: WaitLimit
     ) throws(ParleyError) -> ArraySlice<UInt8> {
         let deadline = try waiting(limit, "a request to")
-        let parker = ThreadParker()
+        let parker = ThreadParker.take()
         let caller = RequestCaller(.thread(parker))
         try blockUntilAccepted(limit) { (waited) throws(ParleyError) in
             try submit(request: message, caller, until: .max, waited)
@@ -137,6 +137,7 @@ extension Connection {
             // The answer came just now.
             _ = parker.wait(until: nil)
         }
+        ThreadParker.keep(parker)
         guard let answer = answer(to: caller) else { throw cancelledRequest }
         return try answer.get()
     }

@@ -121,11 +121,15 @@ struct Health {
         var isNone: Bool { at == .max }
 
         /// Whether `total` bytes are enough progress since the last one. If so, the measurement starts again.
+        ///
+        /// A lower total than before is measured from: a secured link counts what it adds as not
+        /// acknowledged, until all is.
         mutating func reaches(_ total: UInt64, at now: UInt64, bytesPerSecond rate: UInt64) -> Bool {
+            bytes = min(bytes, total)
             let elapsed = now &- min(now, at)
             let (product, overflow) = rate.multipliedReportingOverflow(by: elapsed)
             let least = overflow ? .max : max(1, product / 1_000)
-            guard total >= bytes, total &- bytes >= least else { return false }
+            guard total &- bytes >= least else { return false }
             self = Progress(bytes: total, at: now)
             return true
         }

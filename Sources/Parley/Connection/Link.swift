@@ -31,6 +31,9 @@ protocol Link: AnyObject {
     /// The state of the link, for ``Health``.
     var status: Health.LinkStatus { get }
 
+    /// Whether something has arrived that was not read.
+    var hasUnread: Bool { get }
+
     /// Whether the other side's kernel has everything that was written, including the shutdown.
     var isAcknowledged: Bool { get }
 

@@ -214,6 +214,8 @@ extension MultiplexedLink: Link {
         return status
     }
 
+    var hasUnread: Bool { lower.hasUnread }
+
     var isAcknowledged: Bool {
         switch phase {
         // An orderly end is said first.

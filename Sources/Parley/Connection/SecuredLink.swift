@@ -183,6 +183,8 @@ extension SecuredLink: Link {
     /// The bytes of the current part of a file that the link below does not have yet.
     var unwrittenFileBytes: Int { file?.count ?? 0 }
 
+    var hasUnread: Bool { lower.hasUnread }
+
     var isAcknowledged: Bool { lower.isAcknowledged }
 
     func close(abortively: Bool) {

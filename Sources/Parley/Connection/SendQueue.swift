@@ -62,6 +62,8 @@ package struct SendQueue {
     /// the free bytes.
     private(set) var reservedBytes = SendBudget.freeBytes
     private(set) var isFlushRequested = false
+    /// Whether the acknowledgement watch runs.
+    private(set) var isWatched = false
     /// How many senders wait for room. Later senders wait behind them.
     private(set) var waitingForRoom: UInt32 = 0
     /// The number of the open stream. Numbers start at 1; zero is none.
@@ -70,16 +72,13 @@ package struct SendQueue {
     private(set) var blockedSince = UInt64.max
     /// Bytes that were handed to the link or written directly, in all.
     private(set) var handedBytes: UInt64 = 0
-    /// How many of the bytes handed over are acknowledged; `.max` while the acknowledgement watch runs.
-    private var acknowledgedBytes: UInt64 = 0
+    /// How many of the bytes handed over are known to be acknowledged: all of them when the last watch ended.
+    private(set) var acknowledgedBytes: UInt64 = 0
     /// Bytes of heartbeats in ``buffer``.
     private(set) var heartbeatBytes = 0
     /// When something other than heartbeats was last handed over, in milliseconds.
     private(set) var lastHanded: UInt64 = 0
     private(set) var counters = SendCounters()
-
-    /// Whether the acknowledgement watch runs.
-    var isWatched: Bool { acknowledgedBytes == .max }
 
     /// Whether everything that was accepted is handed over.
     var isEmpty: Bool { items.isEmpty && buffer.isEmpty }
@@ -272,8 +271,8 @@ package struct SendQueue {
     /// Starts the acknowledgement watch. Returns whether it did not run before.
     @inline(__always)
     mutating func beginWatch() -> Bool {
-        guard handedBytes > acknowledgedBytes else { return false }
-        acknowledgedBytes = .max
+        guard !isWatched, handedBytes > acknowledgedBytes else { return false }
+        isWatched = true
         return true
     }
 
@@ -281,9 +280,9 @@ package struct SendQueue {
     ///
     /// - Returns: whether that is everything that was handed over. Otherwise the watch continues.
     mutating func endWatch(of handed: UInt64) -> Bool {
-        guard handedBytes == handed else { return false }
         acknowledgedBytes = handed
-        return true
+        isWatched = handedBytes != handed
+        return !isWatched
     }
 
     /// Takes the next item to write. A filled buffer is swapped with the empty one that is passed in.

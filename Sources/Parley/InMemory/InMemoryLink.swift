@@ -87,6 +87,8 @@ final class InMemoryLink: Link, @unchecked Sendable {
         return status
     }
 
+    var hasUnread: Bool { incoming.withLock { $0.blocks.count > 0 } }
+
     /// Always true: what was written is in the other end's pipe.
     var isAcknowledged: Bool { true }
 

@@ -88,8 +88,8 @@ public struct Limits: Sendable, Hashable {
     /// that holds most for longest (bytes times time without progress) is dropped with `receiveBufferFull`.
     public var receiveBufferBytes = 256 << 20
 
-    /// How many bytes of one peer's stream or handshake are read ahead of its reader. A stream is read 256 KiB
-    /// at a time, so that with less than 512 KiB the link pauses for each of them.
+    /// How many bytes of one peer's stream or handshake are read ahead of its reader. A stream is read up to
+    /// 256 KiB at a time. With less than twice as much, the link pauses whenever the reader has it all.
     public var readAheadBytes = PeerState.readAheadBytes
 
     /// The defaults.

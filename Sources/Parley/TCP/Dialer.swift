@@ -10,6 +10,7 @@ final class Dialer: @unchecked Sendable {
     /// A connected socket and its remote address.
     struct Connected {
         let handle: TCPHandle
+        let local: SocketAddress?
         let address: SocketAddress
         let ip: IPAddress
     }
@@ -146,8 +147,10 @@ final class Dialer: @unchecked Sendable {
     ) {
         attempts.removeAll { $0 === handle }
         guard let failure else {
-            guard handle.isConnectedToItself(at: name) else {
-                return end(.success(Connected(handle: handle, address: name, ip: address.ip)))
+            let local = handle.localAddress
+            guard handle.isConnectedToItself(at: name, from: local) else {
+                let local = local.map(SocketAddress.init)
+                return end(.success(Connected(handle: handle, local: local, address: name, ip: address.ip)))
             }
             // A reset leaves the port free for whoever wants to listen there.
             handle.close(abortively: true)

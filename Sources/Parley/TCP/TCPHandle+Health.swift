@@ -17,6 +17,8 @@ extension TCPHandle {
         return kernelUnacknowledgedBytes(descriptor) == 0 || isDead
     }
 
+    var hasUnread: Bool { descriptor.map { unreadBytes($0) > 0 } ?? false }
+
     var status: Health.LinkStatus {
         guard let descriptor else { return .init(isDead: true) }
         let unreadBytes = unreadBytes(descriptor)

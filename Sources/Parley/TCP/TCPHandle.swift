@@ -148,8 +148,10 @@ extension TCPHandle {
 
     /// Whether the kernel has connected the socket to itself. It does so when nobody listens at the address,
     /// and the port that it chooses for the socket is that of the address (simultaneous open, RFC 9293, 3.5).
-    func isConnectedToItself(at address: SocketAddress) -> Bool {
-        guard let local = rawLocalAddress, local.port == address.port else { return false }
+    ///
+    /// - Parameter local: its local address; nil when it no longer has one.
+    func isConnectedToItself(at address: SocketAddress, from local: RawSocketAddress?) -> Bool {
+        guard let local, local.port == address.port else { return false }
         let remote = RawSocketAddress { address, size in
             var length = Int32(size)
             return uv_tcp_getpeername(tcp, address, &length) == 0
@@ -160,9 +162,7 @@ extension TCPHandle {
     }
 
     /// The socket's local address; nil when it no longer has one.
-    var localAddress: SocketAddress? { rawLocalAddress.map(SocketAddress.init) }
-
-    private var rawLocalAddress: RawSocketAddress? {
+    var localAddress: RawSocketAddress? {
         RawSocketAddress { address, size in
             var length = Int32(size)
             return uv_tcp_getsockname(tcp, address, &length) == 0

@@ -230,7 +230,7 @@ extension TCPTransport {
                     context: context,
                     handle: handle,
                     isOutbound: false,
-                    local: local ?? handle.localAddress,
+                    local: local ?? handle.localAddress.map(SocketAddress.init),
                     remote: remote.map(SocketAddress.init),
                     remoteIP: remote?.ip
                 )
@@ -397,7 +397,7 @@ extension Node {
                 context: context,
                 handle: connected.handle,
                 isOutbound: true,
-                local: connected.handle.localAddress,
+                local: connected.local,
                 remote: connected.address,
                 remoteIP: connected.ip,
                 expecting: target.id

@@ -8,7 +8,7 @@ import Testing
         let parker = ThreadParker()
         parker.wake()
         try #require(parker.wait(until: .now))
-        #expect(parker.wait(until: nil), "it stays woken")
+        #expect(!parker.wait(until: .now), "it has ended one wait")
     }
 
     @Test func `a wait ends at its deadline`() {
@@ -32,7 +32,6 @@ import Testing
         #expect(result.withLock { $0 })
     }
 
-    /// The first wake-up comes before the wait. So its signal is still unused when the second wait begins.
     @Test func `a thread waits with the one it kept, anew`() {
         func waitOnce() -> ObjectIdentifier {
             let parker = ThreadParker.take()
@@ -44,6 +43,17 @@ import Testing
         }
         let first = waitOnce()
         #expect(waitOnce() == first)
+    }
+
+    /// A deadline in the past: the semaphore may not look whether it was signalled.
+    @Test func `a wake-up that only the deadline finds leaves nothing for the next wait`() {
+        let parker = ThreadParker()
+        let past = MonotonicTime.now
+        for _ in 0..<100 {
+            parker.wake()
+            #expect(parker.wait(until: past))
+            #expect(!parker.wait(until: .now + .milliseconds(1)))
+        }
     }
 
     /// A place whose waiters are taken out just before their time is up, and are woken later.

@@ -494,6 +494,23 @@ import Testing
         )
     }
 
+    @Test func `what a secured link adds to the bytes under way does not hide their progress`() {
+        var limits = TimeLimits()
+        limits.writeStall = 2_000
+        var health = Health()
+        _ = health.watchBegins(at: 0, acknowledgedBytes: 1_000, limits)
+        // 100 bytes are handed over after 1,000 that arrived. Sealed one by one they are 900.
+        func snapshot(_ now: UInt64, underway: Int) -> Snapshot {
+            let link = Health.LinkStatus(unacknowledgedBytes: underway)
+            return Snapshot(now: now, handedBytes: 1_100, isWatched: true, link: link)
+        }
+        #expect(health.check(snapshot(500, underway: 900), limits) == Verdict(next: 1_000))
+        #expect(health.check(snapshot(1_900, underway: 600), limits) == Verdict(next: 2_400))
+        #expect(health.check(snapshot(3_800, underway: 600), limits).failure == nil)
+        let end = health.check(snapshot(3_900, underway: 600), limits)
+        #expect(end.failure == .writeStall(unacknowledgedBytes: 600), "2 s after the last progress")
+    }
+
     @Test func `a watch ends when everything is acknowledged, and the next one begins anew`() {
         var (health, limits, _) = watched(2_000, at: 0)
         let whole = Snapshot(now: 500, handedBytes: 100, isWatched: true)

@@ -412,8 +412,10 @@ import Testing
         #expect(queue.unhandedBytes == 30 && queue.unwrittenBytes == 130 && queue.handedBytes == 100)
         _ = queue.written(40, marks: marks)
         #expect(queue.unhandedBytes == 30 && queue.unwrittenBytes == 90 && queue.counters.bytes == 40)
+        #expect(queue.linkBytes == 60)
         _ = queue.written(60, marks: marks)
         #expect(queue.unhandedBytes == 30 && queue.unwrittenBytes == 30 && queue.counters.bytes == 100)
+        #expect(queue.linkBytes == 0)
     }
 
     // MARK: Watches
@@ -424,7 +426,8 @@ import Testing
         queue.takeAndWrite(sending: 1, at: 1)
         #expect(queue.beginWatch() && queue.isWatched)
         #expect(queue.beginWatch() == false)
-        #expect(queue.endWatch(of: 1) && !queue.isWatched)
+        #expect(queue.acknowledgedBytes == 0)
+        #expect(queue.endWatch(of: 1) && !queue.isWatched && queue.acknowledgedBytes == 1)
         #expect(queue.beginWatch() == false, "all of it is acknowledged")
         queue.takeAndWrite(sending: 1, at: 2)
         #expect(queue.beginWatch() == true)
@@ -439,7 +442,7 @@ import Testing
             buffer.removeFirst(5)
             return .written(5)
         }
-        #expect(!queue.endWatch(of: 10) && queue.isWatched)
+        #expect(!queue.endWatch(of: 10) && queue.isWatched && queue.acknowledgedBytes == 10)
         #expect(queue.endWatch(of: 15) && !queue.isWatched)
     }
 

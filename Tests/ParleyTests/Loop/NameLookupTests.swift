@@ -74,9 +74,9 @@ struct LookupQueueTests {
 /// The threads, with a resolver whose names begin with "dead" never answer until the test says so.
 struct ResolverThreadsTests {
     @Test func `dead names delay no other`() async throws {
-        let gate = ThreadParker()
+        let gates = ["dead 1": ThreadParker(), "dead 2": ThreadParker(), "dead 3": ThreadParker()]
         let threads = ResolverThreads(maxThreads: 4) { name in
-            if name.host.hasPrefix("dead") { _ = gate.wait(until: nil) }
+            _ = gates[name.host]?.wait(until: nil)
             return .success([RawSocketAddress(numericHost: "127.0.0.1", port: 0)!])
         }
         let dead = Lock(0)
@@ -90,8 +90,7 @@ struct ResolverThreadsTests {
         }.get()
         #expect(addresses.map { SocketAddress($0).host } == ["127.0.0.1"])
         #expect(dead.withLock { $0 } == 0)
-        // One for each name: it wakes one thread.
-        for _ in 1...3 { gate.wake() }
+        for gate in gates.values { gate.wake() }
         try await eventually { dead.withLock { $0 } == 6 }
     }
 
