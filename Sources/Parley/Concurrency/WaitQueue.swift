@@ -3,9 +3,10 @@ import Synchronization
 /// A condition variable for async code: tasks, threads and functions wait in it for a condition on locked
 /// state.
 ///
-/// A wake-up carries no data. A woken waiter looks at the state again, so a cancellation that races with a
-/// wake-up loses neither bytes nor messages. Each waiter is woken or cancelled exactly once, or gives up: all
-/// of them remove it from the queue under the lock first.
+/// Each waiter is woken or cancelled exactly once, or gives up: all of them remove it from the queue under the
+/// lock first. A wake-up carries no data, with one exception: who waits with a hand may be given what it waits
+/// for. All others look at the state again. So a cancellation that races with a wake-up loses neither bytes
+/// nor messages.
 struct WaitQueue {
     /// The waiters, the oldest first. Most queues are empty most of the time. A small allocation is kept, so
     /// that waiting again does not allocate.
@@ -23,7 +24,8 @@ struct WaitQueue {
 
     /// How a waiter is woken.
     enum Waker {
-        case task(UnsafeContinuation<Bool, Never>)
+        /// `hand`: where it may be handed what it waits for. The owner of the queue knows its type.
+        case task(UnsafeContinuation<Bool, Never>, hand: AnyObject?)
         case thread(ThreadParker)
         case function(@Sendable () -> Void)
         /// `isHanded`: whether it may be handed what it waits for. Otherwise it looks at the state, as all
@@ -32,7 +34,7 @@ struct WaitQueue {
 
         func wake(_ ticket: UInt64) {
             switch self {
-            case .task(let continuation): continuation.resume(returning: true)
+            case .task(let continuation, _): continuation.resume(returning: true)
             case .thread(let parker): parker.wake()
             case .function(let function): function()
             case .working(let worker, _): worker.wake(ticket)
@@ -46,6 +48,10 @@ struct WaitQueue {
         fileprivate var others: [Waiter] = []
 
         var count: Int { first == nil ? 0 : 1 &+ others.count }
+
+        /// The hand of the first waiter, if it has one.
+        @inline(__always)
+        var hand: AnyObject? { if case .task(_, let hand)? = first?.waker { hand } else { nil } }
 
         mutating func append(_ more: Woken) {
             guard first != nil, let next = more.first else {
@@ -90,11 +96,15 @@ struct WaitQueue {
         return woken
     }
 
-    /// Removes the oldest waiter, if it works on the calling thread and may be handed what it waits for.
-    mutating func wakeWorker() -> Woken? {
-        guard let first = waiters.first, case .working(let worker, isHanded: true) = first.waker,
-            worker.isCurrent
-        else { return nil }
+    /// Removes the oldest waiter, if it may be handed what it waits for by the calling thread.
+    @inline(__always)
+    mutating func wakeReceiver() -> Woken? {
+        guard !waiters.isEmpty else { return nil }
+        switch waiters[0].waker {
+        case .working(let worker, isHanded: true): guard worker.isCurrent else { return nil }
+        case .task(_, hand: .some): break
+        case .task, .thread, .function, .working: return nil
+        }
         return wake(atMost: 1)
     }
 
@@ -130,6 +140,14 @@ protocol WaitPlace<State>: Sendable {
     associatedtype State
 
     func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result
+
+    /// The hand of a task that waits here; nil when it has none.
+    var hand: AnyObject? { get }
+}
+
+extension WaitPlace {
+    @inline(__always)
+    var hand: AnyObject? { nil }
 }
 
 struct KeyPathPlace<State>: WaitPlace {

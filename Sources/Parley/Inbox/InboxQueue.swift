@@ -301,8 +301,8 @@ final class InboxQueue: Sendable {
         state.withLock { offer(&$0, count: count, append) }
     }
 
-    /// Offers what one peer has sent. A single RPC is handed to the consumer that works on this thread, if
-    /// there is one and the queue is empty: the consumer would take that RPC next anyway.
+    /// Offers what one peer has sent. When the queue is empty, a single RPC is handed to the consumer that
+    /// waits longest, if it has a hand or works on this thread: it would take that RPC next anyway.
     ///
     /// - Returns: the consumers of this queue to resume, and the room that is left. The room is nil when the
     ///   RPC was handed over: the queue has as much room as before.
@@ -310,25 +310,34 @@ final class InboxQueue: Sendable {
         _ decoded: inout DecodedRuns,
         from peer: any Peer
     ) -> (WaitQueue.Woken, room: InboxRoom?) {
-        let (woken, room) = state.withLock { state -> (WaitQueue.Woken, InboxRoom?) in
-            if decoded.count == 1, let worker = idleWorker(&state) { return (worker, nil) }
+        state.withLock { state -> (WaitQueue.Woken, InboxRoom?) in
+            if decoded.count == 1, let receiver = hand(&decoded, of: peer, &state) { return (receiver, nil) }
             return offer(&state, count: decoded.count) { state in
                 decoded.takeRuns { state.append(.init(peer, $0)) }
             }
         }
-        if room == nil {
-            // The worker is the loop of this thread.
-            let turn = EventLoop.current!.turn
-            decoded.takeRuns { turn.pointee.handed = RPC(peer: peer, payload: $0[0], kind: $0.kind) }
-        }
-        return (woken, room)
     }
 
-    /// The consumer that works on this thread, if it is the next one to be woken and the queue is empty.
+    /// Hands the only RPC of `decoded` to the next consumer, if the queue is empty and the consumer may be
+    /// handed something. Returns the consumer.
     @inline(__always)
-    private func idleWorker(_ state: inout State) -> WaitQueue.Woken? {
+    private func hand(
+        _ decoded: inout DecodedRuns,
+        of peer: any Peer,
+        _ state: inout State
+    ) -> WaitQueue.Woken? {
         guard pool == nil, state.count == 0, state.lanes == nil, !state.isFinished else { return nil }
-        return state.consumers.wakeWorker()
+        guard let receiver = state.consumers.wakeReceiver() else { return nil }
+        decoded.takeRuns { run in
+            let rpc = RPC(peer: peer, payload: run[0], kind: run.kind)
+            if let hand = receiver.hand {
+                unsafeDowncast(hand, to: ConsumerHand.self).handed = rpc
+            } else {
+                // The worker is the loop of this thread.
+                EventLoop.current!.turn.pointee.handed = rpc
+            }
+        }
+        return receiver
     }
 
     @inline(__always)
@@ -419,12 +428,12 @@ final class InboxQueue: Sendable {
         return (taken, isOver)
     }
 
-    /// The part of ``take(_:)`` that runs under the lock. Returns the producers to call after it.
+    /// What was taken under the lock, whether nothing more can come, and the producers to call after it.
+    private typealias Attempt<Taken> = (taken: Taken?, isOver: Bool, producers: [@Sendable () -> Void])
+
+    /// The part of ``take(_:)`` that runs under the lock.
     @inline(__always)
-    private func take<Taken>(
-        _ state: inout State,
-        _ body: (inout State) -> Taken
-    ) -> (taken: Taken?, isOver: Bool, producers: [@Sendable () -> Void]) {
+    private func take<Taken>(_ state: inout State, _ body: (inout State) -> Taken) -> Attempt<Taken> {
         state.hasConsumers = true
         let taken = state.count > 0 ? body(&state) : nil
         if pool != nil, taken != nil {
@@ -496,9 +505,27 @@ final class InboxQueue: Sendable {
         }
     }
 
+    /// Where a consumer waits to be handed an RPC.
+    private struct ConsumersWithHands: WaitPlace {
+        let consumer: ConsumerHand
+
+        var hand: AnyObject? { consumer }
+
+        @inline(__always)
+        func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result {
+            body(&state.consumers)
+        }
+
+    }
+
     /// Takes the oldest RPC; waits for one. Nil when the queue is finished and empty, or when the task is
     /// cancelled.
-    func waitForNext() async -> RPC? { await waitAndTake { $0.removeFirst() } }
+    @inline(__always)
+    func waitForNext(with hand: ConsumerHand) async -> RPC? {
+        await waitAndTake(at: ConsumersWithHands(consumer: hand), handed: { hand.handed.take() }) {
+            $0.removeFirst()
+        }
+    }
 
     /// Takes the oldest RPC; `loop` works while there is none. Nil when it is better to suspend.
     func workForNext(on loop: EventLoop) -> RPC? {
@@ -524,17 +551,30 @@ final class InboxQueue: Sendable {
         mayHaveRPCs ? take { $0.removeAll() }.taken : nil
     }
 
-    /// Takes all RPCs, at least one; waits for one. Nil as for ``waitForNext()``.
-    func waitForBatch() async -> RPCBatch? { await waitAndTake { $0.removeAll() } }
+    /// Takes all RPCs, at least one; waits for one. Nil as for ``waitForNext(with:)``.
+    func waitForBatch() async -> RPCBatch? {
+        await waitAndTake(at: Consumers(), handed: { nil }) { $0.removeAll() }
+    }
 
-    /// Waits until there is an RPC, and takes with `body`. Nil as for ``waitForNext()``.
-    private func waitAndTake<Taken>(_ body: (inout State) -> Taken) async -> Taken? {
+    /// Waits until there is an RPC, and takes what was handed, or else with `body`. Nil as for
+    /// ``waitForNext(with:)``.
+    @inline(__always)
+    private func waitAndTake<Taken>(
+        at place: some WaitPlace<State>,
+        handed: () -> Taken?,
+        _ body: (inout State) -> Taken
+    ) async -> Taken? {
         while true {
-            let isWoken = await state.suspend(at: Consumers()) { state in
+            let isWoken = await state.suspend(at: place) { state in
                 state.hasConsumers = true
                 return state.isReady
             }
-            let (taken, isOver, producers) = state.withLock { isWoken ? take(&$0, body) : (nil, true, []) }
+            let (taken, isOver, producers) = state.withLock { state -> Attempt<Taken> in
+                // With the lock, so that ThreadSanitizer sees what came before.
+                if let rpc = handed() { return (rpc, false, []) }
+                guard isWoken else { return (nil, true, []) }
+                return take(&state, body)
+            }
             tellProducers(producers, hasTaken: taken != nil)
             // Otherwise another consumer has taken it.
             if taken != nil || isOver { return taken }

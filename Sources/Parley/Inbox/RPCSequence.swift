@@ -130,7 +130,7 @@ struct RPCSource: Sendable {
     func waitForNext(into hand: ConsumerHand) async -> RPC? {
         if ForkedChild.isThisProcess { return nil }
         hand.letGo()
-        guard let rpc = all == nil ? await queue.waitForNext() : await all?.waitForNext() else { return nil }
+        guard let rpc = all == nil ? await queue.waitForNext(with: hand) : await all?.waitForNext() else { return nil }
         hand.take(rpc)
         return rpc
     }

@@ -42,14 +42,16 @@ extension Lock {
                     // The cancellation handler may have run before the waiter was enqueued.
                     if Task.isCancelled { return false }
                     if isReady(&state) { return true }
-                    place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .task(continuation))) }
+                    place.change(&state) {
+                        $0.enqueue(.init(ticket: ticket, waker: .task(continuation, hand: place.hand)))
+                    }
                     return nil
                 }
                 if let immediately { continuation.resume(returning: immediately) }
             }
         } onCancel: {
             let waiter = withLock { place.change(&$0) { $0.remove(ticket) } }
-            if case .task(let continuation)? = waiter?.waker { continuation.resume(returning: false) }
+            if case .task(let continuation, _)? = waiter?.waker { continuation.resume(returning: false) }
         }
     }
 }
