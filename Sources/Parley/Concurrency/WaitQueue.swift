@@ -3,10 +3,10 @@ import Synchronization
 /// A condition variable for async code: tasks, threads and functions wait in it for a condition on locked
 /// state.
 ///
-/// Each waiter is woken or cancelled exactly once, or gives up: all of them remove it from the queue under the
-/// lock first. A wake-up carries no data, with one exception: who waits with a hand may be given what it waits
-/// for. All others look at the state again. So a cancellation that races with a wake-up loses neither bytes
-/// nor messages.
+/// Each waiter is woken or cancelled exactly once, or gives up: all of them remove it from the queue under
+/// the lock first. A wake-up carries no data, with one exception: who waits with a hand may be given what it
+/// waits for. All others look at the state again. So a cancellation that races with a wake-up loses neither
+/// bytes nor messages.
 struct WaitQueue {
     /// The waiters, the oldest first. Most queues are empty most of the time. A small allocation is kept, so
     /// that waiting again does not allocate.

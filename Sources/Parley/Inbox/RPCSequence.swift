@@ -130,7 +130,12 @@ struct RPCSource: Sendable {
     func waitForNext(into hand: ConsumerHand) async -> RPC? {
         if ForkedChild.isThisProcess { return nil }
         hand.letGo()
-        guard let rpc = all == nil ? await queue.waitForNext(with: hand) : await all?.waitForNext() else { return nil }
+        guard all == nil else {
+            guard let rpc = await all?.waitForNext() else { return nil }
+            hand.take(rpc)
+            return rpc
+        }
+        guard let rpc = await queue.waitForNext(with: hand) else { return nil }
         hand.take(rpc)
         return rpc
     }
