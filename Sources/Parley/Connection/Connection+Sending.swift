@@ -419,8 +419,10 @@ extension Connection: EndOfTurn {
     func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer) {
         context.returnSpare(&buffer)
         if let failure { return writeFailed(failure) }
-        isWriting = false
-        accountFor(nil)
+        if isWriting {
+            isWriting = false
+            accountFor(nil)
+        }
         flush()
     }
 

@@ -98,8 +98,8 @@ public final class Inbox: Sendable {
         }
     }
 
-    /// Offers to one queue what one peer has sent; see ``offer(_:)``. The room is nil when it is as before.
-    func offer(_ decoded: inout DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom? {
+    /// Offers to one queue what one peer has sent; see ``offer(_:)``.
+    func offer(_ decoded: inout DecodedRuns, from peer: any Peer, to index: Int) -> InboxRoom {
         let count = decoded.count
         let (woken, room) = queues[index].offer(&decoded, from: peer)
         wake(woken, of: count)

@@ -304,14 +304,13 @@ final class InboxQueue: Sendable {
     /// Offers what one peer has sent. When the queue is empty, a single RPC is handed to the consumer that
     /// waits longest, if it has a hand or works on this thread: it would take that RPC next anyway.
     ///
-    /// - Returns: the consumers of this queue to resume, and the room that is left. The room is nil when the
-    ///   RPC was handed over: the queue has as much room as before.
-    func offer(
-        _ decoded: inout DecodedRuns,
-        from peer: any Peer
-    ) -> (WaitQueue.Woken, room: InboxRoom?) {
-        state.withLock { state -> (WaitQueue.Woken, InboxRoom?) in
-            if decoded.count == 1, let receiver = hand(&decoded, of: peer, &state) { return (receiver, nil) }
+    /// - Returns: the consumers of this queue to resume, and the room that is left.
+    func offer(_ decoded: inout DecodedRuns, from peer: any Peer) -> (WaitQueue.Woken, room: InboxRoom) {
+        state.withLock { state in
+            if decoded.count == 1, let receiver = hand(&decoded, of: peer, &state) {
+                // The queue is empty, and all of it is its own.
+                return (receiver, InboxRoom(rpcs: capacity, bytes: capacityBytes, turns: state.turns))
+            }
             return offer(&state, count: decoded.count) { state in
                 decoded.takeRuns { state.append(.init(peer, $0)) }
             }

@@ -194,7 +194,7 @@ package final class Node: @unchecked Sendable {
             let index = connection.context.index
             guard let inbox else { return true }
             connection.delivering(decoded.count &+ decoded.requests)
-            guard let room = inbox.offer(&decoded, from: connection, to: index) else { return true }
+            let room = inbox.offer(&decoded, from: connection, to: index)
             connection.context.local.value.inboxRoom = room
             return !room.isEmpty
         }

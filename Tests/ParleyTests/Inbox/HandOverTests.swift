@@ -8,12 +8,13 @@ import Testing
 
     private var queue: InboxQueue { inbox.queues[0] }
 
-    /// Offers messages of one byte that arrived together. Returns whether one was handed over.
+    /// Offers messages of one byte that arrived together. Returns whether one was handed over: all of the
+    /// room is left then.
     @discardableResult
     private func offer(_ bytes: UInt8...) -> Bool {
         var decoded = DecodedRuns()
         for byte in bytes { decoded.append([byte], .messages) }
-        return inbox.offer(&decoded, from: NoPeer(), to: 0) == nil
+        return inbox.offer(&decoded, from: NoPeer(), to: 0).rpcs == inbox.capacity
     }
 
     private func untilConsumersWait(_ count: Int) async throws {
