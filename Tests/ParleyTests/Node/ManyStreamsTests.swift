@@ -297,6 +297,26 @@ struct ManyStreamsTests {
         }
     }
 
+    @Test(arguments: Kind.multiplexing)
+    func `a write that finds no room for too long throws, and the peer is kept`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let asleep = Events<PeerStream>()
+            try server.accept("/sleep/1") { stream in
+                asleep.add(stream)
+                _ = try await stream.peer.untilClosed()
+            }
+            let peer = try await nodes.make { $0.timeouts.write = .milliseconds(300) }.dial(server.address)
+            let stream = try await peer.openStream(protocol: "/sleep/1")
+            _ = try await asleep.next()
+            let refusal = try await error { try await stream.write(patterned(4 << 20)) }
+            #expect(refusal.code == .timedOut)
+            #expect(refusal.message == "there was no room to write to a stream for 300 ms")
+            try await peer.send(message: "still a peer")
+            #expect(try await server.nextRPC().text == "still a peer")
+        }
+    }
+
     @Test(arguments: Kind.multiplexing) func `a full inbox stops no stream`(kind: Kind) async throws {
         try await withEcho(kind, { $0.inboxCapacity = 4 }) { server, peer in
             // Nobody consumes. The messages fill the inbox, their window, and what waits to be sent.
