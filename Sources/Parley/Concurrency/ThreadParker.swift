@@ -11,7 +11,7 @@
 ///
 /// Deadlines are on the monotonic clock: setting the system's clock does not change them.
 package final class ThreadParker: Sendable {
-    /// Whether it was woken and no wait has used that. It has a lock because C programs are checked with
+    /// Whether a wake-up has come that no wait has used. It has a lock because C programs are checked with
     /// helgrind, drd and ThreadSanitizer, which do not follow `sem_clockwait`. The lock shows them what came
     /// before the wake-up.
     private let isWoken = Lock(false)
@@ -28,8 +28,8 @@ package final class ThreadParker: Sendable {
 
     /// Blocks until ``wake()``; false when `deadline` passes first. Nil means no deadline.
     package func wait(until deadline: MonotonicTime?) -> Bool {
-        // Each wake-up has a signal, so the flag is looked at behind it. A signal without a wake-up is that
-        // of an earlier one.
+        // Each wake-up sets the flag and then signals. A signal without the flag is left over from an earlier
+        // wake-up.
         while semaphore.wait(until: deadline) { if useWakeUp() { return true } }
         return useWakeUp()
     }

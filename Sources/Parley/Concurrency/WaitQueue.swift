@@ -3,10 +3,10 @@ import Synchronization
 /// A condition variable for async code: tasks, threads and functions wait in it for a condition on locked
 /// state.
 ///
-/// Each waiter is woken or cancelled exactly once, or gives up: all of them remove it from the queue under
-/// the lock first. A wake-up carries no data, with one exception: who waits with a hand may be given what it
-/// waits for. All others look at the state again. So a cancellation that races with a wake-up loses neither
-/// bytes nor messages.
+/// A waiter is woken, is cancelled, or gives up. Whichever comes first removes it from the queue under the
+/// lock, so that no other follows. A woken waiter that has a hand may have been given what it waits for. Any
+/// other looks at the state again. So a cancellation that races with a wake-up loses neither bytes nor
+/// messages.
 struct WaitQueue {
     /// The waiters, the oldest first. Most queues are empty most of the time. A small allocation is kept, so
     /// that waiting again does not allocate.
@@ -24,12 +24,13 @@ struct WaitQueue {
 
     /// How a waiter is woken.
     enum Waker {
-        /// `hand`: where it may be handed what it waits for. The owner of the queue knows its type.
+        /// `hand`: where it may be handed what it waits for; nil when it has none. The owner of the queue
+        /// knows its type.
         case task(UnsafeContinuation<Bool, Never>, hand: AnyObject?)
         case thread(ThreadParker)
         case function(@Sendable () -> Void)
-        /// `isHanded`: whether it may be handed what it waits for. Otherwise it looks at the state, as all
-        /// others do.
+        /// `isHanded`: whether it may be handed what it waits for. Its own thread knows where, so it needs no
+        /// hand, and each message is spared the references to one.
         case working(any WorkingWaiter, isHanded: Bool)
 
         func wake(_ ticket: UInt64) {
@@ -96,7 +97,7 @@ struct WaitQueue {
         return woken
     }
 
-    /// Removes the oldest waiter, if it may be handed what it waits for by the calling thread.
+    /// Removes the oldest waiter, if this thread may hand it what it waits for.
     @inline(__always)
     mutating func wakeReceiver() -> Woken? {
         guard !waiters.isEmpty else { return nil }

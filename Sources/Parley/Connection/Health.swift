@@ -122,8 +122,8 @@ struct Health {
 
         /// Whether `total` bytes are enough progress since the last one. If so, the measurement starts again.
         ///
-        /// A lower total than before is measured from: a secured link counts what it adds as not
-        /// acknowledged, until all is.
+        /// When the total has fallen, progress is measured from there. It falls on a secured link, which
+        /// counts the bytes that it adds as not acknowledged until everything is.
         mutating func reaches(_ total: UInt64, at now: UInt64, bytesPerSecond rate: UInt64) -> Bool {
             bytes = min(bytes, total)
             let elapsed = now &- min(now, at)

@@ -10,7 +10,7 @@ final class ConsumerHand: @unchecked Sendable {
     @usableFromInline @exclusivity(unchecked) var sender: (any Peer)?
     @usableFromInline @exclusivity(unchecked) var count = 0
     @exclusivity(unchecked) private var batch: RPCBatch?
-    /// What it was handed while it waited. The lock of the queue where it waits guards it.
+    /// The RPC that it was handed while it waited. The lock of the queue where it waits guards it.
     @exclusivity(unchecked) var handed: RPC?
     /// The run that the consumer takes from without asking the queue. Unmanaged, because each message
     /// would pay for a retain and a release of it.

@@ -496,32 +496,24 @@ final class InboxQueue: Sendable {
     @inline(__always)
     var mayHaveRPCs: Bool { hasRPCs || pool != nil }
 
-    /// Where consumers wait.
+    /// Where consumers wait, and where one that waits for a single RPC may be handed it.
     private struct Consumers: WaitPlace {
+        var consumer: ConsumerHand?
+
         @inline(__always)
-        func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result {
-            body(&state.consumers)
-        }
-    }
-
-    /// Where a consumer waits to be handed an RPC.
-    private struct ConsumersWithHands: WaitPlace {
-        let consumer: ConsumerHand
-
         var hand: AnyObject? { consumer }
 
         @inline(__always)
         func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result {
             body(&state.consumers)
         }
-
     }
 
     /// Takes the oldest RPC; waits for one. Nil when the queue is finished and empty, or when the task is
     /// cancelled.
     @inline(__always)
     func waitForNext(with hand: ConsumerHand) async -> RPC? {
-        await waitAndTake(at: ConsumersWithHands(consumer: hand), handed: { hand.handed.take() }) {
+        await waitAndTake(at: Consumers(consumer: hand), handed: { hand.handed.take() }) {
             $0.removeFirst()
         }
     }

@@ -132,7 +132,7 @@ struct PeerState: Sendable {
         if inputEnd == nil { inputEnd = reason }
     }
 
-    // What is asked for each read is inlined: a call would copy the whole state.
+    // These are asked at each read. They are inlined, because a call would copy the whole state.
 
     /// Whether to read more from the link: until the read-ahead is full, and then again when it is half
     /// empty.

@@ -2,7 +2,7 @@ import Testing
 
 @testable import Parley
 
-/// A single message past the queue, from the thread that has it to a consumer that is suspended.
+/// A single message goes past the queue to a consumer that is suspended.
 @Suite(.timeLimit(.minutes(2))) struct HandOverTests {
     private let inbox = Inbox(capacity: 100)
 
