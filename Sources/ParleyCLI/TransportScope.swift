@@ -28,6 +28,14 @@ struct DialedPeer: Sendable {
     /// Waits until the connection has ended, and returns the reason.
     var end: ParleyError { get async { await closing.value } }
 
+    /// Waits until everything that was sent is written, or the connection ends. Closing alone waits for some
+    /// seconds. Returns at once when the task is cancelled.
+    func untilWritten() async {
+        while peer.statistics.unsentBytes > 0, !transport.peers.isEmpty {
+            do { try await Task.sleep(for: .milliseconds(20)) } catch { return }
+        }
+    }
+
     /// Whether the peer has sent anything.
     var hasHeard: Bool {
         let traffic = peer.statistics.traffic

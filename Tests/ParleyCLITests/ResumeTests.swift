@@ -218,6 +218,27 @@ struct ResumeTests {
         #expect(try target.contents(of: "file/d/two") == source.contents(of: "file/d/two"))
     }
 
+    @Test(
+        "A folder of somebody else keeps its mode; one of a transfer that has broken off gets it",
+        arguments: [(0o700, 0o700), (0o1700, 0o757)] as [(mode_t, mode_t)]
+    )
+    func modes(before: mode_t, after: mode_t) async throws {
+        for root in [source, target] {
+            try FileManager.default.createDirectory(
+                at: root.url.appending(path: "file/d"),
+                withIntermediateDirectories: true
+            )
+        }
+        try source.makeFile("file/d/one", byteCount: 10)
+        chmod(source.path(of: "file/d"), 0o757)
+        chmod(target.path(of: "file/d"), before)
+        let receiver = try receive()
+        #expect(try await send(to: try await receiver.listeningAddress()).exit() == 0)
+        let folder = LocalPath(bytes: Array(target.path(of: "file/d").utf8))
+        #expect(try folder.status(following: false).st_mode & 0o7777 == after)
+        #expect(try target.contents(of: "file/d/one") == source.contents(of: "file/d/one"))
+    }
+
     /// Its time may be that of its source, just before it gets its name.
     @Test("A part that a transfer has is never old")
     func locked() throws {

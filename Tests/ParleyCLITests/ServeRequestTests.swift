@@ -31,6 +31,8 @@ struct ServeRequestTests {
             [2, 128] + [UInt8](repeating: 0, count: 15) + [0, 0, 0, 0],
             [3] + [UInt8](repeating: 0, count: 15) + [1, 0, 0, 0, 0],
             [2] + [UInt8](repeating: 0, count: 16) + [0, 0, 0, 0],
+            // The folder twice, and a path twice.
+            [0] + [UInt8](repeating: 0, count: 8), [0, 0, 0, 0, 1, 0x61, 0, 0, 0, 1, 0x61],
         ] as [[UInt8]]
     )
     func malformed(body: [UInt8]) {

@@ -68,6 +68,8 @@ struct ChatSession: Sendable {
             } catch let error where error.code == .invalidArgument || error.code == .messageTooLong {
                 // The line is invalid, so it cannot be sent to any peer.
                 return Console.error("a line was not sent: \(error.message)")
+            } catch let error where error.code == .timedOut {
+                Console.error("a line was not sent to \(peer.remoteAddress): \(error.message)")
             } catch {
                 // The connection is ending; `onDisconnect` reports that.
             }

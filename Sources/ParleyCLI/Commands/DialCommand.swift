@@ -23,13 +23,18 @@ struct DialCommand: InterruptibleCommand {
     func validate() throws { try common.security.validate(dialing: address) }
 
     func work() async throws {
-        let options = common.transportOptions(try common.security.whenDialing())
+        var options = common.transportOptions(try common.security.whenDialing())
+        // A line waits for as long as the other side takes anything at all. `writeStall` ends it then.
+        options.timeouts.write = nil
         try await withPeer(at: address, options) { dialed in
             Console.line("connected to \(dialed.peer.label)")
             await exchange(with: dialed)
             try Task.checkCancellation()
             let end = await dialed.end
+            let unsent = dialed.peer.statistics.unsentBytes
             switch end.code {
+            case .closed where unsent > 0, .endOfStream where unsent > 0:
+                throw Failure("\(end.message) before all was sent: \(unsent) bytes are left")
             case .closed: break
             case .endOfStream:
                 let hint = dialed.hasHeard ? "" : dialed.refusalHint
@@ -48,6 +53,7 @@ struct DialCommand: InterruptibleCommand {
         await withDiscardingTaskGroup { group in
             group.addTask {
                 await session.sendLines(to: { [dialed.peer] })
+                await dialed.untilWritten()
                 if !Task.isCancelled { await dialed.transport.close() }
             }
             await session.show()

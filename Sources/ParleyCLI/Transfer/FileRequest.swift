@@ -91,6 +91,8 @@ struct FileRequest: Equatable {
         paths = []
         while !reader.rest.isEmpty { paths.append(Array(try reader.bytes(Int(try reader.uint32())))) }
         guard !paths.isEmpty else { throw Refusal("a request asks for nothing") }
+        // Each costs the work of all that lies in it.
+        guard Set(paths).count == paths.count else { throw Refusal("a request asks for a path twice") }
         guard part == nil || paths.count == 1 else { throw Refusal("a range or tag is of one file alone") }
         guard range == nil || !hasParts else { throw Refusal("a range of what is partly there is asked for") }
     }

@@ -22,6 +22,10 @@ final class TargetFolder: IncomingTarget {
     /// What was made here, to get its mode and time when everything is in it.
     private var made: [(path: RelativePath, metadata: Metadata)] = []
 
+    /// The mode of a folder that a later transfer may go on with: for its owner alone, until its own mode
+    /// comes. The sticky bit tells it from the folders that somebody else has made for himself.
+    private static let unfinishedMode: mode_t = 0o1700
+
     init(_ root: OpenFolder, overwrites: Bool, resumption: Resumption? = nil) {
         cursor = FolderCursor(root)
         self.resumption = resumption
@@ -32,7 +36,7 @@ final class TargetFolder: IncomingTarget {
     func makeFolder(_ path: RelativePath, _ metadata: Metadata?) throws(Refusal) {
         let parent = try parent(of: path)
         // Nobody else looks into a folder whose mode is to come.
-        let mode: mode_t = metadata == nil ? 0o777 : 0o700
+        let mode: mode_t = metadata == nil ? 0o777 : resumption == nil ? 0o700 : Self.unfinishedMode
         let name = path.name
         if name.withCString({ mkdirat(parent.descriptor, $0, mode) }) == 0 {
             if let metadata { made.append((path, metadata)) }
@@ -42,8 +46,9 @@ final class TargetFolder: IncomingTarget {
         guard failure.code == EEXIST else { throw .system("the folder cannot be created", failure) }
         let kind = parent.kind(of: name)
         guard kind == .directory else { throw Self.exists(path, as: kind ?? .other) }
-        // A transfer that has broken off may have made it.
-        if resumption != nil, let metadata { made.append((path, metadata)) }
+        guard resumption != nil, let metadata, let status = try? parent.status(of: name) else { return }
+        // A transfer that has broken off has made it.
+        if status.st_mode & 0o7777 == Self.unfinishedMode { made.append((path, metadata)) }
     }
 
     func makeLink(_ path: RelativePath, to target: [UInt8], _ metadata: Metadata?) throws(Refusal) {
