@@ -79,8 +79,8 @@ expect 5 "$address is here"
 expect 3 "127.0.0.1:* is here"
 echo "good morning" >&6
 expect 3 "127.0.0.1:*> good morning"
-printf 'and a bell \a to you\n' >&4
-expect 5 "$address> and a bell ? to you"
+printf 'and a bell \a and \302\233 to you\n' >&4
+expect 5 "$address> and a bell [?] and *[?] to you"
 
 echo "epoll, with chat:"
 start eva 7 "$work/epoll" "$address"

@@ -21,10 +21,13 @@ static void fail(const char *what, const char *why) {
     exit(EXIT_FAILURE);
 }
 
-/* Replaces control characters: a message may contain some, and must not control your terminal. */
-static void show(const uint8_t *text, size_t length) {
-    for (size_t i = 0; i < length; i++)
-        putchar(text[i] >= ' ' && text[i] != 0x7f ? text[i] : '?');
+/* Replaces control characters: a message may contain some, and must not control your terminal. The bytes from
+ * 0x80 to 0x9f are some behind 0xc2. */
+static void show(FILE *out, const uint8_t *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        bool is_c1 = i > 0 && text[i - 1] == 0xc2 && text[i] < 0xa0;
+        putc(text[i] < ' ' || text[i] == 0x7f || is_c1 ? '?' : text[i], out);
+    }
 }
 
 /* Keeps each peer's address in its userdata, so that no message needs a look-up. */
@@ -56,7 +59,7 @@ static void on_rpcs(parley_transport *node, const parley_rpc *rpcs, size_t count
             continue;
         }
         printf("%s> ", (const char *)parley_peer_userdata(node, rpcs[i].peer));
-        show(rpcs[i].payload, rpcs[i].length);
+        show(stdout, rpcs[i].payload, rpcs[i].length);
         putchar('\n');
     }
 }

@@ -56,6 +56,15 @@ static bool read_chunk(parley_transport *node) {
     return true;
 }
 
+/* Replaces control characters: a message may contain some, and must not control your terminal. The bytes from
+ * 0x80 to 0x9f are some behind 0xc2. */
+static void show(FILE *out, const uint8_t *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        bool is_c1 = i > 0 && text[i - 1] == 0xc2 && text[i] < 0xa0;
+        putc(text[i] < ' ' || text[i] == 0x7f || is_c1 ? '?' : text[i], out);
+    }
+}
+
 /* Takes what has arrived: messages, and what happened to the peer. */
 static void take_items(parley_transport *node) {
     parley_rpc rpc;
@@ -63,7 +72,7 @@ static void take_items(parley_transport *node) {
         switch (rpc.kind) {
         case PARLEY_RPC_RECEIVED:
             if (rpc.stream) parley_peer_close_stream(node, rpc.peer);
-            else fwrite(rpc.payload, 1, rpc.length, stdout), putchar('\n');
+            else show(stdout, rpc.payload, rpc.length), putchar('\n');
             break;
         case PARLEY_RPC_WRITABLE:
             if (unsent != 0) send_chunk(node);

@@ -18,6 +18,15 @@ static int complain(const char *what) {
     return EXIT_FAILURE;
 }
 
+/* Control characters must not reach your terminal. The bytes from 0x80 to 0x9f are some behind 0xc2. */
+static bool is_control(const uint8_t *text, size_t i) {
+    return text[i] < ' ' || text[i] == 0x7f || (i > 0 && text[i - 1] == 0xc2 && text[i] < 0xa0);
+}
+
+static void show(FILE *out, const uint8_t *text, size_t length) {
+    for (size_t i = 0; i < length; i++) putc(is_control(text, i) ? '?' : text[i], out);
+}
+
 static void show_progress(uint64_t bytes, void *name) {
     if (bytes != 0) fprintf(stderr, "\r%s: %llu bytes", (const char *)name, (unsigned long long)bytes);
 }
@@ -26,7 +35,7 @@ static void show_progress(uint64_t bytes, void *name) {
 static bool is_file_name(const char *name, size_t length) {
     if (length == 0 || length > 255 || name[0] == '.') return false;
     for (size_t i = 0; i < length; i++)
-        if ((unsigned char)name[i] < ' ' || name[i] == 0x7f || name[i] == '/') return false;
+        if (is_control((const uint8_t *)name, i) || name[i] == '/') return false;
     return true;
 }
 
@@ -75,7 +84,7 @@ static int send_one(parley_transport *node, char *path, const char *address) {
     parley_rpc answer;
     if (wait_for_answer(node, peer, &answer) < 0) return complain("no answer");
     bool stored = answer.length == 6 && memcmp(answer.payload, "stored", 6) == 0;
-    fprintf(stderr, "\r%s: %.*s\n", name, (int)answer.length, (const char *)answer.payload);
+    fprintf(stderr, "\r%s: ", name), show(stderr, answer.payload, answer.length), putc('\n', stderr);
     parley_rpc_release(&answer);
     return stored ? EXIT_SUCCESS : EXIT_FAILURE;
 }
