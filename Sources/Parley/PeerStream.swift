@@ -43,7 +43,13 @@ public final class PeerStream: Sendable {
 
     deinit {
         guard isCounted, case .channel(let channel, let link) = source else { return }
-        (try? link.change { (channels, _) in channels.release(channel) })?.resume()
+        guard
+            let (woken, isLeft) = try? link.change({ (channels, now) in
+                (channels.release(channel, at: now), channels.channel(channel.id) != nil)
+            })
+        else { return }
+        woken.resume()
+        if isLeft { link.startTimeouts() }
     }
 
     // MARK: Reading
@@ -75,12 +81,13 @@ public final class PeerStream: Sendable {
 
     /// Reads exactly `count` bytes.
     ///
-    /// - Throws: as ``read(upTo:)``, and `endOfStream` when fewer come before the end. Those are lost.
+    /// - Throws: as ``read(upTo:)``, and `endOfStream` when fewer come before the end. Those are lost; with
+    ///   `cancelled` none is.
     public func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8> {
         guard case .channel = source else { return try await peer.read(exactly: count) }
         var collected: ArraySlice<UInt8> = []
         while collected.count < count {
-            guard let bytes = try await read(upTo: count - collected.count) else {
+            guard let bytes = try await read(upTo: count - collected.count, after: collected) else {
                 throw ParleyError(
                     .endOfStream,
                     "a stream of \(peer.remoteAddress) ended after \(collected.count) of \(count) bytes"
@@ -89,6 +96,29 @@ public final class PeerStream: Sendable {
             if collected.isEmpty { collected = bytes } else { collected.append(contentsOf: bytes) }
         }
         return collected
+    }
+
+    /// Reads what follows `collected`, which is put back when the wait is cancelled.
+    private func read(
+        upTo count: Int,
+        after collected: ArraySlice<UInt8>
+    ) async throws(ParleyError) -> ArraySlice<UInt8>? {
+        do { return try await read(upTo: count) } catch {
+            if error.code == .cancelled { putBack(collected) }
+            throw error
+        }
+    }
+
+    /// Puts bytes that a read has returned back in front of the others. Drops them when they can no longer be
+    /// read.
+    package func putBack(_ bytes: ArraySlice<UInt8>) {
+        switch source {
+        case .channel(let channel, let link):
+            guard !bytes.isEmpty else { return }
+            try? link.change { (channels, now) in channels.putBack(bytes, to: channel, at: now) }
+            link.startTimeouts()
+        case .only: connection?.putBack(bytes)
+        }
     }
 
     /// Lets the other side send so many bytes ahead of this reader, within the limits of the connection: for
@@ -117,7 +147,7 @@ public final class PeerStream: Sendable {
     /// Never waits. Does nothing when the stream has ended.
     public func close() {
         guard case .channel(let channel, let link) = source else { return peer.closeStream() }
-        (try? link.change { (channels, _) in channels.close(channel) })?.resume()
+        (try? link.change { (channels, now) in channels.close(channel, at: now) })?.resume()
         link.startTimeouts()
     }
 
@@ -216,7 +246,8 @@ extension Connection {
     /// See ``Peer/body(ofStream:)``.
     public func body(ofStream number: UInt32) -> PeerStream {
         guard let link = multiplexed else { return PeerStream(only: self) }
-        let channel = link.channels.withLock { $0.channel(number: number) }
+        let now = MonotonicTime.nanosecondsNow
+        let channel = link.channels.withLock { $0.takeBody(number, at: now) }
         return PeerStream(channel ?? .gone(), of: self, over: link, isCounted: false)
     }
 

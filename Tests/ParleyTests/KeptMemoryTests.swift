@@ -48,6 +48,27 @@ import Testing
         #expect(output.runs.allSatisfy { $0.block.endIndex <= 1_024 })
     }
 
+    @Test func `the beginning of a frame does not keep what came before it`() throws {
+        let frame: [UInt8] = [1, 0, 0, 0, 100] + patterned(100)
+        let block = joined(repeatElement(frame, count: 2_000)) + [1, 0, 0]
+        var state = PeerState(decoder: FramedDecoder())
+        state.finishHandshake()
+        state.receive(block[...])
+        var output = DecodedRuns()
+        try state.decode(limit: .max, into: &output)
+        #expect(output.count == 2_000 && state.partialFrameBytes == 3)
+        #expect(state.partialFrameContents.endIndex <= 1_024)
+
+        // Nor does what the inbox has no room for.
+        state = PeerState(decoder: FramedDecoder())
+        state.finishHandshake()
+        state.receive((joined(repeatElement(frame, count: 2_000)))[...])
+        output = DecodedRuns()
+        try state.decode(limit: 1_999, into: &output)
+        #expect(output.count == 1_999 && state.bufferedBytes == 105)
+        #expect(state.queue.front.endIndex <= 1_024)
+    }
+
     @Test func `messages that fill a read are not copied`() throws {
         let frame: [UInt8] = [1, 0, 0, 0, 100] + patterned(100)
         let block = joined(repeatElement(frame, count: 600))
@@ -67,5 +88,24 @@ import Testing
         #expect(state.heldBytes >= 10_000 * MemoryLayout<GOBStructure.Field>.stride)
         state.dropInput()
         #expect(state.heldBytes == 0)
+    }
+
+    @Test func `a gob value counts as held while it is incomplete, and not after`() throws {
+        let definition = GOBBytes.int(-67) + [2, 2] + GOBBytes.int(2) + [0, 0]
+        let payload = patterned(100_000)
+        let first = GOBBytes.message(
+            GOBBytes.int(65) + [1] + GOBBytes.uint(100_000) + payload + [1] + GOBBytes.text("T") + definition
+        )
+        let second = GOBBytes.message(GOBBytes.int(67) + [0, 0, 0] + [0])
+        let types = GOBBytes.structure(65, [("Payload", 5), ("Foreign", 8)])
+        var state = PeerState(decoder: GOBDecoder())
+        state.finishHandshake()
+        var output = DecodedRuns()
+        state.receive((types + first)[...])
+        try state.decode(limit: .max, into: &output)
+        #expect(output.isEmpty && state.bufferedBytes == 0 && state.heldBytes >= 100_000)
+        state.receive((second + GOBBytes.structure(66, [("X", 2)]))[...])
+        try state.decode(limit: .max, into: &output)
+        #expect(output.count == 1 && state.heldBytes < 10_000)
     }
 }

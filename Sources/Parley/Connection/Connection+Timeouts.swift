@@ -100,10 +100,13 @@ extension Connection {
             snapshot.lastArrival = inbound.lastArrival
             snapshot.lastActivity = inbound.lastActivity
             if inbound.state.phase == .stream { snapshot.streamReadAt = inbound.streamReadAt }
+            let isOfMessage = inbound.state.partialFrameBytes > 0
             let partialBytes = inbound.state.partialFrameBytes &+ inbound.linkBytes
             if partialBytes > 0 {
-                // A frame is identified by its position. Never zero, which is none.
-                let position = inbound.counters.bytes &- UInt64(inbound.state.bufferedBytes)
+                // A frame is identified by its position: that of a message among the bytes of messages, since
+                // others may arrive meanwhile. Never zero, which is none.
+                let otherBytes = isOfMessage ? multiplexed?.heardBytes ?? 0 : 0
+                let position = inbound.counters.bytes &- otherBytes &- UInt64(inbound.state.bufferedBytes)
                 snapshot.frame = .init(
                     number: position &+ 1,
                     receivedBytes: partialBytes

@@ -39,7 +39,9 @@ extension MultiplexedLink: SecuredLinkOwner {
             return (rest, used, channels.hasMessages, channels.heldBytes > 0)
         }
         input.prepend(rest)
-        owner?.linkDidHear(block.count - rest.count - effects.messageBytes, isActivity: effects.isActivity)
+        let otherBytes = block.count - rest.count - effects.messageBytes
+        heardBytes &+= UInt64(otherBytes)
+        owner?.linkDidHear(otherBytes, isActivity: effects.isActivity)
         perform(effects)
         hand(out: effects)
         if effects.isActivity, let owner {

@@ -48,6 +48,8 @@ final class MultiplexedLink: @unchecked Sendable {
     var reportedHeldBytes = 0
     /// What arrived before the connection was open.
     var early = Channels.Effects()
+    /// Bytes that have arrived and are not of messages.
+    var heardBytes: UInt64 = 0
     /// Bytes of messages that were taken and not yet counted as written by this link.
     var uncountedMessageBytes = 0
 

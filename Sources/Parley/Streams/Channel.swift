@@ -18,8 +18,9 @@ final class Channel: @unchecked Sendable {
     var received = ByteQueue()
     /// Readers and writers.
     var waiters = WaitQueue()
-    private var ends = LazyBox<Ends>()
-    /// When a byte was last read, or when the first unread one came, in milliseconds.
+    private var rare = LazyBox<Rare>()
+    /// When a byte was last read, when the first unread one came, or when this side closed the stream, in
+    /// milliseconds.
     var readAt: UInt64
     /// Since when a writer finds no room, in milliseconds; `.max` while there is room.
     var blockedSince = UInt64.max
@@ -57,21 +58,44 @@ final class Channel: @unchecked Sendable {
         case failed(ParleyError)
     }
 
-    private struct Ends: DefaultInitializable {
-        var input: InputEnd?
-        var output: ParleyError?
+    /// What most streams have no use for while they are open.
+    private struct Rare: DefaultInitializable {
+        var inputEnd: InputEnd?
+        var outputEnd: ParleyError?
+        var putBackBytes = 0
+        var unsentBytes = Int.max
     }
 
     /// Why no more arrives; nil while some may.
     var inputEnd: InputEnd? {
-        get { ends.value.input }
-        set { ends.value.input = newValue }
+        get { rare.value.inputEnd }
+        set { rare.value.inputEnd = newValue }
     }
 
     /// Why writes are refused; nil while they are not.
     var outputEnd: ParleyError? {
-        get { ends.value.output }
-        set { ends.value.output = newValue }
+        get { rare.value.outputEnd }
+        set { rare.value.outputEnd = newValue }
+    }
+
+    /// How much of a stream that this side has closed waited to be sent when that was last looked at.
+    var unsentBytes: Int {
+        get { rare.value.unsentBytes }
+        set { rare.value.unsentBytes = newValue }
+    }
+
+    /// Puts bytes that were read back in front of what was not.
+    func putBack(_ bytes: ArraySlice<UInt8>) {
+        received.prepend(bytes)
+        rare.value.putBackBytes += bytes.count
+    }
+
+    /// How many of the next `count` bytes were read before. They are taken now.
+    func takePutBack(_ count: Int) -> Int {
+        guard !rare.isDefault else { return 0 }
+        let taken = min(count, rare.value.putBackBytes)
+        rare.value.putBackBytes -= taken
+        return taken
     }
 
     init(_ id: MuxStreamID, isOutbound: Bool, _ phase: Phase, at now: UInt64) {

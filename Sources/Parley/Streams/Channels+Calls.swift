@@ -31,7 +31,7 @@ extension Channels {
         if let bytes = channel.received.popFirst(upTo: limit) {
             heldBytes -= bytes.count
             channel.readAt = now / 1_000_000
-            session.consumed(bytes.count, of: channel.id, at: now)
+            session.consumed(bytes.count - channel.takePutBack(bytes.count), of: channel.id, at: now)
             return .bytes(bytes)
         }
         switch channel.inputEnd {
@@ -39,6 +39,15 @@ extension Channels {
         case .failed(let reason): throw reason
         case nil: return .wait
         }
+    }
+
+    /// Puts bytes that a read has returned back in front of what has arrived. Drops them when the stream is
+    /// no longer read.
+    mutating func putBack(_ bytes: ArraySlice<UInt8>, to channel: Channel, at now: UInt64) {
+        guard case .open = channel.phase, !bytes.isEmpty else { return }
+        channel.putBack(bytes)
+        channel.readAt = now / 1_000_000
+        heldBytes += bytes.count
     }
 
     /// Whether a read would return at once.
@@ -127,7 +136,7 @@ extension Channels {
     }
 
     /// Ends a stream for this side: what was written is sent, and nothing more is read.
-    mutating func close(_ channel: Channel) -> WaitQueue.Woken {
+    mutating func close(_ channel: Channel, at now: UInt64) -> WaitQueue.Woken {
         switch channel.phase {
         case .closed, .abandoned: return WaitQueue.Woken()
         case .proposing(let dialer) where end == nil:
@@ -136,12 +145,25 @@ extension Channels {
             session.finish(channel.id)
         default:
             channel.phase = .closed
+            channel.readAt = now / 1_000_000
+            channel.unsentBytes = session.unsentBytes(of: channel.id)
             // The end of the connection says it for all.
             if end == nil { session.close(channel.id) }
         }
         channel.end(ParleyError(.closed, "this side has closed the stream"))
         drop(channel)
         return channel.waiters.wakeAll()
+    }
+
+    /// The stream of this number, which an RPC has announced, is its reader's from now on. Nil when it is
+    /// gone.
+    mutating func takeBody(_ number: UInt32, at now: UInt64) -> Channel? {
+        guard let channel = channel(number: number) else { return nil }
+        if case .announced = channel.phase {
+            channel.phase = .open
+            channel.readAt = now / 1_000_000
+        }
+        return channel
     }
 
     /// Somebody refers to a stream.
@@ -151,16 +173,16 @@ extension Channels {
     }
 
     /// Somebody refers to a stream no more.
-    mutating func release(_ channel: Channel) -> WaitQueue.Woken {
+    mutating func release(_ channel: Channel, at now: UInt64) -> WaitQueue.Woken {
         channel.handles -= 1
         guard channel.handles == 0 else { return WaitQueue.Woken() }
         if !channel.isOutbound { taken -= 1 }
-        return abandon(channel)
+        return abandon(channel, at: now)
     }
 
     /// Ends a stream that nobody refers to any more. What is not finished is reset.
-    mutating func abandon(_ channel: Channel) -> WaitQueue.Woken {
-        guard channel.outputEnd == nil else { return close(channel) }
+    mutating func abandon(_ channel: Channel, at now: UInt64) -> WaitQueue.Woken {
+        guard channel.outputEnd == nil else { return close(channel, at: now) }
         return abort(channel, code: 0, ParleyError(.streamAborted, "this side has released the stream"))
     }
 

@@ -36,9 +36,7 @@ extension Channels {
                 // Behind a name that was refused may come what was written ahead. The answer is still sent.
                 _ = try? write(answer, to: channel)
                 input = []
-                channel.end(error)
-                channel.phase = .closed
-                session.close(channel.id)
+                refuse(channel, error)
             }
         case .readingHeader(let length):
             guard let header = try takeHeader(length, &input, of: channel, blockBytes: blockBytes) else {

@@ -14,11 +14,12 @@ extension Channels {
     ) -> ArraySlice<UInt8> {
         var input = block
         takeBackLent()
-        lenderBytes = block.count
+        // The end of a slice tells how large its array is at least: this may be the rest of a block.
+        lenderBytes = block.endIndex
         session.framesLeft = frames
         do throws(ParleyError) {
             while let event = try session.next(&input, at: now) {
-                handle(event, blockBytes: block.count, at: now, &effects)
+                handle(event, blockBytes: block.endIndex, at: now, &effects)
             }
         } catch {
             effects.failure = error
@@ -119,11 +120,9 @@ extension Channels {
     /// The other side sends no more.
     private mutating func finished(_ channel: Channel, _ effects: inout Effects) {
         guard channel.isNegotiated else {
-            return fail(
-                channel,
-                ParleyError(.truncated, "the stream ended inside the negotiation of its protocol"),
-                &effects
-            )
+            let reason = ParleyError(.truncated, "the stream ended inside the negotiation of its protocol")
+            guard case .answering = channel.phase else { return fail(channel, reason, &effects) }
+            return refuse(channel, reason)
         }
         if channel.inputEnd == nil { channel.inputEnd = .finished }
         effects.woken.append(channel.waiters.wakeAll())
@@ -139,11 +138,25 @@ extension Channels {
                 "the remote side has reset the stream of \(channel === messagesIn ? "its" : "our") messages"
             )
         }
-        channel.end(ParleyError(streamAborted: code, reason: "it was reset"))
-        channel.phase = .closed
-        drop(channel)
-        session.consumed(.max, of: channel.id, at: 0)
+        let reason = ParleyError(streamAborted: code, reason: "it was reset")
+        if case .finished = channel.inputEnd {
+            // Everything has arrived, and is still read: without the rest, the end would pass for that of
+            // all.
+            if channel.outputEnd == nil { channel.outputEnd = reason }
+        } else {
+            channel.end(reason)
+            channel.phase = .closed
+            drop(channel)
+            session.consumed(.max, of: channel.id, at: 0)
+        }
         effects.woken.append(channel.waiters.wakeAll())
+    }
+
+    /// Ends a stream of the other side that gets no protocol. The answers that wait are still sent.
+    mutating func refuse(_ channel: Channel, _ reason: ParleyError) {
+        channel.end(reason)
+        channel.phase = .closed
+        session.close(channel.id)
     }
 
     /// Ends a stream that cannot go on.

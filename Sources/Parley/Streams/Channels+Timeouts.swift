@@ -10,7 +10,8 @@ extension Channels {
         /// How long a writer may wait for room.
         var write: UInt64?
 
-        /// How long a stream that this side has closed may stay open on the other side.
+        /// How long a stream that this side has closed may stay open on the other side, once nothing of it is
+        /// sent any more.
         var closed: UInt64 { unread ?? 60_000 }
         /// The earliest time after something has happened at which anything may be due.
         var shortest: UInt64 { min(negotiation, closed) }
@@ -32,6 +33,16 @@ extension Channels {
             guard now >= due else {
                 next = min(next, due)
                 continue
+            }
+            if case .closed = channel.phase {
+                let unsent = session.unsentBytes(of: channel.id)
+                guard unsent >= channel.unsentBytes else {
+                    // Its last bytes leave, however slowly.
+                    channel.unsentBytes = unsent
+                    channel.readAt = now
+                    next = min(next, now &+ limit)
+                    continue
+                }
             }
             let what =
                 switch channel.phase {

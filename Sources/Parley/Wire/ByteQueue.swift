@@ -1,3 +1,11 @@
+extension ArraySlice<UInt8> {
+    /// The same bytes, in memory of their own when they are few and a part of a much larger block. The end of
+    /// a slice tells how large its array is at least.
+    var detached: ArraySlice<UInt8> {
+        count < ByteQueue.shortBytes && endIndex / 2 > count ? Array(self)[...] : self
+    }
+}
+
 /// Received bytes that wait for the decoder or a reader: in order, as the blocks in which they were read.
 struct ByteQueue: Sendable {
     private var blocks: [ArraySlice<UInt8>] = []
@@ -71,7 +79,7 @@ struct ByteQueue: Sendable {
     var blockCount: Int { blocks.count &- head }
 
     /// Shorter bytes are copied.
-    private static let shortBytes = 4_096
+    fileprivate static let shortBytes = 4_096
     /// A block of at least this many bytes gets no others behind it.
     private static let mergedBytes = 16 * 1024
 

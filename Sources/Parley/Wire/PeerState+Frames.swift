@@ -33,7 +33,7 @@ extension PeerState {
             throw violated("a \(decoder.name) frame has no end within \(Self.maxUnknownFrameBytes) bytes")
         }
         guard frameBytes <= Self.maxLargeFrameBytes, frameBytes - input.count >= Self.largeFrameBytes else {
-            partialFrame = input.isEmpty ? .nothing : .beginning(input, frameBytes: frameBytes)
+            partialFrame = input.isEmpty ? .nothing : .beginning(input.detached, frameBytes: frameBytes)
             return
         }
         do throws(ParleyError) {

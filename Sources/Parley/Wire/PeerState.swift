@@ -329,7 +329,7 @@ extension PeerState {
                 }
                 if phase == .stream { break }
             }
-            queue.prepend(input)
+            queue.prepend(input.detached)
         }
     }
 

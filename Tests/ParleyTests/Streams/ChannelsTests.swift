@@ -72,15 +72,18 @@ struct ChannelsTests {
 
     @Test func `a refused name is told, whatever was written ahead`() throws {
         for ahead in [[], [0], [5, 104, 101, 108, 108, 10], patterned(3_000)] as [[UInt8]] {
-            var pair = Pair(Self.echo)
-            let stream = try pair.open("/other")
-            if !ahead.isEmpty { _ = try pair.dialer.write(ahead[...], to: stream) }
-            #expect(pair.carry().listener.failure == nil)
-            let thrown = #expect(throws: ParleyError.self) {
-                try pair.dialer.read(stream, upTo: 1, at: pair.now)
+            for isFinished in [false, true] {
+                var pair = Pair(Self.echo)
+                let stream = try pair.open("/other")
+                if !ahead.isEmpty { _ = try pair.dialer.write(ahead[...], to: stream) }
+                if isFinished { try pair.dialer.finish(stream) }
+                #expect(pair.carry().listener.failure == nil)
+                let thrown = #expect(throws: ParleyError.self) {
+                    try pair.dialer.read(stream, upTo: 1, at: pair.now)
+                }
+                #expect(thrown?.code == .unsupported && thrown?.message == "peer does not speak /other")
+                #expect(pair.dialer.count == 0 && pair.listener.count == 0)
             }
-            #expect(thrown?.code == .unsupported && thrown?.message == "peer does not speak /other")
-            #expect(pair.dialer.count == 0)
         }
     }
 
@@ -118,6 +121,88 @@ struct ChannelsTests {
             rest += bytes
         }
         #expect(same(rest, patterned(16_000) + patterned(1)))
+    }
+
+    @Test func `bytes that are put back are read again, and their window is granted once`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        let sent = patterned(200_000)
+        #expect(try pair.dialer.write(sent[...], to: stream) == 200_000)
+        let accepted = pair.carry().listener.accepted[0]
+        func take(_ count: Int) throws -> [UInt8] {
+            var taken: [UInt8] = []
+            while taken.count < count,
+                case .bytes(let bytes) = try pair.listener.read(
+                    accepted,
+                    upTo: count - taken.count,
+                    at: pair.now
+                )
+            { taken += bytes }
+            return taken
+        }
+        for _ in 0..<3 {
+            let bytes = try take(150_000)
+            #expect(same(bytes, sent[..<150_000]))
+            pair.listener.putBack(bytes[...], to: accepted, at: pair.now)
+            #expect(pair.listener.heldBytes == 200_000)
+        }
+        _ = try take(150_000)
+        _ = pair.carry()
+        let window = pair.dialer.session.table[stream.id.slot].sendWindow
+        #expect(window == YamuxHeader.initialWindowBytes - 50_000)
+        #expect(same(try take(50_000), sent[150_000...]))
+        _ = pair.listener.close(accepted, at: pair.now)
+        pair.listener.putBack([1], to: accepted, at: pair.now)
+        #expect(pair.listener.heldBytes == 0, "nobody reads it any more")
+    }
+
+    @Test func `a reset behind the end takes nothing of what came before`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = try pair.dialer.write(patterned(10_000)[...], to: stream)
+        let accepted = pair.carry().listener.accepted[0]
+        try pair.dialer.finish(stream)
+        _ = pair.carry()
+        _ = pair.dialer.abort(stream, code: 7, ParleyError(.closed, ""))
+        _ = pair.carry()
+        #expect(throws: ParleyError.self) { try pair.listener.write([1], to: accepted) }
+        var bytes: [UInt8] = []
+        while case .bytes(let more) = try pair.listener.read(accepted, upTo: 4_000, at: pair.now) {
+            bytes += more
+        }
+        #expect(same(bytes, patterned(10_000)))
+        #expect(try pair.listener.read(accepted, upTo: 1, at: pair.now) == .end)
+        _ = pair.carry()
+        #expect(pair.listener.count == 0 && pair.listener.heldBytes == 0)
+    }
+
+    @Test func `a reset before the end is an error, whatever has arrived`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = try pair.dialer.write(patterned(10_000)[...], to: stream)
+        let accepted = pair.carry().listener.accepted[0]
+        _ = pair.dialer.abort(stream, code: 7, ParleyError(.closed, ""))
+        _ = pair.carry()
+        let thrown = #expect(throws: ParleyError.self) {
+            try pair.listener.read(accepted, upTo: 1, at: pair.now)
+        }
+        #expect(thrown?.code == .streamAborted && thrown?.remoteCode == 7)
+    }
+
+    @Test func `what is left of a block for later is lent of all of it`() throws {
+        var pair = Pair(Self.echo)
+        let streams = try (0..<2).map { _ in try pair.open("/echo") }
+        let accepted = pair.carry().listener.accepted
+        var block: [UInt8] = []
+        for _ in 0..<32 { block += data(streams[0].id.id, zeros: 2_000) }
+        block += data(streams[1].id.id, zeros: 4_096)
+        var effects = Channels.Effects()
+        let rest = pair.listener.receive(block[...], atMost: 32, at: pair.now, &effects)
+        #expect(!rest.isEmpty)
+        pair.listener.receive(rest, atMost: 32, at: pair.now, &effects)
+        pair.listener.receive(ping(1)[...], at: pair.now, &effects)
+        #expect(effects.failure == nil && accepted[1].received.count == 4_096)
+        #expect(accepted[1].received.front.startIndex == 0, "it would keep the whole block")
     }
 
     @Test func `a writer learns what there is room for before it copies`() throws {
@@ -256,7 +341,7 @@ struct ChannelsTests {
         var pair = Pair(Self.echo)
         let stream = try pair.open("/echo")
         _ = try pair.dialer.write([1], to: stream)
-        _ = pair.dialer.close(stream)
+        _ = pair.dialer.close(stream, at: pair.now)
         let accepted = try #require(pair.carry().listener.accepted.first)
         #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .bytes([1]))
         #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .end)
@@ -272,7 +357,7 @@ struct ChannelsTests {
             _ = try pair.dialer.write([1], to: stream)
             let accepted = try #require(pair.carry().listener.accepted.first)
             if isFinished { try pair.dialer.finish(stream) }
-            _ = pair.dialer.abandon(stream)
+            _ = pair.dialer.abandon(stream, at: pair.now)
             _ = pair.carry()
             if isFinished {
                 #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .bytes([1]))
@@ -441,7 +526,7 @@ struct ChannelsTests {
         #expect(pair.listener.count == 0 && pair.listener.taken == 2)
         _ = try pair.open("/echo")
         #expect(pair.carry().listener.refused == [.tooManyStreams])
-        _ = pair.listener.release(taken[0])
+        _ = pair.listener.release(taken[0], at: pair.now)
         _ = try pair.open("/echo")
         let effects = pair.carry().listener
         #expect(effects.refused.isEmpty && effects.accepted.count == 1 && pair.listener.taken == 1)
@@ -503,6 +588,52 @@ struct ChannelsTests {
         #expect(pair.listener.checkTimeouts(at: start + 2_000, limits, &effects) == .max)
         #expect(throws: ParleyError.self) { try pair.listener.read(accepted, upTo: 1, at: pair.now) }
         #expect(pair.listener.heldBytes == 0)
+    }
+
+    @Test func `a stream that was only written has its time from when it is closed`() throws {
+        let limits = Channels.TimeLimits(negotiation: 100, unread: 1_000)
+        var pair = Pair(Self.echo)
+        var effects = Channels.Effects()
+        let start = pair.now / 1_000_000
+        let stream = try pair.open("/echo")
+        let accepted = try #require(pair.carry().listener.accepted.first)
+        pair.now += 5_000_000_000
+        #expect(try pair.dialer.write(patterned(100)[...], to: stream) == 100)
+        _ = pair.dialer.close(stream, at: pair.now)
+        #expect(pair.dialer.checkTimeouts(at: start + 5_001, limits, &effects) == start + 6_000)
+        // Some of it has left since, so it has as long again; then no more does.
+        _ = pair.carry()
+        #expect(pair.dialer.checkTimeouts(at: start + 6_000, limits, &effects) == start + 7_000)
+        #expect(same(try read(&pair.listener, accepted, at: pair.now), patterned(100)))
+        #expect(pair.dialer.checkTimeouts(at: start + 7_000, limits, &effects) == .max)
+        #expect(pair.dialer.count == 1)
+        _ = pair.carry()
+        #expect(pair.dialer.count == 0, "the other side did not end it")
+    }
+
+    /// Reads a stream to its end.
+    private func read(_ side: inout Channels, _ channel: Channel, at now: UInt64) throws -> [UInt8] {
+        var all: [UInt8] = []
+        while case .bytes(let bytes) = try side.read(channel, upTo: 1_000, at: now) { all += bytes }
+        #expect(try side.read(channel, upTo: 1, at: now) == .end)
+        return all
+    }
+
+    @Test func `a stream that an RPC has announced may be answered for as long as that takes`() throws {
+        let limits = Channels.TimeLimits(negotiation: 100, unread: 1_000)
+        var pair = Pair(Channels.Rules(maxHeaderBytes: 200))
+        var effects = Channels.Effects()
+        let start = pair.now / 1_000_000
+        let streams = try (0..<2).map { _ in try pair.open(Multiplexed.stream) }
+        for stream in streams { _ = try pair.dialer.write(Multiplexed.opening([7])[...], to: stream) }
+        let announced = pair.carry().listener.announced
+        #expect(announced.count == 2)
+        let taken = pair.listener.takeBody(announced[0].stream, at: pair.now)
+        let body = try #require(taken)
+        let unread = try #require(pair.listener.channel(number: announced[1].stream))
+        #expect(pair.listener.checkTimeouts(at: start + 1_000, limits, &effects) == .max)
+        #expect(try pair.listener.write([1], to: body) == 1)
+        #expect(unread.outputEnd?.code == .timedOut)
     }
 
     @Test func `the end of the connection, by what still goes on`() throws {

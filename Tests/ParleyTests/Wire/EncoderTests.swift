@@ -14,7 +14,7 @@ import Testing
     /// 32,768 bytes and more are kept in the buffer, not copied.
     @Test(arguments: forms, [0, 1, 32_767, 32_768, 40_000])
     func `a message has a frame, whether it is borrowed or a slice`(form: WireForm, size: Int) throws {
-        var encoder = form.makeEncoder()
+        let encoder = form.makeEncoder()
         var (slices, borrowed) = (WireBuffer(), WireBuffer())
         let message = patterned(size + 1)[1...]
         try encoder.encode(message: message, into: &slices)
@@ -26,7 +26,7 @@ import Testing
 
     @Test(arguments: forms)
     func `a message over the limit is refused, and nothing is appended`(form: WireForm) throws {
-        var encoder = form.makeEncoder()
+        let encoder = form.makeEncoder()
         var buffer = WireBuffer()
         let message = patterned(40_001)
         let refusal = try #require(throws: ParleyError.self) {
@@ -57,7 +57,7 @@ import Testing
     }
 
     @Test func `an encoder that keeps something keeps it`() throws {
-        var encoder = WireForm.gob(encoding: .onePerConnection).makeEncoder()
+        let encoder = WireForm.gob(encoding: .onePerConnection).makeEncoder()
         var (first, second) = (WireBuffer(), WireBuffer())
         try encoder.encode(message: [1, 2, 3], into: &first)
         try encoder.encode(message: [1, 2, 3], into: &second)

@@ -84,6 +84,11 @@ extension MuxSession {
         return max(0, limits.maxUnsentBytes - table[stream.slot].unsent.footprint)
     }
 
+    /// How many bytes of a stream wait to be sent. Zero for one that is gone.
+    func unsentBytes(of stream: MuxStreamID) -> Int {
+        table.contains(stream) ? table[stream.slot].unsent.count : 0
+    }
+
     /// Ends the sending side, behind what was written. The other side may go on.
     mutating func finish(_ stream: MuxStreamID) {
         guard table.contains(stream) else { return }
@@ -101,6 +106,7 @@ extension MuxSession {
         guard table.contains(stream) else { return }
         _ = apply(.close, to: stream.slot)
         change(stream.slot) { $0.unconsumed = 0 }
+        resetIfFull(stream.slot)
         removeOrSchedule(stream.slot)
     }
 

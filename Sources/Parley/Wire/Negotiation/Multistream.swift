@@ -59,9 +59,6 @@ struct MultistreamReader: Sendable {
     /// The length of the line that was returned last.
     private var lastLineBytes = 0
 
-    /// Whether the bytes so far end inside a line.
-    var isInsideLine: Bool { !part.isEmpty }
-
     /// Takes the next line from the front of `input`, without its newline; nil when all of `input` is used.
     ///
     /// - Throws: `protocolViolation`.

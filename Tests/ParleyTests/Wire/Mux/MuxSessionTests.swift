@@ -440,6 +440,18 @@ import Testing
         #expect(feed.notices() == [.ended(stream)])
     }
 
+    @Test func `a stream that is closed when its window is used up already is reset at once`() throws {
+        var feed = MuxFeed(isDialer: true)
+        let stream = try feed.open()
+        _ = try feed.session.write([1], to: stream)
+        feed.session.finish(stream)
+        _ = feed.frames()
+        _ = try feed.receive(data(1, zeros: 262_144, .ack))
+        feed.session.close(stream)
+        #expect(feed.frames().map(\.header.flags) == [.rst])
+        #expect(feed.notices() == [.ended(stream)])
+    }
+
     @Test func `this side opens no more streams than there may be`() throws {
         var feed = MuxFeed(isDialer: true) { $0.maxStreams = 2 }
         _ = try feed.accept(2)
