@@ -10,7 +10,7 @@ let settings: [SwiftSetting] = [
 
 let package = Package(
     name: "parley",
-    platforms: [.macOS(.v15)],
+    platforms: [.macOS(.v26)],
     products: [
         .library(name: "Parley", targets: ["Parley"]),
         // The C library. `make lib` builds it so that it runs on machines without Swift.

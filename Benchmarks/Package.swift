@@ -15,7 +15,7 @@ let nio: [Target.Dependency] = [
 
 let package = Package(
     name: "parley-benchmarks",
-    platforms: [.macOS(.v15)],
+    platforms: [.macOS(.v26)],
     dependencies: [
         .package(name: "parley", path: ".."),
         .package(url: "https://github.com/apple/swift-nio.git", from: "2.80.0"),

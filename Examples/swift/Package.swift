@@ -6,7 +6,7 @@ import PackageDescription
 // scripts/consumers.sh builds it that way too.
 let package = Package(
     name: "tally",
-    platforms: [.macOS(.v15)],
+    platforms: [.macOS(.v26)],
     dependencies: [
         .package(name: "parley", path: "../..")
     ],

@@ -25,21 +25,21 @@ public struct ParleyError: Error, Sendable, Hashable {
         let code: Code
         let sentence: Sentence
         let systemCode: Int32?
-        let waitsBehindOthers: Bool
+        let awaited: SendQueue.Wait
         let remoteCode: UInt32?
 
         init(
             _ code: Code,
             _ sentence: Sentence,
             _ systemCode: Int32? = nil,
-            waitsBehindOthers: Bool = false,
+            awaited: SendQueue.Wait = .room,
             remoteCode: UInt32? = nil
         ) {
             self.remoteCode = remoteCode
             self.code = code
             self.sentence = sentence
             self.systemCode = systemCode
-            self.waitsBehindOthers = waitsBehindOthers
+            self.awaited = awaited
         }
     }
 
@@ -74,13 +74,12 @@ public struct ParleyError: Error, Sendable, Hashable {
         )
     }
 
-    /// For a send that would have to wait (`wouldBlock`): whether it would wait for its turn instead of for
-    /// room.
-    package var waitsBehindOthers: Bool { content.waitsBehindOthers }
+    /// For a send that would have to wait (`wouldBlock`): what it would wait for.
+    package var awaited: SendQueue.Wait { content.awaited }
 
-    /// Makes the error of a send that would have to wait, for its turn or for room.
-    init(wouldBlock message: String, waitsBehindOthers: Bool) {
-        content = Content(.wouldBlock, .text(message), waitsBehindOthers: waitsBehindOthers)
+    /// Makes the error of a send that would have to wait.
+    init(wouldBlock message: String, awaiting awaited: SendQueue.Wait) {
+        content = Content(.wouldBlock, .text(message), awaited: awaited)
     }
 
     /// Makes an error. Transports and decoders of your own use this too.

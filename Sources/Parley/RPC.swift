@@ -8,7 +8,7 @@ public struct RPC: Sendable {
     /// The bytes of the message or the request, or the stream's header (empty in the unframed wire form).
     ///
     /// It is a slice of the block that was read from the socket: its indices do not start at zero, and
-    /// keeping a small slice keeps its whole block (at most 192 KiB, or the message's own size).
+    /// keeping a small slice keeps its whole block (at most 320 KiB, or the message's own size).
     /// `Array(payload)` copies it.
     public let payload: ArraySlice<UInt8>
     @usableFromInline package let kind: MessageRun.Kind

@@ -46,9 +46,9 @@ public struct SocketAddress: Sendable, Hashable {
         let digits = bytes[(end + 1)...]
         guard !digits.isEmpty, digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) })
         else { throw invalid("has no numeric port") }
-        guard let port = UInt16(String(decoding: digits, as: UTF8.self)) else {
-            throw invalid("has a port outside 0...65535")
-        }
+        // Above the range it stays at one value, so that a long row of digits does not overflow.
+        let number = digits.reduce(0) { min($0 * 10 + Int($1 - UInt8(ascii: "0")), 1 << 16) }
+        guard let port = UInt16(exactly: number) else { throw invalid("has a port outside 0...65535") }
         self.init(host: String(decoding: host, as: UTF8.self), port: port)
     }
 

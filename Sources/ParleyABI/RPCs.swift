@@ -6,7 +6,8 @@ import Parley
 // The `owner` of an RPC is one of
 // - NULL: the struct is zeroed, or released;
 // - a reference to an ``RPCOwner`` that the RPC holds;
-// - the address of ``LentRPCs`` with the lowest bit set: an RPC of on_rpcs, valid during the call.
+// - a number with the lowest bit set, which no reference has: an RPC of on_rpcs, valid during the call. The
+//   number is that of the call.
 
 /// Owns the bytes of RPCs, and their peers. Each RPC holds a reference.
 class RPCOwner {
@@ -26,18 +27,22 @@ struct LentRPCs {
     @inline(__always)
     func lend(_ body: (_ owner: UnsafeMutableRawPointer?) -> Void) {
         let place = peer._withUnsafeGuaranteedRef { $0.context.loop.lent }
+        place.pointee.calls &+= 1
         withUnsafePointer(to: self) { lent in
-            place.pointee = UnsafeRawPointer(lent)
-            body(UnsafeMutableRawPointer(bitPattern: UInt(bitPattern: lent) | Self.mark))
-            place.pointee = nil
+            place.pointee.current = UnsafeRawPointer(lent)
+            body(UnsafeMutableRawPointer(bitPattern: Self.owner(ofCall: place.pointee.calls)))
+            place.pointee.current = nil
         }
     }
 
-    /// Those with this `owner`; nil when they are not lent to this thread now.
-    static func of(_ owner: UnsafeMutableRawPointer) -> LentRPCs? {
-        guard let lent = EventLoop.lentOnThisThread, UInt(bitPattern: owner) == UInt(bitPattern: lent) | mark
+    private static func owner(ofCall number: UInt) -> UInt { number &<< 1 | mark }
+
+    /// Those that `rpc` is one of; nil when they are not lent to this thread now.
+    static func of(_ rpc: parley_rpc) -> LentRPCs? {
+        guard let lent = EventLoop.lentOnThisThread, let current = lent.current,
+            UInt(bitPattern: rpc.owner) == owner(ofCall: lent.calls)
         else { return nil }
-        return lent.load(as: LentRPCs.self)
+        return current.load(as: LentRPCs.self)
     }
 
     /// Whether an RPC with this owner is one of on_rpcs.
@@ -93,7 +98,7 @@ private func unreleased(
 /// The sender of an RPC that is not released.
 func sender(of rpc: UnsafePointer<parley_rpc>?) throws(ParleyError) -> (any Peer)? {
     let found = try unreleased(rpc)
-    if LentRPCs.isOwner(found.owner) { return LentRPCs.of(found.owner)?.peer.takeUnretainedValue() }
+    if LentRPCs.isOwner(found.owner) { return LentRPCs.of(found.rpc)?.peer.takeUnretainedValue() }
     return Unmanaged<RPCOwner>.fromOpaque(found.owner).takeUnretainedValue().peer(found.rpc.peer)
 }
 
@@ -108,7 +113,7 @@ public func parley_rpc_retain(
         let found = try unreleased(rpc)
         var kept = found.rpc
         if LentRPCs.isOwner(found.owner) {
-            guard let lent = LentRPCs.of(found.owner) else {
+            guard let lent = LentRPCs.of(found.rpc) else {
                 throw ParleyError(.invalidArgument, "rpc is of an on_rpcs that has returned")
             }
             let keeper = KeptRPC(lent, UnsafeRawBufferPointer(start: kept.payload, count: kept.length))
@@ -138,7 +143,7 @@ public func parley_rpc_from(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted { fill(buffer, size, with: try sender(of: rpc)?.remoteAddress.description ?? "") }
+    counted { try fill(buffer, size, with: sender(of: rpc)?.remoteAddress.description ?? "") }
 }
 
 /// See parley.h.

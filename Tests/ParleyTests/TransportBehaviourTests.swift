@@ -164,6 +164,21 @@ import Testing
         }
     }
 
+    @Test(arguments: [Kind.tcp, .memory, .loops, .secured])
+    func `what dial returns does not read what belongs to messages`(kind: Kind) async throws {
+        try await withNodes(kind, .framed) { nodes in
+            let server = try await nodes.listening { $0.onPeer = { try await $0.send(message: "hello") } }
+            let client = nodes.make {
+                $0.logger = SlowLog.logger
+                $0.onPeer = { peer in try await eventually { peer.statistics.unreadBytes > 0 } }
+            }
+            let peer = try await client.dial(server.address)
+            peer.setReadDeadline(.now + .milliseconds(200))
+            #expect(try await error { _ = try await peer.read(upTo: 9) }.code == .timedOut)
+            #expect(try await client.nextRPC().text == "hello")
+        }
+    }
+
     @Test(arguments: Kind.allCases)
     func `dial throws the handshake's error, and the other side sees the end`(kind: Kind) async throws {
         struct Unwanted: Error, Equatable {}

@@ -42,16 +42,8 @@ package struct MonotonicTime: Comparable, Sendable {
 
     /// Adds a duration; the result is clamped to the clock's range.
     package static func + (time: MonotonicTime, duration: Duration) -> MonotonicTime {
-        let (seconds, attoseconds) = duration.components
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        guard !overflow else { return MonotonicTime(nanoseconds: seconds < 0 ? 0 : .max) }
-        let delta = whole.addingReportingOverflow(attoseconds / 1_000_000_000)
-        guard !delta.overflow else { return MonotonicTime(nanoseconds: seconds < 0 ? 0 : .max) }
-        let (sum, sumOverflow) =
-            delta.partialValue < 0
-            ? time.nanoseconds.subtractingReportingOverflow(delta.partialValue.magnitude)
-            : time.nanoseconds.addingReportingOverflow(delta.partialValue.magnitude)
-        return MonotonicTime(nanoseconds: sumOverflow ? (delta.partialValue < 0 ? 0 : .max) : sum)
+        let sum = Int128(time.nanoseconds) + duration.attoseconds / 1_000_000_000
+        return MonotonicTime(nanoseconds: UInt64(clamping: sum))
     }
 
     /// The duration until `other`; negative when `other` is earlier.
@@ -86,18 +78,12 @@ extension Duration {
 
     /// Nanoseconds, in 0...2^33 seconds (nearly three centuries).
     var inNanoseconds: UInt64 {
-        guard self > .zero else { return 0 }
-        let seconds = min(UInt64(components.seconds), 1 << 33)
-        return seconds * 1_000_000_000 + UInt64(components.attoseconds / 1_000_000_000)
+        UInt64(clamping: min(attoseconds / 1_000_000_000, (1 << 33) * 1_000_000_000))
     }
 
     /// Milliseconds, rounded up, so that a timer never fires early. They are clamped to 0...`UInt64.max / 2`.
     var wholeMilliseconds: UInt64 {
-        let (seconds, attoseconds) = components
-        guard seconds >= 0, attoseconds >= 0 else { return 0 }
-        let (milliseconds, overflow) = UInt64(seconds).multipliedReportingOverflow(by: 1_000)
-        let fraction = UInt64((attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
-        let (sum, sumOverflow) = milliseconds.addingReportingOverflow(fraction)
-        return overflow || sumOverflow ? UInt64.max / 2 : min(sum, UInt64.max / 2)
+        guard self > .zero else { return 0 }
+        return UInt64(min((attoseconds - 1) / 1_000_000_000_000_000 + 1, Int128(UInt64.max / 2)))
     }
 }

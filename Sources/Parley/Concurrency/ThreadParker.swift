@@ -16,6 +16,9 @@ package final class ThreadParker: Sendable {
     /// before the wake-up.
     private let isWoken = Lock(false)
     private let semaphore = Semaphore()
+    /// Where the thread may be handed what it waits for; nil before the first time. The owner of the queue in
+    /// which the thread waits knows its type. That queue's lock guards it, and then the wake-up.
+    @exclusivity(unchecked) nonisolated(unsafe) var hand: AnyObject?
 
     package init() {}
 

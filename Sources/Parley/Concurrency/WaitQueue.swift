@@ -27,7 +27,8 @@ struct WaitQueue {
         /// `hand`: where it may be handed what it waits for; nil when it has none. The owner of the queue
         /// knows its type.
         case task(UnsafeContinuation<Bool, Never>, hand: AnyObject?)
-        case thread(ThreadParker)
+        /// `isHanded`: whether it may be handed what it waits for, in its parker's hand.
+        case thread(ThreadParker, isHanded: Bool)
         case function(@Sendable () -> Void)
         /// `isHanded`: whether it may be handed what it waits for. Its own thread knows where, so it needs no
         /// hand, and each message is spared the references to one.
@@ -36,7 +37,7 @@ struct WaitQueue {
         func wake(_ ticket: UInt64) {
             switch self {
             case .task(let continuation, _): continuation.resume(returning: true)
-            case .thread(let parker): parker.wake()
+            case .thread(let parker, _): parker.wake()
             case .function(let function): function()
             case .working(let worker, _): worker.wake(ticket)
             }
@@ -53,6 +54,10 @@ struct WaitQueue {
         /// The hand of the first waiter, if it has one.
         @inline(__always)
         var hand: AnyObject? { if case .task(_, let hand)? = first?.waker { hand } else { nil } }
+
+        /// The first waiter's parker, if that is a thread.
+        @inline(__always)
+        var parker: ThreadParker? { if case .thread(let parker, _)? = first?.waker { parker } else { nil } }
 
         mutating func append(_ more: Woken) {
             guard first != nil, let next = more.first else {
@@ -103,7 +108,7 @@ struct WaitQueue {
         guard !waiters.isEmpty else { return nil }
         switch waiters[0].waker {
         case .working(let worker, isHanded: true): guard worker.isCurrent else { return nil }
-        case .task(_, hand: .some): break
+        case .task(_, hand: .some), .thread(_, isHanded: true): break
         case .task, .thread, .function, .working: return nil
         }
         return wake(atMost: 1)
@@ -173,25 +178,34 @@ extension Lock {
     }
 
     /// The same at a place.
+    ///
+    /// - Parameters:
+    ///   - isHanded: whether the thread may be handed what it waits for.
+    ///   - collect: called with the parker of a thread that was woken, whose hand may have something.
     func block(
         at place: some WaitPlace<State>,
         until deadline: MonotonicTime?,
-        unless isReady: (inout State) -> Bool
+        isHanded: Bool = false,
+        unless isReady: (inout State) -> Bool,
+        collect: (ThreadParker) -> Void = { _ in }
     ) -> Bool {
         let ticket = newTicket()
         var parker: ThreadParker?
         withLock { state in
             guard !isReady(&state) else { return }
             let taken = ThreadParker.take()
-            place.change(&state) { $0.enqueue(.init(ticket: ticket, waker: .thread(taken))) }
+            place.change(&state) {
+                $0.enqueue(.init(ticket: ticket, waker: .thread(taken, isHanded: isHanded)))
+            }
             parker = taken
         }
         guard let parker else { return true }
-        let isWoken = parker.wait(until: deadline)
-        // A waiter that is not in the queue any more was woken: that counts as in time. Its parker is not
-        // kept, because the wake-up is still to come.
-        if !isWoken, withLock({ place.change(&$0) { $0.remove(ticket) } }) == nil { return true }
-        ThreadParker.keep(parker)
+        let isInTime = parker.wait(until: deadline)
+        // A waiter that is not in the queue any more was woken: that counts as in time.
+        let isWoken = isInTime || withLock({ place.change(&$0) { $0.remove(ticket) } }) == nil
+        if isWoken { collect(parker) }
+        // A parker whose wake-up is still to come is not kept.
+        if isInTime || !isWoken { ThreadParker.keep(parker) }
         return isWoken
     }
 
@@ -219,19 +233,10 @@ extension Lock {
         return withLock { place.change(&$0) { $0.remove(ticket) } } == nil
     }
 
-    /// Calls `function` once, from the thread that wakes it out of `queue`; not at all when `isReady` holds
+    /// Calls `function` once, from the thread that wakes it out of its queue; not at all when `isReady` holds
     /// already.
     ///
     /// - Returns: false when `isReady` holds.
-    func notify(
-        in queue: any WritableKeyPath<State, WaitQueue> & Sendable,
-        unless isReady: (inout State) -> Bool,
-        _ function: @escaping @Sendable () -> Void
-    ) -> Bool {
-        notify(at: KeyPathPlace(path: queue), unless: isReady, function)
-    }
-
-    /// The same at a place.
     func notify(
         at place: some WaitPlace<State>,
         unless isReady: (inout State) -> Bool,

@@ -64,7 +64,7 @@ extension Connection {
             case .wait: break
             }
             let deadline = try waiting(limit, "reading from")
-            guard inbound.block(in: \.readWaiters, until: deadline, unless: { $0.readWaiters.epoch != epoch })
+            guard inbound.block(at: Readers(), until: deadline, unless: { $0.readWaiters.epoch != epoch })
             else {
                 throw ParleyError(.timedOut, "nothing could be read from \(remoteAddress) in time")
             }
@@ -103,14 +103,14 @@ extension Connection {
         if case .none = limit {
             throw ParleyError(
                 wouldBlock: "sending to \(remoteAddress) would have to wait",
-                waitsBehindOthers: refusal.wait == .behindOthers
+                awaiting: refusal.wait
             )
         }
         let deadline = try waiting(limit, "sending to")
         let began = beginWait(refusal)
         guard
             outbound.block(
-                in: \.sendWaiters,
+                at: Senders(),
                 until: deadline,
                 unless: { $0.sendWaiters.epoch != refusal.epoch }
             )
@@ -207,7 +207,7 @@ extension Connection {
         let waits =
             !isReadable
             && inbound.notify(
-                in: \.readWaiters,
+                at: Readers(),
                 unless: { $0.readWaiters.epoch != epoch },
                 loop.promise(function)
             )
@@ -222,12 +222,19 @@ extension Connection {
         after wait: SendQueue.Wait,
         _ function: @escaping @Sendable () -> Void
     ) throws(ParleyError) {
-        // A send that waits for room may be that of the open stream's writer.
-        let kind: SendQueue.Kind = wait == .room ? .raw : .message
+        let kind: SendQueue.Kind =
+            switch wait {
+            // It may be that of the open stream's writer.
+            case .room: .raw
+            case .behindOthers: .message
+            case .place: .request
+            }
         let waits = outbound.notify(
-            in: \.sendWaiters,
+            at: Senders(),
             unless: { outbound in
-                outbound.lifecycle.end != nil || mayAppend(kind, &outbound) == nil
+                let reason = outbound.lifecycle.end?.reason
+                    ?? (wait == .place ? outbound.lifecycle.endOfAnswers : nil)
+                return reason != nil || mayAppend(kind, &outbound) == nil
             },
             loop.promise(function)
         )

@@ -7,7 +7,7 @@ extension Connection {
         if ForkedChild.isThisProcess { return }
         close(because: ParleyError(closedHere: remoteAddress))
         while !outbound.withLock({ $0.lifecycle.hasEnded }) {
-            guard await outbound.wait(in: \.openOrEndWaiters, unless: { $0.lifecycle.hasEnded }) else {
+            guard await outbound.wait(at: OpenOrEnd(), unless: { $0.lifecycle.hasEnded }) else {
                 return
             }
         }
@@ -20,7 +20,7 @@ extension Connection {
             if let reason = outbound.withLock({ $0.lifecycle.hasEnded ? $0.lifecycle.end?.reason : nil }) {
                 return reason
             }
-            guard await outbound.wait(in: \.openOrEndWaiters, unless: { $0.lifecycle.hasEnded }) else {
+            guard await outbound.wait(at: OpenOrEnd(), unless: { $0.lifecycle.hasEnded }) else {
                 throw .cancelled("waiting for the end of \(remoteAddress)")
             }
         }
@@ -40,17 +40,14 @@ extension Connection {
     /// Ends at once. All waits end with `reason`. Complete messages are still delivered. Any thread.
     func fail(_ reason: ParleyError) { apply(.fail(reason)) }
 
-    /// Opens the connection after handshake and `onPeer`. Returns false when it has ended since.
+    /// Opens the connection after handshake and `onPeer`.
     ///
-    /// - Parameter isOpen: called with the result, before those who wait for it are woken.
-    func open(_ isOpen: (Bool) -> Void) -> Bool {
-        let (actions, woken) = outbound.withLock { outbound in
-            let actions = outbound.lifecycle.apply(.open)
-            return (actions, actions.contains(.wakeWaiters) ? outbound.openOrEndWaiters.wakeAll() : .init())
+    /// - Returns: those who wait for that, to be woken when what arrives goes to the decoder; nil when the
+    ///   connection has ended since.
+    func open() -> WaitQueue.Woken? {
+        outbound.withLock { outbound in
+            outbound.lifecycle.apply(.open).isEmpty ? nil : outbound.openOrEndWaiters.wakeAll()
         }
-        isOpen(!actions.isEmpty)
-        woken.resume()
-        return !actions.isEmpty
     }
 
     /// Records that `onPeer` has returned or thrown. An end that waited for that calls `onDisconnect` now.
@@ -63,7 +60,7 @@ extension Connection {
     ///
     /// - Throws: the error that ended them; ``ParleyError`` `cancelled` when the task was cancelled.
     func waitUntilOpen() async throws {
-        let isInTime = await outbound.wait(in: \.openOrEndWaiters, unless: { !$0.lifecycle.isStarting })
+        let isInTime = await outbound.wait(at: OpenOrEnd(), unless: { !$0.lifecycle.isStarting })
         guard isInTime else {
             let reason = ParleyError.cancelled("dialing \(remoteAddress)")
             fail(reason)
@@ -92,7 +89,7 @@ extension Connection {
         unless isReady: (inout Outbound) -> Bool,
         _ function: @escaping @Sendable () -> Void
     ) -> Bool {
-        let waits = outbound.notify(in: \.openOrEndWaiters, unless: isReady, loop.promise(function))
+        let waits = outbound.notify(at: OpenOrEnd(), unless: isReady, loop.promise(function))
         if !waits { loop.breakPromise() }
         return waits
     }
@@ -219,6 +216,7 @@ extension Connection {
             outbound.awaitsBudget = false
             return outbound.queue.releaseAll()
         }
+        node.sendBudget.forget(number)
         node.sendBudget.giveBack(released)
         let hasUndelivered = inbound.withLock { inbound in
             _ = inbound.intake.apply(.linkClosed)
@@ -248,12 +246,12 @@ extension Connection {
 
     /// Closes the stream of an ended connection when its reader has left it. Its consumer then goes on.
     private func watchUnreadStream() {
-        guard let timeout = node.timeLimits.streamIdle else { return }
+        guard let timeout = node.timeLimits.streamIdle, let queue = node.inboxQueue(of: self) else { return }
         Task.detached { [weak self, watchedSince = MonotonicTime.millisecondsNow] in
             var since = watchedSince
             while true {
                 try? await Task.sleep(for: .milliseconds(timeout))
-                guard let self, let queue = node.inboxQueue(of: self) else { return }
+                guard let self else { return }
                 let now = MonotonicTime.millisecondsNow
                 // The consumer has not come to the stream yet.
                 if queue.hasWaiting(of: self) { since = now }
@@ -271,12 +269,13 @@ extension Connection {
 
     /// Drops the undelivered messages of a connection that has ended. Any thread.
     func dropUndelivered() {
-        let isOver = inbound.withLock { inbound in
-            guard case .over = inbound.intake.state else { return false }
+        let readers = inbound.withLock { inbound -> WaitQueue.Woken? in
+            guard case .over = inbound.intake.state else { return nil }
             dropHeld(&inbound)
-            return true
+            return inbound.readWaiters.wakeAll()
         }
-        guard isOver else { return }
+        guard let readers else { return }
+        readers.resume()
         node.forgetUndelivered(of: self)
         loop.executeIfStarted { [self] in endDelivery() }
     }
@@ -306,6 +305,8 @@ extension Connection.Outbound {
         }
         outcome.end = lifecycle.end
         outcome.unanswerable = takeUnanswerable()
+        // Requests that wait for a place get no answer either.
+        if outcome.unanswerable != nil { outcome.woken.append(sendWaiters.wakeAll()) }
         return outcome
     }
 }

@@ -44,10 +44,13 @@ extension Connection {
     /// The other side does not take messages. Its streams are not affected.
     func messagesWereRefused() {
         let reason = ParleyError(.unsupported, "\(remoteAddress) takes no messages, only streams")
-        let callers = outbound.withLock { outbound in
+        let (callers, woken) = outbound.withLock { outbound in
             outbound.encoder = Encoder(MessagesRefused(reason: reason))
-            return outbound.hasRequests ? outbound.openRequests.removeAll() : []
+            // Those who wait, for a place among the requests too, hear of it when they try again.
+            let woken = outbound.sendWaiters.wakeAll()
+            return (outbound.hasRequests ? outbound.openRequests.removeAll() : [], woken)
         }
+        woken.resume()
         for caller in callers { tell(caller, .failure(reason)) }
     }
 }

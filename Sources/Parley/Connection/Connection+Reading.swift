@@ -13,7 +13,7 @@ extension Connection {
             case .end: return nil
             case .wait: break
             }
-            guard await inbound.wait(in: \.readWaiters, unless: { $0.readWaiters.epoch != epoch }) else {
+            guard await inbound.wait(at: Readers(), unless: { $0.readWaiters.epoch != epoch }) else {
                 throw .cancelled("reading from \(remoteAddress)")
             }
         }

@@ -269,6 +269,9 @@ extension Connection: LinkOwner {
         }
     }
 
+    /// Starts to read, for the handshake. Nothing is decoded before that is over.
+    func readForHandshake() { changeReading { _ = $0.decoded() } }
+
     /// Starts the open connection after handshake and `onPeer`. The input after the handshake goes to the
     /// decoder.
     func finishHandshake() {

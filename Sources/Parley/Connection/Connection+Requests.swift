@@ -162,7 +162,7 @@ extension Connection {
         if let refusal = try submit(request: message, caller, until: deadline, nil) {
             throw ParleyError(
                 wouldBlock: "a request to \(remoteAddress) would have to wait",
-                waitsBehindOthers: refusal.wait == .behindOthers
+                awaiting: refusal.wait
             )
         }
     }

@@ -207,7 +207,7 @@ extension Connection: Peer {
     ) -> SendQueue.Wait? {
         if let wait = outbound.queue.wait(for: kind, marks: node.sendMarks, waited: waited) { return wait }
         if case .request = kind, outbound.openRequests.count >= node.options.limits.maxOpenRequests {
-            return .behindOthers
+            return .place
         }
         return outbound.queue.isWithinReserve || reserveMore(&outbound) ? nil : .room
     }
@@ -264,7 +264,7 @@ extension Connection {
     /// - Throws: `timedOut` when there was no room for ``Timeouts/write``; `cancelled`.
     func waitToSend(_ refusal: Refusal) async throws(ParleyError) {
         let began = beginWait(refusal)
-        guard await outbound.wait(in: \.sendWaiters, unless: { $0.sendWaiters.epoch != refusal.epoch }) else {
+        guard await outbound.wait(at: Senders(), unless: { $0.sendWaiters.epoch != refusal.epoch }) else {
             giveUpWait(refusal)
             throw .cancelled("sending to \(remoteAddress)")
         }

@@ -150,6 +150,29 @@ public class Connection: @unchecked Sendable {
         init(_ encoder: Encoder) { self.encoder = encoder }
     }
 
+    // Where those wait. Types of their own, because a key path costs a dial several hundred instructions.
+
+    struct Readers: WaitPlace {
+        @inline(__always)
+        func change<Result>(_ inbound: inout Inbound, _ body: (inout WaitQueue) -> Result) -> Result {
+            body(&inbound.readWaiters)
+        }
+    }
+
+    struct Senders: WaitPlace {
+        @inline(__always)
+        func change<Result>(_ outbound: inout Outbound, _ body: (inout WaitQueue) -> Result) -> Result {
+            body(&outbound.sendWaiters)
+        }
+    }
+
+    struct OpenOrEnd: WaitPlace {
+        @inline(__always)
+        func change<Result>(_ outbound: inout Outbound, _ body: (inout WaitQueue) -> Result) -> Result {
+            body(&outbound.openOrEndWaiters)
+        }
+    }
+
     final class UserValue: Sendable {
         let value: any Sendable
         init(_ value: any Sendable) { self.value = value }

@@ -50,18 +50,19 @@ extension MultiplexedLink {
         of number: UInt64,
         _ body: (inout Channels) throws(ParleyError) -> Int
     ) throws(ParleyError) -> (Int, epoch: UInt) {
-        var (startsTimer, lacksBudget) = (false, false)
+        var (startsTimer, lacksBudget, reserved) = (false, false, 0)
         let result = try change { (channels, now) throws(ParleyError) in
             let wasShort = channels.isShortOfBudget
             let room = try body(&channels)
             lacksBudget = !wasShort && channels.isShortOfBudget
+            reserved = channels.reservedBytes
             if room < count, channel.blockedSince == .max {
                 channel.blockedSince = now / 1_000_000
                 startsTimer = true
             }
             return (room, epoch: channel.waiters.epoch)
         }
-        if lacksBudget { node.sendBudget.enqueue(number) }
+        if lacksBudget { node.sendBudget.enqueue(number, reserved: reserved) }
         if startsTimer, let timeout = node.timeLimits.write {
             checkTimeouts(by: MonotonicTime.millisecondsNow &+ timeout)
         }

@@ -14,6 +14,8 @@ package struct SendQueue {
         case behindOthers
         /// Too many bytes are unwritten.
         case room
+        /// As many requests have no answer as there may be.
+        case place
     }
 
     /// One item for the link to write.

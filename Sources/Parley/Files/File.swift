@@ -120,6 +120,7 @@ package final class File: Sendable {
             if sent == 0 { throw shrunk }
             switch errno {
             case EAGAIN, EINTR, EINVAL, ENOSYS: return nil
+            case EIO: throw ParleyError(errno: EIO, "cannot read \(path)")
             default:
                 throw ParleyError(errno: errno, "the connection failed while writing")
             }

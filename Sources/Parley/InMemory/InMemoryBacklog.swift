@@ -47,6 +47,7 @@ final class InMemoryBacklog: @unchecked Sendable {
             case .admitted: accept(waiting.removeFirst())
             case .refused: waiting.removeFirst().link.discard()
             case .after(let delay): return pause(for: delay)
+            case .whenThereIsRoom: return
             }
         }
     }

@@ -78,3 +78,8 @@ final class ConsumerHand: @unchecked Sendable {
         }
     }
 }
+
+/// Where a blocked thread is handed what it waits for. Its ``ThreadParker/hand``.
+final class ThreadHand {
+    @exclusivity(unchecked) var handed: RPCBatch.Delivery?
+}

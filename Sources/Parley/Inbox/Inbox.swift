@@ -181,9 +181,10 @@ public final class Inbox: Sendable {
             guard mayBlock else {
                 throw ParleyError(.wouldDeadlock, "waiting for a message would block an event loop's thread")
             }
-            guard block(until: deadline) else {
+            guard block(until: deadline, handed: &taken) else {
                 throw ParleyError(.timedOut, "no message arrived in time")
             }
+            if taken != nil { return taken }
         }
     }
 
@@ -284,9 +285,10 @@ public final class Inbox: Sendable {
         return nil
     }
 
-    /// Blocks the thread until a consumer should look again; false when the deadline passes first.
-    private func block(until deadline: MonotonicTime?) -> Bool {
-        if let single { return single.block(until: deadline) }
+    /// Blocks the thread until it is handed a message, to which `handed` is set then, or until a consumer
+    /// should look again; false when the deadline passes first.
+    private func block(until deadline: MonotonicTime?, handed: inout RPCBatch.Taken?) -> Bool {
+        if let single { return single.block(until: deadline, handed: &handed) }
         waiting.add(1, ordering: .sequentiallyConsistent)
         defer { waiting.subtract(1, ordering: .sequentiallyConsistent) }
         return consumers.block(in: \.self, until: deadline, unless: { _ in isReady })

@@ -328,6 +328,7 @@ final class InboxQueue: Sendable {
         guard pool == nil, state.count == 0, state.lanes == nil, !state.isFinished else { return nil }
         guard let receiver = state.consumers.wakeReceiver() else { return nil }
         decoded.takeRuns { run in
+            if let parker = receiver.parker { return hand(RPCBatch.Delivery(peer, run), to: parker) }
             let rpc = RPC(peer: peer, payload: run[0], kind: run.kind)
             if let hand = receiver.hand {
                 unsafeDowncast(hand, to: ConsumerHand.self).handed = rpc
@@ -337,6 +338,13 @@ final class InboxQueue: Sendable {
             }
         }
         return receiver
+    }
+
+    @inline(__always)
+    private func hand(_ delivery: consuming RPCBatch.Delivery, to parker: ThreadParker) {
+        let hand = parker.hand.map { unsafeDowncast($0, to: ThreadHand.self) } ?? ThreadHand()
+        hand.handed = delivery
+        parker.hand = hand
     }
 
     @inline(__always)
@@ -572,13 +580,18 @@ final class InboxQueue: Sendable {
         }
     }
 
-    /// Blocks the thread until a consumer should look again.
+    /// Blocks the thread until it is handed a message, or should look again.
     ///
+    /// - Parameter handed: set to the message.
     /// - Returns: false when the deadline passes first.
-    func block(until deadline: MonotonicTime?) -> Bool {
-        state.block(at: Consumers(), until: deadline) { state in
+    func block(until deadline: MonotonicTime?, handed: inout RPCBatch.Taken?) -> Bool {
+        state.block(at: Consumers(), until: deadline, isHanded: true) { state in
             state.hasConsumers = true
             return state.isReady
+        } collect: { parker in
+            guard let hand = parker.hand else { return }
+            let delivery = unsafeDowncast(hand, to: ThreadHand.self).handed.take()
+            if let delivery { handed = RPCBatch.Taken(first: delivery, others: [], count: 1) }
         }
     }
 }

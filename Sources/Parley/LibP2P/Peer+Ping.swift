@@ -48,7 +48,8 @@ extension PeerStream {
             "\(peer.remoteAddress) has not answered \(protocolName) within \(limit)"
         )
         let timer = Task(executorPreference: globalConcurrentExecutor) { [self] in
-            try await Task.sleep(for: limit)
+            // The clock traps beyond what it can count.
+            try await Task.sleep(for: min(limit, .seconds(86_400)))
             abort(code: 0, because: reason)
         }
         defer { timer.cancel() }

@@ -17,8 +17,11 @@ struct SendBudget {
     /// How many bytes are free. Negative when the last messages, which are accepted whole, exceeded the
     /// budget.
     private(set) var available: Int
-    /// The numbers of the connections whose senders wait for a chunk, in the order of their requests.
+    /// The numbers of the connections whose senders wait for a chunk, in the order of their requests. Those
+    /// that have taken too much for what is free now stay, behind the others.
     private var waiting = Line<UInt64>(keeping: 0)
+    /// What each of them had reserved when it asked last. Those that are not here wait no longer.
+    private var reserved: [UInt64: Int] = [:]
 
     init(bytes: Int) {
         total = max(0, bytes)
@@ -28,11 +31,15 @@ struct SendBudget {
     /// Takes a chunk for a connection that has reserved `reserved` bytes so far. Returns whether there was
     /// one.
     mutating func takeChunk(reserved: Int) -> Bool {
-        let taken = min(max(0, reserved - Self.freeBytes), Self.largeBytes)
-        let leftToOthers = Int(Double(total / 2) * Double(taken) / Double(Self.largeBytes))
-        guard available - Self.chunkBytes >= leftToOthers else { return false }
+        guard hasChunk(reserved: reserved) else { return false }
         available -= Self.chunkBytes
         return true
+    }
+
+    private func hasChunk(reserved: Int) -> Bool {
+        let taken = min(max(0, reserved - Self.freeBytes), Self.largeBytes)
+        let leftToOthers = Int(Double(total / 2) * Double(taken) / Double(Self.largeBytes))
+        return available - Self.chunkBytes >= leftToOthers
     }
 
     /// Takes bytes that were already appended.
@@ -40,27 +47,44 @@ struct SendBudget {
 
     mutating func giveBack(_ bytes: Int) { available += bytes }
 
-    /// Adds a connection whose senders wait for a chunk. Each connection waits once.
-    mutating func enqueue(_ number: UInt64) { waiting.append(number) }
+    /// Adds a connection whose senders wait for a chunk, and which has reserved `reserved` bytes so far. Each
+    /// connection waits once.
+    mutating func enqueue(_ number: UInt64, reserved bytes: Int) {
+        if reserved.updateValue(bytes, forKey: number) == nil { waiting.append(number) }
+    }
 
-    var waitingCount: Int { waiting.count }
+    /// The connection has ended.
+    mutating func forget(_ number: UInt64) { reserved[number] = nil }
+
+    var waitingCount: Int { reserved.count }
 
     /// The number of places in the line, including empty ones. For tests.
     var placesHeld: Int { waiting.placesHeld }
 
     /// Removes and returns the connection whose turn it is, if there is a chunk for it.
     mutating func nextWaiting() -> UInt64? {
-        available >= Self.chunkBytes ? waiting.popFirst() : nil
+        guard available >= Self.chunkBytes else { return nil }
+        for _ in 0..<waiting.count {
+            guard let next = waiting.popFirst() else { break }
+            guard let bytes = reserved[next] else { continue }
+            if hasChunk(reserved: bytes) {
+                reserved[next] = nil
+                return next
+            }
+            waiting.append(next)
+        }
+        return nil
     }
 }
 
 /// The send budget of a node, shared by all threads.
 final class SharedSendBudget: Sendable {
     private let budget: Lock<SendBudget>
-    /// Lets the connection with that number take its chunk.
-    private let serve: @Sendable (UInt64) -> Void
+    /// Lets the connection with that number take its chunk. Returns what it has reserved when it still has to
+    /// wait; otherwise nil.
+    private let serve: @Sendable (UInt64) -> Int?
 
-    init(bytes: Int, serve: @escaping @Sendable (UInt64) -> Void) {
+    init(bytes: Int, serve: @escaping @Sendable (UInt64) -> Int?) {
         budget = Lock(SendBudget(bytes: bytes))
         self.serve = serve
     }
@@ -79,7 +103,11 @@ final class SharedSendBudget: Sendable {
     }
 
     /// Adds a connection whose senders wait for a chunk. No lock may be held.
-    func enqueue(_ number: UInt64) { serveWaiting { $0.enqueue(number) } }
+    func forget(_ number: UInt64) { budget.withLock { $0.forget(number) } }
+
+    func enqueue(_ number: UInt64, reserved: Int) {
+        serveWaiting { $0.enqueue(number, reserved: reserved) }
+    }
 
     /// Serves connections while there are chunks. One that takes none leaves it to the next.
     private func serveWaiting(_ change: (inout SendBudget) -> Void) {
@@ -88,8 +116,11 @@ final class SharedSendBudget: Sendable {
             return budget.nextWaiting()
         }
         while let number = next {
-            serve(number)
-            next = budget.withLock { $0.nextWaiting() }
+            let reserved = serve(number)
+            next = budget.withLock { budget in
+                if let reserved { budget.enqueue(number, reserved: reserved) }
+                return budget.nextWaiting()
+            }
         }
     }
 
@@ -114,27 +145,33 @@ extension Connection {
     /// Requests a turn for a sender that waits for room, if the node's budget is what it lacks. No lock may
     /// be held.
     func awaitBudget() {
-        let lacksBudget = outbound.withLock { outbound in
+        let reserved = outbound.withLock { outbound -> Int? in
             guard !outbound.awaitsBudget, outbound.lifecycle.end == nil, !outbound.queue.isWithinReserve,
                 outbound.queue.unwrittenBytes < node.sendMarks.high
-            else { return false }
+            else { return nil }
             outbound.awaitsBudget = true
-            return true
+            return outbound.queue.reservedBytes
         }
-        if lacksBudget { node.sendBudget.enqueue(number) }
+        if let reserved { node.sendBudget.enqueue(number, reserved: reserved) }
     }
 
     /// Wakes the senders if the node's budget has room for them. It is this connection's turn. No lock may be
     /// held.
-    func budgetHasRoom() {
+    ///
+    /// - Returns: what it has reserved when it waits for more of the budget; otherwise nil.
+    func budgetHasRoom() -> Int? {
         multiplexed?.budgetHasRoom()
-        outbound.withLock { outbound in
+        let (woken, reserved) = outbound.withLock { outbound -> (WaitQueue.Woken, Int?) in
             outbound.awaitsBudget = false
-            // No sender waits any more, or the free bytes are reserved for others.
-            guard outbound.lifecycle.end == nil, !outbound.sendWaiters.isEmpty, hasRoom(&outbound) else {
-                return WaitQueue.Woken()
-            }
-            return outbound.sendWaiters.wakeAll()
-        }.resume()
+            let isAwaited = outbound.queue.waitingForRoom > 0 || !outbound.sendWaiters.isEmpty
+            guard outbound.lifecycle.end == nil, isAwaited else { return (WaitQueue.Woken(), nil) }
+            // A sender that has counted itself and does not wait yet sees the new epoch.
+            guard !hasRoom(&outbound) else { return (outbound.sendWaiters.wakeAll(), nil) }
+            // Without room at the link its own writes wake the senders.
+            outbound.awaitsBudget = outbound.queue.unwrittenBytes < node.sendMarks.high
+            return (WaitQueue.Woken(), outbound.awaitsBudget ? outbound.queue.reservedBytes : nil)
+        }
+        woken.resume()
+        return reserved
     }
 }

@@ -47,6 +47,13 @@ package final class EventLoop: @unchecked Sendable {
         var wakes = 0
     }
 
+    package struct Lent {
+        /// Nil when no callback runs.
+        package var current: UnsafeRawPointer?
+        /// Counts the callbacks, so that what was lent to an earlier one is known as that.
+        package var calls: UInt = 0
+    }
+
     /// The name of the thread.
     private let name: String
     let submissionQueue = Lock(SubmissionQueue())
@@ -77,9 +84,11 @@ package final class EventLoop: @unchecked Sendable {
 
     /// The buffer that all sockets of this loop read into, one after the other.
     @exclusivity(unchecked) var readSlab = ReadSlab()
-    /// What an observer has lent to a callback of the program that runs now; nil when none runs. The loop
+    /// A timer that nobody uses: each dial needs one for a short time.
+    @exclusivity(unchecked) var spareTimer: LoopTimer?
+    /// What an observer has lent to the callback of the program that runs now. The loop
     /// itself does not use it.
-    package let lent = UnsafeMutablePointer<UnsafeRawPointer?>.allocate(capacity: 1)
+    package let lent = UnsafeMutablePointer<Lent>.allocate(capacity: 1)
 
     /// Whether the loop's thread ended with every handle closed; nil before it ended. Tests assert it.
     package var hasEndedCleanly: Bool? { submissionQueue.withLock { $0.endedCleanly } }
@@ -96,7 +105,7 @@ package final class EventLoop: @unchecked Sendable {
         busyPollNanoseconds = busyPoll.map { $0.inNanoseconds } ?? 0
         turn = .allocate(capacity: 1)
         turn.initialize(to: LoopTurn())
-        lent.initialize(to: nil)
+        lent.initialize(to: Lent(calls: firstLent.add(1 << 32, ordering: .relaxed).newValue))
     }
 
     deinit {
@@ -113,7 +122,7 @@ package final class EventLoop: @unchecked Sendable {
     package static var isCurrentThreadALoop: Bool { pthread_getspecific(loopThreadKey) != nil }
 
     /// The value of ``lent`` of the loop on whose thread the caller runs; nil on other threads.
-    package static var lentOnThisThread: UnsafeRawPointer? { current?.lent.pointee }
+    package static var lentOnThisThread: Lent? { current?.lent.pointee }
 
     /// The loop on whose thread the caller runs; nil on other threads.
     static var current: EventLoop? {
@@ -416,6 +425,7 @@ extension EventLoop {
         swap(&turn.pointee.ownSubmissions, &last)
         run(&last)
         takeSubmissions()
+        spareTimer.take()?.close()
         handles.close()
     }
 }
@@ -425,6 +435,9 @@ protocol EndOfTurn: AnyObject, Sendable {
     /// Called on the loop's thread at the end of a turn, once for each ``EventLoop/atEndOfTurn(_:)``.
     func turnEnds()
 }
+
+/// Where a loop begins to count what it lends: no two loops have a number in common.
+private let firstLent = Atomic<UInt>(0)
 
 /// The thread-specific key under which the thread of an event loop finds its ``EventLoop``.
 private let loopThreadKey: pthread_key_t = {

@@ -56,7 +56,22 @@ final class LoopTimer {
     }
 }
 
+extension EventLoop {
+    /// A timer for a short time: the spare one, or a new one. ``giveBack(_:)`` follows.
+    func takeTimer() -> LoopTimer {
+        assertIsCurrent()
+        return spareTimer.take() ?? LoopTimer(on: self)
+    }
+
+    /// Stops a timer, and keeps it as the spare one if there is none.
+    func giveBack(_ timer: LoopTimer) {
+        timer.stop()
+        guard spareTimer == nil else { return timer.close() }
+        spareTimer = timer
+    }
+}
+
 extension Duration {
     /// Whole seconds, clamped to 1...32,767, the range of the kernel's keep-alive options.
-    var wholeSeconds: Int32 { Int32(clamping: max(1, min(components.seconds, 32_767))) }
+    var wholeSeconds: Int32 { Int32(clamping: max(1, min(attoseconds / 1_000_000_000_000_000_000, 32_767))) }
 }

@@ -23,13 +23,16 @@ package struct RawSocketAddress: @unchecked Sendable {
         storage = sockaddr_storage()
         let zoneSign = host.firstByte(UInt8(ascii: "%"))
         let bare = zoneSign.map { String(host[..<$0]) } ?? host
-        let status = withUnsafeMutablePointer(to: &storage) { storage in
-            let v4 = storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
-                uv_ip4_addr(bare, Int32(port), $0)
-            }
-            if v4 == 0 { return v4 }
-            return storage.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
-                uv_ip6_addr(bare, Int32(port), $0)
+        // With withCString: the conversion of an argument copies the string to an array first.
+        let status = bare.withCString { bare in
+            withUnsafeMutablePointer(to: &storage) { storage in
+                let v4 = storage.withMemoryRebound(to: sockaddr_in.self, capacity: 1) {
+                    uv_ip4_addr(bare, Int32(port), $0)
+                }
+                if v4 == 0 { return v4 }
+                return storage.withMemoryRebound(to: sockaddr_in6.self, capacity: 1) {
+                    uv_ip6_addr(bare, Int32(port), $0)
+                }
             }
         }
         guard status == 0 else { return nil }

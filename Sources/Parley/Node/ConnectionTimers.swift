@@ -30,14 +30,15 @@ final class ConnectionTimers {
         connections &-= 1
         guard connections == 0 else { return compact() }
         // The timer stays set: the next connection may come before it fires.
-        deadlines = DeadlineHeap()
+        deadlines.clear()
         node = nil
     }
 
     /// Checks the connection's time-outs at `due` milliseconds or earlier.
     func check(_ connection: Connection, by due: UInt64) {
         loop.assertIsCurrent()
-        guard due < connection.nextCheck else { return }
+        // Nothing is due of a connection that has ended.
+        guard due < connection.nextCheck, connection.link != nil else { return }
         connection.nextCheck = due
         deadlines.push(.init(due: due, number: connection.number))
         compact()
@@ -66,8 +67,8 @@ final class ConnectionTimers {
         timerDue = .max
         isChecking = true
         let now = loop.milliseconds
-        while let node, let entry = deadlines.pop(at: now) {
-            guard let connection = node.connection(entry.number), connection.nextCheck == entry.due
+        while let entry = deadlines.pop(at: now) {
+            guard let connection = node?.connection(entry.number), connection.nextCheck == entry.due
             else { continue }
             connection.nextCheck = .max
             check(connection, by: connection.checkTimeouts(at: now))

@@ -28,6 +28,9 @@ struct DeadlineHeap {
         return first
     }
 
+    /// Removes all entries. Keeps the memory for as many as there usually are.
+    mutating func clear() { heap.empty(keeping: 64) }
+
     /// Removes the entries that are not live, and all but one of each connection, once they are the majority
     /// of more than 64. So each entry is visited a bounded number of times.
     ///

@@ -17,12 +17,17 @@ extension Node {
             beginAcceptPause(.acceptsPerSecond)
             return .after(delay)
         }
+        return hasRoomToAccept() ? .now : .whenThereIsRoom
+    }
+
+    /// Whether there may be another inbound connection. Otherwise ``resumeAccepting`` is called when there is
+    /// room.
+    private func hasRoomToAccept() -> Bool {
         let pause = state.withLock { $0.admission.pause }
-        guard let pause else { return .now }
+        guard let pause else { return true }
         beginAcceptPause(pause)
         // A peer may have left since the check.
-        let hasRoom = state.withLock { $0.endAcceptPause() }
-        return hasRoom ? .now : .whenThereIsRoom
+        return state.withLock { $0.endAcceptPause() }
     }
 
     /// Records, counts and logs that connections wait in the backlog.
@@ -53,11 +58,14 @@ extension Node {
         case refused
         /// ``Limits/acceptsPerSecond`` is used up. Ask again after the delay.
         case after(Duration)
+        /// Others have taken the last place meanwhile. ``resumeAccepting`` is called when there is room.
+        case whenThereIsRoom
     }
 
     /// Counts an inbound connection, and admits it, refuses it or delays it.
     func admit(_ ip: IPAddress?, _ address: @autoclosure () -> SocketAddress) -> AcceptDecision {
         loop.assertIsCurrent()
+        guard hasRoomToAccept() else { return .whenThereIsRoom }
         if ip?.isLoopback != true || !options.limits.exemptsLoopback {
             if let delay = acceptBudget.wait(at: loop.milliseconds) {
                 beginAcceptPause(.acceptsPerSecond)

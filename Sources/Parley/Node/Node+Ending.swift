@@ -29,7 +29,7 @@ extension Node {
         if hasRoom { acceptAgain() }
         // A connection that came while the node was closing is not in the table.
         guard let entry else { return }
-        entry.handshake?.cancel()
+        entry.handshake.cancel()
         woken.resume()
         log(.info, .peerDisconnected, connection, reason)
         guard end.isInOnPeer else {
@@ -160,7 +160,10 @@ extension Node {
         }
         inbox = nil
         observer = nil
-        // Whoever takes streams may hold this node.
-        acceptors.withLock { $0 = [:] }
+        // Whoever takes streams may hold this node. Released after the lock, since their ends may use it.
+        _ = acceptors.withLock { acceptors in
+            defer { acceptors = [:] }
+            return acceptors
+        }
     }
 }

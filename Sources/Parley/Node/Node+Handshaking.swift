@@ -20,13 +20,14 @@ extension Node {
     func beginHandshake(with connection: Connection) {
         guard options.handshake != nil || options.onPeer != nil else { return askObserver(about: connection) }
         if !securesLinks { connection.startHandshakeTimer() }
-        connection.receive(.nothing)
+        connection.readForHandshake()
         // The handshake runs on the loop. Its reads and sends need no change of threads, and unknown peers
-        // cannot occupy the threads that the application's tasks share.
-        let task = Task.detached(executorPreference: connection.loop) { [self] in
+        // cannot occupy the threads that the application's tasks share. Until it waits for the first time it
+        // runs right here.
+        let task = Task.immediateDetached(executorPreference: connection.loop) { [self] in
             await runHandshake(connection)
         }
-        state.withLock { $0.connections[connection.number]?.handshake = task }
+        state.withLock { $0.connections.change(connection.number) { $0.handshake.runs(in: task) } }
     }
 
     private func runHandshake(_ connection: Connection) async {
@@ -82,22 +83,24 @@ extension Node {
     /// Opens the connection after handshake and `onPeer`, unless it has ended since.
     private func open(_ connection: Connection) {
         applyDuplicateRule(to: connection)
-        var hasRoom = false
-        let isOpen = connection.open { isOpen in
-            // Before a dialer is woken: it finds the connection among the peers.
-            hasRoom = state.withLock { state in
-                if isOpen, !connection.isOutbound { state.admission.handshakeDone() }
-                state.connections[connection.number]?.handshake = nil
-                return state.endAcceptPause()
-            }
+        let woken = connection.open()
+        let hasRoom = state.withLock { state in
+            if woken != nil, !connection.isOutbound { state.admission.handshakeDone() }
+            state.connections.change(connection.number) { $0.handshake = .over }
+            return state.endAcceptPause()
         }
         if hasRoom { acceptAgain() }
-        guard isOpen else { return }
+        guard let woken else { return }
         log(.info, .peerConnected, connection)
-        connection.loop.perform { [self] in
+        // Used once: by the loop's thread, or here when that has stopped.
+        nonisolated(unsafe) let waiters = woken
+        let begin: @Sendable () -> Void = { [self] in
             tellConnected(connection)
             connection.finishHandshake()
+            // Only now: what a dialer reads is no longer the handshake's.
+            waiters.resume()
             askWhoIs(connection)
         }
+        if connection.loop.isCurrent { begin() } else if !connection.loop.execute(begin) { waiters.resume() }
     }
 }

@@ -59,7 +59,7 @@ extension Node {
             }
         }
         // Cancelled when the connection ends.
-        state.withLock { $0.connections[connection.number]?.handshake = task }
+        state.withLock { $0.connections.change(connection.number) { $0.handshake.runs(in: task) } }
     }
 
     private func decide(_ isAllowed: Bool, _ id: PeerID, _ connection: Connection) {

@@ -13,11 +13,12 @@ extension Node {
         guard options.decoder.isMultiplexed else {
             throw ParleyError(.unsupported, "streams with names need the wire form multiplexed")
         }
-        let isChange = acceptors.withLock { acceptors in
+        // The old one is released after the lock: what it refers to may use this node.
+        let old = acceptors.withLock { acceptors in
             defer { acceptors[name] = acceptor }
-            return (acceptors[name] == nil) != (acceptor == nil)
+            return acceptors[name]
         }
-        guard isChange else { return }
+        guard (old == nil) != (acceptor == nil) else { return }
         // Behind the change: who is told meanwhile is told again, at worst.
         protocolsEpoch.add(1, ordering: .sequentiallyConsistent)
         protocolsHaveChanged()

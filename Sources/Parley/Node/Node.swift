@@ -77,8 +77,23 @@ package final class Node: @unchecked Sendable {
 
     struct Entry {
         let connection: Connection
-        /// Runs handshake and `onPeer`.
-        var handshake: Task<Void, Never>?
+        var handshake = Handshake.notBegun
+    }
+
+    /// Handshake and `onPeer` of a connection, and what comes before them.
+    enum Handshake {
+        case notBegun
+        case running(Task<Void, Never>)
+        /// The connection is open.
+        case over
+
+        /// The task that runs it now. It may be over by then: it begins before its task is known.
+        mutating func runs(in task: Task<Void, Never>) {
+            if case .over = self { return }
+            self = .running(task)
+        }
+
+        func cancel() { if case .running(let task) = self { task.cancel() } }
     }
 
     struct StopAction {

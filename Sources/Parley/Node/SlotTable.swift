@@ -29,10 +29,12 @@ struct SlotTable<Element> {
         return Self.number(UInt32(slots.count - 1), 0)
     }
 
-    /// The element under `number`. Setting replaces an existing element, and does nothing otherwise.
-    subscript(number: UInt64) -> Element? {
-        get { place(of: number).flatMap { slots[$0].element } }
-        set { if let place = place(of: number), newValue != nil { slots[place].element = newValue } }
+    /// The element under `number`.
+    subscript(number: UInt64) -> Element? { place(of: number).flatMap { slots[$0].element } }
+
+    /// Changes the element under `number` in place; does nothing when there is none.
+    mutating func change(_ number: UInt64, _ body: (inout Element) -> Void) {
+        if let place = place(of: number) { body(&slots[place].element!) }
     }
 
     /// Calls `body` with the element under `number` without copying the element.

@@ -64,10 +64,9 @@ public final class Reconnection: Sendable {
     private func run(on transport: any Transport) async {
         let node = (transport as? any NodeTransport)?.node
         while !Task.isCancelled {
-            let began = ContinuousClock.now
-            let error = await connectOnce(on: transport)
+            let (error, lifetime) = await connectOnce(on: transport)
             let delay: Duration? = state.withLock { state in
-                let wasStable = state.peer != nil && began.duration(to: .now) >= backoff.stable
+                let wasStable = state.peer != nil && lifetime >= backoff.stable
                 state.peer = nil
                 state.lastError = error
                 state.failures = wasStable ? 1 : state.failures + 1
@@ -88,10 +87,12 @@ public final class Reconnection: Sendable {
         node?.unregister(self)
     }
 
-    /// Dials once and waits until the connection ends. Returns why it ended or why the dial failed.
-    private func connectOnce(on transport: any Transport) async -> ParleyError {
+    /// Dials once and waits until the connection ends. Returns why it ended or why the dial failed, and how
+    /// long it was open.
+    private func connectOnce(on transport: any Transport) async -> (ParleyError, lifetime: Duration) {
         do {
             let peer = try await transport.dial(address)
+            let began = ContinuousClock.now
             let isWanted = state.withLock { state in
                 guard !state.isOver else { return false }
                 state.peer = peer
@@ -101,13 +102,14 @@ public final class Reconnection: Sendable {
             guard isWanted else {
                 // Cancelled while dialing: nobody else holds this peer.
                 await peer.close()
-                return .cancelled("staying connected to \(address)")
+                return (.cancelled("staying connected to \(address)"), .zero)
             }
-            return try await peer.untilClosed()
+            let reason = try await peer.untilClosed()
+            return (reason, began.duration(to: .now))
         } catch let error as ParleyError {
-            return error
+            return (error, .zero)
         } catch {
-            return ParleyError(.handshakeFailed, "the handshake with \(address) failed: \(error)")
+            return (ParleyError(.handshakeFailed, "the handshake with \(address) failed: \(error)"), .zero)
         }
     }
 }

@@ -31,7 +31,7 @@ final class Dialer: @unchecked Sendable {
     // Unchecked: one thread uses them, and a check costs more than the access.
     @exclusivity(unchecked) private var finish: ((Result<Connected, ParleyError>) -> Void)?
     private var resolver: Resolver?
-    @exclusivity(unchecked) private var waiting: [RawSocketAddress] = []
+    @exclusivity(unchecked) private var waiting: ArraySlice<RawSocketAddress> = []
     @exclusivity(unchecked) private var attempts: [TCPHandle] = []
     @exclusivity(unchecked) private var failures: [ParleyError] = []
     private var nextAttempt: LoopTimer?
@@ -77,7 +77,7 @@ final class Dialer: @unchecked Sendable {
     private func arm() -> Bool {
         loop.assertIsCurrent()
         guard finish != nil else { return false }
-        limit = LoopTimer(on: loop)
+        limit = loop.takeTimer()
         limit?.start(after: timeout) { [self] in
             cancel(ParleyError(.timedOut, "dialing \(target) took longer than \(timeout)"))
         }
@@ -103,17 +103,16 @@ final class Dialer: @unchecked Sendable {
     }
 
     private func begin(_ addresses: [RawSocketAddress]) {
-        waiting = addresses
+        waiting = addresses[...]
         attemptNext()
     }
 
     private func attemptNext() {
         guard finish != nil else { return }
-        guard !waiting.isEmpty else {
+        guard let address = waiting.popFirst() else {
             if attempts.isEmpty { cancel(failure) }
             return
         }
-        let address = waiting.removeFirst()
         let name = SocketAddress(address)
         if let refusal = refusal(name, address.ip) {
             failures.append(refusal)
@@ -179,7 +178,7 @@ final class Dialer: @unchecked Sendable {
         guard let finish else { return }
         self.finish = nil
         resolver?.cancel()
-        limit?.close()
+        if let limit = limit.take() { loop.giveBack(limit) }
         nextAttempt?.close()
         for handle in attempts { handle.close(abortively: false) }
         attempts = []

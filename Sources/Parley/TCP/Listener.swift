@@ -137,9 +137,11 @@ final class Listener: @unchecked Sendable {
             return take(accepted, from: remote)
         }
         switch errno {
-        // The backlog is empty, or the connection ended while it waited; accept(2) lists the errors to treat
-        // alike. The poll calls again for the next connection.
-        case EAGAIN, EWOULDBLOCK, EINTR, ECONNABORTED, EPROTO: return
+        // The backlog is empty, or the connection ended while it waited: accept(2) lists the errors of a
+        // connection that are reported here. The poll calls again for the next one.
+        case EAGAIN, EWOULDBLOCK, EINTR, ECONNABORTED, EPROTO, ENETDOWN, ENOPROTOOPT, EHOSTDOWN, EHOSTUNREACH,
+            EOPNOTSUPP, ENETUNREACH:
+            return
         case let code: pause(because: ParleyError(libuv: uv_translate_sys_error(code), "cannot accept"))
         }
     }
@@ -152,6 +154,9 @@ final class Listener: @unchecked Sendable {
         case .after(let delay):
             held = (descriptor, remote)
             pause(for: delay)
+        case .whenThereIsRoom:
+            held = (descriptor, remote)
+            uv_poll_stop(poll)
         }
     }
 
@@ -167,15 +172,16 @@ final class Listener: @unchecked Sendable {
         retry.start(after: delay) { [unowned self] in
             deliver?(.resumed)
             resume()
-            // The backlog may be empty, and then the poll does not call.
-            if held != nil { acceptNext() }
         }
     }
 
     /// Accepts again after a permit said to wait for room.
     func resume() {
         loop.assertIsCurrent()
-        if uv_is_closing(clibuv_poll_as_handle(poll)) == 0 { watch() }
+        guard uv_is_closing(clibuv_poll_as_handle(poll)) == 0 else { return }
+        watch()
+        // The backlog may be empty, and then the poll does not call.
+        if held != nil { acceptNext() }
     }
 
     /// Closes a connection with a reset, which leaves no state behind, here or in the kernel.

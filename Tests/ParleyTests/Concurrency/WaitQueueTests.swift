@@ -13,7 +13,7 @@ import Testing
     private func waiting(_ count: Int, in state: Lock<State>) -> Lock<[Int]> {
         let woken = Lock<[Int]>([])
         for number in 0..<count {
-            let waits = state.notify(in: \.queue, unless: { $0.isReady }) {
+            let waits = state.notify(at: KeyPathPlace(path: \State.queue), unless: { $0.isReady }) {
                 woken.withLock { $0.append(number) }
             }
             #expect(waits)
@@ -55,7 +55,9 @@ import Testing
         let state = Lock(State())
         state.withLock { $0.isReady = true }
         let isCalled = Lock(false)
-        let waits = state.notify(in: \.queue, unless: { $0.isReady }) { isCalled.withLock { $0 = true } }
+        let waits = state.notify(at: KeyPathPlace(path: \State.queue), unless: { $0.isReady }) {
+            isCalled.withLock { $0 = true }
+        }
         #expect(!waits && isCalled.withLock { !$0 })
         #expect(state.block(in: \.queue, until: .now, unless: { $0.isReady }))
         #expect(await state.wait(in: \.queue, unless: { $0.isReady }))

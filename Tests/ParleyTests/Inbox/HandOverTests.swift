@@ -2,7 +2,7 @@ import Testing
 
 @testable import Parley
 
-/// A single message goes past the queue to a consumer that is suspended.
+/// A single message goes past the queue to a consumer that is suspended or blocked.
 @Suite(.timeLimit(.minutes(2))) struct HandOverTests {
     private let inbox = Inbox(capacity: 100)
 
@@ -62,15 +62,45 @@ import Testing
         #expect(await batch.value == [[3]])
     }
 
-    @Test func `a blocked thread, too, gets a message that is not handed over`() async throws {
-        let taken = Events<Int>()
+    /// Takes one batch of at most five in a thread, which may block until `deadline`. Gives the bytes; nil
+    /// when its time was over.
+    private func batch(until deadline: MonotonicTime?) throws -> Events<[UInt8]?> {
+        let taken = Events<[UInt8]?>()
         let status = LibraryThread.start("parley test") { [inbox] in
-            do { taken.add(try inbox.next(atMost: 5, .until(nil))?.count ?? 0) } catch { taken.add(-1) }
+            do {
+                guard let rpcs = try inbox.next(atMost: 5, .until(deadline)) else { return taken.add(nil) }
+                taken.add(RPCBatch(rpcs).map { $0.payload.first! })
+            } catch { taken.add(nil) }
         }
-        #expect(status == 0)
+        try #require(status == 0)
+        return taken
+    }
+
+    @Test func `a blocked thread is handed a single message`() async throws {
+        let taken = try batch(until: nil)
         try await untilConsumersWait(1)
-        #expect(!offer(1))
-        #expect(try await taken.next() == 1)
+        #expect(offer(1))
+        #expect(try await taken.next() == [1])
+        #expect(inbox.depth == (0, 0))
+    }
+
+    @Test func `a blocked thread takes several messages from the queue`() async throws {
+        let taken = try batch(until: nil)
+        try await untilConsumersWait(1)
+        #expect(!offer(1, 2))
+        #expect(try await taken.next() == [1, 2])
+    }
+
+    @Test func `a thread whose time is over meanwhile loses nothing`() async throws {
+        for round in 0..<300 {
+            let taken = try batch(until: .now + .microseconds(round % 100 * 5))
+            if round % 2 == 0 { await Task.yield() }
+            let wasHanded = offer(9)
+            let bytes = try await taken.next()
+            #expect(!wasHanded || bytes == [9])
+            if bytes == nil { #expect(await inbox.next()?.payload == [9]) }
+        }
+        #expect(inbox.depth == (0, 0))
     }
 
     @Test func `a queue that is not empty keeps its order`() async throws {

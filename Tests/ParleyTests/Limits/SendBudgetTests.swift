@@ -85,7 +85,7 @@ import Testing
 
     @Test func `turns come in the order of waiting, while there is a chunk`() {
         var budget = SendBudget(bytes: 0)
-        for number in UInt64(1)...5 { budget.enqueue(number) }
+        for number in UInt64(1)...5 { budget.enqueue(number, reserved: Self.free) }
         #expect(budget.waitingCount == 5 && budget.nextWaiting() == nil)
         budget.giveBack(Self.chunk - 1)
         #expect(budget.nextWaiting() == nil, "it is not whole")
@@ -98,9 +98,20 @@ import Testing
             budget.nextWaiting() == 2 && budget.nextWaiting() == 3,
             "whoever takes nothing leaves it to the next"
         )
-        budget.enqueue(6)
+        budget.enqueue(6, reserved: Self.free)
         #expect((0..<4).map { _ in budget.nextWaiting() } == [4, 5, 6, nil])
         #expect(budget.waitingCount == 0)
+    }
+
+    @Test func `who has taken too much for what is free stays, and lets others go first`() {
+        var budget = SendBudget(bytes: 8 * Self.chunk)
+        for _ in 0..<8 { _ = budget.takeChunk(reserved: Self.free) }
+        budget.enqueue(1, reserved: Self.free + SendBudget.largeBytes)
+        budget.enqueue(2, reserved: Self.free)
+        budget.giveBack(Self.chunk)
+        #expect(budget.nextWaiting() == 2 && budget.nextWaiting() == nil && budget.waitingCount == 1)
+        budget.giveBack(4 * Self.chunk)
+        #expect(budget.nextWaiting() == 1 && budget.waitingCount == 0)
     }
 
     @Test func `2,000 turns keep their order and move each place a bounded number of times`() {
@@ -115,7 +126,7 @@ import Testing
         }
         // Two come for each that goes, until all go.
         for number in UInt64(1)...2_000 {
-            budget.enqueue(number)
+            budget.enqueue(number, reserved: Self.free)
             guard number.isMultiple(of: 2) else { continue }
             budget.giveBack(Self.chunk)
             turn()
@@ -136,8 +147,11 @@ import Testing
 
     @Test func `who comes while there is a chunk is served at once, and once`() {
         let served = Lock<[UInt64]>([])
-        let budget = SharedSendBudget(bytes: Self.chunk) { number in served.withLock { $0.append(number) } }
-        budget.enqueue(7)
+        let budget = SharedSendBudget(bytes: Self.chunk) { number in
+            served.withLock { $0.append(number) }
+            return nil
+        }
+        budget.enqueue(7, reserved: Self.free)
         #expect(served.withLock { $0 } == [7])
         budget.giveBack(Self.chunk)
         #expect(served.withLock { $0 } == [7])
@@ -149,6 +163,22 @@ import Testing
         #expect(budget.freeBytes == 2 * Self.chunk + 1)
     }
 
+    @Test func `who still waits after a turn has another one when more is free`() {
+        let served = Lock(0)
+        let budget = SharedSendBudget(bytes: 8 * Self.chunk) { _ in
+            served.withLock { served in
+                served += 1
+                return served == 1 ? Self.free + SendBudget.largeBytes : nil
+            }
+        }
+        budget.charge(8 * Self.chunk)
+        budget.enqueue(7, reserved: Self.free)
+        budget.giveBack(Self.chunk)
+        #expect(served.withLock { $0 } == 1 && budget.waitingCount == 1)
+        budget.giveBack(4 * Self.chunk)
+        #expect(served.withLock { $0 } == 2 && budget.waitingCount == 0)
+    }
+
     @Test func `2,000 that wait are called once each`() {
         let calls = Lock<[UInt64]>([])
         let taker = Lock<SharedSendBudget?>(nil)
@@ -156,9 +186,10 @@ import Testing
             calls.withLock { $0.append(number) }
             // Every other one takes its chunk, the rest leave it.
             if number.isMultiple(of: 2) { _ = taker.withLock { $0 }?.takeChunk(reserved: Self.free) }
+            return nil
         }
         taker.withLock { $0 = budget }
-        for number in UInt64(1)...2_000 { budget.enqueue(number) }
+        for number in UInt64(1)...2_000 { budget.enqueue(number, reserved: Self.free) }
         #expect(calls.withLock { $0 }.isEmpty)
         for returned in 1...1_000 {
             budget.giveBack(Self.chunk)

@@ -64,4 +64,32 @@ import Testing
             #expect(Set(made.prefix(40).map(\.link)).count == 40)
         }
     }
+
+    @Test func `a handshake begins where its connection arrives, not in a later turn`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let begun = Events<Bool>()
+            let handshake: @Sendable (any Peer) async throws -> Void = { _ in
+                begun.add(EventLoop.current?.turn.pointee.isPolling == true)
+            }
+            let server = try await nodes.listening { $0.handshake = handshake }
+            _ = try await nodes.make { $0.handshake = handshake }.dial(server.address)
+            for _ in 0..<2 { #expect(try await begun.next(), "it runs in a callback of libuv") }
+        }
+    }
+
+    @Test func `the task of a handshake that is over is not kept`() {
+        let task = Task {}
+        var handshake = Node.Handshake.notBegun
+        handshake.runs(in: task)
+        guard case .running(task) = handshake else {
+            Issue.record("it runs")
+            return
+        }
+        handshake = .over
+        handshake.runs(in: task)
+        guard case .over = handshake else {
+            Issue.record("it is over before its task is known")
+            return
+        }
+    }
 }

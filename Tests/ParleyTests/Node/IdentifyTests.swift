@@ -9,6 +9,7 @@ import Testing
             let server = try await nodes.listening()
             let peer = try await nodes.make().dial(server.address)
             for _ in 0..<100 { #expect(try await peer.ping() > .zero) }
+            #expect(try await peer.ping(timeout: .seconds(Int64.max)) > .zero)
             try await eventually { peer.statistics.openStreams == 0 }
         }
     }

@@ -162,7 +162,7 @@ import Testing
                         case .admitted:
                             node.withdraw(ip)
                             return true
-                        case .refused, .after: return false
+                        case .refused, .after, .whenThereIsRoom: return false
                         }
                     }
             }
@@ -172,6 +172,26 @@ import Testing
             let socket = try RawSocket(connectingTo: server.address)
             try await eventually { server.statistics.accepted == 1 }
             socket.close()
+        }
+    }
+
+    @Test func `a connection waits when a dial has taken the last place meanwhile`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.limits.maxPeers = 1 }
+            let node = server.itsNode
+            let target = try SocketAddress("127.0.0.1:1")
+            let (mayTake, waits) = await onLoop(of: server) {
+                let mayTake = if case .now = node.acceptPermit() { true } else { false }
+                try? node.beginDial(to: target)
+                let decision = node.admit(IPAddress("127.0.0.1"), target)
+                let waits = if case .whenThereIsRoom = decision { true } else { false }
+                return (mayTake, waits)
+            }
+            #expect(mayTake && waits && server.statistics.acceptPause == .maxPeers)
+            let socket = try RawSocket(connectingTo: server.address)
+            defer { socket.close() }
+            node.dialFailed(ParleyError(.connectionRefused, ""))
+            try await eventually { server.statistics.inboundPeers == 1 }
         }
     }
 

@@ -649,6 +649,45 @@ struct ManyStreamsTests {
         }
     }
 
+    @Test(arguments: Kind.multiplexing) func `an exact read that is cancelled loses no byte`(
+        kind: Kind
+    ) async throws {
+        try await withEcho(kind) { _, peer in
+            let stream = try await peer.openStream(protocol: Self.echo)
+            try await stream.write([1, 2, 3])
+            #expect(try await stream.read(exactly: 1) == [1])
+            let reading = Task { try await stream.read(exactly: 5) }
+            guard case .channel(let channel, let link) = stream.source else { return }
+            try await eventually {
+                link.channels.withLock { _ in channel.waiters.count == 1 && channel.received.isEmpty }
+            }
+            reading.cancel()
+            #expect(try await error { _ = try await reading.value }.code == .cancelled)
+            #expect(try await stream.read(exactly: 2) == [2, 3])
+        }
+    }
+
+    /// What a handler of streams refers to. Its end uses the node.
+    private final class Holder: Sendable {
+        private let transport: any Transport
+
+        init(_ transport: any Transport) { self.transport = transport }
+
+        deinit { try? transport.accept("/other", nil) }
+    }
+
+    @Test func `what a handler refers to may use the node when it is let go`() async throws {
+        try await withNodes(.tcp, .multiplexed) { nodes in
+            let node = nodes.make()
+            for name in ["/removed", "/closed"] {
+                let holder = Holder(node)
+                try node.accept(name) { _ in withExtendedLifetime(holder) {} }
+            }
+            try node.accept("/removed", nil)
+            await node.close()
+        }
+    }
+
     @Test(arguments: Kind.multiplexing) func `peer.read says where to read`(kind: Kind) async throws {
         try await withEcho(kind) { _, peer in
             let thrown = try await error { _ = try await peer.read(upTo: 1) }

@@ -175,6 +175,29 @@ import Testing
         }
     }
 
+    @Test func `room that comes before a sender waits for it is not missed`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make { $0.decoder = .framed }
+            let connection = try #require(try await client.dial(server.address) as? Connection)
+            let held = await HeldLoop(client.eventLoop)
+            defer { held.letGo() }
+            let budget = connection.node.sendBudget!
+            let all = budget.freeBytes
+            budget.charge(all)
+            let message = patterned(16_000)[...]
+            var refusal: Connection.Refusal?
+            for _ in 0..<10 where refusal == nil { refusal = try connection.submit(message: message) }
+            let refused = try #require(refusal)
+            _ = connection.beginWait(refused)
+            #expect(budget.waitingCount == 1)
+            // The sender that was refused is about to wait.
+            budget.giveBack(all)
+            #expect(connection.outbound.withLock { $0.sendWaiters.epoch } != refused.epoch)
+            connection.giveUpWait(refused)
+        }
+    }
+
     @Test func `a pipe in memory fills up as a socket does`() async throws {
         try await withNodes(.memory) { nodes in
             let server = try await nodes.listening {

@@ -50,6 +50,27 @@ import Testing
         }
     }
 
+    @Test func `the time of a dial is not part of how long its connection lasted`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let closing = Task { for await rpc in server.consume() { await rpc.peer.close() } }
+            let client = nodes.make {
+                $0.decoder = .framed
+                $0.handshake = { _ in try await Task.sleep(for: .milliseconds(400)) }
+                $0.onPeer = { try await $0.send(message: "go away") }
+            }
+            let backoff = Backoff(
+                initial: .milliseconds(1),
+                longest: .milliseconds(1),
+                stable: .milliseconds(300)
+            )
+            let reconnection = try client.keepConnected(to: server.address, backoff: backoff)
+            try await eventually { reconnection.failures >= 3 }
+            reconnection.cancel()
+            closing.cancel()
+        }
+    }
+
     @Test(arguments: Kind.allCases)
     func `a reconnection ends when it is cancelled or the transport is closed`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

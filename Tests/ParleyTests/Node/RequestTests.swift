@@ -309,6 +309,37 @@ import Testing
         }
     }
 
+    @Test func `a request that waits for a place hears that no answer comes any more`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.limits.maxOpenRequests = 1
+                $0.closeTimeout = .seconds(600)
+            }
+            let taken = Events<RPC>()
+            let consumer = Task {
+                for await rpc in server.consume() {
+                    taken.add(rpc)
+                    try? await Task.sleep(for: .seconds(3_600))
+                }
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write([1, 0, 0, 0, 1, 7])
+            // While the consumer is not done with it, the connection stays half-closed.
+            let connection = try #require(try await taken.next().peer as? Connection)
+            let requests = (0..<2).map { _ in Task { try await connection.request("?") } }
+            try await eventually {
+                connection.outbound.withLock { $0.openRequests.count == 1 && $0.sendWaiters.count == 1 }
+            }
+            socket.finish()
+            for request in requests {
+                #expect(try await error { _ = try await request.value }.code == .endOfStream)
+            }
+            consumer.cancel()
+            socket.reset()
+        }
+    }
+
     @Test func `a peer that uses a number twice, or has too many open, is dropped`() async throws {
         try await withNodes(.tcp) { nodes in
             let ends = Events<ParleyError>()

@@ -19,9 +19,9 @@ import Testing
         let third = table.insert("third")
         #expect(third != first, "a place is used again, a number is not")
         #expect(table[first] == nil && table[third] == "third")
-        table[first] = "nobody's"
+        table.change(first) { $0 = "nobody's" }
         #expect(table[third] == "third")
-        table[third] = "changed"
+        table.change(third) { $0 = "changed" }
         #expect(table[third] == "changed")
         #expect(table.count == 2)
     }

@@ -34,6 +34,50 @@ import Testing
     }
 
     @Test(arguments: Kind.allCases)
+    func `a deadline of a connection that has ended keeps no loop busy`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let client = nodes.make { $0.decoder = .framed }
+            let peer = try await client.dial(server.address)
+            try await eventually { server.peers.count == 1 }
+            await server.peers[0].close()
+            _ = try await peer.untilClosed()
+            let loop = try #require(peer as? Connection).loop
+            func turns() async -> UInt64 {
+                await withCheckedContinuation { done in
+                    loop.execute { done.resume(returning: loop.turnNumber) }
+                }
+            }
+            peer.setReadDeadline(.now + .milliseconds(10))
+            try await Task.sleep(for: .milliseconds(100))
+            let before = await turns()
+            try await Task.sleep(for: .milliseconds(200))
+            #expect(await turns() < before + 1_000)
+        }
+    }
+
+    @Test func `a message that stops is timed out, whatever arrives beside it`() async throws {
+        try await withNodes(.tcp, .multiplexed) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening {
+                $0.timeouts.frame = .milliseconds(300)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+            }
+            let raw = try RawSocket(connectingTo: server.address)
+            defer { raw.close() }
+            var lines = WireBuffer()
+            for line in [Multistream.header, Multiplexed.messages] { Multistream.write(line, into: &lines) }
+            let begun = [FramedDecoder.FrameType.message.rawValue, 0, 0, 0, 100] + patterned(50)
+            try raw.write(data(1, lines.contiguous + begun, .syn))
+            for number in UInt32(1)...200 where ends.soFar.isEmpty {
+                try? raw.write(ping(number))
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            #expect(ends.soFar.first?.code == .timedOut)
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
     func `heartbeats alone do not keep a peer from being idle`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()

@@ -51,6 +51,28 @@ import Testing
         }
     }
 
+    @Test func `a reader of what is dropped hears of it`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write([1, 0, 0, 0, 1, 7] + [1, 0, 0, 0, 1, 8] + [1, 0, 0, 0, 1, 9])
+            try await eventually { server.statistics.pausedPeers == 1 }
+            let connection = try #require(server.peers[0] as? Connection)
+            let reading = Task { try await connection.read(upTo: 1) }
+            try await eventually { connection.inbound.withLock { $0.readWaiters.count } == 1 }
+            socket.reset()
+            try await eventually {
+                await connection.look(behind: 0)
+                return server.peers.isEmpty
+            }
+            await connection.close()
+            _ = await reading.result
+        }
+    }
+
     @Test func `what is not delivered is counted once, also while its peer ends`() async throws {
         let observer = StatisticsAtTheEnd()
         var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)

@@ -44,3 +44,21 @@ final class Log: Sendable {
         }
     }
 }
+
+/// A log that takes its time: what is done behind a line comes late.
+struct SlowLog: LogHandler {
+    static var logger: Logger { Logger(label: "slow") { _ in SlowLog() } }
+
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.info
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        let end = ContinuousClock.now + .milliseconds(100)
+        while ContinuousClock.now < end {}
+    }
+}
