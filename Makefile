@@ -29,7 +29,7 @@ SUDO := $(shell test "$$(id -u)" = 0 || echo sudo)
 .PHONY: bench bench-quick bench-build bench-deps bench-docs instructions instructions-update
 
 help: ## Lists the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 # --- System packages -----------------------------------------------------------------------------------
 

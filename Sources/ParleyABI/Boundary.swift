@@ -121,6 +121,7 @@ func bytes(
 
 /// Copies the fields that the program knows of a struct that begins with its size. The other fields keep
 /// their value. A newer program's struct has fields that this library does not know: they have to be zero.
+/// What it does know is copied also when they are not, and an error is thrown.
 func copy<Value>(
     _ pointer: UnsafePointer<Value>,
     into value: inout Value,
@@ -138,14 +139,14 @@ func copy<Value>(
         )
     }
     let given = UnsafeRawBufferPointer(start: pointer, count: Int(size))
+    withUnsafeMutableBytes(of: &value) { copy in
+        copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: given.prefix(known)))
+    }
     if let unknown = given.dropFirst(known).firstIndex(where: { $0 != 0 }) {
         throw ParleyError(
             .invalidArgument,
             "byte \(unknown) of \(name) is set: this library knows \(known) bytes, and the rest must be 0"
         )
-    }
-    withUnsafeMutableBytes(of: &value) { copy in
-        copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: given.prefix(known)))
     }
 }
 
@@ -195,7 +196,12 @@ extension WaitLimit {
 // MARK: - Results
 
 /// Fills a buffer as snprintf(3) does. Returns the length of the whole text.
-func fill(_ buffer: UnsafeMutablePointer<CChar>?, _ size: Int, with text: String) -> Int32 {
+func fill(
+    _ buffer: UnsafeMutablePointer<CChar>?,
+    _ size: Int,
+    with text: String
+) throws(ParleyError) -> Int32 {
+    try checkSize(size, "size")
     var text = text
     return text.withUTF8 { utf8 in
         if let buffer, size > 0 {

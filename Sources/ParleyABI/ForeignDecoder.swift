@@ -8,10 +8,15 @@ final class ForeignWireForm: @unchecked Sendable {
 
     init(_ pointer: UnsafePointer<parley_decoder>) throws(ParleyError) {
         var functions = parley_decoder()
-        try copy(pointer, into: &functions, "parley_decoder", "it must be sizeof(parley_decoder)")
+        var refusal: ParleyError?
+        do {
+            try copy(pointer, into: &functions, "parley_decoder", "it must be sizeof(parley_decoder)")
+        } catch { refusal = error }
         name = functions.name.map { String(cString: $0) } ?? "custom"
         functions.name = nil
         self.functions = functions
+        // From here on every failure destroys the userdata.
+        if let refusal { throw refusal }
         guard functions.decode != nil, functions.encode_message != nil else {
             throw ParleyError(.invalidArgument, "a decoder needs decode and encode_message")
         }

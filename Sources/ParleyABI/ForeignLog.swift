@@ -1,7 +1,6 @@
 import CParley
 import Logging
 import Parley
-import Synchronization
 
 /// Passes swift-log's lines to the program's log callback.
 final class ForeignLog: Sendable {
@@ -13,7 +12,15 @@ final class ForeignLog: Sendable {
             )
         >
     private let level: Logger.Level
-    private let isSilent = Atomic(false)
+    private let state = Lock(State())
+
+    private struct State {
+        var isSilent = false
+        /// How many lines are being passed now.
+        var running = 0
+        /// Those who wait until none is.
+        var waiting: [ThreadParker] = []
+    }
 
     /// Nil when the program has no log callback.
     init?(_ options: parley_options) {
@@ -28,13 +35,36 @@ final class ForeignLog: Sendable {
         return logger
     }
 
-    /// Drops all further lines. Called before the program's userdata is destroyed.
-    func silence() { isSilent.store(true, ordering: .sequentiallyConsistent) }
+    /// Drops all further lines, and waits until the callback has returned from those that it has. Not on a
+    /// loop's thread.
+    func silence() {
+        let parker = state.withLock { state -> ThreadParker? in
+            state.isSilent = true
+            guard state.running > 0 else { return nil }
+            let parker = ThreadParker.take()
+            state.waiting.append(parker)
+            return parker
+        }
+        guard let parker else { return }
+        _ = parker.wait(until: nil)
+        ThreadParker.keep(parker)
+    }
 
     fileprivate func emit(_ level: Logger.Level, _ line: String) {
-        guard !isSilent.load(ordering: .sequentiallyConsistent) else { return }
+        let isHeard = state.withLock { state in
+            if !state.isSilent { state.running += 1 }
+            return !state.isSilent
+        }
+        guard isHeard else { return }
         let (function, userdata) = call.value
         line.withCString { function(parley_log_level(level), $0, userdata) }
+        let waiting = state.withLock { state -> [ThreadParker] in
+            state.running -= 1
+            guard state.running == 0 else { return [] }
+            defer { state.waiting = [] }
+            return state.waiting
+        }
+        for parker in waiting { parker.wake() }
     }
 
     private struct Handler: LogHandler {

@@ -120,16 +120,19 @@ final class ForeignNode: @unchecked Sendable {
                 "closing the transport would wait for the handshake that calls it"
             )
         }
+        let what = "closing the transport"
+        // First: a refused close changes nothing.
+        try checkMayBlock(what)
         streams.endAccepting()
-        try blocking("closing the transport") { [self] in await transport.close() }
+        try blocking(what) { [self] in await transport.close() }
         handshakes.stop()
+        log?.silence()
     }
 
     /// Destroys the program's data. Called after ``close()``.
     func destroyUserdata() {
         handshakeNode.withLock { $0 = nil }
         streams.removeAll()
-        log?.silence()
         callbacks.destroyUserdata?(callbacks.userdata)
     }
 }

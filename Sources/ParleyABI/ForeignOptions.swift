@@ -3,9 +3,8 @@ import Parley
 import ParleyNoise
 
 extension parley_options {
-    /// Copies the fields that the program knows. The others are zero, which is their default.
-    init(_ pointer: UnsafePointer<parley_options>?) throws(ParleyError) {
-        self.init()
+    /// Copies the fields that the program knows. The others stay zero, which is their default.
+    mutating func read(_ pointer: UnsafePointer<parley_options>?) throws(ParleyError) {
         if let pointer { try copy(pointer, into: &self, "parley_options", "begin with PARLEY_OPTIONS_INIT") }
     }
 }

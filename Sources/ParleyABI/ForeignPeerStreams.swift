@@ -27,6 +27,16 @@ final class ForeignPeerStream: Sendable {
         return bytes.count
     }
 
+    /// The stream for another reader: what an exact read has kept is in front again.
+    var forAnotherReader: PeerStream {
+        let kept = collected.withLock { kept in
+            defer { kept = [] }
+            return kept
+        }
+        if !kept.isEmpty { stream.putBack(kept[...]) }
+        return stream
+    }
+
     /// Reads exactly `size` bytes, which is at least 1.
     func read(
         into buffer: UnsafeMutableRawPointer,
@@ -46,6 +56,7 @@ final class ForeignPeerStream: Sendable {
         } catch {
             if [.wouldBlock, .wouldDeadlock, .timedOut].contains(error.code) {
                 let bytes = UnsafeRawBufferPointer(start: buffer, count: filled)
+                // Not put back: the program is not to be told that it can read until more has come.
                 collected.withLock { $0.insert(contentsOf: bytes, at: 0) }
             }
             throw error

@@ -99,7 +99,7 @@ public func parley_identity_id(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted { fill(buffer, size, with: try identity(handle).id.description) }
+    counted { try fill(buffer, size, with: identity(handle).id.description) }
 }
 
 /// See parley.h.
@@ -116,5 +116,5 @@ public func parley_id_parse(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted { fill(buffer, size, with: try peerID(text, "text").description) }
+    counted { try fill(buffer, size, with: peerID(text, "text").description) }
 }

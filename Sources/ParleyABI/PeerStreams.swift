@@ -158,7 +158,7 @@ public func parley_peer_stream_protocol(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted { fill(buffer, size, with: try peerStream(transport, stream).stream.protocolName) }
+    counted { try fill(buffer, size, with: peerStream(transport, stream).stream.protocolName) }
 }
 
 /// See parley.h.

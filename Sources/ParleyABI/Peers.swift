@@ -77,7 +77,7 @@ public func parley_peer_remote_address(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted { fill(buffer, size, with: try connection(transport, peer).remoteAddress.description) }
+    counted { try fill(buffer, size, with: connection(transport, peer).remoteAddress.description) }
 }
 
 /// See parley.h.
@@ -88,7 +88,7 @@ public func parley_peer_local_address(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted { fill(buffer, size, with: try connection(transport, peer).localAddress.description) }
+    counted { try fill(buffer, size, with: connection(transport, peer).localAddress.description) }
 }
 
 /// See parley.h.
@@ -99,7 +99,7 @@ public func parley_peer_id(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted { fill(buffer, size, with: try connection(transport, peer).id?.description ?? "") }
+    counted { try fill(buffer, size, with: connection(transport, peer).id?.description ?? "") }
 }
 
 /// See parley.h.

@@ -26,6 +26,16 @@ extension parley_answer {
         length -= 1
     }
 
+    /// What a forked child gets. It needs no memory of its own.
+    fileprivate static var forked: parley_answer {
+        let why: StaticString = "the library does not work in a forked child"
+        var answer = parley_answer()
+        answer.result = PARLEY_EFORKED.rawValue
+        answer.payload = why.utf8Start
+        answer.length = why.utf8CodeUnitCount
+        return answer
+    }
+
     /// The bytes of a reply, or the sentence that says why there is none, with a NUL.
     private static func payload(_ answer: Result<ArraySlice<UInt8>, ParleyError>) -> ArraySlice<UInt8> {
         switch answer {
@@ -63,9 +73,10 @@ public func parley_request(
     _ timeout_ms: Int32,
     _ answer: UnsafeMutablePointer<parley_answer>?
 ) -> Int32 {
-    status {
+    // Filled in any case.
+    answer?.pointee = ForkedChild.isThisProcess ? .forked : parley_answer()
+    return status {
         let place = try output(answer, "answer")
-        place.pointee = parley_answer()
         do throws(ParleyError) {
             let connection = try connection(transport, peer)
             let message = try checkedMessage(connection.node, message, length, "message")

@@ -10,8 +10,9 @@ public func parley_create(
     _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
     outcome {
-        let foreign = try parley_options(options)
+        var foreign = parley_options()
         do {
+            try foreign.read(options)
             // The decoder's userdata has an owner from here on, which destroys it when a later step fails.
             let options = try TransportOptions(foreign)
             try ForkedChild.check()
@@ -49,7 +50,7 @@ public func parley_address(
     _ buffer: UnsafeMutablePointer<CChar>?,
     _ size: Int
 ) -> Int32 {
-    counted { fill(buffer, size, with: try node(transport).transport.address) }
+    counted { try fill(buffer, size, with: node(transport).transport.address) }
 }
 
 /// See parley.h.
@@ -61,7 +62,7 @@ public func parley_id(
 ) -> Int32 {
     counted {
         let id = try node(transport).transport.node.options.security.id
-        return fill(buffer, size, with: id?.description ?? "")
+        return try fill(buffer, size, with: id?.description ?? "")
     }
 }
 

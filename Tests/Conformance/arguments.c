@@ -93,7 +93,7 @@ static void sizes(void) {
     parley_peer peer = pair.to_server, peers[4];
     parley_rpc rpcs[1];
     parley_statistics statistics;
-    char largest[64], byte = 0;
+    char largest[64], text[64], byte = 0;
     snprintf(largest, sizeof largest, "is %zu, above PTRDIFF_MAX", SIZE_MAX);
     SAYS(parley_send_message(node, peer, &byte, SIZE_MAX, 0), largest);
     CHECK_CONTAINS(parley_last_error(), "length is ");
@@ -105,6 +105,9 @@ static void sizes(void) {
     SAYS(parley_consume_batch(node, rpcs, SIZE_MAX, 0), largest);
     CHECK_CONTAINS(parley_last_error(), "capacity is ");
     SAYS(parley_get_statistics(node, &statistics, SIZE_MAX), largest);
+    SAYS(parley_address(node, text, SIZE_MAX), largest);
+    SAYS(parley_id(node, text, SIZE_MAX), largest);
+    SAYS(parley_peer_remote_address(node, peer, text, SIZE_MAX), largest);
     SAYS((int)parley_read(node, peer, &byte, 0, 0), "size is 0");
     SAYS(parley_consume_batch(node, rpcs, 0, 0), "capacity is 0");
     SAYS(parley_get_statistics(node, &statistics, 0), "size is 0");

@@ -239,13 +239,19 @@ static void free_from_inside(void *argument) {
 
 static void free_in_a_callback(void) {
     attempt it = {NULL, NULL, EVENT_INIT};
-    it.transport = create(NULL);
-    it.other = create(NULL);
+    parley_options options = loopback();
+    parley_peer_stream stream;
+    options.codec = PARLEY_CODEC_MULTIPLEXED;
+    it.transport = create(&options);
+    it.other = create(&options);
+    CHECK_CODE(parley_accept(it.transport, "/x/1", 0, &stream), PARLEY_EAGAIN);
     CHECK_OK(parley_post(it.transport, free_from_inside, &it));
     CHECK_REACHES(&it.done, 1);
     /* The calls did nothing: both transports still work. */
     CHECK_OK(parley_post(it.other, free_from_inside, &it));
     CHECK_REACHES(&it.done, 2);
+    CHECK_CODE(parley_accept(it.transport, "/x/1", 0, &stream), PARLEY_EAGAIN);
+    CHECK_CODE(parley_accept(it.other, "/x/1", 0, &stream), PARLEY_EAGAIN);
     CHECK_OK(parley_free(it.transport));
     CHECK_OK(parley_free(it.other));
 }

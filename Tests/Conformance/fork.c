@@ -37,6 +37,14 @@ static void never_dialed(parley_transport *transport, parley_peer peer, int erro
     never_called(argument);
 }
 
+static void never_answered(
+    parley_transport *transport, parley_peer peer, const parley_answer *answer, void *argument) {
+    (void)transport;
+    (void)peer;
+    (void)answer;
+    never_called(argument);
+}
+
 static void never_ready(parley_transport *transport, parley_peer peer, void *argument) {
     (void)transport;
     (void)peer;
@@ -81,6 +89,7 @@ static void every_call_fails(void *argument) {
     parley_peer_stream two_way;
     parley_stream *stream;
     parley_rpc rpc;
+    parley_answer answer;
     parley_statistics statistics;
     parley_peer_statistics peer_statistics;
     char text[64];
@@ -100,6 +109,15 @@ static void every_call_fails(void *argument) {
     FAILS(parley_send(node, peer, "x", 1, PARLEY_FOREVER));
     FAILS(parley_write(node, peer, "x", 1, 0));
     FAILS(parley_broadcast(node, "x", 1));
+    memset(&answer, 0xee, sizeof answer);
+    FAILS(parley_request(node, peer, "x", 1, PARLEY_FOREVER, &answer));
+    CHECK_CODE(answer.result, PARLEY_EFORKED);
+    CHECK_CONTAINS((const char *)answer.payload, "forked child");
+    CHECK_INT(answer.length, strlen((const char *)answer.payload));
+    parley_answer_release(&answer);
+    FAILS(parley_request_async(node, peer, "x", 1, PARLEY_FOREVER, never_answered, NULL));
+    FAILS(parley_reply(node, peer, 1, "x", 1, PARLEY_FOREVER));
+    FAILS(parley_refuse(node, peer, 1, 1, NULL, PARLEY_FOREVER));
     FAILS(parley_send_messagev(node, peer, &slice, 1, PARLEY_FOREVER));
     FAILS(parley_sendv(node, peer, &slice, 1, PARLEY_FOREVER));
     FAILS(parley_broadcastv(node, &slice, 1));

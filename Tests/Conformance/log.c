@@ -132,6 +132,42 @@ static void many_threads(void) {
     free(it);
 }
 
+/* ---- The end waits for a line that is being written ---- */
+
+typedef struct slow_log {
+    event begun, over;
+} slow_log;
+
+static void on_log_slowly(parley_log_level level, const char *line, void *userdata) {
+    slow_log *it = (slow_log *)userdata;
+    int turn;
+    (void)level;
+    if (strncmp(line, "reconnecting", 12) != 0) return;
+    event_add(&it->begun, 1);
+    /* Meanwhile the transport is freed. */
+    for (turn = 0; turn < 100; turn++) {
+        CHECK_INT(event_count(&it->over), 0);
+        sleep_ms(2);
+    }
+}
+
+static void note_over(void *userdata) { event_add(&((slow_log *)userdata)->over, 1); }
+
+static void freed_while_it_logs(void) {
+    slow_log it = {EVENT_INIT, EVENT_INIT};
+    parley_options options = loopback();
+    parley_transport *node;
+    options.on_log = on_log_slowly;
+    options.log_level = PARLEY_LOG_INFO;
+    options.userdata = &it;
+    options.destroy_userdata = note_over;
+    node = create(&options);
+    CHECK_OK(parley_keep_connected(node, "127.0.0.1:1"));
+    CHECK_REACHES(&it.begun, 1);
+    CHECK_OK(parley_free(node));
+    CHECK_INT(event_count(&it.over), 1);
+}
+
 int main(void) {
     begin(60);
     trying("events");
@@ -140,5 +176,7 @@ int main(void) {
     levels();
     trying("many threads");
     many_threads();
+    trying("freed while it logs");
+    freed_while_it_logs();
     return 0;
 }

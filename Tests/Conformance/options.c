@@ -156,6 +156,7 @@ static void newer_struct(void) {
     } options;
     const parley_options init = PARLEY_OPTIONS_INIT;
     parley_transport *node = NULL;
+    long before = event_count(&destroyed);
     memset(&options, 0, sizeof options);
     options.known = init;
     options.known.size = sizeof options;
@@ -163,10 +164,13 @@ static void newer_struct(void) {
     CHECK_OK(parley_free(node));
     /* An option that this library does not know would be ignored. */
     options.unknown[63] = 1;
+    options.known.userdata = &destroyed;
+    options.known.destroy_userdata = destroy;
     node = NULL;
     CHECK_CODE(parley_create(&options.known, &node), PARLEY_EINVAL);
     CHECK_CONTAINS(parley_last_error(), "parley_options is set");
     CHECK(node == NULL);
+    CHECK_INT(event_count(&destroyed), before + 1);
     /* A size that was never set. */
     options.known.size = SIZE_MAX / 2;
     CHECK_CODE(parley_create(&options.known, &node), PARLEY_EINVAL);

@@ -234,8 +234,15 @@ static void ask_on_loop(void *argument) {
     parley_answer_release(&answer_);
 }
 
+static void note_writable(parley_transport *transport, parley_peer peer, void *argument) {
+    (void)transport;
+    (void)peer;
+    event_add((event *)argument, 1);
+}
+
 static void limits(void) {
     parley_options options = loopback();
+    event writable = EVENT_INIT;
     outcome outcomes[2];
     pair pair;
     parley_rpc rpc;
@@ -251,9 +258,14 @@ static void limits(void) {
     CHECK_CODE(
         parley_request_async(pair.client, pair.to_server, "2", 1, PARLEY_FOREVER, take, &outcomes[1]),
         PARLEY_EAGAIN);
+    /* It waits for an answer to make a place. */
+    CHECK_OK(parley_when_writable(pair.client, pair.to_server, note_writable, &writable));
+    await_callbacks(pair.client);
+    CHECK_INT(event_count(&writable), 0);
     CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
     CHECK_OK(parley_reply(pair.server, rpc.peer, rpc.request, NULL, 0, LIMIT_MS));
     CHECK_REACHES(&outcomes[0].done, 1);
+    CHECK_REACHES(&writable, 1);
     CHECK_INT(outcomes[0].length, 0);
     CHECK_OK(parley_request_async(
         pair.client, pair.to_server, "2", 1, PARLEY_FOREVER, take, &outcomes[1]));

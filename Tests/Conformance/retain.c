@@ -17,6 +17,13 @@ static void keep(parley_transport *transport, const parley_rpc *rpcs, size_t cou
     keeper *it = (keeper *)userdata;
     size_t index;
     (void)transport;
+    if (it->lent.owner != NULL) {
+        /* It is of an earlier call. */
+        parley_rpc late;
+        char from[64];
+        CHECK_CODE(parley_rpc_retain(&it->lent, &late), PARLEY_EINVAL);
+        CHECK_INT(parley_rpc_from(&it->lent, from, sizeof from), 0);
+    }
     for (index = 0; index < count; index++) {
         parley_rpc copy = rpcs[index], kept;
         char from[64], remote[64];

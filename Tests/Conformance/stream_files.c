@@ -65,6 +65,27 @@ static int64_t transfer(pair pair, bool replaces, uint64_t offset, uint64_t leng
     return it.result;
 }
 
+/* What an exact read had got when it gave up is in the file. */
+static void after_an_exact_read(pair pair) {
+    const parley_peer_stream sent = open_stream(pair.client, pair.to_server, ECHO_NAME);
+    parley_peer_stream received;
+    char bytes[8];
+    FILE *file;
+    write_text(pair.client, sent, "abc");
+    received = accept_stream(pair.server, ECHO_NAME);
+    CHECK_OK(parley_peer_stream_read_exactly(pair.server, received, bytes, 1, LIMIT_MS));
+    CHECK_CODE(parley_peer_stream_read_exactly(pair.server, received, bytes, 8, 0), PARLEY_EAGAIN);
+    write_text(pair.client, sent, "defgh");
+    CHECK_OK(parley_peer_stream_finish(pair.client, sent));
+    CHECK_INT(
+        parley_peer_stream_replace_file(pair.server, received, to, UINT64_MAX, NULL, NULL), 7);
+    file = fopen(to, "rb");
+    CHECK(file != NULL && fread(bytes, 1, 8, file) == 7 && memcmp(bytes, "bcdefgh", 7) == 0);
+    fclose(file);
+    CHECK_OK(parley_peer_stream_close(pair.server, received));
+    CHECK_OK(parley_peer_stream_close(pair.client, sent));
+}
+
 int main(void) {
     const uint64_t length = scaled(5000000, 500000);
     pair pair;
@@ -96,6 +117,8 @@ int main(void) {
         parley_peer_stream_write_file(pair.client, stream, from, 0, 1, NULL, NULL), PARLEY_ECLOSED);
     CHECK_CODE(
         parley_peer_stream_receive_file(pair.client, stream, from, 1, NULL, NULL), PARLEY_ECLOSED);
+    trying("after an exact read that would have to wait");
+    after_an_exact_read(pair);
     free_pair(pair);
     CHECK_INT(count_files(folder, true), 2);
     return 0;

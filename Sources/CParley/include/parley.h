@@ -22,8 +22,8 @@
  *
  *   Threads      Any function may be called on any thread at any time, unless it says otherwise. Each
  *                transport has a thread of its own, called its loop. Callbacks run on the loop, one at a time
- *                and with no lock held, and must not block. Two callbacks are exceptions and say so:
- *                handshake and on_log.
+ *                and with no lock held, and must not block. Those that do not say so: handshake, allow,
+ *                on_log, destroy_userdata, parley_progress and the functions of a parley_decoder.
  *   Loops        With `loops` above 1 a transport has that many threads. Each peer belongs to one loop for
  *                its whole life, and "the loop" means that one. Callbacks about one peer run one at a time
  *                and in order; callbacks about different peers may run at the same time. Work that belongs to
@@ -438,8 +438,9 @@ typedef struct parley_options {
      * PARLEY_CODEC_UNFRAMED ignores it. */
     size_t max_message_bytes;
 
-    /* Passed to the callbacks below. destroy_userdata is called once, after the last callback: in
-     * parley_free(), or in parley_create() if that fails. It may be NULL. */
+    /* Passed to the callbacks below. destroy_userdata is called once, after the last callback, by the thread
+     * that is in parley_free(), or in parley_create() if that fails (unless `size` is out of its range: no
+     * other field is read then). It may be NULL. */
     void *userdata;
     void (*destroy_userdata)(void *userdata);
 
@@ -1005,7 +1006,7 @@ PARLEY_CHECKED int parley_try_consume(parley_transport *transport, parley_rpc *r
  * payload after the call: nothing is copied, and *out has the same payload pointer. What came over a secured
  * connection is copied, and out->payload points elsewhere. RPCs that were consumed can be retained as well.
  *
- * A kept payload that is not copied keeps the whole block of memory in which it arrived: at most 192 KiB, or
+ * A kept payload that is not copied keeps the whole block of memory in which it arrived: at most 256 KiB, or
  * the message's own size when that is larger. Copy small messages that you keep for long instead.
  *
  * Returns  PARLEY_OK; PARLEY_EINVAL for a released RPC, and for one of on_rpcs outside of that call. Never
@@ -1069,8 +1070,8 @@ int parley_stream_writev(
 typedef void (*parley_progress)(uint64_t bytes, void *argument);
 
 /* Sends a file or a part of it as the next bytes of the stream, between others: see parley_send_file(), which
- * has the same arguments and results. The stream stays open, also after a failure. Blocks; not in
- * callbacks. */
+ * has the same arguments and results. The stream stays open, also after a failure; but a file that gets
+ * shorter meanwhile ends the connection. Blocks; not in callbacks. */
 PARLEY_CHECKED int64_t parley_stream_write_file(
     parley_stream *stream, const char *path, uint64_t offset, uint64_t length, parley_progress progress,
     void *argument);
@@ -1280,8 +1281,9 @@ int parley_peer_stream_abort(parley_transport *transport, parley_peer_stream str
 
 /*
  * Sends a file or a part of it as one stream. The kernel moves the bytes where it can (sendfile(2)). A
- * failure after the opening aborts the stream. Blocks until every byte is accepted; not in callbacks. For
- * bytes before or behind the file in the same stream see parley_stream_write_file().
+ * failure after the opening aborts the stream, or ends the connection when the file gets shorter meanwhile.
+ * Blocks until every byte is accepted; not in callbacks. For bytes before or behind the file in the same
+ * stream see parley_stream_write_file().
  *
  * offset, length  the part to send, in bytes; a length of UINT64_MAX means to the end of the file. A
  *                 pseudo-file (in /proc or /sys), which does not say how long it is, is read to its end.
@@ -1312,9 +1314,11 @@ PARLEY_CHECKED int64_t parley_replace_file(
     parley_progress progress, void *argument);
 
 /* The same three with a two-way stream: see parley_stream_write_file(), parley_receive_file() and
- * parley_replace_file(), which have the same other arguments and results. Receiving ends the stream, also on
- * failure; its number is still yours to close. Files of streams that share their connection are copied. Also
- * return PARLEY_ECLOSED. Block; not in callbacks. */
+ * parley_replace_file(), which have the same other arguments and results. Receiving reads what an exact read
+ * that returned PARLEY_EAGAIN or PARLEY_ETIMEDOUT has kept, and then the rest. A stream with a name stays
+ * open then, so that an answer can be written; one that an RPC has announced is closed; and on failure the
+ * stream is reset. Its number is still yours to close. Files of streams that share their connection are
+ * copied. Also return PARLEY_ECLOSED. Block; not in callbacks. */
 PARLEY_CHECKED int64_t parley_peer_stream_write_file(
     parley_transport *transport, parley_peer_stream stream, const char *path, uint64_t offset,
     uint64_t length, parley_progress progress, void *argument);
