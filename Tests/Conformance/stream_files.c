@@ -67,12 +67,13 @@ static int64_t transfer(pair pair, bool replaces, uint64_t offset, uint64_t leng
 
 /* What an exact read had got when it gave up is in the file. */
 static void after_an_exact_read(pair pair) {
-    const parley_peer_stream sent = open_stream(pair.client, pair.to_server, ECHO_NAME);
-    parley_peer_stream received;
+    parley_peer_stream sent, received;
     char bytes[8];
     FILE *file;
+    speak(pair.server, "/exact/1");
+    sent = open_stream(pair.client, pair.to_server, "/exact/1");
     write_text(pair.client, sent, "abc");
-    received = accept_stream(pair.server, ECHO_NAME);
+    received = accept_stream(pair.server, "/exact/1");
     CHECK_OK(parley_peer_stream_read_exactly(pair.server, received, bytes, 1, LIMIT_MS));
     CHECK_CODE(parley_peer_stream_read_exactly(pair.server, received, bytes, 8, 0), PARLEY_EAGAIN);
     write_text(pair.client, sent, "defgh");

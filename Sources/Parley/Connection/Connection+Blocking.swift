@@ -232,9 +232,8 @@ extension Connection {
         let waits = outbound.notify(
             at: Senders(),
             unless: { outbound in
-                let reason = outbound.lifecycle.end?.reason
-                    ?? (wait == .place ? outbound.lifecycle.endOfAnswers : nil)
-                return reason != nil || mayAppend(kind, &outbound) == nil
+                let isUseless = wait == .place && outbound.lifecycle.endOfAnswers != nil
+                return outbound.lifecycle.end != nil || isUseless || mayAppend(kind, &outbound) == nil
             },
             loop.promise(function)
         )

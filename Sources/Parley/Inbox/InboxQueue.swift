@@ -340,7 +340,8 @@ final class InboxQueue: Sendable {
         return receiver
     }
 
-    @inline(__always)
+    /// Not inlined: it would slow the two other ways.
+    @inline(never)
     private func hand(_ delivery: consuming RPCBatch.Delivery, to parker: ThreadParker) {
         let hand = parker.hand.map { unsafeDowncast($0, to: ThreadHand.self) } ?? ThreadHand()
         hand.handed = delivery
