@@ -340,8 +340,7 @@ final class InboxQueue: Sendable {
         return receiver
     }
 
-    /// Not inlined: it would slow the two other ways.
-    @inline(never)
+    @inline(__always)
     private func hand(_ delivery: consuming RPCBatch.Delivery, to parker: ThreadParker) {
         let hand = parker.hand.map { unsafeDowncast($0, to: ThreadHand.self) } ?? ThreadHand()
         hand.handed = delivery
