@@ -21,18 +21,28 @@ public struct ParleyError: Error, Sendable, Hashable {
         }
     }
 
+    /// What a send waits for.
+    package enum Awaited: Sendable {
+        /// A stream is open, or others have waited longer.
+        case behindOthers
+        /// Too many bytes are unwritten.
+        case room
+        /// As many requests have no answer as there may be.
+        case place
+    }
+
     private final class Content: Sendable {
         let code: Code
         let sentence: Sentence
         let systemCode: Int32?
-        let awaited: SendQueue.Wait
+        let awaited: Awaited
         let remoteCode: UInt32?
 
         init(
             _ code: Code,
             _ sentence: Sentence,
             _ systemCode: Int32? = nil,
-            awaited: SendQueue.Wait = .room,
+            awaited: Awaited = .room,
             remoteCode: UInt32? = nil
         ) {
             self.remoteCode = remoteCode
@@ -75,10 +85,10 @@ public struct ParleyError: Error, Sendable, Hashable {
     }
 
     /// For a send that would have to wait (`wouldBlock`): what it would wait for.
-    package var awaited: SendQueue.Wait { content.awaited }
+    package var awaited: Awaited { content.awaited }
 
     /// Makes the error of a send that would have to wait.
-    init(wouldBlock message: String, awaiting awaited: SendQueue.Wait) {
+    init(wouldBlock message: String, awaiting awaited: Awaited) {
         content = Content(.wouldBlock, .text(message), awaited: awaited)
     }
 

@@ -9,14 +9,7 @@ package struct SendQueue {
     enum Kind { case raw, message, request, streamOpening, streamBytes(of: UInt64) }
 
     /// Why a send has to wait.
-    package enum Wait: Sendable {
-        /// A stream is open, or others have waited longer.
-        case behindOthers
-        /// Too many bytes are unwritten.
-        case room
-        /// As many requests have no answer as there may be.
-        case place
-    }
+    package typealias Wait = ParleyError.Awaited
 
     /// One item for the link to write.
     enum Item {
