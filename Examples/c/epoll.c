@@ -56,8 +56,8 @@ static bool read_chunk(parley_transport *node) {
     return true;
 }
 
-/* Replaces control characters: a message may contain some, and must not control your terminal. The bytes from
- * 0x80 to 0x9f are some behind 0xc2. */
+/* Replaces control characters: a message may contain some, and must not control your terminal. In UTF-8
+ * the byte 0xc2 and one from 0x80 to 0x9f are a control character, too. */
 static void show(FILE *out, const uint8_t *text, size_t length) {
     for (size_t i = 0; i < length; i++) {
         bool is_c1 = i > 0 && text[i - 1] == 0xc2 && text[i] < 0xa0;

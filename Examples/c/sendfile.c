@@ -18,7 +18,8 @@ static int complain(const char *what) {
     return EXIT_FAILURE;
 }
 
-/* Control characters must not reach your terminal. The bytes from 0x80 to 0x9f are some behind 0xc2. */
+/* Control characters must not reach your terminal. In UTF-8 the byte 0xc2 and one from 0x80 to 0x9f are one,
+ * too. */
 static bool is_control(const uint8_t *text, size_t i) {
     return text[i] < ' ' || text[i] == 0x7f || (i > 0 && text[i - 1] == 0xc2 && text[i] < 0xa0);
 }

@@ -84,7 +84,7 @@ public struct ParleyError: Error, Sendable, Hashable {
         )
     }
 
-    /// For a send that would have to wait (`wouldBlock`): what it would wait for.
+    /// What the send would have to wait for, when the code is `wouldBlock`.
     package var awaited: Awaited { content.awaited }
 
     /// Makes the error of a send that would have to wait.

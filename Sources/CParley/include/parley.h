@@ -22,7 +22,7 @@
  *
  *   Threads      Any function may be called on any thread at any time, unless it says otherwise. Each
  *                transport has a thread of its own, called its loop. Callbacks run on the loop, one at a time
- *                and with no lock held, and must not block. Those that do not say so: handshake, allow,
+ *                and with no lock held, and must not block. These say where they run: handshake, allow,
  *                on_log, destroy_userdata, parley_progress and the functions of a parley_decoder.
  *   Loops        With `loops` above 1 a transport has that many threads. Each peer belongs to one loop for
  *                its whole life, and "the loop" means that one. Callbacks about one peer run one at a time

@@ -42,8 +42,8 @@ extension Connection {
 
     /// Opens the connection after handshake and `onPeer`.
     ///
-    /// - Returns: those who wait for that, to be woken when what arrives goes to the decoder; nil when the
-    ///   connection has ended since.
+    /// - Returns: the waiters for this opening; nil when the connection has ended meanwhile. The caller wakes
+    ///   them as soon as the decoder gets what arrives.
     func open() -> WaitQueue.Woken? {
         outbound.withLock { outbound in
             outbound.lifecycle.apply(.open).isEmpty ? nil : outbound.openOrEndWaiters.wakeAll()

@@ -103,11 +103,12 @@ final class SharedSendBudget: Sendable {
     }
 
     /// Adds a connection whose senders wait for a chunk. No lock may be held.
-    func forget(_ number: UInt64) { budget.withLock { $0.forget(number) } }
-
     func enqueue(_ number: UInt64, reserved: Int) {
         serveWaiting { $0.enqueue(number, reserved: reserved) }
     }
+
+    /// Removes a connection that has ended.
+    func forget(_ number: UInt64) { budget.withLock { $0.forget(number) } }
 
     /// Serves connections while there are chunks. One that takes none leaves it to the next.
     private func serveWaiting(_ change: (inout SendBudget) -> Void) {

@@ -47,6 +47,7 @@ package final class EventLoop: @unchecked Sendable {
         var wakes = 0
     }
 
+    /// What an observer lends to a callback of the program while it runs.
     package struct Lent {
         /// Nil when no callback runs.
         package var current: UnsafeRawPointer?
@@ -86,8 +87,8 @@ package final class EventLoop: @unchecked Sendable {
     @exclusivity(unchecked) var readSlab = ReadSlab()
     /// A timer that nobody uses: each dial needs one for a short time.
     @exclusivity(unchecked) var spareTimer: LoopTimer?
-    /// What an observer has lent to the callback of the program that runs now. The loop
-    /// itself does not use it.
+    /// What an observer has lent to the callback of the program that runs now. The loop itself
+    /// does not use it.
     package let lent = UnsafeMutablePointer<Lent>.allocate(capacity: 1)
 
     /// Whether the loop's thread ended with every handle closed; nil before it ended. Tests assert it.

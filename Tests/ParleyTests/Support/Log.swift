@@ -45,7 +45,7 @@ final class Log: Sendable {
     }
 }
 
-/// A log that takes its time: what is done behind a line comes late.
+/// A log that takes long for each line, so that the thread that logs goes on late.
 struct SlowLog: LogHandler {
     static var logger: Logger { Logger(label: "slow") { _ in SlowLog() } }
 
