@@ -68,9 +68,9 @@ package final class EventLoop: @unchecked Sendable {
     /// Whether submissions are refused, also from the loop's own thread.
     private(set) var refusesSubmissions = false
     let turn: UnsafeMutablePointer<LoopTurn>
-    /// A pointer of the loop's owner, for code on the loop's thread; see ``currentContext``. It is set before
-    /// the loop starts. The loop neither uses it nor keeps it alive.
-    var localContext: UnsafeMutableRawPointer?
+    /// What the loop's owner keeps for code on the loop's thread; see ``keep(_:freeing:)``.
+    private var kept: UnsafeMutableRawPointer?
+    private var freeKept: () -> Void = {}
 
     /// How long the loop polls without blocking after the last event; zero is not at all.
     let busyPollNanoseconds: UInt64
@@ -110,6 +110,7 @@ package final class EventLoop: @unchecked Sendable {
     }
 
     deinit {
+        freeKept()
         lent.deallocate()
         turn.deinitialize(count: 1)
         turn.deallocate()
@@ -130,10 +131,16 @@ package final class EventLoop: @unchecked Sendable {
         pthread_getspecific(loopThreadKey).map { Unmanaged.fromOpaque($0).takeUnretainedValue() }
     }
 
-    /// The ``localContext`` of the loop on whose thread the caller runs; nil on other threads.
-    static var currentContext: UnsafeMutableRawPointer? {
+    /// Keeps what code on the loop's thread finds by ``keptOnThisThread``, until the loop is gone: its thread
+    /// may run longer than the owner lives. Called once, before the loop starts. The loop does not use it.
+    func keep(_ pointer: UnsafeMutableRawPointer, freeing: @escaping () -> Void) {
+        (kept, freeKept) = (pointer, freeing)
+    }
+
+    /// What the loop keeps on whose thread the caller runs; nil on other threads.
+    static var keptOnThisThread: UnsafeMutableRawPointer? {
         guard let loop = pthread_getspecific(loopThreadKey) else { return nil }
-        return Unmanaged<EventLoop>.fromOpaque(loop).withBorrowed { $0.localContext }
+        return Unmanaged<EventLoop>.fromOpaque(loop).withBorrowed { $0.kept }
     }
 
     /// Traps in debug builds when called on another thread. libuv's structures belong to the loop's thread.

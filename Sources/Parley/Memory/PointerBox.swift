@@ -3,13 +3,20 @@
 ///
 /// A class would check every access to its fields for overlaps at run time. The box's maker calls
 /// ``deallocate()``.
-struct PointerBox<Value>: @unchecked Sendable {
+struct PointerBox<Value>: @unchecked Sendable, Equatable {
     private let pointer: UnsafeMutablePointer<Value>
 
     init(_ value: Value) {
         pointer = .allocate(capacity: 1)
         pointer.initialize(to: value)
     }
+
+    /// The box whose ``opaque`` this is.
+    @inline(__always)
+    init(opaque: UnsafeMutableRawPointer) { pointer = opaque.assumingMemoryBound(to: Value.self) }
+
+    /// The pointer, for those who do not know the type of the value.
+    var opaque: UnsafeMutableRawPointer { UnsafeMutableRawPointer(pointer) }
 
     var value: Value {
         @inline(__always) unsafeAddress { UnsafePointer(pointer) }

@@ -15,8 +15,8 @@ package final class LoopContext: @unchecked Sendable {
     let securing: SharedTurns<SecuredLink>
     /// Shares the loop's time among the multiplexed links that have received many frames.
     let receiving: SharedTurns<MultiplexedLink>
-    /// State that the loop's thread uses for every message.
-    let local = PointerBox(Local())
+    /// State that the loop's thread uses for every message. The loop frees it.
+    let local: PointerBox<Local>
     /// The connections that ended in this turn, with the reasons. `onDisconnect` is called for them at the
     /// end of the turn.
     var disconnected: [(Connection, ParleyError)] = []
@@ -90,14 +90,14 @@ package final class LoopContext: @unchecked Sendable {
         timers = ConnectionTimers(on: loop)
         securing = SharedTurns(on: loop, atMost: SecuredLink.stepsPerTurn) { $0.makeStep() ? 1 : 0 }
         receiving = SharedTurns(on: loop, atMost: MultiplexedLink.framesPerTurn) { $0.handleMore() }
-        loop.localContext = Unmanaged.passUnretained(self).toOpaque()
+        let local = PointerBox(Local())
+        self.local = local
+        loop.keep(local.opaque) { local.deallocate() }
     }
 
-    deinit { local.deallocate() }
-
-    /// The context on whose loop's thread the caller runs.
-    static var current: Unmanaged<LoopContext>? {
-        EventLoop.currentContext.map { Unmanaged.fromOpaque($0) }
+    /// The ``local`` of the context on whose loop's thread the caller runs. The context itself may be gone.
+    static var localOfThisThread: PointerBox<Local>? {
+        EventLoop.keptOnThisThread.map { PointerBox(opaque: $0) }
     }
 
     /// Takes the spare send buffer in exchange for an empty one, or returns it.

@@ -155,14 +155,14 @@ package final class Node: @unchecked Sendable {
         _ number: UInt64,
         _ body: (Connection) throws(Failure) -> Result
     ) throws(Failure) -> Result? {
-        let context = LoopContext.current
-        if let recent = context?.withBorrowed({ $0.local.value.recent }) {
+        let local = LoopContext.localOfThisThread
+        if let recent = local?.value.recent {
             // It cannot end before `body` returns: connections end on this thread.
             let isIt = recent.withBorrowed { $0.number == number && $0.node === self }
             if isIt { return try recent.withBorrowed(body) }
         }
         guard let found = state.withLock({ $0.connections.with(number, \.connection) }) else { return nil }
-        if let context, context.withBorrowed({ $0 === found.context }) { found.cacheAsRecent() }
+        if local == found.context.local { found.cacheAsRecent() }
         return try body(found)
     }
 

@@ -228,7 +228,7 @@ extension TCPHandle: Link {
 
     /// Takes the loop's spare block in exchange for an empty one, or returns it.
     private func exchangeSpare(_ block: inout ReadBlock) {
-        LoopContext.current?.withBorrowed { swap(&block, &$0.local.value.spareBlock) }
+        if let local = LoopContext.localOfThisThread { swap(&block, &local.value.spareBlock) }
     }
 
     /// Reads a part of a large frame into the frame's buffer. The frame is consumed: with a second reference

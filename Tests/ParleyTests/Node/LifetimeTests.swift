@@ -66,6 +66,27 @@ import Testing
         return Reference(client)
     }
 
+    /// Makes a node, and returns its loop, which runs on.
+    private func runningLoop() async throws -> EventLoop {
+        let transport = TCPTransport()
+        let loop = transport.node.loop
+        try loop.start()
+        return loop
+    }
+
+    @Test func `a task on the loop of a node that is gone may use another node`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            let connection = try #require(try await nodes.make().dial(server.address) as? Connection)
+            let loop = try await runningLoop()
+            let found = await Task(executorPreference: loop) {
+                connection.node.connection(connection.number)
+            }.value
+            #expect(found === connection)
+            await loop.stop()
+        }
+    }
+
     @Test(arguments: Kind.everyRoad)
     func `a loop does not keep a connection that has ended`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
