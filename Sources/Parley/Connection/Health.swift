@@ -112,7 +112,8 @@ struct Health {
     private var nextHeartbeat = UInt64.max
     private var rare = LazyBox<Rare>()
 
-    private struct Progress {
+    /// How far something has come that must go on.
+    struct Progress {
         var bytes: UInt64 = 0
         var at: UInt64 = 0
 

@@ -95,7 +95,11 @@ extension MultiplexedLink: SecuredLinkOwner {
             if probesLeft > 0, sendPing() { probesLeft -= 1 }
             owner?.linkWasAnswered(after: roundTrip)
         }
-        if effects.messagesWereRefused { owner?.messagesWereRefused() }
+        if effects.messagesWereRefused {
+            owner?.messagesWereRefused()
+            // None are left to wait for.
+            loop.atEndOfTurn(self)
+        }
     }
 
     private func announce(_ stream: PeerState.Announcement) {
@@ -152,7 +156,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         inputEnd = reason
         channels.withLock { $0.endInput(reason) }.resume()
         passOn()
-        shutDownIfDrained()
+        flush()
     }
 
     func linkDidClose() {

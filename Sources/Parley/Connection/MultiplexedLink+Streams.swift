@@ -70,10 +70,14 @@ extension MultiplexedLink {
     }
 
     /// It is this connection's turn for a chunk of the node's budget.
-    func budgetHasRoom() {
-        channels.withLock { channels in
+    ///
+    /// - Returns: what its streams have reserved when they wait for more; otherwise nil.
+    func budgetHasRoom() -> Int? {
+        let (woken, stillShort) = channels.withLock { channels in
             channels.budgetHasRoom { node.sendBudget.takeChunk(reserved: $0) }
-        }.resume()
+        }
+        woken.resume()
+        return stillShort
     }
 
     /// Suspends until something has happened to the stream since `epoch`. Returns false when the task was

@@ -32,14 +32,16 @@ extension MultiplexedLink: EndOfTurn {
         var buffer = WireBuffer()
         context.exchangeSpare(&buffer)
         var effects = Channels.Effects()
-        let (isActivity, limit) = change(&effects) { channels, now, _ in
+        let (taken, limit) = change(&effects) { channels, now, _ in
             let limit = channels.session.writeBytes
             return (channels.takeFrames(into: &buffer, upTo: limit, at: now), limit)
         }
         perform(effects)
+        if taken.endsMessages { endsMessages = true }
         let count = buffer.count
         guard count > 0 else {
             context.exchangeSpare(&buffer)
+            messagesAreWritten()
             return (0, limit)
         }
         do throws(ParleyError) {
@@ -56,7 +58,8 @@ extension MultiplexedLink: EndOfTurn {
         }
         let ofMessages = min(count, uncountedMessageBytes)
         uncountedMessageBytes -= ofMessages
-        owner?.linkDidHand(count - ofMessages, isActivity: isActivity)
+        owner?.linkDidHand(count - ofMessages, isActivity: taken.isActivity)
+        if !isWriting { messagesAreWritten() }
         return (count, limit)
     }
 
@@ -70,6 +73,7 @@ extension MultiplexedLink: EndOfTurn {
         if let failure { return writeFailed(failure, &buffer) }
         isWriting = false
         context.returnSpare(&buffer)
+        messagesAreWritten()
         flush()
     }
 
@@ -85,9 +89,10 @@ extension MultiplexedLink: EndOfTurn {
         }
     }
 
-    func messagesAreTaken() {
-        guard owesWritten, !isOver else { return }
-        owesWritten = false
+    /// Tells the owner that its messages are written, once they are.
+    private func messagesAreWritten() {
+        guard endsMessages, !isOver else { return }
+        endsMessages = false
         var none = WireBuffer()
         owner?.linkDidWrite(nil, returning: &none)
     }

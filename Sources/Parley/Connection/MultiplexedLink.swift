@@ -35,8 +35,8 @@ final class MultiplexedLink: @unchecked Sendable {
     /// How many more pings follow the first one: that one measures how long a new connection takes to wake
     /// everybody.
     var probesLeft: UInt8 = 2
-    /// Whether the owner waits until its messages are taken.
-    var owesWritten = false
+    /// Whether the link below has the last of the messages that the owner waits for.
+    var endsMessages = false
     /// Why nothing more arrives. It is reported behind all messages.
     var inputEnd: ParleyError?
     /// Whether the last read filled a shared buffer: the next one gets a block of its own.
@@ -72,6 +72,8 @@ final class MultiplexedLink: @unchecked Sendable {
         let timeouts = node.options.timeouts
         timeLimits = Channels.TimeLimits(
             negotiation: timeouts.handshake.inMilliseconds,
+            header: node.timeLimits.frame,
+            leastBytesPerSecond: node.timeLimits.leastBytesPerSecond,
             unread: timeouts.streamIdle?.inMilliseconds,
             write: timeouts.write?.inMilliseconds
         )
@@ -142,7 +144,6 @@ extension MultiplexedLink {
         effects.woken.resume()
         node.sendBudget.giveBack(effects.releasedBytes)
         if effects.needsFlush { loop.atEndOfTurn(self) }
-        if effects.areMessagesWritten { loop.perform { [self] in messagesAreTaken() } }
     }
 
     /// Ends every stream: the connection ends with `reason`.
@@ -190,11 +191,9 @@ extension MultiplexedLink: Link {
         guard !isOver else { throw ParleyError(.closed, "the multiplexed link is not open") }
         guard !buffer.isEmpty else { return true }
         uncountedMessageBytes += buffer.count
-        let isTaken = try change { (channels, now) throws(ParleyError) in
-            try channels.write(messages: buffer, at: now)
+        return try change { (channels, now) throws(ParleyError) in
+            try !channels.write(messages: buffer, at: now)
         }
-        owesWritten = !isTaken
-        return isTaken
     }
 
     /// A connection with many streams sends files on these, by reading them.

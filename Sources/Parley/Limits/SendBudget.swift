@@ -161,7 +161,7 @@ extension Connection {
     ///
     /// - Returns: what it has reserved when it waits for more of the budget; otherwise nil.
     func budgetHasRoom() -> Int? {
-        multiplexed?.budgetHasRoom()
+        let ofStreams = multiplexed?.budgetHasRoom()
         let (woken, reserved) = outbound.withLock { outbound -> (WaitQueue.Woken, Int?) in
             outbound.awaitsBudget = false
             let isAwaited = outbound.queue.waitingForRoom > 0 || !outbound.sendWaiters.isEmpty
@@ -173,6 +173,7 @@ extension Connection {
             return (WaitQueue.Woken(), outbound.awaitsBudget ? outbound.queue.reservedBytes : nil)
         }
         woken.resume()
-        return reserved
+        // Those who have taken less are served first.
+        return [reserved, ofStreams].compactMap(\.self).min()
     }
 }

@@ -5,7 +5,8 @@ public struct Timeouts: Sendable, Hashable {
     /// How long a dial may take, from looking up the name to the connection.
     public var dial: Duration = .seconds(30)
 
-    /// How long the handshake and `onPeer` together may take.
+    /// How long the handshake and `onPeer` together may take. On a connection with many streams, also how
+    /// long the two sides may take to agree on the protocol of a stream, which is reset otherwise.
     public var handshake: Duration = .seconds(10)
 
     /// How long a peer may neither send nor be sent anything, heartbeats aside. It is then dropped (`idle`).
@@ -17,7 +18,7 @@ public struct Timeouts: Sendable, Hashable {
     /// How long a frame, or a stream's header, may make no progress after it has begun. When fewer than
     /// ``leastBytesPerSecond`` of it arrive on average over this time, the peer is dropped (`timedOut`). Time
     /// in which this side does not read from the peer does not count. Detection takes up to 1.25 times this
-    /// long.
+    /// long. On a connection with many streams, a header that makes no progress ends its stream alone.
     public var frame: Duration? = .seconds(30)
 
     /// The slowest progress of an unfinished frame, averaged over ``frame``, and of what was sent, averaged

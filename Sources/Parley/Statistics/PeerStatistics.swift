@@ -72,7 +72,7 @@ extension MultiplexedLink {
     fileprivate func report(to statistics: inout PeerStatistics) {
         channels.withLock { channels in
             statistics.unreadBytes += channels.heldBytes
-            statistics.unsentBytes += channels.session.unsentBytes + channels.unwritten.count
+            statistics.unsentBytes += channels.unsentStreamBytes
             statistics.openStreams = channels.openCount
             statistics.streamRefusals = channels.counters.refused
             statistics.traffic.streamsReceived &+= channels.counters.received

@@ -64,6 +64,7 @@ final class Channel: @unchecked Sendable {
         var outputEnd: ParleyError?
         var putBackBytes = 0
         var unsentBytes = Int.max
+        var header = Health.Progress()
     }
 
     /// Why no more arrives; nil while some may.
@@ -82,6 +83,12 @@ final class Channel: @unchecked Sendable {
     var unsentBytes: Int {
         get { rare.value.unsentBytes }
         set { rare.value.unsentBytes = newValue }
+    }
+
+    /// How much of its header had arrived when that was last looked at.
+    var header: Health.Progress {
+        get { rare.value.header }
+        set { rare.value.header = newValue }
     }
 
     /// Puts bytes that were read back in front of what was not.

@@ -80,10 +80,11 @@ extension Channels {
     ) throws(ParleyError) -> Int {
         if let end = channel.outputEnd { throw end }
         let room = try session.room(for: count, in: channel.id)
-        while session.unsentBytes + room > reservedBytes, takeChunk(reservedBytes) {
+        let unsent = unsentStreamBytes
+        while unsent + room > reservedBytes, takeChunk(reservedBytes) {
             reservedBytes += SendBudget.chunkBytes
         }
-        let affordable = min(room, max(0, reservedBytes - session.unsentBytes))
+        let affordable = min(room, max(0, reservedBytes - unsent))
         if affordable < room, !lackBudget.contains(channel) { lackBudget.append(channel) }
         return affordable
     }
@@ -91,12 +92,17 @@ extension Channels {
     /// Whether writers wait for the node's budget.
     var isShortOfBudget: Bool { !lackBudget.isEmpty }
 
-    /// It is this connection's turn for a chunk of the node's budget. When there is none for it, what was
-    /// written has to go first.
-    mutating func budgetHasRoom(takeChunk: (_ reserved: Int) -> Bool) -> WaitQueue.Woken {
-        guard isShortOfBudget, end == nil, takeChunk(reservedBytes) else { return WaitQueue.Woken() }
+    /// It is this connection's turn for a chunk of the node's budget.
+    ///
+    /// - Returns: whom to wake, and what is reserved when the writers have to wait for another turn; nil when
+    ///   they need not.
+    mutating func budgetHasRoom(
+        takeChunk: (_ reserved: Int) -> Bool
+    ) -> (WaitQueue.Woken, stillShort: Int?) {
+        guard isShortOfBudget, end == nil else { return (WaitQueue.Woken(), nil) }
+        guard takeChunk(reservedBytes) else { return (WaitQueue.Woken(), reservedBytes) }
         reservedBytes += SendBudget.chunkBytes
-        return wakeWhoLacksBudget()
+        return (wakeWhoLacksBudget(), nil)
     }
 
     mutating func wakeWhoLacksBudget() -> WaitQueue.Woken {
@@ -111,7 +117,7 @@ extension Channels {
 
     /// Gives the part of the node's budget back that is not needed. Returns how much that is.
     mutating func releaseUnneeded() -> Int {
-        let needed = end == nil ? max(SendBudget.freeBytes, session.unsentBytes) : SendBudget.freeBytes
+        let needed = end == nil ? max(SendBudget.freeBytes, unsentStreamBytes) : SendBudget.freeBytes
         guard reservedBytes >= needed + SendBudget.chunkBytes || end != nil else { return 0 }
         defer { reservedBytes = needed }
         return max(0, reservedBytes - needed)

@@ -1,30 +1,41 @@
 // Messages, which have a stream of their own in each direction.
 
 extension Channels {
-    /// Takes messages that are encoded. They wait here for the session.
+    /// Takes messages that are encoded. They wait here and in the session until ``takeFrames(into:upTo:at:)``
+    /// says that they are sent.
     ///
-    /// - Returns: whether the session has taken all of them.
+    /// - Returns: false when the other side takes none: they are dropped.
     mutating func write(messages buffer: WireBuffer, at now: UInt64) throws(ParleyError) -> Bool {
-        guard !areMessagesRefused else { return true }
+        guard !areMessagesRefused else { return false }
         for segment in buffer.segments { unwritten.append(segment) }
         unwritten.append(buffer.tail.copied[...])
-        return try pushMessages(at: now)
-    }
-
-    /// Lets the session take messages. Returns whether it has all of them.
-    mutating func pushMessages(at now: UInt64) throws(ParleyError) -> Bool {
-        guard !unwritten.isEmpty else { return true }
-        if messagesOut == nil { messagesOut = try open(Multiplexed.messages, at: now) }
-        guard let messagesOut else { return false }
-        while let block = unwritten.popFirst() {
-            let taken = try session.write(block, to: messagesOut.id)
-            guard taken == block.count else {
-                unwritten.prepend(block.dropFirst(taken))
-                return false
-            }
-        }
+        areMessagesOwed = true
+        try pushMessages(at: now)
         return true
     }
+
+    /// Lets the session take messages, as many as it has room for.
+    mutating func pushMessages(at now: UInt64) throws(ParleyError) {
+        if messagesOut == nil { messagesOut = try open(Multiplexed.messages, at: now) }
+        guard let messagesOut else { return }
+        while let block = unwritten.popFirst() {
+            let taken = try session.write(block, to: messagesOut.id)
+            guard taken == block.count else { return unwritten.prepend(block.dropFirst(taken)) }
+        }
+    }
+
+    /// Whether no message is left to send: they are sent, or the other side, which has ended, can grant no
+    /// more room for them.
+    var areMessagesOver: Bool {
+        if inputEnd != nil, !session.hasFrames { return true }
+        return unwritten.isEmpty && unsentMessageBytes == 0
+    }
+
+    /// Bytes of messages that the session has not sent. Those in ``unwritten`` come after them.
+    private var unsentMessageBytes: Int { messagesOut.map { session.unsentBytes(of: $0.id) } ?? 0 }
+
+    /// Bytes of other streams that the session has not sent. Messages are counted by their owner.
+    var unsentStreamBytes: Int { session.unsentBytes - unsentMessageBytes }
 
     /// Takes a block of the other side's messages, which is consumed now.
     mutating func takeMessages(at now: UInt64) -> ArraySlice<UInt8>? {

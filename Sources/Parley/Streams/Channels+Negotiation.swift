@@ -6,6 +6,7 @@ extension Channels {
         _ input: inout ArraySlice<UInt8>,
         of channel: Channel,
         blockBytes: Int,
+        at now: UInt64,
         _ effects: inout Effects
     ) throws(ParleyError) {
         var answer = WireBuffer()
@@ -39,9 +40,8 @@ extension Channels {
                 refuse(channel, error)
             }
         case .readingHeader(let length):
-            guard let header = try takeHeader(length, &input, of: channel, blockBytes: blockBytes) else {
-                return
-            }
+            guard let header = try takeHeader(length, &input, of: channel, blockBytes: blockBytes, at: now)
+            else { return }
             channel.phase = .announced
             effects.announced.append(.init(header: header, stream: channel.id.id))
         case .announced, .open, .messages, .closed: break
@@ -56,7 +56,8 @@ extension Channels {
         _ length: Int?,
         _ input: inout ArraySlice<UInt8>,
         of channel: Channel,
-        blockBytes: Int
+        blockBytes: Int,
+        at now: UInt64
     ) throws(ParleyError) -> ArraySlice<UInt8>? {
         guard let length else {
             hold(Multiplexed.lengthBytes, of: &input, in: channel, blockBytes: blockBytes)
@@ -70,7 +71,9 @@ extension Channels {
                 )
             }
             channel.phase = .readingHeader(length: length)
-            return try takeHeader(length, &input, of: channel, blockBytes: blockBytes)
+            channel.readAt = now / 1_000_000
+            if input.count < length { channel.header = Health.Progress(at: channel.readAt) }
+            return try takeHeader(length, &input, of: channel, blockBytes: blockBytes, at: now)
         }
         hold(length, of: &input, in: channel, blockBytes: blockBytes)
         return channel.received.count == length ? takeHeld(channel) : nil

@@ -84,7 +84,7 @@ extension Channels {
             case .proposing, .abandoned, .answering, .readingHeader:
                 let before = rest.count
                 do throws(ParleyError) {
-                    try negotiate(&rest, of: channel, blockBytes: blockBytes, &effects)
+                    try negotiate(&rest, of: channel, blockBytes: blockBytes, at: now, &effects)
                 } catch {
                     return fail(channel, error, &effects)
                 }
@@ -173,7 +173,6 @@ extension Channels {
     private mutating func messagesAreRefused(_ effects: inout Effects) {
         areMessagesRefused = true
         effects.messagesWereRefused = true
-        effects.areMessagesWritten = !unwritten.isEmpty
         unwritten.removeAll()
     }
 

@@ -5,6 +5,9 @@ extension Channels {
     struct TimeLimits: Sendable {
         /// How long the negotiation of a protocol may take.
         var negotiation: UInt64
+        /// How long a header may make no progress after it has begun, and the least progress.
+        var header: UInt64?
+        var leastBytesPerSecond: UInt64 = 128
         /// How long what has arrived may stay unread.
         var unread: UInt64?
         /// How long a writer may wait for room.
@@ -14,7 +17,7 @@ extension Channels {
         /// sent any more.
         var closed: UInt64 { unread ?? 60_000 }
         /// The earliest time after something has happened at which anything may be due.
-        var shortest: UInt64 { min(negotiation, closed) }
+        var shortest: UInt64 { min(negotiation, closed, header ?? .max) }
     }
 
     /// Ends the streams whose time is over, and wakes writers that wait for too long. Returns when to check
@@ -34,18 +37,14 @@ extension Channels {
                 next = min(next, due)
                 continue
             }
-            if case .closed = channel.phase {
-                let unsent = session.unsentBytes(of: channel.id)
-                guard unsent >= channel.unsentBytes else {
-                    // Its last bytes leave, however slowly.
-                    channel.unsentBytes = unsent
-                    channel.readAt = now
-                    next = min(next, now &+ limit)
-                    continue
-                }
+            guard !goesOn(channel, at: now, limits) else {
+                channel.readAt = now
+                next = min(next, now &+ limit)
+                continue
             }
             let what =
                 switch channel.phase {
+                case .readingHeader(length: .some): "sent too little of its header"
                 case .proposing, .abandoned, .answering, .readingHeader: "agreed on no protocol"
                 case .announced, .open, .messages: "was not read"
                 case .closed: "was not ended by the other side"
@@ -56,12 +55,31 @@ extension Channels {
         }
         return next
     }
+
+    /// Whether a stream whose time is over gets it once more: it has come further meanwhile.
+    private func goesOn(_ channel: Channel, at now: UInt64, _ limits: TimeLimits) -> Bool {
+        switch channel.phase {
+        case .readingHeader(length: .some):
+            return channel.header.reaches(
+                UInt64(channel.received.count),
+                at: now,
+                bytesPerSecond: limits.leastBytesPerSecond
+            )
+        case .closed:
+            // Its last bytes leave, however slowly.
+            let unsent = session.unsentBytes(of: channel.id)
+            defer { channel.unsentBytes = min(channel.unsentBytes, unsent) }
+            return unsent < channel.unsentBytes
+        case .proposing, .abandoned, .answering, .readingHeader, .announced, .open, .messages: return false
+        }
+    }
 }
 
 extension Channel {
     /// How long the stream may stay as it is; nil when that has no limit.
     fileprivate func timeLimit(_ limits: Channels.TimeLimits) -> UInt64? {
         switch phase {
+        case .readingHeader(length: .some): limits.header
         case .proposing, .abandoned, .answering, .readingHeader: limits.negotiation
         case .announced: limits.unread
         case .open: received.isEmpty ? nil : limits.unread

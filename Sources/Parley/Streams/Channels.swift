@@ -24,6 +24,8 @@ struct Channels {
     var messagesIn: Channel?
     /// Messages that the session has not taken yet.
     var unwritten = ByteQueue()
+    /// Messages are not sent yet, and their owner waits for that.
+    var areMessagesOwed = false
     /// The other side does not take messages.
     var areMessagesRefused = false
     /// How many bytes of streams may be unsent without more of the node's budget.
@@ -68,8 +70,7 @@ struct Channels {
         var announced: [PeerState.Announcement] = []
         /// The ping was answered after so many nanoseconds.
         var roundTrip: UInt64?
-        /// The session has taken all messages.
-        var areMessagesWritten = false
+        /// The other side takes no messages. Those that were not sent are dropped.
         var messagesWereRefused = false
         /// Bytes of messages that arrived.
         var messageBytes = 0
@@ -157,7 +158,7 @@ extension Channels {
                 effects.woken.append(openWaiters.wakeAll())
             }
         }
-        if !lackBudget.isEmpty, session.unsentBytes <= reservedBytes / 2 {
+        if !lackBudget.isEmpty, unsentStreamBytes <= reservedBytes / 2 {
             effects.woken.append(wakeWhoLacksBudget())
         }
         effects.releasedBytes += releaseUnneeded()
@@ -170,19 +171,27 @@ extension Channels {
     mutating func pushMessages(at now: UInt64, _ effects: inout Effects) {
         guard !unwritten.isEmpty else { return }
         do throws(ParleyError) {
-            if try pushMessages(at: now) { effects.areMessagesWritten = true }
+            try pushMessages(at: now)
         } catch { effects.failure = effects.failure ?? error }
     }
 
+    /// What ``takeFrames(into:upTo:at:)`` has appended.
+    struct TakenFrames {
+        /// They are more than pings.
+        let isActivity: Bool
+        /// Nothing is left to send of the messages that their owner waits for.
+        let endsMessages: Bool
+    }
+
     /// Appends about `limit` bytes of frames.
-    ///
-    /// - Returns: whether they are more than pings.
     @discardableResult
-    mutating func takeFrames(into output: inout WireBuffer, upTo limit: Int, at now: UInt64) -> Bool {
+    mutating func takeFrames(into output: inout WireBuffer, upTo limit: Int, at now: UInt64) -> TakenFrames {
         let isActivity = session.table.hasSenders || !session.control.isOnlyPings
         session.takeFrames(into: &output, upTo: limit, at: now)
         if output.isEmpty { isFlushRequested = false }
-        return isActivity
+        let endsMessages = areMessagesOwed && areMessagesOver
+        if endsMessages { areMessagesOwed = false }
+        return TakenFrames(isActivity: isActivity, endsMessages: endsMessages)
     }
 
     /// Whether the other side has said an orderly goodbye, which comes behind everything it sends.

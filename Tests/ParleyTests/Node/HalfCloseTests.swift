@@ -15,7 +15,7 @@ import Testing
     ) async throws {
         try await withNodes(kind) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await nodes.listening(ends)
+            let server = try await nodes.listening(ends) { $0.closeTimeout = .seconds(60) }
             let consumer = Task {
                 @Sendable func answer(_ rpc: RPC) async throws {
                     if rpc.payload == [8] {

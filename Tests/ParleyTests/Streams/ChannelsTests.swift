@@ -14,6 +14,8 @@ struct ChannelsTests {
         var listener: Channels
         /// In nanoseconds.
         var now: UInt64 = 1_000_000_000
+        /// How often the dialer's messages were sent.
+        var messagesSent = 0
 
         init(_ rules: Channels.Rules, _ limits: MuxLimits = MuxLimits()) {
             dialer = Channels(isDialer: true, limits: limits, rules: rules)
@@ -27,7 +29,8 @@ struct ChannelsTests {
             listener.settle(at: now, &effects.listener)
             while true {
                 var (out, back) = (WireBuffer(), WireBuffer())
-                dialer.takeFrames(into: &out, upTo: 100_000, at: now)
+                let taken = dialer.takeFrames(into: &out, upTo: 100_000, at: now)
+                if taken.endsMessages { messagesSent += 1 }
                 listener.takeFrames(into: &back, upTo: 100_000, at: now)
                 dialer.settle(at: now, &effects.dialer)
                 listener.settle(at: now, &effects.listener)
@@ -235,26 +238,51 @@ struct ChannelsTests {
         #expect(arrived.messageBytes == 1_000 && pair.listener.hasMessages && pair.listener.openCount == 0)
         var received: [UInt8] = []
         while let block = pair.listener.takeMessages(at: pair.now) { received += block }
-        #expect(received == patterned(1_000) && !pair.listener.hasMessages)
+        #expect(received == patterned(1_000) && !pair.listener.hasMessages && pair.messagesSent == 1)
     }
 
     @Test func `messages beyond the window wait, and go on`() throws {
         var pair = Pair(Self.echo)
         var buffer = WireBuffer()
         buffer.append(patterned(700_000))
-        #expect(try !pair.dialer.write(messages: buffer, at: pair.now))
-        #expect(!pair.carry().dialer.areMessagesWritten && !pair.dialer.unwritten.isEmpty)
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        _ = pair.carry()
+        #expect(pair.messagesSent == 0 && !pair.dialer.unwritten.isEmpty)
         var received: [UInt8] = []
-        var isWritten = false
         while received.count < 700_000 {
-            guard let block = pair.listener.takeMessages(at: pair.now) else {
-                try #require(received.count < 700_000)
-                isWritten = pair.carry().dialer.areMessagesWritten || isWritten
-                continue
+            if let block = pair.listener.takeMessages(at: pair.now) {
+                received += block
+            } else {
+                // Not before the session has sent the last of them.
+                #expect(pair.messagesSent == 0)
+                _ = pair.carry()
             }
-            received += block
         }
-        #expect(isWritten && same(received, patterned(700_000)))
+        #expect(pair.messagesSent == 1 && same(received, patterned(700_000)))
+    }
+
+    @Test func `messages that wait use up nothing of what streams may have unsent`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        var buffer = WireBuffer()
+        buffer.append(patterned(700_000))
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        _ = pair.carry()
+        #expect(pair.dialer.session.unsentBytes >= SendBudget.freeBytes && pair.dialer.unsentStreamBytes == 0)
+        // The node's budget has nothing left.
+        let taken = try pair.dialer.write(patterned(1_000)[...], to: stream, takeChunk: { _ in false })
+        #expect(taken == 1_000 && !pair.dialer.isShortOfBudget)
+    }
+
+    @Test func `messages that cannot be sent any more are over when the other side has ended`() throws {
+        var pair = Pair(Self.echo)
+        var buffer = WireBuffer()
+        buffer.append(patterned(700_000))
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        _ = pair.carry()
+        _ = pair.dialer.endInput(.remoteClosed)
+        _ = pair.carry()
+        #expect(pair.messagesSent == 1)
     }
 
     @Test func `a side without messages refuses them, and they are dropped`() throws {
@@ -265,11 +293,11 @@ struct ChannelsTests {
         #expect(first.isNegotiated)
         var buffer = WireBuffer()
         buffer.append(patterned(600_000))
-        #expect(try !pair.dialer.write(messages: buffer, at: pair.now))
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
         let effects = pair.carry().dialer
-        #expect(effects.messagesWereRefused && effects.areMessagesWritten && effects.failure == nil)
+        #expect(effects.messagesWereRefused && pair.messagesSent == 1 && effects.failure == nil)
         #expect(pair.dialer.areMessagesRefused && pair.dialer.unwritten.isEmpty)
-        #expect(try pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
+        #expect(try !pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
     }
 
     @Test func `a reset instead of an answer to the name of messages refuses them`() throws {
@@ -284,7 +312,7 @@ struct ChannelsTests {
         pair.dialer.receive([0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0], at: pair.now, &effects)
         pair.dialer.settle(at: pair.now, &effects)
         #expect(effects.messagesWereRefused && effects.failure == nil && pair.dialer.count == 0)
-        #expect(try pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
+        #expect(try !pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
     }
 
     @Test func `a reset of a stream of messages ends the connection`() throws {
@@ -550,9 +578,10 @@ struct ChannelsTests {
         #expect(try pair.dialer.write([1], to: stream, takeChunk: take) == 0)
         // In its turn it takes a chunk; a turn without one wakes nobody, who would only ask again.
         let epoch = stream.waiters.epoch
-        pair.dialer.budgetHasRoom(takeChunk: take).resume()
+        let (none, stillShort) = pair.dialer.budgetHasRoom(takeChunk: take)
+        #expect(none.count == 0 && stillShort == free, "it waits for another turn")
         #expect(pair.dialer.isShortOfBudget && stream.waiters.epoch == epoch)
-        pair.dialer.budgetHasRoom { $0 == free }.resume()
+        #expect(pair.dialer.budgetHasRoom { $0 == free }.stillShort == nil)
         #expect(!pair.dialer.isShortOfBudget && stream.waiters.epoch != epoch)
         #expect(pair.dialer.reservedBytes == free + SendBudget.chunkBytes)
         #expect(try pair.dialer.write(patterned(200_000)[...], to: stream, takeChunk: take) == 65_536)
@@ -588,6 +617,32 @@ struct ChannelsTests {
         #expect(pair.listener.checkTimeouts(at: start + 2_000, limits, &effects) == .max)
         #expect(throws: ParleyError.self) { try pair.listener.read(accepted, upTo: 1, at: pair.now) }
         #expect(pair.listener.heldBytes == 0)
+    }
+
+    @Test func `a header that goes on has the time that it takes, and one that stops has not`() throws {
+        let limits = Channels.TimeLimits(negotiation: 100, header: 1_000, leastBytesPerSecond: 10)
+        var pair = Pair(Channels.Rules(maxHeaderBytes: 200))
+        var effects = Channels.Effects()
+        let start = pair.now / 1_000_000
+        let stream = try pair.open(Multiplexed.stream)
+        var opening = Multiplexed.opening(patterned(100)[...])[...]
+        /// Sends `count` more bytes, at the listener's first look after `milliseconds`.
+        func arrive(_ count: Int, after milliseconds: UInt64) throws -> UInt64 {
+            _ = try pair.dialer.write(opening.prefix(count), to: stream)
+            opening.removeFirst(count)
+            _ = pair.carry()
+            pair.now = (start + milliseconds) * 1_000_000
+            return pair.listener.checkTimeouts(at: start + milliseconds, limits, &effects)
+        }
+        #expect(try arrive(14, after: 999) == start + 1_000)
+        #expect(try arrive(1, after: 1_000) == start + 2_000, "10 bytes and more have come in a second")
+        #expect(try arrive(10, after: 2_000) == start + 3_000)
+        #expect(try arrive(9, after: 3_000) == .max, "that is too little")
+        _ = pair.carry()
+        let thrown = #expect(throws: ParleyError.self) {
+            try pair.dialer.read(stream, upTo: 1, at: pair.now)
+        }
+        #expect(thrown?.code == .streamAborted && pair.listener.heldBytes == 0)
     }
 
     @Test func `a stream that was only written has its time from when it is closed`() throws {
