@@ -21,35 +21,22 @@ public struct ParleyError: Error, Sendable, Hashable {
         }
     }
 
-    /// What a send waits for.
-    package enum Awaited: Sendable {
-        /// A stream is open, or others have waited longer.
-        case behindOthers
-        /// Too many bytes are unwritten.
-        case room
-        /// As many requests have no answer as there may be.
-        case place
-    }
-
     private final class Content: Sendable {
         let code: Code
         let sentence: Sentence
         let systemCode: Int32?
-        let awaited: Awaited
         let remoteCode: UInt32?
 
         init(
             _ code: Code,
             _ sentence: Sentence,
             _ systemCode: Int32? = nil,
-            awaited: Awaited = .room,
             remoteCode: UInt32? = nil
         ) {
             self.remoteCode = remoteCode
             self.code = code
             self.sentence = sentence
             self.systemCode = systemCode
-            self.awaited = awaited
         }
     }
 
@@ -82,14 +69,6 @@ public struct ParleyError: Error, Sendable, Hashable {
             .text("\(what) (code \(remoteCode)): \(reason)".printable),
             remoteCode: remoteCode
         )
-    }
-
-    /// What the send would have to wait for, when the code is `wouldBlock`.
-    package var awaited: Awaited { content.awaited }
-
-    /// Makes the error of a send that would have to wait.
-    init(wouldBlock message: String, awaiting awaited: Awaited) {
-        content = Content(.wouldBlock, .text(message), awaited: awaited)
     }
 
     /// Makes an error. Transports and decoders of your own use this too.

@@ -21,8 +21,9 @@ public final class PeerStream: Sendable {
 
     enum Source {
         case channel(Channel, MultiplexedLink)
-        /// The peer's only stream.
-        case only
+        /// The only stream of a connection that has one at a time, with the number that its RPC has: another
+        /// may follow it. Zero is whichever is open.
+        case only(UInt32)
     }
 
     init(_ channel: Channel, of peer: Connection, over link: MultiplexedLink, isCounted: Bool = true) {
@@ -34,10 +35,10 @@ public final class PeerStream: Sendable {
     }
 
     /// The only stream of a peer in a wire form with one stream at a time.
-    package init(only peer: any Peer) {
+    package init(only peer: any Peer, number: UInt32 = 0) {
         self.peer = peer
         protocolName = ""
-        source = .only
+        source = .only(number)
         isCounted = false
     }
 
@@ -62,7 +63,13 @@ public final class PeerStream: Sendable {
     ///   protocol), `timedOut` (nobody read for ``Timeouts/streamIdle``), `truncated` (the connection ended
     ///   inside the stream), `closed`, `cancelled` (no byte is lost then), or why the connection ended.
     public func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>? {
-        guard case .channel(let channel, let link) = source else { return try await peer.read(upTo: count) }
+        let (channel, link): (Channel, MultiplexedLink)
+        switch source {
+        case .channel(let its, let over): (channel, link) = (its, over)
+        case .only(let number):
+            guard let connection else { return try await peer.read(upTo: count) }
+            return try await connection.read(upTo: count, of: number)
+        }
         guard count > 0 else {
             throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(peer.remoteAddress)")
         }
@@ -84,7 +91,7 @@ public final class PeerStream: Sendable {
     /// - Throws: as ``read(upTo:)``, and `endOfStream` when fewer come before the end. Those are lost; with
     ///   `cancelled` none is.
     public func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8> {
-        guard case .channel = source else { return try await peer.read(exactly: count) }
+        if connection == nil { return try await peer.read(exactly: count) }
         var collected: ArraySlice<UInt8> = []
         while collected.count < count {
             guard let bytes = try await read(upTo: count - collected.count, after: collected) else {
@@ -98,13 +105,13 @@ public final class PeerStream: Sendable {
         return collected
     }
 
-    /// Reads what follows `collected`, which is put back when the wait is cancelled.
+    /// Reads what follows `collected`, which is put back when the wait is cancelled or times out.
     private func read(
         upTo count: Int,
         after collected: ArraySlice<UInt8>
     ) async throws(ParleyError) -> ArraySlice<UInt8>? {
         do { return try await read(upTo: count) } catch {
-            if error.code == .cancelled { putBack(collected) }
+            if error.code == .cancelled || error.code == .timedOut { putBack(collected) }
             throw error
         }
     }
@@ -117,7 +124,7 @@ public final class PeerStream: Sendable {
             guard !bytes.isEmpty else { return }
             try? link.change { (channels, now) in channels.putBack(bytes, to: channel, at: now) }
             link.startTimeouts()
-        case .only: connection?.putBack(bytes)
+        case .only(let number): connection?.putBack(bytes, of: number)
         }
     }
 
@@ -146,9 +153,14 @@ public final class PeerStream: Sendable {
     ///
     /// Never waits. Does nothing when the stream has ended.
     public func close() {
-        guard case .channel(let channel, let link) = source else { return peer.closeStream() }
+        guard case .channel(let channel, let link) = source else { return closeOnly() }
         (try? link.change { (channels, now) in channels.close(channel, at: now) })?.resume()
         link.startTimeouts()
+    }
+
+    private func closeOnly() {
+        guard let connection, case .only(let number) = source else { return peer.closeStream() }
+        connection.closeStream(number)
     }
 
     /// Resets the stream at once: what was written and is not sent is dropped, and the other side's reads and
@@ -163,7 +175,7 @@ public final class PeerStream: Sendable {
 
     /// The same with the error that this side's reads and writes throw.
     func abort(code: UInt32, because reason: ParleyError) {
-        guard case .channel(let channel, let link) = source else { return peer.closeStream() }
+        guard case .channel(let channel, let link) = source else { return closeOnly() }
         (try? link.change { (channels, _) in channels.abort(channel, code: code, reason) })?.resume()
     }
 
@@ -245,7 +257,7 @@ extension RPC {
 extension Connection {
     /// See ``Peer/body(ofStream:)``.
     public func body(ofStream number: UInt32) -> PeerStream {
-        guard let link = multiplexed else { return PeerStream(only: self) }
+        guard let link = multiplexed else { return PeerStream(only: self, number: number) }
         let now = MonotonicTime.nanosecondsNow
         let channel = link.channels.withLock { $0.takeBody(number, at: now) }
         return PeerStream(channel ?? .gone(), of: self, over: link, isCounted: false)

@@ -103,7 +103,7 @@ public func parley_peer_stream_receive_file(
     _ argument: UnsafeMutableRawPointer?
 ) -> Int64 {
     receive(path, replacing: false, byte_count, progress, argument) {
-        try peerStream(transport, stream).forAnotherReader
+        try peerStream(transport, stream).stream
     }
 }
 
@@ -118,7 +118,7 @@ public func parley_peer_stream_replace_file(
     _ argument: UnsafeMutableRawPointer?
 ) -> Int64 {
     receive(path, replacing: true, byte_count, progress, argument) {
-        try peerStream(transport, stream).forAnotherReader
+        try peerStream(transport, stream).stream
     }
 }
 

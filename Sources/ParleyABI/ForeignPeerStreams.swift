@@ -7,40 +7,29 @@ final class ForeignPeerStream: Sendable {
     let stream: PeerStream
     /// The program's pointer.
     let userdata = Atomic<UInt>(0)
-    /// What an exact read had read when its time was up. The next read begins with it.
-    private let collected = Lock<[UInt8]>([])
 
     init(_ stream: PeerStream) { self.stream = stream }
+}
 
+extension PeerStream {
     /// Reads up to `size` bytes; zero at the end.
     func read(
         into buffer: UnsafeMutableRawPointer,
         upTo size: Int,
         _ limit: WaitLimit
     ) throws(ParleyError) -> Int {
-        let kept = collected.withLock { kept in
-            defer { kept.removeFirst(min(size, kept.count)) }
-            return kept.prefix(size)
-        }
-        guard let bytes = kept.isEmpty ? try stream.read(upTo: size, limit) : kept else { return 0 }
+        guard let bytes = try read(upTo: size, limit) else { return 0 }
         copy(bytes, to: buffer)
         return bytes.count
     }
 
-    /// The stream for another reader: what an exact read has kept is in front again.
-    var forAnotherReader: PeerStream {
-        let kept = collected.withLock { kept in
-            defer { kept = [] }
-            return kept
-        }
-        if !kept.isEmpty { stream.putBack(kept[...]) }
-        return stream
-    }
-
     /// Reads exactly `size` bytes, which is at least 1.
+    ///
+    /// - Parameter source: where they come from, for an error.
     func read(
         into buffer: UnsafeMutableRawPointer,
         exactly size: Int,
+        of source: some CustomStringConvertible,
         _ limit: WaitLimit
     ) throws(ParleyError) {
         // The time-out is for all of it together: `limit` is a point in time.
@@ -49,15 +38,15 @@ final class ForeignPeerStream: Sendable {
             while filled < size {
                 let count = try read(into: buffer + filled, upTo: size - filled, limit)
                 guard count > 0 else {
-                    throw ParleyError(.endOfStream, "\(stream) ended after \(filled) of \(size) bytes")
+                    throw ParleyError(.endOfStream, "\(source) ended after \(filled) of \(size) bytes")
                 }
                 filled += count
             }
         } catch {
+            // These bytes came too late for this read: the next one gets them. Nobody is told that they can
+            // be read until more has come.
             if [.wouldBlock, .wouldDeadlock, .timedOut].contains(error.code) {
-                let bytes = UnsafeRawBufferPointer(start: buffer, count: filled)
-                // Not put back: the program is not to be told that it can read until more has come.
-                collected.withLock { $0.insert(contentsOf: bytes, at: 0) }
+                putBack(try bytes(buffer, filled, "buffer", "size"))
             }
             throw error
         }

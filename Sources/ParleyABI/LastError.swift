@@ -12,8 +12,6 @@ import Parley
 /// The message of the last failed call on one thread.
 private final class LastError {
     private var message = ""
-    /// What this thread's last send that returned PARLEY_EAGAIN would have to wait for.
-    var awaited = SendQueue.Wait.room
     /// The number with which the other side refused a request or aborted a stream, if that was the failure.
     var remoteCode: UInt32 = 0
     private var cString: UnsafeMutablePointer<CChar>?
@@ -61,7 +59,6 @@ func record(_ error: ParleyError) -> Int32 {
     let last = LastError.ofThisThread
     last.set(error.message)
     last.remoteCode = error.remoteCode ?? 0
-    if error.code == .wouldBlock { last.awaited = error.awaited }
     return error.code.rawValue
 }
 
@@ -80,9 +77,6 @@ func record(_ error: any Error) -> Int32 {
         return PARLEY_ESYSTEM.rawValue
     }
 }
-
-/// What this thread's last send that returned PARLEY_EAGAIN would have to wait for.
-var lastRefusal: SendQueue.Wait { LastError.ofThisThread.awaited }
 
 /// Runs `body` and returns `PARLEY_OK` or the code of the error that it throws. Throws `forked` for it in a
 /// forked child.

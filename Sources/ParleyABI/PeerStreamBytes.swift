@@ -13,7 +13,7 @@ public func parley_peer_stream_read(
     _ timeout_ms: Int32
 ) -> Int64 {
     countedOften { () throws(ParleyError) in
-        let stream = try peerStream(transport, stream)
+        let stream = try peerStream(transport, stream).stream
         try checkSize(size, "size")
         guard size > 0 else { throw ParleyError(.invalidArgument, "size is 0") }
         guard let buffer else { throw null("buffer") }
@@ -31,11 +31,11 @@ public func parley_peer_stream_read_exactly(
     _ timeout_ms: Int32
 ) -> Int32 {
     status {
-        let stream = try peerStream(transport, stream)
+        let stream = try peerStream(transport, stream).stream
         try checkSize(size, "size")
         guard size > 0 else { return }
         guard let buffer else { throw ParleyError(.invalidArgument, "buffer is NULL, but size is \(size)") }
-        try stream.read(into: buffer, exactly: size, try WaitLimit(milliseconds: timeout_ms))
+        try stream.read(into: buffer, exactly: size, of: stream, try WaitLimit(milliseconds: timeout_ms))
     }
 }
 

@@ -134,6 +134,6 @@ public func parley_when_writable(
     status {
         let connection = try connection(transport, peer)
         let call = try bound(function, argument, transport, connection, else: .writable)
-        try connection.whenWritable(after: lastRefusal, call)
+        try connection.whenWritable(call)
     }
 }

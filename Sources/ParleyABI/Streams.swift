@@ -115,26 +115,12 @@ public func parley_read_exactly(
         try checkSize(size, "size")
         guard size > 0 else { return }
         guard let buffer else { throw ParleyError(.invalidArgument, "buffer is NULL, but size is \(size)") }
-        let limit = try WaitLimit(milliseconds: timeout_ms)
-        var filled = 0
-        do throws(ParleyError) {
-            while filled < size {
-                guard let read = try connection.read(upTo: size - filled, limit) else {
-                    throw ParleyError(
-                        .endOfStream,
-                        "\(connection.remoteAddress) ended after \(filled) of \(size) bytes"
-                    )
-                }
-                copy(read, to: buffer + filled)
-                filled += read.count
-            }
-        } catch {
-            // These bytes came too late for this read: the next one gets them.
-            if [.wouldBlock, .wouldDeadlock, .timedOut].contains(error.code) {
-                connection.putBack(try bytes(buffer, filled, "buffer", "size"))
-            }
-            throw error
-        }
+        try PeerStream(only: connection).read(
+            into: buffer,
+            exactly: size,
+            of: connection.remoteAddress,
+            try WaitLimit(milliseconds: timeout_ms)
+        )
     }
 }
 

@@ -55,9 +55,15 @@ extension Connection {
     }
 
     /// See ``Peer/read(upTo:)``. Throws as ``send(_:_:)`` does; nothing was read then.
-    package func read(upTo count: Int, _ limit: WaitLimit) throws(ParleyError) -> ArraySlice<UInt8>? {
+    ///
+    /// - Parameter stream: as of ``tryRead(upTo:of:)``.
+    package func read(
+        upTo count: Int,
+        of stream: UInt32 = 0,
+        _ limit: WaitLimit
+    ) throws(ParleyError) -> ArraySlice<UInt8>? {
         while true {
-            let (result, epoch) = try tryRead(upTo: count)
+            let (result, epoch) = try tryRead(upTo: count, of: stream)
             switch result {
             case .bytes(let bytes): return bytes
             case .end: return nil
@@ -71,9 +77,10 @@ extension Connection {
         }
     }
 
-    /// Puts bytes that ``read(upTo:_:)`` returned back in front of the input.
-    package func putBack(_ bytes: ArraySlice<UInt8>) {
+    /// Puts bytes that a read of the stream returned back in front of the input.
+    func putBack(_ bytes: ArraySlice<UInt8>, of stream: UInt32 = 0) {
         inbound.withLock { inbound in
+            guard !bytes.isEmpty, inbound.isOpen(stream) else { return }
             inbound.state.putBack(bytes)
             _ = account(&inbound, hasProgress: false)
         }
@@ -101,10 +108,7 @@ extension Connection {
     /// tried.
     private func blockToSend(_ refusal: Refusal, _ limit: WaitLimit) throws(ParleyError) {
         if case .none = limit {
-            throw ParleyError(
-                wouldBlock: "sending to \(remoteAddress) would have to wait",
-                awaiting: refusal.wait
-            )
+            throw refused("sending to", refusal)
         }
         let deadline = try waiting(limit, "sending to")
         let began = beginWait(refusal)
@@ -119,6 +123,12 @@ extension Connection {
             throw ParleyError(.timedOut, "nothing more could be sent to \(remoteAddress) in time")
         }
         try checkBlocked(since: began, refusal)
+    }
+
+    /// The error of a send that may not wait. ``whenWritable(_:)`` says when it may be tried again.
+    func refused(_ what: String, _ refusal: Refusal) -> ParleyError {
+        outbound.withLock { $0.refused.insert(refusal.wait.mask) }
+        return ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
     }
 
     /// The deadline of a wait. Throws when waiting is not allowed here.
@@ -202,8 +212,11 @@ extension Connection {
     /// call may be spurious; read again then. For the peer's single reader, like every read.
     ///
     /// - Throws: `noSuchPeer` when the loop has stopped. `function` is not called then.
-    package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
-        let (isReadable, epoch) = readability()
+    package func whenReadable(
+        of stream: UInt32 = 0,
+        _ function: @escaping @Sendable () -> Void
+    ) throws(ParleyError) {
+        let (isReadable, epoch) = readability(of: stream)
         let waits =
             !isReadable
             && inbound.notify(
@@ -214,30 +227,34 @@ extension Connection {
         if !waits { try call(function, isPromised: !isReadable) }
     }
 
-    /// Calls `function` once, on the loop's thread, when a refused send may be tried again or would fail.
+    /// Calls `function` once, on the loop's thread, when a send that was refused since the last call of this
+    /// function may be tried again or would fail. Which of several that is, it does not say.
     ///
-    /// - Parameter wait: what the refused send waits for.
     /// - Throws: `noSuchPeer` when the loop has stopped. `function` is not called then.
-    package func whenWritable(
-        after wait: SendQueue.Wait,
-        _ function: @escaping @Sendable () -> Void
-    ) throws(ParleyError) {
-        let kind: SendQueue.Kind =
-            switch wait {
-            // It may be that of the open stream's writer.
-            case .room: .raw
-            case .behindOthers: .message
-            case .place: .request
-            }
+    package func whenWritable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
         let waits = outbound.notify(
             at: Senders(),
             unless: { outbound in
-                let isUseless = wait == .place && outbound.lifecycle.endOfAnswers != nil
-                return outbound.lifecycle.end != nil || isUseless || mayAppend(kind, &outbound) == nil
+                let refused = outbound.refused.isEmpty ? SendQueue.Wait.room.mask : outbound.refused
+                outbound.refused = []
+                return outbound.lifecycle.end != nil
+                    || SendQueue.Wait.allCases.contains { wait in
+                        refused.contains(wait.mask) && mayTryAgain(wait, &outbound)
+                    }
             },
             loop.promise(function)
         )
         if waits { awaitBudget() } else { try call(function, isPromised: true) }
+    }
+
+    /// Whether a send that has waited for this may be accepted now, or can never be.
+    private func mayTryAgain(_ wait: SendQueue.Wait, _ outbound: inout Outbound) -> Bool {
+        switch wait {
+        // It may be that of the open stream's writer.
+        case .room: mayAppend(.raw, &outbound) == nil
+        case .behindOthers: mayAppend(.message, &outbound) == nil
+        case .place: outbound.lifecycle.endOfAnswers != nil || mayAppend(.request, &outbound) == nil
+        }
     }
 
     func call(

@@ -3,11 +3,16 @@
 extension Connection {
     /// See ``Peer/read(upTo:)``.
     public func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>? {
+        try await read(upTo: count, of: 0)
+    }
+
+    /// The same for one stream; see ``tryRead(upTo:of:)``.
+    func read(upTo count: Int, of stream: UInt32) async throws(ParleyError) -> ArraySlice<UInt8>? {
         guard count > 0 else {
             throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(remoteAddress)")
         }
         while true {
-            let (result, epoch) = try tryRead(upTo: count)
+            let (result, epoch) = try tryRead(upTo: count, of: stream)
             switch result {
             case .bytes(let bytes): return bytes
             case .end: return nil
@@ -21,12 +26,17 @@ extension Connection {
 
     /// Reads what has arrived. To wait for more, wait until `readWaiters.epoch` differs from the returned
     /// epoch.
-    func tryRead(upTo count: Int) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt) {
+    ///
+    /// - Parameter stream: the number of the stream that is meant; zero for whatever there is to read.
+    /// - Throws: `closed` when that stream is open no more.
+    func tryRead(upTo count: Int, of stream: UInt32) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt)
+    {
         try ForkedChild.check()
         var hasHeartbeats = false
         let (result, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
             if let closed = inbound.closed { throw closed }
             if multiplexed != nil, inbound.state.phase != .handshake { throw hasManyStreams }
+            guard inbound.isOpen(stream) else { throw streamIsClosed }
             try checkDeadline(inbound.readDeadline, "reading")
             let result = try inbound.state.read(upTo: count)
             if case .bytes = result { inbound.streamReadAt = MonotonicTime.millisecondsNow }
@@ -39,6 +49,10 @@ extension Connection {
         return (result, epoch)
     }
 
+    private var streamIsClosed: ParleyError {
+        ParleyError(.closed, "this side has closed the stream from \(remoteAddress)")
+    }
+
     private var hasManyStreams: ParleyError {
         ParleyError(
             .unsupported,
@@ -48,13 +62,14 @@ extension Connection {
 
     /// Whether a read would return at once: bytes, an end, or an error. Reads nothing. To wait, wait until
     /// `readWaiters.epoch` differs from the returned epoch.
-    func readability() -> (isReadable: Bool, epoch: UInt) {
+    func readability(of stream: UInt32) -> (isReadable: Bool, epoch: UInt) {
         var hasHeartbeats = false
         let (isReadable, epoch, readsOn): (Bool, UInt, Bool)
         do throws(ParleyError) {
             (isReadable, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
                 if let closed = inbound.closed { throw closed }
                 if multiplexed != nil, inbound.state.phase != .handshake { throw hasManyStreams }
+                guard inbound.isOpen(stream) else { throw streamIsClosed }
                 try checkDeadline(inbound.readDeadline, "reading")
                 let isReadable = try inbound.state.isReadable()
                 _ = account(&inbound, hasProgress: false)
@@ -111,9 +126,12 @@ extension Connection {
     }
 
     /// See ``Peer/closeStream()``.
-    public func closeStream() {
+    public func closeStream() { closeStream(0) }
+
+    /// The same for the stream with this number alone; zero is whichever is open.
+    func closeStream(_ stream: UInt32) {
         if ForkedChild.isThisProcess { return }
-        let wasOpen = inbound.withLock { $0.state.closeStream() }
+        let wasOpen = inbound.withLock { $0.isOpen(stream) && $0.state.closeStream() }
         // Deferred: a callback that closes the stream that it was called for would otherwise recurse once per
         // stream.
         if wasOpen { loop.execute { [self] in receive(.nothing) } }
@@ -121,6 +139,14 @@ extension Connection {
 }
 
 extension Connection.Inbound {
+    /// Whether the stream with this number, which its RPC has, is the one that is open. True for zero.
+    func isOpen(_ stream: UInt32) -> Bool {
+        stream == 0 || stream == numberOfStream && state.phase == .stream
+    }
+
+    /// The number of the last stream that the other side has opened, where it has one at a time.
+    var numberOfStream: UInt32 { UInt32(truncatingIfNeeded: counters.streams) }
+
     /// Whether the link is to be read again after a reader has consumed something.
     fileprivate var wantsToReadOn: Bool {
         !intake.isReading && !intake.awaitsInbox && state.wantsInput(isReading: false)

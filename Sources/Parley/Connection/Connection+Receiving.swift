@@ -168,6 +168,7 @@ extension Connection: LinkOwner {
             inbound.counters.count(requests: decoded.requests)
             if outcome.isStream {
                 inbound.counters.countStream()
+                decoded.numberStream(inbound.numberOfStream)
                 inbound.streamReadAt = loop.milliseconds
             }
             outcome.hasHeartbeats = inbound.state.hasHeartbeats
@@ -184,8 +185,9 @@ extension Connection: LinkOwner {
             if case .over(awaitsInbox: false) = inbound.intake.state { outcome.isAllDelivered = true }
             outcome.isOverLimit = account(&inbound, hasProgress: !decoded.isEmpty || !decoded.answers.isEmpty)
         }
-        if !decoded.answers.isEmpty { tellCallers(decoded.answers) }
         let hasFilledInbox = !decoded.isEmpty && !node.deliver(&decoded, from: self)
+        // Behind what came before them.
+        if !decoded.answers.isEmpty { tellCallers(decoded.answers) }
         context.local.value.returnSpareRuns(&decoded)
         finish(outcome)
         if hasFilledInbox { inboxIsFull() }

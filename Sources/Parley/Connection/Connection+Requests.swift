@@ -160,10 +160,7 @@ extension Connection {
             }
         )
         if let refusal = try submit(request: message, caller, until: deadline, nil) {
-            throw ParleyError(
-                wouldBlock: "a request to \(remoteAddress) would have to wait",
-                awaiting: refusal.wait
-            )
+            throw refused("a request to", refusal)
         }
     }
 }

@@ -125,6 +125,8 @@ public class Connection: @unchecked Sendable {
         var encoder: Encoder
         /// Whether this connection waits for the node's budget.
         var awaitsBudget = false
+        /// What sends that may not wait would have waited for, since ``whenWritable(_:)`` was called last.
+        var refused: SendQueue.Wait.Mask = []
         /// The socket for direct writes by a sender's thread. Nil when there is none or it is about to close.
         var socket: Int32? {
             get { socketOrNone < 0 ? nil : socketOrNone }

@@ -158,8 +158,9 @@ struct SecureInput {
         try body(&bytes)
     }
 
-    /// Whether content in ``bytes`` may keep all of this memory alive: it is a fair part of it.
-    func isWorthKeeping(_ content: Range<Int>) -> Bool { content.count >= bytes.capacity / 4 }
+    /// Whether content in ``bytes`` may keep all of this memory alive: it is a fair part of it. The longest
+    /// message, 64 KiB, is that in a block of ``ReadBlock/capacityBytes`` with the rest of a read before it.
+    func isWorthKeeping(_ content: Range<Int>) -> Bool { content.count >= bytes.capacity / 6 }
 
     /// Releases what was taken. A link that has little keeps a small allocation at most.
     mutating func compact() {

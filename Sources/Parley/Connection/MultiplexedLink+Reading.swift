@@ -161,6 +161,7 @@ extension MultiplexedLink: SecuredLinkOwner {
 
     func linkDidClose() {
         phase = .over
+        channels.withLock { $0.linkIsClosed() }
         owner?.linkDidClose()
         owner = nil
     }

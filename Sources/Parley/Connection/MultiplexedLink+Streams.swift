@@ -56,9 +56,10 @@ extension MultiplexedLink {
             let room = try body(&channels)
             lacksBudget = !wasShort && channels.isShortOfBudget
             reserved = channels.reservedBytes
-            if room < count, channel.blockedSince == .max {
-                channel.blockedSince = now / 1_000_000
-                startsTimer = true
+            if room < count {
+                startsTimer = channel.blockedSince == .max
+                // Room for a part of it is progress.
+                if startsTimer || room > 0 { channel.blockedSince = now / 1_000_000 }
             }
             return (room, epoch: channel.waiters.epoch)
         }

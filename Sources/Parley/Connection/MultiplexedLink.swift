@@ -82,7 +82,7 @@ final class MultiplexedLink: @unchecked Sendable {
 
     deinit {
         channels.withLock { channels in
-            for channel in channels.all where !channel.isOutbound { channels.rules.removed() }
+            channels.linkIsClosed()
             node.heldBytes.subtract(channels.accounted.bytes, ordering: .relaxed)
         }
     }
@@ -156,12 +156,12 @@ extension MultiplexedLink {
         node.sendBudget.giveBack(released)
     }
 
-    /// Drops everything that was received and not read.
-    func dropHeld() {
+    /// Drops everything that was received and not read, because of `reason`.
+    func dropHeld(_ reason: ParleyError) {
         channels.withLock { channels in
-            channels.dropHeld()
-            account(&channels)
-        }
+            defer { account(&channels) }
+            return channels.dropHeld(reason)
+        }.resume()
     }
 
     /// Has the time-outs checked by then, in milliseconds.

@@ -9,7 +9,21 @@ package struct SendQueue {
     enum Kind { case raw, message, request, streamOpening, streamBytes(of: UInt64) }
 
     /// Why a send has to wait.
-    package typealias Wait = ParleyError.Awaited
+    enum Wait: UInt8, CaseIterable {
+        /// A stream is open, or others have waited longer.
+        case behindOthers
+        /// Too many bytes are unwritten.
+        case room
+        /// As many requests have no answer as there may be.
+        case place
+
+        /// Several of them.
+        struct Mask: OptionSet {
+            let rawValue: UInt8
+        }
+
+        var mask: Mask { Mask(rawValue: 1 << rawValue) }
+    }
 
     /// One item for the link to write.
     enum Item {

@@ -91,17 +91,16 @@ extension Connection {
             return (held, wasOver, inbound.readWaiters.wakeAll())
         }
         readers.resume()
-        multiplexed?.dropHeld()
+        let reason = ParleyError(
+            .receiveBufferFull,
+            "\(remoteAddress) holds \(held) unread bytes, and all peers together more than \(limit)"
+        )
+        multiplexed?.dropHeld(reason)
         guard !wasOver else {
             node.forgetUndelivered(of: self)
             loop.executeIfStarted { [self] in endDelivery() }
             return node.undeliveredDropped(self, bytes: held)
         }
-        fail(
-            ParleyError(
-                .receiveBufferFull,
-                "\(remoteAddress) holds \(held) unread bytes, and all peers together more than \(limit)"
-            )
-        )
+        fail(reason)
     }
 }

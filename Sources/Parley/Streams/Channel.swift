@@ -97,6 +97,9 @@ final class Channel: @unchecked Sendable {
         rare.value.putBackBytes += bytes.count
     }
 
+    /// How many of the next bytes were read and put back since: too few for their reader.
+    var putBackBytes: Int { rare.isDefault ? 0 : rare.value.putBackBytes }
+
     /// How many of the next `count` bytes were read before. They are taken now.
     func takePutBack(_ count: Int) -> Int {
         guard !rare.isDefault else { return 0 }

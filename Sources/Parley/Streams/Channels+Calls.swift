@@ -50,8 +50,10 @@ extension Channels {
         heldBytes += bytes.count
     }
 
-    /// Whether a read would return at once.
-    func isReadable(_ channel: Channel) -> Bool { !channel.received.isEmpty || channel.inputEnd != nil }
+    /// Whether a read would return something new: more than what was put back.
+    func isReadable(_ channel: Channel) -> Bool {
+        channel.received.count > channel.putBackBytes || channel.inputEnd != nil
+    }
 
     /// Writes to a stream.
     ///
@@ -118,14 +120,17 @@ extension Channels {
     /// Gives the part of the node's budget back that is not needed. Returns how much that is.
     mutating func releaseUnneeded() -> Int {
         let needed = end == nil ? max(SendBudget.freeBytes, unsentStreamBytes) : SendBudget.freeBytes
-        guard reservedBytes >= needed + SendBudget.chunkBytes || end != nil else { return 0 }
+        let isIdle = needed == SendBudget.freeBytes
+        guard reservedBytes >= needed + SendBudget.chunkBytes || isIdle else { return 0 }
         defer { reservedBytes = needed }
         return max(0, reservedBytes - needed)
     }
 
-    /// Whether a write would accept a byte, or throw at once.
-    func isWritable(_ channel: Channel) -> Bool {
-        channel.outputEnd != nil || (room(in: channel) > 0 && !lackBudget.contains(channel))
+    /// Whether a write would accept a byte, or throw at once. When not, the stream's waiters are woken once
+    /// there is room.
+    mutating func isWritable(_ channel: Channel) -> Bool {
+        guard channel.outputEnd == nil, let room = try? session.room(for: 1, in: channel.id) else { return true }
+        return room > 0 && !lackBudget.contains(channel)
     }
 
     /// How many bytes a write would accept.
@@ -134,12 +139,15 @@ extension Channels {
     /// Sends no more on a stream.
     mutating func finish(_ channel: Channel) throws(ParleyError) {
         if let end = channel.outputEnd {
-            if end.code == .closed { return }
+            if end == Self.finishedHere || end == Self.closedHere { return }
             throw end
         }
-        channel.outputEnd = ParleyError(.closed, "this side has ended the stream")
+        channel.outputEnd = Self.finishedHere
         session.finish(channel.id)
     }
+
+    private static let finishedHere = ParleyError(.closed, "this side has ended the stream")
+    private static let closedHere = ParleyError(.closed, "this side has closed the stream")
 
     /// Ends a stream for this side: what was written is sent, and nothing more is read.
     mutating func close(_ channel: Channel, at now: UInt64) -> WaitQueue.Woken {
@@ -156,7 +164,7 @@ extension Channels {
             // The end of the connection says it for all.
             if end == nil { session.close(channel.id) }
         }
-        channel.end(ParleyError(.closed, "this side has closed the stream"))
+        channel.end(Self.closedHere)
         drop(channel)
         return channel.waiters.wakeAll()
     }

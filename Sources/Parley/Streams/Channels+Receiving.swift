@@ -75,6 +75,9 @@ extension Channels {
         var rest = bytes
         while !rest.isEmpty {
             switch channel.phase {
+            case .announced where channel.inputEnd != nil, .open where channel.inputEnd != nil:
+                // The connection ends, and what was there is dropped. What follows would not fit to it.
+                return session.consumed(rest.count, of: channel.id, at: now)
             case .announced, .open, .messages:
                 if channel.received.isEmpty { channel.readAt = now / 1_000_000 }
                 keep(rest, of: channel, blockBytes: blockBytes)
@@ -225,9 +228,17 @@ extension Channels {
         return woken
     }
 
-    /// Drops everything that was received and not read.
-    mutating func dropHeld() {
-        for channel in all { channel.received.removeAll() }
-        heldBytes = 0
+    /// Drops everything that was received and not read. Readers get `reason`, also of streams that had
+    /// arrived to their end: what is left would pass for all of it.
+    mutating func dropHeld(_ reason: ParleyError) -> WaitQueue.Woken {
+        var woken = WaitQueue.Woken()
+        for channel in all {
+            drop(channel)
+            guard channel !== messagesIn else { continue }
+            channel.end(reason)
+            channel.inputEnd = .failed(reason)
+            woken.append(channel.waiters.wakeAll())
+        }
+        return woken
     }
 }

@@ -31,7 +31,8 @@ extension Channels {
                 if now >= due { effects.woken.append(channel.waiters.wakeAll()) }
                 next = min(next, due > now ? due : now &+ max(10, write / 4))
             }
-            guard let limit = channel.timeLimit(limits) else { continue }
+            // Messages are lost when their stream ends, and wait as long as the connection lives.
+            guard channel !== messagesOut, let limit = channel.timeLimit(limits) else { continue }
             let due = channel.readAt &+ limit
             guard now >= due else {
                 next = min(next, due)

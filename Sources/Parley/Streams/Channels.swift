@@ -39,6 +39,7 @@ struct Channels {
     /// Why nothing more arrives.
     var inputEnd: ParleyError?
     var isFlushRequested = false
+    private var isLinkClosed = false
     var counters = Counters()
 
     /// What a node decides about streams.
@@ -128,12 +129,19 @@ struct Channels {
 
     mutating func remove(_ id: MuxStreamID) {
         guard let channel = channel(id) else { return }
-        if !channel.isOutbound { rules.removed() }
+        if !channel.isOutbound, !isLinkClosed { rules.removed() }
         channels[Int(id.slot)] = nil
         count -= 1
         if channel === messagesOut { messagesOut = nil }
         if channel === messagesIn { messagesIn = nil }
         if count == 0 { channels = [] }
+    }
+
+    /// The link below is closed: no stream counts for the node any more, whoever still keeps it.
+    mutating func linkIsClosed() {
+        guard !isLinkClosed else { return }
+        isLinkClosed = true
+        for channel in all where !channel.isOutbound { rules.removed() }
     }
 }
 

@@ -7,9 +7,12 @@ extension PeerStream {
     /// - Throws: as there; `wouldBlock` when it may not wait, `wouldDeadlock` on an event loop's thread,
     ///   `timedOut` at the wait limit. Nothing was read then.
     package func read(upTo count: Int, _ limit: WaitLimit) throws(ParleyError) -> ArraySlice<UInt8>? {
-        guard case .channel(let channel, let link) = source else {
+        let (channel, link): (Channel, MultiplexedLink)
+        switch source {
+        case .channel(let its, let over): (channel, link) = (its, over)
+        case .only(let number):
             guard let connection else { throw isForeign }
-            return try connection.read(upTo: count, limit)
+            return try connection.read(upTo: count, of: number, limit)
         }
         while true {
             let (result, epoch) = try link.read(channel, upTo: count)
@@ -91,11 +94,12 @@ extension PeerStream {
     ///
     /// - Throws: `noSuchPeer` when the loop has stopped. `function` is not called then.
     package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
-        guard case .channel(let channel, _) = source else {
+        switch source {
+        case .channel(let channel, _): try notify(function) { $0.isReadable(channel) }
+        case .only(let number):
             guard let connection else { throw isForeign }
-            return try connection.whenReadable(function)
+            try connection.whenReadable(of: number, function)
         }
-        try notify(function) { $0.isReadable(channel) }
     }
 
     /// Calls `function` once, on the loop's thread, when a write may be tried again or would fail. As

@@ -30,8 +30,9 @@ public protocol Decoder: Sendable {
     /// - Returns: the number of bytes of `input` that the messages take, headers included.
     mutating func decodeMessages(_ input: Span<UInt8>, limit: Int, into bounds: inout [Range<Int>]) -> Int
 
-    /// Whether `input` begins with a reply or a refusal, whole or not. The default is false.
-    func beginsAnswer(_ input: ArraySlice<UInt8>) -> Bool
+    /// Whether `input` begins with something that the inbox does not get, whole or not: a reply, a refusal, a
+    /// ping or a pong. It is then decoded although the inbox is full. The default is false.
+    func needsNoRoom(_ input: ArraySlice<UInt8>) -> Bool
 
     /// Checks the end of the connection. `unread` is what ``decode(_:)`` left.
     ///
@@ -154,7 +155,7 @@ extension Decoder {
     ) -> Int { 0 }
 
     /// Returns false.
-    public func beginsAnswer(_ input: ArraySlice<UInt8>) -> Bool { false }
+    public func needsNoRoom(_ input: ArraySlice<UInt8>) -> Bool { false }
 
     /// No streams.
     public var streamForm: StreamForm { .none }

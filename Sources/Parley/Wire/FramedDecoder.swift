@@ -183,10 +183,13 @@ extension FramedDecoder {
         return Range(uncheckedBounds: (lower, lower &+ length))
     }
 
-    /// Whether the first byte is the type of a reply or a refusal, outside a stream's data.
-    public func beginsAnswer(_ input: ArraySlice<UInt8>) -> Bool {
+    /// Whether the first byte is the type of a reply, a refusal or a heartbeat, outside a stream's data.
+    public func needsNoRoom(_ input: ArraySlice<UInt8>) -> Bool {
         guard dataBytesLeft == 0, let byte = input.first else { return false }
-        return byte == FrameType.reply.rawValue || byte == FrameType.refusal.rawValue
+        return switch FrameType(rawValue: byte) {
+        case .reply, .refusal, .ping, .pong: true
+        default: false
+        }
     }
 
     private mutating func event(_ type: FrameType, _ payload: ArraySlice<UInt8>) -> DecoderEvent {

@@ -79,7 +79,9 @@ public struct GOBDecoder: Decoder {
     public var streamForm: StreamForm { .untilClosed }
 
     /// The types that the sender has defined, and the part of a value that goes on in the next message.
-    public var retainedBytes: Int { types.retainedBytes + (value.isOpen ? valueBytes : 0) }
+    public var retainedBytes: Int {
+        types.retainedBytes + (value.isOpen ? valueBytes + value.retainedBytes : 0)
+    }
 }
 
 /// Limits of what one peer may send.

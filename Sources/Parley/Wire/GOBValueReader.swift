@@ -32,6 +32,9 @@ struct GOBValueReader: Sendable {
     /// Whether a value has begun and not ended.
     var isOpen: Bool { !stack.isEmpty }
 
+    /// How much memory the nesting of the open value takes.
+    var retainedBytes: Int { stack.capacity * MemoryLayout<Container>.stride }
+
     /// Begins a value of the type `id`. Throws when that type cannot be read as an RPC.
     mutating func begin(
         _ id: GOBTypeID,

@@ -43,9 +43,9 @@ struct InputDecoder: Sendable {
         return framed.decodeMessages(input, limit: limit, into: &bounds)
     }
 
-    /// See ``Decoder/beginsAnswer(_:)``.
-    func beginsAnswer(_ input: ArraySlice<UInt8>) -> Bool {
-        other?.form.beginsAnswer(input) ?? framed.beginsAnswer(input)
+    /// See ``Decoder/needsNoRoom(_:)``.
+    func needsNoRoom(_ input: ArraySlice<UInt8>) -> Bool {
+        other?.form.needsNoRoom(input) ?? framed.needsNoRoom(input)
     }
 
     /// See ``Decoder/endOfInput(unread:)``.

@@ -17,8 +17,8 @@ package struct MessageRun: Sendable {
     @usableFromInline
     package enum Kind: Sendable, Hashable {
         case messages
-        /// A stream's opening. Its header is the only message. The number is that of a stream among many
-        /// (``WireForm/multiplexed``), and zero where a connection has one at a time.
+        /// A stream's opening. Its header is the only message. The number tells it from the other streams of
+        /// its connection; zero is whichever is open.
         case stream(UInt32)
         /// A message that asks for an answer with this number. It is the only one.
         case request(UInt32)
@@ -113,6 +113,12 @@ struct DecodedRuns: Sendable {
         if case .request = kind { requests &+= 1 }
         count &+= 1
         payloadBytes &+= payload.count
+    }
+
+    /// Numbers the stream whose opening is the last run.
+    mutating func numberStream(_ number: UInt32) {
+        guard let opening = runs.popLast() else { return }
+        runs.append(MessageRun(opening.block, .stream(number)))
     }
 
     /// Appends the messages of ``foundBounds`` in `block` as a run; false when there are none, or when one is

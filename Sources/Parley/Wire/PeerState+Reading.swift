@@ -4,6 +4,7 @@ extension PeerState {
     /// Returns at most `limit` bytes that have arrived, for a reader in the handshake or in a stream.
     mutating func read(upTo limit: Int) throws(ParleyError) -> ReadResult {
         if let violation { throw violation }
+        if !streamRest.isDefault { streamRest.value.putBackBytes = 0 }
         switch phase {
         case .messages, .discarding:
             // A reader waits for the next stream, unless the input has ended.
@@ -28,17 +29,24 @@ extension PeerState {
         return .end
     }
 
-    /// Whether ``read(upTo:)`` has something to return or throw. Consumes nothing.
+    /// Whether ``read(upTo:)`` has something new to return or throw: more than what was put back. Consumes
+    /// nothing.
     mutating func isReadable() throws(ParleyError) -> Bool {
         if let violation { throw violation }
+        let putBackBytes = streamRest.isDefault ? 0 : streamRest.value.putBackBytes
         switch phase {
         case .messages, .discarding: return !hasUndecodedMessages && inputEnd != nil
-        case .handshake: return !queue.isEmpty || inputEnd != nil
+        case .handshake: return queue.count > putBackBytes || inputEnd != nil
         case .stream:
             isStreamReadRequested = true
-            guard streamForm == .delimited else { return !queue.isEmpty || inputEnd != nil }
-            decoded = try takeStreamBytes()
-            return !decoded.isEmpty || streamOutcome != nil || inputEnd != nil
+            guard streamForm == .delimited else { return queue.count > putBackBytes || inputEnd != nil }
+            if decoded.count <= putBackBytes {
+                let putBack = decoded
+                decoded = []
+                let more = try takeStreamBytes()
+                decoded = putBack.isEmpty ? more : putBack + more
+            }
+            return decoded.count > putBackBytes || streamOutcome != nil || inputEnd != nil
         }
     }
 
@@ -86,10 +94,11 @@ extension PeerState {
     /// longer be read.
     mutating func putBack(_ bytes: ArraySlice<UInt8>) {
         switch phase {
-        case .messages, .discarding: break
+        case .messages, .discarding: return
         case .stream where streamForm == .delimited: decoded = decoded.isEmpty ? bytes : bytes + decoded
         case .handshake, .stream: queue.prepend(bytes)
         }
+        streamRest.value.putBackBytes = bytes.count
     }
 
     /// Ends the stream phase. The input after the stream goes to the decoder. Does nothing without a stream.

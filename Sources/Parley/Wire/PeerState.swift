@@ -70,6 +70,8 @@ struct PeerState: Sendable {
     struct StreamRest: DefaultInitializable {
         var bytes: ArraySlice<UInt8> = []
         var outcome: StreamOutcome?
+        /// How many of the next bytes were read and put back since: too few for their reader.
+        var putBackBytes = 0
     }
 
     /// A stream that the other side has opened beside the messages.
@@ -139,7 +141,7 @@ struct PeerState: Sendable {
     @inline(__always)
     func wantsInput(isReading: Bool) -> Bool {
         if case .some = inputEnd { return false }
-        var limit: Int { isReading ? bounds.readAheadBytes : bounds.readAheadBytes / 2 }
+        var limit: Int { isReading ? bounds.readAheadBytes : max(1, bounds.readAheadBytes / 2) }
         switch phase {
         case .handshake: return queue.footprint < limit
         case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole && announced.isEmpty
@@ -286,7 +288,7 @@ extension PeerState {
             let next = announced.removeFirst()
             output.append(next.header, .stream(next.stream))
         }
-        while phase == .messages || phase == .discarding, hasRoom() || isAnswerNext,
+        while phase == .messages || phase == .discarding, hasRoom() || nextNeedsNoRoom,
             var input = nextInput()
         {
             // What is decoded keeps its block alive. Of a block with little payload it is copied.
@@ -298,7 +300,7 @@ extension PeerState {
                     keptBytes: inputBefore &- input.count
                 )
             }
-            while !input.isEmpty, hasRoom() || decoder.beginsAnswer(input) {
+            while !input.isEmpty, hasRoom() || decoder.needsNoRoom(input) {
                 if hasRoom(), try decodeMessages(&input, limit: limit, byteLimit: byteLimit, into: &output) {
                     continue
                 }
@@ -334,9 +336,9 @@ extension PeerState {
     }
 
     /// Whether the next frame is an answer to a request.
-    private var isAnswerNext: Bool {
+    private var nextNeedsNoRoom: Bool {
         let partial = partialFrameContents
-        return decoder.beginsAnswer(partial.isEmpty ? queue.front : partial)
+        return decoder.needsNoRoom(partial.isEmpty ? queue.front : partial)
     }
 
     /// Lets the decoder find all whole messages at the front of `input` at once, if it supports that.

@@ -32,7 +32,7 @@ import Testing
 
             // The call comes when there is room …
             try fill()
-            try peer.whenWritable(after: .room) { calls.add("room") }
+            try peer.whenWritable { calls.add("room") }
             #expect(try !peer.trySend(message: "behind the stream"))
             #expect(try await opening.peer.read(exactly: written).count == written)
             try await eventually { calls.soFar == ["room"] }
@@ -43,13 +43,32 @@ import Testing
             #expect(try await opening.peer.read(exactly: written - 1).count == written - 1)
             try await eventually { peer.statistics.unsentBytes == 0 }
             #expect(try !peer.trySend(message: "behind the stream"))
-            try peer.whenWritable(after: .room) { calls.add("room again") }
+            try peer.whenWritable { calls.add("room again") }
             try await eventually { calls.soFar.last == "room again" }
             try writer.write([1], .none)
 
-            // A sender of a message is called when the stream has ended.
-            try peer.whenWritable(after: .behindOthers) { calls.add("turn") }
+            // Of several refused sends, the first that may be tried again counts, …
+            func refuseMessage() throws {
+                let refused = #expect(throws: ParleyError.self) {
+                    try peer.send(message: [1], .none)
+                }
+                #expect(refused?.code == .wouldBlock)
+            }
+            written = 2
+            try fill()
+            try refuseMessage()
+            try peer.whenWritable { calls.add("either") }
             #expect(calls.soFar.count == 2)
+            #expect(try await opening.peer.read(exactly: written).count == written)
+            try await eventually { calls.soFar.last == "either" }
+            try await eventually { peer.statistics.unsentBytes == 0 }
+
+            // … and a message's turn has come when the stream has ended, whatever else may not wait.
+            try refuseMessage()
+            let nothing = #expect(throws: ParleyError.self) { _ = try peer.read(upTo: 1, .none) }
+            #expect(nothing?.code == .wouldBlock)
+            try peer.whenWritable { calls.add("turn") }
+            #expect(calls.soFar.count == 3)
             try writer.finishNow()
             try await eventually { calls.soFar.last == "turn" }
             opening.peer.closeStream()

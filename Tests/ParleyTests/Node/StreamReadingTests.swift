@@ -55,6 +55,35 @@ import Testing
         }
     }
 
+    @Test(arguments: [true, false])
+    func `the body of a stream that was closed has nothing to do with the next stream`(
+        isFramed: Bool
+    ) async throws {
+        try await withNodes(.tcp, isFramed ? .framed : .unframed) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            var closed: [PeerStream] = []
+            for number in UInt8(1)...3 {
+                let writer = try await peer.openStream()
+                try await writer.write([number, number])
+                try await writer.finish()
+                let rpc = try await server.nextRPC()
+                for body in closed {
+                    body.close()
+                    body.abort(code: 0)
+                    let thrown = try await error { _ = try await body.read(upTo: 1) }
+                    #expect(thrown.code == .closed)
+                }
+                let body = try #require(rpc.body)
+                #expect(try await body.read(exactly: 2) == [number, number])
+                for body in [body, try #require(rpc.body)] {
+                    body.close()
+                    closed.append(body)
+                }
+            }
+        }
+    }
+
     @Test func `what a read had collected is there again after its deadline`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }

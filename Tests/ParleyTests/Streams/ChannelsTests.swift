@@ -159,6 +159,102 @@ struct ChannelsTests {
         #expect(pair.listener.heldBytes == 0, "nobody reads it any more")
     }
 
+    @Test func `what is dropped makes its readers fail, also behind the end of a stream`() throws {
+        var pair = Pair(Self.echo)
+        let streams = try (0..<2).map { _ in try pair.open("/echo") }
+        for stream in streams { _ = try pair.dialer.write(patterned(10_000)[...], to: stream) }
+        try pair.dialer.finish(streams[0])
+        let accepted = pair.carry().listener.accepted
+        for channel in accepted { _ = try pair.listener.read(channel, upTo: 5_000, at: pair.now) }
+        let reason = ParleyError(.receiveBufferFull, "too much")
+        pair.listener.dropHeld(reason).resume()
+        // What still comes does not follow what was read.
+        _ = try pair.dialer.write([1], to: streams[1])
+        _ = pair.carry()
+        for channel in accepted {
+            #expect(throws: reason) { try pair.listener.read(channel, upTo: 9, at: pair.now) }
+        }
+        #expect(pair.listener.heldBytes == 0)
+    }
+
+    @Test func `nothing is read behind what the end of the connection has dropped`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = try pair.dialer.write([1, 2], to: stream)
+        let accepted = pair.carry().listener.accepted[0]
+        let reason = ParleyError(.closed, "this side has closed the connection")
+        pair.listener.end(reason, .bothAtOnce).resume()
+        _ = try pair.dialer.write([3, 4], to: stream)
+        _ = pair.carry()
+        #expect(throws: reason) { try pair.listener.read(accepted, upTo: 9, at: pair.now) }
+        #expect(pair.listener.heldBytes == 0)
+    }
+
+    @Test func `finishing fails once the connection has ended, unless it was done before`() throws {
+        var pair = Pair(Self.echo)
+        let streams = try (0..<3).map { _ in try pair.open("/echo") }
+        _ = pair.carry()
+        try pair.dialer.finish(streams[0])
+        _ = pair.dialer.close(streams[1], at: pair.now)
+        let reason = ParleyError(.closed, "this side has closed the connection")
+        pair.dialer.end(reason, .both).resume()
+        try pair.dialer.finish(streams[0])
+        try pair.dialer.finish(streams[1])
+        #expect(throws: reason) { try pair.dialer.finish(streams[2]) }
+    }
+
+    @Test func `a writer that filled the room to the byte is woken when there is some again`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        let accepted = pair.carry().listener.accepted[0]
+        let most = pair.dialer.room(in: stream)
+        // Twice: the first of it goes into the window.
+        for _ in 0..<2 {
+            #expect(try pair.dialer.write(patterned(most)[...], to: stream) == most)
+            let epoch = stream.waiters.epoch
+            let isWritable = pair.dialer.isWritable(stream)
+            #expect(!isWritable)
+            while case .bytes = try pair.listener.read(accepted, upTo: most, at: pair.now) {}
+            _ = pair.carry()
+            let isWritableAgain = pair.dialer.isWritable(stream)
+            #expect(stream.waiters.epoch != epoch && isWritableAgain)
+        }
+    }
+
+    @Test func `messages wait for their stream as long as the connection lives`() throws {
+        let limits = Channels.TimeLimits(negotiation: 100)
+        var pair = Pair(Self.echo)
+        var effects = Channels.Effects()
+        var buffer = WireBuffer()
+        buffer.append(patterned(100))
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        // Nothing is written meanwhile.
+        pair.now += 1_000_000_000
+        #expect(pair.dialer.checkTimeouts(at: pair.now / 1_000_000, limits, &effects) == .max)
+        #expect(pair.carry().listener.messageBytes == 100 && pair.messagesSent == 1)
+    }
+
+    @Test func `streams of a closed connection no longer count for the node`() throws {
+        let count = Lock(0)
+        var rules = Self.echo
+        rules.admits = {
+            count.withLock { $0 += 1 }
+            return true
+        }
+        rules.removed = { count.withLock { $0 -= 1 } }
+        var pair = Pair(rules)
+        let streams = try (0..<3).map { _ in try pair.open("/echo") }
+        let accepted = pair.carry().listener.accepted
+        #expect(count.withLock { $0 } == 3)
+        for side in [streams[0]] { _ = pair.dialer.abort(side, code: 0, ParleyError(.closed, "")) }
+        _ = pair.carry()
+        #expect(count.withLock { $0 } == 2)
+        for _ in 0..<2 { pair.listener.linkIsClosed() }
+        #expect(count.withLock { $0 } == 0)
+        pair.listener.remove(accepted[1].id)
+        #expect(count.withLock { $0 } == 0)
+    }
+
     @Test func `a reset behind the end takes nothing of what came before`() throws {
         var pair = Pair(Self.echo)
         let stream = try pair.open("/echo")
@@ -589,6 +685,21 @@ struct ChannelsTests {
         #expect(!pair.dialer.isShortOfBudget && effects.releasedBytes == 2 * SendBudget.chunkBytes)
         #expect(pair.dialer.reservedBytes == SendBudget.freeBytes)
         #expect(try pair.dialer.write([1], to: stream, takeChunk: take) == 1)
+    }
+
+    @Test func `a connection with nothing to send keeps nothing of the node's budget`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = pair.carry()
+        #expect(try pair.dialer.write(patterned(200_000)[...], to: stream) == 200_000)
+        var effects = Channels.Effects()
+        // It drains in pieces.
+        while pair.dialer.session.hasFrames {
+            var output = WireBuffer()
+            pair.dialer.takeFrames(into: &output, upTo: 65_536, at: pair.now)
+            pair.dialer.settle(at: pair.now, &effects)
+        }
+        #expect(pair.dialer.reservedBytes == SendBudget.freeBytes)
     }
 
     @Test func `the time-outs of streams`() throws {

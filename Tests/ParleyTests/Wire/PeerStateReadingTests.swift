@@ -40,6 +40,50 @@ import Testing
         #expect(throws: ParleyError.self) { try state.isReadable() }
     }
 
+    @Test(arguments: [true, false])
+    func `what was put back is not readable before more has come`(isDelimited: Bool) throws {
+        var state = try streaming(isDelimited)
+        let bytes = isDelimited ? Self.data[...] : [8, 9]
+        for _ in 0..<2 {
+            state.receive(bytes)
+            #expect(try state.read(upTo: 9) == .bytes([8, 9]))
+            state.putBack([8, 9])
+            #expect(try state.isReadable() == false, "it was too little for its reader")
+            state.receive(bytes)
+            #expect(try state.isReadable() == true)
+            #expect(try state.read(upTo: 3) == .bytes(isDelimited ? [8, 9, 8] : [8, 9]))
+            while case .bytes = try state.read(upTo: 9) {}
+        }
+        state.putBack([7])
+        state.endInput(ParleyError(.endOfStream, "end"))
+        #expect(try state.isReadable() == true)
+        #expect(try state.read(upTo: 9) == .bytes([7]))
+    }
+
+    @Test func `heartbeats are decoded although the inbox is full`() throws {
+        var decoder = FramedDecoder()
+        var beats = WireBuffer()
+        _ = decoder.encodePing(7, into: &beats)
+        decoder.encodePong(8, into: &beats)
+        var state = PeerState(decoder: FramedDecoder())
+        state.finishHandshake()
+        state.receive((beats.contiguous + [1, 0, 0, 0, 1, 9])[...])
+        var decoded = DecodedRuns()
+        try state.decode(limit: 0, into: &decoded)
+        let found = state.takeHeartbeats()
+        #expect(found.ping == 7 && found.pong == 8)
+        #expect(decoded.isEmpty && state.hasUndecodedMessages, "the message waits")
+        try state.decode(limit: 1, into: &decoded)
+        #expect(decoded.count == 1 && !state.hasUndecodedMessages)
+    }
+
+    @Test func `even the smallest read-ahead reads`() throws {
+        var state = PeerState(decoder: FramedDecoder(), bounds: PeerState.Bounds(readAheadBytes: 1))
+        #expect(state.wantsInput(isReading: false) && state.wantsInput(isReading: true))
+        state.receive([1])
+        #expect(!state.wantsInput(isReading: false) && !state.wantsInput(isReading: true))
+    }
+
     @Test func `outside a stream only an end is readable, when everything is decoded`() throws {
         var state = PeerState(decoder: FramedDecoder())
         #expect(try state.isReadable() == false)

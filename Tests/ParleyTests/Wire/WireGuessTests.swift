@@ -15,7 +15,7 @@ import Testing
         ([], nil), ([0], nil), ([3], nil),
         ([0x16, 3], "TLS"), ([0x16, 4], nil), ([0x17, 3], nil),
         // A small type and a zero length byte.
-        ([1, 0, 0, 0, 0], "framed"), ([7, 0, 0, 0, 9], "framed"), ([8, 0, 0, 0, 0], nil),
+        ([1, 0, 0, 0, 0], "framed"), ([10, 0, 0, 0, 9], "framed"), ([11, 0, 0, 0, 0], nil),
         ([0, 0, 0, 0, 0], nil), ([3, 0, 0, 0], nil), ([3, 1, 0, 0, 0], nil),
         // A length, and a type id below -64.
         ([4, 0xff, 0x81], "gob"), ([0x7f, 0xff, 1], "gob"), ([3, 0xff, 0x81], nil),
