@@ -72,23 +72,25 @@ struct ServeFailureTests {
     }
 
     @Test(
-        "Names and links that lead out are refused",
+        "Names that lead out, or that were not asked for, are refused",
         arguments: [
-            (TransferRecord.file("../out", 0), "the name \"../out\" leads out of its folder, or to it"),
-            (TransferRecord.file("/tmp/out", 0), "the name \"/tmp/out\" is absolute"),
+            ("../out", "a file is not stored: the name \"../out\" leads out of its folder, or to it"),
+            ("/tmp/out", "a file is not stored: the name \"/tmp/out\" is absolute"),
+            (".profile", ".profile is not stored: \".profile\" was not asked for"),
+            ("other/file", "other/file is not stored: \"other/file\" was not asked for"),
         ]
     )
-    func hostile(record: TransferRecord, reason: String) async throws {
+    func hostile(path: String, sentence: String) async throws {
         let (tool, transport) = try await get { stream, _ in
             try await stream.write(TransferRecord.totals(TransferTotals(files: 1)))
-            try await stream.write(record)
+            try await stream.write(.file(path, 0))
             try await stream.write(.endOfFile)
             try await stream.write(.end)
             try await stream.finish()
             _ = try await stream.read(upTo: 100)
         }
         #expect(try await tool.exit() == 1)
-        #expect(try await tool.errors.rest() == ["parley: a file is not stored: \(reason)"])
+        #expect(try await tool.errors.rest() == ["parley: \(sentence)"])
         #expect(try target.names == [])
         await transport.close()
     }

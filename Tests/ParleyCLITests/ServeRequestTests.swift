@@ -51,6 +51,17 @@ struct ServeRequestTests {
     }
 
     @Test(
+        "is answered with entries of the last names of its paths, or of any when it is for everything",
+        arguments: [
+            (["a"], ["a"]), (["a/b", "c"], ["b", "c"]), (["/"], []), (["a", ""], nil), ([""], nil),
+        ] as [([String], [String]?)]
+    )
+    func names(paths: [String], names: [String]?) {
+        let request = FileRequest(paths: paths.map { Array($0.utf8) })
+        #expect(request.names == names.map { names in Set(names.map { Array($0.utf8) }) })
+    }
+
+    @Test(
         "is answered with times in the calendar",
         arguments: [
             (0, "1970-01-01 00:00:00"), (-1, "1969-12-31 23:59:59"), (951_868_799, "2000-02-29 23:59:59"),

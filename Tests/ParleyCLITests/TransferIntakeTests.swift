@@ -58,13 +58,34 @@ struct TransferIntakeTests {
     @Test("Only who has asked hears of problems, and only before the totals")
     func problems() {
         let end = TransferRecordDecoder.Item.record(.end)
-        let asked = TransferIntake.Occasion.requested(hasParts: false)
+        let asked = TransferIntake.Occasion.requested(hasParts: false, names: nil)
         #expect(
             actions([end], files: 0, occasion: asked, problems: ["none"]) == ["problem: none", "complete 0"]
         )
         let strange = "stop: the sender is out of step"
         #expect(actions([end], files: 0, problems: ["none"]) == [strange])
         #expect(actions([.record(.problem("none")), end], files: 0, occasion: asked) == [strange])
+    }
+
+    @Test("Who has asked for names takes nothing of another name")
+    func names() {
+        func after(_ path: String, askingFor names: [String]?) -> [String] {
+            let asked = names.map { names in Set(names.map { Array($0.utf8) }) }
+            let end: [TransferRecordDecoder.Item] = [.record(.endOfFile), .record(.end)]
+            return actions([file(path, 0)] + end, occasion: .requested(hasParts: false, names: asked))
+        }
+        for path in ["photo.jpg", "photo.jpg/inside", "b"] {
+            #expect(
+                after(path, askingFor: ["photo.jpg", "b"]) == ["make \(path)", "keep", "complete 1"]
+            )
+        }
+        for path in [".ssh/authorized_keys", "photo.jpg2", "c/photo.jpg"] {
+            #expect(
+                after(path, askingFor: ["photo.jpg", "b"])
+                    == ["refuse 0: \"\(path)\" was not asked for", "nothing", "complete 0"]
+            )
+        }
+        #expect(after(".ssh/authorized_keys", askingFor: nil).first == "make .ssh/authorized_keys")
     }
 
     @Test("A large file begins at once for who has no parts of it")
@@ -74,8 +95,9 @@ struct TransferIntakeTests {
             actions([file("a", bytes), .record(.from(byteCount: 1))], occasion: occasion)
         }
         #expect(from(.offered) == ["make a", "from 1"])
-        #expect(from(.requested(hasParts: true)) == ["make a", "from 1"])
-        #expect(from(.requested(hasParts: false)) == ["make a", "stop: the sender is out of step"])
+        #expect(from(.requested(hasParts: true, names: nil)) == ["make a", "from 1"])
+        let stop = "stop: the sender is out of step"
+        #expect(from(.requested(hasParts: false, names: nil)) == ["make a", stop])
     }
 
     @Test("Files of the announced size are kept")

@@ -77,6 +77,13 @@ struct FileRequest: Equatable {
         self.part = part
     }
 
+    /// What the entries of the answer are called, or what they lie in: the last names of the paths. Nil when
+    /// it is everything that is served, whose names the asker does not know.
+    var names: Set<[UInt8]>? {
+        guard !paths.contains(where: \.isEmpty) else { return nil }
+        return Set(paths.compactMap { $0.split(separator: slash).last.map { Array($0) } })
+    }
+
     /// Reads what comes behind the length.
     init(decoding body: ArraySlice<UInt8>) throws(Refusal) {
         var reader = ByteReader(body)

@@ -61,7 +61,10 @@ final class IncomingTransfer {
         self.target = target
         self.bar = bar
         isRequested = true
-        intake = TransferIntake(maxBytes: maxBytes, .requested(hasParts: request.hasParts))
+        intake = TransferIntake(
+            maxBytes: maxBytes,
+            .requested(hasParts: request.hasParts, names: request.names)
+        )
     }
 
     private var sender: SocketAddress { stream.peer.remoteAddress }

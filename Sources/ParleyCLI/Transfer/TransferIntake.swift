@@ -41,7 +41,8 @@ struct TransferIntake {
         /// The sender. It waits for the hashes of what is here of large files.
         case offered
         /// The receiver, and it may hear that something cannot be sent. It gives hashes if it may have parts.
-        case requested(hasParts: Bool)
+        /// It takes nothing but what has one of the names, or lies below it; nil for whatever comes.
+        case requested(hasParts: Bool, names: Set<[UInt8]>?)
     }
 
     /// The most bytes of all files together; nil for any number.
@@ -63,7 +64,7 @@ struct TransferIntake {
 
     /// Whether the sender waits for hashes of a file of that size.
     func needsHashes(byteCount: Int?) -> Bool {
-        if case .requested(hasParts: false) = occasion { return false }
+        if case .requested(hasParts: false, names: _) = occasion { return false }
         return byteCount.map { $0 >= BlockHashes.leastFileBytes } ?? false
     }
 
@@ -144,6 +145,7 @@ struct TransferIntake {
         do throws(Refusal) {
             let path = try RelativePath(checking: entry.path)
             self.path = path
+            try checkRequested(path)
             switch entry.kind {
             case .folder: return .makeFolder(path, entry.metadata)
             case .link(let target):
@@ -168,6 +170,12 @@ struct TransferIntake {
             if isFile { state = .inUnwantedFile }
             return .refuse(entry: self.entry, error.reason)
         }
+    }
+
+    /// The names are the sender's choice, and this side may have files of any name where it stores.
+    private func checkRequested(_ path: RelativePath) throws(Refusal) {
+        guard case .requested(_, let names?) = occasion, !names.contains(Array(path.root)) else { return }
+        throw Refusal("\"\(path.shown)\" was not asked for")
     }
 
     /// Counts bytes of the current file.
