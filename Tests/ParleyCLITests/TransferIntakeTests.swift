@@ -241,6 +241,26 @@ struct TransferIntakeTests {
         #expect(actions([file("a", size - 1), .record(.from(byteCount: 0))]) == ["make a", stop])
     }
 
+    @Test("All entries have to come that were announced, stored or not")
+    func entries() {
+        let end = TransferRecordDecoder.Item.record(.end)
+        #expect(actions([end]) == ["stop: only 0 of the 1 announced entries came"])
+        #expect(
+            actions([file("a", 0), .record(.endOfFile), end], files: 2)
+                == ["make a", "keep", "stop: only 1 of the 2 announced entries came"]
+        )
+        let notStored = [
+            file("../a", 0), .record(.endOfFile), file("b", 0), .record(.abandoned("gone")), end,
+        ]
+        #expect(
+            actions(notStored, files: 2)
+                == [
+                    "refuse 0: the name \"../a\" leads out of its folder, or to it", "nothing", "make b",
+                    "drop: gone", "complete 0",
+                ]
+        )
+    }
+
     @Test("Who is out of step is stopped")
     func outOfStep() {
         let stop = "stop: the sender is out of step"
@@ -250,7 +270,7 @@ struct TransferIntakeTests {
         #expect(actions([.record(.abandoned("why"))]) == [stop])
         #expect(actions([file("a", 1), .record(.end)]) == ["make a", stop])
         #expect(actions([file("a", 1), file("b", 1)]) == ["make a", stop])
-        #expect(actions([.record(.end), .record(.end)]) == ["complete 0", stop])
+        #expect(actions([.record(.end), .record(.end)], files: 0) == ["complete 0", stop])
         #expect(
             actions([file("a", 0), .record(.endOfFile), file("b", 0)])
                 == ["make a", "keep", "stop: more than the 1 announced entries came"]

@@ -263,6 +263,28 @@ struct TransferTests {
         await receiver.close()
     }
 
+    @Test("What stops early fails, and has no end that would make it look whole")
+    func stopsEarly() async throws {
+        try source.makeFile("file", byteCount: BlockHashes.leastFileBytes)
+        let receiver = try await ScriptedPeer.listening { try send("file", to: $0) }
+        try await receiver.expectTransfer()
+        // It is about to be asked what it has of the file.
+        try await receiver.peer.withStream(header: []) {
+            try await $0.write(TransferAnswer.stored(entries: 1, byteCount: 0).encoded)
+        }
+        let line = "parley: the receiver answered before all was sent; is it parley receive?"
+        #expect(try await receiver.tool.errors.rest() == [line])
+        #expect(try await receiver.tool.exit() == 1)
+        var decoder = TransferRecordDecoder()
+        var items: [TransferRecordDecoder.Item] = []
+        // The stream is aborted.
+        while let bytes = try? await receiver.peer.read(upTo: 65_536) {
+            try await decoder.feed(bytes) { items.append($0) }
+        }
+        #expect(!items.contains(.record(.end)))
+        await receiver.close()
+    }
+
     @Test("So are a stream that is no answer, and an answer that cannot be true")
     func strangeStream() async throws {
         try source.makeFile("file", byteCount: 10)

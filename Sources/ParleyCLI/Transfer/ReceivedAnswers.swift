@@ -19,8 +19,15 @@ final class ReceivedAnswers: Sendable {
     /// In the order of the entries.
     var unwanted: [(Int, Unwanted)] { state.withLock { Array($0.unwanted) }.sorted { $0.0 < $1.0 } }
 
-    /// Whether the receiver says nothing more.
-    var isOver: Bool { state.withLock { $0.isOver } }
+    /// Makes sure that the receiver takes what is sent.
+    ///
+    /// - Throws: why it says nothing more, when that is so before all was sent.
+    func checkOpen() throws {
+        let (isOver, failure) = state.withLock { ($0.isOver, $0.failure) }
+        if let failure { throw failure }
+        guard isOver else { return }
+        throw Failure("the receiver answered before all was sent; is it parley receive?")
+    }
 
     func isWanted(_ entry: Int) -> Bool { state.withLock { $0.unwanted[entry] == nil } }
 

@@ -96,6 +96,9 @@ struct TransferIntake {
             return .announce(totals)
         case (.betweenEntries, .record(.entry(let entry))): return try begin(entry)
         case (.betweenEntries, .record(.end)):
+            guard entries == announcedEntries else {
+                throw Refusal("only \(entries) of the \(announcedEntries) announced entries came")
+            }
             state = .ended
             return .complete
         case (.expectingBeginning(let announced), .record(.from(let byteCount))):

@@ -113,7 +113,8 @@ extension TransferSender {
         try await records.write(.totals(tree.totals))
         for (index, entry) in tree.entries.enumerated() {
             try Task.checkCancellation()
-            guard !answers.isOver else { break }
+            // What stops early has no end: it must not look whole.
+            try answers.checkOpen()
             switch entry.kind {
             case .folder: try await records.write(.entry(described(entry, as: .folder)))
             case .link(let target):
@@ -167,7 +168,8 @@ extension TransferSender {
         }
         while true {
             try Task.checkCancellation()
-            guard !answers.isOver, answers.isWanted(index) else {
+            try answers.checkOpen()
+            guard answers.isWanted(index) else {
                 _ = try await abandon(because: Failure("it is not wanted"), records)
                 return nil
             }
