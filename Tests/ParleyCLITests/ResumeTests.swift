@@ -24,9 +24,9 @@ struct BlockHashesTests {
             ([1, 2, 9], 4),
         ] as [([UInt64], Int)]
     )
-    func shared(theirs: [UInt64], halves: Int) {
+    func shared(theirs: [UInt64], halves: Int) async {
         // Two blocks and a half.
-        let shared = BlockHashes.sharedBytes(theirs, fileBytes: 5 << 19) {
+        let shared = await BlockHashes.sharedBytes(theirs, fileBytes: 5 << 19) {
             $0 < 3 ? UInt64($0 + 1) : nil
         }
         #expect(shared == halves << 19)
@@ -41,6 +41,50 @@ struct BlockHashesTests {
         ] as [(String, UInt64)]
     )
     func hash(text: String, hash: UInt64) { #expect(XXHash64.hash(Array(text.utf8)) == hash) }
+
+    @Test("Hashing stops when the task is cancelled, and is no fault of the file", arguments: [false, true])
+    func cancelled(isSender: Bool) async throws {
+        let directory = try TemporaryDirectory()
+        try directory.makeFile("file", byteCount: BlockHashes.leastFileBytes)
+        let path = directory.path(of: "file")
+        let (never, continuation) = AsyncStream.makeStream(of: Void.self)
+        let task = Task { () -> (any Error)? in
+            // Until the task is cancelled.
+            _ = await never.first { _ in true }
+            let place = SourcePlace.path(LocalPath(bytes: Array(path.utf8)))
+            do {
+                if isSender {
+                    _ = try await SourceFile(place, following: false).skipShared([1]) {}
+                } else {
+                    let file = try place.open(following: false)
+                    defer { close(file) }
+                    let byteCount = BlockHashes.leastFileBytes
+                    _ = try FileBlocks.hashes(of: file, upTo: byteCount, fileBytes: byteCount)
+                }
+                return nil
+            } catch { return error }
+        }
+        task.cancel()
+        let error = await task.value
+        continuation.finish()
+        #expect(error is CancellationError)
+    }
+
+    @Test("The sender can say before each block that it is there")
+    func alive() async throws {
+        let directory = try TemporaryDirectory()
+        try directory.makeFile("file", byteCount: 3 << 20)
+        let path = LocalPath(bytes: Array(directory.path(of: "file").utf8))
+        let place = SourcePlace.path(path)
+        let descriptor = try place.open(following: false)
+        defer { close(descriptor) }
+        let hashes = try FileBlocks.hashes(of: descriptor, upTo: 3 << 20, fileBytes: 3 << 20)
+        let file = try SourceFile(place, following: false)
+        var count = 0
+        let shared = try await file.skipShared(hashes) { count += 1 }
+        #expect(shared == 3 << 20)
+        #expect(count == 3)
+    }
 
     @Test("A part is named for its file, its sender and the file's version")
     func names() throws {
@@ -66,6 +110,60 @@ struct BlockHashesTests {
         #expect(String(validating: inUTF8, as: UTF8.self)?.contains("ü") == false)
         for other in others { #expect(other.ofAnyVersion != name.ofAnyVersion || other.bytes != name.bytes) }
         #expect(others.map { $0.ofAnyVersion == name.ofAnyVersion } == [false, false, true, true, true])
+    }
+}
+
+@Suite("The wait for what the receiver has of a file")
+struct ReceivedAnswersTests {
+    @Test("is interrupted, so that the sender can show that it is there")
+    func interrupted() async throws {
+        let answers = ReceivedAnswers()
+        var count = 0
+        let hashes = try await answers.have(of: 1, within: ToolProcess.deadline, each: .milliseconds(1)) {
+            count += 1
+            if count == 2 { answers.add([7], of: 0) }
+            if count == 3 { answers.add([8, 9], of: 1) }
+        }
+        #expect(hashes == [8, 9])
+        #expect(count == 3)
+        try answers.checkOpen()
+    }
+
+    @Test("ends when the receiver takes too long, and the transfer fails with that")
+    func tooLong() async throws {
+        let answers = ReceivedAnswers()
+        let limit = Duration.milliseconds(20)
+        let hashes = try await answers.have(of: 0, within: limit, each: .milliseconds(1)) {}
+        #expect(hashes == nil)
+        #expect(sentence(of: answers.checkOpen) == "the receiver has not answered for \(limit)")
+    }
+
+    @Test("ends when the receiver does not want the file, or has said its last word")
+    func unwanted() async throws {
+        let answers = ReceivedAnswers()
+        answers.add(.refused("it is late"), about: 0)
+        let refused = try await answers.have(of: 0, within: .seconds(60), each: .seconds(60)) {}
+        #expect(refused == nil)
+        try answers.checkOpen()
+        answers.end(Failure("the disk is full"))
+        let ended = try await answers.have(of: 1, within: .seconds(60), each: .seconds(60)) {}
+        #expect(ended == nil)
+        #expect(sentence(of: answers.checkOpen) == "the disk is full")
+    }
+
+    /// Of the error that it throws.
+    private func sentence(of body: () throws -> Void) -> String? {
+        do { try body() } catch { return Failure.sentence(of: error) }
+        return nil
+    }
+
+    @Test("is as long as a slow disk needs to read all of the file")
+    func limits() {
+        for (byteCount, seconds) in [
+            (1 << 20, 300), (10_000_000, 301), (40_000_000_000, 4_300), (.max, 922_337_203_985),
+        ] as [(Int, Int)] {
+            #expect(TransferSender.hashingTime(of: byteCount) == .seconds(seconds))
+        }
     }
 }
 
@@ -102,15 +200,7 @@ struct ResumeTests {
     ) async throws -> [UInt64] {
         let content = try Array(source.contents(of: "file"))
         let sender = try await ScriptedPeer.dialing(receiver, at: address)
-        let status = try LocalPath(bytes: Array(source.path(of: "file").utf8)).status(following: false)
-        let stream = try await sender.begin(byteCount: content.count)
-        let kind = TransferEntry.Kind.file(byteCount: content.count)
-        let entry = TransferEntry(kind: kind, path: Array("file".utf8), metadata: Metadata(status))
-        try await stream.write(.entry(entry))
-        #expect(try await sender.next().stream)
-        guard case .have(0, let hashes) = try await sender.nextAnswer() else {
-            throw Failure("no hashes")
-        }
+        let (stream, hashes) = try await offer(by: sender)
         if !beforeBeginning {
             try await stream.write(.from(byteCount: hashes.count << 20))
             let part = content[(hashes.count << 20)..<(3 << 20)]
@@ -120,6 +210,41 @@ struct ResumeTests {
         withExtendedLifetime(stream) {}
         _ = try await receiver.errors.first(endingWith: "the connection ended inside a stream")
         return hashes
+    }
+
+    /// Begins to send the file.
+    ///
+    /// - Returns: the hashes of what was there.
+    private func offer(by sender: ScriptedPeer) async throws -> (any StreamWriter, [UInt64]) {
+        let status = try LocalPath(bytes: Array(source.path(of: "file").utf8)).status(following: false)
+        let stream = try await sender.begin(byteCount: Self.fileBytes)
+        let kind = TransferEntry.Kind.file(byteCount: Self.fileBytes)
+        let entry = TransferEntry(kind: kind, path: Array("file".utf8), metadata: Metadata(status))
+        try await stream.write(.entry(entry))
+        #expect(try await sender.next().stream)
+        guard case .have(0, let hashes) = try await sender.nextAnswer() else { throw Failure("no hashes") }
+        return (stream, hashes)
+    }
+
+    @Test("What a sender cannot read to its end is gone on with, too", arguments: [false, true])
+    func abandoned(hasBegun: Bool) async throws {
+        try source.makeFile("file", byteCount: Self.fileBytes)
+        let receiver = try receive()
+        let address = try await receiver.listeningAddress()
+        #expect(try await breakOff(receiver, at: address) == [])
+        let sender = try await ScriptedPeer.dialing(receiver, at: address)
+        let (stream, hashes) = try await offer(by: sender)
+        #expect(hashes.count == 3)
+        if hasBegun { try await stream.write(.from(byteCount: 3 << 20)) }
+        try await stream.write(.abandoned("cannot read file: Input/output error"))
+        try await stream.write(.end)
+        guard case .stored(0, _) = try await sender.nextAnswer() else { throw Failure("it is stored") }
+        await sender.close()
+        #expect(try target.names.count == 1)
+        #expect(try await breakOff(receiver, at: address).count == 3)
+        #expect(try await send(to: address).exit() == 0)
+        #expect(try target.names == ["file"])
+        #expect(try target.contents(of: "file") == source.contents(of: "file"))
     }
 
     @Test(

@@ -249,7 +249,7 @@ struct TransferIntakeTests {
             actions([file("a", 0), .record(.endOfFile), end], files: 2)
                 == ["make a", "keep", "stop: only 1 of the 2 announced entries came"]
         )
-        let notStored = [
+        let notStored: [TransferRecordDecoder.Item] = [
             file("../a", 0), .record(.endOfFile), file("b", 0), .record(.abandoned("gone")), end,
         ]
         #expect(

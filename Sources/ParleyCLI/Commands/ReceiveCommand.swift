@@ -57,7 +57,7 @@ struct ReceiveCommand: InterruptibleCommand {
     }
 
     /// Who is silent for longer has gone.
-    private static let streamTimeout = Duration.seconds(300)
+    private static let idleTimeout = Duration.seconds(300)
 
     private var endsAfterOne: Bool { once || storing.writesOut }
 
@@ -67,8 +67,10 @@ struct ReceiveCommand: InterruptibleCommand {
         let target = try storing.target(verb: "receive")
         let (security, newcomers) = try common.security.whenListening(lettingStrangersIn: yes)
         var options = common.transportOptions(listenAddress: listen, security)
-        options.timeouts.streamIdle = Self.streamTimeout
-        options.timeouts.idle = Self.streamTimeout
+        options.timeouts.idle = Self.idleTimeout
+        // Nothing is read while this side hashes what it has of a large file, which may take longer. The
+        // sender says something meanwhile.
+        options.timeouts.streamIdle = nil
         let silentPeers = SilentPeers(capacity: SilentPeers.makeRoom(in: &options))
         let receiver = TransferReceiver(
             into: target,

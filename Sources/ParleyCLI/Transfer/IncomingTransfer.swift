@@ -134,7 +134,9 @@ final class IncomingTransfer {
                 file = nil
                 await report?.completeFile()
             case .dropFile(let reason):
-                dropFile()
+                // A sender that could not read it once may send the rest later.
+                file?.leave()
+                file = nil
                 show("\(name) from \(sender) was not sent to its end: \(reason)")
             case .refuse(let entry, let reason):
                 showRefusal(reason)

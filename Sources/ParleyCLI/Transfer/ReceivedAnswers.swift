@@ -11,6 +11,8 @@ final class ReceivedAnswers: Sendable {
         var failure: (any Error)?
         /// What the receiver has of the last file that it was asked about.
         var have: (entry: Int, hashes: [UInt64])?
+        /// How often a wait for hashes was interrupted, so that something can be done meanwhile.
+        var interruptions = 0
         var waiting: [CheckedContinuation<Void, Never>] = []
     }
 
@@ -52,18 +54,46 @@ final class ReceivedAnswers: Sendable {
         }
     }
 
-    /// The hashes of what the receiver has of a file; waits for them. Nil when it does not want the file.
-    func have(of entry: Int, within limit: Duration) async throws -> [UInt64]? {
-        let clock = Task { [self] in
-            try await Task.sleep(for: limit)
-            end(Failure("the receiver has not answered for \(limit)"))
+    /// The hashes of what the receiver has of a file; waits for them. Nil when it does not want the file, or
+    /// says nothing more: see ``checkOpen()``.
+    ///
+    /// - Parameters:
+    ///   - limit: how long the receiver may take. Then it has failed.
+    ///   - interval: how often `meanwhile` is called.
+    func have(
+        of entry: Int,
+        within limit: Duration,
+        each interval: Duration,
+        _ meanwhile: () async throws -> Void
+    ) async throws -> [UInt64]? {
+        let clock = Task<Void, any Error> { [self] in
+            let start = ContinuousClock.now
+            while true {
+                try await Task.sleep(for: interval)
+                if start.duration(to: .now) >= limit {
+                    end(Failure("the receiver has not answered for \(limit)"))
+                }
+                change { $0.interruptions += 1 }
+            }
         }
         defer { clock.cancel() }
-        return await wait { state in
-            if let have = state.have, have.entry == entry { return .some(have.hashes) }
-            return state.isOver || state.unwanted[entry] != nil ? .some(nil) : nil
+        var seen = state.withLock { $0.interruptions }
+        while true {
+            let last = seen
+            let outcome: Wait = await wait { state -> Wait? in
+                if let have = state.have, have.entry == entry { return .known(have.hashes) }
+                if state.isOver || state.unwanted[entry] != nil { return .known(nil) }
+                return state.interruptions > last ? .interrupted(state.interruptions) : nil
+            }
+            switch outcome {
+            case .known(let hashes): return hashes
+            case .interrupted(let number): seen = number
+            }
+            try await meanwhile()
         }
     }
+
+    private enum Wait { case known([UInt64]?), interrupted(Int) }
 
     private func change(_ body: (inout State) -> Void) {
         let waiting = state.withLock { state in

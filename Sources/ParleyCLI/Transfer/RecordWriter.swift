@@ -32,6 +32,12 @@ final class RecordWriter {
         }
     }
 
+    /// Shows that this side is there: data of no bytes, which a receiver passes over wherever it comes.
+    func breakSilence() async throws {
+        try await write(.data(byteCount: 0))
+        try await flush()
+    }
+
     func flush() async throws {
         guard !gathered.isEmpty else { return }
         let bytes = gathered

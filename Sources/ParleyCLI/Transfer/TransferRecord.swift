@@ -38,7 +38,8 @@ enum TransferRecord: Equatable {
     case problem(String)
     case totals(TransferTotals)
     case entry(TransferEntry)
-    /// The rest of the record are bytes of the file.
+    /// The rest of the record are bytes of the file. Without any it says that the sender is there, and may
+    /// come anywhere between two records.
     case data(byteCount: Int)
     /// So many zero bytes.
     case hole(byteCount: Int)

@@ -5,8 +5,17 @@ struct TransferSender: Sendable {
     /// How long nothing may move. Longer than a person at the receiver may think about this node, and than
     /// slow links take for the megabytes that are on their way when the last byte is sent.
     static let stallTimeout = Duration.seconds(300)
-    /// How often something is sent while standard input is silent.
+    /// How often something is sent while there is nothing to send: while standard input is silent, or one of
+    /// the two sides reads what the receiver has of a file.
     static let silenceInterval = Duration.seconds(20)
+    /// In bytes a second: how slow the disk may be from which a receiver reads what it has of a file.
+    private static let slowestDisk = 10_000_000
+
+    /// How long a receiver may take to say what it has of a file of that size: it reads all of that.
+    static func hashingTime(of byteCount: Int) -> Duration {
+        stallTimeout + .seconds(byteCount / slowestDisk)
+    }
+
     /// The largest piece in which files are read and sent.
     static let pieceBytes = 256 * 1024
 
@@ -156,14 +165,13 @@ extension TransferSender {
         if let byteCount = content.byteCount, byteCount >= BlockHashes.leastFileBytes,
             request?.hasParts ?? true
         {
-            try await records.flush()
-            if let hashes = try await answers.have(of: index, within: Self.stallTimeout) {
-                let shared: Int
-                do { shared = try content.skipShared(hashes) } catch {
-                    return try await abandon(because: error, records)
+            do {
+                if let shared = try await skipShared(of: content, byteCount, index, records, answers) {
+                    try await records.write(.from(byteCount: shared))
+                    report.advance(by: shared)
                 }
-                try await records.write(.from(byteCount: shared))
-                report.advance(by: shared)
+            } catch let error where error is Failure || error is SystemError {
+                return try await abandon(because: error, records)
             }
         }
         while true {
@@ -185,6 +193,31 @@ extension TransferSender {
         try await records.write(.endOfFile)
         await report.completeFile()
         return nil
+    }
+
+    /// Asks the receiver what it has of a large file, and leaves that out.
+    ///
+    /// - Returns: how many bytes that are; nil when the receiver does not say what it has.
+    /// - Throws: a ``Failure`` or a ``SystemError`` when the file cannot be read, or has changed.
+    private func skipShared(
+        of content: any SourceContent,
+        _ byteCount: Int,
+        _ index: Int,
+        _ records: RecordWriter,
+        _ answers: ReceivedAnswers
+    ) async throws -> Int? {
+        try await records.flush()
+        let limit = Self.hashingTime(of: byteCount)
+        let hashes = try await answers.have(of: index, within: limit, each: Self.silenceInterval) {
+            try await records.breakSilence()
+        }
+        guard let hashes else { return nil }
+        var spoken = ContinuousClock.now
+        return try await content.skipShared(hashes) {
+            guard spoken.duration(to: .now) >= Self.silenceInterval else { return }
+            spoken = .now
+            try await records.breakSilence()
+        }
     }
 
     private func abandon(because error: any Error, _ records: RecordWriter) async throws -> String {

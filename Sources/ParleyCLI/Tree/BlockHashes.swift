@@ -22,11 +22,11 @@ enum BlockHashes {
     static func sharedBytes(
         _ theirs: [UInt64],
         fileBytes: Int,
-        own: (_ block: Int) throws -> UInt64?
-    ) rethrows -> Int {
+        own: (_ block: Int) async throws -> UInt64?
+    ) async rethrows -> Int {
         let blockBytes = blockBytes(fileBytes: fileBytes)
         for (block, hash) in theirs.enumerated() {
-            guard try own(block) == hash else { return block * blockBytes }
+            guard try await own(block) == hash else { return block * blockBytes }
         }
         return min(fileBytes, theirs.count * blockBytes)
     }

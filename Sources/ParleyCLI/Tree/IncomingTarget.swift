@@ -18,8 +18,9 @@ protocol IncomingTarget: AnyObject {
 
 /// A file while it arrives.
 protocol IncomingContent: AnyObject {
-    /// Of what is there already, from the first block on: see ``BlockHashes``.
-    func hashes() throws(Refusal) -> [UInt64]
+    /// Of what is there already, from the first block on: see ``BlockHashes``. It may read for minutes, and
+    /// stops when the task is cancelled.
+    func hashes() throws -> [UInt64]
     /// So many bytes of what is there already are right; what is behind them is not.
     func goOn(from byteCount: Int) throws(Refusal)
     func write(_ bytes: ArraySlice<UInt8>) async throws
@@ -34,7 +35,7 @@ protocol IncomingContent: AnyObject {
 }
 
 extension IncomingContent {
-    func hashes() throws(Refusal) -> [UInt64] { [] }
+    func hashes() -> [UInt64] { [] }
 
     func goOn(from byteCount: Int) throws(Refusal) {
         if byteCount > 0 { throw Refusal("the sender leaves out what is not here") }

@@ -85,7 +85,7 @@ final class PartFile: IncomingContent {
 
     deinit { discard() }
 
-    func hashes() throws(Refusal) -> [UInt64] {
+    func hashes() throws -> [UInt64] {
         guard let resumableBytes, let descriptor else { return [] }
         return try FileBlocks.hashes(of: descriptor, upTo: resumableBytes, fileBytes: resumableBytes)
     }

@@ -26,7 +26,7 @@ final class PresentFile: IncomingContent {
 
     deinit { close(descriptor) }
 
-    func hashes() throws(Refusal) -> [UInt64] {
+    func hashes() throws -> [UInt64] {
         try FileBlocks.hashes(of: descriptor, upTo: byteCount, fileBytes: byteCount)
     }
 
@@ -65,15 +65,16 @@ enum FileBlocks {
 
     /// The hashes of the blocks in the first `byteCount` bytes. A block that is not whole counts at the end
     /// of the file only.
-    static func hashes(of descriptor: Int32, upTo byteCount: Int, fileBytes: Int) throws(Refusal)
-        -> [UInt64]
-    {
+    ///
+    /// - Throws: a ``Refusal`` when they cannot be read, `CancellationError` when the task is cancelled.
+    static func hashes(of descriptor: Int32, upTo byteCount: Int, fileBytes: Int) throws -> [UInt64] {
         let blockBytes = BlockHashes.blockBytes(fileBytes: fileBytes)
         var hashes: [UInt64] = []
         var offset = 0
         while offset < byteCount {
             let wanted = min(blockBytes, fileBytes - offset)
             guard offset + wanted <= byteCount else { break }
+            try Task.checkCancellation()
             let block = try read(descriptor, at: offset, upTo: wanted)
             guard block.count == wanted else { break }
             hashes.append(XXHash64.hash(block))

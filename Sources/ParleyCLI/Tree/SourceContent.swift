@@ -2,14 +2,18 @@
 protocol SourceContent {
     /// Nil when it is not known before the end.
     var byteCount: Int? { get }
-    /// Leaves out the blocks at the beginning that the receiver has, by their hashes. Returns their bytes.
-    func skipShared(_ hashes: [UInt64]) throws -> Int
+    /// Leaves out the blocks at the beginning that the receiver has, by their hashes. Reads all of them,
+    /// which may take minutes.
+    ///
+    /// - Parameter meanwhile: called before each block.
+    /// - Returns: the bytes of these blocks.
+    func skipShared(_ hashes: [UInt64], _ meanwhile: () async throws -> Void) async throws -> Int
     /// The next piece; nil at the end.
     func next(upTo limit: Int) async throws -> SourcePiece?
 }
 
 extension SourceContent {
-    func skipShared(_ hashes: [UInt64]) -> Int { 0 }
+    func skipShared(_ hashes: [UInt64], _ meanwhile: () async throws -> Void) -> Int { 0 }
 }
 
 /// What comes next of a content.

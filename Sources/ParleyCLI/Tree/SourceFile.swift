@@ -88,12 +88,16 @@ final class SourceFile: SourceContent {
         return piece
     }
 
-    func skipShared(_ hashes: [UInt64]) throws -> Int {
+    /// - Throws: a ``Failure`` when it cannot be read, or has changed; `CancellationError` when the task is
+    ///   cancelled; what `meanwhile` throws.
+    func skipShared(_ hashes: [UInt64], _ meanwhile: () async throws -> Void) async throws -> Int {
         guard content == nil else { return 0 }
         let blockBytes = BlockHashes.blockBytes(fileBytes: size)
         do {
-            offset = try BlockHashes.sharedBytes(hashes, fileBytes: size) { block in
+            offset = try await BlockHashes.sharedBytes(hashes, fileBytes: size) { block in
                 guard block * blockBytes < size else { return nil }
+                try Task.checkCancellation()
+                try await meanwhile()
                 return XXHash64.hash(try readAt(descriptor, block * blockBytes, upTo: blockBytes))
             }
         } catch let error as SystemError {
