@@ -82,10 +82,23 @@ struct RelativePathTests {
     @Test("on the command line keeps bytes that are not UTF-8")
     func arguments() {
         let raw: [[UInt8]] = [Array("send".utf8), [0x61, 0xFF], [0x62, 0xFE]]
-        let parsed = String(decoding: raw[2], as: UTF8.self)
-        #expect(LocalPath(argument: parsed, among: raw).bytes == raw[2])
-        #expect(LocalPath(argument: "send", among: raw).bytes == raw[0])
+        var paths = ArgumentPaths(among: raw)
+        #expect(paths.next(String(decoding: raw[2], as: UTF8.self)).bytes == raw[2])
+        #expect(paths.next("send").bytes == raw[0])
         // It is a character like others.
-        #expect(LocalPath(argument: "c\u{FFFD}", among: raw).bytes == Array("c\u{FFFD}".utf8))
+        #expect(paths.next("c\u{FFFD}").bytes == Array("c\u{FFFD}".utf8))
+    }
+
+    @Test("on the command line is each of several that are read as the same text")
+    func sameText() {
+        let (one, two, other): ([UInt8], [UInt8], [UInt8]) = ([0x61, 0xFF], [0x61, 0xFE], [0x62, 0xFF])
+        var paths = ArgumentPaths(among: [Array("send".utf8), one, other, two])
+        let named = [one, other, two].map { paths.next(String(decoding: $0, as: UTF8.self)).bytes }
+        #expect(named == [one, other, two])
+        // Texts that look the same and are other bytes are not mistaken for each other.
+        let (composed, decomposed) = (Array("\u{E9}\u{FFFD}".utf8), Array("e\u{301}\u{FFFD}".utf8))
+        paths = ArgumentPaths(among: [decomposed, composed])
+        #expect(paths.next("\u{E9}\u{FFFD}").bytes == composed)
+        #expect(paths.next("e\u{301}\u{FFFD}").bytes == decomposed)
     }
 }

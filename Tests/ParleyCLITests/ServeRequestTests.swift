@@ -47,7 +47,7 @@ struct ServeRequestTests {
         ]
     )
     func paths(text: String, path: String) {
-        #expect(RequestedPath.bytes(of: text) == Array(path.utf8))
+        #expect(RequestedPath.bytes(of: LocalPath(bytes: Array(text.utf8))) == Array(path.utf8))
     }
 
     @Test(

@@ -101,8 +101,9 @@ struct GetCommand: InterruptibleCommand {
     /// - Throws: when two of them would have the same name here.
     private func requestedPaths() throws -> [[UInt8]] {
         var names: [[UInt8]: String] = [:]
+        var arguments = ArgumentPaths()
         return try paths.map { text in
-            let path = RequestedPath.bytes(of: text)
+            let path = RequestedPath.bytes(of: arguments.next(text))
             let name = path.split(separator: slash).last.map { Array($0) } ?? []
             if let other = names.updateValue(text, forKey: name) {
                 throw Failure(
@@ -119,8 +120,8 @@ struct GetCommand: InterruptibleCommand {
 enum RequestedPath {
     /// Without `/` at its end and `./` at its beginning, which shells and people leave there. Empty for
     /// everything.
-    static func bytes(of text: String) -> [UInt8] {
-        var path = LocalPath(argument: text).bytes[...]
+    static func bytes(of argument: LocalPath) -> [UInt8] {
+        var path = argument.bytes[...]
         while path.count > 1, path.last == slash { path.removeLast() }
         while path.starts(with: "./".utf8) { path.removeFirst(2) }
         return path.elementsEqual(".".utf8) ? [] : Array(path)

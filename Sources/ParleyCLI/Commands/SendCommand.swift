@@ -93,8 +93,9 @@ struct SendCommand: InterruptibleCommand {
         var tree = SourceTree(SourceTree.Options(follow: follow, excludes: ExcludeList(exclude)))
         let own = name.map { Array(LocalPath(argument: $0).bytes) }
         var roots: [[UInt8]: String] = [:]
+        var arguments = ArgumentPaths()
         for text in paths {
-            let path = LocalPath(argument: text)
+            let path = arguments.next(text)
             let name = try own ?? Self.name(of: path, text)
             if let other = roots.updateValue(text, forKey: name) {
                 throw Failure(

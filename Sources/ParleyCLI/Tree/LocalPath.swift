@@ -14,20 +14,10 @@ struct LocalPath: Equatable {
 
     init(bytes: [UInt8]) { self.bytes = bytes }
 
-    /// A path that the command line names. Where the argument parser has replaced bytes that are not UTF-8,
-    /// they are taken from the arguments as the process got them.
+    /// A path that the command line names once; see ``ArgumentPaths``.
     init(argument: String) {
-        let raw = (0..<Int(CommandLine.argc)).compactMap { index in
-            CommandLine.unsafeArgv[index].map { Array(UnsafeBufferPointer(start: $0, count: strlen($0))) }
-        }
-        self.init(argument: argument, among: raw.map { $0.map(UInt8.init(bitPattern:)) })
-    }
-
-    /// - Parameter arguments: of the process.
-    init(argument: String, among arguments: [[UInt8]]) {
-        let isReplaced = argument.unicodeScalars.contains("\u{FFFD}")
-        let raw = isReplaced ? arguments.first { String(decoding: $0, as: UTF8.self) == argument } : nil
-        bytes = raw ?? Array(argument.utf8)
+        var paths = ArgumentPaths()
+        self = paths.next(argument)
     }
 
     func appending(_ name: [UInt8]) -> LocalPath {
@@ -77,6 +67,35 @@ struct LocalPath: Equatable {
     func namesInside() throws(SystemError) -> [[UInt8]] {
         let flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
         return try OpenFolder.namesInside(withCString { open($0, flags) })
+    }
+}
+
+/// Paths that the command line names, in their order. Where the argument parser has replaced bytes that are
+/// not UTF-8, they are taken from the arguments as the process got them.
+struct ArgumentPaths {
+    private let arguments: [[UInt8]]
+    /// How often each text has come that may stand for several arguments.
+    private var uses: [[UInt8]: Int] = [:]
+
+    /// - Parameter arguments: of the process.
+    init(among arguments: [[UInt8]] = ArgumentPaths.ofProcess) { self.arguments = arguments }
+
+    /// The path of a text. Of several arguments that are read as the same text each is taken in its turn.
+    mutating func next(_ text: String) -> LocalPath {
+        let bytes = Array(text.utf8)
+        guard text.unicodeScalars.contains("\u{FFFD}") else { return LocalPath(bytes: bytes) }
+        let raw = arguments.filter { String(decoding: $0, as: UTF8.self).utf8.elementsEqual(bytes) }
+        let use = uses[bytes, default: 0]
+        uses[bytes] = use + 1
+        return LocalPath(bytes: use < raw.count ? raw[use] : raw.last ?? bytes)
+    }
+
+    static var ofProcess: [[UInt8]] {
+        (0..<Int(CommandLine.argc)).compactMap { index in
+            CommandLine.unsafeArgv[index].map { argument in
+                UnsafeBufferPointer(start: argument, count: strlen(argument)).map(UInt8.init(bitPattern:))
+            }
+        }
     }
 }
 
