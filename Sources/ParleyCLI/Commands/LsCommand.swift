@@ -49,7 +49,9 @@ struct LsCommand: InterruptibleCommand {
             guard let bytes = try await stream.read(upTo: 65_536) else {
                 throw Failure("the listing ended too early")
             }
-            watch.hasMoved()
+            // A slow reader of the listing is not the server's fault.
+            watch.pause()
+            defer { watch.goOn() }
             try await decoder.feed(bytes) { item in
                 switch item {
                 case .record(.problem(let reason)):
