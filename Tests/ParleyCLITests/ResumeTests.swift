@@ -364,6 +364,28 @@ struct ResumeTests {
         #expect(try target.contents(of: "file/d/one") == source.contents(of: "file/d/one"))
     }
 
+    @Test("A folder that is announced again and again is kept in mind once, as it was announced first")
+    func repeated() throws {
+        let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let folder = TargetFolder(root, overwrites: false, resumption: Resumption(sender: nil))
+        let path = try RelativePath(checking: "d".utf8)
+        let inner = try RelativePath(checking: "d/e".utf8)
+        let closed = Metadata(mode: 0o555, modified: Timestamp(seconds: 5, nanoseconds: 0))
+        let other = Metadata(mode: 0o700, modified: Timestamp(seconds: 7, nanoseconds: 0))
+        for metadata in [closed, other, other] {
+            try folder.makeFolder(path, metadata)
+            try folder.makeFolder(inner, metadata)
+        }
+        #expect(folder.made == [path: closed, inner: closed])
+        try folder.finish()
+        for name in ["d", "d/e"] {
+            let status = try LocalPath(bytes: Array(target.path(of: name).utf8)).status(following: false)
+            #expect(status.st_mode & 0o7777 == 0o555)
+            #expect(Timestamp(status).seconds == 5)
+        }
+        chmod(target.path(of: "d"), 0o755)
+    }
+
     /// Its time may be that of its source, just before it gets its name.
     @Test("A part that a transfer has is never old")
     func locked() throws {

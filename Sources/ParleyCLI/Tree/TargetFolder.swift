@@ -20,7 +20,7 @@ final class TargetFolder: IncomingTarget {
     /// The names of the parts that were in these folders.
     private var parts: [[UInt8]] = []
     /// What was made here, to get its mode and time when everything is in it.
-    private var made: [(path: RelativePath, metadata: Metadata)] = []
+    private(set) var made: [RelativePath: Metadata] = [:]
 
     /// The mode of a folder that a later transfer may go on with: for its owner alone, until its own mode
     /// comes. The sticky bit tells it from the folders that somebody else has made for himself.
@@ -39,7 +39,7 @@ final class TargetFolder: IncomingTarget {
         let mode: mode_t = metadata == nil ? 0o777 : resumption == nil ? 0o700 : Self.unfinishedMode
         let name = path.name
         if name.withCString({ mkdirat(parent.descriptor, $0, mode) }) == 0 {
-            if let metadata { made.append((path, metadata)) }
+            if let metadata { made[path] = metadata }
             return
         }
         let failure = SystemError.last
@@ -48,7 +48,9 @@ final class TargetFolder: IncomingTarget {
         guard kind == .directory else { throw Self.exists(path, as: kind ?? .other) }
         guard resumption != nil, let metadata, let status = try? parent.status(of: name) else { return }
         // A transfer that has broken off has made it.
-        if status.st_mode & 0o7777 == Self.unfinishedMode { made.append((path, metadata)) }
+        guard status.st_mode & 0o7777 == Self.unfinishedMode else { return }
+        // Only the first record of a folder counts, however often a sender repeats it.
+        if made[path] == nil { made[path] = metadata }
     }
 
     func makeLink(_ path: RelativePath, to target: [UInt8], _ metadata: Metadata?) throws(Refusal) {
@@ -105,14 +107,15 @@ final class TargetFolder: IncomingTarget {
     }
 
     func finish() throws(Refusal) {
-        // The innermost first: a folder that may not be written to takes no changes inside.
-        for (path, metadata) in made.reversed() {
+        // The innermost first, whose paths are longer than those around them: a folder that may not be
+        // written to takes no changes inside.
+        for (path, metadata) in made.sorted(by: { $0.key.bytes.count > $1.key.bytes.count }) {
             guard let folder = try? cursor.root.inner(path.names) else { continue }
             let times = metadata.modified.accessedNowModifiedThen
             _ = futimens(folder.descriptor, times)
             _ = fchmod(folder.descriptor, mode_t(metadata.mode))
         }
-        made = []
+        made = [:]
         guard cursor.root.sync() else { throw .system("what arrived cannot be completed", .last) }
     }
 
