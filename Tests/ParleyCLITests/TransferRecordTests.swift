@@ -114,8 +114,24 @@ struct TransferRecordTests {
         var bytes = TransferAnswer.gaveUp("\u{1B}c").encoded
         #expect(try TransferAnswer(takingFrom: &bytes) == .gaveUp("\\x1bc"))
         #expect(TransferAnswer.gaveUp(String(repeating: "x", count: 5_000)).encoded.count < 600)
+        for (length, rest) in [(496, "grü"), (497, "gr"), (498, "gr"), (499, "g"), (500, "")] {
+            let beginning = String(repeating: "x", count: length)
+            bytes = TransferAnswer.gaveUp(beginning + "grüße").encoded
+            #expect(try TransferAnswer(takingFrom: &bytes) == .gaveUp(beginning + rest))
+        }
         #expect(TransferAnswer.reason(inRefusal: Array("refused no\n".utf8)[...]) == "no\\n")
         #expect(TransferAnswer.reason(inRefusal: Array("ready".utf8)[...]) == nil)
+    }
+
+    @Test(
+        "Text is cut between two characters",
+        arguments: [
+            ("", 0, ""), ("abc", 0, ""), ("abc", 2, "ab"), ("abc", 3, "abc"), ("aü", 2, "a"), ("aü", 3, "aü"),
+            ("a🎉b", 1, "a"), ("a🎉b", 2, "a"), ("a🎉b", 4, "a"), ("a🎉b", 5, "a🎉"), ("ü", 1, ""),
+        ]
+    )
+    func cut(text: String, maxBytes: Int, beginning: String) {
+        #expect(text.utf8.cut(to: maxBytes) == Array(beginning.utf8))
     }
 
     @Test(

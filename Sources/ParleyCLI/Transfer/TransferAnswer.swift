@@ -93,5 +93,6 @@ enum TransferReason {
     /// Reasons quote what the other side chose; this keeps a record small.
     static let maxBytes = 500
 
-    static func bytes(of reason: String) -> [UInt8] { Array(reason.printable.utf8.prefix(maxBytes)) }
+    /// Cut between two characters: the other side escapes all of what is not UTF-8.
+    static func bytes(of reason: String) -> [UInt8] { reason.printable.utf8.cut(to: maxBytes) }
 }

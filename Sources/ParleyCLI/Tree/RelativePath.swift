@@ -66,6 +66,15 @@ extension Collection<UInt8> {
     /// Whether this is `.` or `..`, which name no entry of their own.
     var isDots: Bool { (1...2).contains(count) && allSatisfy { $0 == UInt8(ascii: ".") } }
 
+    /// At most so many bytes of the beginning, cut between two characters of UTF-8.
+    func cut(to maxBytes: Int) -> [UInt8] {
+        guard count > maxBytes else { return Array(self) }
+        // The byte behind the cut begins a character.
+        var kept = Array(prefix(maxBytes + 1))
+        while let last = kept.popLast(), last & 0xC0 == 0x80 {}
+        return kept
+    }
+
     /// Whether this is a name that listings leave out.
     var isHidden: Bool { first == UInt8(ascii: ".") }
 }

@@ -23,16 +23,8 @@ struct Resumption {
         }
         func text(_ bytes: [UInt8]) -> [UInt8] { Array("-\(String(XXHash64.hash(bytes), radix: 36))".utf8) }
         let file = Array("\(sender ?? "") ".utf8) + path.bytes
-        let ofAnyVersion = Self.prefix + Self.beginning(of: path.name) + text(file)
+        let ofAnyVersion = Self.prefix + path.name.cut(to: Self.nameBytes) + text(file)
         return PartName(bytes: ofAnyVersion + text(version) + Self.suffix, ofAnyVersion: ofAnyVersion)
-    }
-
-    /// At most ``nameBytes`` bytes of a name, cut between two characters.
-    private static func beginning(of name: some Collection<UInt8>) -> ArraySlice<UInt8> {
-        let bytes = Array(name)
-        var end = min(nameBytes, bytes.count)
-        while end > 0, end < bytes.count, bytes[end] & 0xC0 == 0x80 { end -= 1 }
-        return bytes[..<end]
     }
 
     /// Whether a name may be that of a part.
