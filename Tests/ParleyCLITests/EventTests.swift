@@ -47,6 +47,22 @@ struct EventValueTests {
     }
 }
 
+@Suite("The event of an entry")
+struct EntryEventTests {
+    @Test(
+        "has the target of a link as it has its path",
+        arguments: [
+            ([0x61, 0xFF], #""target":"a\\xff","target_hex":"61ff""#),
+            (Array("grüße\n".utf8), #""target":"grüße\n""#),
+        ] as [([UInt8], String)]
+    )
+    func target(target: [UInt8], fields: String) {
+        let entry = TransferEntry(kind: .link(target: target), path: [0x6C], metadata: nil)
+        let before = #""event":"entry","path":"l","kind":"link","bytes":null"#
+        #expect(Event.entry(entry).json.text == "{\(before),\(fields)}")
+    }
+}
+
 @Suite("--json", .timeLimit(.minutes(5)))
 struct EventTests {
     private let source: TemporaryDirectory
@@ -138,6 +154,18 @@ struct EventTests {
         let error = try await nextEvent(of: failing)
         #expect((error["message"] as? String)?.hasSuffix("No such file or directory") == true)
         #expect(try await failing.exit() == 1)
+    }
+
+    @Test("A new identity is no error")
+    func newIdentity() async throws {
+        let home = try TemporaryDirectory()
+        let server = try ToolProcess(
+            ["serve", source.url.path, "--listen", "127.0.0.1:0", "--json"],
+            environment: ["XDG_CONFIG_HOME": home.url.path]
+        )
+        #expect(try await nextEvent(of: server)["event"] as? String == "listening")
+        let line = try await server.errors.next()
+        #expect(line?.hasPrefix("parley: made a new identity in \(home.url.path)/") == true)
     }
 
     @Test("Standard output cannot carry both files and events")

@@ -57,7 +57,7 @@ extension IdentityFile {
         let obstacle = makeDirectories()
         do throws(ParleyError) {
             return try Identity.loadOrCreate(at: path) { identity in
-                Console.error("made a new identity in \(path): \(identity.id)")
+                Console.notice("made a new identity in \(path): \(identity.id)")
             }
         } catch {
             throw Failure("no identity: \(obstacle ?? error.message)")

@@ -65,6 +65,9 @@ enum Console {
         print("parley: \(sentence)", to: STDERR_FILENO)
     }
 
+    /// Prints what is worth a line on standard error, and is no error.
+    static func notice(_ sentence: String) { print("parley: \(sentence)", to: STDERR_FILENO) }
+
     /// Prints a log line on standard error, unless much is not written yet.
     static func log(_ text: String) { print(text, to: STDERR_FILENO, limit: OutputQueue.roomBytes / 2) }
 

@@ -62,12 +62,12 @@ enum Event {
     }
 
     /// A path as text. One that is not UTF-8 has its bytes, in hexadecimal, beside it.
-    private static func path(_ path: [UInt8]) -> Fields {
+    private static func path(_ path: [UInt8], as name: String = "path") -> Fields {
         guard let text = String(validating: path, as: UTF8.self) else {
             let digits = path.map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
-            return [("path", .text(String(printable: path))), ("path_hex", .text(digits))]
+            return [(name, .text(String(printable: path))), ("\(name)_hex", .text(digits))]
         }
-        return [("path", .text(text))]
+        return [(name, .text(text))]
     }
 
     private static func fields(of path: [UInt8], _ transfer: Int, bytes: Int) -> Fields {
@@ -86,7 +86,7 @@ enum Event {
             }
         var fields = path(entry.path)
         fields += [("kind", .text(kind)), ("bytes", .number(orNull: bytes))] as Fields
-        if let target { fields.append(("target", .text(String(printable: target)))) }
+        if let target { fields += path(target, as: "target") }
         if let metadata = entry.metadata {
             fields.append(("mode", .text(String(metadata.mode, radix: 8))))
             fields.append(("modified", .number(Int(metadata.modified.seconds))))
