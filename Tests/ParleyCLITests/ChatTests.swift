@@ -101,6 +101,29 @@ struct ChatTests {
         await peer.close()
     }
 
+    @Test("In the background of a terminal dial goes on, and in front again it sends what is typed")
+    func background() async throws {
+        let terminal = try Terminal()
+        // A shell with jobs. It reads a line itself before it brings the tool to the front.
+        let script = "set -m; \"$0\" dial \"$1\" --codec unframed & read line; fg %1"
+        let peer = try await ScriptedPeer.listening(codec: .unframed) { address in
+            try ToolProcess(
+                executable: URL(filePath: "/bin/sh"),
+                ["-c", script, ToolProcess.executable.path, address],
+                at: terminal
+            )
+        }
+        for number in 1...3 {
+            try await peer.peer.send(message: "message \(number)")
+            _ = try await peer.tool.output.first(endingWith: "> message \(number)")
+        }
+        try terminal.type("to the shell\n")
+        try terminal.type("to the peer\n")
+        #expect(try await peer.nextMessage() == "to the peer")
+        await peer.close()
+        #expect(try await peer.tool.exit() == 0)
+    }
+
     @Test("A line that nobody is there for is an error line")
     func nobodyThere() async throws {
         let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)

@@ -40,6 +40,24 @@ enum StandardInput {
     ///   nil for never.
     static func blocks(withEmptyOnesEach interval: Duration? = nil) -> Blocks { Blocks(interval) }
 
+    /// How often a process in the background tries to read.
+    private static let backgroundMilliseconds: Int32 = 500
+
+    /// Reads a block; none at the end of the input.
+    ///
+    /// A read in the background of a terminal would stop the process, but Dispatch blocks SIGTTIN in its
+    /// threads, and then the read fails. What is typed is for others until the process is in the foreground
+    /// again.
+    private static func readBlock() throws(SystemError) -> [UInt8] {
+        while true {
+            do throws(SystemError) { return try readSome(blockBytes, from: STDIN_FILENO) } catch {
+                // A terminal that is gone has no foreground.
+                guard error.code == EIO, tcgetpgrp(STDIN_FILENO) >= 0 else { throw error }
+                _ = poll(nil, 0, backgroundMilliseconds)
+            }
+        }
+    }
+
     /// Blocks of standard input.
     ///
     /// Reading blocks, so it has a queue of its own, and with it a thread. A thread that still waits for
@@ -64,9 +82,7 @@ enum StandardInput {
             DispatchQueue(label: "parley.standard-input").async { [permits] in
                 while true {
                     permits.wait()
-                    let block = Block { () throws(SystemError) in
-                        try readSome(blockBytes, from: STDIN_FILENO)
-                    }
+                    let block = Block { () throws(SystemError) in try readBlock() }
                     guard (try? block.get())?.isEmpty != true else { break }
                     continuation.yield(block)
                     if case .failure = block { break }

@@ -61,7 +61,7 @@ final class Newcomers: Sendable {
     /// Why the terminal cannot be used to ask; nil when it can be.
     private var obstacle: String? {
         guard hasTerminal else { return "there is no terminal to ask at" }
-        // A process in the background is stopped when it reads from its terminal.
+        // What is typed then is for the process in the foreground.
         guard tcgetpgrp(STDIN_FILENO) == getpgrp() else { return "nobody can be asked in the background" }
         return nil
     }
@@ -96,8 +96,7 @@ extension Newcomers {
     /// A longer line is no answer.
     private static let maxAnswerBytes = 100
 
-    /// Reads standard input while a question is shown, for a command that needs it for nothing else. A tool
-    /// in the background is not stopped before.
+    /// Reads standard input while a question is shown, for a command that needs it for nothing else.
     func readAnswers() async {
         await StandardInput.forEachLine(
             maxBytes: Self.maxAnswerBytes,
