@@ -27,17 +27,25 @@ extension Duration {
     }
 }
 
-/// Copies the fields that the program knows, as many bytes as it passes for the struct's size.
+/// Fills the `size` bytes that the program passes for the struct's size: the fields that it knows, and zeros
+/// for those that only a newer header has.
 private func copy<Value>(
     _ value: Value,
     to place: UnsafeMutablePointer<Value>?,
     _ size: Int
 ) throws(ParleyError) {
-    let place = try output(place, "statistics")
+    let place = UnsafeMutableRawPointer(try output(place, "statistics"))
     try checkSize(size, "size")
     guard size > 0 else { throw ParleyError(.invalidArgument, "size is 0") }
+    let known = MemoryLayout<Value>.size
+    // No version's struct is larger.
+    let largest = 64 * known
+    guard size <= largest else { throw ParleyError(.invalidArgument, "size is \(size), above \(largest)") }
     withUnsafeBytes(of: value) { bytes in
-        UnsafeMutableRawPointer(place).copyMemory(from: bytes.baseAddress!, byteCount: min(size, bytes.count))
+        place.copyMemory(from: bytes.baseAddress!, byteCount: min(size, known))
+    }
+    if size > known {
+        (place + known).initializeMemory(as: UInt8.self, repeating: 0, count: size - known)
     }
 }
 

@@ -192,6 +192,36 @@ static void staying_connected(void) {
     CHECK_OK(parley_free(server));
 }
 
+/* A newer program has fields that the library does not know: they are zero. */
+static void statistics_of_newer_header(parley_transport *node, parley_peer number) {
+    struct {
+        parley_statistics known;
+        uint8_t unknown[24], behind;
+    } all;
+    struct {
+        parley_peer_statistics known;
+        uint8_t unknown[24], behind;
+    } one;
+    size_t index;
+    memset(&all, 0xff, sizeof all);
+    CHECK_OK(parley_get_statistics(node, &all.known, sizeof all.known + sizeof all.unknown));
+    CHECK_INT(all.known.traffic.messages_received, 1);
+    CHECK_INT(all.known.refused_streams, 0);
+    for (index = 0; index < sizeof all.unknown; index++) CHECK_INT(all.unknown[index], 0);
+    CHECK_INT(all.behind, 0xff);
+    memset(&one, 0xff, sizeof one);
+    CHECK_OK(parley_peer_get_statistics(node, number, &one.known, sizeof one.known + sizeof one.unknown));
+    CHECK_INT(one.known.traffic.messages_received, 1);
+    CHECK_INT(one.known.refused_streams, 0);
+    for (index = 0; index < sizeof one.unknown; index++) CHECK_INT(one.unknown[index], 0);
+    CHECK_INT(one.behind, 0xff);
+    /* No version's struct is that large: the size was never set. Nothing is written. */
+    CHECK_CODE(parley_get_statistics(node, &all.known, 65 * sizeof all.known), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "size is ");
+    CHECK_CODE(parley_peer_get_statistics(node, number, &one.known, 65 * sizeof one.known), PARLEY_EINVAL);
+    CHECK_INT(one.behind, 0xff);
+}
+
 static void statistics(void) {
     parley_options options = loopback();
     parley_statistics statistics;
@@ -221,6 +251,7 @@ static void statistics(void) {
     CHECK_OK(parley_get_statistics(pair.server, &statistics, sizeof statistics.traffic));
     CHECK_INT(statistics.traffic.messages_received, 1);
     CHECK(statistics.uptime_ms == UINT64_MAX);
+    statistics_of_newer_header(pair.server, pair.to_client);
     CHECK_CODE(parley_get_statistics(pair.server, NULL, sizeof statistics), PARLEY_EINVAL);
     CHECK_CODE(parley_get_statistics(pair.server, &statistics, 0), PARLEY_EINVAL);
     CHECK_CODE(parley_peer_get_statistics(pair.server, 4711, &peer, sizeof peer), PARLEY_ENOPEER);

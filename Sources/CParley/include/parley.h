@@ -807,7 +807,8 @@ typedef struct parley_peer_statistics {
 } parley_peer_statistics;
 
 /* Fills the first `size` bytes of *statistics. Pass sizeof(parley_statistics): later versions add fields at
- * the end. Returns PARLEY_OK or PARLEY_EINVAL. Never blocks; its cost grows with the number of peers. */
+ * the end. A library that is older than your header fills those that it does not know with zeros. Returns
+ * PARLEY_OK or PARLEY_EINVAL. Never blocks; its cost grows with the number of peers. */
 int parley_get_statistics(const parley_transport *transport, parley_statistics *statistics, size_t size);
 
 /* The same for one peer. Also returns PARLEY_ENOPEER. Never blocks. */
