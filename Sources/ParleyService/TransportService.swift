@@ -54,8 +54,8 @@ public struct TransportService: Service {
     /// returns.
     private func serve() async throws {
         let closing = transport
-        if isListening { try await transport.listenAndAccept() }
         try await withTaskCancellationOrGracefulShutdownHandler {
+            if isListening, try await !listen() { return }
             if let consume {
                 try await consume(transport.consume())
             } else {
@@ -63,8 +63,19 @@ public struct TransportService: Service {
                 await transport.consume().untilFinished()
             }
         } onCancelOrGracefulShutdown: {
-            // Closing ends the consumer's sequence, and the wait without a consumer.
+            // Closing ends the look-up of the listening name, the consumer's sequence, and the wait without a
+            // consumer.
             Task { await closing.close() }
         }
+    }
+
+    /// Listens. Returns false when a shutdown began before it listened.
+    private func listen() async throws -> Bool {
+        do { try await transport.listenAndAccept() } catch {
+            let isShutDown = Task.isCancelled || Task.isShuttingDownGracefully
+            guard isShutDown, error.code == .closed || error.code == .cancelled else { throw error }
+            return false
+        }
+        return true
     }
 }

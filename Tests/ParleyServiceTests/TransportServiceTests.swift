@@ -101,6 +101,28 @@ import Testing
         #expect(await isClosed(server))
     }
 
+    @Test(arguments: [false, true])
+    func `a shutdown ends it while its listening name is looked up`(cancels: Bool) async throws {
+        let transport = SlowListener()
+        try await testGracefulShutdown { trigger in
+            let service = TransportService(transport) { _ in Issue.record("it does not listen") }
+            let running = Task { try await service.run() }
+            for await _ in transport.lookingUp {}
+            if cancels { running.cancel() } else { trigger.triggerGracefulShutdown() }
+            try await running.value
+        }
+        #expect(await isClosed(transport.inner))
+    }
+
+    @Test func `closing its transport elsewhere before it listens is an error`() async throws {
+        let transport = SlowListener()
+        let running = Task { try await TransportService(transport).run() }
+        for await _ in transport.lookingUp {}
+        await transport.close()
+        let error = await #expect(throws: ParleyError.self) { try await running.value }
+        #expect(error?.code == .closed)
+    }
+
     @Test func `what fails is thrown, and the transport is closed`() async throws {
         struct Failure: Error {}
         let network = InMemoryNetwork()
@@ -114,5 +136,38 @@ import Testing
         await #expect(throws: Failure.self) { try await service.run() }
         #expect(await isClosed(third))
         await first.close()
+    }
+}
+
+/// A transport whose listening name is looked up until it is closed.
+private final class SlowListener: Transport {
+    let inner = InMemoryTransport(network: InMemoryNetwork())
+    /// Ends when the look-up begins.
+    let lookingUp: AsyncStream<Void>
+    private let begun: AsyncStream<Void>.Continuation
+    private let open: AsyncStream<Void>
+    private let closed: AsyncStream<Void>.Continuation
+
+    init() {
+        (lookingUp, begun) = AsyncStream<Void>.makeStream()
+        (open, closed) = AsyncStream<Void>.makeStream()
+    }
+
+    var address: String { inner.address }
+    var peers: [any Peer] { inner.peers }
+
+    func listenAndAccept() async throws(ParleyError) {
+        begun.finish()
+        for await _ in open {}
+        throw ParleyError(.closed, "the transport is closed")
+    }
+
+    func dial(_ address: String) async throws -> any Peer { try await inner.dial(address) }
+
+    func consume() -> RPCSequence { inner.consume() }
+
+    func close() async {
+        closed.finish()
+        await inner.close()
     }
 }
