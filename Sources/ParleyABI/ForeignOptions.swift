@@ -5,7 +5,14 @@ import ParleyNoise
 extension parley_options {
     /// Copies the fields that the program knows. The others stay zero, which is their default.
     mutating func read(_ pointer: UnsafePointer<parley_options>?) throws(ParleyError) {
-        if let pointer { try copy(pointer, into: &self, "parley_options", "begin with PARLEY_OPTIONS_INIT") }
+        guard let pointer else { return }
+        do throws(ParleyError) {
+            try copy(pointer, into: &self, "parley_options", "begin with PARLEY_OPTIONS_INIT")
+        } catch {
+            // Nothing else takes the decoder then: an owner of its userdata destroys it.
+            if let decoder { _ = try? ForeignWireForm(decoder) }
+            throw error
+        }
     }
 }
 

@@ -226,6 +226,11 @@ static void refused(void) {
     parley_decoder decoder = line_decoder();
     parley_options options = loopback();
     parley_transport *node = NULL;
+    struct {
+        parley_options known;
+        char unknown[64];
+    } newer;
+    memset(&newer, 0, sizeof newer);
     options.decoder = &decoder;
     decoder.decode = NULL;
     CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
@@ -245,6 +250,16 @@ static void refused(void) {
     options.dial_timeout_ms = 0;
     CHECK_CODE(parley_create(&options, NULL), PARLEY_EINVAL);
     check_counts(1);
+    /* Options with a field that the library does not know. */
+    newer.known = options;
+    newer.known.size = sizeof newer;
+    newer.unknown[63] = 1;
+    CHECK_CODE(parley_create(&newer.known, &node), PARLEY_EINVAL);
+    check_counts(1);
+    decoder.decode = NULL;
+    CHECK_CODE(parley_create(&newer.known, &node), PARLEY_EINVAL);
+    check_counts(1);
+    decoder = line_decoder();
     /* Without a size, no other field is read. */
     decoder.size = 0;
     CHECK_CODE(parley_create(&options, &node), PARLEY_EINVAL);
