@@ -1169,6 +1169,11 @@ PARLEY_CHECKED int parley_rpc_body(
  * the inbox for each stream; a stream for which the inbox has no room is reset. A later call for the same
  * protocol replaces an earlier one. Streams are handed out once their peer is open.
  *
+ * A function that was replaced, or taken away with parley_stop_accepting(), may still be running or about to
+ * be called. Free its `argument` when a function that you posted after that has run: with parley_post(), or
+ * with `loops` above 1 with parley_peer_post() for each peer of parley_peers(). Or free it after
+ * parley_close().
+ *
  * Returns  PARLEY_OK; PARLEY_ENOTSUP in another wire form; PARLEY_EINVAL; PARLEY_ECLOSED. Never blocks.
  */
 int parley_accept_streams(
@@ -1189,8 +1194,9 @@ int parley_accept_streams(
 PARLEY_CHECKED int parley_accept(
     parley_transport *transport, const char *protocol, int timeout_ms, parley_peer_stream *stream);
 
-/* The node no longer speaks a protocol. Streams that were handed out are not affected. Returns as
- * parley_accept_streams() does. Never blocks. */
+/* The node no longer speaks a protocol. Streams that were handed out are not affected.
+ * parley_accept_streams() says when the `argument` of a function can be freed, and what this returns. Never
+ * blocks. */
 int parley_stop_accepting(parley_transport *transport, const char *protocol);
 
 /* The other side of a stream, also when it is gone. Returns PARLEY_NO_PEER for a stream that is closed. Never
