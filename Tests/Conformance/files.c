@@ -124,6 +124,11 @@ static void parts(pair pair, const char *folder, const char *from, uint64_t leng
                 pair.client, pair.to_server, from, "part", 4, parts[index][0], parts[index][1], NULL, NULL),
                   expected);
         expect_stream(pair, "part");
+        /* An argument that is refused leaves the stream open. */
+        CHECK_INT(
+            parley_receive_file(pair.server, pair.to_client, NULL, UINT64_MAX, NULL, NULL), PARLEY_EINVAL);
+        CHECK_INT(
+            parley_receive_file(pair.server, pair.to_client, to, UINT64_MAX - 1, NULL, NULL), PARLEY_EINVAL);
         CHECK_INT(parley_receive_file(pair.server, pair.to_client, to, UINT64_MAX, NULL, NULL), expected);
         file = open(from, O_RDONLY | O_CLOEXEC);
         CHECK(pread(file, sent, sizeof sent, (off_t)parts[index][0]) >= 0);

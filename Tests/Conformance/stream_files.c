@@ -78,6 +78,13 @@ static void after_an_exact_read(pair pair) {
     CHECK_CODE(parley_peer_stream_read_exactly(pair.server, received, bytes, 8, 0), PARLEY_EAGAIN);
     write_text(pair.client, sent, "defgh");
     CHECK_OK(parley_peer_stream_finish(pair.client, sent));
+    /* An argument that is refused leaves the stream open, and what was kept is not lost. */
+    CHECK_CODE(
+        parley_peer_stream_receive_file(pair.server, received, NULL, UINT64_MAX, NULL, NULL),
+        PARLEY_EINVAL);
+    CHECK_CODE(
+        parley_peer_stream_receive_file(pair.server, received, to, UINT64_MAX - 1, NULL, NULL),
+        PARLEY_EINVAL);
     CHECK_INT(
         parley_peer_stream_replace_file(pair.server, received, to, UINT64_MAX, NULL, NULL), 7);
     file = fopen(to, "rb");

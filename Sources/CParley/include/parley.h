@@ -593,7 +593,7 @@ typedef struct parley_options {
  *
  * options  NULL for the defaults.
  * Returns  PARLEY_OK; PARLEY_EINVAL when an option is out of its range (parley_last_error() names both), or
- *          when out is NULL. Never blocks.
+ *          when out is NULL; PARLEY_EADDRINVAL when a text of `allowed_ids` is no id. Never blocks.
  */
 PARLEY_CHECKED int parley_create(const parley_options *options, parley_transport **out);
 
@@ -1307,7 +1307,9 @@ PARLEY_CHECKED int64_t parley_send_file(
  *
  * length   how many bytes to read; UINT64_MAX reads to the end of the stream.
  * Returns  how many bytes were written; PARLEY_EEXIST, PARLEY_ENOENT (no such folder), PARLEY_EACCES,
- *          PARLEY_EOF when fewer bytes came; or the errors of parley_read().
+ *          PARLEY_EINVAL (the path ends without a name), PARLEY_EOF when fewer bytes came; or the errors of
+ *          parley_read(). With PARLEY_EINVAL for another reason (NULL, or a length above INT64_MAX),
+ *          PARLEY_EDEADLK or PARLEY_EFORKED nothing was done, and the stream is still open.
  */
 PARLEY_CHECKED int64_t parley_receive_file(
     parley_transport *transport, parley_peer peer, const char *path, uint64_t length,
@@ -1323,9 +1325,10 @@ PARLEY_CHECKED int64_t parley_replace_file(
 /* The same three with a two-way stream: see parley_stream_write_file(), parley_receive_file() and
  * parley_replace_file(), which have the same other arguments and results. Receiving reads what an exact read
  * that returned PARLEY_EAGAIN or PARLEY_ETIMEDOUT has kept, and then the rest. A stream with a name stays
- * open then, so that an answer can be written; one that an RPC has announced is closed; and on failure the
- * stream is reset. Its number is still yours to close. Files of streams that share their connection are
- * copied. Also return PARLEY_ECLOSED. Block; not in callbacks. */
+ * open then, so that an answer can be written; one that an RPC has announced is closed; and on a failure
+ * that closes the stream of parley_receive_file(), the stream is reset. Its number is still yours to close.
+ * Files of streams that share their connection are copied. Also return PARLEY_ECLOSED. Block; not in
+ * callbacks. */
 PARLEY_CHECKED int64_t parley_peer_stream_write_file(
     parley_transport *transport, parley_peer_stream stream, const char *path, uint64_t offset,
     uint64_t length, parley_progress progress, void *argument);
