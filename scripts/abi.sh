@@ -58,13 +58,18 @@ grep -vE '^typedef (struct|enum) [a-z_]+ \{' "$work/declarations" \
                 gsub(/^ +| +$/, "", member)
                 if (member == "") continue
                 if (is_struct) {
+                    array = ""
+                    if (match(member, /\[[0-9]+\]$/)) {
+                        array = substr(member, RSTART)
+                        member = substr(member, 1, RSTART - 1)
+                    }
                     field = member
                     if (match(member, /\(\*[a-z_0-9]+\)/)) field = substr(member, RSTART + 2, RLENGTH - 3)
                     else sub(/.*[ *]/, "", field)
                     type = member
                     sub("[*]" field "\\)", "*)", type)
                     if (type == member) sub("[ ]?" field "$", "", type)
-                    printf "printf(\"    %s.%s at %%zu, %%zu bytes: %s\\n\", ", name, field, type
+                    printf "printf(\"    %s.%s at %%zu, %%zu bytes: %s%s\\n\", ", name, field, type, array
                     printf "offsetof(%s, %s), sizeof(((%s *)0)->%s));\n", name, field, name, field
                 } else {
                     sub(/ *=.*/, "", member)

@@ -122,14 +122,18 @@ func bytes(
 /// Copies the fields that the program knows of a struct that begins with its size. The other fields keep
 /// their value. A newer program's struct has fields that this library does not know: they have to be zero.
 /// What it does know is copied also when they are not, and an error is thrown.
+///
+/// - Parameter reserved: how many bytes at the end of the struct are reserved. They have to be zero too: a
+///   newer program may have a field there.
 func copy<Value>(
     _ pointer: UnsafePointer<Value>,
     into value: inout Value,
+    reserved: Int = 0,
     _ name: String,
     _ advice: String
 ) throws(ParleyError) {
     let size = UnsafeRawPointer(pointer).load(as: UInt.self)
-    let known = MemoryLayout<Value>.size
+    let known = MemoryLayout<Value>.size - reserved
     // No version's struct is larger; its fields cannot be read then.
     let sizes = UInt(MemoryLayout<UInt>.size)...UInt(64 * known)
     guard sizes.contains(size) else {

@@ -6,8 +6,10 @@ extension parley_options {
     /// Copies the fields that the program knows. The others stay zero, which is their default.
     mutating func read(_ pointer: UnsafePointer<parley_options>?) throws(ParleyError) {
         guard let pointer else { return }
+        let unused = MemoryLayout.size(ofValue: reserved)
+        let advice = "begin with PARLEY_OPTIONS_INIT"
         do throws(ParleyError) {
-            try copy(pointer, into: &self, "parley_options", "begin with PARLEY_OPTIONS_INIT")
+            try copy(pointer, into: &self, reserved: unused, "parley_options", advice)
         } catch {
             // Nothing else takes the decoder then: an owner of its userdata destroys it.
             if let decoder { _ = try? ForeignWireForm(decoder) }

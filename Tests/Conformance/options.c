@@ -180,6 +180,23 @@ static void newer_struct(void) {
     CHECK_CONTAINS(parley_last_error(), "parley_options.size is 18446744073709551615, outside 8 to");
 }
 
+/* No byte of a struct with a size is padding that an initialiser may leave as it was: a later field may lie
+ * there. */
+static void reserved_bytes(void) {
+    const parley_options good = PARLEY_OPTIONS_INIT;
+    parley_options options;
+    size_t index;
+    CHECK_INT(offsetof(parley_options, reserved) + sizeof good.reserved, sizeof good);
+    CHECK_INT(offsetof(parley_options, reserved), offsetof(parley_options, one_connection_per_id) + 1);
+    CHECK_INT(
+        offsetof(parley_decoder, encode_stream_abort) + sizeof good.decoder->encode_stream_abort,
+        sizeof(parley_decoder));
+    for (index = 0; index < sizeof good.reserved; index++) {
+        CHECK_INT(good.reserved[index], 0);
+        options = good, options.reserved[index] = 1, refuses(options, "parley_options is set");
+    }
+}
+
 /* The struct and its texts are copied. */
 static void copied(void) {
     parley_transport *node;
@@ -241,6 +258,7 @@ int main(void) {
     trying("older and newer structs");
     older_struct();
     newer_struct();
+    reserved_bytes();
     trying("copied");
     copied();
     trying("defaults");

@@ -578,13 +578,15 @@ typedef struct parley_options {
      * returns it. So two nodes that dial each other at once keep the same one, if both set this. Of two dials
      * of this node at the same time, the other side ends one. Needs `identity`. */
     bool one_connection_per_id;
+
+    uint8_t reserved[7]; /* must be 0 */
 } parley_options;
 
 #define PARLEY_OPTIONS_INIT \
     { sizeof(parley_options), NULL, PARLEY_CODEC_FRAMED, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL, NULL, \
       PARLEY_LOG_TRACE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, \
       0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, NULL, NULL, 0, NULL, 0, 0, 0, 0, 0, \
-      false }
+      false, { 0 } }
 
 /* ---- Transports ---------------------------------------------------------------------------------------- */
 
