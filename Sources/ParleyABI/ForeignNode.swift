@@ -97,7 +97,7 @@ final class ForeignNode: @unchecked Sendable {
             do throws(ParleyError) {
                 try handshakes.run(connection.isOutbound ? .outbound : .inbound) { [self] in
                     // The connection may have ended before the thread started the work.
-                    guard transport.node.isHandshaking(connection.number) else {
+                    guard connection.handshakeBegins() else {
                         return continuation.resume(
                             returning: .failure(ParleyError(.closed, "\(connection) is gone"))
                         )
@@ -108,6 +108,7 @@ final class ForeignNode: @unchecked Sendable {
                 }
             } catch { continuation.resume(returning: .failure(error)) }
         }
+        connection.handshakeReturned()
         let code = try result.get()
         if code < 0 { throw ForeignFailure(code: code) }
     }

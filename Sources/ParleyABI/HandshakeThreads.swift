@@ -25,7 +25,7 @@ final class HandshakeThreads: Sendable {
         let maxThreads: Int
         var running = 0
         /// Handshakes beyond ``maxThreads``. The node's limits admit no more peers than that, so there are
-        /// some only while callbacks of peers that have ended do not return.
+        /// some only while `allow` does not return for peers that have ended.
         var waiting: [Job] = []
     }
 

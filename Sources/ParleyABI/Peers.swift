@@ -167,7 +167,14 @@ public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, 
     status {
         let connection = try connection(transport, peer)
         let limit = try WaitLimit(milliseconds: timeout_ms)
-        if case .until = limit { try checkMayBlock("closing peer \(peer)") }
+        if case .until = limit {
+            let what = "closing peer \(peer)"
+            try checkMayBlock(what)
+            // It would wait for on_disconnect, which waits for the handshake.
+            if connection.isInHandshakeCallback, try node(transport).handshakes.isCurrent {
+                throw ParleyError(.wouldDeadlock, "\(what) would wait for its handshake")
+            }
+        }
         try connection.close(limit)
     }
 }

@@ -250,14 +250,14 @@ static void dials_apart(void) {
     CHECK_OK(parley_free(other));
 }
 
-/* No handshake begins for a peer after its on_disconnect. */
+/* No handshake runs during the peer's on_disconnect, and none begins after it. */
 static struct {
     event called;
-    parley_peer gone[512];
-    int gone_count;
+    parley_peer running[64], gone[64];
+    int running_count, gone_count;
     pthread_mutex_t lock;
     event gate;
-} late = {EVENT_INIT, {0}, 0, PTHREAD_MUTEX_INITIALIZER, EVENT_INIT};
+} late = {EVENT_INIT, {0}, {0}, 0, 0, PTHREAD_MUTEX_INITIALIZER, EVENT_INIT};
 
 static int begin_late(parley_transport *transport, parley_peer peer, void *userdata) {
     int index;
@@ -265,20 +265,28 @@ static int begin_late(parley_transport *transport, parley_peer peer, void *userd
     (void)userdata;
     pthread_mutex_lock(&late.lock);
     for (index = 0; index < late.gone_count; index++) CHECK(late.gone[index] != peer);
+    CHECK(late.running_count < 64);
+    late.running[late.running_count++] = peer;
     pthread_mutex_unlock(&late.lock);
     event_add(&late.called, 1);
     CHECK_REACHES(&late.gate, 1);
+    pthread_mutex_lock(&late.lock);
+    for (index = 0; late.running[index] != peer; index++) {}
+    late.running[index] = late.running[--late.running_count];
+    pthread_mutex_unlock(&late.lock);
     return PARLEY_OK;
 }
 
 static void gone_early(
     parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    int index;
     (void)transport;
     (void)reason;
     (void)message;
     (void)userdata;
     pthread_mutex_lock(&late.lock);
-    CHECK(late.gone_count < 512);
+    for (index = 0; index < late.running_count; index++) CHECK(late.running[index] != peer);
+    CHECK(late.gone_count < 64);
     late.gone[late.gone_count++] = peer;
     pthread_mutex_unlock(&late.lock);
 }
@@ -295,21 +303,26 @@ static void more_than_may_run(void) {
     enum { peers = 24, at_once = 8 };
     parley_options options = loopback();
     parley_transport *node;
+    char byte;
     int index, sockets[peers];
     options.handshake = begin_late;
     options.on_disconnect = gone_early;
-    options.handshake_timeout_ms = 300;
+    options.handshake_timeout_ms = 1000;
     options.max_handshakes = at_once;
     node = listening(&options);
     for (index = 0; index < peers; index++) sockets[index] = raw_dial(node);
-    /* All of them end: those whose handshake hangs, those that wait for a thread, and those that are too many
-     * even to wait. */
-    CHECK_EVENTUALLY(disconnects_so_far() >= peers);
+    CHECK_REACHES(&late.called, at_once);
+    /* The time-out ends those whose handshake hangs. They keep their places, and the others wait. */
+    for (index = 0; index < at_once; index++) CHECK(recv(sockets[index], &byte, 1, 0) <= 0);
+    await_callbacks(node);
+    CHECK_INT(disconnects_so_far(), 0);
     CHECK_INT(event_count(&late.called), at_once);
     event_add(&late.gate, 1);
+    CHECK_EVENTUALLY(disconnects_so_far() >= at_once);
+    CHECK_EVENTUALLY(statistics_of(node).accepted == peers);
     CHECK_OK(parley_free(node));
     for (index = 0; index < peers; index++) close(sockets[index]);
-    CHECK_INT(event_count(&late.called), at_once);
+    CHECK_INT(disconnects_so_far(), peers);
 }
 
 /* The peer disconnects while its handshake does not use it: the handshake's next call fails. */
@@ -342,6 +355,70 @@ static void peer_disconnects_meanwhile(void) {
     CHECK_OK(parley_free(node));
 }
 
+/* The connection ends while its handshake waits for bytes. on_disconnect may free what the handshake uses. */
+typedef struct session {
+    event *gate;
+    int uses;
+} session;
+
+static int use_session(parley_transport *transport, parley_peer peer, void *userdata) {
+    session *it = (session *)malloc(sizeof *it);
+    uint8_t byte;
+    int code;
+    CHECK(it != NULL);
+    it->gate = (event *)userdata;
+    it->uses = 1;
+    CHECK_OK(parley_peer_set_userdata(transport, peer, it));
+    event_add(it->gate, 1);
+    code = parley_read_exactly(transport, peer, &byte, 1, PARLEY_FOREVER);
+    CHECK(code == PARLEY_ECONNRESET || code == PARLEY_ECLOSED);
+    /* The end waits for this callback, so this cannot wait for the end. */
+    CHECK_CODE(parley_peer_close(transport, peer, LIMIT_MS), PARLEY_EDEADLK);
+    CHECK_OK(parley_peer_close(transport, peer, 0));
+    /* Two turns of the loop, in which the socket is closed. */
+    await_callbacks(transport);
+    await_callbacks(transport);
+    CHECK(parley_peer_userdata(transport, peer) == it);
+    it->uses += 1;
+    event_add(it->gate, 10);
+    return code;
+}
+
+static void free_session(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    session *it = (session *)parley_peer_userdata(transport, peer);
+    (void)message;
+    CHECK(reason == PARLEY_ECONNRESET || reason == PARLEY_ECLOSED);
+    CHECK(it != NULL && it->gate == (event *)userdata);
+    CHECK_INT(event_count(it->gate), 11);
+    CHECK_INT(it->uses, 2);
+    event_add(it->gate, 100);
+    free(it);
+}
+
+static void ends_meanwhile(bool closes) {
+    event gate = EVENT_INIT;
+    parley_options options = loopback();
+    parley_transport *node;
+    int socket_fd;
+    options.handshake = use_session;
+    options.on_disconnect = free_session;
+    options.userdata = &gate;
+    node = listening(&options);
+    socket_fd = raw_dial(node);
+    CHECK_REACHES(&gate, 1);
+    if (closes) {
+        CHECK_OK(parley_close(node));
+        close(socket_fd);
+    } else {
+        raw_reset(socket_fd);
+    }
+    CHECK_REACHES(&gate, 111);
+    CHECK_INT(parley_peers(node, NULL, 0), 0);
+    CHECK_OK(parley_free(node));
+    CHECK_INT(event_count(&gate), 111);
+}
+
 int main(void) {
     begin(90);
     trying("both sides");
@@ -362,5 +439,8 @@ int main(void) {
     more_than_may_run();
     trying("the peer disconnects meanwhile");
     peer_disconnects_meanwhile();
+    trying("the connection ends meanwhile");
+    ends_meanwhile(false);
+    ends_meanwhile(true);
     return 0;
 }

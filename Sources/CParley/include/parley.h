@@ -447,18 +447,19 @@ typedef struct parley_options {
     /* The handshake with a new peer, before any message is decoded; called on both sides. It runs on a thread
      * of its own, so it may block; it may read and send raw bytes. There are as many such threads as
      * handshakes under way, so silent peers delay nobody; when the system has no thread left the handshake
-     * fails with PARLEY_EMFILE. A negative result closes the peer, and parley_dial() returns it. NULL accepts
-     * every peer. */
+     * fails with PARLEY_EMFILE. When the connection ends meanwhile, its reads and sends fail; on_disconnect
+     * waits until it has returned, and the peer counts as one in its handshake until then. A negative result
+     * closes the peer, and parley_dial() returns it. NULL accepts every peer. */
     int (*handshake)(parley_transport *transport, parley_peer peer, void *userdata);
 
     /* Called after the handshake and before anything of the peer is delivered. A negative result refuses the
      * peer. On the loop's thread. */
     int (*on_peer)(parley_transport *transport, parley_peer peer, void *userdata);
 
-    /* Called exactly once, when the connection has ended, for each peer whose handshake began. `reason` is
-     * PARLEY_EOF when the remote side closed it, PARLEY_ECLOSED when this side did, or the error. `message`
-     * describes the reason in a sentence, escaped as in parley_last_error(), and is valid during the call. On
-     * the loop's thread. */
+    /* Called exactly once for each peer whose handshake began, when its connection has ended and `handshake`
+     * does not run any more. `reason` is PARLEY_EOF when the remote side closed it, PARLEY_ECLOSED when this
+     * side did, or the error. `message` describes the reason in a sentence, escaped as in
+     * parley_last_error(), and is valid during the call. On the loop's thread. */
     void (*on_disconnect)(
         parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
 
@@ -617,7 +618,8 @@ PARLEY_CHECKED int parley_listen(parley_transport *transport);
 int parley_address(const parley_transport *transport, char *buffer, size_t size);
 
 /*
- * Stops listening, writes out accepted bytes (for at most close_timeout_ms), and closes every peer. When it
+ * Stops listening, writes out accepted bytes (for at most close_timeout_ms), and closes every peer. It waits
+ * until each `handshake` that runs has returned, and wakes threads in parley_consume() after that. When it
  * returns, no socket and no thread is left, except for names that are still looked up, and no callback is
  * called any more. RPCs that have arrived can still be consumed; every other function returns PARLEY_ECLOSED
  * or PARLEY_ENOPEER. Idempotent; several threads may call it. Blocks; not in callbacks.
@@ -710,7 +712,7 @@ int parley_peer_post(
  * has returned.
  *
  * Returns  PARLEY_OK, also with a time-out of 0; PARLEY_ETIMEDOUT; PARLEY_ENOPEER; PARLEY_EDEADLK in a
- *          callback, unless the time-out is 0.
+ *          callback, unless the time-out is 0. In `handshake` that holds for peers that are in theirs.
  */
 int parley_peer_close(parley_transport *transport, parley_peer peer, int timeout_ms);
 

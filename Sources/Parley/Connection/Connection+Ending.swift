@@ -54,6 +54,31 @@ extension Connection {
     /// Any thread.
     func onPeerReturned() { apply(.onPeerReturned) }
 
+    // MARK: A handshake's callback on another thread
+
+    /// Records that the callback begins. From here on the end waits for ``handshakeReturned()``: the callback
+    /// may use what the observer frees at the end. Any thread.
+    ///
+    /// - Returns: false when the end has begun; the callback must not be called then.
+    package func handshakeBegins() -> Bool {
+        outbound.withLock { outbound in
+            outbound.isInHandshakeCallback = outbound.lifecycle.isHandshaking
+            return outbound.isInHandshakeCallback
+        }
+    }
+
+    /// Records that the callback has returned, or was not called. A connection whose link has closed
+    /// meanwhile ends now. Any thread.
+    package func handshakeReturned() {
+        loop.perform { [self] in
+            outbound.withLock { $0.isInHandshakeCallback = false }
+            if link == nil { finishEnding() }
+        }
+    }
+
+    /// Whether the handshake's callback runs on another thread. Any thread.
+    package var isInHandshakeCallback: Bool { outbound.withLock { $0.isInHandshakeCallback } }
+
     // MARK: Waiting for the handshake, and for the end
 
     /// Waits until handshake and `onPeer` are over.
@@ -211,10 +236,10 @@ extension Connection {
 
     func linkDidClose() {
         link = nil
-        let released = outbound.withLock { outbound in
+        let (released, isInHandshake) = outbound.withLock { outbound in
             outbound.ended = .now
             outbound.awaitsBudget = false
-            return outbound.queue.releaseAll()
+            return (outbound.queue.releaseAll(), outbound.isInHandshakeCallback)
         }
         node.sendBudget.forget(number)
         node.sendBudget.giveBack(released)
@@ -225,6 +250,12 @@ extension Connection {
             return inbound.intake.awaitsInbox
         }
         if hasUndelivered { node.keepUndelivered(of: self) }
+        // Otherwise handshakeReturned() does it. Whoever waits in the handshake was woken when the end began.
+        if !isInHandshake { finishEnding() }
+    }
+
+    /// Ends the connection, whose link is closed.
+    private func finishEnding() {
         apply(.linkClosed)
         endDelivery()
     }

@@ -127,6 +127,8 @@ public class Connection: @unchecked Sendable {
         var awaitsBudget = false
         /// What sends that may not wait would have waited for, since ``whenWritable(_:)`` was called last.
         var refused: SendQueue.Wait.Mask = []
+        /// Whether the handshake's callback runs on another thread; see ``handshakeBegins()``.
+        var isInHandshakeCallback = false
         /// The socket for direct writes by a sender's thread. Nil when there is none or it is about to close.
         var socket: Int32? {
             get { socketOrNone < 0 ? nil : socketOrNone }
@@ -258,9 +260,6 @@ public class Connection: @unchecked Sendable {
 
     /// Whether it is or was an open peer. Any thread.
     var wasOpen: Bool { outbound.withLock { $0.lifecycle.wasOpen } }
-
-    /// Whether it is in its handshake. Any thread.
-    var isHandshaking: Bool { outbound.withLock { $0.lifecycle.isHandshaking } }
 
     /// Whether its end has not started. Any thread.
     var isLive: Bool { outbound.withLock { $0.lifecycle.end == nil } }

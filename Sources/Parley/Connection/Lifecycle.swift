@@ -82,7 +82,7 @@ struct Lifecycle {
         case timeIsUp
         /// The loop's thread handles a failed connection.
         case beginAbort
-        /// The link's close callback was called.
+        /// The link's close callback was called, and no callback of the handshake runs on another thread.
         case linkClosed
     }
 

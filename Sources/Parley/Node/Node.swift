@@ -166,9 +166,6 @@ package final class Node: @unchecked Sendable {
         return try body(found)
     }
 
-    /// Whether the connection with this number is still in its handshake.
-    package func isHandshaking(_ number: UInt64) -> Bool { connection(number)?.isHandshaking == true }
-
     /// Whether ``close()`` was called.
     var isClosing: Bool { state.withLock { $0.closing != nil } }
 
