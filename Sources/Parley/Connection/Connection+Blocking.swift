@@ -127,7 +127,7 @@ extension Connection {
 
     /// The error of a send that may not wait. ``whenWritable(_:)`` says when it may be tried again.
     func refused(_ what: String, _ refusal: Refusal) -> ParleyError {
-        outbound.withLock { $0.refused.insert(refusal.wait.mask) }
+        outbound.withLock { _ = $0.refused.insert(refusal.wait.mask) }
         return ParleyError(.wouldBlock, "\(what) \(remoteAddress) would have to wait")
     }
 

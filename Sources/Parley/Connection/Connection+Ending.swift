@@ -245,14 +245,25 @@ extension Connection {
         node.sendBudget.giveBack(released)
         let hasUndelivered = inbound.withLock { inbound in
             _ = inbound.intake.apply(.linkClosed)
-            inbound.linkBytes = 0
+            inbound.linkBytes = inbound.intake.awaitsInbox ? Self.undeliveredBytes : 0
             _ = account(&inbound, hasProgress: false)
             return inbound.intake.awaitsInbox
         }
-        if hasUndelivered { node.keepUndelivered(of: self) }
+        let isKept = hasUndelivered && node.keepUndelivered(of: self)
+        if !hasUndelivered, holdsBytes { node.keepHolder(self) }
         // Otherwise handshakeReturned() does it. Whoever waits in the handshake was woken when the end began.
         if !isInHandshake { finishEnding() }
+        // The node is closing: these messages have nowhere to go, and the event of this end is not to wait
+        // for them.
+        if hasUndelivered, !isKept { dropUndelivered() }
     }
+
+    /// What an ended connection with undelivered messages costs beside these, roughly. It counts as held: there
+    /// may be any number of them.
+    private static let undeliveredBytes = 4_096
+
+    /// Whether something that has arrived was not read.
+    private var holdsBytes: Bool { inbound.withLock { $0.held.bytes } + (multiplexed?.held.bytes ?? 0) > 0 }
 
     /// Ends the connection, whose link is closed.
     private func finishEnding() {

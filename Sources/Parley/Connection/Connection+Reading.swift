@@ -32,7 +32,7 @@ extension Connection {
     func tryRead(upTo count: Int, of stream: UInt32) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt)
     {
         try ForkedChild.check()
-        var hasHeartbeats = false
+        var (hasHeartbeats, isOver) = (false, false)
         let (result, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in
             if let closed = inbound.closed { throw closed }
             if multiplexed != nil, inbound.state.phase != .handshake { throw hasManyStreams }
@@ -42,8 +42,11 @@ extension Connection {
             if case .bytes = result { inbound.streamReadAt = MonotonicTime.millisecondsNow }
             _ = account(&inbound, hasProgress: true)
             hasHeartbeats = inbound.state.hasHeartbeats
+            isOver = inbound.intake.state == .over(awaitsInbox: false) && !inbound.state.hasInputBehindStream
             return (result, inbound.readWaiters.epoch, inbound.wantsToReadOn)
         }
+        // Nothing is left to read of a connection that has ended.
+        if isOver { loop.executeIfStarted { [self] in endDelivery() } }
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
         if readsOn { loop.perform { [self] in receive(.nothing) } }
         return (result, epoch)

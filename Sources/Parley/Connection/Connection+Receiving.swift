@@ -182,7 +182,10 @@ extension Connection: LinkOwner {
             outcome.changesReading = changesReading(&inbound) { inbound in
                 outcome.asksInbox = inbound.decoded()
             }
-            if case .over(awaitsInbox: false) = inbound.intake.state { outcome.isAllDelivered = true }
+            if case .over(awaitsInbox: false) = inbound.intake.state {
+                outcome.isAllDelivered = true
+                inbound.linkBytes = 0
+            }
             outcome.isOverLimit = account(&inbound, hasProgress: !decoded.isEmpty || !decoded.answers.isEmpty)
         }
         let hasFilledInbox = !decoded.isEmpty && !node.deliver(&decoded, from: self)

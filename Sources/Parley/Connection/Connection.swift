@@ -107,7 +107,8 @@ public class Connection: @unchecked Sendable {
         var lastActivity: UInt64
         /// When a stream's reader last got bytes, or when the stream began, in milliseconds.
         var streamReadAt: UInt64 = 0
-        /// The bytes that a secured link has received and not passed on.
+        /// The bytes that a secured link has received and not passed on. Once the link is closed: what the
+        /// connection costs while messages of it are undelivered.
         var linkBytes = 0
         /// What this connection has added to ``Node/heldBytes``.
         var held = HeldBytes()

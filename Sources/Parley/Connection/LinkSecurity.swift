@@ -166,7 +166,8 @@ struct SecureInput {
     mutating func compact() {
         if isEmpty { return removeAll() }
         guard bytes.capacity > 4 * count + Self.idleBytes else { return }
-        bytes = Array(bytes[start...])
+        // Not Array(bytes[start...]): of all bytes that is the same memory.
+        bytes = bytes.withUnsafeBufferPointer { Array($0[start...]) }
         start = 0
     }
 

@@ -69,6 +69,7 @@ extension Node {
         while heldBytes.load(ordering: .relaxed) > limit {
             let holders = state.withLock { state in
                 state.connections.elements.map(\.connection) + state.undelivered.values
+                    + state.holders.compactMap(\.connection)
             }
             let weights = holders.map { $0.weight(at: now) }
             guard let most = weights.indices.max(by: { weights[$0] < weights[$1] }), weights[most] > 0 else {
@@ -82,19 +83,21 @@ extension Node {
 extension Connection {
     /// Ends this connection and drops what it holds at once: all together hold too much.
     fileprivate func drop(beyond limit: Int) {
-        let (held, wasOver, readers) = inbound.withLock { inbound in
+        let (held, reason, wasOver, readers) = inbound.withLock { inbound in
             let held = inbound.held.bytes &+ (multiplexed?.held.bytes ?? 0)
+            let reason = ParleyError(
+                .receiveBufferFull,
+                "\(remoteAddress) holds \(held) unread bytes, and all peers together more than \(limit)"
+            )
             dropHeld(&inbound)
+            // What is left of a stream would pass for all of it.
+            if inbound.closed == nil { inbound.closed = reason }
             let wasOver = if case .over = inbound.intake.state { true } else { false }
             // What arrives before the link is closed is dropped too.
             if !wasOver { _ = inbound.intake.apply(.discard) }
-            return (held, wasOver, inbound.readWaiters.wakeAll())
+            return (held, reason, wasOver, inbound.readWaiters.wakeAll())
         }
         readers.resume()
-        let reason = ParleyError(
-            .receiveBufferFull,
-            "\(remoteAddress) holds \(held) unread bytes, and all peers together more than \(limit)"
-        )
         multiplexed?.dropHeld(reason)
         guard !wasOver else {
             node.forgetUndelivered(of: self)

@@ -42,7 +42,7 @@ struct DeadlineHeap {
         // A connection whose deadline was set to the same time twice has two live entries.
         var kept = Set<UInt64>()
         heap.removeAll { !isLive($0) || !kept.insert($0.number).inserted }
-        if heap.capacity > 4 * heap.count { heap = Array(heap) }
+        if heap.capacity > 4 * heap.count { heap = heap.duplicate }
         for index in heap.indices.prefix(heap.count / 2).reversed() { siftDown(index) }
     }
 

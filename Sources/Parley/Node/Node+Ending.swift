@@ -52,10 +52,25 @@ extension Node {
 
     // MARK: Backlogs
 
-    /// Keeps a connection that has ended while its last messages wait for room in the inbox. Any thread.
-    func keepUndelivered(of connection: Connection) {
+    /// Keeps a connection that has ended while its last messages wait for room in the inbox. Returns false
+    /// when the node is closing. Any thread.
+    func keepUndelivered(of connection: Connection) -> Bool {
         state.withLock { state in
-            if state.closing == nil { state.undelivered[ObjectIdentifier(connection)] = connection }
+            guard state.closing == nil else { return false }
+            state.undelivered[ObjectIdentifier(connection)] = connection
+            return true
+        }
+    }
+
+    /// Remembers a connection that has ended, and of which somebody may still read what arrived: it counts
+    /// when all together hold too much. Any thread.
+    func keepHolder(_ connection: Connection) {
+        state.withLock { state in
+            if state.holders.count >= state.mostHolders {
+                state.holders.removeAll { $0.connection == nil }
+                state.mostHolders = max(64, 2 * state.holders.count)
+            }
+            state.holders.append(Holder(connection: connection))
         }
     }
 

@@ -4,14 +4,18 @@ extension Node {
     /// Adds a connection whose link is connected, and starts its handshake. Its loop's thread only.
     func adopt(_ connection: Connection) {
         connection.context.timers.connectionBegan(self)
-        let isOpen = state.withLock { state in
+        let (isOpen, isBanned) = state.withLock { state in
             if connection.isOutbound { state.admission.dialed() }
-            guard state.closing == nil else { return false }
+            guard state.closing == nil else { return (false, false) }
             connection.number = state.connections.insert(Entry(connection: connection))
             if connection.isOutbound { state.counters.dialed &+= 1 } else { state.counters.accepted &+= 1 }
-            return true
+            // It may have been banned since it was admitted, or while it was dialed.
+            return (true, connection.remoteIP.map(state.admission.bans.contains) ?? false)
         }
         guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
+        guard !isBanned else {
+            return connection.fail(ParleyError(.banned, "\(connection.remoteAddress) is banned"))
+        }
         guard !securesLinks else { return beginSecuring(connection) }
         beginHandshake(with: connection)
     }

@@ -35,8 +35,10 @@ extension Node {
         mux.maxRemoteStreams = limits.maxStreamsPerPeer.addingOne
         mux.maxUnaccepted = max(mux.maxUnaccepted, mux.maxUnacknowledged)
         mux.streamsPerSecond = limits.streamsPerSecond
-        mux.maxGrantedBytes = min(limits.streamBytesPerPeer, limits.receiveBufferBytes)
-        mux.maxWindowBytes = UInt32(clamping: min(mux.maxGrantedBytes, Int(mux.maxWindowBytes)))
+        let streamBytes = min(limits.streamBytesPerPeer, limits.receiveBufferBytes)
+        // And two more windows, one for the messages of each side.
+        mux.maxGrantedBytes = min(streamBytes, .max / 2) + 2 * Int(YamuxHeader.initialWindowBytes)
+        mux.maxWindowBytes = UInt32(clamping: min(streamBytes, Int(mux.maxWindowBytes)))
         // rust-libp2p takes so many by default, of both sides together, and none any more after one too many.
         if options.decoder.layers == .libp2p { mux.maxStreams = 512 }
         return mux

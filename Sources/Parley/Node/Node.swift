@@ -54,6 +54,10 @@ package final class Node: @unchecked Sendable {
         var connections = SlotTable<Entry>()
         /// Connections that have ended while their last messages wait for room in the inbox.
         var undelivered: [ObjectIdentifier: Connection] = [:]
+        /// Other connections that have ended, and held something then.
+        var holders: [Holder] = []
+        /// At this many, those that are gone are removed.
+        var mostHolders = 64
         var closing: Task<Void, Never>?
         var emptyWaiters = WaitQueue()
         var listening = Listening.no
@@ -67,6 +71,10 @@ package final class Node: @unchecked Sendable {
         /// Why connections wait in the backlog.
         var acceptPause: AcceptPause?
         var counters = NodeCounters()
+    }
+
+    struct Holder {
+        weak var connection: Connection?
     }
 
     enum Listening {

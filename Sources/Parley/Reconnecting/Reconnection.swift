@@ -22,7 +22,8 @@ public final class Reconnection: Sendable {
         self.backoff = backoff
     }
 
-    /// The current peer; nil while there is no connection.
+    /// The current peer; nil while there is no connection. After ``cancel()`` it is the one that was current
+    /// then, also when that ends.
     public var peer: (any Peer)? { state.withLock { $0.peer } }
 
     /// Why the last connection ended or the last dial failed; nil before either happened.
@@ -66,6 +67,8 @@ public final class Reconnection: Sendable {
         while !Task.isCancelled {
             let (error, lifetime) = await connectOnce(on: transport)
             let delay: Duration? = state.withLock { state in
+                // Cancelled: the connection stays.
+                if state.isOver, state.peer != nil, error.code == .cancelled { return nil }
                 let wasStable = state.peer != nil && lifetime >= backoff.stable
                 state.peer = nil
                 state.lastError = error

@@ -7,7 +7,8 @@ extension Channels {
     mutating func open(_ name: String, at now: UInt64) throws(ParleyError) -> Channel? {
         if let end { throw end }
         if let inputEnd { throw inputEnd }
-        guard case .opened(let id) = try session.open(at: now) else { return nil }
+        let others = name == Multiplexed.messages ? 0 : messageStreamsToCome
+        guard case .opened(let id) = try session.open(at: now, beside: others) else { return nil }
         let dialer = NegotiationDialer([name])
         let channel = Channel(id, isOutbound: true, .proposing(dialer), at: now / 1_000_000)
         channel.name = name
@@ -129,7 +130,9 @@ extension Channels {
     /// Whether a write would accept a byte, or throw at once. When not, the stream's waiters are woken once
     /// there is room.
     mutating func isWritable(_ channel: Channel) -> Bool {
-        guard channel.outputEnd == nil, let room = try? session.room(for: 1, in: channel.id) else { return true }
+        guard channel.outputEnd == nil, let room = try? session.room(for: 1, in: channel.id) else {
+            return true
+        }
         return room > 0 && !lackBudget.contains(channel)
     }
 

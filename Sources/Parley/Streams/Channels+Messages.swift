@@ -24,6 +24,11 @@ extension Channels {
         }
     }
 
+    /// How many streams of messages may still be opened, by either side. What they need is left to them.
+    var messageStreamsToCome: Int {
+        (messagesIn == nil ? 1 : 0) + (messagesOut == nil && !areMessagesRefused ? 1 : 0)
+    }
+
     /// Whether no message is left to send: they are sent, or the other side, which has ended, can grant no
     /// more room for them.
     var areMessagesOver: Bool {

@@ -173,11 +173,11 @@ struct PeerState: Sendable {
         }
     }
 
-    /// The same, with what the decoder keeps and the headers of announced streams.
+    /// The same, with what small blocks cost, what the decoder keeps, and the headers of announced streams.
     var heldBytes: Int {
         @inline(__always) get {
             let headerBytes = announced.isEmpty ? 0 : announced.reduce(0) { $0 &+ $1.header.count }
-            return bufferedBytes &+ decoderBytes &+ headerBytes
+            return bufferedBytes &+ (queue.footprint &- queue.count) &+ decoderBytes &+ headerBytes
         }
     }
 

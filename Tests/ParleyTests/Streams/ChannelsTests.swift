@@ -207,9 +207,8 @@ struct ChannelsTests {
         var pair = Pair(Self.echo)
         let stream = try pair.open("/echo")
         let accepted = pair.carry().listener.accepted[0]
-        let most = pair.dialer.room(in: stream)
-        // Twice: the first of it goes into the window.
         for _ in 0..<2 {
+            let most = pair.dialer.room(in: stream)
             #expect(try pair.dialer.write(patterned(most)[...], to: stream) == most)
             let epoch = stream.waiters.epoch
             let isWritable = pair.dialer.isWritable(stream)
@@ -355,6 +354,33 @@ struct ChannelsTests {
             }
         }
         #expect(pair.messagesSent == 1 && same(received, patterned(700_000)))
+    }
+
+    @Test func `however many streams there are, messages have room`() throws {
+        var limits = MuxLimits()
+        limits.maxGrantedBytes = 6 * (256 << 10)
+        for isListener in [false, true] {
+            var pair = Pair(Self.echo, limits)
+            if isListener {
+                // The listener's limit alone counts.
+                pair.dialer.session.limits.maxGrantedBytes = .max / 2
+                let opened = try (0..<6).map { _ in try pair.open("/echo") }
+                let effects = pair.carry().listener
+                #expect(effects.accepted.count == 4 && effects.refused.count == 2 && opened.count == 6)
+            } else {
+                for _ in 0..<4 { _ = try pair.open("/echo") }
+                let fifth = try pair.dialer.open("/echo", at: pair.now)
+                #expect(fifth == nil)
+            }
+            _ = pair.carry()
+            var buffer = WireBuffer()
+            buffer.append(patterned(100))
+            #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+            #expect(try pair.listener.write(messages: buffer, at: pair.now))
+            let effects = pair.carry()
+            #expect(effects.listener.messageBytes == 100 && effects.dialer.messageBytes == 100)
+            #expect(!effects.dialer.messagesWereRefused && !effects.listener.messagesWereRefused)
+        }
     }
 
     @Test func `messages that wait use up nothing of what streams may have unsent`() throws {

@@ -269,6 +269,6 @@ extension MuxSession {
         if localGoAway != nil { return .goingAway }
         if remoteStreams >= limits.maxRemoteStreams { return .tooManyStreams }
         if unaccepted >= limits.maxUnaccepted { return .tooManyUnaccepted }
-        return grantedBytes + Int(YamuxHeader.initialWindowBytes) > limits.maxGrantedBytes ? .noMemory : nil
+        return hasWindows(1) ? nil : .noMemory
     }
 }

@@ -10,8 +10,9 @@ extension MuxSession {
     /// Opens a stream. The frame that tells the other side carries the first bytes, if some are written
     /// before the next ``takeFrames(into:upTo:at:)``.
     ///
+    /// - Parameter others: for how many other streams the memory of windows has to suffice beside it.
     /// - Throws: `closed` when one of the sides has said go-away or all ids are used; the violation.
-    mutating func open(at now: UInt64) throws(ParleyError) -> Opening {
+    mutating func open(at now: UInt64, beside others: Int = 0) throws(ParleyError) -> Opening {
         if let violation { throw violation.error(at: position) }
         if localGoAway != nil { throw ParleyError(.closed, "this side opens no more streams") }
         if let remoteGoAway {
@@ -21,8 +22,8 @@ extension MuxSession {
         guard let id = UInt32(exactly: nextID) else {
             throw ParleyError(.closed, "all stream ids of the connection are used")
         }
-        guard hasRoomToOpen else {
-            wantsToOpen = true
+        guard hasRoomToOpen(beside: others) else {
+            wantsToOpen = min(wantsToOpen ?? others, others)
             return .waits
         }
         nextID += 2
@@ -35,9 +36,14 @@ extension MuxSession {
     }
 
     /// Whether the other side's backlog and the limits of this side allow another stream.
-    var hasRoomToOpen: Bool {
+    func hasRoomToOpen(beside others: Int) -> Bool {
         unacknowledged < limits.maxUnacknowledged && table.count < limits.maxStreams
-            && grantedBytes + Int(YamuxHeader.initialWindowBytes) <= limits.maxGrantedBytes
+            && hasWindows(1 + others)
+    }
+
+    /// Whether so many more streams may have their first window.
+    func hasWindows(_ count: Int) -> Bool {
+        grantedBytes + count * Int(YamuxHeader.initialWindowBytes) <= limits.maxGrantedBytes
     }
 
     /// Acknowledges a stream of the other side. The first frame that is sent on it does so too: this is for

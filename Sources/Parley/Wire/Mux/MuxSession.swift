@@ -45,8 +45,8 @@ struct MuxSession: Sendable {
     /// Streams that take more bytes, and streams that have ended, for ``nextNotice()``.
     var notices: [MuxNotice] = []
     var noticeHead = 0
-    /// Whether an opening had to wait.
-    var wantsToOpen = false
+    /// Set when an opening had to wait: for how many other streams there has to be room beside it.
+    var wantsToOpen: Int?
 
     /// The next id of this side. Beyond 32 bits when all are used.
     var nextID: UInt64
@@ -160,10 +160,10 @@ struct MuxSession: Sendable {
             notices.empty(keeping: Self.keptNotices)
             noticeHead = 0
         }
-        guard wantsToOpen, violation == nil, localGoAway != nil || remoteGoAway != nil || hasRoomToOpen else {
-            return nil
-        }
-        wantsToOpen = false
+        guard let others = wantsToOpen, violation == nil,
+            localGoAway != nil || remoteGoAway != nil || hasRoomToOpen(beside: others)
+        else { return nil }
+        wantsToOpen = nil
         return .openable
     }
 
