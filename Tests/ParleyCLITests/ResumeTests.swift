@@ -1,4 +1,5 @@
 import Foundation
+import Parley
 import Testing
 
 @testable import ParleyCLI

@@ -258,8 +258,8 @@ extension Connection {
         if hasUndelivered, !isKept { dropUndelivered() }
     }
 
-    /// What an ended connection with undelivered messages costs beside these, roughly. It counts as held: there
-    /// may be any number of them.
+    /// What an ended connection with undelivered messages costs beside these, roughly. It counts as held:
+    /// there may be any number of them.
     private static let undeliveredBytes = 4_096
 
     /// Whether something that has arrived was not read.

@@ -29,8 +29,9 @@ extension Connection {
     ///
     /// - Parameter stream: the number of the stream that is meant; zero for whatever there is to read.
     /// - Throws: `closed` when that stream is open no more.
-    func tryRead(upTo count: Int, of stream: UInt32) throws(ParleyError) -> (PeerState.ReadResult, epoch: UInt)
-    {
+    func tryRead(upTo count: Int, of stream: UInt32) throws(ParleyError) -> (
+        PeerState.ReadResult, epoch: UInt
+    ) {
         try ForkedChild.check()
         var (hasHeartbeats, isOver) = (false, false)
         let (result, epoch, readsOn) = try withInbound { inbound throws(ParleyError) in

@@ -51,15 +51,11 @@ extension Connection: Peer {
         }
     }
 
-    /// The same for a message.
+    /// The same for a message that has not waited.
     @inline(__always)
-    func submit(
-        message: ArraySlice<UInt8>,
-        waited: Refusal? = nil,
-        isCounted: Bool = true
-    ) throws(ParleyError) -> Refusal? {
+    func submit(message: ArraySlice<UInt8>) throws(ParleyError) -> Refusal? {
         try node.checkLength(ofMessage: message.count)
-        return try accept(.message, waited: waited, isCounted: isCounted) { (outbound) throws(ParleyError) in
+        return try accept(.message) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
             }
@@ -68,9 +64,36 @@ extension Connection: Peer {
 
     /// The same for borrowed bytes.
     @inline(__always)
-    func submit(message: Span<UInt8>, waited: Refusal? = nil) throws(ParleyError) -> Refusal? {
+    func submit(message: Span<UInt8>) throws(ParleyError) -> Refusal? {
         try node.checkLength(ofMessage: message.count)
-        return try accept(.message, waited: waited) { (outbound) throws(ParleyError) in
+        return try accept(.message) { (outbound) throws(ParleyError) in
+            try outbound.append { (encoder, buffer) throws(ParleyError) in
+                try encoder.encode(message: message, into: &buffer)
+            }
+        }
+    }
+
+    /// The same for a message that may have waited. Not inlined: the library stays small.
+    @inline(never)
+    func submit(
+        message: ArraySlice<UInt8>,
+        waited: Refusal?,
+        isCounted: Bool = true
+    ) throws(ParleyError) -> Refusal? {
+        try node.checkLength(ofMessage: message.count)
+        return try acceptRare(.message, waited: waited, isCounted: isCounted) {
+            (outbound) throws(ParleyError) in
+            try outbound.append { (encoder, buffer) throws(ParleyError) in
+                try encoder.encode(message: message, into: &buffer)
+            }
+        }
+    }
+
+    /// The same for borrowed bytes.
+    @inline(never)
+    func submit(message: Span<UInt8>, waited: Refusal) throws(ParleyError) -> Refusal? {
+        try node.checkLength(ofMessage: message.count)
+        return try acceptRare(.message, waited: waited) { (outbound) throws(ParleyError) in
             try outbound.append { (encoder, buffer) throws(ParleyError) in
                 try encoder.encode(message: message, into: &buffer)
             }
@@ -95,15 +118,13 @@ extension Connection: Peer {
     @inline(__always)
     func accept(
         _ kind: SendQueue.Kind,
-        waited: Refusal? = nil,
-        isCounted: Bool = true,
         _ append: (inout Outbound) throws(ParleyError) -> Void
     ) throws(ParleyError) -> Refusal? {
         try ForkedChild.check()
+        // Nobody is woken: this send has not waited.
         var woken = WaitQueue.Woken()
-        defer { if waited != nil { woken.resume() } }
         let (refusal, next) = try outbound.withLock { outbound throws(ParleyError) -> (Refusal?, AfterSend) in
-            if let refusal = try refuses(kind, &outbound, waited, isCounted, &woken) { return (refusal, []) }
+            if let refusal = try refuses(kind, &outbound, nil, true, &woken) { return (refusal, []) }
             try append(&outbound)
             return (nil, accepted(kind, &outbound))
         }

@@ -20,7 +20,9 @@ enum WireGuess {
             return "HTTP"
         }
         // Frames begin with a small type and, below 16 MiB, a zero length byte.
-        if FramedDecoder.FrameType(rawValue: first) != nil, start.count >= 5, start[1] == 0 { return "framed" }
+        if FramedDecoder.FrameType(rawValue: first) != nil, start.count >= 5, start[1] == 0 {
+            return "framed"
+        }
         // Gob begins with a type definition: a length, then a type id below -64.
         if start.count >= 3, first > 3, first < 0x80, start[1] == 0xff, start[2] & 1 == 1 { return "gob" }
         if start.allSatisfy({ (0x20..<0x7f).contains($0) || $0 == 0x0a || $0 == 0x0d || $0 == 0x09 }) {

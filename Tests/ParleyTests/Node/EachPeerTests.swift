@@ -19,6 +19,36 @@ import Testing
         try await consuming.value
     }
 
+    @Test func `a consumer ends behind a stream that it has read to the end after its peer was gone`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.timeouts.streamIdle = nil
+            }
+            let over = Events<Int>()
+            let socket = try RawSocket(connectingTo: server.address)
+            try await consuming(server) { peer, rpcs in
+                var count = 0
+                for await rpc in rpcs where rpc.stream {
+                    let connection = try #require(peer as? Connection)
+                    socket.reset()
+                    try await eventually {
+                        await connection.look(behind: 0)
+                        return connection.outbound.withLock { $0.lifecycle.hasEnded }
+                    }
+                    while let bytes = try await peer.read(upTo: 1_000) { count += bytes.count }
+                }
+                over.add(count)
+            } _: {
+                // A whole stream.
+                try socket.write([2, 0, 0, 0, 0] + [3, 0, 0, 0, 3, 7, 8, 9] + [4, 0, 0, 0, 0])
+                #expect(try await over.next() == 3)
+            }
+        }
+    }
+
     @Test(arguments: Kind.allCases)
     func `a stream that stalls while it is received inline holds no other peer up`(kind: Kind) async throws {
         try await withFolder { folder in

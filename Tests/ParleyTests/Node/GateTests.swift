@@ -77,6 +77,22 @@ import Testing
         }
     }
 
+    @Test func `a ban ends a dial that is under way`() async throws {
+        try await withNodes(.memory) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            let held = await HeldLoop(client.eventLoop)
+            defer { held.letGo() }
+            let dialing = Task { try await client.dial(server.address) }
+            // It has passed what is asked before a dial.
+            try await eventually { server.statistics.accepted == 1 }
+            client.itsNode.ban(try Node.ip("127.0.0.1"), for: .seconds(60))
+            held.letGo()
+            let refused = try await error { _ = try await dialing.value }
+            #expect(refused.code == .banned && client.peers.isEmpty)
+        }
+    }
+
     @Test func `bans expire and are listed`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try #require(try await nodes.listening() as? TCPTransport)

@@ -50,6 +50,20 @@ import Testing
         }
     }
 
+    @Test func `cancelling leaves the connection, and who has it`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            let client = nodes.make()
+            let reconnection = try client.keepConnected(to: server.address)
+            try await eventually { reconnection.peer != nil }
+            reconnection.cancel()
+            // It is over when the node no longer has to end it.
+            try await eventually { client.itsNode.state.withLock { $0.stopActions.isEmpty } }
+            #expect(reconnection.peer === client.peers.first && reconnection.lastError == nil)
+            await reconnection.peer?.close()
+        }
+    }
+
     @Test func `the time of a dial is not part of how long its connection lasted`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }

@@ -462,6 +462,13 @@ import Testing
         #expect(input.count == 1 && input.bytes.capacity < 1_024)
         input.append([1, 7].span)
         #expect(input.next() == .unfinished)
+        // All of it is the beginning of a message.
+        input = SecureInput()
+        var lent = input.lend(room: ReadBlock.capacityBytes)
+        lent.bytes.append(1)
+        input.takeBack(lent)
+        input.compact()
+        #expect(input.count == 1 && input.bytes.capacity < 1_024)
     }
 
     @Test func `a length over the limit is told before its bytes are there`() {

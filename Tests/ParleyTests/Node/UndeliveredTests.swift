@@ -51,6 +51,78 @@ import Testing
         }
     }
 
+    @Test func `a connection that has ended counts for what it costs while one byte waits for the inbox`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write([1, 0, 0, 0, 1, 7, 1, 0, 0, 0, 1, 8])
+            try await eventually { server.statistics.pausedPeers == 1 }
+            socket.reset()
+            try await eventually {
+                for peer in server.peers { await (peer as? Connection)?.look(behind: 0) }
+                return server.statistics.peers == 0
+            }
+            let node = server.itsNode
+            try await eventually { node.heldBytes.load(ordering: .relaxed) >= 4_096 }
+            for byte in [7, 8] as [UInt8] { #expect(try await server.nextRPC().payload == [byte]) }
+            try await eventually { node.heldBytes.load(ordering: .relaxed) == 0 }
+        }
+    }
+
+    @Test func `the event of a peer's end comes although its messages do not, when the node closes`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 4
+                $0.peerEventCapacity = 16
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            for number in 0..<10 { try await peer.send(message: "\(number)") }
+            try await eventually { server.statistics.pausedPeers == 1 }
+            await server.close()
+            var events: [PeerEvent] = []
+            for await batch in server.consume().batches { events += batch.deliveries.compactMap(\.run.event) }
+            guard events.count == 2, case .connected = events[0], case .disconnected = events[1] else {
+                return #expect(Bool(false), "\(events)")
+            }
+        }
+    }
+
+    @Test func `what an ended connection still holds is dropped before that of others`() async throws {
+        try await withNodes(.multiplexed) { nodes in
+            let server = try await nodes.listening { $0.limits.receiveBufferBytes = 300_000 }
+            let accepted = Events<PeerStream>()
+            try server.itsNode.accept("/bytes") { accepted.add($0) }
+            func send() async throws -> (any Peer, PeerStream) {
+                let peer = try await nodes.make().dial(server.address)
+                let stream = try await peer.openStream(protocol: "/bytes")
+                try await stream.write(patterned(200_000))
+                try await stream.finish()
+                return (peer, stream)
+            }
+            let node = server.itsNode
+            let (gone, _) = try await send()
+            try await eventually { node.heldBytes.load(ordering: .relaxed) >= 200_000 }
+            await gone.close()
+            try await eventually { server.peers.isEmpty }
+            let (other, stream) = try await send()
+            let unread = [try await accepted.next(), try await accepted.next()]
+            guard case .channel(let last, let link) = unread[1].source else { return }
+            try await eventually { link.channels.withLock { _ in last.inputEnd != nil } }
+            let dropped = try await error { while try await unread[0].read(upTo: 1 << 20) != nil {} }
+            #expect(dropped.code == .receiveBufferFull)
+            #expect(same(try await unread[1].read(exactly: 200_000), patterned(200_000)))
+            withExtendedLifetime((other, stream)) {}
+        }
+    }
+
     @Test func `a reader of what is dropped hears of it`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening {

@@ -77,6 +77,12 @@ import Testing
         #expect(decoded.count == 1 && !state.hasUndecodedMessages)
     }
 
+    @Test func `what comes in single bytes counts as what it costs`() {
+        var state = PeerState(decoder: FramedDecoder())
+        for byte in UInt8(0)..<100 { state.receive([byte]) }
+        #expect(state.bufferedBytes == 100 && state.heldBytes >= 100 * 64)
+    }
+
     @Test func `even the smallest read-ahead reads`() throws {
         var state = PeerState(decoder: FramedDecoder(), bounds: PeerState.Bounds(readAheadBytes: 1))
         #expect(state.wantsInput(isReading: false) && state.wantsInput(isReading: true))
