@@ -134,8 +134,8 @@ extension Channels {
     /// Begins the protocol that the other side has proposed.
     private mutating func begin(_ name: String, on channel: Channel, _ effects: inout Effects) {
         channel.name = name
-        // The last place is that of the other side's messages, which may come after any number of streams. The
-        // last windows are those of messages, too.
+        // The last place is that of the other side's messages, which may come after any number of streams.
+        // The last windows are those of messages, too.
         let isLast = session.remoteStreams >= session.limits.maxRemoteStreams && messagesIn == nil
         let isRefused = isLast || !session.hasWindows(messageStreamsToCome)
         guard name == Multiplexed.messages || !isRefused else {
