@@ -166,9 +166,9 @@ struct SecureInput {
     mutating func compact() {
         if isEmpty { return removeAll() }
         guard bytes.capacity > 4 * count + Self.idleBytes else { return }
-        // Not Array(bytes[start...]): of all bytes that is the same memory.
-        bytes = bytes.withUnsafeBufferPointer { Array($0[start...]) }
+        bytes.removeFirst(start)
         start = 0
+        bytes = bytes.duplicate
     }
 
     private mutating func removeAll() {
