@@ -571,7 +571,8 @@ typedef struct parley_options {
     size_t streams_per_second;     /* average rate and largest burst of one peer, which is closed at twice the
                                     * rate (PARLEY_EPROTO); 0 is 10,000 */
     /* Bytes that one peer's streams may have received and unread, and may still send before they are read. A
-     * stream takes 256 KiB, and up to 16 MiB where the round trip needs it. 0 is 256 MiB. */
+     * stream takes 256 KiB, and up to 16 MiB where the round trip needs it. The messages of each side have
+     * 256 KiB beside that. 0 is 256 MiB. */
     size_t stream_bytes_per_peer;
 
     /* Of several connections with one node, by its id, one stays: that which the node with the smaller id has

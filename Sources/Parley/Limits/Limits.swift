@@ -80,7 +80,8 @@ public struct Limits: Sendable, Hashable {
 
     /// The most bytes that one peer's streams may have received and unread, and that they may still send
     /// before they are read: the sum of their windows. A stream takes 256 KiB of it, and more, up to 16 MiB,
-    /// where the round trip needs it. Further streams are reset.
+    /// where the round trip needs it. Further streams are reset. The messages of each side have 256 KiB
+    /// beside that.
     public var streamBytesPerPeer = 256 << 20
 
     /// The most unread bytes of all peers together: arrived, neither decoded nor read. Messages of
