@@ -307,7 +307,7 @@ static void more_than_may_run(void) {
     int index, sockets[peers];
     options.handshake = begin_late;
     options.on_disconnect = gone_early;
-    options.handshake_timeout_ms = 1000;
+    options.handshake_timeout_ms = 4000;
     options.max_handshakes = at_once;
     node = listening(&options);
     for (index = 0; index < peers; index++) sockets[index] = raw_dial(node);

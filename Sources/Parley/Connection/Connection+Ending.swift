@@ -250,7 +250,7 @@ extension Connection {
             return inbound.intake.awaitsInbox
         }
         let isKept = hasUndelivered && node.keepUndelivered(of: self)
-        if !hasUndelivered, holdsBytes { node.keepHolder(self) }
+        if holdsBytes { node.keepHolder(self) }
         // Otherwise handshakeReturned() does it. Whoever waits in the handshake was woken when the end began.
         if !isInHandshake { finishEnding() }
         // The node is closing: these messages have nowhere to go, and the event of this end is not to wait

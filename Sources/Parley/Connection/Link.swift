@@ -108,6 +108,7 @@ extension LinkOwner {
     /// all of it.
     ///
     /// - Returns: how many bytes the target took.
+    @inline(never)
     private func take(_ content: Span<UInt8>, into target: consuming ReadTarget) -> Int {
         switch consume target {
         case .shared, .block:

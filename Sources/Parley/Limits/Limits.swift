@@ -84,8 +84,8 @@ public struct Limits: Sendable, Hashable {
     /// beside that.
     public var streamBytesPerPeer = 256 << 20
 
-    /// The most unread bytes of all peers together: arrived, neither decoded nor read. Messages of
-    /// connections that have ended count too, until the inbox has room for them. Above the limit, the peer
+    /// The most unread bytes of all peers together: arrived, neither decoded nor read. What connections that
+    /// have ended left unread counts too. Above the limit, the peer
     /// that holds most for longest (bytes times time without progress) is dropped with `receiveBufferFull`.
     public var receiveBufferBytes = 256 << 20
 

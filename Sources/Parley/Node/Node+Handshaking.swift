@@ -7,14 +7,21 @@ extension Node {
         let (isOpen, isBanned) = state.withLock { state in
             if connection.isOutbound { state.admission.dialed() }
             guard state.closing == nil else { return (false, false) }
+            // It may have been banned since it was admitted, or while it was dialed.
+            guard !(connection.remoteIP.map(state.admission.bans.contains) ?? false) else {
+                state.counters.refusals[.banned, default: 0] &+= 1
+                return (false, true)
+            }
             connection.number = state.connections.insert(Entry(connection: connection))
             if connection.isOutbound { state.counters.dialed &+= 1 } else { state.counters.accepted &+= 1 }
-            // It may have been banned since it was admitted, or while it was dialed.
-            return (true, connection.remoteIP.map(state.admission.bans.contains) ?? false)
+            return (true, false)
         }
-        guard isOpen else { return connection.fail(ParleyError(.closed, "the transport is closed")) }
-        guard !isBanned else {
-            return connection.fail(ParleyError(.banned, "\(connection.remoteAddress) is banned"))
+        guard isOpen else {
+            return connection.fail(
+                isBanned
+                    ? ParleyError(.banned, "\(connection.remoteAddress) is banned")
+                    : ParleyError(.closed, "the transport is closed")
+            )
         }
         guard !securesLinks else { return beginSecuring(connection) }
         beginHandshake(with: connection)

@@ -54,7 +54,7 @@ package final class Node: @unchecked Sendable {
         var connections = SlotTable<Entry>()
         /// Connections that have ended while their last messages wait for room in the inbox.
         var undelivered: [ObjectIdentifier: Connection] = [:]
-        /// Other connections that have ended, and held something then.
+        /// Connections that have ended, and held something then.
         var holders: [Holder] = []
         /// At this many, those that are gone are removed.
         var mostHolders = 64

@@ -59,8 +59,8 @@ public struct TransportStatistics: Sendable, Hashable {
     /// Connections that reached the handshake and have ended, by reason.
     public var disconnects: [ParleyError.Code: UInt64] = [:]
 
-    /// Connections that had ended and whose last messages were dropped because of
-    /// ``Limits/receiveBufferBytes``, before the inbox had room for them.
+    /// Connections that had ended and of which something was dropped because of
+    /// ``Limits/receiveBufferBytes``: messages that the inbox had no room for, or what streams had not read.
     public var undeliveredDropped: UInt64 = 0
     /// Streams of peers that were reset because of a limit, or because nobody takes them, by reason.
     public var streamRefusals = StreamRefusals()

@@ -97,8 +97,8 @@ final class Channel: @unchecked Sendable {
         rare.value.putBackBytes += bytes.count
     }
 
-    /// How many of the next bytes were read and put back since: too few for their reader.
-    var putBackBytes: Int { rare.isDefault ? 0 : rare.value.putBackBytes }
+    /// Whether there is more than what was read and put back since: that was too little for its reader.
+    var hasUnread: Bool { received.count > (rare.isDefault ? 0 : rare.value.putBackBytes) }
 
     /// How many of the next `count` bytes were read before. They are taken now.
     func takePutBack(_ count: Int) -> Int {

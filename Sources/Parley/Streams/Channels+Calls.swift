@@ -52,9 +52,7 @@ extension Channels {
     }
 
     /// Whether a read would return something new: more than what was put back.
-    func isReadable(_ channel: Channel) -> Bool {
-        channel.received.count > channel.putBackBytes || channel.inputEnd != nil
-    }
+    func isReadable(_ channel: Channel) -> Bool { channel.hasUnread || channel.inputEnd != nil }
 
     /// Writes to a stream.
     ///

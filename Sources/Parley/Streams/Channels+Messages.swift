@@ -4,14 +4,14 @@ extension Channels {
     /// Takes messages that are encoded. They wait here and in the session until ``takeFrames(into:upTo:at:)``
     /// says that they are sent.
     ///
-    /// - Returns: false when the other side takes none: they are dropped.
+    /// - Returns: false when there is nothing to wait for: the other side takes none, or no more.
     mutating func write(messages buffer: WireBuffer, at now: UInt64) throws(ParleyError) -> Bool {
         guard !areMessagesRefused else { return false }
         for segment in buffer.segments { unwritten.append(segment) }
         unwritten.append(buffer.tail.copied[...])
-        areMessagesOwed = true
         try pushMessages(at: now)
-        return true
+        areMessagesOwed = !areMessagesOver
+        return areMessagesOwed
     }
 
     /// Lets the session take messages, as many as it has room for.
@@ -27,6 +27,12 @@ extension Channels {
     /// How many streams of messages may still be opened, by either side. What they need is left to them.
     var messageStreamsToCome: Int {
         (messagesIn == nil ? 1 : 0) + (messagesOut == nil && !areMessagesRefused ? 1 : 0)
+    }
+
+    /// Keeps windows for them. What is no longer to come is no reason to wait any more.
+    mutating func keepWindows() {
+        session.keptWindows = messageStreamsToCome
+        if let others = session.wantsToOpen { session.wantsToOpen = min(others, session.keptWindows) }
     }
 
     /// Whether no message is left to send: they are sent, or the other side, which has ended, can grant no

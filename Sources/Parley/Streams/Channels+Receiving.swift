@@ -79,7 +79,7 @@ extension Channels {
                 // The connection ends, and what was there is dropped. What follows would not fit to it.
                 return session.consumed(rest.count, of: channel.id, at: now)
             case .announced, .open, .messages:
-                if channel.received.isEmpty { channel.readAt = now / 1_000_000 }
+                if !channel.hasUnread { channel.readAt = now / 1_000_000 }
                 keep(rest, of: channel, blockBytes: blockBytes)
                 if channel === messagesIn { effects.messageBytes += rest.count }
                 return effects.woken.append(channel.waiters.wakeAll())

@@ -83,7 +83,7 @@ extension Channel {
         case .readingHeader(length: .some): limits.header
         case .proposing, .abandoned, .answering, .readingHeader: limits.negotiation
         case .announced: limits.unread
-        case .open: received.isEmpty ? nil : limits.unread
+        case .open: hasUnread ? limits.unread : nil
         case .messages: nil
         case .closed: limits.closed
         }

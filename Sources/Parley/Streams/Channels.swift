@@ -97,6 +97,7 @@ struct Channels {
     init(isDialer: Bool, limits: MuxLimits = MuxLimits(), rules: Rules = Rules()) {
         session = MuxSession(isDialer: isDialer, limits: limits)
         self.rules = rules
+        keepWindows()
     }
 
     /// The streams that applications use, for statistics.
@@ -150,6 +151,7 @@ struct Channels {
 extension Channels {
     /// Performs what follows from the calls so far.
     mutating func settle(at now: UInt64, _ effects: inout Effects) {
+        keepWindows()
         while let notice = session.nextNotice() {
             switch notice {
             case .room(let id):

@@ -33,7 +33,7 @@ extension PeerState {
     /// nothing.
     mutating func isReadable() throws(ParleyError) -> Bool {
         if let violation { throw violation }
-        let putBackBytes = streamRest.isDefault ? 0 : streamRest.value.putBackBytes
+        let putBackBytes = putBackBytes
         switch phase {
         case .messages, .discarding: return !hasUndecodedMessages && inputEnd != nil
         case .handshake: return queue.count > putBackBytes || inputEnd != nil

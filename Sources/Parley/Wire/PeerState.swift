@@ -143,15 +143,21 @@ struct PeerState: Sendable {
         if case .some = inputEnd { return false }
         var limit: Int { isReading ? bounds.readAheadBytes : max(1, bounds.readAheadBytes / 2) }
         switch phase {
-        case .handshake: return queue.footprint < limit
+        case .handshake: return queue.footprint - putBackBytes < limit
         case .messages, .discarding: return queue.isEmpty && !isLargeFrameWhole && announced.isEmpty
         case .stream:
-            return isStreamReadRequested && streamOutcome == nil && queue.footprint + decoded.count < limit
+            return isStreamReadRequested && streamOutcome == nil && footprintOfStream < limit
         }
     }
 
     /// How many more bytes of a stream may be read ahead.
-    var readAheadRoom: Int { max(0, bounds.readAheadBytes - queue.footprint - decoded.count) }
+    var readAheadRoom: Int { max(0, bounds.readAheadBytes - footprintOfStream) }
+
+    /// How much of a stream is read ahead of its reader. What the reader has put back was too little for it.
+    private var footprintOfStream: Int { queue.footprint + decoded.count - putBackBytes }
+
+    /// How many of the next bytes were read and put back since.
+    var putBackBytes: Int { streamRest.isDefault ? 0 : streamRest.value.putBackBytes }
 
     /// Whether input waits to be decoded because the last ``decode(limit:byteLimit:into:)``
     /// stopped at its limit.

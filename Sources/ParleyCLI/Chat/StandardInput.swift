@@ -51,8 +51,10 @@ enum StandardInput {
     private static func readBlock() throws(SystemError) -> [UInt8] {
         while true {
             do throws(SystemError) { return try readSome(blockBytes, from: STDIN_FILENO) } catch {
-                // A terminal that is gone has no foreground.
-                guard error.code == EIO, tcgetpgrp(STDIN_FILENO) >= 0 else { throw error }
+                // A terminal that is gone has no foreground, and without its shell nothing comes back there.
+                guard error.code == EIO, tcgetpgrp(STDIN_FILENO) >= 0, getsid(getppid()) == getsid(0) else {
+                    throw error
+                }
                 _ = poll(nil, 0, backgroundMilliseconds)
             }
         }

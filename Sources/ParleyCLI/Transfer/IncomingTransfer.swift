@@ -118,7 +118,7 @@ final class IncomingTransfer {
                 self.file = file
                 report?.beginFile(path, byteCount: byteCount)
                 if intake.needsHashes(byteCount: byteCount) {
-                    try await answer(.have(entry: intake.entry, try file.hashes()))
+                    try await answer(.have(entry: intake.entry, try await file.hashes()))
                 }
             case .goOn(let byteCount):
                 try file?.goOn(from: byteCount)

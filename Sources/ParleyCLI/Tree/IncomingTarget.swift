@@ -18,9 +18,9 @@ protocol IncomingTarget: AnyObject {
 
 /// A file while it arrives.
 protocol IncomingContent: AnyObject {
-    /// Of what is there already, from the first block on: see ``BlockHashes``. It may read for minutes, and
-    /// stops when the task is cancelled.
-    func hashes() throws -> [UInt64]
+    /// Of what is there already, from the first block on: see ``BlockHashes``. It may read for minutes, lets
+    /// other tasks run meanwhile, and stops when its own is cancelled.
+    func hashes() async throws -> [UInt64]
     /// So many bytes of what is there already are right; what is behind them is not.
     func goOn(from byteCount: Int) throws(Refusal)
     func write(_ bytes: ArraySlice<UInt8>) async throws

@@ -85,9 +85,9 @@ final class PartFile: IncomingContent {
 
     deinit { discard() }
 
-    func hashes() throws -> [UInt64] {
+    func hashes() async throws -> [UInt64] {
         guard let resumableBytes, let descriptor else { return [] }
-        return try FileBlocks.hashes(of: descriptor, upTo: resumableBytes, fileBytes: resumableBytes)
+        return try await FileBlocks.hashes(of: descriptor, upTo: resumableBytes, fileBytes: resumableBytes)
     }
 
     func goOn(from byteCount: Int) throws(Refusal) {
@@ -144,7 +144,7 @@ final class PartFile: IncomingContent {
         }
         close(descriptor)
         self.descriptor = nil
-        for name in otherVersions { place.parent.removePart(name) }
+        removeOtherVersions()
     }
 
     func discard() {
@@ -162,5 +162,9 @@ final class PartFile: IncomingContent {
         _ = futimens(descriptor, nil)
         close(descriptor)
         self.descriptor = nil
+        removeOtherVersions()
     }
+
+    /// There is one part of a file at most: those of a file that is always written to would fill the disk.
+    private func removeOtherVersions() { for name in otherVersions { place.parent.removePart(name) } }
 }

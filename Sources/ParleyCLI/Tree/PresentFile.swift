@@ -26,8 +26,8 @@ final class PresentFile: IncomingContent {
 
     deinit { close(descriptor) }
 
-    func hashes() throws -> [UInt64] {
-        try FileBlocks.hashes(of: descriptor, upTo: byteCount, fileBytes: byteCount)
+    func hashes() async throws -> [UInt64] {
+        try await FileBlocks.hashes(of: descriptor, upTo: byteCount, fileBytes: byteCount)
     }
 
     func goOn(from byteCount: Int) { comparedBytes = byteCount }
@@ -67,7 +67,11 @@ enum FileBlocks {
     /// of the file only.
     ///
     /// - Throws: a ``Refusal`` when they cannot be read, `CancellationError` when the task is cancelled.
-    static func hashes(of descriptor: Int32, upTo byteCount: Int, fileBytes: Int) throws -> [UInt64] {
+    static func hashes(
+        of descriptor: Int32,
+        upTo byteCount: Int,
+        fileBytes: Int
+    ) async throws -> [UInt64] {
         let blockBytes = BlockHashes.blockBytes(fileBytes: fileBytes)
         var hashes: [UInt64] = []
         var offset = 0
@@ -75,6 +79,7 @@ enum FileBlocks {
             let wanted = min(blockBytes, fileBytes - offset)
             guard offset + wanted <= byteCount else { break }
             try Task.checkCancellation()
+            await Task.yield()
             let block = try read(descriptor, at: offset, upTo: wanted)
             guard block.count == wanted else { break }
             hashes.append(XXHash64.hash(block))

@@ -97,6 +97,7 @@ final class SourceFile: SourceContent {
             offset = try await BlockHashes.sharedBytes(hashes, fileBytes: size) { block in
                 guard block * blockBytes < size else { return nil }
                 try Task.checkCancellation()
+                await Task.yield()
                 try await meanwhile()
                 return XXHash64.hash(try readAt(descriptor, block * blockBytes, upTo: blockBytes))
             }

@@ -90,6 +90,7 @@ import Testing
             held.letGo()
             let refused = try await error { _ = try await dialing.value }
             #expect(refused.code == .banned && client.peers.isEmpty)
+            #expect(client.statistics.refusals == [.banned: 1] && client.statistics.dialed == 0)
         }
     }
 

@@ -58,7 +58,6 @@ import Testing
             try fill()
             try refuseMessage()
             try peer.whenWritable { calls.add("either") }
-            #expect(calls.soFar.count == 2)
             #expect(try await opening.peer.read(exactly: written).count == written)
             try await eventually { calls.soFar.last == "either" }
             try await eventually { peer.statistics.unsentBytes == 0 }

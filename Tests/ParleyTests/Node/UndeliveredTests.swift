@@ -116,6 +116,7 @@ import Testing
             let unread = [try await accepted.next(), try await accepted.next()]
             guard case .channel(let last, let link) = unread[1].source else { return }
             try await eventually { link.channels.withLock { _ in last.inputEnd != nil } }
+            try await eventually { server.statistics.undeliveredDropped == 1 }
             let dropped = try await error { while try await unread[0].read(upTo: 1 << 20) != nil {} }
             #expect(dropped.code == .receiveBufferFull)
             #expect(same(try await unread[1].read(exactly: 200_000), patterned(200_000)))

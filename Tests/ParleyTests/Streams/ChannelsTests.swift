@@ -396,6 +396,28 @@ struct ChannelsTests {
         #expect(taken == 1_000 && !pair.dialer.isShortOfBudget)
     }
 
+    @Test func `windows do not grow into those of messages, and who waits to open hears of room`() throws {
+        var limits = MuxLimits()
+        limits.maxGrantedBytes = 6 * (256 << 10)
+        var pair = Pair(Self.echo, limits)
+        let streams = try (0..<4).map { _ in try pair.open("/echo") }
+        let accepted = pair.carry().listener.accepted
+        for channel in accepted { pair.listener.session.widen(channel.id, to: 1 << 20) }
+        #expect(pair.listener.session.grantedBytes == 4 * (256 << 10))
+        let waiting = try pair.dialer.open("/echo", at: pair.now)
+        #expect(waiting == nil)
+        let epoch = pair.dialer.openWaiters.epoch
+        var buffer = WireBuffer()
+        buffer.append(patterned(100))
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        #expect(try pair.listener.write(messages: buffer, at: pair.now))
+        #expect(pair.carry().listener.messageBytes == 100)
+        // The streams of messages grant nothing once their sides have ended them.
+        #expect(pair.dialer.openWaiters.epoch != epoch)
+        let opened = try pair.dialer.open("/echo", at: pair.now)
+        #expect(opened != nil && streams.count == 4)
+    }
+
     @Test func `messages that cannot be sent any more are over when the other side has ended`() throws {
         var pair = Pair(Self.echo)
         var buffer = WireBuffer()
@@ -405,6 +427,7 @@ struct ChannelsTests {
         _ = pair.dialer.endInput(.remoteClosed)
         _ = pair.carry()
         #expect(pair.messagesSent == 1)
+        #expect(try !pair.dialer.write(messages: buffer, at: pair.now), "nor are any that come later")
     }
 
     @Test func `a side without messages refuses them, and they are dropped`() throws {
@@ -754,6 +777,25 @@ struct ChannelsTests {
         #expect(pair.listener.checkTimeouts(at: start + 2_000, limits, &effects) == .max)
         #expect(throws: ParleyError.self) { try pair.listener.read(accepted, upTo: 1, at: pair.now) }
         #expect(pair.listener.heldBytes == 0)
+    }
+
+    @Test func `what was put back is not unread: its reader waits for more`() throws {
+        let limits = Channels.TimeLimits(negotiation: 100, unread: 1_000)
+        var pair = Pair(Self.echo)
+        var effects = Channels.Effects()
+        let start = pair.now / 1_000_000
+        let stream = try pair.open("/echo")
+        _ = try pair.dialer.write([1, 2], to: stream)
+        let accepted = pair.carry().listener.accepted[0]
+        #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .bytes([1, 2]))
+        pair.listener.putBack([1, 2], to: accepted, at: pair.now)
+        #expect(!pair.listener.isReadable(accepted))
+        #expect(pair.listener.checkTimeouts(at: start + 1_000_000, limits, &effects) == .max)
+        pair.now += 5_000_000_000
+        _ = try pair.dialer.write([3], to: stream)
+        _ = pair.carry()
+        #expect(pair.listener.isReadable(accepted))
+        #expect(pair.listener.checkTimeouts(at: start + 5_000, limits, &effects) == start + 6_000)
     }
 
     @Test func `a header that goes on has the time that it takes, and one that stops has not`() throws {

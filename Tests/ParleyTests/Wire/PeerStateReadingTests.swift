@@ -77,6 +77,23 @@ import Testing
         #expect(decoded.count == 1 && !state.hasUndecodedMessages)
     }
 
+    @Test(arguments: [true, false])
+    func `what was put back leaves the read-ahead to what is to come`(isDelimited: Bool) throws {
+        var state = PeerState(
+            decoder: isDelimited ? FramedDecoder() : DefaultDecoder(),
+            bounds: PeerState.Bounds(readAheadBytes: 1_000)
+        )
+        state.finishHandshake()
+        let bytes = [UInt8](repeating: 7, count: 2_000)
+        state.receive((isDelimited ? Self.opening + [3, 0, 0, 0x7, 0xd0] : [2])[...])
+        state.receive(bytes[...])
+        _ = try state.decode(limit: .max) { _, _ in }
+        guard case .bytes(let read) = try state.read(upTo: 4_000) else { return #expect(Bool(false)) }
+        #expect(read.count == 2_000)
+        state.putBack(read)
+        #expect(state.wantsInput(isReading: false) && state.readAheadRoom > 900)
+    }
+
     @Test func `what comes in single bytes counts as what it costs`() {
         var state = PeerState(decoder: FramedDecoder())
         for byte in UInt8(0)..<100 { state.receive([byte]) }

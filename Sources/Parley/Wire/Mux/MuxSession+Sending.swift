@@ -187,7 +187,7 @@ extension MuxSession {
         let more = min(
             min(byteCount, Int(limits.maxWindowBytes)) - Int(table[slot].windowBytes),
             limits.maxGrantedBytes / 2 - grownBytes,
-            limits.maxGrantedBytes - grantedBytes
+            limits.maxGrantedBytes - grantedBytes - keptWindows * Int(YamuxHeader.initialWindowBytes)
         )
         guard more > 0 else { return }
         change(slot) { $0.windowBytes += UInt32(more) }

@@ -47,6 +47,8 @@ struct MuxSession: Sendable {
     var noticeHead = 0
     /// Set when an opening had to wait: for how many other streams there has to be room beside it.
     var wantsToOpen: Int?
+    /// How many streams to come have windows kept for them, which those of other streams do not grow into.
+    var keptWindows = 0
 
     /// The next id of this side. Beyond 32 bits when all are used.
     var nextID: UInt64
