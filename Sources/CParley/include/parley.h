@@ -448,9 +448,9 @@ typedef struct parley_options {
      * of its own, so it may block; it may read and send raw bytes. There are as many such threads as
      * handshakes under way, so silent peers delay nobody; when the system has no thread left the handshake
      * fails with PARLEY_EMFILE. When the connection ends meanwhile, its reads and sends fail; on_disconnect
-     * waits until it has returned, and the peer counts as one in its handshake until then. So it must not
-     * wait for a consumer to hear of parley_close(). A negative result closes the peer, and parley_dial()
-     * returns it. NULL accepts every peer. */
+     * waits until it has returned, and the peer counts as one in its handshake until then. parley_close()
+     * waits for it too, and wakes consumers only after that: it must not wait for them. A negative result
+     * closes the peer, and parley_dial() returns it. NULL accepts every peer. */
     int (*handshake)(parley_transport *transport, parley_peer peer, void *userdata);
 
     /* Called after the handshake and before anything of the peer is delivered. A negative result refuses the

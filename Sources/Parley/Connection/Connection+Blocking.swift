@@ -227,8 +227,8 @@ extension Connection {
         if !waits { try call(function, isPromised: !isReadable) }
     }
 
-    /// Calls `function` once, on the loop's thread, when a send that was refused since the last call of this
-    /// function may be tried again or would fail. Which of several that is, it does not say.
+    /// Calls `function` once, on the loop's thread, when a send that was refused since the last call of
+    /// ``whenWritable(_:)`` may be tried again or would fail. Of several that were refused, one is enough.
     ///
     /// - Throws: `noSuchPeer` when the loop has stopped. `function` is not called then.
     package func whenWritable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {

@@ -243,14 +243,14 @@ extension Connection {
         }
         node.sendBudget.forget(number)
         node.sendBudget.giveBack(released)
-        let hasUndelivered = inbound.withLock { inbound in
+        let (hasUndelivered, heldBytes) = inbound.withLock { inbound in
             _ = inbound.intake.apply(.linkClosed)
             inbound.linkBytes = inbound.intake.awaitsInbox ? Self.undeliveredBytes : 0
             _ = account(&inbound, hasProgress: false)
-            return inbound.intake.awaitsInbox
+            return (inbound.intake.awaitsInbox, inbound.held.bytes)
         }
         let isKept = hasUndelivered && node.keepUndelivered(of: self)
-        if holdsBytes { node.keepHolder(self) }
+        if heldBytes > 0 || multiplexed.map({ $0.held.bytes > 0 }) == true { node.keepHolder(self) }
         // Otherwise handshakeReturned() does it. Whoever waits in the handshake was woken when the end began.
         if !isInHandshake { finishEnding() }
         // The node is closing: these messages have nowhere to go, and the event of this end is not to wait
@@ -261,9 +261,6 @@ extension Connection {
     /// What an ended connection with undelivered messages costs beside these, roughly. It counts as held:
     /// there may be any number of them.
     private static let undeliveredBytes = 4_096
-
-    /// Whether something that has arrived was not read.
-    private var holdsBytes: Bool { inbound.withLock { $0.held.bytes } + (multiplexed?.held.bytes ?? 0) > 0 }
 
     /// Ends the connection, whose link is closed.
     private func finishEnding() {

@@ -43,7 +43,9 @@ extension Connection {
             if case .bytes = result { inbound.streamReadAt = MonotonicTime.millisecondsNow }
             _ = account(&inbound, hasProgress: true)
             hasHeartbeats = inbound.state.hasHeartbeats
-            isOver = inbound.intake.state == .over(awaitsInbox: false) && !inbound.state.hasInputBehindStream
+            if case .over(awaitsInbox: false) = inbound.intake.state {
+                isOver = !inbound.state.hasInputBehindStream
+            }
             return (result, inbound.readWaiters.epoch, inbound.wantsToReadOn)
         }
         // Nothing is left to read of a connection that has ended.
@@ -110,7 +112,7 @@ extension Connection {
         upTo count: Int,
         after collected: ArraySlice<UInt8>
     ) async throws(ParleyError) -> ArraySlice<UInt8>? {
-        do { return try await read(upTo: count) } catch {
+        do { return try await read(upTo: count, of: 0) } catch {
             if error.code == .cancelled || error.code == .timedOut {
                 putBack(collected)
             }

@@ -56,9 +56,7 @@ extension Connection: Peer {
     func submit(message: ArraySlice<UInt8>) throws(ParleyError) -> Refusal? {
         try node.checkLength(ofMessage: message.count)
         return try accept(.message) { (outbound) throws(ParleyError) in
-            try outbound.append { (encoder, buffer) throws(ParleyError) in
-                try encoder.encode(message: message, into: &buffer)
-            }
+            try outbound.append(message: message)
         }
     }
 
@@ -67,9 +65,7 @@ extension Connection: Peer {
     func submit(message: Span<UInt8>) throws(ParleyError) -> Refusal? {
         try node.checkLength(ofMessage: message.count)
         return try accept(.message) { (outbound) throws(ParleyError) in
-            try outbound.append { (encoder, buffer) throws(ParleyError) in
-                try encoder.encode(message: message, into: &buffer)
-            }
+            try outbound.append(message: message)
         }
     }
 
@@ -83,9 +79,7 @@ extension Connection: Peer {
         try node.checkLength(ofMessage: message.count)
         return try acceptRare(.message, waited: waited, isCounted: isCounted) {
             (outbound) throws(ParleyError) in
-            try outbound.append { (encoder, buffer) throws(ParleyError) in
-                try encoder.encode(message: message, into: &buffer)
-            }
+            try outbound.append(message: message)
         }
     }
 
@@ -94,9 +88,7 @@ extension Connection: Peer {
     func submit(message: Span<UInt8>, waited: Refusal) throws(ParleyError) -> Refusal? {
         try node.checkLength(ofMessage: message.count)
         return try acceptRare(.message, waited: waited) { (outbound) throws(ParleyError) in
-            try outbound.append { (encoder, buffer) throws(ParleyError) in
-                try encoder.encode(message: message, into: &buffer)
-            }
+            try outbound.append(message: message)
         }
     }
 
@@ -499,6 +491,22 @@ extension Connection.Outbound {
         _ body: (inout Encoder, inout WireBuffer) throws(ParleyError) -> Result
     ) throws(ParleyError) -> Result {
         try queue.append { (buffer) throws(ParleyError) in try body(&encoder, &buffer) }
+    }
+
+    /// Encodes a message to the buffer.
+    @inline(__always)
+    mutating func append(message: ArraySlice<UInt8>) throws(ParleyError) {
+        try append { (encoder, buffer) throws(ParleyError) in
+            try encoder.encode(message: message, into: &buffer)
+        }
+    }
+
+    /// The same for borrowed bytes.
+    @inline(__always)
+    mutating func append(message: Span<UInt8>) throws(ParleyError) {
+        try append { (encoder, buffer) throws(ParleyError) in
+            try encoder.encode(message: message, into: &buffer)
+        }
     }
 
     /// What follows from a write, done after the lock is released.

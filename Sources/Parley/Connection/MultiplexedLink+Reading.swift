@@ -97,7 +97,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         }
         if effects.messagesWereRefused {
             owner?.messagesWereRefused()
-            // None are left to wait for.
+            // None are left: the flush reports them as written.
             loop.atEndOfTurn(self)
         }
     }

@@ -14,7 +14,7 @@ package struct SendQueue {
         case behindOthers
         /// Too many bytes are unwritten.
         case room
-        /// As many requests have no answer as there may be.
+        /// ``Limits/maxOpenRequests`` requests have no answer yet.
         case place
 
         /// Several of them.

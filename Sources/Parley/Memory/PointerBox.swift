@@ -15,7 +15,7 @@ struct PointerBox<Value>: @unchecked Sendable, Equatable {
     @inline(__always)
     init(opaque: UnsafeMutableRawPointer) { pointer = opaque.assumingMemoryBound(to: Value.self) }
 
-    /// The pointer, for those who do not know the type of the value.
+    /// The untyped pointer, which ``init(opaque:)`` makes the box of again.
     var opaque: UnsafeMutableRawPointer { UnsafeMutableRawPointer(pointer) }
 
     var value: Value {

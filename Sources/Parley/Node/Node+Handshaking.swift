@@ -4,25 +4,19 @@ extension Node {
     /// Adds a connection whose link is connected, and starts its handshake. Its loop's thread only.
     func adopt(_ connection: Connection) {
         connection.context.timers.connectionBegan(self)
-        let (isOpen, isBanned) = state.withLock { state in
+        let refusal: ParleyError? = state.withLock { state in
             if connection.isOutbound { state.admission.dialed() }
-            guard state.closing == nil else { return (false, false) }
+            guard state.closing == nil else { return ParleyError(.closed, "the transport is closed") }
             // It may have been banned since it was admitted, or while it was dialed.
-            guard !(connection.remoteIP.map(state.admission.bans.contains) ?? false) else {
+            if let ip = connection.remoteIP, state.admission.bans.contains(ip) {
                 state.counters.refusals[.banned, default: 0] &+= 1
-                return (false, true)
+                return ParleyError(.banned, "\(connection.remoteAddress) is banned")
             }
             connection.number = state.connections.insert(Entry(connection: connection))
             if connection.isOutbound { state.counters.dialed &+= 1 } else { state.counters.accepted &+= 1 }
-            return (true, false)
+            return nil
         }
-        guard isOpen else {
-            return connection.fail(
-                isBanned
-                    ? ParleyError(.banned, "\(connection.remoteAddress) is banned")
-                    : ParleyError(.closed, "the transport is closed")
-            )
-        }
+        if let refusal { return connection.fail(refusal) }
         guard !securesLinks else { return beginSecuring(connection) }
         beginHandshake(with: connection)
     }

@@ -85,7 +85,7 @@ final class Channel: @unchecked Sendable {
         set { rare.value.unsentBytes = newValue }
     }
 
-    /// How much of its header had arrived when that was last looked at.
+    /// How much of its header had arrived at the last check, and when that was.
     var header: Health.Progress {
         get { rare.value.header }
         set { rare.value.header = newValue }

@@ -7,8 +7,8 @@ extension Channels {
     mutating func open(_ name: String, at now: UInt64) throws(ParleyError) -> Channel? {
         if let end { throw end }
         if let inputEnd { throw inputEnd }
-        let others = name == Multiplexed.messages ? 0 : messageStreamsToCome
-        guard case .opened(let id) = try session.open(at: now, beside: others) else { return nil }
+        let isOfMessages = name == Multiplexed.messages
+        guard case .opened(let id) = try session.open(at: now, intoKept: isOfMessages) else { return nil }
         let dialer = NegotiationDialer([name])
         let channel = Channel(id, isOutbound: true, .proposing(dialer), at: now / 1_000_000)
         channel.name = name

@@ -24,15 +24,9 @@ extension Channels {
         }
     }
 
-    /// How many streams of messages may still be opened, by either side. What they need is left to them.
+    /// How many streams of messages may still be opened, by either side. Windows are kept for them.
     var messageStreamsToCome: Int {
         (messagesIn == nil ? 1 : 0) + (messagesOut == nil && !areMessagesRefused ? 1 : 0)
-    }
-
-    /// Keeps windows for them. What is no longer to come is no reason to wait any more.
-    mutating func keepWindows() {
-        session.keptWindows = messageStreamsToCome
-        if let others = session.wantsToOpen { session.wantsToOpen = min(others, session.keptWindows) }
     }
 
     /// Whether no message is left to send: they are sent, or the other side, which has ended, can grant no

@@ -76,7 +76,7 @@ extension Channels {
         while !rest.isEmpty {
             switch channel.phase {
             case .announced where channel.inputEnd != nil, .open where channel.inputEnd != nil:
-                // The connection ends, and what was there is dropped. What follows would not fit to it.
+                // The connection ends, and what was there is dropped. A gap would come before these bytes.
                 return session.consumed(rest.count, of: channel.id, at: now)
             case .announced, .open, .messages:
                 if !channel.hasUnread { channel.readAt = now / 1_000_000 }
@@ -218,27 +218,32 @@ extension Channels {
             case .output: if channel.outputEnd == nil { channel.outputEnd = reason }
             case .both: channel.end(reason)
             case .bothAtOnce:
-                channel.end(reason)
-                guard channel !== messagesIn else { continue }
-                channel.inputEnd = .failed(reason)
-                drop(channel)
+                if channel === messagesIn { channel.end(reason) } else { cut(channel, reason) }
             }
             woken.append(channel.waiters.wakeAll())
         }
         return woken
     }
 
-    /// Drops everything that was received and not read. Readers get `reason`, also of streams that had
-    /// arrived to their end: what is left would pass for all of it.
+    /// Drops everything that was received and not read, and fails its readers.
     mutating func dropHeld(_ reason: ParleyError) -> WaitQueue.Woken {
         var woken = WaitQueue.Woken()
         for channel in all {
-            drop(channel)
-            guard channel !== messagesIn else { continue }
-            channel.end(reason)
-            channel.inputEnd = .failed(reason)
+            guard channel !== messagesIn else {
+                drop(channel)
+                continue
+            }
+            cut(channel, reason)
             woken.append(channel.waiters.wakeAll())
         }
         return woken
+    }
+
+    /// Drops what was not read of a stream, and fails its reader, also when the stream had arrived to its
+    /// end: what is left would pass for all of it.
+    private mutating func cut(_ channel: Channel, _ reason: ParleyError) {
+        channel.end(reason)
+        channel.inputEnd = .failed(reason)
+        drop(channel)
     }
 }

@@ -5,7 +5,7 @@
 /// before the lock is released: ``settle(at:_:)``. What may be called is in the files beside this one.
 struct Channels {
     var session: MuxSession
-    let rules: Rules
+    private(set) var rules: Rules
     /// By the session's place of the stream.
     var channels: [Channel?] = []
     var count = 0
@@ -39,7 +39,6 @@ struct Channels {
     /// Why nothing more arrives.
     var inputEnd: ParleyError?
     var isFlushRequested = false
-    private var isLinkClosed = false
     var counters = Counters()
 
     /// What a node decides about streams.
@@ -97,7 +96,7 @@ struct Channels {
     init(isDialer: Bool, limits: MuxLimits = MuxLimits(), rules: Rules = Rules()) {
         session = MuxSession(isDialer: isDialer, limits: limits)
         self.rules = rules
-        keepWindows()
+        session.keptWindows = messageStreamsToCome
     }
 
     /// The streams that applications use, for statistics.
@@ -130,7 +129,7 @@ struct Channels {
 
     mutating func remove(_ id: MuxStreamID) {
         guard let channel = channel(id) else { return }
-        if !channel.isOutbound, !isLinkClosed { rules.removed() }
+        if !channel.isOutbound { rules.removed() }
         channels[Int(id.slot)] = nil
         count -= 1
         if channel === messagesOut { messagesOut = nil }
@@ -140,9 +139,8 @@ struct Channels {
 
     /// The link below is closed: no stream counts for the node any more, whoever still keeps it.
     mutating func linkIsClosed() {
-        guard !isLinkClosed else { return }
-        isLinkClosed = true
         for channel in all where !channel.isOutbound { rules.removed() }
+        rules.removed = {}
     }
 }
 
@@ -151,7 +149,7 @@ struct Channels {
 extension Channels {
     /// Performs what follows from the calls so far.
     mutating func settle(at now: UInt64, _ effects: inout Effects) {
-        keepWindows()
+        session.keptWindows = messageStreamsToCome
         while let notice = session.nextNotice() {
             switch notice {
             case .room(let id):

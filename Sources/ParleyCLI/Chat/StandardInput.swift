@@ -51,7 +51,7 @@ enum StandardInput {
     private static func readBlock() throws(SystemError) -> [UInt8] {
         while true {
             do throws(SystemError) { return try readSome(blockBytes, from: STDIN_FILENO) } catch {
-                // A terminal that is gone has no foreground, and without its shell nothing comes back there.
+                // A terminal that is gone has no foreground. A process whose shell is gone stays behind it.
                 guard error.code == EIO, tcgetpgrp(STDIN_FILENO) >= 0, getsid(getppid()) == getsid(0) else {
                     throw error
                 }

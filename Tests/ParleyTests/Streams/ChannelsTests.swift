@@ -412,7 +412,7 @@ struct ChannelsTests {
         #expect(try pair.dialer.write(messages: buffer, at: pair.now))
         #expect(try pair.listener.write(messages: buffer, at: pair.now))
         #expect(pair.carry().listener.messageBytes == 100)
-        // The streams of messages grant nothing once their sides have ended them.
+        // A stream of messages goes one way: once its receiver has ended the other way, it takes no window.
         #expect(pair.dialer.openWaiters.epoch != epoch)
         let opened = try pair.dialer.open("/echo", at: pair.now)
         #expect(opened != nil && streams.count == 4)

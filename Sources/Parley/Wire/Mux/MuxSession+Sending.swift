@@ -10,9 +10,9 @@ extension MuxSession {
     /// Opens a stream. The frame that tells the other side carries the first bytes, if some are written
     /// before the next ``takeFrames(into:upTo:at:)``.
     ///
-    /// - Parameter others: for how many other streams the memory of windows has to suffice beside it.
+    /// - Parameter intoKept: whether it may use the windows that are kept.
     /// - Throws: `closed` when one of the sides has said go-away or all ids are used; the violation.
-    mutating func open(at now: UInt64, beside others: Int = 0) throws(ParleyError) -> Opening {
+    mutating func open(at now: UInt64, intoKept: Bool = false) throws(ParleyError) -> Opening {
         if let violation { throw violation.error(at: position) }
         if localGoAway != nil { throw ParleyError(.closed, "this side opens no more streams") }
         if let remoteGoAway {
@@ -22,8 +22,9 @@ extension MuxSession {
         guard let id = UInt32(exactly: nextID) else {
             throw ParleyError(.closed, "all stream ids of the connection are used")
         }
-        guard hasRoomToOpen(beside: others) else {
-            wantsToOpen = min(wantsToOpen ?? others, others)
+        guard hasRoomToOpen(intoKept: intoKept) else {
+            wantsToOpen = true
+            if intoKept { wantsKeptWindow = true }
             return .waits
         }
         nextID += 2
@@ -36,9 +37,9 @@ extension MuxSession {
     }
 
     /// Whether the other side's backlog and the limits of this side allow another stream.
-    func hasRoomToOpen(beside others: Int) -> Bool {
+    func hasRoomToOpen(intoKept: Bool) -> Bool {
         unacknowledged < limits.maxUnacknowledged && table.count < limits.maxStreams
-            && hasWindows(1 + others)
+            && hasWindows(intoKept ? 1 : 1 + keptWindows)
     }
 
     /// Whether so many more streams may have their first window.

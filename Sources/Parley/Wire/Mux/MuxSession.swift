@@ -45,9 +45,10 @@ struct MuxSession: Sendable {
     /// Streams that take more bytes, and streams that have ended, for ``nextNotice()``.
     var notices: [MuxNotice] = []
     var noticeHead = 0
-    /// Set when an opening had to wait: for how many other streams there has to be room beside it.
-    var wantsToOpen: Int?
-    /// How many streams to come have windows kept for them, which those of other streams do not grow into.
+    /// Whether an opening had to wait, and whether one that did may use the kept windows.
+    var wantsToOpen = false
+    var wantsKeptWindow = false
+    /// How many windows are kept for streams to come. Other streams neither take them nor grow into them.
     var keptWindows = 0
 
     /// The next id of this side. Beyond 32 bits when all are used.
@@ -162,10 +163,10 @@ struct MuxSession: Sendable {
             notices.empty(keeping: Self.keptNotices)
             noticeHead = 0
         }
-        guard let others = wantsToOpen, violation == nil,
-            localGoAway != nil || remoteGoAway != nil || hasRoomToOpen(beside: others)
+        guard wantsToOpen, violation == nil,
+            localGoAway != nil || remoteGoAway != nil || hasRoomToOpen(intoKept: wantsKeptWindow)
         else { return nil }
-        wantsToOpen = nil
+        (wantsToOpen, wantsKeptWindow) = (false, false)
         return .openable
     }
 
