@@ -149,9 +149,9 @@ extension MultiplexedLink: SecuredLinkOwner {
         // A socket that was closed right behind the goodbye may have been reset by what this side wrote.
         let isOrderly = channels.withLock(\.hasRemoteSaidGoodbye)
         let reason = isOrderly ? .remoteClosed : reason
-        if let writeFailure, !isOrderly {
+        if case .failed(let failure) = output {
             var none = WireBuffer()
-            owner?.linkDidWrite(writeFailure, returning: &none)
+            owner?.linkDidWrite(isOrderly ? nil : failure, returning: &none)
         }
         inputEnd = reason
         channels.withLock { $0.endInput(reason) }.resume()

@@ -6,9 +6,9 @@ extension MultiplexedLink: EndOfTurn {
 
     /// Whether the link below takes a write. Nothing is written behind its end: not even a pong.
     var mayWrite: Bool {
-        switch phase {
-        case .starting, .open, .shuttingDown: !isWriting
-        case .shutDown, .over: false
+        switch (phase, output) {
+        case (.starting, .ready), (.open, .ready), (.shuttingDown, .ready): true
+        case (.shutDown, _), (.over, _), (_, .writing), (_, .failed): false
         }
     }
 
@@ -49,7 +49,7 @@ extension MultiplexedLink: EndOfTurn {
                 buffer.removeAll(keeping: WireBuffer.busyBytes)
                 context.exchangeSpare(&buffer)
             } else {
-                isWriting = true
+                output = .writing
             }
         } catch {
             var none = WireBuffer()
@@ -59,34 +59,36 @@ extension MultiplexedLink: EndOfTurn {
         let ofMessages = min(count, uncountedMessageBytes)
         uncountedMessageBytes -= ofMessages
         owner?.linkDidHand(count - ofMessages, isActivity: taken.isActivity)
-        if !isWriting { messagesAreWritten() }
+        if case .ready = output { messagesAreWritten() }
         return (count, limit)
     }
 
     func shutDownIfDrained() {
-        guard case .shuttingDown = phase, !isWriting, channels.withLock(\.isDrained) else { return }
+        guard case .shuttingDown = phase else { return }
+        switch output {
+        case .ready: guard channels.withLock(\.isDrained) else { return }
+        case .writing: return
+        case .failed: break
+        }
         phase = .shutDown
         lower.shutdown()
     }
 
     func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer) {
         if let failure { return writeFailed(failure, &buffer) }
-        isWriting = false
+        output = .ready
         context.returnSpare(&buffer)
         messagesAreWritten()
         flush()
     }
 
     /// Writes nothing more, and reads on. When a goodbye is among what is still to be read, the other side
-    /// has closed in order, and the failed write does not count.
+    /// has closed in order, and the failed write does not count: it is known at the end of the input.
     private func writeFailed(_ failure: ParleyError, _ buffer: inout WireBuffer) {
-        isWriting = true
-        if channels.withLock(\.hasRemoteSaidGoodbye) { return }
-        if failure.code == .connectionReset, inputEnd == nil {
-            writeFailure = failure
-        } else {
-            owner?.linkDidWrite(failure, returning: &buffer)
-        }
+        output = .failed(failure)
+        let isOrderly = channels.withLock(\.hasRemoteSaidGoodbye)
+        guard isOrderly || failure.code != .connectionReset || inputEnd != nil else { return }
+        owner?.linkDidWrite(isOrderly ? nil : failure, returning: &buffer)
     }
 
     /// Tells the owner that its messages are written, once they are.

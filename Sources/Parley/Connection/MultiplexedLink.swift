@@ -28,10 +28,7 @@ final class MultiplexedLink: @unchecked Sendable {
     /// Whether the owner wants to be passed messages.
     var isReading = false
     var isPassingOn = false
-    /// Whether the link below has a write that is not done, or takes no more.
-    var isWriting = false
-    /// Why nothing can be written, while the other side's goodbye may still come.
-    var writeFailure: ParleyError?
+    var output = Output.ready
     /// How many more pings follow the first one: that one measures how long a new connection takes to wake
     /// everybody.
     var probesLeft: UInt8 = 2
@@ -62,6 +59,15 @@ final class MultiplexedLink: @unchecked Sendable {
         case shutDown
         /// Closed, or failed: nothing is passed on any more.
         case over
+    }
+
+    /// What the link below does with what is written to it.
+    enum Output {
+        case ready
+        /// It has a write that is not done.
+        case writing
+        /// It takes no more. What was accepted since the failure is dropped.
+        case failed(ParleyError)
     }
 
     init(over lower: any Link, isDialer: Bool, remote: SocketAddress, context: LoopContext) {
@@ -189,7 +195,7 @@ extension MultiplexedLink: Link {
 
     func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool {
         guard !isOver else { throw ParleyError(.closed, "the multiplexed link is not open") }
-        guard !buffer.isEmpty else { return true }
+        guard !buffer.isEmpty, !hasOutputFailed else { return true }
         uncountedMessageBytes += buffer.count
         return try change { (channels, now) throws(ParleyError) in
             try !channels.write(messages: buffer, at: now)
@@ -218,7 +224,9 @@ extension MultiplexedLink: Link {
     var hasUnread: Bool { lower.hasUnread }
 
     var isAcknowledged: Bool {
-        switch phase {
+        // Nothing more leaves, and nothing more is acknowledged.
+        if hasOutputFailed { return true }
+        return switch phase {
         // An orderly end is said first.
         case .starting, .open, .shuttingDown: false
         case .shutDown, .over: lower.isAcknowledged
@@ -232,6 +240,7 @@ extension MultiplexedLink: Link {
     }
 
     var isOver: Bool { if case .over = phase { true } else { false } }
+    var hasOutputFailed: Bool { if case .failed = output { true } else { false } }
     var isStarting: Bool { if case .starting = phase { true } else { false } }
 
     /// The connection is open: streams that have arrived meanwhile are handed out.

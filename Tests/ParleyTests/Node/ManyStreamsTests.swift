@@ -570,7 +570,8 @@ struct ManyStreamsTests {
     @Test func `a goodbye that is still to be read makes the end an orderly one`() async throws {
         try await withNodes(.multiplexed) { nodes in
             let ends = Events<ParleyError>()
-            let server = try await nodes.listening(ends)
+            // The end waits for nothing: the failed write is over.
+            let server = try await nodes.listening(ends) { $0.timeouts.close = .seconds(600) }
             let client = nodes.make()
             let peer = try await client.dial(server.address)
             try await peer.send(message: "hello")
