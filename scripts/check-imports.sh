@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Checks the rules about imports that a compiler does not check.
+# Checks the rules about imports that a compiler does not check: check-imports.sh [SCRATCH_PATH]
 set -euo pipefail
 cd "$(dirname "$0")/.."
+build=${1:-.build-lint}
 fail=0
 complain() { echo "$1" >&2; fail=1; }
 
@@ -32,8 +33,8 @@ if found=$(grep -rlE 'Unsafe(Mutable)?(Raw)?(Buffer)?Pointer' Sources/ParleyNois
     complain "unsafe pointers of ParleyNoise belong in Sodium.swift: $found"
 fi
 if [ "$(uname)" = Linux ]; then
-    swift build --scratch-path .build-lint --product parley >/dev/null
-    objects=$(find .build-lint/debug/Parley.build -name '*.o')
+    swift build --scratch-path "$build" --product parley >/dev/null
+    objects=$(find "$build/debug/Parley.build" -name '*.o')
     # shellcheck disable=SC2086
     undefined=$(nm -u $objects)
     if grep -q 'Foundation' <<< "$undefined"; then complain "the library links Foundation"; fi

@@ -22,16 +22,17 @@ for each in Sources/ParleyNoise/*.swift; do
 done
 read -ra sodium <<< "$(pkg-config --cflags --libs libsodium)"
 
-# compile TARGET FLAG: builds the fuzzer of a target. All of it is one module, so that the optimiser sees it
-# whole; it has the name of the library, since an import of the module itself is ignored.
+# compile: builds the fuzzers, one program that runs the target whose name it has. All of it is one module, so
+# that the optimiser sees it whole; it has the name of the library, since an import of the module itself is
+# ignored.
 compile() {
-    swiftc -O -wmo -num-threads 1 -parse-as-library -module-name Parley -package-name parley \
+    swiftc -O -wmo -num-threads 2 -parse-as-library -module-name Parley -package-name parley \
         -swift-version 6 -enable-upcoming-feature NonisolatedNonsendingByDefault \
         -enable-upcoming-feature ExistentialAny \
-        -sanitize=fuzzer -use-ld=lld -D FUZZ -D "$2" -import-objc-header Tests/Fuzz/Harness/heap.h \
+        -sanitize=fuzzer -use-ld=lld -D FUZZ -import-objc-header Tests/Fuzz/Harness/heap.h \
         -suppress-warnings -I CSodium "${sodium[@]}" \
         "${sources[@]}" Tests/Fuzz/Harness/Entry.swift Tests/Fuzz/Targets/*.swift \
-        "$build/heap.o" -o "$build/$1"
+        "$build/heap.o" -o "$build/fuzzers"
 }
 
 # enlarge TARGET: writes inputs of almost 1 MiB, for which libFuzzer would need days.
@@ -68,15 +69,13 @@ run() {
 
 mkdir -p "$build"
 clang -O2 -c Tests/Fuzz/Harness/heap.c -o "$build/heap.o"
+compile
 total=0
-for each in DefaultDecoder:FUZZ_DEFAULT_DECODER FramedDecoder:FUZZ_FRAMED_DECODER \
-    GOBDecoder:FUZZ_GOB_DECODER PeerState:FUZZ_PEER_STATE \
-    NoiseHandshake:FUZZ_NOISE_HANDSHAKE SecuredFrames:FUZZ_SECURED_FRAMES \
-    MuxSession:FUZZ_MUX_SESSION Negotiation:FUZZ_NEGOTIATION LibP2P:FUZZ_LIBP2P; do
-    target=${each%%:*}
+for corpus in Tests/Fuzz/Corpus/*/; do
+    target=$(basename "$corpus")
     found=$build/corpus/$target
     mkdir -p "$found" "Tests/Fuzz/Failures/$target"
-    compile "$target" "${each##*:}"
+    ln -f "$build/fuzzers" "$build/$target"
     enlarge "$target"
     executions=0
     started=$(date +%s)

@@ -31,8 +31,13 @@ BUILD = ROOT / ".build-mutants"
 SWIFT = shlex.split(os.environ.get("SWIFT", "swift"))
 # The generated faults that did not compile the last time.
 DO_NOT_COMPILE = BUILD / "do-not-compile.txt"
-# A test that a fault keeps from ending counts as red after this time.
-SECONDS = 180
+# A test that a fault keeps from ending counts as red after this time: so many times what it takes without a
+# fault, and so many seconds at least.
+PATIENCE, LEAST_SECONDS = 10, 60
+# Without a fault, tests have this time.
+BASELINE_SECONDS = 600
+# A fault may be worth a warning.
+os.environ.pop("PARLEY_STRICT", None)
 # So much address space has a test: an endless loop must not take the machine's memory.
 ADDRESS_BYTES = 16 << 30
 # So much of what a test prints last is kept.
@@ -142,7 +147,7 @@ def build(tree, products=(), targets=()):
     return None
 
 
-def run_test(tree, test, number):
+def run_test(tree, test, number, seconds=BASELINE_SECONDS):
     """Runs one test with a fault. Returns (whether it failed, its output)."""
     environment = dict(os.environ, PARLEY_MUTANT=str(number), SWIFT_BACKTRACE="enable=no")
     binaries = tree / ".build/debug"
@@ -157,7 +162,7 @@ def run_test(tree, test, number):
         start_new_session=True, stdin=subprocess.DEVNULL,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES)),
     )
-    timer = threading.Timer(SECONDS, os.killpg, (process.pid, 9))
+    timer = threading.Timer(seconds, os.killpg, (process.pid, 9))
     timer.start()
     # A test that a fault keeps from ending may print without end.
     printed = b""
@@ -192,23 +197,31 @@ def compile_c(tree, tests):
 
 
 def check_baseline(tree, tests):
-    """Without a fault every test must pass: otherwise a red one says nothing."""
+    """Without a fault every test must pass: otherwise a red one says nothing. Returns how long each has with
+    one, in seconds.
+    """
+    allowed = {}
     for test in sorted(tests):
+        began = time.monotonic()
         failed, output = run_test(tree, test, 0)
         if failed:
             print(output[-4000:])
             sys.exit(f"{test} fails without any fault")
+        allowed[test] = max(LEAST_SECONDS, PATIENCE * (time.monotonic() - began))
+    return allowed
 
 
-def run_all(tree, numbered):
-    """Runs (number, tests, text) with all their tests, until one is red. Returns the texts of the survivors."""
+def run_all(tree, numbered, allowed):
+    """Runs (number, tests, text) with all their tests, until one is red. `allowed` says how long each test may
+    take. Returns the texts of the survivors.
+    """
     survivors = []
 
     def one(item):
         number, tests, text = item
         began = time.monotonic()
         for test in tests:
-            if run_test(tree, test, number)[0]:
+            if run_test(tree, test, number, allowed[test])[0]:
                 return True, time.monotonic() - began, item
         return False, time.monotonic() - began, item
 
@@ -285,8 +298,8 @@ def run_chosen(name, chosen):
         print("\n".join(errors[:20]) or message[-4000:])
         raise listed.Mistake("the copy with all faults does not compile; see `= build` in faults.py")
     compile_c(tree, tests)
-    check_baseline(tree, tests)
-    return run_all(tree, [(fault.number, [fault.test], f"{fault}  ({fault.test})") for fault in chosen])
+    allowed = check_baseline(tree, tests)
+    return run_all(tree, [(fault.number, [fault.test], f"{fault}  ({fault.test})") for fault in chosen], allowed)
 
 
 def run_alone(fault):
@@ -297,7 +310,9 @@ def run_alone(fault):
         print(message[-2000:])
         raise listed.Mistake(f"{fault.place}: it does not compile, so it is no fault for a test")
     compile_c(tree, [fault.test])
-    return run_all(tree, [(fault.number, [fault.test], f"{fault}  ({fault.test})")])
+    return run_all(
+        tree, [(fault.number, [fault.test], f"{fault}  ({fault.test})")], {fault.test: BASELINE_SECONDS}
+    )
 
 
 # --- The generated faults ---------------------------------------------------------------------------------
@@ -387,8 +402,8 @@ def run_generated(arguments):
         numbered.sort(key=lambda item: hashlib.sha256(item[2].encode()).hexdigest())
         numbered = numbered[:arguments.sample]
     print(f"{total} compile; {left_out} more are in Tests/Mutants/equivalent.txt; {len(numbered)} run")
-    check_baseline(tree, {test for _, tests, _ in numbered for test in tests})
-    survivors = run_all(tree, numbered)
+    allowed = check_baseline(tree, {test for _, tests, _ in numbered for test in tests})
+    survivors = run_all(tree, numbered, allowed)
     for _, text in survivors:
         print(f"survived: {text}")
     share = 100 * (len(numbered) - len(survivors)) / max(1, len(numbered))
