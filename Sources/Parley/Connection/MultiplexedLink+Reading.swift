@@ -94,6 +94,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         if let roundTrip = effects.roundTrip {
             if probesLeft > 0, sendPing() { probesLeft -= 1 }
             owner?.linkWasAnswered(after: roundTrip)
+            checkAcknowledgedSoon()
         }
         if effects.messagesWereRefused {
             owner?.messagesWereRefused()
@@ -157,6 +158,7 @@ extension MultiplexedLink: SecuredLinkOwner {
         channels.withLock { $0.endInput(reason) }.resume()
         passOn()
         flush()
+        checkAcknowledgedSoon()
     }
 
     func linkDidClose() {

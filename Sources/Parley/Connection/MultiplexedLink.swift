@@ -229,7 +229,8 @@ extension MultiplexedLink: Link {
         return switch phase {
         // An orderly end is said first.
         case .starting, .open, .shuttingDown: false
-        case .shutDown, .over: lower.isAcknowledged
+        case .shutDown: lower.isAcknowledged && (inputEnd != nil || channels.withLock(\.session.isAllRead))
+        case .over: lower.isAcknowledged
         }
     }
 
@@ -261,6 +262,13 @@ extension MultiplexedLink: Link {
         let isSent = channels.withLock { $0.session.sendPing() }
         if isSent { loop.atEndOfTurn(self) }
         return isSent
+    }
+
+    /// Lets the owner find that the other side has read everything, or that nothing more arrives. In a later
+    /// turn: it closes this link then.
+    func checkAcknowledgedSoon() {
+        guard case .shutDown = phase else { return }
+        loop.execute { [self] in owner?.checkAcknowledged() }
     }
 
     /// Checks the time-outs of all streams. Returns when to check again, in milliseconds.

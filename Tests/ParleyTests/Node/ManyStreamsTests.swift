@@ -591,6 +591,47 @@ struct ManyStreamsTests {
         }
     }
 
+    /// The other side answers a ping by itself. A socket that is closed by then would reset the connection,
+    /// and what is not read of it would be lost.
+    @Test(arguments: Kind.multiplexing)
+    func `what was sent before a close arrives, whatever the other side writes`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening(ends)
+            let client = nodes.make()
+            for round in 0..<30 {
+                let peer = try await client.dial(server.address)
+                for number in 0..<3 { try await peer.send(message: "\(round) \(number)") }
+                await peer.close()
+            }
+            var received: Set<String> = []
+            for _ in 0..<90 { received.insert(try await server.nextRPC().text) }
+            #expect(received.count == 90)
+            for _ in 0..<30 { #expect(try await ends.next().code == .endOfStream) }
+        }
+    }
+
+    @Test(arguments: Kind.multiplexing) func `an answer that is sent before a close arrives`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let answering = Task {
+                for await rpc in server.consume() {
+                    try await rpc.reply(patterned(100_000))
+                    await rpc.peer.close()
+                }
+            }
+            let client = nodes.make()
+            for _ in 0..<20 {
+                let peer = try await client.dial(server.address)
+                #expect(try await same(peer.request("?"), patterned(100_000)))
+            }
+            await server.close()
+            try await answering.value
+        }
+    }
+
     @Test(arguments: Kind.multiplexing) func `the end of the connection ends its streams`(
         kind: Kind
     ) async throws {

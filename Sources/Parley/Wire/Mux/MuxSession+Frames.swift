@@ -47,7 +47,16 @@ extension MuxSession {
         }
         guard let localGoAway, !isGoAwayWritten, violation != nil || isAllWritten else { return }
         isGoAwayWritten = true
+        if violation == nil, localGoAway == .normal { writeLastPing(into: &output, at: now) }
         YamuxHeader(.goAway, stream: 0, length: localGoAway.rawValue).encode(into: &output)
+    }
+
+    /// One that is not answered yet no longer counts.
+    private mutating func writeLastPing(into output: inout WireBuffer, at now: UInt64) {
+        pingNumber &+= 1
+        ping = Ping(number: pingNumber, sentAt: now)
+        lastPing = pingNumber
+        YamuxHeader(.ping, .syn, stream: 0, length: pingNumber).encode(into: &output)
     }
 
     private mutating func write(

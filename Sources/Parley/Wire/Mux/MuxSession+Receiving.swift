@@ -89,6 +89,7 @@ extension MuxSession {
             return nil
         }
         self.ping = nil
+        if ping.number == lastPing { isAllRead = true }
         let elapsed = now &- min(now, sentAt)
         roundTrip = roundTrip.map { $0 < elapsed ? $0 &+ (elapsed &- $0) / 8 : elapsed } ?? elapsed
         return .pong(roundTrip: elapsed)

@@ -140,7 +140,8 @@ extension MuxSession {
     }
 
     /// Takes and opens no more streams. The frame is written when nothing else waits: some implementations
-    /// end at once when they get it. Only the first code counts.
+    /// end at once when they get it. A ping goes before it in an orderly end; see ``isAllRead``. Only the
+    /// first code counts.
     mutating func goAway(_ code: GoAwayCode) {
         if localGoAway == nil { localGoAway = code }
     }

@@ -18,8 +18,8 @@
 ///   ``abort(_:code:)``. All three do nothing for a stream that is gone, as all calls with names do.
 /// - **The end.** When ``next(_:at:)`` throws, the session is over: one last ``takeFrames(into:upTo:at:)``
 ///   gives the go-away frame, and the connection ends with the error. For an orderly end:
-///   ``goAway(_:)``, write until ``isDrained``, close the link. When the link ends by itself,
-///   ``streams`` are those that have to be told.
+///   ``goAway(_:)``, write until ``isDrained``, receive until ``isAllRead``, close the link. When the link
+///   ends by itself, ``streams`` are those that have to be told.
 ///
 /// Memory is bounded as ``MuxLimits`` says. `Sendable`, but not to be copied while in use.
 struct MuxSession: Sendable {
@@ -100,6 +100,13 @@ struct MuxSession: Sendable {
         let number: UInt32
         var sentAt: UInt64?
     }
+
+    /// The number of the ping that was written right before an orderly go-away.
+    var lastPing: UInt32?
+    /// Whether the other side has answered that one, so that it has read all that this side has sent. Until
+    /// then it may write by itself, such as the answer to a ping. A socket that is closed by then resets the
+    /// connection for it, and what it has not read is lost.
+    var isAllRead = false
 
     /// What is left of the frame that is being received.
     struct IncomingFrame: Sendable {

@@ -570,6 +570,20 @@ import Testing
         #expect(feed.session.isDrained && !feed.session.hasFrames)
     }
 
+    @Test func `a ping before an orderly go-away tells when the other side has read all`() throws {
+        var feed = MuxFeed()
+        #expect(feed.session.sendPing() && feed.frames().count == 1)
+        feed.session.goAway(.normal)
+        let last = feed.frames().map(\.header)
+        #expect(last.map(\.type) == [.ping, .goAway] && feed.session.isDrained)
+        let earlier = last[0].length - 1
+        _ = try feed.receive(pong(earlier))
+        #expect(!feed.session.isAllRead, "that was before the rest")
+        feed.now += 5_000
+        let events = try feed.receive(pong(earlier + 1))
+        #expect(events == [.pong(roundTrip: 5_000)] && feed.session.isAllRead)
+    }
+
     @Test func `an opening that waits is told when the other side goes away`() throws {
         var feed = MuxFeed(isDialer: true) { $0.maxUnacknowledged = 0 }
         #expect(try feed.session.open(at: 0) == .waits)
