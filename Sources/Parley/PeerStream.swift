@@ -197,15 +197,18 @@ extension PeerStream: StreamWriter {
     public func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         guard case .channel(let channel, let link) = source else { throw isReadOnly }
         var rest = bytes
+        var waitsSince: UInt64?
         do throws(ParleyError) {
             while true {
                 let (taken, epoch) = try link.write(rest, to: channel, of: connection?.number ?? 0)
                 rest.removeFirst(taken)
                 if rest.isEmpty { return }
+                let began = waitsSince ?? MonotonicTime.millisecondsNow
+                waitsSince = began
                 guard await link.wait(for: channel, after: epoch) else {
                     throw .cancelled("writing a stream to \(peer.remoteAddress)")
                 }
-                try link.checkBlocked(channel)
+                try link.checkBlocked(channel, since: began)
             }
         } catch {
             if rest.count < bytes.count { abort(code: 0) }
@@ -221,7 +224,7 @@ extension PeerStream: StreamWriter {
 
     package func finishNow() throws(ParleyError) {
         guard case .channel(let channel, let link) = source else { throw isReadOnly }
-        try link.change { (channels, _) throws(ParleyError) in try channels.finish(channel) }
+        try link.change { (channels, _) throws(ParleyError) in try channels.finish(channel) }.resume()
     }
 
     /// Resets the stream; see ``abort(code:)``. The reason is not sent: yamux has a code alone.
@@ -258,6 +261,7 @@ extension Connection {
     /// See ``Peer/body(ofStream:)``.
     public func body(ofStream number: UInt32) -> PeerStream {
         guard let link = multiplexed else { return PeerStream(only: self, number: number) }
+        if ForkedChild.isThisProcess { return PeerStream(.gone(), of: self, over: link, isCounted: false) }
         let now = MonotonicTime.nanosecondsNow
         let channel = link.channels.withLock { $0.takeBody(number, at: now) }
         return PeerStream(channel ?? .gone(), of: self, over: link, isCounted: false)

@@ -87,12 +87,14 @@ extension MultiplexedLink {
         await channels.wait(at: channel, unless: { _ in channel.waiters.epoch != epoch })
     }
 
-    /// Throws when a writer has found no room for too long.
-    func checkBlocked(_ channel: Channel) throws(ParleyError) {
+    /// Throws when a writer that has waited since `began`, in milliseconds, has found no room for too long.
+    func checkBlocked(_ channel: Channel, since began: UInt64) throws(ParleyError) {
         guard let timeout = node.timeLimits.write else { return }
         let now = MonotonicTime.millisecondsNow
         let isTooLong = channels.withLock { _ in
-            channel.blockedSince != .max && now &- min(now, channel.blockedSince) >= timeout
+            // There may be none since a call that did not wait.
+            let since = max(began, channel.blockedSince)
+            return since != .max && now &- min(now, since) >= timeout
         }
         guard isTooLong else { return }
         throw ParleyError(.timedOut, "there was no room to write to a stream for \(timeout) ms")

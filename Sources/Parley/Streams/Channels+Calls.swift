@@ -134,17 +134,15 @@ extension Channels {
         return room > 0 && !lackBudget.contains(channel)
     }
 
-    /// How many bytes a write would accept.
-    func room(in channel: Channel) -> Int { channel.outputEnd == nil ? session.room(in: channel.id) : 0 }
-
-    /// Sends no more on a stream.
-    mutating func finish(_ channel: Channel) throws(ParleyError) {
+    /// Sends no more on a stream. Those who wait for room hear that there will be none.
+    mutating func finish(_ channel: Channel) throws(ParleyError) -> WaitQueue.Woken {
         if let end = channel.outputEnd {
-            if end == Self.finishedHere || end == Self.closedHere { return }
+            if end == Self.finishedHere || end == Self.closedHere { return WaitQueue.Woken() }
             throw end
         }
         channel.outputEnd = Self.finishedHere
         session.finish(channel.id)
+        return channel.waiters.wakeAll()
     }
 
     private static let finishedHere = ParleyError(.closed, "this side has ended the stream")

@@ -38,6 +38,7 @@ extension PeerStream {
     ) throws(ParleyError) -> Int {
         guard case .channel(let channel, let link) = source, let connection else { throw isReadOnly }
         var accepted = 0
+        var waitsSince: UInt64?
         repeat {
             let wanted = min(count - accepted, Self.pieceBytes)
             let (room, epoch) = try link.room(for: wanted, in: channel, of: connection.number)
@@ -45,9 +46,11 @@ extension PeerStream {
                 let bytes = try piece(accepted..<accepted + room)
                 accepted += try link.write(bytes, to: channel, of: connection.number).taken
             } else if wanted > 0 {
+                let began = waitsSince ?? MonotonicTime.millisecondsNow
+                waitsSince = began
                 do throws(ParleyError) {
                     try block(channel, link, after: epoch, limit, "writing a stream to")
-                    try link.checkBlocked(channel)
+                    try link.checkBlocked(channel, since: began)
                 } catch {
                     if accepted > 0, error.code.isOfWaiting { return accepted }
                     throw error

@@ -64,10 +64,10 @@ struct ChannelsTests {
         #expect(try pair.listener.read(accepted, upTo: 10, at: pair.now) == .bytes([1, 2, 3]))
         #expect(try pair.listener.read(accepted, upTo: 10, at: pair.now) == .wait)
         #expect(pair.listener.heldBytes == 0)
-        try pair.dialer.finish(stream)
+        try pair.dialer.finish(stream).resume()
         _ = pair.carry()
         #expect(try pair.listener.read(accepted, upTo: 10, at: pair.now) == .end)
-        try pair.listener.finish(accepted)
+        try pair.listener.finish(accepted).resume()
         _ = pair.carry()
         #expect(try pair.dialer.read(stream, upTo: 1, at: pair.now) == .end)
         #expect(pair.dialer.count == 0 && pair.listener.count == 0)
@@ -79,7 +79,7 @@ struct ChannelsTests {
                 var pair = Pair(Self.echo)
                 let stream = try pair.open("/other")
                 if !ahead.isEmpty { _ = try pair.dialer.write(ahead[...], to: stream) }
-                if isFinished { try pair.dialer.finish(stream) }
+                if isFinished { try pair.dialer.finish(stream).resume() }
                 #expect(pair.carry().listener.failure == nil)
                 let thrown = #expect(throws: ParleyError.self) {
                     try pair.dialer.read(stream, upTo: 1, at: pair.now)
@@ -163,7 +163,7 @@ struct ChannelsTests {
         var pair = Pair(Self.echo)
         let streams = try (0..<2).map { _ in try pair.open("/echo") }
         for stream in streams { _ = try pair.dialer.write(patterned(10_000)[...], to: stream) }
-        try pair.dialer.finish(streams[0])
+        try pair.dialer.finish(streams[0]).resume()
         let accepted = pair.carry().listener.accepted
         for channel in accepted { _ = try pair.listener.read(channel, upTo: 5_000, at: pair.now) }
         let reason = ParleyError(.receiveBufferFull, "too much")
@@ -194,13 +194,13 @@ struct ChannelsTests {
         var pair = Pair(Self.echo)
         let streams = try (0..<3).map { _ in try pair.open("/echo") }
         _ = pair.carry()
-        try pair.dialer.finish(streams[0])
+        try pair.dialer.finish(streams[0]).resume()
         _ = pair.dialer.close(streams[1], at: pair.now)
         let reason = ParleyError(.closed, "this side has closed the connection")
         pair.dialer.end(reason, .both).resume()
-        try pair.dialer.finish(streams[0])
-        try pair.dialer.finish(streams[1])
-        #expect(throws: reason) { try pair.dialer.finish(streams[2]) }
+        try pair.dialer.finish(streams[0]).resume()
+        try pair.dialer.finish(streams[1]).resume()
+        #expect(throws: reason) { try pair.dialer.finish(streams[2]).resume() }
     }
 
     @Test func `a writer that filled the room to the byte is woken when there is some again`() throws {
@@ -259,7 +259,7 @@ struct ChannelsTests {
         let stream = try pair.open("/echo")
         _ = try pair.dialer.write(patterned(10_000)[...], to: stream)
         let accepted = pair.carry().listener.accepted[0]
-        try pair.dialer.finish(stream)
+        try pair.dialer.finish(stream).resume()
         _ = pair.carry()
         _ = pair.dialer.abort(stream, code: 7, ParleyError(.closed, ""))
         _ = pair.carry()
@@ -303,6 +303,16 @@ struct ChannelsTests {
         #expect(accepted[1].received.front.startIndex == 0, "it would keep the whole block")
     }
 
+    @Test func `those who wait for room hear that the stream is finished`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = pair.carry()
+        _ = try pair.dialer.write(patterned(pair.dialer.room(in: stream))[...], to: stream)
+        let epoch = stream.waiters.epoch
+        try pair.dialer.finish(stream).resume()
+        #expect(stream.waiters.epoch != epoch)
+    }
+
     @Test func `a writer learns what there is room for before it copies`() throws {
         var pair = Pair(Self.echo, MuxLimits())
         let stream = try pair.open("/echo")
@@ -320,7 +330,7 @@ struct ChannelsTests {
             affordable == SendBudget.freeBytes + 2 * SendBudget.chunkBytes - pair.dialer.session.unsentBytes
         )
         #expect(affordable < most && pair.dialer.isShortOfBudget)
-        try pair.dialer.finish(stream)
+        try pair.dialer.finish(stream).resume()
         #expect(throws: ParleyError.self) { try room(for: 1) }
     }
 
@@ -499,7 +509,7 @@ struct ChannelsTests {
             _ = try pair.dialer.write(header[..<60_000], to: stream)
             #expect(pair.carry().listener.announced.isEmpty && pair.listener.heldBytes == 60_000)
             if isEnded {
-                try pair.dialer.finish(stream)
+                try pair.dialer.finish(stream).resume()
                 #expect(pair.carry().listener.announced.isEmpty)
             } else {
                 _ = try pair.dialer.write(header[60_000...], to: stream)
@@ -518,7 +528,7 @@ struct ChannelsTests {
         let accepted = try #require(pair.carry().listener.accepted.first)
         #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .bytes([1]))
         #expect(try pair.listener.read(accepted, upTo: 9, at: pair.now) == .end)
-        try pair.listener.finish(accepted)
+        try pair.listener.finish(accepted).resume()
         _ = pair.carry()
         #expect(pair.dialer.count == 0 && pair.listener.count == 0)
     }
@@ -529,7 +539,7 @@ struct ChannelsTests {
             let stream = try pair.open("/echo")
             _ = try pair.dialer.write([1], to: stream)
             let accepted = try #require(pair.carry().listener.accepted.first)
-            if isFinished { try pair.dialer.finish(stream) }
+            if isFinished { try pair.dialer.finish(stream).resume() }
             _ = pair.dialer.abandon(stream, at: pair.now)
             _ = pair.carry()
             if isFinished {
@@ -922,5 +932,12 @@ extension [UInt8] {
             length = length * 7 % 65_521
         }
         return pieces
+    }
+}
+
+extension Channels {
+    /// How many bytes a write would accept, whatever the node's budget.
+    fileprivate func room(in channel: Channel) -> Int {
+        channel.outputEnd == nil ? session.room(in: channel.id) : 0
     }
 }
