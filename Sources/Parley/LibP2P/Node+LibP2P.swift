@@ -52,8 +52,17 @@ extension Node {
         guard options.decoder.layers == .libp2p else { return }
         Task.detached(executorPreference: globalConcurrentExecutor) { [self] in
             do throws(ParleyError) { try await connection.identify() } catch {
-                log(.debug, .identifyFailed, ["peer": "\(connection.remoteAddress)", "error": "\(error)"])
+                reportFailedIdentify(of: connection, error)
             }
         }
+    }
+
+    func reportFailedIdentify(of connection: Connection, _ error: ParleyError) {
+        logThrottled(
+            .debug,
+            .identifyFailed,
+            key: "",
+            ["peer": "\(connection.remoteAddress)", "error": "\(error)"]
+        )
     }
 }

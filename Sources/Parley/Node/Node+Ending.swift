@@ -31,7 +31,7 @@ extension Node {
         guard let entry else { return }
         entry.handshake.cancel()
         woken.resume()
-        log(.info, .peerDisconnected, connection, reason)
+        logEnd(of: connection, end)
         guard end.isInOnPeer else {
             if options.onDisconnect != nil { connection.context.callOnDisconnect(connection, reason) }
             return

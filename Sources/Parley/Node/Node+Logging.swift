@@ -6,7 +6,7 @@ enum LogLine: String {
     case listening
     /// `peer`, `outbound`, and `id` where links are secured
     case peerConnected = "peer connected"
-    /// `peer`, `outbound`, `reason`, and `id` where links are secured
+    /// `peer`, `outbound`, `reason`, `suppressed`, and `id` where links are secured
     case peerDisconnected = "peer disconnected"
     /// `peer`, `reason`, `suppressed`
     case connectionRefused = "connection refused"
@@ -24,9 +24,9 @@ enum LogLine: String {
     case messagesDropped = "messages dropped"
     /// `peer`, `reason`, `suppressed`
     case streamRefused = "stream refused"
-    /// `peer`, `protocol`, `error`
+    /// `peer`, `protocol`, `error`, `suppressed`
     case streamFailed = "stream failed"
-    /// `peer`, `error`
+    /// `peer`, `error`, `suppressed`
     case identifyFailed = "identify failed"
     /// `rpcs`, `consumed`, `suppressed`
     case inboxFull = "inbox full"
@@ -45,15 +45,24 @@ extension Node {
         _ connection: Connection,
         _ reason: ParleyError? = nil
     ) {
-        var metadata: Logger.Metadata {
-            var metadata: Logger.Metadata = [
-                "peer": "\(connection.remoteAddress)", "outbound": "\(connection.isOutbound)",
-            ]
-            if let id = connection.id { metadata["id"] = "\(id)" }
-            if let reason { metadata["reason"] = "\(reason)" }
-            return metadata
+        log(level, event, metadata(of: connection, reason))
+    }
+
+    private func metadata(of connection: Connection, _ reason: ParleyError?) -> Logger.Metadata {
+        var metadata: Logger.Metadata = [
+            "peer": "\(connection.remoteAddress)", "outbound": "\(connection.isOutbound)",
+        ]
+        if let id = connection.id { metadata["id"] = "\(id)" }
+        if let reason { metadata["reason"] = "\(reason)" }
+        return metadata
+    }
+
+    /// Logs the end of a connection. Strangers can cause any number of those that were never open.
+    func logEnd(of connection: Connection, _ end: Lifecycle.End) {
+        guard !end.wasOpen, !connection.isOutbound else {
+            return log(.info, .peerDisconnected, connection, end.reason)
         }
-        log(level, event, metadata)
+        logThrottled(.info, .peerDisconnected, key: "", metadata(of: connection, end.reason))
     }
 
     /// Logs an event that remote sides can cause at any rate. Lines over the rate are suppressed; the next
@@ -74,8 +83,9 @@ extension Node {
     @inline(never)
     private func mayLog(_ level: Logger.Level, _ event: LogLine, key: String, isBurst: Bool) -> Int? {
         guard options.logger.logLevel <= level else { return nil }
-        let now = MonotonicTime.millisecondsNow
         return logThrottle.withLock { throttle in
+            // Under the lock: a time that another thread has read may be the later one.
+            let now = MonotonicTime.millisecondsNow
             let key = "\(event.rawValue) \(key)"
             return isBurst ? throttle.permitBurst(key, at: now) : throttle.permit(key, at: now)
         }
@@ -110,8 +120,7 @@ extension Node {
     /// Reports that descriptors or memory ran out during `operation`. Counted and logged once per burst. Any
     /// thread.
     func reportShortage(_ error: ParleyError, during operation: String) {
-        let now = MonotonicTime.millisecondsNow
-        let isNew = logThrottle.withLock { $0.beginsBurst(operation, at: now) }
+        let isNew = logThrottle.withLock { $0.beginsBurst(operation, at: MonotonicTime.millisecondsNow) }
         if isNew { count { $0.shortages &+= 1 } }
         logThrottled(
             .error,
@@ -123,7 +132,8 @@ extension Node {
     }
 }
 
-/// Limits the rate of log lines. A value without a clock, under a lock. Times are in milliseconds.
+/// Limits the rate of log lines. A value without a clock, under a lock. Times are in milliseconds, and none
+/// is before that of an earlier call.
 package struct LogThrottle {
     private struct Entry {
         var tokens = LogThrottle.lines

@@ -92,9 +92,10 @@ struct StreamHandler: Sendable {
                 } catch {
                     stream.abort(code: 0)
                     guard let connection = stream.connection else { return }
-                    connection.node.log(
+                    connection.node.logThrottled(
                         .debug,
                         .streamFailed,
+                        key: "",
                         [
                             "peer": "\(connection.remoteAddress)", "protocol": "\(stream.protocolName)",
                             "error": "\(error)",

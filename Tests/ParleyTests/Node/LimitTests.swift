@@ -82,7 +82,7 @@ import Testing
                 let peer = try await client.dial(server.address)
                 let refused = try await error { _ = try await client.dial(server.address) }
                 #expect(refused.code == .tooManyPeers)
-                #expect(refused.message.contains("Peers (1) is reached"))
+                #expect(refused.message.contains("peers, the most allowed"))
                 #expect(client.statistics.dialsFailed == 1)
                 await peer.close()
                 try await eventually { client.statistics.peers == 0 }
@@ -92,6 +92,23 @@ import Testing
                 await #expect(throws: ParleyError.self) { try await other.dial("127.0.0.1:1") }
                 _ = try await other.dial(server.address)
             }
+        }
+    }
+
+    @Test func `strangers cannot fill the log with connections that were never open`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let log = Log()
+            let server = try await nodes.listening {
+                $0.handshake = { peer in _ = try await peer.read(exactly: 1) }
+                $0.logger = log.logger
+            }
+            for count in 1...100 {
+                try RawSocket(connectingTo: server.address).close()
+                try await eventually { server.statistics.disconnects.values.reduce(0, +) == count }
+            }
+            // Ten at once, and then one a second.
+            let seconds = Int(server.statistics.uptime / .seconds(1))
+            #expect((1...11 + seconds).contains(log.lines("peer disconnected").count))
         }
     }
 
