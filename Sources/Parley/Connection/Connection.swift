@@ -228,15 +228,15 @@ public class Connection: @unchecked Sendable {
     package var loop: EventLoop { context.loop }
 
     /// See ``Peer/id``.
-    public var id: PeerID? { outbound.withLock { $0.proven?.id } }
+    public var id: PeerID? { ForkedChild.isThisProcess ? nil : outbound.withLock { $0.proven?.id } }
 
     /// See ``Peer/executor``.
     public var executor: (any TaskExecutor)? { loop }
 
     /// The application's own value for this peer, one word. Any thread.
     package var tag: UInt {
-        get { outbound.withLock { $0.tag } }
-        set { outbound.withLock { $0.tag = newValue } }
+        get { ForkedChild.isThisProcess ? 0 : outbound.withLock { $0.tag } }
+        set { if !ForkedChild.isThisProcess { outbound.withLock { $0.tag = newValue } } }
     }
 
     /// See ``Peer/connectionID``.
@@ -244,8 +244,9 @@ public class Connection: @unchecked Sendable {
 
     /// See ``Peer/userValue``.
     public var userValue: (any Sendable)? {
-        get { outbound.withLock { $0.userValue }?.value }
+        get { ForkedChild.isThisProcess ? nil : outbound.withLock { $0.userValue }?.value }
         set {
+            if ForkedChild.isThisProcess { return }
             let box = newValue.map(UserValue.init)
             // The old value is released after the lock: its deinit may use this peer.
             let old = outbound.withLock { outbound in

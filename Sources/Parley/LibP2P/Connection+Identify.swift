@@ -11,7 +11,9 @@ struct Introductions {
 
 extension Connection {
     /// See ``Peer/identification``.
-    public var identification: Identification? { multiplexed?.introductions.withLock { $0.heard } }
+    public var identification: Identification? {
+        ForkedChild.isThisProcess ? nil : multiplexed?.introductions.withLock { $0.heard }
+    }
 
     /// See ``Peer/identify()``.
     @discardableResult
@@ -74,7 +76,7 @@ extension Connection {
             let taken = try multiplexed.write(message, to: channel, of: number).taken
             if taken == message.count { stream.close() }
         } catch {
-            node.log(.debug, .identifyFailed, ["peer": "\(remoteAddress)", "error": "\(error)"])
+            node.reportFailedIdentify(of: self, error)
         }
     }
 }

@@ -1,3 +1,5 @@
+import CLibUV
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -8,7 +10,8 @@
 
 /// A descriptor that other event loops can poll. It is readable while its count of reasons is above zero.
 ///
-/// It is a pipe that holds one byte while readable; eventfd(2) exists only on Linux. Nothing here blocks.
+/// It is a pipe that holds one byte while readable; eventfd(2) exists only on Linux. Nothing here blocks, and
+/// a program that another thread starts inherits neither end.
 final class PollableSignal: Sendable {
     /// The descriptor to poll for reading. It belongs to this object: do not read it and do not close it.
     let descriptor: Int32
@@ -16,9 +19,11 @@ final class PollableSignal: Sendable {
     private let reasons = Lock(0)
 
     init() throws(ParleyError) {
-        var ends: [Int32] = [-1, -1]
-        guard pipe(&ends) == 0 else {
-            throw ParleyError(libuv: -errno, "cannot make a pollable descriptor")
+        var ends: [uv_file] = [-1, -1]
+        let flags = CInt(UV_NONBLOCK_PIPE.rawValue)
+        let status = uv_pipe(&ends, flags, flags)
+        guard status == 0 else {
+            throw ParleyError(libuv: status, "cannot make a pollable descriptor")
         }
         ends = ends.map(aboveStandard)
         guard ends.allSatisfy({ $0 >= 0 }) else {
@@ -27,10 +32,6 @@ final class PollableSignal: Sendable {
             throw ParleyError(errno: code, "cannot make a pollable descriptor")
         }
         (descriptor, writing) = (ends[0], ends[1])
-        for end in ends {
-            _ = fcntl(end, F_SETFL, fcntl(end, F_GETFL) | O_NONBLOCK)
-            _ = fcntl(end, F_SETFD, FD_CLOEXEC)
-        }
     }
 
     deinit {

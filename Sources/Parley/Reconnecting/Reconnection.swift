@@ -24,19 +24,22 @@ public final class Reconnection: Sendable {
 
     /// The current peer; nil while there is no connection. After ``cancel()`` it is the one that was current
     /// then, also when that ends.
-    public var peer: (any Peer)? { state.withLock { $0.peer } }
+    public var peer: (any Peer)? { current.peer }
 
     /// Why the last connection ended or the last dial failed; nil before either happened.
-    public var lastError: ParleyError? { state.withLock { $0.lastError } }
+    public var lastError: ParleyError? { current.lastError }
 
     /// The number of connections made so far.
-    public var connections: Int { state.withLock { $0.connections } }
+    public var connections: Int { current.connections }
 
     /// The number of consecutive attempts without a stable connection; see ``Backoff/stable``.
-    public var failures: Int { state.withLock { $0.failures } }
+    public var failures: Int { current.failures }
 
     /// Whether it has stopped dialing: it was cancelled, or the transport was closed.
-    public var isOver: Bool { state.withLock { $0.isOver } }
+    public var isOver: Bool { current.isOver }
+
+    /// A forked child, in which a thread that is gone may hold the lock, sees one that is over.
+    private var current: State { ForkedChild.isThisProcess ? State(isOver: true) : state.withLock { $0 } }
 
     /// Stops dialing. The current connection stays open. Idempotent; any thread.
     public func cancel() { end() }

@@ -39,6 +39,7 @@ extension Connection {
     /// See ``Peer/statistics``.
     public var statistics: PeerStatistics {
         var statistics = PeerStatistics()
+        if ForkedChild.isThisProcess { return statistics }
         inbound.withLock { inbound in
             statistics.unreadBytes = inbound.state.bufferedBytes
             statistics.unansweredRequests = inbound.state.unanswered.count

@@ -35,6 +35,7 @@
                 { _ = try await peer.sendStream(contentsOf: "/etc/passwd") },
                 { _ = try await peer.receiveStream(into: "/tmp/never") },
                 { try made.ban("192.0.2.1", for: .seconds(1)) },
+                { try await made.consumeEachPeer { _, _ in } },
             ]
             for call in calls {
                 guard await isForked(call) else { return number }
@@ -45,6 +46,8 @@
             await made.close()
             peer.closeStream()
             peer.setDeadline(.now)
+            peer.userValue = 1
+            guard peer.id == nil, peer.userValue == nil, peer.statistics.uptime == .zero else { return 103 }
             for await _ in server.consume() { return 100 }
             var open = open
             if await open.next() != nil { return 102 }
