@@ -66,7 +66,7 @@ public struct ParleyError: Error, Sendable, Hashable {
     private init(_ code: Code, _ what: String, _ remoteCode: UInt32, _ reason: String) {
         content = Content(
             code,
-            .text("\(what) (code \(remoteCode)): \(reason)".printable),
+            .text("\(what) (code \(remoteCode))\(reason.isEmpty ? "" : ": \(reason)")".printable),
             remoteCode: remoteCode
         )
     }

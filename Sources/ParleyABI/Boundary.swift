@@ -157,7 +157,10 @@ func copy<Value>(
 /// Copies a text that C passes in.
 func text(_ pointer: UnsafePointer<CChar>?, _ name: StaticString) throws(ParleyError) -> String {
     guard let pointer else { throw null(name) }
-    return String(cString: pointer)
+    guard let text = String(validatingCString: pointer) else {
+        throw ParleyError(.invalidArgument, "\(name) is not UTF-8: \"\(String(cString: pointer))\"")
+    }
+    return text
 }
 
 /// The id whose text C passes in.

@@ -134,7 +134,7 @@ extension ForeignDecoder {
             let code = ParleyError.Code(rawValue: result)
             throw ParleyError(
                 code,
-                "the \(name) encoder returned \(String(cString: parley_err_name(result)!))"
+                "the \(name) encoder returned \(result) (\(String(cString: parley_err_name(result)!)))"
             )
         }
         output.append(buffer.bytes)

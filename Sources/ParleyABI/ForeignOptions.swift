@@ -22,7 +22,7 @@ extension TransportOptions {
     /// Translates the options. ``ForeignNode`` handles the callbacks and the log.
     init(_ foreign: parley_options) throws(ParleyError) {
         self.init(
-            listenAddress: foreign.listen_address.map { String(cString: $0) } ?? ":0",
+            listenAddress: foreign.listen_address.map { try text($0, "listen_address") } ?? ":0",
             decoder: try WireForm(foreign)
         )
         try set(\.inboxCapacity, foreign.inbox_capacity, "inbox_capacity")

@@ -69,9 +69,12 @@ public func parley_rpc_body(
     _ rpc: UnsafePointer<parley_rpc>?,
     _ stream: UnsafeMutablePointer<parley_peer_stream>?
 ) -> Int32 {
-    give(stream, transport) { _ in
+    give(stream, transport) { node in
         guard let sender = try sender(of: rpc), let rpc, rpc.pointee.stream else {
             throw ParleyError(.invalidArgument, "rpc has announced no stream")
+        }
+        guard (sender as? Connection)?.node === node.transport.node else {
+            throw ParleyError(.invalidArgument, "rpc is one of another transport")
         }
         return sender.body(ofStream: rpc.pointee.request)
     }

@@ -16,6 +16,7 @@ public func parley_dial(
         let peer = try output(peer, "peer")
         peer.pointee = 0
         let address = try text(address, "address")
+        try node.transport.node.checkOpen()
         guard case .until(let deadline) = try WaitLimit(milliseconds: timeout_ms) else {
             throw ParleyError(.wouldBlock, "dialing \(address) would have to wait")
         }

@@ -71,6 +71,7 @@ public func parley_ban(
 ) -> Int32 {
     status {
         let node = try node(transport)
+        try node.transport.node.checkOpen()
         let duration = try banDuration(duration_ms)
         try node.transport.ban(try text(host, "host"), for: duration)
     }
@@ -91,6 +92,7 @@ public func parley_ban_id(
 ) -> Int32 {
     status {
         let node = try node(transport)
+        try node.transport.node.checkOpen()
         let duration = try banDuration(duration_ms)
         node.transport.ban(try peerID(id, "id"), for: duration)
     }

@@ -76,6 +76,7 @@ public func parley_broadcast(
 ) -> Int32 {
     counted {
         let transport = try node(transport).transport!
+        try transport.node.checkOpen()
         let message = try checkedMessage(transport.node, message, length, "message")
         return Int32(clamping: transport.broadcast(message: message).accepted)
     }
@@ -91,6 +92,7 @@ public func parley_broadcast_wait(
 ) -> Int32 {
     counted {
         let transport = try node(transport).transport!
+        try transport.node.checkOpen()
         let message = try checkedMessage(transport.node, message, length, "message")
         if timeout_ms == 0 { return Int32(clamping: transport.broadcast(message: message).accepted) }
         // The longest that a broadcast waits.

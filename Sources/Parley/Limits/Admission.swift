@@ -88,10 +88,11 @@ struct Admission {
     /// Counts a dial; returns the error when a limit refuses it.
     mutating func beginDial() -> ParleyError? {
         if outbound + dialing >= limits.maxOutboundPeers {
-            return ParleyError(.tooManyPeers, "maxOutboundPeers (\(limits.maxOutboundPeers)) is reached")
+            let most = limits.maxOutboundPeers
+            return ParleyError(.tooManyPeers, "there are \(most) dialed peers, the most allowed")
         }
         if total >= limits.maxPeers {
-            return ParleyError(.tooManyPeers, "maxPeers (\(limits.maxPeers)) is reached")
+            return ParleyError(.tooManyPeers, "there are \(limits.maxPeers) peers, the most allowed")
         }
         dialing += 1
         return nil

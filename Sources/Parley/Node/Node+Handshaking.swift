@@ -74,7 +74,12 @@ extension Node {
     /// Asks the observer, which may refuse the connection, and then opens it. The connection's loop's thread
     /// if there is an observer.
     private func askObserver(about connection: Connection) {
-        if isObserved, self.connection(connection.number) == nil { return }
+        if isObserved {
+            if self.connection(connection.number) == nil { return }
+            // The handshake is over: raw bytes would be taken for frames.
+            connection.apply(.onPeerBegins)
+        }
+        defer { if isObserved { connection.onPeerReturned() } }
         do {
             try checkEventRoom()
             try observer?.peerDidConnect(connection)

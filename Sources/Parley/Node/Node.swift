@@ -304,7 +304,7 @@ extension Node {
         guard target.id == nil || securesLinks else {
             throw ParleyError(
                 .invalidArgument,
-                "\"\(address)\" has an id, which only a node with options.security can ask for"
+                "\"\(address)\" has an id, which only a node with an identity of its own can ask for"
             )
         }
         guard target.address.port != 0 else {
