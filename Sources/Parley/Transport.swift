@@ -87,7 +87,10 @@ public protocol Transport: AnyObject, Sendable {
 
 extension Transport {
     /// The open peer with that id; nil when there is none. Of several, any.
-    public func peer(_ id: PeerID) -> (any Peer)? { peers.first { $0.id == id } }
+    public func peer(_ id: PeerID) -> (any Peer)? { openPeers.first { $0.id == id } }
+
+    /// The peers whose end has not begun.
+    var openPeers: [any Peer] { peers.filter { ($0 as? Connection)?.isLive ?? true } }
 
     /// Throws `unsupported`. A transport of your own may have streams.
     public func accept(

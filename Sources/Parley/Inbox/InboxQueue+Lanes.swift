@@ -4,8 +4,11 @@
 extension InboxQueue {
     /// Gives each peer a queue of its own, beginning with what waits here.
     ///
-    /// - Throws: `invalidArgument` when each peer has one already.
+    /// - Throws: `invalidArgument` when each peer has one already, or when this is the queue of one peer.
     func beginLanes(_ arrivals: PeerArrivals) throws(ParleyError) {
+        guard pool == nil else {
+            throw ParleyError(.invalidArgument, "these are the RPCs of one peer already")
+        }
         let (woken, producers, lanes) = try state.withLock {
             state throws(ParleyError) -> (WaitQueue.Woken, [@Sendable () -> Void], PeerLanes?) in
             guard state.lanes == nil else {

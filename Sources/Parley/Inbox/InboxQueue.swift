@@ -150,8 +150,8 @@ final class InboxQueue: Sendable {
 
     let capacity: Int
     let capacityBytes: Int
-    /// The capacity that this queue shares with others; nil for a queue with a capacity of its own.
-    private let pool: InboxPool?
+    /// The capacity that this queue of one peer shares with others; nil for a queue with its own.
+    let pool: InboxPool?
     /// The consumers that wait for any queue of the inbox; nil for the queue of one peer. Not the inbox: a
     /// weak reference to it would slow every retain of it.
     private let consumersOfAll: Lock<WaitQueue>?

@@ -77,7 +77,7 @@ extension Transport {
     private func sendToAll(_ message: ArraySlice<UInt8>) -> (Broadcast, waiting: [any Peer]) {
         var broadcast = Broadcast()
         var waiting: [any Peer] = []
-        for peer in peers {
+        for peer in openPeers {
             do throws(ParleyError) {
                 if try peer.trySend(message: message) {
                     broadcast.accepted += 1
@@ -121,7 +121,7 @@ extension Transport {
         do throws(ParleyError) {
             try node.checkLength(ofMessage: message.utf8.count)
             return nil
-        } catch { return Broadcast(failures: peers.map { Broadcast.Failure(peer: $0, error: error) }) }
+        } catch { return Broadcast(failures: openPeers.map { Broadcast.Failure(peer: $0, error: error) }) }
     }
 }
 

@@ -36,7 +36,7 @@ extension Transport {
     ///
     /// - Parameter body: called with a peer and its RPCs. Where it runs is up to Swift; inside
     ///   ``TCPTransport/consumeOnEachLoop(_:)`` it runs on the loop of its peer.
-    /// - Throws: ``ParleyError`` `invalidArgument` when another call of it is running.
+    /// - Throws: ``ParleyError``: `invalidArgument` when another call of it is running, `forked`.
     public func consumeEachPeer(
         _ body: @escaping @Sendable (_ peer: any Peer, _ rpcs: RPCSequence) async throws -> Void
     ) async throws(ParleyError) { try await consume().consumeEachPeer(body) }
@@ -53,11 +53,12 @@ extension RPCSequence {
     /// }
     /// ```
     ///
-    /// - Throws: ``ParleyError`` `invalidArgument` when another call of it is running, or when these are the
-    ///   RPCs of one peer.
+    /// - Throws: ``ParleyError``: `invalidArgument` when another call of it is running, or when these are the
+    ///   RPCs of one peer; `forked`.
     public func consumeEachPeer(
         _ body: @escaping @Sendable (_ peer: any Peer, _ rpcs: RPCSequence) async throws -> Void
     ) async throws(ParleyError) {
+        try ForkedChild.check()
         let queues = source.queues
         let arrivals = PeerArrivals(queues: queues.count)
         var begun: [InboxQueue] = []

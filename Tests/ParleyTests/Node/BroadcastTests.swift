@@ -107,6 +107,29 @@ import Testing
         }
     }
 
+    @Test func `a broadcast leaves those out that are being closed`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.sendHighWaterBytes = 64 << 20
+                $0.timeouts.close = .seconds(600)
+            }
+            let deaf = try RawSocket(connectingTo: server.address)
+            try await eventually { server.peers.count == 1 }
+            let closing = server.peers[0]
+            try await closing.send(message: patterned(16 << 20))
+            async let closed: Void = closing.close()
+            _ = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            try await eventually { server.peers.count == 2 }
+            try await eventually { (closing as? Connection)?.isLive == false }
+            let broadcast = server.broadcast(message: "hello")
+            #expect(broadcast.accepted == 1 && broadcast.failures.isEmpty)
+            #expect(server.openPeers.count == 1)
+            deaf.close()
+            await closed
+        }
+    }
+
     @Test func `a shortage of descriptors is counted and logged once for each burst and operation`()
         async throws
     {

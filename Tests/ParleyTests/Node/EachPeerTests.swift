@@ -210,6 +210,24 @@ import Testing
         }
     }
 
+    @Test func `the RPCs of one peer are not divided once more`() async throws {
+        try await withFrames(.tcp) { server, _, peer in
+            try await peer.send(message: "hello")
+            let thrown = Events<ParleyError>()
+            let consuming = Task {
+                try await server.consumeEachPeer { _, rpcs in
+                    do throws(ParleyError) { try await rpcs.consumeEachPeer { _, _ in } } catch {
+                        thrown.add(error)
+                    }
+                    for await _ in rpcs {}
+                }
+            }
+            #expect(try await thrown.next().code == .invalidArgument)
+            consuming.cancel()
+            try await consuming.value
+        }
+    }
+
     @Test(arguments: Kind.allCases)
     func `a consumer that returns is called again for what is left and for what comes`(kind: Kind)
         async throws
