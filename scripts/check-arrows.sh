@@ -5,16 +5,22 @@
 # FOLDER: the folders whose types it may not name.
 set -euo pipefail
 cd "$(dirname "$0")/../Sources/Parley"
+# Memory, Concurrency, Wire and Loop are below all of these.
+above="TCP InMemory Files Inbox Connection Streams Security LibP2P Node Reconnecting Statistics"
 rules="
-Memory: Loop TCP InMemory Files Wire Inbox Connection Node Limits Reconnecting Statistics Concurrency
-Concurrency: Loop TCP InMemory Files Wire Inbox Connection Node Limits Reconnecting Statistics
-Wire: Loop TCP InMemory Files Inbox Connection Node Reconnecting Statistics Concurrency
-Wire/Mux: Loop TCP InMemory Files Inbox Connection Node Limits Reconnecting Statistics Concurrency
-Wire/Negotiation: Loop TCP InMemory Files Inbox Connection Node Limits Reconnecting Statistics Concurrency
-Wire/LibP2P: Loop TCP InMemory Files Inbox Connection Node Limits Reconnecting Statistics Concurrency
-Loop: Wire/Mux Wire/Negotiation TCP InMemory Files Wire Inbox Connection Node Reconnecting Statistics
-Inbox: TCP InMemory Files Connection Node Reconnecting Limits
+Memory: $above Loop Wire Wire/Gob Limits Concurrency
+Concurrency: $above Loop Wire Wire/Gob Limits
+Wire: $above Loop Concurrency
+Wire/Gob: $above Loop Limits Concurrency
+Wire/Mux: $above Loop Limits Concurrency
+Wire/Negotiation: $above Loop Limits Concurrency
+Wire/LibP2P: $above Loop Limits Concurrency
+Loop: $above Wire Wire/Gob Wire/Mux Wire/Negotiation
+Inbox: TCP InMemory Files Connection Streams Security LibP2P Node Reconnecting Limits
 Connection: TCP InMemory Reconnecting
+Streams: TCP InMemory Inbox Reconnecting
+LibP2P: Loop TCP InMemory Files Inbox Streams Security Limits Reconnecting Statistics
+Security: TCP InMemory Inbox LibP2P Limits Reconnecting Statistics
 Node: TCP InMemory
 Limits: TCP
 Reconnecting: TCP InMemory

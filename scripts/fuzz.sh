@@ -14,8 +14,8 @@ export SWIFT_BACKTRACE=enable=no
 sources=(
     Sources/Parley/Wire/*.swift Sources/Parley/Wire/*/*.swift Sources/Parley/ParleyError.swift
     Sources/Parley/Limits/AvailableMemory.swift Sources/Parley/Memory/*.swift
-    Sources/Parley/PeerID.swift Sources/Parley/SocketAddress.swift Sources/Parley/Security.swift
-    Sources/Parley/Connection/LinkSecurity.swift
+    Sources/Parley/PeerID.swift Sources/Parley/SocketAddress.swift
+    Sources/Parley/Security/Security.swift Sources/Parley/Security/LinkSecurity.swift
 )
 for each in Sources/ParleyNoise/*.swift; do
     [ "$each" = Sources/ParleyNoise/Identity+Files.swift ] || sources+=("$each")

@@ -46,7 +46,7 @@ LEAST = 80
 
 # The tests of the generated faults: those that are asked first, and those that are asked about survivors.
 TESTS = {
-    "Wire/GOB": ("GOBViolationTests|GOBGoldenTests", "GOBEncodingTests|KeptMemoryTests", "GOB|FuzzReplayTests"),
+    "Wire/Gob": ("GOBViolationTests|GOBGoldenTests", "GOBEncodingTests|KeptMemoryTests", "GOB|FuzzReplayTests"),
     "Wire/Mux": (
         "MuxSessionTests|MuxStreamTests|MuxViolationTests|MuxWindowTests|RateLimitTests|UsedStreamIDsTests"
         "|YamuxHeaderTests|DefaultTests",
