@@ -156,11 +156,3 @@ extension Transport {
         return reconnection
     }
 }
-
-/// A transport that runs on a ``Node``.
-protocol NodeTransport: Transport {
-    var node: Node { get }
-}
-
-extension TCPTransport: NodeTransport {}
-extension InMemoryTransport: NodeTransport {}
