@@ -8,7 +8,7 @@ final class InboxQueue: Sendable {
     struct State {
         /// The delivery to take from; nil when nothing waits. It is stored apart, so that taking one message
         /// of many touches no array.
-        fileprivate var oldest: RPCBatch.Delivery?
+        fileprivate(set) var oldest: RPCBatch.Delivery?
         /// The other deliveries. An idle transport keeps little memory for them.
         private var others = Line<RPCBatch.Delivery>(keeping: 1_024)
         /// Messages of `oldest` that consumers take without the lock. `count` and `payloadBytes` include the
@@ -20,7 +20,7 @@ final class InboxQueue: Sendable {
         /// How many of them are events of peers.
         fileprivate(set) var events = 0
         /// Whether somebody has ever asked for an RPC.
-        fileprivate(set) var hasConsumers = false
+        var hasConsumers = false
         var isFinished = false
         var consumers = WaitQueue()
         /// Those who wait for the end, whatever is left to take.
@@ -145,7 +145,7 @@ final class InboxQueue: Sendable {
         }
 
         /// Whether a consumer would not have to wait: there is an RPC, or nothing more will come.
-        fileprivate var isReady: Bool { count > 0 || isFinished }
+        var isReady: Bool { count > 0 || isFinished }
     }
 
     let capacity: Int
@@ -227,165 +227,7 @@ final class InboxQueue: Sendable {
         }
     }
 
-    // MARK: Producing
-
-    /// The room that is left now.
-    var room: InboxRoom { state.withLock { room(&$0) } }
-
-    private func room(_ state: inout State) -> InboxRoom {
-        state.closeRun()
-        // After the end offers are dropped, so no producer has to wait.
-        if state.isFinished {
-            return InboxRoom(rpcs: capacity, bytes: .max, turns: state.turns, isOfOnePeer: pool != nil)
-        }
-        if let pool { return pool.room(holding: state.held, turns: state.turns) }
-        let elsewhere = state.lanes?.pool.held ?? InboxPool.Amount()
-        return InboxRoom(
-            rpcs: max(0, capacity - state.count - elsewhere.rpcs),
-            bytes: capacityBytes &- state.payloadBytes &- elsewhere.bytes,
-            turns: state.turns
-        )
-    }
-
-    /// The room for one peer.
-    func room(for peer: any Peer) -> InboxRoom {
-        state.withLock { state in
-            guard let lanes = state.lanes else { return room(&state) }
-            return lanes[peer]?.queue.room ?? lanes.pool.room(holding: .init(), turns: 0)
-        }
-    }
-
-    /// The share of the room for a producer that ``whenSpace(_:)`` has called; this uses up its turn.
-    /// Producers that were called together divide the room, so that one with much to offer does not starve
-    /// the others.
-    ///
-    /// - Parameter room: set to the room that there is now.
-    /// - Returns: how many RPCs it may offer, and how many bytes of payload. The last RPC may exceed the
-    ///   bytes.
-    func takeShare(_ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
-        state.withLock { state in takeShare(&state, &room) }
-    }
-
-    /// The same for one peer.
-    func takeShare(of peer: any Peer, _ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
-        state.withLock { state in
-            guard let lanes = state.lanes else { return takeShare(&state, &room) }
-            if let lane = lanes[peer] { return lane.queue.takeShare(&room) }
-            room = lanes.pool.room(holding: .init(), turns: 0)
-            return room.share
-        }
-    }
-
-    private func takeShare(_ state: inout State, _ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
-        var left = self.room(&state)
-        left.turns = max(0, state.turns &- 1)
-        state.turns = left.turns
-        room = left
-        return left.share
-    }
-
-    func isHalfFree(_ state: inout State) -> Bool {
-        state.closeRun()
-        if state.isFinished { return true }
-        if let pool { return pool.isHalfFree(holding: state.held) }
-        let elsewhere = state.lanes?.pool.held ?? InboxPool.Amount()
-        return state.count &+ elsewhere.rpcs <= capacity / 2
-            && state.payloadBytes &+ elsewhere.bytes <= capacityBytes / 2
-    }
-
-    /// Appends RPCs, as ``Inbox/offer(_:)`` says.
-    ///
-    /// - Returns: the consumers of this queue to resume, and the room that is left: for the peer of the last
-    ///   RPC, while each peer has a queue.
-    func offer(count: Int, _ append: (inout State) -> Void) -> (WaitQueue.Woken, room: InboxRoom) {
-        state.withLock { offer(&$0, count: count, append) }
-    }
-
-    /// Offers what one peer has sent. When the queue is empty, a single RPC is handed to the consumer that
-    /// waits longest, if it has a hand or works on this thread: it would take that RPC next anyway.
-    ///
-    /// - Returns: the consumers of this queue to resume, and the room that is left.
-    func offer(_ decoded: inout DecodedRuns, from peer: any Peer) -> (WaitQueue.Woken, room: InboxRoom) {
-        state.withLock { state in
-            if decoded.count == 1, let receiver = hand(&decoded, of: peer, &state) {
-                // The queue is empty, and all of it is its own.
-                return (receiver, InboxRoom(rpcs: capacity, bytes: capacityBytes, turns: state.turns))
-            }
-            return offer(&state, count: decoded.count) { state in
-                decoded.takeRuns { state.append(.init(peer, $0)) }
-            }
-        }
-    }
-
-    /// Hands the only RPC of `decoded` to the next consumer, if the queue is empty and the consumer may be
-    /// handed something. Returns the consumer.
-    @inline(__always)
-    private func hand(
-        _ decoded: inout DecodedRuns,
-        of peer: any Peer,
-        _ state: inout State
-    ) -> WaitQueue.Woken? {
-        guard pool == nil, state.count == 0, state.lanes == nil, !state.isFinished else { return nil }
-        guard let receiver = state.consumers.wakeReceiver() else { return nil }
-        decoded.takeRuns { run in
-            if let parker = receiver.parker { return hand(RPCBatch.Delivery(peer, run), to: parker) }
-            let rpc = RPC(peer: peer, payload: run[0], kind: run.kind)
-            if let hand = receiver.hand {
-                unsafeDowncast(hand, to: ConsumerHand.self).handed = rpc
-            } else {
-                // The worker is the loop of this thread.
-                EventLoop.current!.turn.pointee.handed = rpc
-            }
-        }
-        return receiver
-    }
-
-    @inline(__always)
-    private func hand(_ delivery: consuming RPCBatch.Delivery, to parker: ThreadParker) {
-        let hand = parker.hand.map { unsafeDowncast($0, to: ThreadHand.self) } ?? ThreadHand()
-        hand.handed = delivery
-        parker.hand = hand
-    }
-
-    @inline(__always)
-    private func offer(
-        _ state: inout State,
-        count: Int,
-        _ append: (inout State) -> Void
-    ) -> (WaitQueue.Woken, room: InboxRoom) {
-        guard !state.isFinished else { return (WaitQueue.Woken(), room(&state)) }
-        append(&state)
-        if state.lanes != nil { return moveToLanes(&state) }
-        account(&state)
-        publish(&state)
-        return (state.consumers.wake(atMost: count), room(&state))
-    }
-
-    /// See ``Inbox/whenSpace(_:)``.
-    func whenSpace(_ action: @escaping @Sendable () -> Void) {
-        let isNow = state.withLock { state in
-            // Announced first: a consumer of one peer makes room without this lock.
-            state.lanes?.pool.isAwaited = true
-            if isHalfFree(&state) {
-                state.turns &+= 1
-                return true
-            }
-            state.producers.append(action)
-            return false
-        }
-        if isNow { action() }
-    }
-
-    /// Calls `action` once when there is space for this peer again.
-    func whenSpace(for peer: any Peer, _ action: @escaping @Sendable () -> Void) {
-        let lane = state.withLock { state in state.lanes.map { $0[peer]?.queue } }
-        switch lane {
-        case nil: whenSpace(action)
-        // Nothing of this peer waits.
-        case .some(nil): action()
-        case .some(let queue?): queue.whenSpace(action)
-        }
-    }
+    // MARK: Ending
 
     func finish() { markFinished().tell() }
 
@@ -424,179 +266,9 @@ final class InboxQueue: Sendable {
     /// Waits until ``finish()`` was called, whatever is left to take. Returns at once when the task is
     /// cancelled.
     func untilFinished() async { _ = await state.wait(in: \.endWaiters, unless: { $0.isFinished }) }
-
-    // MARK: Consuming
-
-    /// Takes with `body` if there is an RPC. `isOver` is true when there is none and nothing more can come.
-    @inline(__always)
-    func take<Taken>(_ body: (inout State) -> Taken) -> (taken: Taken?, isOver: Bool) {
-        let (taken, isOver, producers) = state.withLock { take(&$0, body) }
-        tellProducers(producers, hasTaken: taken != nil)
-        return (taken, isOver)
-    }
-
-    /// What was taken under the lock, whether nothing more can come, and the producers to call after it.
-    private typealias Attempt<Taken> = (taken: Taken?, isOver: Bool, producers: [@Sendable () -> Void])
-
-    /// The part of ``take(_:)`` that runs under the lock.
-    @inline(__always)
-    private func take<Taken>(_ state: inout State, _ body: (inout State) -> Taken) -> Attempt<Taken> {
-        state.hasConsumers = true
-        let taken = state.count > 0 ? body(&state) : nil
-        if pool != nil, taken != nil {
-            state.hasTaken = true
-            account(&state)
-        }
-        var producers: [@Sendable () -> Void] = []
-        // While a run is open, less than half is free.
-        if !state.producers.isEmpty, state.openRun == nil, isHalfFree(&state) {
-            swap(&producers, &state.producers)
-            state.turns &+= producers.count
-        }
-        // While some are left, it is as ready as before.
-        if state.count == 0 { publish(&state) }
-        return (taken, taken == nil && state.isFinished, producers)
-    }
-
-    @inline(__always)
-    private func tellProducers(_ producers: [@Sendable () -> Void], hasTaken: Bool) {
-        for producer in producers { producer() }
-        if let pool, hasTaken { pool.tellOwner() }
-    }
-
-    /// Takes the oldest RPC; nil when there is none.
-    @inline(__always)
-    func takeNext() -> RPC? { take { $0.removeFirst() }.taken }
-
-    /// Takes the oldest RPC, for a consumer that will ask for more. Sets `run` to messages that it may take
-    /// without asking; nil when there are none.
-    func takeNext(opening run: inout OpenRun?) -> RPC? {
-        guard mayHaveRPCs else { return nil }
-        let (taken, producers) = state.withLock { state in
-            let (taken, _, producers) = take(&state) { $0.removeFirst() }
-            run = taken == nil ? nil : openRun(&state)
-            return (taken, producers)
-        }
-        tellProducers(producers, hasTaken: taken != nil)
-        return taken
-    }
-
-    /// The open run, which other consumers may have too, or a new one.
-    ///
-    /// Producers that wait are told by whoever takes under the lock. So the run ends where taking one more
-    /// message would leave half of the capacity free.
-    private func openRun(_ state: inout State) -> OpenRun? {
-        // What a pool counts changes under the lock.
-        guard pool == nil else { return nil }
-        if let run = state.openRun { return run }
-        guard !state.producers.isEmpty else { return state.openRun(atMost: .max) }
-        let spareBytes = state.payloadBytes &- capacityBytes / 2 &- 1
-        return state.openRun(
-            atMost: max(
-                state.count &- capacity / 2 &- 1,
-                state.oldest?.messages(within: spareBytes) ?? 0
-            )
-        )
-    }
-
-    /// False when a consumer has nothing to take here, which it finds out without the lock: it waits next, or
-    /// asks another queue. The queue of one peer is asked under the lock, which tells the others of the pool.
-    @inline(__always)
-    var mayHaveRPCs: Bool { hasRPCs || pool != nil }
-
-    /// Where consumers wait, and where one that waits for a single RPC may be handed it.
-    private struct Consumers: WaitPlace {
-        var consumer: ConsumerHand?
-
-        @inline(__always)
-        var hand: AnyObject? { consumer }
-
-        @inline(__always)
-        func change<Result>(_ state: inout State, _ body: (inout WaitQueue) -> Result) -> Result {
-            body(&state.consumers)
-        }
-    }
-
-    /// Takes the oldest RPC; waits for one. Nil when the queue is finished and empty, or when the task is
-    /// cancelled.
-    @inline(__always)
-    func waitForNext(with hand: ConsumerHand) async -> RPC? {
-        await waitAndTake(at: Consumers(consumer: hand), handed: { hand.handed.take() }) {
-            $0.removeFirst()
-        }
-    }
-
-    /// Takes the oldest RPC; `loop` works while there is none. Nil when it is better to suspend.
-    func workForNext(on loop: EventLoop) -> RPC? {
-        guard work(on: loop, isHanded: true) else { return nil }
-        return loop.turn.pointee.handed.take() ?? take { $0.removeFirst() }.taken
-    }
-
-    /// Takes all RPCs, at least one; `loop` works while there is none. Nil when it is better to suspend.
-    func workForBatch(on loop: EventLoop) -> RPCBatch? {
-        work(on: loop, isHanded: false) ? take { $0.removeAll() }.taken : nil
-    }
-
-    @inline(__always)
-    private func work(on loop: EventLoop, isHanded: Bool) -> Bool {
-        state.work(at: Consumers(), by: loop, isHanded: isHanded) { state in
-            state.hasConsumers = true
-            return state.isReady
-        }
-    }
-
-    /// Takes all RPCs, at least one; nil when there is none.
-    func takeBatch() -> RPCBatch? {
-        mayHaveRPCs ? take { $0.removeAll() }.taken : nil
-    }
-
-    /// Takes all RPCs, at least one; waits for one. Nil as for ``waitForNext(with:)``.
-    func waitForBatch() async -> RPCBatch? {
-        await waitAndTake(at: Consumers(), handed: { nil }) { $0.removeAll() }
-    }
-
-    /// Waits until there is an RPC, and takes what was handed, or else with `body`. Nil as for
-    /// ``waitForNext(with:)``.
-    @inline(__always)
-    private func waitAndTake<Taken>(
-        at place: some WaitPlace<State>,
-        handed: () -> Taken?,
-        _ body: (inout State) -> Taken
-    ) async -> Taken? {
-        while true {
-            let isWoken = await state.suspend(at: place) { state in
-                state.hasConsumers = true
-                return state.isReady
-            }
-            let (taken, isOver, producers) = state.withLock { state -> Attempt<Taken> in
-                // With the lock, so that ThreadSanitizer sees what came before.
-                if let rpc = handed() { return (rpc, false, []) }
-                guard isWoken else { return (nil, true, []) }
-                return take(&state, body)
-            }
-            tellProducers(producers, hasTaken: taken != nil)
-            // Otherwise another consumer has taken it.
-            if taken != nil || isOver { return taken }
-        }
-    }
-
-    /// Blocks the thread until it is handed a message, or should look again.
-    ///
-    /// - Parameter handed: set to the message.
-    /// - Returns: false when the deadline passes first.
-    func block(until deadline: MonotonicTime?, handed: inout RPCBatch.Taken?) -> Bool {
-        state.block(at: Consumers(), until: deadline, isHanded: true) { state in
-            state.hasConsumers = true
-            return state.isReady
-        } collect: { parker in
-            guard let hand = parker.hand else { return }
-            let delivery = unsafeDowncast(hand, to: ThreadHand.self).handed.take()
-            if let delivery { handed = RPCBatch.Taken(first: delivery, others: [], count: 1) }
-        }
-    }
 }
 
 extension InboxQueue.State {
     /// What waits here.
-    fileprivate var held: InboxPool.Amount { .init(rpcs: count, bytes: payloadBytes) }
+    var held: InboxPool.Amount { .init(rpcs: count, bytes: payloadBytes) }
 }
