@@ -205,26 +205,6 @@ extension Peer {
     public func consumed(_ count: Int) {}
 }
 
-/// The sending end of a stream; see ``Peer/openStream(header:)``.
-public protocol StreamWriter: AnyObject, Sendable {
-    /// Sends bytes of the stream; suspends as ``Peer/send(_:)-(ArraySlice<UInt8>)`` does.
-    ///
-    /// More than 1 MiB is accepted in pieces, each when there is room for it. When such a write throws after
-    /// its first piece, the stream is aborted.
-    func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError)
-
-    /// Ends the stream; messages that wait behind it are sent. Does nothing when the stream has ended. Throws
-    /// `streamAborted` when a write had failed after a part of it.
-    ///
-    /// Wire forms with raw streams do not send the end: its reader has to know the length. A writer that is
-    /// released without `finish` aborts the stream in wire forms that have an abort.
-    func finish() async throws(ParleyError)
-
-    /// Aborts the stream: the other side's next read throws `streamAborted` with this code and reason. Does
-    /// nothing when the stream has ended. In wire forms without an abort the connection is closed instead.
-    func abort(code: UInt32, reason: String) async
-}
-
 extension Peer {
     /// Throws `unsupported`. A peer of your own implements it.
     public func untilClosed() async throws(ParleyError) -> ParleyError {
@@ -415,12 +395,4 @@ extension Peer {
 extension Peer {
     /// Nil. A peer of your own may have an id.
     public var id: PeerID? { nil }
-}
-
-extension StreamWriter {
-    /// Sends bytes of the stream; see ``write(_:)-(ArraySlice<UInt8>)``.
-    public func write(_ bytes: [UInt8]) async throws(ParleyError) { try await write(bytes[...]) }
-
-    /// Aborts the stream with the code 0; see ``abort(code:reason:)``.
-    public func abort(reason: String) async { await abort(code: 0, reason: reason) }
 }
