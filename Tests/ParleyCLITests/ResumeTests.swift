@@ -43,6 +43,35 @@ struct BlockHashesTests {
     )
     func hash(text: String, hash: UInt64) { #expect(XXHash64.hash(Array(text.utf8)) == hash) }
 
+    @Test("A hash of pieces is that of all of them", arguments: [1, 7, 31, 32, 33, 64, 500, 999])
+    func pieces(pieceBytes: Int) {
+        let bytes = (0..<999).map { UInt8(truncatingIfNeeded: $0 * $0) }
+        var hash = XXHash64()
+        for start in stride(from: 0, to: bytes.count, by: pieceBytes) {
+            hash.update(Array(bytes[start..<min(bytes.count, start + pieceBytes)]))
+        }
+        #expect(hash.digest == 0x7304_B99A_E7F6_9FBE)
+    }
+
+    @Test("A large block is read in pieces, and its hash is that of all of it")
+    func largeBlocks() async throws {
+        let directory = try TemporaryDirectory()
+        let (fileBytes, blockBytes) = (5 << 30, 2 << 20)
+        try directory.makeFile("sparse", byteCount: 3 << 20)
+        try #require(truncate(directory.path(of: "sparse"), off_t(fileBytes)) == 0)
+        let place = SourcePlace.path(LocalPath(bytes: Array(directory.path(of: "sparse").utf8)))
+        let descriptor = try place.open(following: false)
+        defer { close(descriptor) }
+        let hashes = try await FileBlocks.hashes(of: descriptor, upTo: 4 << 20, fileBytes: fileBytes)
+        let first = try readAt(descriptor, 0, upTo: 4 << 20)
+        let blocks = [Array(first[..<blockBytes]), Array(first[blockBytes...])]
+        #expect(hashes == blocks.map { XXHash64.hash($0) })
+        var pieces = 0
+        let shared = try await SourceFile(place, following: false).skipShared(hashes) { pieces += 1 }
+        #expect(shared == 4 << 20)
+        #expect(pieces == 4)
+    }
+
     @Test("Hashing stops when the task is cancelled, and is no fault of the file", arguments: [false, true])
     func cancelled(isSender: Bool) async throws {
         let directory = try TemporaryDirectory()
@@ -225,6 +254,33 @@ struct ResumeTests {
         #expect(try await sender.next().stream)
         guard case .have(0, let hashes) = try await sender.nextAnswer() else { throw Failure("no hashes") }
         return (stream, hashes)
+    }
+
+    @Test("A file of any announced size may come: no memory is taken for what is not here")
+    func huge() async throws {
+        let sender = try await ScriptedPeer.dialing(receive())
+        let stream = try await sender.begin(byteCount: 1 << 62)
+        try await stream.write(.file("file", 1 << 62))
+        #expect(try await sender.next().stream)
+        #expect(try await sender.nextAnswer() == .have(entry: 0, []))
+        withExtendedLifetime(stream) {}
+        await sender.close()
+    }
+
+    @Test("A hole that counts as stored is compared until the task is cancelled")
+    func cancelledHole() async throws {
+        try target.makeFile("file", byteCount: 0)
+        let byteCount = 1 << 40
+        try #require(truncate(target.path(of: "file"), off_t(byteCount)) == 0)
+        let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let path = try RelativePath(checking: "file".utf8)
+        let task = Task { () -> Bool in
+            let file = PresentFile(path, in: root, byteCount: byteCount)
+            do { try await file?.skip(byteCount) } catch { return error is CancellationError }
+            return false
+        }
+        task.cancel()
+        #expect(await task.value)
     }
 
     @Test("What a sender cannot read to its end is gone on with, too", arguments: [false, true])

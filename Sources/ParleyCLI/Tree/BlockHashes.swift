@@ -41,44 +41,79 @@ struct XXHash64 {
     private static let prime4: UInt64 = 0x85EB_CA77_C2B2_AE63
     private static let prime5: UInt64 = 0x27D4_EB2F_1656_67C5
 
-    static func hash(_ bytes: [UInt8]) -> UInt64 { bytes.withUnsafeBytes { hash($0) } }
+    private static let stripeBytes = 32
 
-    private static func hash(_ bytes: UnsafeRawBufferPointer) -> UInt64 {
-        func word(_ offset: Int) -> UInt64 {
-            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
-        }
+    private var lanes = (
+        XXHash64.prime1 &+ XXHash64.prime2, XXHash64.prime2, UInt64(0), 0 &- XXHash64.prime1
+    )
+    private var byteCount = 0
+    /// What does not fill a stripe yet.
+    private var rest: [UInt8] = []
+
+    init() {}
+
+    static func hash(_ bytes: [UInt8]) -> UInt64 {
+        var hash = XXHash64()
+        hash.update(bytes)
+        return hash.digest
+    }
+
+    /// Takes the next piece. The pieces may be of any length; whole stripes are not copied.
+    mutating func update(_ piece: [UInt8]) {
+        byteCount += piece.count
+        let bytes = rest.isEmpty ? piece : rest + piece
+        let whole = bytes.count - bytes.count % Self.stripeBytes
+        bytes.withUnsafeBytes { absorb($0, upTo: whole) }
+        rest = Array(bytes[whole...])
+    }
+
+    private mutating func absorb(_ bytes: UnsafeRawBufferPointer, upTo end: Int) {
+        var (lane1, lane2, lane3, lane4) = lanes
         var offset = 0
-        var hash = prime5
-        if bytes.count >= 32 {
-            var (lane1, lane2) = (prime1 &+ prime2, prime2)
-            var (lane3, lane4) = (UInt64(0), 0 &- prime1)
-            while offset <= bytes.count - 32 {
-                lane1 = round(lane1, word(offset))
-                lane2 = round(lane2, word(offset + 8))
-                lane3 = round(lane3, word(offset + 16))
-                lane4 = round(lane4, word(offset + 24))
-                offset += 32
-            }
-            hash = rotate(lane1, 1) &+ rotate(lane2, 7) &+ rotate(lane3, 12) &+ rotate(lane4, 18)
-            hash = merge(merge(merge(merge(hash, lane1), lane2), lane3), lane4)
+        while offset < end {
+            lane1 = Self.round(lane1, Self.word(bytes, offset))
+            lane2 = Self.round(lane2, Self.word(bytes, offset + 8))
+            lane3 = Self.round(lane3, Self.word(bytes, offset + 16))
+            lane4 = Self.round(lane4, Self.word(bytes, offset + 24))
+            offset += Self.stripeBytes
         }
-        hash &+= UInt64(bytes.count)
+        lanes = (lane1, lane2, lane3, lane4)
+    }
+
+    /// The hash of all pieces so far.
+    var digest: UInt64 { rest.withUnsafeBytes { value(endingWith: $0) } }
+
+    private func value(endingWith bytes: UnsafeRawBufferPointer) -> UInt64 {
+        var hash = Self.prime5
+        if byteCount >= Self.stripeBytes {
+            let (lane1, lane2, lane3, lane4) = lanes
+            hash = Self.rotate(lane1, 1) &+ Self.rotate(lane2, 7)
+            hash = hash &+ Self.rotate(lane3, 12) &+ Self.rotate(lane4, 18)
+            for lane in [lane1, lane2, lane3, lane4] { hash = Self.merge(hash, lane) }
+        }
+        hash &+= UInt64(byteCount)
+        var offset = 0
         while offset <= bytes.count - 8 {
-            hash = rotate(hash ^ round(0, word(offset)), 27) &* prime1 &+ prime4
+            hash = Self.rotate(hash ^ Self.round(0, Self.word(bytes, offset)), 27)
+            hash = hash &* Self.prime1 &+ Self.prime4
             offset += 8
         }
         if offset <= bytes.count - 4 {
             let half = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-            hash = rotate(hash ^ UInt64(half) &* prime1, 23) &* prime2 &+ prime3
+            hash = Self.rotate(hash ^ UInt64(half) &* Self.prime1, 23) &* Self.prime2 &+ Self.prime3
             offset += 4
         }
         while offset < bytes.count {
-            hash = rotate(hash ^ UInt64(bytes[offset]) &* prime5, 11) &* prime1
+            hash = Self.rotate(hash ^ UInt64(bytes[offset]) &* Self.prime5, 11) &* Self.prime1
             offset += 1
         }
-        hash = (hash ^ hash >> 33) &* prime2
-        hash = (hash ^ hash >> 29) &* prime3
+        hash = (hash ^ hash >> 33) &* Self.prime2
+        hash = (hash ^ hash >> 29) &* Self.prime3
         return hash ^ hash >> 32
+    }
+
+    private static func word(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> UInt64 {
+        UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
 
     private static func round(_ lane: UInt64, _ word: UInt64) -> UInt64 {

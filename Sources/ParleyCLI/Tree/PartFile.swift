@@ -87,7 +87,7 @@ final class PartFile: IncomingContent {
 
     func hashes() async throws -> [UInt64] {
         guard let resumableBytes, let descriptor else { return [] }
-        return try await FileBlocks.hashes(of: descriptor, upTo: resumableBytes, fileBytes: resumableBytes)
+        return try await FileBlocks.hashes(of: descriptor, upTo: byteCount, fileBytes: resumableBytes)
     }
 
     func goOn(from byteCount: Int) throws(Refusal) {

@@ -38,10 +38,17 @@ final class PresentFile: IncomingContent {
         comparedBytes += bytes.count
     }
 
-    func skip(_ count: Int) throws {
+    func skip(_ count: Int) async throws {
         var left = count
         while left > 0 {
-            let own = try FileBlocks.read(descriptor, at: comparedBytes, upTo: min(left, 1 << 20))
+            // A hole may be of any length: other tasks go on meanwhile, and a signal ends this.
+            try Task.checkCancellation()
+            await Task.yield()
+            let own = try FileBlocks.read(
+                descriptor,
+                at: comparedBytes,
+                upTo: min(left, FileBlocks.pieceBytes)
+            )
             guard !own.isEmpty, own.allSatisfy({ $0 == 0 }) else { throw differs }
             comparedBytes += own.count
             left -= own.count
@@ -57,6 +64,9 @@ final class PresentFile: IncomingContent {
 
 /// Reads parts of open files.
 enum FileBlocks {
+    /// So much of a file is in memory at a time. Blocks are larger in large files.
+    static let pieceBytes = 1 << 20
+
     static func read(_ descriptor: Int32, at offset: Int, upTo limit: Int) throws(Refusal) -> [UInt8] {
         do throws(SystemError) { return try readAt(descriptor, offset, upTo: limit) } catch {
             throw .system("what is there already cannot be read", error)
@@ -78,13 +88,39 @@ enum FileBlocks {
         while offset < byteCount {
             let wanted = min(blockBytes, fileBytes - offset)
             guard offset + wanted <= byteCount else { break }
-            try Task.checkCancellation()
-            await Task.yield()
-            let block = try read(descriptor, at: offset, upTo: wanted)
-            guard block.count == wanted else { break }
-            hashes.append(XXHash64.hash(block))
+            do {
+                let block = try await hash(of: descriptor, at: offset, byteCount: wanted)
+                guard let block else { break }
+                hashes.append(block)
+            } catch let error as SystemError {
+                throw Refusal.system("what is there already cannot be read", error)
+            }
             offset += wanted
         }
         return hashes
+    }
+
+    /// The hash of one block, which is read piece by piece; nil when the file ends in it.
+    ///
+    /// - Parameter meanwhile: called before each piece.
+    /// - Throws: a ``SystemError`` when it cannot be read, `CancellationError` when the task is cancelled;
+    ///   what `meanwhile` throws.
+    static func hash(
+        of descriptor: Int32,
+        at offset: Int,
+        byteCount: Int,
+        _ meanwhile: () async throws -> Void = {}
+    ) async throws -> UInt64? {
+        var (state, done) = (XXHash64(), 0)
+        while done < byteCount {
+            try Task.checkCancellation()
+            await Task.yield()
+            try await meanwhile()
+            let piece = try readAt(descriptor, offset + done, upTo: min(pieceBytes, byteCount - done))
+            guard !piece.isEmpty else { return nil }
+            state.update(piece)
+            done += piece.count
+        }
+        return state.digest
     }
 }

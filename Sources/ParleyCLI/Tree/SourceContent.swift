@@ -5,7 +5,7 @@ protocol SourceContent {
     /// Leaves out the blocks at the beginning that the receiver has, by their hashes. Reads all of them,
     /// which may take minutes.
     ///
-    /// - Parameter meanwhile: called before each block.
+    /// - Parameter meanwhile: called before each piece that is read, of 1 MiB at most.
     /// - Returns: the bytes of these blocks.
     func skipShared(_ hashes: [UInt64], _ meanwhile: () async throws -> Void) async throws -> Int
     /// The next piece; nil at the end.

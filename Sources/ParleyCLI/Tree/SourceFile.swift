@@ -95,11 +95,10 @@ final class SourceFile: SourceContent {
         let blockBytes = BlockHashes.blockBytes(fileBytes: size)
         do {
             offset = try await BlockHashes.sharedBytes(hashes, fileBytes: size) { block in
-                guard block * blockBytes < size else { return nil }
-                try Task.checkCancellation()
-                await Task.yield()
-                try await meanwhile()
-                return XXHash64.hash(try readAt(descriptor, block * blockBytes, upTo: blockBytes))
+                let begin = block * blockBytes
+                guard begin < size else { return nil }
+                let count = min(blockBytes, size - begin)
+                return try await FileBlocks.hash(of: descriptor, at: begin, byteCount: count, meanwhile)
             }
         } catch let error as SystemError {
             throw Failure("cannot read \(place.shown): \(error.reason)")
