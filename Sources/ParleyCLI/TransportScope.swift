@@ -23,10 +23,24 @@ struct DialedPeer: Sendable {
     let transport: TCPTransport
     /// This node's own id; nil without one.
     let ownID: PeerID?
-    fileprivate let closing: Task<ParleyError, Never>
 
-    /// Waits until the connection has ended, and returns the reason.
-    var end: ParleyError { get async { await closing.value } }
+    /// Waits until the connection has ended, and returns the reason: `cancelled` when the task is cancelled.
+    var end: ParleyError {
+        get async { do throws(ParleyError) { return try await peer.untilClosed() } catch { return error } }
+    }
+
+    /// The same for at most `limit`. The other side may have ended its half of the connection alone, or only
+    /// a stream: then this side closes the connection. Nil when the other side has not ended it.
+    func end(within limit: Duration) async -> ParleyError? {
+        let failure = Failure("the connection has not ended within \(limit)")
+        let end = try? await withDeadline(limit, failingWith: failure) { [peer] in
+            try await peer.untilClosed()
+        }
+        if let end { return end }
+        await peer.close()
+        let reason = try? await peer.untilClosed()
+        return reason?.code == .closed ? nil : reason
+    }
 
     /// Waits until everything that was sent is written, or the connection ends. Closing alone waits for some
     /// seconds. Returns at once when the task is cancelled.
@@ -54,24 +68,16 @@ func withPeer<Result>(
     _ options: TransportOptions,
     _ body: (DialedPeer) async throws -> Result
 ) async throws -> Result {
-    let (ends, end) = AsyncStream.makeStream(of: ParleyError.self)
+    let (ends, end) = AsyncStream.makeStream(of: Void.self)
     var options = options
-    options.onDisconnect = { _, reason in end.yield(reason) }
+    options.onDisconnect = { _, _ in end.yield() }
     return try await withTransport(options) { transport in
         let peer = try await dial(address, with: transport, isSecured: options.security.id != nil)
-        let closing = Task {
-            let reason = await ends.first { _ in true }
+        Task {
+            _ = await ends.first { _ in true }
             await transport.close()
-            return reason ?? ParleyError(.closed, "the connection to \(peer.remoteAddress) was closed")
         }
-        return try await body(
-            DialedPeer(
-                peer: peer,
-                transport: transport,
-                ownID: options.security.id,
-                closing: closing
-            )
-        )
+        return try await body(DialedPeer(peer: peer, transport: transport, ownID: options.security.id))
     }
 }
 

@@ -244,6 +244,44 @@ struct TransferTests {
     }
 
     @Test(
+        "So is one that goes away behind the last byte, or ends its answers alone",
+        arguments: [(true, .framed), (true, .unframed), (false, .framed)] as [(Bool, Codec)]
+    )
+    func noAnswer(goesAway: Bool, codec: Codec) async throws {
+        try source.makeFile("file", byteCount: 10)
+        let receiver = try await ScriptedPeer.listening(codec: codec) {
+            try send("file", to: $0, codec: codec)
+        }
+        try await receiver.expectTransfer()
+        let answers = try await receiver.peer.openStream(header: [])
+        _ = try await receiver.items()
+        if goesAway { await receiver.close() } else { try await answers.finish() }
+        let lines = try await receiver.tool.errors.rest()
+        #expect(lines.count == 1)
+        let start = "parley: \(receiver.transport.address) went away without an answer: "
+        #expect(lines.first?.hasPrefix(start) == true)
+        #expect(try await receiver.tool.exit() == 1)
+        withExtendedLifetime(answers) {}
+        await receiver.close()
+    }
+
+    @Test("The wait for the end of a connection ends with its task")
+    func cancelledWait() async throws {
+        let listener = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0"))
+        try await listener.listenAndAccept()
+        let address = listener.address
+        let code = try await withDeadline(ToolProcess.deadline, failingWith: Failure("it goes on")) {
+            try await withPeer(at: address, TransportOptions()) { dialed in
+                let waiting = Task { await dialed.end }
+                waiting.cancel()
+                return await waiting.value.code
+            }
+        }
+        #expect(code == .cancelled)
+        await listener.close()
+    }
+
+    @Test(
         "An answer that is none is an error line",
         arguments: [
             ("hello\u{1B}", "answered \"hello\\x1b\"; is it parley receive?"),

@@ -44,7 +44,12 @@ struct DialedStreams: TransferStreams {
         throw Failure.strangeAnswer(of: peer, "\"\(String(printable: rpc.payload.prefix(80)))\"")
     }
 
-    var departure: String { get async { await dialed.end.message } }
+    /// How long the connection may outlast the answers.
+    private static let partingTime = Duration.seconds(1)
+
+    var departure: String {
+        get async { await dialed.end(within: Self.partingTime)?.message ?? "it ended its answers" }
+    }
 
     var hint: String { dialed.hasHeard ? "" : dialed.refusalHint }
 }
