@@ -198,6 +198,24 @@ struct HostileSenderTests {
         withExtendedLifetime(stream) {}
     }
 
+    @Test("The folders of a transfer that breaks off have the modes that were sent")
+    func breaksOffInFolder() async throws {
+        let sender = try await connect()
+        let stream = try await sender.begin(files: 2, byteCount: 1_000_000)
+        let metadata = Metadata(mode: 0o757, modified: Timestamp(seconds: 5, nanoseconds: 0))
+        let folder = TransferEntry(kind: .folder, path: Array("d".utf8), metadata: metadata)
+        try await stream.write(.entry(folder))
+        try await stream.write(.file("d/file", 1_000_000))
+        let made = LocalPath(bytes: Array(inside.appending(path: "d").path.utf8))
+        try await eventually {
+            try namesInside == ["d"] && FileManager.default.contentsOfDirectory(atPath: made.shown).count == 1
+        }
+        await sender.close()
+        _ = try await sender.tool.errors.first(endingWith: "the connection ended inside a stream")
+        #expect(try made.status(following: false).st_mode & 0o7777 == 0o757)
+        withExtendedLifetime(stream) {}
+    }
+
     @Test("A stream that is aborted leaves nothing, and its reason is shown")
     func aborted() async throws {
         let sender = try await connect()

@@ -421,6 +421,24 @@ struct ResumeTests {
         #expect(try target.contents(of: "file/d/one") == source.contents(of: "file/d/one"))
     }
 
+    @Test(
+        "A folder of a transfer that breaks off has its mode, unless a later one may go on with it",
+        arguments: [(false, 0o757), (true, 0o1700)] as [(Bool, mode_t)]
+    )
+    func left(resumes: Bool, mode: mode_t) throws {
+        let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let folder = TargetFolder(
+            root,
+            overwrites: false,
+            resumption: resumes ? Resumption(sender: nil) : nil
+        )
+        let metadata = Metadata(mode: 0o757, modified: Timestamp(seconds: 5, nanoseconds: 0))
+        try folder.makeFolder(RelativePath(checking: "d".utf8), metadata)
+        folder.leave()
+        let status = try LocalPath(bytes: Array(target.path(of: "d").utf8)).status(following: false)
+        #expect(status.st_mode & 0o7777 == mode)
+    }
+
     @Test("A folder that is announced again and again is kept in mind once, as it was announced first")
     func repeated() throws {
         let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))

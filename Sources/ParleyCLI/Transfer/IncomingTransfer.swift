@@ -88,7 +88,10 @@ final class IncomingTransfer {
         } catch {
             if mayGoOnLater(after: error) { file?.leave() } else { file?.discard() }
             // What is stored stays so, whether or not the sender is there to hear it.
-            if !hasStored { return await giveUp(error) }
+            guard hasStored else {
+                target.leave()
+                return await giveUp(error)
+            }
         }
         let (all, stored) = (intake.entries + intake.problems, intake.storedEntries)
         guard stored == all else {

@@ -14,6 +14,12 @@ protocol IncomingTarget: AnyObject {
     ) throws(Refusal) -> any IncomingContent
     /// Completes everything. When this returns, what was received outlasts a crash of the machine.
     func finish() throws(Refusal)
+    /// The transfer has broken off, and no file is open. Whole entries stay as they are.
+    func leave()
+}
+
+extension IncomingTarget {
+    func leave() {}
 }
 
 /// A file while it arrives.

@@ -107,6 +107,18 @@ final class TargetFolder: IncomingTarget {
     }
 
     func finish() throws(Refusal) {
+        completeFolders()
+        guard cursor.root.sync() else { throw .system("what arrived cannot be completed", .last) }
+    }
+
+    /// Folders stay as they are that a later transfer may go on with: it completes them. Nobody else does so
+    /// with other ones.
+    func leave() {
+        if resumption == nil { completeFolders() }
+    }
+
+    /// Gives the folders that were made here their modes and times.
+    private func completeFolders() {
         // The innermost first, whose paths are longer than those around them: a folder that may not be
         // written to takes no changes inside.
         for (path, metadata) in made.sorted(by: { $0.key.bytes.count > $1.key.bytes.count }) {
@@ -116,7 +128,6 @@ final class TargetFolder: IncomingTarget {
             _ = fchmod(folder.descriptor, mode_t(metadata.mode))
         }
         made = [:]
-        guard cursor.root.sync() else { throw .system("what arrived cannot be completed", .last) }
     }
 
     private func parent(of path: RelativePath) throws(Refusal) -> OpenFolder {
