@@ -116,6 +116,30 @@ struct BlockHashesTests {
         #expect(count == 3)
     }
 
+    @Test(
+        "A part is told by the form of its name",
+        arguments: [
+            (".parley-0000000000001.part", true), (".parley-3w5e11264sgsf.part", true),
+            (".parley-photo.jpg-0000000000001-3w5e11264sgsf.part", true),
+            (".parley-a-b-0000000000001-0000000000002.part", true),
+            (".parley-notes.part", false), (".parley-1.part", false), (".parley-old-1-2.part", false),
+            (".parley-0000000000001-1.part", false), (".parley-a-0000000000001.part", false),
+            // More than a number has, and digits that none has.
+            (".parley-3w5e11264sgsg.part", false), (".parley-000000000000A.part", false),
+            (".parley-+000000000001.part", false), (".parley-00000000000001.part", false),
+            (".parley-.part", false), (".parley-part", false), ("photo.part", false), ("", false),
+        ]
+    )
+    func parts(name: String, isPart: Bool) { #expect(Resumption.isPart(name.utf8) == isPart) }
+
+    @Test("The name of a part that nobody goes on with is one")
+    func temporaryNames() {
+        for _ in 0..<100 { #expect(Resumption.isPart(Resumption.temporaryName())) }
+        for number in [0, 1, 35, 36, .max] as [UInt64] {
+            #expect(PartNumber.isText(PartNumber.text(number).utf8))
+        }
+    }
+
     @Test("A part is named for its file, its sender and the file's version")
     func names() throws {
         let path = try RelativePath(checking: "d/photo.jpg".utf8)
@@ -464,15 +488,17 @@ struct ResumeTests {
     /// Its time may be that of its source, just before it gets its name.
     @Test("A part that a transfer has is never old")
     func locked() throws {
-        let name = Array(".parley-file-1.part".utf8)
-        try target.makeFile(".parley-file-1.part", byteCount: 1)
+        let text = ".parley-0000000000001.part"
+        let name = Array(text.utf8)
+        try target.makeFile(text, byteCount: 1)
+        chmod(target.path(of: text), 0o600)
         let longAgo = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
-        utimes(target.path(of: ".parley-file-1.part"), longAgo)
+        utimes(target.path(of: text), longAgo)
         let folder = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
         let descriptor = try #require(folder.openFile(name, O_RDWR, byteCount: 1...1))
         try #require(flock(descriptor, LOCK_EX | LOCK_NB) == 0)
         #expect(folder.removeOldParts() == [name])
-        #expect(try target.names == [".parley-file-1.part"])
+        #expect(try target.names == [text])
         close(descriptor)
         #expect(folder.removeOldParts() == [])
         #expect(try target.names == [])
@@ -481,13 +507,60 @@ struct ResumeTests {
     @Test("Parts of long ago are removed, and nothing else", arguments: [true, false])
     func cleaned(resumes: Bool) async throws {
         try source.makeFile("file", byteCount: 10)
-        let (old, new) = (".parley-old-1.part", ".parley-new-1.part")
-        for name in [old, new, "mine.part"] { try target.makeFile(name, byteCount: 1) }
+        let numbers = "-0000000000001-3w5e11264sgsf"
+        let (old, new) = (".parley-old\(numbers).part", ".parley-new\(numbers).part")
+        let killed = ".parley-0000000000001.part"
+        // Of somebody's own, though some are called like parts.
+        let others = [".parley-notes.part", ".parley-read\(numbers).part", "mine.part"]
+        for name in [old, new, killed] + others {
+            try target.makeFile(name, byteCount: 1)
+            chmod(target.path(of: name), 0o600)
+        }
+        chmod(target.path(of: others[1]), 0o644)
         let longAgo = [timeval(tv_sec: 1, tv_usec: 0), timeval(tv_sec: 1, tv_usec: 0)]
-        for name in [old, "mine.part"] { utimes(target.path(of: name), longAgo) }
+        for name in [old, killed] + others { utimes(target.path(of: name), longAgo) }
         let receiver = try receive("--once", resumes: resumes)
         #expect(try await send(to: try await receiver.listeningAddress()).exit() == 0)
         #expect(try await receiver.exit() == 0)
-        #expect(try target.names == [new, "file", "mine.part"])
+        #expect(try target.names == ([new, "file"] + others).sorted())
+    }
+
+    @Test("What is called like a part is refused, and what looks like one is stored")
+    func likePart() throws {
+        let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let folder = TargetFolder(root, overwrites: true)
+        let path = try RelativePath(checking: ".parley-0000000000001.part".utf8)
+        let refusal = Refusal("\"\(path.shown)\" is called as parts of files are here")
+        #expect(throws: refusal) { try folder.makeFolder(path, nil) }
+        #expect(throws: refusal) { _ = try folder.makeFile(path, nil, byteCount: 1) }
+        #expect(throws: refusal) { try folder.makeLink(path, to: Array("file".utf8), nil) }
+        let notes = try RelativePath(checking: ".parley-notes.part".utf8)
+        try folder.makeFile(notes, nil, byteCount: 0).keep()
+        #expect(try target.names == [".parley-notes.part"])
+    }
+
+    @Test("A file that comes without a mode has that of new files, and nobody else reads its part")
+    func plainMode() async throws {
+        func mode(_ name: String) throws -> mode_t {
+            try LocalPath(bytes: Array(target.path(of: name).utf8)).status(following: false).st_mode & 0o7777
+        }
+        close(creat(target.path(of: "new"), 0o666))
+        let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let folder = TargetFolder(root, overwrites: false)
+        let file = try folder.makeFile(RelativePath(checking: "file".utf8), nil, byteCount: nil)
+        let part = try #require(try target.names.first { $0 != "new" })
+        #expect(try mode(part) == 0o600)
+        try file.keep()
+        #expect(try mode("file") == mode("new"))
+
+        // Also when it arrives in two transfers.
+        let resuming = TargetFolder(root, overwrites: false, resumption: Resumption(sender: nil))
+        let path = try RelativePath(checking: "large".utf8)
+        let begun = try resuming.makeFile(path, nil, byteCount: BlockHashes.leastFileBytes)
+        try await begun.write([1])
+        begun.leave()
+        try resuming.makeFile(path, nil, byteCount: BlockHashes.leastFileBytes).keep()
+        #expect(try target.contents(of: "large") == Data([1]))
+        #expect(try mode("large") == mode("new"))
     }
 }

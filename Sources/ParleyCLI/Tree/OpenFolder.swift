@@ -117,7 +117,8 @@ final class OpenFolder: Sendable {
         return nil
     }
 
-    /// Removes parts of files that nobody has gone on with for a week.
+    /// Removes parts of files that nobody has gone on with for a week. Without `--resume` too: a transfer
+    /// that was killed has left its part, and nobody else removes it.
     ///
     /// - Returns: the names of the parts that are left.
     func removeOldParts() -> [[UInt8]] {
@@ -143,9 +144,17 @@ final class OpenFolder: Sendable {
         defer { close(part) }
         // A transfer has the lock as long as it writes. Where a file system has no locks, the time decides.
         let isInUse = flock(part, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
-        guard !isInUse, isOld(), isName(name, of: part) else { return false }
+        guard !isInUse, isOld(), Self.isOwnPart(part), isName(name, of: part) else { return false }
         remove(name)
         return true
+    }
+
+    /// Whether an open file belongs to the user of this process, and to nobody else: parts do, until they are
+    /// kept.
+    private static func isOwnPart(_ file: Int32) -> Bool {
+        var status = stat()
+        guard fstat(file, &status) == 0 else { return false }
+        return status.st_uid == geteuid() && status.st_mode & 0o7777 == PartFile.mode
     }
 
     /// Whether a name is still that of an open file: another process may have renamed or removed it.
@@ -242,12 +251,6 @@ final class OpenFolder: Sendable {
             fsync(descriptor) == 0
         #endif
     }
-}
-
-/// A name for what is not complete yet. It is short: a suffix could make the entry's own name longer than
-/// names can be.
-struct TemporaryName {
-    let bytes = Array(".parley-\(String(UInt64.random(in: .min ... .max), radix: 36)).part".utf8)
 }
 
 /// sync(2), under a name that a type's own `sync` method does not hide.

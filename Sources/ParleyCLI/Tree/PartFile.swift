@@ -12,6 +12,8 @@ import Parley
 final class PartFile: IncomingContent {
     /// Larger files are on the disk before they get their name; smaller ones are when the transfer ends.
     private static let syncedBytes = 1 << 20
+    /// Of a part: nobody else reads a file that is not complete.
+    static let mode: mode_t = 0o600
 
     /// Where a file is to be.
     struct Place {
@@ -29,6 +31,8 @@ final class PartFile: IncomingContent {
     private let otherVersions: [[UInt8]]
     /// Nil once it is kept, discarded or left.
     private var descriptor: Int32?
+    /// Of a file that comes without a mode, as the system has made it; nil for any other.
+    private var plainMode: mode_t?
     /// What is in it.
     private var byteCount = 0
     private var endsWithHole = false
@@ -36,12 +40,13 @@ final class PartFile: IncomingContent {
     /// Makes a new part.
     init(_ place: Place) throws(Refusal) {
         self.place = place
-        name = TemporaryName().bytes
+        name = Resumption.temporaryName()
         resumableBytes = nil
         otherVersions = []
-        let descriptor = Self.create(name, in: place)
+        let (descriptor, plainMode) = Self.create(name, in: place)
         guard descriptor >= 0 else { throw .system("a file cannot be created", .last) }
         self.descriptor = descriptor
+        self.plainMode = plainMode
     }
 
     /// Goes on with the part of that name, or makes it. While another transfer has it, the part gets a name
@@ -55,7 +60,8 @@ final class PartFile: IncomingContent {
         self.place = place
         self.otherVersions = otherVersions
         var descriptor = place.parent.openFile(name, O_RDWR, byteCount: 0...byteCount) ?? -1
-        if descriptor < 0 { descriptor = Self.create(name, in: place) }
+        var plainMode: mode_t?
+        if descriptor < 0 { (descriptor, plainMode) = Self.create(name, in: place) }
         if descriptor >= 0, Self.lock(descriptor), place.parent.isName(name, of: descriptor) {
             self.name = name
             resumableBytes = byteCount
@@ -63,24 +69,44 @@ final class PartFile: IncomingContent {
             self.byteCount = max(0, Int(lseek(descriptor, 0, SEEK_END)))
         } else {
             if descriptor >= 0 { close(descriptor) }
-            self.name = TemporaryName().bytes
+            self.name = Resumption.temporaryName()
             resumableBytes = nil
-            descriptor = Self.create(self.name, in: place)
+            (descriptor, plainMode) = Self.create(self.name, in: place)
         }
         guard descriptor >= 0 else { throw .system("a file cannot be created", .last) }
         self.descriptor = descriptor
+        let isPlain = place.metadata == nil
+        self.plainMode = isPlain ? plainMode ?? Self.plainMode(in: place) : nil
     }
 
     /// Locks a part, so that no other transfer goes on with it or removes it. False when another one has it.
     private static func lock(_ descriptor: Int32) -> Bool { flock(descriptor, LOCK_EX | LOCK_NB) == 0 }
 
-    private static func create(_ name: [UInt8], in place: Place) -> Int32 {
+    /// Makes a part of mode ``mode``.
+    ///
+    /// - Returns: its descriptor, negative when it cannot be made; and the mode that the file gets when it
+    ///   comes without one.
+    private static func create(_ name: [UInt8], in place: Place) -> (Int32, mode_t?) {
         let flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC
-        // Nobody else reads a file whose mode is to come.
-        let mode: mode_t = place.metadata == nil ? 0o666 : 0o600
-        let descriptor = name.withCString { openat(place.parent.descriptor, $0, flags, mode) }
-        if descriptor >= 0 { _ = lock(descriptor) }
-        return descriptor
+        let first: mode_t = place.metadata == nil ? 0o666 : mode
+        let descriptor = name.withCString { openat(place.parent.descriptor, $0, flags, first) }
+        guard descriptor >= 0 else { return (descriptor, nil) }
+        _ = lock(descriptor)
+        var status = stat()
+        guard place.metadata == nil, fstat(descriptor, &status) == 0 else { return (descriptor, nil) }
+        _ = fchmod(descriptor, mode)
+        return (descriptor, status.st_mode & 0o777)
+    }
+
+    /// The mode of new files there, as a file shows that is made for that alone: of a part that was there
+    /// already it is not known.
+    private static func plainMode(in place: Place) -> mode_t? {
+        let name = Resumption.temporaryName()
+        let (descriptor, mode) = create(name, in: place)
+        guard descriptor >= 0 else { return nil }
+        place.parent.remove(name)
+        close(descriptor)
+        return mode
     }
 
     deinit { discard() }
@@ -133,6 +159,8 @@ final class PartFile: IncomingContent {
             if let metadata = place.metadata {
                 _ = fchmod(descriptor, mode_t(metadata.mode))
                 _ = futimens(descriptor, metadata.modified.accessedNowModifiedThen)
+            } else if let plainMode {
+                _ = fchmod(descriptor, plainMode)
             }
             try place.parent.rename(name, to: place.path.name, replacing: place.overwrites)
         } catch {
@@ -158,7 +186,7 @@ final class PartFile: IncomingContent {
         guard let descriptor, resumableBytes != nil, byteCount > 0 else { return discard() }
         if endsWithHole { _ = ftruncate(descriptor, off_t(byteCount)) }
         // When only the rename has failed, it had the mode and the time of its source already.
-        _ = fchmod(descriptor, 0o600)
+        _ = fchmod(descriptor, Self.mode)
         _ = futimens(descriptor, nil)
         close(descriptor)
         self.descriptor = nil

@@ -58,13 +58,13 @@ final class TargetFolder: IncomingTarget {
         let parent = try parent(of: path)
         if resumption != nil, parent.linkTarget(path.name) == target { return }
         try checkFree(path, in: parent)
-        let temporary = TemporaryName()
+        let temporary = Resumption.temporaryName()
         let made = target.withCString { target in
-            temporary.bytes.withCString { symlinkat(target, parent.descriptor, $0) }
+            temporary.withCString { symlinkat(target, parent.descriptor, $0) }
         }
         guard made == 0 else { throw .system("the link cannot be created", .last) }
         if let metadata {
-            _ = temporary.bytes.withCString {
+            _ = temporary.withCString {
                 utimensat(
                     parent.descriptor,
                     $0,
@@ -74,9 +74,9 @@ final class TargetFolder: IncomingTarget {
             }
         }
         do throws(SystemError) {
-            try parent.rename(temporary.bytes, to: path.name, replacing: overwrites)
+            try parent.rename(temporary, to: path.name, replacing: overwrites)
         } catch {
-            parent.remove(temporary.bytes)
+            parent.remove(temporary)
             throw failure(error, toName: path, in: parent)
         }
     }
@@ -130,7 +130,12 @@ final class TargetFolder: IncomingTarget {
         made = [:]
     }
 
+    /// The folder that an entry is to lie in.
     private func parent(of path: RelativePath) throws(Refusal) -> OpenFolder {
+        // What is called so would be taken for a part, and removed in a week.
+        guard !Resumption.isPart(path.name) else {
+            throw Refusal("\"\(path.shown)\" is called as parts of files are here")
+        }
         let last = cursor.folder
         let folder: OpenFolder
         do throws(SystemError) { folder = try cursor.folder(around: path) } catch {
