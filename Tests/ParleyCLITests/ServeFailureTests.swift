@@ -11,9 +11,9 @@ struct ServeFailureTests {
 
     init() throws { target = try TemporaryDirectory() }
 
-    /// A server that says what a test says, and the tool that gets from it.
+    /// A server that says what a test says, and the tool that gets a file from it.
     private func get(
-        _ options: String...,
+        _ more: String...,
         answering answer: @escaping @Sendable (PeerStream, FileRequest) async throws -> Void
     ) async throws -> (tool: ToolProcess, transport: TCPTransport) {
         var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .multiplexed)
@@ -25,7 +25,7 @@ struct ServeFailureTests {
         try await transport.listenAndAccept()
         let tool = try ToolProcess(
             executable: ToolProcess.executable,
-            ["get", transport.address, "file", "--into", target.url.path]
+            ["get", transport.address, "file", "--into", target.url.path] + more
         )
         return (tool, transport)
     }
@@ -90,7 +90,52 @@ struct ServeFailureTests {
             _ = try await stream.read(upTo: 100)
         }
         #expect(try await tool.exit() == 1)
-        #expect(try await tool.errors.rest() == ["parley: \(sentence)"])
+        #expect(
+            try await tool.errors.rest() == [
+                "parley: \(sentence)",
+                "parley: file was asked for, and \(transport.address) has not sent it",
+                "parley: 2 of 2 entries from \(transport.address) were not stored",
+            ]
+        )
+        #expect(try target.names == [])
+        await transport.close()
+    }
+
+    @Test("What was asked for and does not come has a line, and fails", arguments: [true, false])
+    func missing(sendsOther: Bool) async throws {
+        let (tool, transport) = try await get("other") { stream, _ in
+            try await stream.write(TransferRecord.totals(TransferTotals(files: sendsOther ? 1 : 0)))
+            if sendsOther {
+                try await stream.write(.file("other", 0))
+                try await stream.write(.endOfFile)
+            }
+            try await stream.write(.end)
+            try await stream.finish()
+            _ = try await stream.read(upTo: 100)
+        }
+        #expect(try await tool.exit() == 1)
+        let missing = (sendsOther ? ["file"] : ["file", "other"]).map {
+            "parley: \($0) was asked for, and \(transport.address) has not sent it"
+        }
+        let last = "parley: \(missing.count) of 2 entries from \(transport.address) were not stored"
+        #expect(try await tool.errors.rest() == missing + [last])
+        #expect(try target.names == (sendsOther ? ["other"] : []))
+        await transport.close()
+    }
+
+    @Test("More of a file than was asked for is not stored")
+    func tooMuch() async throws {
+        let (tool, transport) = try await get("--range", "0-0") { stream, _ in
+            try await Self.begin(stream, byteCount: 3)
+            try await stream.write(TransferRecord.data(byteCount: 3).encoded + [1, 2, 3])
+            try await stream.write(.endOfFile)
+            try await stream.write(.end)
+            try await stream.finish()
+            _ = try await stream.read(upTo: 100)
+        }
+        #expect(try await tool.exit() == 1)
+        let line = "parley: file is not stored: \"file\" has 3 bytes, more than the 1 of --range"
+        #expect(try await tool.errors.rest() == [line])
         #expect(try target.names == [])
         await transport.close()
     }

@@ -88,6 +88,73 @@ struct TransferIntakeTests {
         #expect(after(".ssh/authorized_keys", askingFor: nil).first == "make .ssh/authorized_keys")
     }
 
+    @Test(
+        "What was asked for is missing when it neither comes nor has a problem",
+        arguments: [
+            (["a"], [], [], ["a"]), (["a", "b"], [], ["b"], ["a"]), (["a", "b"], [], [], ["a", "b"]),
+            (["a"], [], ["a/inside"], []), (["a"], ["cannot open a: Permission denied"], [], []),
+            (["a", "b"], ["cannot open d/b: No such file or directory"], [], ["a"]),
+            (["file", "b"], ["cannot open b: No such file or directory"], [], ["file"]),
+            (["a b", "c"], ["cannot send d/a b: it is a device"], ["c"], []),
+            (["x", "b"], ["the name \"../x\" leads out of its folder, or to it"], ["b"], []),
+            (["d"], ["--range and --if-tag are about one file, and d is none"], [], []),
+        ] as [([String], [String], [String], [String])]
+    )
+    func missing(names: [String], problems: [String], came: [String], missing: [String]) throws {
+        let asked = Set(names.map { Array($0.utf8) })
+        var intake = TransferIntake(maxBytes: nil, .requested(hasParts: false, names: asked))
+        for problem in problems { _ = try intake.take(.record(.problem(problem))) }
+        _ = try intake.take(.record(.totals(TransferTotals(files: came.count))))
+        for path in came {
+            _ = try intake.take(file(path, 0))
+            _ = try intake.take(.record(.endOfFile))
+        }
+        #expect(try intake.take(.record(.end)) == .complete)
+        #expect(intake.missing == missing)
+    }
+
+    @Test("Of a part no more comes than was asked for, and nothing but a file")
+    func part() {
+        func after(_ items: [TransferRecordDecoder.Item], range: ByteRange? = nil) -> [String] {
+            let end: [TransferRecordDecoder.Item] = [.record(.endOfFile), .record(.end)]
+            let part = FilePart(range: range)
+            return actions(
+                items + end,
+                byteCount: nil,
+                occasion: .requested(hasParts: false, names: [Array("a".utf8)], part: part)
+            )
+        }
+        for range in [.from(5, count: 2), .last(2)] as [ByteRange] {
+            for byteCount in [1, 2] {
+                #expect(
+                    after([file("a", byteCount), content(byteCount)], range: range)
+                        == ["make a", "write \(byteCount)", "keep", "complete 1"]
+                )
+            }
+            #expect(
+                after([file("a", 3), content(3)], range: range)
+                    == ["refuse 0: \"a\" has 3 bytes, more than the 2 of --range"]
+                    + ["nothing", "nothing", "complete 0"]
+            )
+            #expect(
+                after([file("a", nil), content(3)], range: range)
+                    == ["make a", "fail 0: more than the 2 bytes of --range came", "nothing", "complete 0"]
+            )
+        }
+        let all = ["make a", "write 3", "keep", "complete 1"]
+        #expect(after([file("a", 3), content(3)], range: .from(5, count: nil)) == all)
+        #expect(after([file("a", 3), content(3)]) == all)
+        #expect(
+            after([file("a/b", 0)])
+                == ["refuse 0: \"a/b\" is not the one file that was asked for", "nothing", "complete 0"]
+        )
+        let folder = TransferEntry(kind: .folder, path: Array("a".utf8), metadata: nil)
+        #expect(
+            after([.record(.entry(folder))]).first
+                == "refuse 0: \"a\" is not the one file that was asked for"
+        )
+    }
+
     @Test("A large file begins at once for who has no parts of it")
     func large() {
         let bytes = BlockHashes.leastFileBytes

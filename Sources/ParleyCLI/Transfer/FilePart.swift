@@ -20,6 +20,14 @@ enum ByteRange: Equatable {
             return first..<(first + min(count ?? .max, byteCount - first))
         }
     }
+
+    /// How many bytes it can be at most; nil for any number.
+    var mostBytes: Int? {
+        switch self {
+        case .last(let count): count
+        case .from(_, let count): count
+        }
+    }
 }
 
 extension ByteRange: ExpressibleByArgument {

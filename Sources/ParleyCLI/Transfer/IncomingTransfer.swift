@@ -63,7 +63,7 @@ final class IncomingTransfer {
         isRequested = true
         intake = TransferIntake(
             maxBytes: maxBytes,
-            .requested(hasParts: request.hasParts, names: request.names)
+            .requested(hasParts: request.hasParts, names: request.names, part: request.part)
         )
     }
 
@@ -93,7 +93,8 @@ final class IncomingTransfer {
                 return await giveUp(error)
             }
         }
-        let (all, stored) = (intake.entries + intake.problems, intake.storedEntries)
+        let stored = intake.storedEntries
+        let all = intake.entries + intake.problems + intake.missing.count
         guard stored == all else {
             report?.isIncomplete()
             // A single entry has had its line.
@@ -149,6 +150,7 @@ final class IncomingTransfer {
                 show("\(name) from \(sender) is not stored: \(reason)")
                 try await answer(.failed(entry: entry, reason))
             case .complete:
+                for name in intake.missing { show("\(name) was asked for, and \(sender) has not sent it") }
                 try target.finish()
                 hasStored = true
                 let byteCount = report?.doneBytes ?? 0

@@ -41,8 +41,9 @@ struct TransferIntake {
         /// The sender. It waits for the hashes of what is here of large files.
         case offered
         /// The receiver, and it may hear that something cannot be sent. It gives hashes if it may have parts.
-        /// It takes nothing but what has one of the names, or lies below it; nil for whatever comes.
-        case requested(hasParts: Bool, names: Set<[UInt8]>?)
+        /// It takes nothing but what has one of the names, or lies below it; nil for whatever comes. Of a
+        /// part it takes one file, of no more bytes than that.
+        case requested(hasParts: Bool, names: Set<[UInt8]>?, part: FilePart? = nil)
     }
 
     /// The most bytes of all files together; nil for any number.
@@ -52,6 +53,8 @@ struct TransferIntake {
     private var announcedEntries = 0
     private var receivedBytes = 0
     private var unwantedEntries = 0
+    /// As they are shown: the names that were asked for, and have neither come nor a problem.
+    private var awaited: Set<String> = []
     /// How many entries have begun.
     private(set) var entries = 0
     /// Of the last entry, for lines about it.
@@ -60,16 +63,20 @@ struct TransferIntake {
     init(maxBytes: Int?, _ occasion: Occasion = .offered) {
         self.maxBytes = maxBytes
         self.occasion = occasion
+        if case .requested(_, let names?, _) = occasion { awaited = Set(names.map { String(printable: $0) }) }
     }
 
     /// Whether the sender waits for hashes of a file of that size.
     func needsHashes(byteCount: Int?) -> Bool {
-        if case .requested(hasParts: false, names: _) = occasion { return false }
+        if case .requested(hasParts: false, names: _, part: _) = occasion { return false }
         return byteCount.map { $0 >= BlockHashes.leastFileBytes } ?? false
     }
 
     /// How many things that were asked for do not come.
     private(set) var problems = 0
+
+    /// The names of what was asked for and has not come when all has ended, though nothing was said about it.
+    var missing: [String] { awaited.sorted() }
 
     /// How many entries are stored, if all has ended.
     var storedEntries: Int { entries - unwantedEntries }
@@ -86,6 +93,7 @@ struct TransferIntake {
         case (.expectingTotals, .record(.problem(let reason))):
             guard case .requested = occasion else { throw Refusal("the sender is out of step") }
             problems += 1
+            expectNothing(of: reason)
             return .showProblem(reason)
         case (.expectingTotals, .record(.totals(let totals))):
             if let maxBytes, let byteCount = totals.byteCount, byteCount > maxBytes {
@@ -149,6 +157,8 @@ struct TransferIntake {
             let path = try RelativePath(checking: entry.path)
             self.path = path
             try checkRequested(path)
+            if !awaited.isEmpty { awaited.remove(String(printable: path.root)) }
+            try checkPart(path, entry.kind)
             switch entry.kind {
             case .folder: return .makeFolder(path, entry.metadata)
             case .link(let target):
@@ -177,8 +187,40 @@ struct TransferIntake {
 
     /// The names are the sender's choice, and this side may have files of any name where it stores.
     private func checkRequested(_ path: RelativePath) throws(Refusal) {
-        guard case .requested(_, let names?) = occasion, !names.contains(Array(path.root)) else { return }
+        guard case .requested(_, let names?, _) = occasion, !names.contains(Array(path.root)) else { return }
         throw Refusal("\"\(path.shown)\" was not asked for")
+    }
+
+    private func checkPart(_ path: RelativePath, _ kind: TransferEntry.Kind) throws(Refusal) {
+        guard case .requested(_, _, .some) = occasion else { return }
+        guard case .file(let byteCount) = kind, path.parent.isEmpty else {
+            throw Refusal("\"\(path.shown)\" is not the one file that was asked for")
+        }
+        if let byteCount, let most = mostBytesOfPart, byteCount > most {
+            throw Refusal("\"\(path.shown)\" has \(byteCount) bytes, more than the \(most) of --range")
+        }
+    }
+
+    /// The most bytes of the one file that is asked for; nil for any number.
+    private var mostBytesOfPart: Int? {
+        guard case .requested(_, _, let part?) = occasion else { return nil }
+        return part.range?.mostBytes
+    }
+
+    /// A server says of something that it does not come, in a sentence: `cannot open d/photo.jpg: ...`, or
+    /// `the name "../x" ...`. Where one thing was asked for, it is about that, or what lies in it.
+    private mutating func expectNothing(of sentence: String) {
+        if case .requested(_, let names?, _) = occasion, names.count == 1 { awaited = [] }
+        guard !awaited.isEmpty else { return }
+        let text = Array(sentence.utf8)
+        // Few, whatever a server says: the path is at the front.
+        let marks = text.indices.filter { " /\":".utf8.contains(text[$0]) }.prefix(32)
+        let ends = marks.filter { text[$0] == UInt8(ascii: ":") || text[$0] == UInt8(ascii: "\"") }
+        for start in [0] + marks.map({ $0 + 1 }) {
+            for end in ends where end > start {
+                awaited.remove(String(decoding: text[start..<end], as: UTF8.self))
+            }
+        }
     }
 
     /// Counts bytes of the current file.
@@ -187,6 +229,9 @@ struct TransferIntake {
         let (sum, isTooMany) = received.addingReportingOverflow(count)
         if isTooMany || sum > announced ?? .max {
             return dropCurrent("more than the \(announced ?? .max) announced bytes came", isOver: false)
+        }
+        if let mostBytesOfPart, sum > mostBytesOfPart {
+            return dropCurrent("more than the \(mostBytesOfPart) bytes of --range came", isOver: false)
         }
         let (all, areTooMany) = receivedBytes.addingReportingOverflow(count)
         if areTooMany || all > maxBytes ?? .max {
