@@ -45,7 +45,7 @@ struct HostileSenderTests {
         }
         #expect(answers.last == .stored(entries: 0, byteCount: 0))
         let line = try await sender.tool.errors.next()
-        #expect(line?.hasPrefix("parley: refused 127.0.0.1:") == true)
+        #expect(line?.hasPrefix("parley: refused a file from 127.0.0.1:") == true)
         #expect(line?.unicodeScalars.allSatisfy(\.isPrintable) == true)
         #expect(try await sender.send("good", [5]) == [.stored(entries: 1, byteCount: 1)])
         #expect(try outside.names == ["inside"])
@@ -81,6 +81,9 @@ struct HostileSenderTests {
                         .stored(entries: 0, byteCount: 0),
                     ]
             )
+            let line = try await sender.tool.errors.next()
+            #expect(line?.hasPrefix("parley: refused \(name) from 127.0.0.1:") == true)
+            #expect(line?.hasSuffix(": \"\(name)\" exists already, as \(kind)") == true)
         }
         // No link is a way to somewhere else.
         for path in ["way/target", "way/new", "directory/../../new"] {

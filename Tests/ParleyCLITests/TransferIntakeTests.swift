@@ -258,6 +258,17 @@ struct TransferIntakeTests {
         )
     }
 
+    @Test("What has no path is not called as the entry before")
+    func nameless() throws {
+        var intake = TransferIntake(maxBytes: nil)
+        _ = try intake.take(.record(.totals(TransferTotals(files: 2))))
+        for (path, shown) in [("a", "a"), ("../b", nil)] as [(String, String?)] {
+            _ = try intake.take(file(path, 0))
+            #expect(intake.path?.shown == shown)
+            _ = try intake.take(.record(.endOfFile))
+        }
+    }
+
     @Test("A file that its sender gives up is dropped")
     func abandoned() {
         #expect(

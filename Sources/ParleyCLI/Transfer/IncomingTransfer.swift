@@ -217,7 +217,7 @@ final class IncomingTransfer {
 
     /// An entry is not taken. What this side has asked for is its own affair, and not the sender's fault.
     private func showRefusal(_ reason: String) {
-        show(isRequested ? "\(name) is not stored: \(reason)" : "refused \(sender): \(reason)")
+        show(isRequested ? "\(name) is not stored: \(reason)" : "refused \(name) from \(sender): \(reason)")
     }
 
     private func show(_ sentence: String) {

@@ -57,7 +57,7 @@ struct TransferIntake {
     private var awaited: Set<String> = []
     /// How many entries have begun.
     private(set) var entries = 0
-    /// Of the last entry, for lines about it.
+    /// Of the last entry, for lines about it; nil when its path is none.
     private(set) var path: RelativePath?
 
     init(maxBytes: Int?, _ occasion: Occasion = .offered) {
@@ -152,6 +152,8 @@ struct TransferIntake {
             throw Refusal("more than the \(announcedEntries) announced entries came")
         }
         entries += 1
+        // A line about this entry must not name the one before.
+        path = nil
         let isFile = if case .file = entry.kind { true } else { false }
         do throws(Refusal) {
             let path = try RelativePath(checking: entry.path)
