@@ -86,6 +86,29 @@ struct TransferTests {
         #expect(sent.first == "sending \(name), \(data.count) bytes, to \(address)")
     }
 
+    @Test("Sparse files may be longer together than a number can say")
+    func endlessTogether() async throws {
+        let memory = try TemporaryDirectory(hasManyFiles: true)
+        for name in ["a", "b", "c"] {
+            try memory.makeFile(name, byteCount: 0)
+            // Not every file system has files of that size.
+            guard truncate(memory.path(of: name), off_t(1) << 62) == 0 else { return }
+        }
+        let receiver = try receive("--once")
+        let sender = try ToolProcess(
+            "send",
+            memory.path(of: "a"),
+            memory.path(of: "b"),
+            memory.path(of: "c"),
+            "--to",
+            try await receiver.listeningAddress()
+        )
+        #expect(try await sender.exit() == 1)
+        #expect(try await receiver.exit() == 1)
+        let last = try await sender.errors.rest().last
+        #expect(last?.contains(" of 3 entries were not stored at ") == true)
+    }
+
     /// The end of the connection must not overtake the answer, however much is on its way.
     @Test("A sender of much hears why nothing is taken", arguments: Codec.allCases)
     func refusedMuch(codec: Codec) async throws {

@@ -44,7 +44,7 @@ final class TransferReport {
     }
 
     func advance(by byteCount: Int) {
-        doneBytes += byteCount
+        doneBytes = doneBytes.addingSize(byteCount)
         bar.advance(by: byteCount)
         guard shown.duration(to: .now) >= Self.eventInterval else { return }
         shown = .now
@@ -101,5 +101,13 @@ extension TransferTotals {
             default: parts.dropLast().joined(separator: ", ") + " and " + parts[parts.count - 1]
             }
         return name.isEmpty ? counts : "\(String(printable: name)) (\(counts))"
+    }
+}
+
+extension Int {
+    /// The sum of two sizes, or the largest number: sparse files can name any size.
+    func addingSize(_ other: Int) -> Int {
+        let (sum, isTooMuch) = addingReportingOverflow(other)
+        return isTooMuch ? .max : sum
     }
 }

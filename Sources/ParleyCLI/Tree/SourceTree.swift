@@ -56,8 +56,7 @@ struct SourceTree {
             case .link: totals.links += 1
             case .file(let byteCount):
                 totals.files += 1
-                // Sparse files can name any size.
-                totals.byteCount = totals.byteCount.map { $0 > .max - byteCount ? .max : $0 + byteCount }
+                totals.byteCount = totals.byteCount.map { $0.addingSize(byteCount) }
             case .standardInput:
                 totals.files += 1
                 totals.byteCount = nil
