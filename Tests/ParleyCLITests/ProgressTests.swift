@@ -39,6 +39,28 @@ struct ProgressTests {
         #expect(progress.bar(columns: 100).hasSuffix("ETA \(text)"))
     }
 
+    @Test("Bytes count for the file of their own transfer alone, and those of all never overflow")
+    func sums() {
+        var sums = ProgressSums()
+        sums.begin(totalBytes: nil)
+        sums.begin(totalBytes: 10)
+        sums.begin(FileProgress(name: "theirs", totalBytes: nil), of: 2)
+        sums.begin(FileProgress(name: "ours", totalBytes: 10), of: 1)
+        sums.advance(1, by: 5)
+        for _ in 0..<3 { sums.advance(2, by: .max) }
+        #expect(sums.file == FileProgress(name: "ours", doneBytes: 5, totalBytes: 10))
+        #expect(sums.file?.line(columns: 80) == "ours  50%  5 B of 10 B")
+        #expect(sums.doneBytes == 3 * 0x1p63 + 5)
+        #expect(sums.totalBytes == nil)
+        for _ in 0..<2 { sums.advance(1, by: .max) }
+        #expect(sums.file?.line(columns: 80).hasPrefix("ours  100%  ") == true)
+        #expect(Int.max.addingClamped(1) == .max && 2.addingClamped(3) == 5)
+        // What has ended is shown no more.
+        sums.end(1, doneBytes: .max, of: nil)
+        #expect(sums.file == nil && sums.transfers == 1)
+        #expect(sums.totalBytes == 10 + 0x1p63)
+    }
+
     @Test("Amounts have units of a thousand")
     func summary() {
         #expect(

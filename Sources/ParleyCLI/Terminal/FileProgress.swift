@@ -4,16 +4,17 @@ import Parley
 struct FileProgress: Equatable {
     /// Safe to show.
     let name: String
-    var doneBytes = 0
+    // `Double`, as in ``Progress``: the sizes are claims of remote senders, and nothing bounds their sum.
+    var doneBytes = 0.0
     /// Nil when it is not known.
     let totalBytes: Int?
 
     /// `holiday/beach.jpg  37%  7.8 MB of 21.0 MB`, narrower than `columns`.
     func line(columns: Int) -> String {
-        let done = Progress.amount(Double(doneBytes))
+        let done = Progress.amount(doneBytes)
         var figures = "  " + done
         if let totalBytes {
-            let percent = totalBytes > 0 ? Int(min(1, Double(doneBytes) / Double(totalBytes)) * 100) : 100
+            let percent = totalBytes > 0 ? Int(min(1, doneBytes / Double(totalBytes)) * 100) : 100
             figures = "  \(percent)%  \(done) of \(Progress.amount(Double(totalBytes)))"
         }
         // A character may be two columns wide.

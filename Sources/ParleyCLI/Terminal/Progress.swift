@@ -82,6 +82,14 @@ extension Double {
     }
 }
 
+extension Int {
+    /// The sum of two counts, or the largest number when that is less.
+    func addingClamped(_ other: Int) -> Int {
+        let (sum, isTooLarge) = addingReportingOverflow(other)
+        return isTooLarge ? .max : sum
+    }
+}
+
 extension String {
     /// The text with `filler` in front, at least `width` characters long.
     func padded(to width: Int, with filler: String) -> String {

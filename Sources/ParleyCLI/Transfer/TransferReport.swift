@@ -39,13 +39,13 @@ final class TransferReport {
     }
 
     deinit {
-        bar.end(doneBytes: doneBytes, of: totalBytes)
+        bar.end(number, doneBytes: doneBytes, of: totalBytes)
         Console.event(.end(transfer: number, outcome, bytes: doneBytes, seconds: seconds))
     }
 
     func advance(by byteCount: Int) {
         doneBytes = doneBytes.addingSize(byteCount)
-        bar.advance(by: byteCount)
+        bar.advance(number, by: byteCount)
         guard shown.duration(to: .now) >= Self.eventInterval else { return }
         shown = .now
         Console.event(.progress(transfer: number, bytes: doneBytes, of: totalBytes))
@@ -53,7 +53,8 @@ final class TransferReport {
 
     func beginFile(_ path: RelativePath, byteCount: Int?) {
         file = (path.bytes, doneBytes)
-        if hasSeveralFiles { bar.begin(FileProgress(name: path.shown, totalBytes: byteCount)) }
+        guard hasSeveralFiles else { return }
+        bar.begin(FileProgress(name: path.shown, totalBytes: byteCount), of: number)
     }
 
     /// The file that has begun last is sent, or has its name. In a transfer of many files it waits while the
