@@ -25,8 +25,9 @@ struct StoringOptions: ParsableArguments, Sendable {
 
     var writesOut: Bool { into == "-" }
 
-    /// - Throws: a usage error when standard output would carry two things.
+    /// - Throws: a usage error when standard output would carry two things, or the directory has no name.
     func check(with json: JSONOption) throws {
+        try EmptyArgument.refuse([into], "--into")
         if writesOut, json.json {
             throw ValidationError("--json and --into - cannot go together: both need standard output")
         }

@@ -42,6 +42,16 @@ struct CommandLineTests {
                 "parley: --name names one path, and 2 are given"
             ),
             (["send", "-", "-", "--to", ":1"], "parley: - can be given once"),
+            // What a shell makes of a variable that is not set.
+            (["get", ":1", ""], "parley: a path is empty; . is everything"),
+            (["get", ":1", "a", ""], "parley: a path is empty; . is everything"),
+            (["ls", ":1", ""], "parley: the path is empty; . is everything"),
+            (["send", "a", "", "--to", ":1"], "parley: a path is empty"),
+            (["serve", ""], "parley: the path of the folder is empty"),
+            (["get", ":1", "a", "--into", ""], "parley: --into is empty"),
+            (["receive", "--into", ""], "parley: --into is empty"),
+            (["listen", "--identity", ""], "parley: --identity is empty"),
+            (["listen", "--allow-file", ""], "parley: --allow-file is empty"),
             (["listen", "--loops", "0"], "parley: --loops takes 1 to 256"),
             (["listen", "--loops", "257"], "parley: --loops takes 1 to 256"),
             (

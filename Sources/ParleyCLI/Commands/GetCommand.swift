@@ -56,6 +56,7 @@ struct GetCommand: InterruptibleCommand {
 
     func validate() throws {
         try node.security.validate(dialing: address)
+        try EmptyArgument.refuse(paths, "a path", RequestedPath.hint)
         try storing.check(with: json)
         if range != nil || ifTag != nil {
             guard paths.count == 1 else { throw ValidationError("--range and --if-tag are about one file") }
@@ -118,6 +119,9 @@ struct GetCommand: InterruptibleCommand {
 
 /// How the command line names what a server has.
 enum RequestedPath {
+    /// What an error about an empty path proposes.
+    static let hint = "; . is everything"
+
     /// Without `/` at its end and `./` at its beginning, which shells and people leave there. Empty for
     /// everything.
     static func bytes(of argument: LocalPath) -> [UInt8] {

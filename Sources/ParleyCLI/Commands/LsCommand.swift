@@ -23,7 +23,10 @@ struct LsCommand: InterruptibleCommand {
 
     @OptionGroup var node: NodeOptions
 
-    func validate() throws { try node.security.validate(dialing: address) }
+    func validate() throws {
+        try node.security.validate(dialing: address)
+        try EmptyArgument.refuse([path], "the path", RequestedPath.hint)
+    }
 
     func work() async throws {
         json.apply()

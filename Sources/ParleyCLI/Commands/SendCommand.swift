@@ -62,6 +62,7 @@ struct SendCommand: InterruptibleCommand {
 
     func validate() throws {
         try common.security.validate(dialing: to)
+        try EmptyArgument.refuse(paths, "a path")
         if name != nil, paths.count > 1 {
             throw ValidationError("--name names one path, and \(paths.count) are given")
         }

@@ -31,6 +31,8 @@ struct ServeCommand: InterruptibleCommand {
 
     @OptionGroup var node: NodeOptions
 
+    func validate() throws { try EmptyArgument.refuse([folder], "the path of the folder") }
+
     /// Who asks for nothing for so long has gone.
     private static let idleTimeout = Duration.seconds(300)
 

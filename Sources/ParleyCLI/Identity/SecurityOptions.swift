@@ -13,6 +13,8 @@ struct IdentityOption: ParsableArguments, Sendable {
     )
     var identity: String?
 
+    func validate() throws { try EmptyArgument.refuse([identity], "--identity") }
+
     /// This node's identity: the one in the file, made if it has to be.
     ///
     /// - Parameter alternative: what else an error proposes than another file.
@@ -45,6 +47,7 @@ struct SecurityOptions: ParsableArguments, Sendable {
     var plain = false
 
     func validate() throws {
+        try EmptyArgument.refuse([allowFile], "--allow-file")
         let others = [
             ("--identity", identity.identity != nil), ("--allow", !allow.isEmpty),
             ("--allow-file", allowFile != nil), ("--allow-all", allowAll),
