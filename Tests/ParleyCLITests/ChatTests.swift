@@ -98,7 +98,31 @@ struct ChatTests {
         let longest = String(repeating: "y", count: 1_028)
         try peer.tool.type(longest)
         #expect(try await peer.nextMessage() == longest)
+        // What was lost is in the exit code.
+        try peer.tool.endInput()
+        #expect(try await peer.tool.exit() == 1)
         await peer.close()
+    }
+
+    @Test("Input that cannot be read is an error line and a failure; listen goes on without it")
+    func unreadableInput() async throws {
+        let line = "parley: standard input cannot be read: "
+        func start(_ arguments: String...) throws -> ToolProcess {
+            let script = "exec \"$0\" \"$@\" --plain </"
+            return try ToolProcess(
+                executable: URL(filePath: "/bin/sh"),
+                ["-c", script, ToolProcess.executable.path] + arguments
+            )
+        }
+        let listener = try start("listen", "127.0.0.1:0")
+        let address = try await listener.listeningAddress()
+        #expect(try await listener.errors.next()?.hasPrefix(line) == true)
+        let dialer = try start("dial", address)
+        #expect(try await dialer.exit() == 1)
+        let lines = try await dialer.errors.rest()
+        #expect(lines.count == 1 && lines.first?.hasPrefix(line) == true)
+        listener.signal(SIGTERM)
+        #expect(try await listener.exit() == 143)
     }
 
     @Test("In the background of a terminal dial goes on, and in front again it sends what is typed")

@@ -46,33 +46,56 @@ struct ChatSession: Sendable {
     }
 
     /// Sends each line of standard input to all of `peers`; returns at the end of the input.
-    func sendLines(to peers: @escaping @Sendable () -> [any Peer]) async {
-        await StandardInput.forEachLine(maxBytes: options.codec.maxMessageBytes) { line in
-            if let newcomers, newcomers.take(line) { return }
-            switch line {
-            case .text(let bytes): await send(bytes, to: peers())
-            case .tooLong(let byteCount):
-                Console.error(
-                    "a line of \(byteCount) bytes was not sent: "
-                        + "the \(options.codec) wire form carries at most \(options.codec.maxMessageBytes)"
-                )
+    ///
+    /// - Returns: whether all of it could be sent. What could not be has a line on standard error. A
+    ///   connection that ends does not count: whoever knows its end says what it means.
+    func sendLines(to peers: @escaping @Sendable () -> [any Peer]) async -> Bool {
+        var isWhole = true
+        do throws(SystemError) {
+            try await StandardInput.forEachLine(maxBytes: options.codec.maxMessageBytes) { line in
+                if let newcomers, newcomers.take(line) { return }
+                if await !send(line, to: peers()) { isWhole = false }
             }
+        } catch {
+            Console.error("standard input cannot be read: \(error.reason)")
+            isWhole = false
+        }
+        return isWhole
+    }
+
+    /// Returns whether the line could be sent.
+    private func send(_ line: InputLine, to peers: [any Peer]) async -> Bool {
+        switch line {
+        case .text(let bytes): return await send(bytes, to: peers)
+        case .tooLong(let byteCount):
+            Console.error(
+                "a line of \(byteCount) bytes was not sent: "
+                    + "the \(options.codec) wire form carries at most \(options.codec.maxMessageBytes)"
+            )
+            return false
         }
     }
 
-    private func send(_ line: [UInt8], to peers: [any Peer]) async {
-        if peers.isEmpty { Console.error("a line was not sent: nobody is connected") }
+    private func send(_ line: [UInt8], to peers: [any Peer]) async -> Bool {
+        var isSent = true
+        if peers.isEmpty {
+            Console.error("a line was not sent: nobody is connected")
+            isSent = false
+        }
         for peer in peers {
             do {
                 try await peer.send(message: line)
             } catch let error where error.code == .invalidArgument || error.code == .messageTooLong {
                 // The line is invalid, so it cannot be sent to any peer.
-                return Console.error("a line was not sent: \(error.message)")
+                Console.error("a line was not sent: \(error.message)")
+                return false
             } catch let error where error.code == .timedOut {
                 Console.error("a line was not sent to \(peer.remoteAddress): \(error.message)")
+                isSent = false
             } catch {
                 // The connection is ending; `onDisconnect` reports that.
             }
         }
+        return isSent
     }
 }

@@ -17,21 +17,27 @@ enum StandardInput {
     /// is read when `body` has returned for all lines of the last one, so a fast input waits for a slow peer.
     ///
     /// - Parameter mayRead: called before each read; nothing is read until it returns.
+    /// - Throws: why the input cannot be read to its end, after what came before.
     static func forEachLine(
         maxBytes: Int,
         readingAfter mayRead: () async -> Void = {},
         _ body: (InputLine) async -> Void
-    ) async {
+    ) async throws(SystemError) {
         let blocks = blocks()
         var splitter = LineSplitter(maxBytes: maxBytes)
-        while true {
+        var failure: SystemError?
+        while failure == nil {
             await mayRead()
             blocks.allowNext()
-            // A read error counts as the end of the input.
-            guard let block = try? await blocks.next()?.get() else { break }
-            for line in splitter.feed(block) where !Task.isCancelled { await body(line) }
+            guard let next = await blocks.next() else { break }
+            switch next {
+            case .success(let block):
+                for line in splitter.feed(block) where !Task.isCancelled { await body(line) }
+            case .failure(let error): failure = error
+            }
         }
         if !Task.isCancelled, let line = splitter.finish() { await body(line) }
+        if let failure { throw failure }
     }
 
     /// Starts to read standard input, block by block.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Parley
+import Synchronization
 
 struct DialCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
@@ -8,8 +9,9 @@ struct DialCommand: InterruptibleCommand {
         discussion: """
             Shows what the peer sends, and sends it each line of standard input. At the end of the input it \
             writes out what was sent, closes the connection and ends. It also ends when the peer closes the \
-            connection: with exit code 0 if that was in order. The first line of the output is "connected to \
-            ID@ADDRESS", with the id of the node that has answered.
+            connection: with exit code 0 if that was in order. A line that cannot be sent has a line on \
+            standard error; the rest is sent all the same, and the exit code is 1. The first line of the \
+            output is "connected to ID@ADDRESS", with the id of the node that has answered.
 
             \(ChatHelp.text)
             """
@@ -28,7 +30,7 @@ struct DialCommand: InterruptibleCommand {
         options.timeouts.write = nil
         try await withPeer(at: address, options) { dialed in
             Console.line("connected to \(dialed.peer.label)")
-            await exchange(with: dialed)
+            let isAllSent = await exchange(with: dialed)
             try Task.checkCancellation()
             let end = await dialed.end
             let unsent = dialed.peer.statistics.unsentBytes
@@ -44,21 +46,28 @@ struct DialCommand: InterruptibleCommand {
                 throw Failure("\(end.message)\(dialed.refusalHint)")
             default: throw end
             }
+            // What was not sent has had its line.
+            if !isAllSent { throw ExitCode.failure }
         }
     }
 
     /// Returns when the transport is closed: at the end of the input here, or when the connection ends.
-    private func exchange(with dialed: DialedPeer) async {
+    ///
+    /// - Returns: whether all of the input that was read could be sent.
+    private func exchange(with dialed: DialedPeer) async -> Bool {
+        let isAllSent = Mutex(true)
         let session = ChatSession(transport: dialed.transport, options: common)
         await withDiscardingTaskGroup { group in
             group.addTask {
-                await session.sendLines(to: { [dialed.peer] })
+                let isWhole = await session.sendLines(to: { [dialed.peer] })
+                isAllSent.withLock { $0 = isWhole }
                 await dialed.untilWritten()
                 if !Task.isCancelled { await dialed.transport.close() }
             }
             await session.show()
             group.cancelAll()
         }
+        return isAllSent.withLock { $0 }
     }
 }
 

@@ -57,7 +57,7 @@ struct ListenCommand: InterruptibleCommand {
             let session = ChatSession(transport: transport, options: common, newcomers: newcomers)
             await withDiscardingTaskGroup { group in
                 group.addTask {
-                    await session.sendLines(to: { transport.peers })
+                    _ = await session.sendLines(to: { transport.peers })
                     if !Task.isCancelled { newcomers?.endInput() }
                 }
                 if stats { group.addTask { await StatisticsLine(transport: transport).run() } }

@@ -98,7 +98,8 @@ extension Newcomers {
 
     /// Reads standard input while a question is shown, for a command that needs it for nothing else.
     func readAnswers() async {
-        await StandardInput.forEachLine(
+        // Input that cannot be read has ended: nobody answers any more.
+        try? await StandardInput.forEachLine(
             maxBytes: Self.maxAnswerBytes,
             readingAfter: { await self.waitForQuestion() },
             { line in _ = self.take(line) }
