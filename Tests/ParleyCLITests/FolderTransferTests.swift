@@ -121,6 +121,24 @@ struct FolderTransferTests {
         #expect(try await replaced.sender.errors.rest() == [])
     }
 
+    @Test("A path that cannot be sent has a line, and the others are sent")
+    func missing() async throws {
+        try source.makeFile("small", byteCount: 10)
+        let paths = [source.path(of: "nothing"), source.path(of: "small"), source.path(of: "none/..")]
+        let tools = try await transfer(paths, exitCode: 1, receiverExitCode: 0)
+        #expect(try target.names == ["small"])
+        let lines = try await tools.sender.errors.rest()
+        #expect(lines.count == 3)
+        #expect(lines.first?.hasPrefix("parley: cannot open \(paths[0]): ") == true)
+        #expect(lines.dropFirst().first?.hasPrefix("parley: cannot open \(paths[2]): ") == true)
+        #expect(lines.last?.hasPrefix("parley: 2 of 3 entries were not stored at 127.0.0.1:") == true)
+
+        // When nothing is left, nobody is dialed.
+        let sender = try ToolProcess("send", paths[0], paths[2], "--to", "127.0.0.1:1")
+        #expect(try await sender.exit() == 1)
+        #expect(try await sender.errors.rest() == Array(lines.prefix(2)))
+    }
+
     @Test("Standard input is named, and --into - writes to standard output", arguments: Codec.allCases)
     func pipes(codec: Codec) async throws {
         let receiver = try ToolProcess("receive", "--listen", "127.0.0.1:0", "--into", "-", codec: codec)

@@ -90,6 +90,9 @@ struct SendCommand: InterruptibleCommand {
         }
     }
 
+    /// What is to be sent. A path that cannot be sent is among its problems, and the others are sent.
+    ///
+    /// - Throws: when nothing is left to send, or the names at the receiver would not do.
     private func tree() throws -> SourceTree {
         var tree = SourceTree(SourceTree.Options(follow: follow, excludes: ExcludeList(exclude)))
         let own = name.map { Array(LocalPath(argument: $0).bytes) }
@@ -97,7 +100,11 @@ struct SendCommand: InterruptibleCommand {
         var arguments = ArgumentPaths()
         for text in paths {
             let path = arguments.next(text)
-            let name = try own ?? Self.name(of: path, text)
+            let name: [UInt8]
+            do throws(Failure) { name = if let own { own } else { try Self.name(of: path, text) } } catch {
+                tree.addProblem(error.sentence)
+                continue
+            }
             if let other = roots.updateValue(text, forKey: name) {
                 throw Failure(
                     "\(other.printable) and \(text.printable) would both be called "
@@ -110,14 +117,20 @@ struct SendCommand: InterruptibleCommand {
             if text == "-" {
                 try tree.addStandardInput(as: name)
             } else {
-                try tree.add(path, as: name)
+                do { try tree.add(path, as: name) } catch {
+                    tree.addProblem(Failure.sentence(of: error) ?? "\(error)")
+                }
             }
+        }
+        guard !tree.entries.isEmpty else {
+            for problem in tree.problems { Console.error(problem) }
+            throw ExitCode.failure
         }
         return tree
     }
 
     /// What the receiver calls a path without `--name`.
-    private static func name(of path: LocalPath, _ text: String) throws -> [UInt8] {
+    private static func name(of path: LocalPath, _ text: String) throws(Failure) -> [UInt8] {
         if text == "-" { return Array("stdin".utf8) }
         if let name = path.name { return name }
         do throws(SystemError) { _ = try path.status(following: true) } catch {
