@@ -56,9 +56,9 @@ struct DialedPeer: Sendable {
         return traffic.messagesReceived > 0 || traffic.streamsReceived > 0
     }
 
-    /// What to say behind an end before which nothing came: a node that refuses an id does not say so.
-    var refusalHint: String {
-        ownID.map { "; perhaps it does not let this node in, which --allow \($0) would do there" } ?? ""
+    /// What to say behind an error that the connection or a stream has ended with: see ``DialHint``.
+    func hint(after code: ParleyError.Code, wanting command: DialHint.Command? = nil) -> String {
+        DialHint.text(after: code, hasHeard: hasHeard, ownID: ownID, wanting: command)
     }
 }
 

@@ -39,11 +39,11 @@ struct DialCommand: InterruptibleCommand {
                 throw Failure("\(end.message) before all was sent: \(unsent) bytes are left")
             case .closed: break
             case .endOfStream:
-                let hint = dialed.hasHeard ? "" : dialed.refusalHint
+                let hint = dialed.hint(after: end.code)
                 Console.line("\(dialed.peer.remoteAddress) disconnected: \(end.message)\(hint)")
             // A node that refuses an id may close before it has read what was sent.
             case .connectionReset where !dialed.hasHeard:
-                throw Failure("\(end.message)\(dialed.refusalHint)")
+                throw Failure("\(end.message)\(dialed.hint(after: end.code))")
             default: throw end
             }
             // What was not sent has had its line.

@@ -88,13 +88,9 @@ extension Failure {
     static func unanswered(by dialed: DialedPeer, _ error: any Error) -> any Error {
         if Task.isCancelled || error is CancellationError { return error }
         let reason = sentence(of: error) ?? "\(error)"
-        switch (error as? ParleyError)?.code {
-        case .unsupported:
-            return Failure("\(dialed.peer.remoteAddress) serves no files; is it parley serve?")
-        // How a connection ends that the other side has refused.
-        case .endOfStream, .connectionReset, .truncated, .closed:
-            return Failure("\(dialed.peer.remoteAddress): \(reason)\(dialed.refusalHint)")
-        default: return Failure("\(dialed.peer.remoteAddress): \(reason)")
-        }
+        let code = (error as? ParleyError)?.code
+        let hint = code.map { dialed.hint(after: $0, wanting: .serve) } ?? ""
+        let what = code == .unsupported ? " serves no files" : ": \(reason)"
+        return Failure("\(dialed.peer.remoteAddress)\(what)\(hint)")
     }
 }

@@ -84,8 +84,8 @@ extension Newcomers {
         guard peer.id == nil, reason.code != .closed else { return }
         reportThrottled(
             "failed",
-            "\(peer.remoteAddress) did not prove an id: \(reason.message); "
-                + "if it has no identity, it needs --plain here"
+            "\(peer.remoteAddress) did not prove an id: \(reason.message)"
+                + DialHint.text(afterComing: reason.code)
         )
     }
 }

@@ -83,7 +83,7 @@ extension Double {
 }
 
 extension Int {
-    /// The sum of two counts, or the largest number when that is less.
+    /// The sum of two sizes, or the largest number: sparse files can have any size.
     func addingClamped(_ other: Int) -> Int {
         let (sum, isTooLarge) = addingReportingOverflow(other)
         return isTooLarge ? .max : sum

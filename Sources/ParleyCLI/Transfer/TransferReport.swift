@@ -44,7 +44,7 @@ final class TransferReport {
     }
 
     func advance(by byteCount: Int) {
-        doneBytes = doneBytes.addingSize(byteCount)
+        doneBytes = doneBytes.addingClamped(byteCount)
         bar.advance(number, by: byteCount)
         guard shown.duration(to: .now) >= Self.eventInterval else { return }
         shown = .now
@@ -102,13 +102,5 @@ extension TransferTotals {
             default: parts.dropLast().joined(separator: ", ") + " and " + parts[parts.count - 1]
             }
         return name.isEmpty ? counts : "\(String(printable: name)) (\(counts))"
-    }
-}
-
-extension Int {
-    /// The sum of two sizes, or the largest number: sparse files can name any size.
-    func addingSize(_ other: Int) -> Int {
-        let (sum, isTooMuch) = addingReportingOverflow(other)
-        return isTooMuch ? .max : sum
     }
 }

@@ -104,7 +104,7 @@ extension TransferSender {
             if error.code != .timedOut, let failure = await answers.failure { throw failure }
             throw Failure(
                 "\(report.name) to \(receiver) broke off \(report.place): \(error.message)"
-                    + streams.hint
+                    + streams.hint(after: error)
             )
         }
     }
@@ -269,7 +269,7 @@ extension TransferSender {
                 }
             }
         }
-        throw Failure("\(receiver) went away without an answer: \(await streams.departure)\(streams.hint)")
+        throw Failure("\(receiver) went away without an answer: \(await streams.departure)")
     }
 
     /// Nil at the end of the stream, or of the connection.

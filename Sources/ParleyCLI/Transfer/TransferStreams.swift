@@ -9,10 +9,10 @@ protocol TransferStreams: Sendable {
     func begin() async throws -> any StreamWriter
     /// Waits for the receiver's stream.
     func answers(to totals: TransferTotals) async throws -> PeerStream
-    /// Why the receiver says nothing more.
+    /// Why the receiver says nothing more, and what may help.
     var departure: String { get async }
-    /// What to say behind an end before which nothing came.
-    var hint: String { get }
+    /// What may help after an error of the sender's stream.
+    func hint(after error: ParleyError) -> String
 }
 
 /// The streams of `parley send`, which opens one and waits for that of the receiver.
@@ -35,7 +35,7 @@ struct DialedStreams: TransferStreams {
         let rpc = await dialed.transport.consume().first { _ in true }
         try Task.checkCancellation()
         guard let rpc else {
-            throw Failure("\(peer.remoteAddress) went away without an answer: \(await departure)\(hint)")
+            throw Failure("\(peer.remoteAddress) went away without an answer: \(await departure)")
         }
         if let body = rpc.body { return body }
         if let reason = TransferAnswer.reason(inRefusal: rpc.payload) {
@@ -48,10 +48,13 @@ struct DialedStreams: TransferStreams {
     private static let partingTime = Duration.seconds(1)
 
     var departure: String {
-        get async { await dialed.end(within: Self.partingTime)?.message ?? "it ended its answers" }
+        get async {
+            guard let end = await dialed.end(within: Self.partingTime) else { return "it ended its answers" }
+            return end.message + hint(after: end)
+        }
     }
 
-    var hint: String { dialed.hasHeard ? "" : dialed.refusalHint }
+    func hint(after error: ParleyError) -> String { dialed.hint(after: error.code, wanting: .receive) }
 }
 
 /// The one stream of a `parley get`, which goes both ways.
@@ -68,7 +71,7 @@ struct RequestedStreams: TransferStreams {
 
     var departure: String { "the stream ended" }
 
-    var hint: String { "" }
+    func hint(after error: ParleyError) -> String { "" }
 }
 
 extension Failure {

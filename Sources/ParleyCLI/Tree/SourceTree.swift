@@ -56,7 +56,7 @@ struct SourceTree {
             case .link: totals.links += 1
             case .file(let byteCount):
                 totals.files += 1
-                totals.byteCount = totals.byteCount.map { $0.addingSize(byteCount) }
+                totals.byteCount = totals.byteCount.map { $0.addingClamped(byteCount) }
             case .standardInput:
                 totals.files += 1
                 totals.byteCount = nil

@@ -1,0 +1,85 @@
+import Foundation
+import Parley
+import Testing
+
+@testable import ParleyCLI
+
+/// What an error says about nodes that do not fit together.
+@Suite("A hint", .timeLimit(.minutes(5)))
+struct HintTests {
+    private static let own = ToolProcess.identity.id
+    private static let refused = "does not let this node in, which --allow \(own) would do there"
+
+    @Test("is about who may come in where a connection ends like a refused one, and only there")
+    func ends() {
+        for code in [ParleyError.Code.endOfStream, .connectionReset, .truncated, .closed] {
+            func hint(_ id: PeerID?, _ command: DialHint.Command?, hasHeard: Bool = false) -> String {
+                DialHint.text(after: code, hasHeard: hasHeard, ownID: id, wanting: command)
+            }
+            #expect(hint(Self.own, nil) == "; perhaps it \(Self.refused)")
+            #expect(hint(Self.own, .receive) == "; perhaps it \(Self.refused)")
+            #expect(hint(Self.own, .serve) == "; perhaps it is no parley serve, or \(Self.refused)")
+            for command in [nil, .receive, .serve] as [DialHint.Command?] {
+                #expect(hint(nil, command) == "; perhaps it has an identity, then leave out --plain")
+                #expect(hint(Self.own, command, hasHeard: true) == "")
+            }
+        }
+    }
+
+    @Test("is about what answers where it speaks something else")
+    func others() {
+        func hint(_ code: ParleyError.Code, _ command: DialHint.Command?) -> String {
+            DialHint.text(after: code, hasHeard: false, ownID: Self.own, wanting: command)
+        }
+        #expect(hint(.protocolViolation, .receive) == "; is it parley receive?")
+        #expect(hint(.unsupported, .serve) == "; is it parley serve?")
+        #expect(hint(.protocolViolation, nil) == "")
+        for code in [ParleyError.Code.timedOut, .writeStalled, .heartbeatLost] {
+            #expect(hint(code, .receive) == "")
+        }
+    }
+
+    @Test("names another id where a node may have expected one")
+    func newcomers() {
+        let plain = "; if it has no identity, it needs --plain here"
+        #expect(DialHint.text(afterComing: .securityFailed) == plain)
+        #expect(DialHint.text(afterComing: .timedOut) == plain)
+        #expect(DialHint.text(afterComing: .endOfStream) == "; perhaps it expects another id here" + plain)
+    }
+
+    @Test("names the command that should answer")
+    func commands() async throws {
+        let directory = try TemporaryDirectory()
+        try directory.makeFile("file", byteCount: 10)
+        let server = try ToolProcess("serve", directory.url.path, "--listen", "127.0.0.1:0")
+        let served = try await server.listeningAddress()
+        let sender = try ToolProcess("send", directory.path(of: "file"), "--to", served)
+        let line = try #require(try await sender.errors.next())
+        #expect(line.hasSuffix("; is it parley receive?"))
+        #expect(try await sender.exit() == 1)
+
+        let receiver = try ToolProcess("receive", "--into", directory.url.path, "--listen", "127.0.0.1:0")
+        let received = try await receiver.listeningAddress()
+        let getter = ["get", received, "file", "--into", directory.url.path]
+        for arguments in [["ls", received], getter] {
+            let asker = try ToolProcess(executable: ToolProcess.executable, arguments)
+            let line = try #require(try await asker.errors.next())
+            #expect(line.hasSuffix("; perhaps it is no parley serve, or \(Self.refused)"))
+            #expect(try await asker.exit() == 1)
+        }
+
+        // Without an identity this node is not let in by either.
+        for arguments in [
+            ["ls", served.withoutID], ["send", directory.path(of: "file"), "--to", received.withoutID],
+        ] {
+            let plain = try ToolProcess(executable: ToolProcess.executable, arguments + ["--plain"])
+            let line = try #require(try await plain.errors.next())
+            #expect(line.hasSuffix("; perhaps it has an identity, then leave out --plain"))
+            #expect(try await plain.exit() == 1)
+        }
+        for tool in [server, receiver] {
+            tool.signal(SIGTERM)
+            #expect(try await tool.exit() == 143)
+        }
+    }
+}
