@@ -65,7 +65,16 @@ struct ParleyTool: AsyncParsableCommand {
             leave(EXIT_FAILURE)
         }
         let code = exitCode(for: error)
-        if code.isSuccess { exit(withError: error) }
+        if code.isSuccess {
+            let subcommands = configuration.subcommands.compactMap(\.configuration.commandName) + ["help"]
+            let arguments = Array(CommandLine.arguments.dropFirst())
+            if let mistake = HelpRequest.mistake(in: arguments, subcommands: subcommands) {
+                Console.error(mistake)
+                leave(ExitCode.validationFailure.rawValue)
+            }
+            Console.text(fullMessage(for: error))
+            leave(EXIT_SUCCESS)
+        }
         Console.error(usageError(message(for: error)))
         leave(code.rawValue)
     }

@@ -17,6 +17,37 @@ struct CommandLineTests {
         }
     }
 
+    @Test(
+        "Help is shown to whoever asks for it",
+        arguments: [
+            (["help"], nil), (["help", "send"], nil), (["help", "help"], nil), (["help", "send", "-h"], nil),
+            (["help", "nosuch"], "unexpected argument 'nosuch'"),
+            (["help", "send", "file"], "unexpected argument 'file'"),
+            (["-h"], nil), (["--help"], nil), (["send", "a", "-h"], nil), (["send", "-help"], nil),
+            (["send", "-photo.jpg", "--help"], nil), (["--version"], nil), (["-photo", "--version"], nil),
+            (["send", "-photo.jpg", "--to", "A"], "unknown option '-photo.jpg'"),
+            (["ls", "A", "-dash"], "unknown option '-dash'"), (["listen", "-vh"], "unknown option '-vh'"),
+            (["ls", "-dash", "--", "-h"], "unknown option '-dash'"),
+        ] as [([String], String?)]
+    )
+    func help(arguments: [String], mistake: String?) {
+        let subcommands = ["send", "ls", "listen", "help"]
+        #expect(HelpRequest.mistake(in: arguments, subcommands: subcommands) == mistake)
+    }
+
+    @Test("Help that cannot be written is a failure", arguments: ["--help", "--version", "help send"])
+    func unwritableHelp(command: String) async throws {
+        guard FileManager.default.fileExists(atPath: "/dev/full") else { return }
+        let tool = try ToolProcess(
+            executable: URL(filePath: "/bin/sh"),
+            ["-c", "exec \"$0\" \(command) >/dev/full", ToolProcess.executable.path]
+        )
+        #expect(try await tool.exit() == 1)
+        let lines = try await tool.errors.rest()
+        #expect(lines.count == 1)
+        #expect(lines.first?.hasPrefix("parley: standard output cannot be written: ") == true)
+    }
+
     @Test("Shells complete subcommands and options", arguments: ["bash", "zsh", "fish"])
     func completions(shell: String) async throws {
         let tool = try ToolProcess("--generate-completion-script", shell)
@@ -34,6 +65,9 @@ struct CommandLineTests {
         "A wrong one is one line and exit code 64",
         arguments: [
             (["shout"], "parley: unexpected argument 'shout'"),
+            (["help", "shout"], "parley: unexpected argument 'shout'"),
+            (["send", "-photo.jpg", "--to", ":1"], "parley: unknown option '-photo.jpg'"),
+            (["ls", ":1", "-dash"], "parley: unknown option '-dash'"),
             (["dial"], "parley: missing expected argument '<address>'"),
             (["dial", ":1", "--loud"], "parley: unknown option '--loud'"),
             (["send", "file"], "parley: missing expected argument '--to <address>'"),

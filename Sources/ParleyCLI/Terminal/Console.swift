@@ -54,6 +54,9 @@ enum Console {
         }
     }
 
+    /// Prints a text of the tool's own on standard output, of several lines.
+    static func text(_ text: String) { write(text + "\n", to: STDOUT_FILENO) }
+
     /// Prints an event, if events are wanted.
     static func event(_ event: @autoclosure () -> Event) {
         if output.withLock({ $0 == .events }) { print(event().json.text, to: STDOUT_FILENO) }
