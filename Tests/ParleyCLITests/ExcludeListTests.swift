@@ -16,6 +16,7 @@ struct ExcludeListTests {
             // Without a slash: a name at any depth.
             ("*.o", "a.o"), ("*.o", "d/e/a.o"), ("*.o", ".o"), ("cache", "cache"), ("cache", "d/cache/"),
             ("a?c", "abc"), ("a?c", "aüc"), ("[a-c]x", "bx"), ("[!a-c]x", "dx"), ("[^a]x", "éx"),
+            ("[z-a]", "z"), ("[z-ab]x", "bx"), ("[!z-a]x", "bx"), ("[a-\\d]", "d"),
             ("[]]x", "]x"), ("[a-]x", "-x"), ("a\\*", "a*"), ("\\!a", "!a"), ("a[", "a["), ("*", "anything"),
             ("*a*b*c*", "xaxbxcx"), ("**.o", "a.o"),
             ("x[[:digit:]]", "x1"), ("[[:upper:]_]x", "_x"), ("[![:alpha:]]x", "1x"), ("[[:none:]", ":"),
@@ -35,6 +36,7 @@ struct ExcludeListTests {
         "is not what does not match",
         arguments: [
             ("*.o", "a.oo"), ("*.o", "a.o/b"), ("a?c", "ac"), ("a*c", "a/c"), ("[a-c]x", "dx"),
+            ("[z-a]", "a"), ("[z-a]", "b"), ("[z-a]", "-"), ("[!z-a]x", "zx"), ("[a-\\d]", "\\"),
             ("[!a]x", "ax"), ("x[[:digit:]]", "xa"), ("#h", "#h"), ("end\\ ", "end"),
             ("a\\*", "ab"), ("/build", "src/build"), ("src/*.c", "src/d/a.c"), ("src/*.c", "d/src/a.c"),
             ("cache/", "cache"), ("a/**", "a"), ("a/**/x", "b/x"), ("", "a"), ("/", "a/"), ("a", "A"),

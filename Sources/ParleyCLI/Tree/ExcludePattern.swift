@@ -108,13 +108,15 @@ enum GlobItem: Equatable {
                 continue
             }
             let low = first == UInt8(ascii: "\\") ? left.popFirst() ?? first : first
-            let second = left.dropFirst().first
-            if left.first == UInt8(ascii: "-"), let second, second != UInt8(ascii: "]") {
+            var high = low
+            if left.first == UInt8(ascii: "-"), let second = left.dropFirst().first,
+                second != UInt8(ascii: "]")
+            {
                 left.removeFirst(2)
-                ranges.append(min(low, second)...max(low, second))
-            } else {
-                ranges.append(low...low)
+                high = second == UInt8(ascii: "\\") ? left.popFirst() ?? second : second
             }
+            // A range that ends before it begins has its first character alone, as in git.
+            ranges.append(low...max(low, high))
         }
         return nil
     }
