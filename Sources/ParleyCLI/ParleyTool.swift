@@ -43,6 +43,7 @@ struct ParleyTool: AsyncParsableCommand {
     )
 
     static func main() async {
+        reserveStandardDescriptors()
         do {
             var command = try await asyncParseAsRoot()
             if var command = command as? any AsyncParsableCommand {

@@ -9,6 +9,21 @@
 // read(2) and write(2) for the standard descriptors, without EINTR and with errors that throw. Whoever
 // started the tool may have left O_NONBLOCK on them: then these wait.
 
+/// Takes those of the descriptors 0 to 2 that are closed, so that nothing of the tool's own is opened there:
+/// an error line would go into it. Before anything else is opened.
+///
+/// Reading and writing fail there as they would without it: what was to be read or written is not lost in
+/// silence. The library's `occupyStandardDescriptors()` is for programs that use neither.
+func reserveStandardDescriptors() {
+    for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) == -1 && errno == EBADF {
+        // The lowest number that is free, which is this one.
+        if open("/dev/null", number == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0 {
+            // In a chroot(2) without devices. Nobody can read or write a folder.
+            _ = open("/", O_RDONLY)
+        }
+    }
+}
+
 /// Writes all of `bytes`.
 func writeAll(_ bytes: [UInt8], to descriptor: Int32) throws(SystemError) {
     var written = 0

@@ -106,7 +106,7 @@ struct ChatTests {
 
     @Test("Input that cannot be read is an error line and a failure; listen goes on without it")
     func unreadableInput() async throws {
-        let line = "parley: standard input cannot be read: "
+        let line = "parley: cannot read standard input: "
         func start(_ arguments: String...) throws -> ToolProcess {
             let script = "exec \"$0\" \"$@\" --plain </"
             return try ToolProcess(

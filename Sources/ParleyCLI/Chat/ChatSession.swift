@@ -57,7 +57,7 @@ struct ChatSession: Sendable {
                 if await !send(line, to: peers()) { isWhole = false }
             }
         } catch {
-            Console.error("standard input cannot be read: \(error.reason)")
+            Console.error("cannot read standard input: \(error.reason)")
             isWhole = false
         }
         return isWhole
