@@ -182,8 +182,6 @@ struct ServeTests {
         let server = try serve()
         let address = try await server.listeningAddress()
         for command in ["get", "ls"] {
-            // A pipe is left out of a listing.
-            if command == "ls", path == "pipe" { continue }
             let into = command == "get" ? ["--into", target.url.path] : []
             let tool = try ToolProcess(executable: ToolProcess.executable, [command, address, path] + into)
             #expect(try await tool.errors.rest() == ["parley: \(address.withoutID): \(reason)"])
@@ -191,6 +189,11 @@ struct ServeTests {
             #expect(try await tool.exit() == 1)
         }
         #expect(try target.names == [])
+        // A pipe that nobody has named is left out.
+        let all = try ToolProcess("ls", address)
+        let lines = try await all.output.rest()
+        #expect(lines.count == 1 && lines.first?.contains("  out -> ") == true, "\(lines)")
+        #expect(try await all.exit() == 0)
     }
 
     @Test("Hidden names are given with --hidden alone")

@@ -35,8 +35,10 @@ struct Listing {
                     add(place.appending(name), path.appending(name), isAsked: false)
                 }
                 return
-            // It cannot be given.
-            case .other: return
+            // It cannot be given. Whoever asks for it hears that, as from `get`.
+            case .other:
+                guard isAsked else { return }
+                return problems.append("cannot send \(path.shown): it is \(FileKind(of: status))")
             }
             entries.append(TransferEntry(kind: kind, path: path.bytes, metadata: Metadata(status)))
         } catch {
