@@ -26,6 +26,35 @@ struct StatisticsTests {
         #expect(last.contains("received 1 messages 10 B") && last.hasSuffix("refused 0  failed 0"))
     }
 
+    @Test("does not draw over what is typed at its terminal")
+    func typing() async throws {
+        let terminal = try Terminal(columns: 80)
+        let listener = try ToolProcess(
+            ["listen", "127.0.0.1:0", "--stats", "--plain"],
+            environment: ["COLUMNS": ""],
+            at: terminal
+        )
+        var shown = try await terminal.shows("refused 0  failed 0")
+        try terminal.type("hello\n")
+        shown += try await terminal.shows("a line was not sent: nobody is connected")
+        listener.signal(SIGTERM)
+        #expect(try await listener.exit() == 143)
+        shown += try await terminal.rest()
+        #expect(!shown.contains("\u{1B}"))
+    }
+
+    @Test("is narrower than the terminal, and keeps what is amiss", arguments: [200, 110, 80, 60, 20, 1, 0])
+    func width(columns: Int) {
+        var statistics = TransportStatistics()
+        statistics.acceptPause = .maxInboundPeers
+        let line = StatisticsLine.text(statistics, columns: columns)
+        #expect(line.count < max(1, columns))
+        guard columns >= 80 else { return }
+        #expect(line.contains("peers 0 in 0 out  "))
+        #expect(line.hasSuffix("refused 0  failed 0  waiting: maxInboundPeers"))
+        #expect(line.hasPrefix("up 0 s  ") == (columns == 200))
+    }
+
     @Test("says why connections wait")
     func pause() {
         var statistics = TransportStatistics()

@@ -18,7 +18,7 @@ struct ListenCommand: InterruptibleCommand {
     @Argument(help: "Where to listen.")
     var address = ":3000"
 
-    @Flag(help: "Show peers, traffic and queues on standard error, in a line that is updated.")
+    @Flag(help: "Show peers, traffic and queues on standard error.")
     var stats = false
 
     @Option(help: ArgumentHelp("How many threads share the peers.", valueName: "count"))
