@@ -40,6 +40,12 @@ struct SystemError: Error, Equatable {
     /// There is nothing of that name.
     static var missing: SystemError { SystemError(code: ENOENT) }
 
-    /// The system's description, as strerror(3) returns it.
-    var reason: String { String(cString: strerror(code)) }
+    /// The system's description, as strerror(3) returns it, with a small first letter like those of the
+    /// library's errors.
+    var reason: String { String(cString: strerror(code)).withSmallInitial }
+}
+
+extension String {
+    /// The text as a part of a sentence: with a small first letter.
+    var withSmallInitial: String { prefix(1).lowercased() + dropFirst() }
 }

@@ -22,8 +22,8 @@ struct ParleyTool: AsyncParsableCommand {
 
             A node has an identity, which is made when it is first needed and stays in \
             $XDG_CONFIG_HOME/parley/identity (~/.config by default). Connections are encrypted, and each \
-            side proves its id. An address ID@host:port reaches that node or none; listen and receive print \
-            it. Also /ip4/192.168.1.5/tcp/3000/p2p/ID.
+            side proves its id. An address ID@host:port reaches that node or none; listen, receive and serve \
+            print it. Also /ip4/192.168.1.5/tcp/3000/p2p/ID.
 
             Nodes with the same identity may come in. About others a person is asked at the terminal, \
             within 60 seconds; where there is none, they are refused. With --allow and --allow-file those \
@@ -82,8 +82,7 @@ struct ParleyTool: AsyncParsableCommand {
 
     /// The parser's message in the form of the tool's other errors: one line, with a small first letter.
     private static func usageError(_ message: String) -> String {
-        let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
-        return line.prefix(1).lowercased() + line.dropFirst()
+        message.split(whereSeparator: \.isNewline).joined(separator: " ").withSmallInitial
     }
 }
 

@@ -48,6 +48,15 @@ struct CommandLineTests {
         #expect(lines.first?.hasPrefix("parley: standard output cannot be written: ") == true)
     }
 
+    @Test("The usage of receive shows that it needs a directory")
+    func usageOfReceive() async throws {
+        let help = try ToolProcess("receive", "--help")
+        #expect(try await help.output.rest().contains("USAGE: parley receive --into <dir> [<options>]"))
+        let main = try ToolProcess("--help")
+        let text = try await main.output.rest().joined(separator: " ")
+        #expect(text.contains("listen, receive and serve print it"))
+    }
+
     @Test("Shells complete subcommands and options", arguments: ["bash", "zsh", "fish"])
     func completions(shell: String) async throws {
         let tool = try ToolProcess("--generate-completion-script", shell)
@@ -132,12 +141,12 @@ struct CommandLineTests {
             (["listen", "nowhere"], "parley: address \"nowhere\" has no port; expected host:port"),
             (
                 ["listen", "--allow-file", "/no/such"],
-                "parley: cannot read /no/such: No such file or directory"
+                "parley: cannot read /no/such: no such file or directory"
             ),
             (["dial", "127.0.0.1:1"], "parley: cannot connect to 127.0.0.1:1: connection refused"),
             (
                 ["send", "/no/such/file", "--to", ":1"],
-                "parley: cannot open /no/such/file: No such file or directory"
+                "parley: cannot open /no/such/file: no such file or directory"
             ),
             (
                 ["send", "/", "--to", ":1"],
@@ -153,7 +162,7 @@ struct CommandLineTests {
             ),
             (
                 ["receive", "--into", "/no/such"],
-                "parley: cannot receive into /no/such: No such file or directory"
+                "parley: cannot receive into /no/such: no such file or directory"
             ),
         ]
     )

@@ -152,7 +152,7 @@ struct EventTests {
         try await expectTransfer(server, "sending")
         let failing = try run("get", address, "nothing", "--into", target.url.path)
         let error = try await nextEvent(of: failing)
-        #expect((error["message"] as? String)?.hasSuffix("No such file or directory") == true)
+        #expect((error["message"] as? String)?.hasSuffix("no such file or directory") == true)
         #expect(try await failing.exit() == 1)
     }
 

@@ -57,7 +57,7 @@ struct FailingDiskTests {
         let receiver = try receive(storing, injecting: "fsync:error=EIO")
         let address = try await receiver.listeningAddress()
         let sender = try send("file", to: address)
-        let reason = "the file cannot be kept: Input/output error"
+        let reason = "the file cannot be kept: input/output error"
         let heard = "parley: \(address.withoutID) could not store file: \(reason)"
         #expect(try await sender.errors.rest() == [heard])
         #expect(try await sender.exit() == 1)

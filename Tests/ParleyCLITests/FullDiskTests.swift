@@ -49,12 +49,12 @@ struct FullDiskTests {
         let address = try await disk.tool.listeningAddress()
         try await expectFailure(
             of: send("large", to: address),
-            "\(address.withoutID) could not store large: the file cannot be written: No space left on device"
+            "\(address.withoutID) could not store large: the file cannot be written: no space left on device"
         )
         let line = try #require(try await disk.tool.errors.next())
         #expect(line.hasPrefix("parley: large from 127.0.0.1:"))
         #expect(line.contains(" broke off after "))
-        #expect(line.hasSuffix(": the file cannot be written: No space left on device"))
+        #expect(line.hasSuffix(": the file cannot be written: no space left on device"))
         #expect(try disk.names == [])
         #expect(try await send("small", to: address).exit() == 0)
         #expect(try disk.contents(of: "small") == data)
@@ -68,7 +68,7 @@ struct FullDiskTests {
         try disk.fill("filler", byteCount: 8 * Self.mebibyte)
         try await expectFailure(
             of: send("file", to: address),
-            "\(address.withoutID) could not store file: the file cannot be written: No space left on device"
+            "\(address.withoutID) could not store file: the file cannot be written: no space left on device"
         )
         let part = try #require(try disk.names.first)
         #expect(Resumption.isPart(Array(part.utf8)))
@@ -94,7 +94,7 @@ struct FullDiskTests {
         try await expectFailure(
             of: send("folder", to: address),
             "\(address.withoutID) could not store folder (3 files and 1 folder): "
-                + "folder/b: the file cannot be written: No space left on device"
+                + "folder/b: the file cannot be written: no space left on device"
         )
         #expect(try disk.names == ["folder"])
         #expect(try FileManager.default.contentsOfDirectory(atPath: disk.path(of: "folder")) == ["a"])
@@ -115,12 +115,12 @@ struct FullDiskTests {
         )
         let line = try #require(try await disk.tool.errors.next())
         #expect(line.hasPrefix("parley: large from \(address.withoutID) broke off after "))
-        #expect(line.hasSuffix(" of 8388608 bytes: the file cannot be written: No space left on device"))
+        #expect(line.hasSuffix(" of 8388608 bytes: the file cannot be written: no space left on device"))
         let output = try await disk.tool.output.rest()
         #expect(output.dropFirst().first == "1")
         #expect(output.dropFirst(2).map { Resumption.isPart(Array($0.utf8)) } == (resumes ? [true] : []))
         // The server's line says where the getter had no room.
-        let reason = "could not store large: the file cannot be written: No space left on device"
+        let reason = "could not store large: the file cannot be written: no space left on device"
         let heard = try #require(try await server.errors.next())
         #expect(heard.hasPrefix("parley: ") && heard.hasSuffix(reason))
         let other = try ToolProcess("get", address, "small", "--into", target.url.path)
@@ -138,7 +138,7 @@ struct FullDiskTests {
             try await expectFailure(
                 of: send("file", to: address),
                 "\(address.withoutID) could not store file: "
-                    + "a file cannot be created: Read-only file system"
+                    + "a file cannot be created: read-only file system"
             )
         }
         #expect(try disk.names == [])
@@ -158,7 +158,7 @@ struct FullDiskTests {
         try manager.createDirectory(at: closed, withIntermediateDirectories: true)
         chmod(closed.path, 0o555)
         let sender = try send("top", to: address)
-        let reason = "a file cannot be created: Permission denied"
+        let reason = "a file cannot be created: permission denied"
         #expect(
             try await sender.errors.rest() == [
                 "parley: \(address.withoutID) refused top/closed/file: \(reason)",

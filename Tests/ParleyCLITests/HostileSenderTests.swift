@@ -119,7 +119,7 @@ struct HostileSenderTests {
         // The second link is harmless and is made; nothing is stored through it.
         #expect(
             try await sender.nextAnswer()
-                == .refused(entry: 2, "\"l/x\" has no folder to lie in: Not a directory")
+                == .refused(entry: 2, "\"l/x\" has no folder to lie in: not a directory")
         )
         #expect(try await sender.nextAnswer() == .stored(entries: 1, byteCount: 0))
         #expect(try namesInside == ["l"])

@@ -83,13 +83,13 @@ struct IdentityTests {
         try await expectFailure(
             start(command, environment: ["HOME": "/no/such"]),
             "parley: no identity: cannot make /no/such/.config for /no/such/.config/parley/identity: "
-                + "No such file or directory\(help)"
+                + "no such file or directory\(help)"
         )
         try Data("not a directory".utf8).write(to: home.url.appending(path: ".config"))
         try await expectFailure(
             start(command),
             "parley: no identity: cannot make \(home.path(of: ".config/parley")) for \(path): "
-                + "Not a directory\(help)"
+                + "not a directory\(help)"
         )
     }
 

@@ -317,7 +317,7 @@ struct ResumeTests {
         let (stream, hashes) = try await offer(by: sender)
         #expect(hashes.count == 3)
         if hasBegun { try await stream.write(.from(byteCount: 3 << 20)) }
-        try await stream.write(.abandoned("cannot read file: Input/output error"))
+        try await stream.write(.abandoned("cannot read file: input/output error"))
         try await stream.write(.end)
         guard case .stored(0, _) = try await sender.nextAnswer() else { throw Failure("it is stored") }
         await sender.close()

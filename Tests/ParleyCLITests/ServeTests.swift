@@ -65,7 +65,7 @@ struct ServeTests {
             let server = try serve()
             let address = try await server.listeningAddress()
             let tool = try shell("\"$0\" ls \(address) >/dev/full")
-            let line = "parley: standard output cannot be written: No space left on device"
+            let line = "parley: standard output cannot be written: no space left on device"
             let lines = try await tool.errors.rest()
             #expect(lines == [line])
             #expect(try await tool.exit() == 1)
@@ -91,9 +91,9 @@ struct ServeTests {
         let status = try LocalPath(bytes: Array(target.path(of: "grüße.bin").utf8)).status(following: false)
         #expect(status.st_mode & 0o777 == 0o640)
         let received = try await getter.output.rest()
-        #expect(received.first == "receiving grüße.bin, \(byteCount) bytes, from \(address)")
-        #expect(received.last?.hasPrefix("received grüße.bin: \(byteCount) bytes in ") == true)
-        let sent = "sending grüße.bin, \(byteCount) bytes, to \(ToolProcess.identity.id)@127.0.0.1:"
+        #expect(received.first == "receiving grüße.bin, \(byteCount.inBytes), from \(address)")
+        #expect(received.last?.hasPrefix("received grüße.bin: \(byteCount.inBytes) in ") == true)
+        let sent = "sending grüße.bin, \(byteCount.inBytes), to \(ToolProcess.identity.id)@127.0.0.1:"
         #expect(try await server.output.next()?.hasPrefix(sent) == true)
         #expect(try await server.output.next()?.hasPrefix("sent grüße.bin: ") == true)
     }
@@ -161,10 +161,10 @@ struct ServeTests {
             ("../secret", "the name \"../secret\" leads out of its folder, or to it"),
             ("in/../../secret", "the name \"in/../../secret\" leads out of its folder, or to it"),
             ("/etc/passwd", "the name \"/etc/passwd\" is absolute"),
-            ("out/secret", "cannot open out/secret: Not a directory"),
-            (".hidden", "cannot open .hidden: No such file or directory"),
-            (".d/file", "cannot open .d/file: No such file or directory"),
-            ("nothing", "cannot open nothing: No such file or directory"),
+            ("out/secret", "cannot open out/secret: not a directory"),
+            (".hidden", "cannot open .hidden: no such file or directory"),
+            (".d/file", "cannot open .d/file: no such file or directory"),
+            ("nothing", "cannot open nothing: no such file or directory"),
             ("pipe", "cannot send pipe: it is a device, pipe or socket"),
         ]
     )
@@ -224,7 +224,7 @@ struct ServeTests {
         #expect(try await getter.exit() == 1)
         #expect(
             try await getter.errors.rest() == [
-                "parley: \(address.withoutID): cannot open nothing: No such file or directory",
+                "parley: \(address.withoutID): cannot open nothing: no such file or directory",
                 "parley: file is not stored: \"file\" exists already, as a file",
                 "parley: 2 of 3 entries from \(address.withoutID) were not stored",
             ]

@@ -68,7 +68,20 @@ struct SmallValueTests {
     func disks(code: Int32, scope: Refusal.Scope) {
         let refusal = Refusal.system("the file cannot be written", SystemError(code: code))
         #expect(refusal.scope == scope)
-        #expect(refusal.reason == "the file cannot be written: \(String(cString: strerror(code)))")
+        #expect(refusal.reason == "the file cannot be written: \(SystemError(code: code).reason)")
+    }
+
+    @Test("An error of the system is spelled as the library's are, in the middle of a sentence")
+    func systemErrors() {
+        #expect(SystemError(code: ENOENT).reason == "no such file or directory")
+        #expect(SystemError(code: EIO).reason == "input/output error")
+    }
+
+    @Test("A single byte is one", arguments: [(0, "0 bytes"), (1, "1 byte"), (2, "2 bytes")])
+    func bytes(count: Int, text: String) {
+        #expect(count.inBytes == text)
+        let progress = Progress(doneBytes: Double(count), totalBytes: nil, seconds: 1)
+        #expect(progress.summary.hasPrefix("\(text) in 1.00 s "))
     }
 
     @Test("Who has been silent longest gives way")

@@ -44,12 +44,12 @@ struct TransferTests {
         #expect(try target.contents(of: "grüße.bin") == data)
 
         let sent = try await sender.output.rest()
-        #expect(sent.first == "sending grüße.bin, \(byteCount) bytes, to \(address)")
-        #expect(sent.last?.hasPrefix("sent grüße.bin: \(byteCount) bytes in ") == true)
+        #expect(sent.first == "sending grüße.bin, \(byteCount.inBytes), to \(address)")
+        #expect(sent.last?.hasPrefix("sent grüße.bin: \(byteCount.inBytes) in ") == true)
         let received = try await receiver.output.rest()
-        let start = "receiving grüße.bin, \(byteCount) bytes, from \(ToolProcess.identity.id)@127.0.0.1:"
+        let start = "receiving grüße.bin, \(byteCount.inBytes), from \(ToolProcess.identity.id)@127.0.0.1:"
         #expect(received.first?.hasPrefix(start) == true)
-        #expect(received.last?.hasPrefix("received grüße.bin: \(byteCount) bytes in ") == true)
+        #expect(received.last?.hasPrefix("received grüße.bin: \(byteCount.inBytes) in ") == true)
         for tool in [sender, receiver] { #expect(try await tool.errors.rest() == []) }
     }
 

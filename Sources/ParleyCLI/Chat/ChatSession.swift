@@ -41,7 +41,7 @@ struct ChatSession: Sendable {
         } catch {
             ending = ", then: \(error.message)"
         }
-        Console.line("\(peer.remoteAddress) sent a stream of \(byteCount) bytes\(ending)")
+        Console.line("\(peer.remoteAddress) sent a stream of \(byteCount.inBytes)\(ending)")
         peer.closeStream()
     }
 

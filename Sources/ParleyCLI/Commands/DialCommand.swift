@@ -36,7 +36,7 @@ struct DialCommand: InterruptibleCommand {
             let unsent = dialed.peer.statistics.unsentBytes
             switch end.code {
             case .closed where unsent > 0, .endOfStream where unsent > 0:
-                throw Failure("\(end.message) before all was sent: \(unsent) bytes are left")
+                throw Failure("\(end.message) before all was sent: \(unsent.inBytes) left")
             case .closed: break
             case .endOfStream:
                 let hint = dialed.hint(after: end.code)

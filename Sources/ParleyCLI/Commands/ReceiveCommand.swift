@@ -5,6 +5,8 @@ struct ReceiveCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
         commandName: "receive",
         abstract: "Receive files and folders from parley send, and store them.",
+        // The parser takes --into for an option that may be left out, as it may be of `get`.
+        usage: "parley receive --into <dir> [<options>]",
         discussion: """
             Serves any number of senders at once. The first line of the output is "listening on \
             ID@ADDRESS", with the real port: what the other side sends to. Each transfer has one line when \

@@ -22,7 +22,8 @@ struct Progress: Equatable {
 
     /// `20971520 bytes in 0.12 s (174.8 MB/s)`
     var summary: String {
-        "\(doneBytes.text(decimals: 0)) bytes in \(seconds.text(decimals: 2)) s (\(rate))"
+        let bytes = doneBytes == 1 ? 1.inBytes : "\(doneBytes.text(decimals: 0)) bytes"
+        return "\(bytes) in \(seconds.text(decimals: 2)) s (\(rate))"
     }
 
     /// `[#######             ]  37%  7.8 MB of 21.0 MB  104.9 MB/s  ETA 0:03`, narrower than `columns`.
@@ -83,6 +84,9 @@ extension Double {
 }
 
 extension Int {
+    /// `1 byte`, `20 bytes`
+    var inBytes: String { self == 1 ? "1 byte" : "\(self) bytes" }
+
     /// The sum of two sizes, or the largest number: sparse files can have any size.
     func addingClamped(_ other: Int) -> Int {
         let (sum, isTooLarge) = addingReportingOverflow(other)

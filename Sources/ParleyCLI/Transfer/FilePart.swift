@@ -15,7 +15,7 @@ enum ByteRange: Equatable {
         case .last(let count): return max(0, byteCount - count)..<byteCount
         case .from(let first, let count):
             guard first < byteCount || (first == 0 && byteCount == 0) else {
-                throw Failure("it has \(byteCount) bytes, and byte \(first) was asked for")
+                throw Failure("it has \(byteCount.inBytes), and byte \(first) was asked for")
             }
             return first..<(first + min(count ?? .max, byteCount - first))
         }

@@ -169,7 +169,7 @@ struct TransferIntake {
             case .file(let byteCount):
                 if let maxBytes, let byteCount, byteCount > maxBytes - receivedBytes {
                     throw Refusal(
-                        "\"\(path.shown)\" has \(byteCount) bytes, and only \(maxBytes - receivedBytes) of "
+                        "\"\(path.shown)\" has \(byteCount.inBytes), and only \(maxBytes - receivedBytes) of "
                             + "\(maxBytes) are left here"
                     )
                 }

@@ -32,7 +32,7 @@ final class TransferReport {
         totalBytes = totals.byteCount
         hasSeveralFiles = totals.files > 1
         let (verb, preposition) = direction == .sending ? ("sending", "to") : ("receiving", "from")
-        let size = totalBytes.map { ", \($0) bytes" } ?? ""
+        let size = totalBytes.map { ", \($0.inBytes)" } ?? ""
         Console.line("\(verb) \(name)\(size), \(preposition) \(peer.label)")
         bar.begin(totalBytes: totalBytes)
         Console.event(.begin(transfer: number, direction, totals, peer: peer))
@@ -75,7 +75,9 @@ final class TransferReport {
     private var seconds: Double { start.duration(to: .now).seconds }
 
     /// `after 3 of 10 bytes`
-    var place: String { "after \(doneBytes)\(totalBytes.map { " of \($0)" } ?? "") bytes" }
+    var place: String {
+        totalBytes.map { "after \(doneBytes) of \($0.inBytes)" } ?? "after \(doneBytes.inBytes)"
+    }
 
     /// Announces that everything has arrived.
     func complete() {

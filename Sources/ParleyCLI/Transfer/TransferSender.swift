@@ -58,7 +58,7 @@ struct TransferSender: Sendable {
         let count = tree.entries.count + tree.problems.count
         guard !failures.isEmpty else {
             guard stored == (count, report.doneBytes) else {
-                throw Failure("\(receiver) has stored \(stored.byteCount) of \(report.doneBytes) bytes")
+                throw Failure("\(receiver) has stored \(stored.byteCount) of \(report.doneBytes.inBytes)")
             }
             return report.complete()
         }

@@ -134,9 +134,9 @@ final class SourceFile: SourceContent {
         guard now.st_size != size || Timestamp(now) != modified else { return }
         let change =
             switch Int(now.st_size) - size {
-            case ..<0: "became shorter (\(now.st_size) bytes instead of \(size))"
+            case ..<0: "became shorter (\(Int(now.st_size).inBytes) instead of \(size))"
             case 0: "was written to"
-            default: "became longer (\(now.st_size) bytes instead of \(size))"
+            default: "became longer (\(Int(now.st_size).inBytes) instead of \(size))"
             }
         throw Failure("\(place.shown) \(change) while it was being sent")
     }
