@@ -5,7 +5,8 @@ public import ServiceLifecycle
 ///
 /// ```swift
 /// let service = TransportService(transport) { rpcs in
-///     for await rpc in rpcs { try await rpc.peer.send(message: rpc.payload) }
+///     // A peer that has gone meanwhile gets no answer; the others go on.
+///     for await rpc in rpcs { try? await rpc.peer.send(message: rpc.payload) }
 /// }
 /// let group = ServiceGroup(
 ///     services: [service],
@@ -16,8 +17,8 @@ public import ServiceLifecycle
 /// ```
 ///
 /// On a graceful shutdown it stops listening, writes out accepted bytes (for at most
-/// ``Timeouts/close``) and closes every peer. RPCs that have arrived are still consumed. Cancellation
-/// does the same.
+/// ``Timeouts/close``) and closes every peer. RPCs that are in the inbox are still consumed.
+/// Cancellation does the same.
 public struct TransportService: Service {
     private let transport: any Transport
     private let isListening: Bool
@@ -28,8 +29,8 @@ public struct TransportService: Service {
     /// - Parameters:
     ///   - transport: the transport to run. It is closed at the end, also after an error.
     ///   - isListening: whether to listen; false for a node that only dials.
-    ///   - consume: consumes the RPCs; nil when the program consumes them elsewhere. The service throws what
-    ///     it throws.
+    ///   - consume: consumes the RPCs; nil when the program consumes them elsewhere. What it throws ends the
+    ///     service, which closes the transport and throws it.
     public init(
         _ transport: any Transport,
         isListening: Bool = true,

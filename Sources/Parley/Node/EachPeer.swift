@@ -7,8 +7,8 @@ extension Transport {
     ///
     /// ```swift
     /// try await transport.consumeEachPeer { peer, rpcs in
-    ///     for await rpc in rpcs where rpc.stream {
-    ///         try await peer.receiveStream(into: "/srv/inbox/\(name(of: rpc))")
+    ///     for await rpc in rpcs {
+    ///         try await rpc.body?.receive(into: "/srv/inbox/\(name(of: rpc))")
     ///     }
     /// }
     /// ```
@@ -22,8 +22,8 @@ extension Transport {
     /// nothing meanwhile.
     ///
     /// **End of a peer.** `rpcs` ends when the connection has ended and all that it had sent is taken. A
-    /// stream that is open then has to be read or closed (``Peer/closeStream()``) first; nothing behind it
-    /// arrives before. It is closed after ``TransportOptions/streamIdleTimeout`` without a read. When `body`
+    /// stream that is open then has to be closed first (``PeerStream/close()``); nothing behind it arrives
+    /// before. It is closed after ``TransportOptions/streamIdleTimeout`` without a read. When `body`
     /// returns earlier, it is called again for RPCs that are left or come later. A `body` that returns
     /// without having taken an RPC loses one.
     ///

@@ -21,7 +21,8 @@ extension TCPTransport {
     ///
     /// - Returns: a function that cancels the dial, for any thread. `completion` is then called with its
     ///   argument as the error.
-    /// - Throws: `invalidAddress`, or `closed`. `completion` is not called then.
+    /// - Throws: `invalidAddress`, `invalidArgument`, `closed`, `forked`, or why the loop's thread cannot
+    ///   start. `completion` is not called then.
     package func dial(
         _ address: String,
         completion: @escaping @Sendable (Result<Connection, any Error>) -> Void

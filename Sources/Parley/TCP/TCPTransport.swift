@@ -4,7 +4,7 @@
 /// let transport = TCPTransport(TransportOptions(listenAddress: ":3000"))
 /// try await transport.listenAndAccept()
 /// for await rpc in transport.consume() {
-///     try await rpc.peer.send(message: rpc.payload)
+///     try? await rpc.peer.send(message: rpc.payload)  // a peer that has gone meanwhile gets no answer
 /// }
 /// ```
 ///
@@ -61,7 +61,8 @@ public final class TCPTransport: Transport {
     ///
     /// ```swift
     /// try await transport.consumeOnEachLoop { rpcs in
-    ///     for await rpc in rpcs { try await rpc.peer.send(message: rpc.payload) }
+    ///     // A peer that has gone meanwhile gets no answer; the others go on.
+    ///     for await rpc in rpcs { try? await rpc.peer.send(message: rpc.payload) }
     /// }
     /// ```
     ///
