@@ -163,7 +163,7 @@ extension ParleyError {
         public static let tooManyFromAddress = Code(rawValue: -27)
         /// ``TransportOptions/gate`` does not allow this address.
         public static let notAllowed = Code(rawValue: -28)
-        /// The address is banned; see ``Peer/ban(for:)``.
+        /// The address or the id is banned; see ``Peer/ban(for:)``.
         public static let banned = Code(rawValue: -29)
         /// Nothing arrived and nothing was sent for ``Timeouts/idle``.
         public static let idle = Code(rawValue: -30)

@@ -69,7 +69,8 @@ public protocol Peer: AnyObject, Sendable {
     /// - Throws: as ``send(message:)-(ArraySlice<UInt8>)``.
     func sendWhenPossible(message: ArraySlice<UInt8>) async throws(ParleyError)
 
-    /// Opens a stream and returns the writer for its bytes. Waits while another stream of this side is open.
+    /// Opens a stream and returns the writer for its bytes. Waits while another stream of this side is open;
+    /// in multiplexed and libp2p as ``openStream(protocol:)`` does.
     ///
     /// - Parameter header: the application's own description of the stream, for wire forms that can carry
     ///   one.
@@ -80,13 +81,17 @@ public protocol Peer: AnyObject, Sendable {
     /// Opens a two-way stream for a protocol, which the other side takes with ``Transport/accept(_:_:)``.
     ///
     /// Returns at once: the bytes that are written next go along with the proposal. A side that does not
-    /// speak the protocol says so to the first read. Waits while 256 streams of this side are not yet
-    /// acknowledged.
+    /// speak the protocol says so to the first read: a stream that is only written and closed does not tell
+    /// whether the other side took it.
+    ///
+    /// Waits while 256 streams of this side are not yet acknowledged, while the streams of both sides use
+    /// ``Limits/streamBytesPerPeer`` up (about 1,024 with the defaults), and in libp2p while 512 are open. It
+    /// has no time-out.
     ///
     /// In ``WireForm/multiplexed`` and ``WireForm/libp2p`` only.
     ///
     /// - Parameter name: for example `/echo/1.0.0`: 1 to 1,023 bytes of UTF-8 without a newline, and none of
-    ///   Parley's own (``WireForm/multiplexed``).
+    ///   Parley's own (``WireForm/multiplexed``), nor `/multistream/1.0.0`, `na` or `ls`.
     /// - Throws: ``ParleyError``: `invalidArgument`, `unsupported` (another wire form), `cancelled`, or the
     ///   reason why the connection ended.
     func openStream(protocol name: String) async throws(ParleyError) -> PeerStream
@@ -151,7 +156,8 @@ public protocol Peer: AnyObject, Sendable {
     /// - Parameter count: the most bytes to return, at least 1.
     /// - Returns: at least one byte; nil at the end of the stream or of the connection.
     /// - Throws: ``ParleyError``: `timedOut` (``setReadDeadline(_:)``), `cancelled` (no byte is lost then),
-    ///   `streamAborted`, or the reason why the connection ended.
+    ///   `streamAborted`, `invalidArgument` for a count below 1, or the reason why the connection ended;
+    ///   `unsupported` in multiplexed and libp2p after the handshake: read ``RPC/body``.
     func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>?
 
     /// Reads exactly `count` raw bytes.
@@ -161,7 +167,8 @@ public protocol Peer: AnyObject, Sendable {
     func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8>
 
     /// Ends reading the stream: decoding resumes with what comes after it. In wire forms that mark a
-    /// stream's end the rest of the stream is discarded first. Does nothing when no stream is open.
+    /// stream's end the rest of the stream is discarded first. Does nothing when no stream is open, and in
+    /// multiplexed and libp2p: close ``RPC/body``.
     func closeStream()
 
     /// Consumers are done with `count` of the peer's RPCs. Iterators of ``Transport/consume()`` call it; a
@@ -173,8 +180,8 @@ public protocol Peer: AnyObject, Sendable {
 
     /// Writes out what was sent, for at most ``TransportOptions/closeTimeout``, and closes the connection.
     ///
-    /// Returns when the connection is closed, or when the task is cancelled; the connection closes all the
-    /// same. Idempotent.
+    /// What has arrived and is not in the inbox is dropped, and reads throw `closed`. Returns when the
+    /// connection is closed, or when the task is cancelled; the connection closes all the same. Idempotent.
     func close() async
 
     /// Waits until either side closes the connection.
@@ -188,15 +195,16 @@ public protocol Peer: AnyObject, Sendable {
     /// ``TCPTransport/ban(_:for:)-(String,_)``.
     func ban(for duration: Duration)
 
-    /// Sets both deadlines.
+    /// Sets both deadlines. They do not apply to a ``PeerStream`` of multiplexed and libp2p: cancel the task,
+    /// or abort the stream.
     func setDeadline(_ deadline: ContinuousClock.Instant?)
 
     /// Sets when reads that have not finished throw `timedOut`, including those that wait now; nil means
-    /// never.
+    /// never. Not for streams of multiplexed and libp2p; see ``setDeadline(_:)``.
     func setReadDeadline(_ deadline: ContinuousClock.Instant?)
 
     /// Sets when sends that are not accepted throw `timedOut`, including those that wait now; nil means
-    /// never.
+    /// never. Not for streams of multiplexed and libp2p; see ``setDeadline(_:)``.
     func setWriteDeadline(_ deadline: ContinuousClock.Instant?)
 }
 
@@ -381,12 +389,14 @@ extension Peer {
         }
     }
 
-    /// The bytes of the open stream in pieces, as they arrive.
+    /// The bytes of the open stream in pieces, as they arrive. In multiplexed and libp2p the sequence throws
+    /// `unsupported`: use ``PeerStream/chunks(byteCount:chunkBytes:)`` of ``RPC/body``.
     ///
     /// - Parameters:
     ///   - byteCount: the number of bytes to take; the sequence throws `endOfStream` when fewer come. Nil
     ///     takes all bytes up to the end of the stream or, in wire forms with raw streams, of the connection.
-    ///   - chunkBytes: the largest piece, in bytes.
+    ///   - chunkBytes: the largest piece, in bytes, at least 1; otherwise the sequence throws
+    ///     `invalidArgument`.
     public func chunks(byteCount: Int? = nil, chunkBytes: Int = 65_536) -> StreamChunks {
         StreamChunks(stream: PeerStream(only: self), remaining: byteCount, chunkBytes: chunkBytes)
     }

@@ -6,9 +6,11 @@
 /// stands for ``Peer/read(upTo:)`` and ``Peer/closeStream()``, so that a program written with it runs on all
 /// of them.
 ///
-/// Any thread or task; one reader and one writer at a time. End every stream: read it to its end and
-/// ``finish()`` it, or ``close()`` it, or ``abort(code:)`` it. One that was opened or accepted and is
-/// released before that is aborted. A stream whose bytes nobody reads for ``Timeouts/streamIdle`` is reset.
+/// Any thread or task; one reader and one writer at a time. End every stream with ``close()`` or
+/// ``abort(code:)``, also one that was read to its end: where a connection has one stream at a time, nothing
+/// behind it is delivered before, and after ``Timeouts/streamIdle`` the peer is dropped. ``finish()`` is for
+/// streams that can be written. One that was opened or accepted and is released before its end is aborted.
+/// On a connection with many streams, one whose bytes nobody reads for ``Timeouts/streamIdle`` is reset.
 public final class PeerStream: Sendable {
     /// The other side.
     public let peer: any Peer
@@ -57,11 +59,15 @@ public final class PeerStream: Sendable {
 
     /// Reads what has arrived; waits for it if there is nothing.
     ///
+    /// On a connection with many streams it has no time-out of its own: a quiet sender is waited for until
+    /// the connection ends. Cancel the task, or use a ``Heartbeat`` to notice a peer that is gone.
+    ///
     /// - Parameter count: the most bytes to return, at least 1.
     /// - Returns: at least one byte; nil when the other side has ended the stream.
     /// - Throws: ``ParleyError``: `streamAborted`, `unsupported` (the other side does not speak the
     ///   protocol), `timedOut` (nobody read for ``Timeouts/streamIdle``), `truncated` (the connection ended
-    ///   inside the stream), `closed`, `cancelled` (no byte is lost then), or why the connection ended.
+    ///   inside the stream), `closed`, `cancelled` (no byte is lost then), `invalidArgument` for a count
+    ///   below 1, or why the connection ended.
     public func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>? {
         let (channel, link): (Channel, MultiplexedLink)
         switch source {
@@ -141,7 +147,8 @@ public final class PeerStream: Sendable {
     /// - Parameters:
     ///   - byteCount: the number of bytes to take; the sequence throws `endOfStream` when fewer come. Nil
     ///     takes all.
-    ///   - chunkBytes: the largest piece, in bytes.
+    ///   - chunkBytes: the largest piece, in bytes, at least 1; otherwise the sequence throws
+    ///     `invalidArgument`.
     public func chunks(byteCount: Int? = nil, chunkBytes: Int = 65_536) -> StreamChunks {
         StreamChunks(stream: self, remaining: byteCount, chunkBytes: chunkBytes)
     }
@@ -188,12 +195,15 @@ public final class PeerStream: Sendable {
 
 extension PeerStream: StreamWriter {
     /// Sends bytes; suspends while 256 KiB of the stream wait to be sent, or all peers together exceed
-    /// ``Limits/sendBufferBytes``.
+    /// ``Limits/sendBufferBytes``. When the task is cancelled or the write times out after a part was
+    /// accepted, the stream is aborted.
+    ///
+    /// That the bytes were accepted does not tell whether the other side takes them, or speaks the protocol:
+    /// read its end, or an answer.
     ///
     /// - Throws: ``ParleyError``: `streamAborted`, `unsupported` (the other side does not speak the protocol,
     ///   or the stream is one that can only be read), `timedOut` (``Timeouts/write``), `closed` (this side
-    ///   has ended the stream), `cancelled`, or why the connection ended. After a part was accepted, the
-    ///   stream is aborted.
+    ///   has ended the stream), `cancelled`, or why the connection ended.
     public func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         guard case .channel(let channel, let link) = source else { throw isReadOnly }
         var rest = bytes
@@ -217,7 +227,8 @@ extension PeerStream: StreamWriter {
     }
 
     /// Ends what this side sends. The other side reads the end behind what was written, and may go on
-    /// sending. Never waits.
+    /// sending. Never waits: it does not tell whether the other side took what was written. Read its end, or
+    /// an answer.
     ///
     /// - Throws: as ``write(_:)-(ArraySlice<UInt8>)``. Finishing twice is allowed.
     public func finish() async throws(ParleyError) { try finishNow() }

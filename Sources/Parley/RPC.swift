@@ -13,8 +13,7 @@ public struct RPC: Sendable {
     public let payload: ArraySlice<UInt8>
     @usableFromInline package let kind: MessageRun.Kind
 
-    /// Whether this is the opening of a stream. Read the stream with ``Peer/read(upTo:)``, and end reading
-    /// with ``Peer/closeStream()``.
+    /// Whether this is the opening of a stream. Read it through ``body``, in every wire form.
     @inlinable
     public var stream: Bool { if case .stream = kind { true } else { false } }
 

@@ -2,8 +2,9 @@
 public protocol StreamWriter: AnyObject, Sendable {
     /// Sends bytes of the stream; suspends as ``Peer/send(_:)-(ArraySlice<UInt8>)`` does.
     ///
-    /// More than 1 MiB is accepted in pieces, each when there is room for it. When such a write throws after
-    /// its first piece, the stream is aborted.
+    /// More than 1 MiB is accepted in pieces, each when there is room for it; in multiplexed and libp2p any
+    /// write may be. When the task is cancelled or the write times out after a part was accepted, the stream
+    /// is aborted.
     func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError)
 
     /// Ends the stream; messages that wait behind it are sent. Does nothing when the stream has ended. Throws

@@ -36,12 +36,14 @@ public protocol Transport: AnyObject, Sendable {
     /// - Parameter address: `host:port`, see ``SocketAddress``; with an id `12D3KooW…@host:port`, or the
     ///   multiaddr `/ip4/192.168.1.5/tcp/3000/p2p/12D3KooW…` (also with `/ip6`, `/dns`, `/dns4` or
     ///   `/dns6`; the last two try only the IPv4 or the IPv6 addresses of the name).
-    /// - Throws: ``ParleyError``: `invalidAddress`, `identityMismatch`, `nameNotResolved`,
-    ///   `connectionRefused`, `unreachable`, `addressNotAvailable` (an unknown zone), `forked`,
+    /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `connectionRefused`, `unreachable`,
+    ///   `addressNotAvailable` (an unknown zone), `tooManyPeers`, `tooManyOpenFiles`, `notAllowed`,
+    ///   `banned`, `securityFailed`, `identityMismatch`, `identityNotAllowed`, `duplicate`, `forked`,
     ///   `timedOut` (``TransportOptions/dialTimeout``, ``TransportOptions/handshakeTimeout``), `cancelled`,
-    ///   `closed`; `invalidArgument` for an option out of its range (``TransportOptions/validate()``); the
-    ///   error that the handshake or `onPeer` threw; or, when the other side ends the connection before both
-    ///   are done, the reason (`endOfStream`, `connectionReset`).
+    ///   `closed`; `invalidArgument` for an option out of its range (``TransportOptions/validate()``), and
+    ///   for an id without ``TransportOptions/security``; the error that the handshake or `onPeer` threw; or,
+    ///   when the other side ends the connection before both are done, the reason (`endOfStream`,
+    ///   `connectionReset`).
     @discardableResult
     func dial(_ address: String) async throws -> any Peer
 
@@ -70,7 +72,7 @@ public protocol Transport: AnyObject, Sendable {
     /// that were handed out are not affected.
     ///
     /// - Throws: ``ParleyError``: `unsupported` without ``WireForm/multiplexed``, `invalidArgument` for a
-    ///   name that ``Peer/openStream(protocol:)`` refuses.
+    ///   name that ``Peer/openStream(protocol:)`` refuses, and in libp2p for ping, identify and its push.
     func accept(
         _ name: String,
         _ handler: (@Sendable (PeerStream) async throws -> Void)?
@@ -78,8 +80,8 @@ public protocol Transport: AnyObject, Sendable {
 
     /// Stops listening, writes out what was sent (for at most ``TransportOptions/closeTimeout``), closes
     /// every peer, and returns when no socket or thread is left, except for names that are still looked up:
-    /// nothing can end the system's look-up, and nothing waits for it. Consumers get what had arrived, and
-    /// then the end.
+    /// nothing can end the system's look-up, and nothing waits for it. Consumers get the RPCs that are
+    /// in the inbox, and then the end; what waited for room there is dropped.
     ///
     /// Cancellation does not cut it short. Idempotent. Afterwards `dial` and every send throw `closed`.
     func close() async

@@ -38,9 +38,10 @@ public struct TransportOptions: Sendable {
     /// together.
     public var onPeer: (@Sendable (any Peer) async throws -> Void)?
 
-    /// Called exactly once for each connection that reached the handshake, when it is closed, in a task of
-    /// its own. It gets the reason: `endOfStream` when the other side closed, `closed` when this side did,
-    /// otherwise the failure. While `onPeer` runs, the call waits for it, for at most ``handshakeTimeout``.
+    /// Called exactly once for each connection that passed the gates by address, also when it failed before
+    /// ``onPeer`` was called for it: when it is closed, in a task of its own. It gets the reason:
+    /// `endOfStream` when the other side closed, `closed` when this side did, otherwise the failure. While
+    /// `onPeer` runs, the call waits for it, for at most ``handshakeTimeout``.
     public var onDisconnect: (@Sendable (any Peer, ParleyError) async -> Void)?
 
     /// How links are secured: not at all, or with the Noise protocol of the product ParleyNoise. Both sides
@@ -59,12 +60,12 @@ public struct TransportOptions: Sendable {
     /// How many peers there may be and how much memory they may take; see ``Limits``.
     public var limits = Limits()
 
-    /// How many RPCs may wait for a consumer. Peers that send more are not read until there is space. Several
-    /// ``loops`` divide it, at least one RPC for each loop.
+    /// How many RPCs may wait for a consumer. Peers that send more are not read until half of it is free.
+    /// Several ``loops`` divide it, at least one RPC for each loop.
     public var inboxCapacity = 1_024
 
-    /// How many bytes of payload may wait for a consumer. Peers that send more are not read until there is
-    /// space. Several ``loops`` divide it. One RPC of each loop may exceed it.
+    /// How many bytes of payload may wait for a consumer. Peers that send more are not read until half of it
+    /// is free. Several ``loops`` divide it. One RPC of each loop may exceed it.
     public var inboxCapacityBytes = 64 << 20
 
     /// The time-outs; see ``Timeouts``.

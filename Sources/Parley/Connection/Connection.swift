@@ -11,7 +11,8 @@ import Synchronization
 ///
 /// `Connection+Receiving`: from bytes to RPCs. `+Reading`: raw reads and streams. `+Sending`, `+Streams`:
 /// from sends to the link. `+Requests`: requests and their answers. `+Blocking`: the same for threads that
-/// may block. `+Timeouts`: time-outs, heartbeats, deadlines. `+Ending`: the end.
+/// may block. `+Consuming`: what consumers are not done with. `+Multiplexed`: what the link with many streams
+/// reports. `+Timeouts`: time-outs, heartbeats, deadlines. `+Ending`: the end.
 ///
 /// `@unchecked Sendable`: the two locks and the loop's thread guard all mutable state.
 public class Connection: @unchecked Sendable {

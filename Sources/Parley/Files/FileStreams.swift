@@ -10,16 +10,17 @@ extension Peer {
     ///
     /// - Parameters:
     ///   - prefix: bytes of the stream before the file's, such as its length for wire forms without headers.
-    ///   - path: a regular file. It is an error when it gets shorter meanwhile, and then the connection ends.
-    ///     A pseudo-file (in /proc or /sys), which does not say how long it is, is read to its end.
+    ///   - path: a regular file. It is an error when it gets shorter meanwhile, and then the connection ends;
+    ///     in multiplexed and libp2p the stream alone. A pseudo-file (in /proc or /sys), which does not say
+    ///     how long it is, is read to its end.
     ///   - header: the stream's header, for wire forms that carry one.
     ///   - offset: where to begin, in bytes.
     ///   - length: how many bytes; nil means to the end.
     ///   - progress: called now and then with the bytes of the file that were accepted so far.
     /// - Returns: the number of bytes of the file that were sent.
-    /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `invalidArgument` (not a regular file,
-    ///   or a range outside it), and what ``Peer/openStream(header:)`` throws. A failure behind the opening
-    ///   aborts the stream.
+    /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `tooManyOpenFiles`, `invalidArgument`
+    ///   (not a regular file, or a range outside it), `truncated` (the file got shorter), and what
+    ///   ``Peer/openStream(header:)`` throws. A failure behind the opening aborts the stream.
     @discardableResult
     public func sendStream(
         prefix: ArraySlice<UInt8> = [],
@@ -45,7 +46,8 @@ extension Peer {
     }
 
     /// Reads the open stream into a new file, under a temporary name beside it until it is whole, and closes
-    /// the stream.
+    /// the stream. For the wire forms with one stream at a time; ``RPC/body`` has
+    /// ``PeerStream/receive(into:replacing:byteCount:progress:)`` in all of them.
     ///
     /// Replaces a file only when asked, in one step: its name stands for the whole old file or for the whole
     /// new one. On failure, cancellation included, nothing is left behind, and the stream is
@@ -61,9 +63,9 @@ extension Peer {
     ///   - progress: called now and then with the bytes that were written so far.
     /// - Returns: the number of bytes written.
     /// - Throws: ``ParleyError``: `fileExists` (also for `replacing`, in place of a folder: `system`),
-    ///   `fileNotFound` (no such folder), `permissionDenied`,
-    ///   `invalidArgument` (a path that ends without a name), and what ``Peer/read(upTo:)`` throws;
-    ///   `endOfStream` when fewer than `byteCount` come.
+    ///   `fileNotFound` (no such folder), `permissionDenied`, `tooManyOpenFiles`,
+    ///   `invalidArgument` (a path that ends without a name), and what ``Peer/read(upTo:)`` throws, which is
+    ///   `unsupported` in multiplexed and libp2p; `endOfStream` when fewer than `byteCount` come.
     @discardableResult
     public func receiveStream(
         into path: String,
@@ -83,7 +85,7 @@ extension Peer {
 extension PeerStream {
     /// Reads the stream to its end, into a new file; see
     /// ``Peer/receiveStream(into:replacing:byteCount:progress:)``, which has the same arguments, results and
-    /// errors.
+    /// errors, but for `unsupported`.
     ///
     /// A stream with a name stays open then: the other side may wait for an answer. One that an RPC has
     /// announced (``RPC/body``) is closed. When this throws, the stream is aborted, so that the other side
@@ -156,13 +158,15 @@ extension StreamWriter {
     /// when this throws: finish or abort it.
     ///
     /// - Parameters:
-    ///   - path: a regular file. It is an error when it gets shorter meanwhile, and then the connection ends.
+    ///   - path: a regular file. It is an error when it gets shorter meanwhile, and then the connection ends;
+    ///     in multiplexed and libp2p the stream alone, which has to be aborted.
     ///   - offset: where to begin, in bytes.
     ///   - length: how many bytes; nil means to the end.
     ///   - progress: called now and then with the bytes of the file that were accepted so far.
     /// - Returns: the number of bytes sent.
-    /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `invalidArgument` (not a regular file,
-    ///   or a range outside it), and what ``write(_:)-(ArraySlice<UInt8>)`` throws.
+    /// - Throws: ``ParleyError``: `fileNotFound`, `permissionDenied`, `tooManyOpenFiles`, `invalidArgument`
+    ///   (not a regular file, or a range outside it), `truncated` (the file got shorter), and what
+    ///   ``write(_:)-(ArraySlice<UInt8>)`` throws.
     @discardableResult
     public func write(
         contentsOf path: String,

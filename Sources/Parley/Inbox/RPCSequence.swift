@@ -2,7 +2,7 @@
 ///
 /// Any number of tasks may iterate. Each RPC goes to one of them: one that arrives while tasks wait may
 /// belong at once to the task that has waited longest. The sequence ends when the transport is closed and
-/// everything that had arrived is consumed, or when the task is cancelled.
+/// everything in the inbox is consumed, or when the task is cancelled.
 public struct RPCSequence: AsyncSequence, Sendable {
     let source: RPCSource
 

@@ -27,8 +27,8 @@ public struct Limits: Sendable, Hashable {
     /// reset (`tooManyFromAddress`).
     public var maxPeersPerIPv6Site = 64
 
-    /// Whether connections from this host are exempt from the limits by address and from
-    /// ``acceptsPerSecond``.
+    /// Whether connections from 127.0.0.0/8 and ::1 are exempt from the limits by address and from
+    /// ``acceptsPerSecond``. Other addresses of this machine are not.
     public var exemptsLoopback = true
 
     /// The most inbound connections whose handshake and `onPeer` are not done. At the limit, further ones
@@ -69,8 +69,10 @@ public struct Limits: Sendable, Hashable {
     // MARK: Memory
 
     /// The longest message in bytes, in either direction; nil leaves the limit to the wire form (16 MiB by
-    /// default). Sending a longer one throws `messageTooLong`. A peer that sends a longer one is dropped with
-    /// that code, before memory is allocated for it.
+    /// default). It can only lower the wire form's limit; to raise that, use
+    /// ``WireForm/framed(maxMessageBytes:)``. Sending a longer one throws `messageTooLong`. A peer that sends
+    /// a longer one is dropped: `protocolViolation` over the wire form's limit, `messageTooLong` over this
+    /// one. Up to 64 KiB more than this may be collected before.
     public var maxMessageBytes: Int?
 
     /// The most unwritten bytes of all peers together: accepted for sending, not yet written. At the limit,
@@ -79,9 +81,9 @@ public struct Limits: Sendable, Hashable {
     public var sendBufferBytes = 64 << 20
 
     /// The most bytes that one peer's streams may have received and unread, and that they may still send
-    /// before they are read: the sum of their windows. A stream takes 256 KiB of it, and more, up to 16 MiB,
-    /// where the round trip needs it. Further streams are reset. The messages of each side have 256 KiB
-    /// beside that.
+    /// before they are read: the sum of the windows of both sides' streams. A stream takes 256 KiB of it, and
+    /// more, up to 16 MiB, where the round trip needs it. Further streams of the peer are reset, those of
+    /// this side wait. The messages of each side have 256 KiB beside that.
     public var streamBytesPerPeer = 256 << 20
 
     /// The most unread bytes of all peers together: arrived, neither decoded nor read. What connections that

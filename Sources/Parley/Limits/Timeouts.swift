@@ -12,7 +12,9 @@ public struct Timeouts: Sendable, Hashable {
     /// How long a peer may neither send nor be sent anything, heartbeats aside. It is then dropped (`idle`).
     public var idle: Duration?
 
-    /// How long an open stream may go without a byte being read. The peer is then dropped (`timedOut`).
+    /// How long an open stream may go without a byte being read. The peer is then dropped (`timedOut`), also
+    /// when its sender has sent nothing meanwhile. On a connection with many streams, one whose opening or
+    /// whose bytes nobody takes for that long is reset alone.
     public var streamIdle: Duration? = .seconds(60)
 
     /// How long a frame, or a stream's header, may make no progress after it has begun. When fewer than
@@ -37,8 +39,8 @@ public struct Timeouts: Sendable, Hashable {
     /// How long closing may take to write out what was sent.
     public var close: Duration = .seconds(5)
 
-    /// The pings that check whether a peer is there, in wire forms that have them (``WireForm/framed``); nil
-    /// sends none.
+    /// The pings that check whether a peer is there, in the wire forms that have them:
+    /// ``WireForm/framed``, ``WireForm/multiplexed`` and ``WireForm/libp2p``. Nil sends none.
     public var heartbeat: Heartbeat?
 
     /// The defaults.

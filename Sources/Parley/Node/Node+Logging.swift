@@ -8,7 +8,7 @@ enum LogLine: String {
     case peerConnected = "peer connected"
     /// `peer`, `outbound`, `reason`, `suppressed`, and `id` where links are secured
     case peerDisconnected = "peer disconnected"
-    /// `peer`, `reason`, `suppressed`
+    /// `peer`, `reason`, `suppressed`, and `id` where an id was refused
     case connectionRefused = "connection refused"
     /// `limit`, `suppressed`
     case acceptingPaused = "accepting paused"

@@ -26,7 +26,8 @@ public struct PeerStatistics: Sendable, Hashable {
     public var streamRefusals = StreamRefusals()
     /// The same for every reason together.
     public var refusedStreams: UInt64 { streamRefusals.total }
-    /// The last heartbeat's round trip; nil before the first. See ``Timeouts/heartbeat``.
+    /// The last heartbeat's round trip; nil before the first. See ``Timeouts/heartbeat``. Connections with
+    /// many streams measure it without heartbeats too.
     public var roundTripTime: Duration?
     /// Heartbeats that this side sent and that are not answered yet.
     public var unansweredHeartbeats = 0

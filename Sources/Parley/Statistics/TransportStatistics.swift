@@ -46,7 +46,8 @@ public struct TransportStatistics: Sendable, Hashable {
     public var dialed: UInt64 = 0
     /// Dials that ended without a connection.
     public var dialsFailed: UInt64 = 0
-    /// Connections that ended in the handshake: it threw, it timed out, or the other side closed.
+    /// Connections that ended in the handshake: it threw, it timed out, the other side closed, or the id was
+    /// refused.
     public var handshakesFailed: UInt64 = 0
     /// Connections whose `onPeer` threw.
     public var peersRefused: UInt64 = 0
@@ -54,7 +55,8 @@ public struct TransportStatistics: Sendable, Hashable {
     public var acceptPauses: [AcceptPause: UInt64] = [:]
     /// How often descriptors or memory ran out; a burst of failures counts once.
     public var shortages: UInt64 = 0
-    /// Connections that were refused before the handshake, by reason.
+    /// Connections that were refused before the handshake, by reason. Refusals by id are also counted in
+    /// ``disconnects`` and ``handshakesFailed``.
     public var refusals: [ParleyError.Code: UInt64] = [:]
     /// Connections that reached the handshake and have ended, by reason.
     public var disconnects: [ParleyError.Code: UInt64] = [:]

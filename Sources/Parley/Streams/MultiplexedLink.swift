@@ -9,7 +9,7 @@ import Synchronization
 /// `channels` has a lock: any thread may open, read and write streams. The rest belongs to the loop's thread.
 /// ``Channels`` decides, and this type acts. This file has what streams and the connection above ask for,
 /// `MultiplexedLink+Reading.swift` how the link below is read, `MultiplexedLink+Writing.swift` how it is
-/// written to.
+/// written to, and `MultiplexedLink+Streams.swift` what streams do without waiting.
 ///
 /// `@unchecked Sendable`: the lock and the loop's thread guard all mutable state.
 final class MultiplexedLink: @unchecked Sendable {

@@ -71,7 +71,8 @@ public struct FramedDecoder: Decoder {
 
     /// A decoder at the start of a connection.
     ///
-    /// - Parameter maxMessageBytes: the longest message or stream header, in either direction.
+    /// - Parameter maxMessageBytes: the longest message or stream header, in either direction: 0 to
+    ///   4,294,967,295. Anything else stops the program.
     public init(maxMessageBytes: Int = defaultMaxMessageBytes) {
         self.init(maxMessageBytes: maxMessageBytes, hasStreams: true)
     }

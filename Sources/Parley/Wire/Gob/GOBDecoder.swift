@@ -60,7 +60,8 @@ public struct GOBDecoder: Decoder {
     /// A decoder at the start of a connection.
     ///
     /// - Parameters:
-    ///   - maxMessageBytes: the longest payload in bytes, in either direction.
+    ///   - maxMessageBytes: the longest payload in bytes, in either direction: 0 to 4,294,967,295. Anything
+    ///     else stops the program.
     ///   - encoding: how often the type is defined in what is sent. It has no effect on reading.
     public init(maxMessageBytes: Int = defaultMaxMessageBytes, encoding: Encoding = .selfContained) {
         precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
