@@ -457,10 +457,10 @@ typedef struct parley_options {
      * peer. On the loop's thread. */
     int (*on_peer)(parley_transport *transport, parley_peer peer, void *userdata);
 
-    /* Called exactly once for each peer whose handshake began, when its connection has ended and `handshake`
-     * does not run any more. `reason` is PARLEY_EOF when the remote side closed it, PARLEY_ECLOSED when this
-     * side did, or the error. `message` describes the reason in a sentence, escaped as in
-     * parley_last_error(), and is valid during the call. On the loop's thread. */
+    /* Called exactly once for each connection that passed the gates by address, also when it failed before
+     * on_peer: when it has ended and `handshake` does not run any more. `reason` is PARLEY_EOF when the
+     * remote side closed it, PARLEY_ECLOSED when this side did, or the error. `message` describes the reason
+     * in a sentence, escaped as in parley_last_error(); valid during the call. On the loop's thread. */
     void (*on_disconnect)(
         parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
 
@@ -487,8 +487,9 @@ typedef struct parley_options {
 
     int dial_timeout_ms;           /* for name look-up and connecting together; 0 is 30 s */
     int handshake_timeout_ms;      /* for handshake and on_peer together; 0 is 10 s */
-    int stream_idle_timeout_ms;    /* closes a peer whose open stream nobody reads for this long, and resets
-                                    * a two-way stream alone; 0 is 60 s */
+    int stream_idle_timeout_ms;    /* closes a peer of whose open stream no byte is read for this long, also
+                                    * when it has sent none; resets a two-way stream alone, whose bytes
+                                    * nobody reads; 0 is 60 s */
     int close_timeout_ms;          /* for writing out accepted bytes when closing; 0 is 5 s */
 
     /* At most the kernel's 32,767 s and 127 probes. */
@@ -499,7 +500,7 @@ typedef struct parley_options {
     int idle_timeout_ms;           /* closes a peer without a byte either way for this long; 0 is never */
     int write_timeout_ms;          /* for a send that waits for room, whatever its own time-out; 0 is 60 s */
     int write_stall_timeout_ms;    /* closes a peer that acknowledges too little for this long; 0 is 120 s */
-    int heartbeat_interval_ms;     /* between heartbeats (framed and multiplexed only), from 10; 0 is never */
+    int heartbeat_interval_ms;     /* between heartbeats (framed, multiplexed, libp2p), from 10; 0 is never */
     int heartbeat_max_missed;      /* unanswered heartbeats after which the peer is closed; 0 is 3 */
 
     /* Decides whether a connection from or to a numeric address is allowed. It is called before anything else
@@ -623,8 +624,9 @@ int parley_address(const parley_transport *transport, char *buffer, size_t size)
  * Stops listening, writes out accepted bytes (for at most close_timeout_ms), and closes every peer. It waits
  * until each `handshake` that runs has returned, and wakes threads in parley_consume() after that. When it
  * returns, no socket and no thread is left, except for names that are still looked up, and no callback is
- * called any more. RPCs that have arrived can still be consumed; every other function returns PARLEY_ECLOSED
- * or PARLEY_ENOPEER. Idempotent; several threads may call it. Blocks; not in callbacks.
+ * called any more. RPCs that are in the inbox can still be consumed; what waited for room there is dropped.
+ * Every other function returns PARLEY_ECLOSED or PARLEY_ENOPEER. Idempotent; several threads may call it.
+ * Blocks; not in callbacks.
  *
  * Returns  PARLEY_OK; PARLEY_EDEADLK.
  */
@@ -655,11 +657,12 @@ int parley_post(parley_transport *transport, void (*function)(void *argument), v
  * IPv6 addresses of the name.
  *
  * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_ECONNREFUSED, PARLEY_EUNREACH,
- *          PARLEY_EIDMISMATCH when another node answers, PARLEY_EIDREFUSED when this node does not allow the
- *          one that answers, PARLEY_ESECURITY when it has no identity or forges one,
- *          PARLEY_ETIMEDOUT, PARLEY_EADDRNOTAVAIL for an unknown zone, the negative result of the handshake
- *          or of on_peer, PARLEY_EOF or PARLEY_ECONNRESET when the remote side ended the connection before it
- *          was open, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK. Blocks; not in callbacks.
+ *          PARLEY_EINVAL for an id when this node has no identity, PARLEY_EMAXPEERS, PARLEY_ENOTALLOWED,
+ *          PARLEY_EBANNED, PARLEY_EDUPLICATE, PARLEY_EIDMISMATCH when another node answers, PARLEY_EIDREFUSED
+ *          when this node does not allow the one that answers, PARLEY_ESECURITY when it has no identity or
+ *          forges one, PARLEY_ETIMEDOUT, PARLEY_EADDRNOTAVAIL for an unknown zone, the negative result of the
+ *          handshake or of on_peer, PARLEY_EOF or PARLEY_ECONNRESET when the remote side ended the connection
+ *          before it was open, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK. Blocks; not in callbacks.
  */
 PARLEY_CHECKED int parley_dial(
     parley_transport *transport, const char *address, int timeout_ms, parley_peer *peer);
@@ -668,8 +671,8 @@ PARLEY_CHECKED int parley_dial(
  * Dials like parley_dial(), without blocking. `done` is called exactly once on the loop's thread, with the
  * peer or with PARLEY_NO_PEER and the error. parley_last_error() has the details there.
  *
- * Returns  PARLEY_OK; or PARLEY_EADDRINVAL, PARLEY_EMFILE, PARLEY_ECLOSED, and then `done` is not called.
- *          Never blocks.
+ * Returns  PARLEY_OK; or PARLEY_EADDRINVAL, PARLEY_EINVAL, PARLEY_EMFILE, PARLEY_ECLOSED, and then `done` is
+ *          not called. Never blocks.
  */
 PARLEY_CHECKED int parley_dial_async(
     parley_transport *transport, const char *address,
@@ -710,8 +713,8 @@ int parley_peer_post(
 
 /*
  * Begins to close a peer: writes out accepted bytes (for at most close_timeout_ms), then calls on_disconnect
- * with PARLEY_ECLOSED. With a time-out other than 0 it waits until the connection is closed and on_disconnect
- * has returned.
+ * with PARLEY_ECLOSED. What has arrived and is not in the inbox is dropped. With a time-out other than 0 it
+ * waits until the connection is closed and on_disconnect has returned.
  *
  * Returns  PARLEY_OK, also with a time-out of 0; PARLEY_ETIMEDOUT; PARLEY_ENOPEER; PARLEY_EDEADLK in a
  *          callback, unless the time-out is 0. In `handshake` that holds for peers that are in theirs.
@@ -719,7 +722,8 @@ int parley_peer_post(
 int parley_peer_close(parley_transport *transport, parley_peer peer, int timeout_ms);
 
 /* Reads, sends or both fail with PARLEY_ETIMEDOUT when they have not finished by the deadline, in
- * milliseconds from now. That includes calls that wait already. PARLEY_FOREVER removes the deadline. Return
+ * milliseconds from now. That includes calls that wait already. PARLEY_FOREVER removes the deadline. Not for
+ * the streams of PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P: their calls have time-outs. Return
  * PARLEY_OK or PARLEY_ENOPEER. Never block. */
 int parley_peer_set_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
 int parley_peer_set_read_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
@@ -785,7 +789,9 @@ typedef struct parley_statistics {
     uint64_t dials_failed, handshakes_failed, peers_refused;
     uint64_t accept_pauses;  /* how often accepting paused because of a limit or a shortage */
     uint64_t shortages;      /* how often descriptors or memory ran out */
-    uint64_t turned_away;    /* connections refused before the handshake by a limit, the gate or a ban */
+    /* Connections refused before `handshake` by a limit, the gate, a ban or their id. Those by id are also
+     * counted in disconnects and handshakes_failed. */
+    uint64_t turned_away;
     uint64_t disconnects;    /* connections whose handshake began and that have ended */
     uint64_t undelivered_dropped; /* ended connections whose last messages exceeded receive_buffer_bytes */
     uint64_t requests_received, requests_sent; /* of all connections, including those that have ended */
@@ -803,7 +809,7 @@ typedef struct parley_peer_statistics {
     uint64_t uptime_ms;
     uint64_t silence_ms;             /* time since the last byte arrived */
     uint64_t unsent_bytes, unread_bytes;
-    uint64_t round_trip_us;          /* of the last heartbeat; 0 before the first */
+    uint64_t round_trip_us;          /* of the last heartbeat; with many streams, without them too */
     uint64_t unanswered_heartbeats;
     bool is_reading_paused;          /* because the inbox is full */
     uint64_t requests_received, requests_sent, late_answers; /* as in parley_statistics */
@@ -982,10 +988,11 @@ int parley_refuse(
  *
  * Half-close: a peer may end its sending (shutdown(2) with SHUT_WR) and still read. It gets the answers to
  * what it sent: the library closes the connection when on_rpcs has returned, or when each RPC of the peer is
- * consumed and released, and in any case after close_timeout_ms. Until then the peer is open, and sends to it
- * are accepted. So an RPC that is kept for long delays on_disconnect of a peer that is gone by up to
- * close_timeout_ms; by a second at most while nobody has ever called a function that consumes. The library
- * itself never half-closes: parley_peer_close() ends both directions.
+ * consumed and released, and for a request when it is answered too, from any thread; in any case after
+ * close_timeout_ms. Until then the peer is open, and sends to it are accepted. So an RPC that is kept for
+ * long delays on_disconnect of a peer that is gone by up to close_timeout_ms; by a second at most while
+ * nobody has ever called a function that consumes. The library itself never half-closes: parley_peer_close()
+ * ends both directions.
  */
 
 /*
@@ -1043,8 +1050,8 @@ int parley_fd(parley_transport *transport);
 /* ---- Streams and raw reads ----------------------------------------------------------------------------- */
 
 /* An open stream to a peer. A peer has one at a time: other streams and messages to it wait until it is
- * finished. In PARLEY_CODEC_MULTIPLEXED the functions about these streams return PARLEY_ENOTSUP: there are
- * two-way streams instead. */
+ * finished. In PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P the functions about these streams return
+ * PARLEY_ENOTSUP: there are two-way streams instead. */
 typedef struct parley_stream parley_stream;
 
 /*
@@ -1100,8 +1107,9 @@ void parley_stream_abort(parley_stream *stream, uint32_t code, const char *reaso
  *
  * Returns  how many bytes were read, 1 to size; 0 at the end of the stream or of the connection;
  *          PARLEY_EAGAIN, PARLEY_EDEADLK or PARLEY_ETIMEDOUT, and then no byte is lost; PARLEY_EABORTED
- *          (parley_last_error() has the sender's reason); PARLEY_EINVAL for a size of 0; PARLEY_ENOPEER; or
- *          the reason why the connection has ended.
+ *          (parley_last_error() has the sender's reason); PARLEY_EINVAL for a size of 0; PARLEY_ENOTSUP in
+ *          PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P after the handshake: read parley_rpc_body();
+ *          PARLEY_ENOPEER; or the reason why the connection has ended.
  */
 PARLEY_CHECKED int64_t parley_read(
     parley_transport *transport, parley_peer peer, void *buffer, size_t size, int timeout_ms);
@@ -1147,8 +1155,10 @@ int parley_peer_close_stream(parley_transport *transport, parley_peer peer);
 
 /*
  * Opens a stream for a protocol: 1 to 1,023 bytes of UTF-8 without a newline, such as "/echo/1.0.0". It
- * takes no round trip; a side that does not speak the protocol says so to the first read. Waits while the
- * other side has to acknowledge 256 streams of this one.
+ * takes no round trip; a side that does not speak the protocol says so to the first read, and a stream that
+ * is only written and closed does not tell. Waits while the other side has to acknowledge 256 streams of this
+ * one, while the streams of both sides use stream_bytes_per_peer up (about 1,024 with the defaults), and in
+ * PARLEY_CODEC_LIBP2P while 512 are open.
  *
  * Returns  PARLEY_OK; PARLEY_EAGAIN, PARLEY_EDEADLK or PARLEY_ETIMEDOUT; PARLEY_ENOTSUP in another wire
  *          form; PARLEY_EINVAL; PARLEY_ENOPEER; or the reason why the connection has ended.
@@ -1294,14 +1304,16 @@ int parley_peer_stream_abort(parley_transport *transport, parley_peer_stream str
 
 /*
  * Sends a file or a part of it as one stream. The kernel moves the bytes where it can (sendfile(2)). A
- * failure after the opening aborts the stream, or ends the connection when the file gets shorter meanwhile.
- * Blocks until every byte is accepted; not in callbacks. For bytes before or behind the file in the same
- * stream see parley_stream_write_file().
+ * failure after the opening aborts the stream, or ends the connection when the file gets shorter meanwhile;
+ * in PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P that aborts the stream, too. Blocks until every byte is
+ * accepted; not in callbacks. For bytes before or behind the file in the same stream see
+ * parley_stream_write_file().
  *
  * offset, length  the part to send, in bytes; a length of UINT64_MAX means to the end of the file. A
  *                 pseudo-file (in /proc or /sys), which does not say how long it is, is read to its end.
- * Returns  how many bytes were sent; PARLEY_ENOENT, PARLEY_EACCES, PARLEY_EINVAL (not a regular file, or a
- *          part outside it), and as parley_stream_open().
+ * Returns  how many bytes were sent; PARLEY_ENOENT, PARLEY_EACCES, PARLEY_EMFILE, PARLEY_EINVAL (not a
+ *          regular file, or a part outside it), PARLEY_ETRUNCATED (it got shorter), and as
+ *          parley_stream_open().
  */
 PARLEY_CHECKED int64_t parley_send_file(
     parley_transport *transport, parley_peer peer, const char *path, const void *header, size_t header_length,
@@ -1313,9 +1325,10 @@ PARLEY_CHECKED int64_t parley_send_file(
  *
  * length   how many bytes to read; UINT64_MAX reads to the end of the stream.
  * Returns  how many bytes were written; PARLEY_EEXIST, PARLEY_ENOENT (no such folder), PARLEY_EACCES,
- *          PARLEY_EINVAL (the path ends without a name), PARLEY_EOF when fewer bytes came; or the errors of
- *          parley_read(). With PARLEY_EINVAL for another reason (NULL, or a length above INT64_MAX),
- *          PARLEY_EDEADLK or PARLEY_EFORKED nothing was done, and the stream is still open.
+ *          PARLEY_EMFILE, PARLEY_EINVAL (the path ends without a name), PARLEY_EOF when fewer bytes came; or
+ *          the errors of parley_read(), also PARLEY_ENOTSUP. With PARLEY_EINVAL for another reason (NULL, or
+ *          a length above INT64_MAX), PARLEY_EDEADLK or PARLEY_EFORKED nothing was done, and the stream is
+ *          still open.
  */
 PARLEY_CHECKED int64_t parley_receive_file(
     parley_transport *transport, parley_peer peer, const char *path, uint64_t length,
@@ -1333,8 +1346,8 @@ PARLEY_CHECKED int64_t parley_replace_file(
  * that returned PARLEY_EAGAIN or PARLEY_ETIMEDOUT has kept, and then the rest. A stream with a name stays
  * open then, so that an answer can be written; one that an RPC has announced is closed; and on a failure
  * that closes the stream of parley_receive_file(), the stream is reset. Its number is still yours to close.
- * Files of streams that share their connection are copied. Also return PARLEY_ECLOSED. Block; not in
- * callbacks. */
+ * Files of streams that share their connection are copied, and one that gets shorter meanwhile does not end
+ * the connection: abort the stream. Also return PARLEY_ECLOSED. Block; not in callbacks. */
 PARLEY_CHECKED int64_t parley_peer_stream_write_file(
     parley_transport *transport, parley_peer_stream stream, const char *path, uint64_t offset,
     uint64_t length, parley_progress progress, void *argument);
