@@ -1,11 +1,16 @@
 import Foundation
+import ParleyNoise
 
-// Three nodes, each of which is connected to the other two.
+// Three nodes, each of which is connected to the other two, and lets no other node in.
 let home = FileManager.default.temporaryDirectory.appending(path: "parley-files-\(UUID())")
 defer { try? FileManager.default.removeItem(at: home) }
-let nodes = try (1...3).map { try FileNode(folder: home.appending(path: "node\($0)")) }
+let identities = (1...3).map { _ in Identity() }
+let friends = identities.map(\.id)
+let nodes = try zip(1..., identities).map { number, identity in
+    try FileNode(folder: home.appending(path: "node\(number)"), identity: identity, friends: friends)
+}
 for node in nodes { try await node.start() }
-let answering = nodes.map { node in Task { try await node.answer() } }
+let answering = nodes.map { node in Task { await node.answer() } }
 try await nodes[0].transport.dial(nodes[1].address)
 try await nodes[0].transport.dial(nodes[2].address)
 try await nodes[1].transport.dial(nodes[2].address)
@@ -22,4 +27,4 @@ let left = nodes.indices.filter { FileManager.default.fileExists(atPath: home.pa
 print("after the deletion \(left.count) nodes have it")
 
 for node in nodes { await node.transport.close() }
-for task in answering { try await task.value }
+for task in answering { await task.value }
