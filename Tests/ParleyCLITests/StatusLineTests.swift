@@ -69,6 +69,21 @@ struct StatusLineTests {
         try await receive(at: terminal) { _ in try await terminal.showsStatus(columns: 79) }
     }
 
+    @Test("has a line above it when the receiver does not answer: a person there may be asked")
+    func waiting() async throws {
+        let terminal = try Terminal(columns: 120)
+        let file = try TemporaryDirectory()
+        try file.makeFile("file", byteCount: 10)
+        let peer = try await ScriptedPeer.listening { address in
+            try ToolProcess(["send", file.path(of: "file"), "--to", address], at: terminal)
+        }
+        let label = "\(ToolProcess.identity.id)@\(peer.transport.address)"
+        try await terminal.shows("waiting for an answer of \(label); perhaps somebody is asked there")
+        peer.tool.signal(SIGTERM)
+        #expect(try await peer.tool.exit() == 143)
+        await peer.close()
+    }
+
     @Test("is not shown on a dumb terminal, which gets no control characters", arguments: ["dumb", ""])
     func dumb(kind: String) async throws {
         let terminal = try Terminal(columns: 80)

@@ -81,6 +81,8 @@ struct SendCommand: InterruptibleCommand {
         // Whoever reads what the receiver writes to its standard output may pause for as long.
         options.timeouts.writeStall = TransferSender.stallTimeout
         try await withPeer(at: to, options) { dialed in
+            let waiting = Task { try await sayThatItWaits(for: dialed) }
+            defer { waiting.cancel() }
             let sender = TransferSender(
                 streams: DialedStreams(dialed: dialed, codec: common.codec),
                 bar: ProgressBar(isShown: common.showsProgressBar),
@@ -88,6 +90,19 @@ struct SendCommand: InterruptibleCommand {
             )
             try await sender.send(tree, tree.totals)
         }
+    }
+
+    /// So soon a receiver answers that asks nobody.
+    private static let usualAnswerTime = Duration.seconds(3)
+
+    /// The receiver says nothing while a person there is asked about this node. What is sent meanwhile looks
+    /// busy, so a person here hears what it waits for.
+    private func sayThatItWaits(for dialed: DialedPeer) async throws {
+        // In other wire forms the receiver says nothing either before it has stored everything.
+        guard Console.hasStatusLine, common.codec.delimitsStreams else { return }
+        try await Task.sleep(for: Self.usualAnswerTime)
+        guard !dialed.hasHeard else { return }
+        Console.notice("waiting for an answer of \(dialed.peer.label); perhaps somebody is asked there")
     }
 
     /// What is to be sent. A path that cannot be sent is among its problems, and the others are sent.
