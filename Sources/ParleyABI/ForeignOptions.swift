@@ -21,8 +21,9 @@ extension parley_options {
 extension TransportOptions {
     /// Translates the options. ``ForeignNode`` handles the callbacks and the log.
     init(_ foreign: parley_options) throws(ParleyError) {
+        let address = foreign.listen_address
         self.init(
-            listenAddress: foreign.listen_address.map { try text($0, "listen_address") } ?? ":0",
+            listenAddress: address == nil ? ":0" : try text(address, "listen_address"),
             decoder: try WireForm(foreign)
         )
         try set(\.inboxCapacity, foreign.inbox_capacity, "inbox_capacity")

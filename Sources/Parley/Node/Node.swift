@@ -178,7 +178,7 @@ package final class Node: @unchecked Sendable {
     var isClosing: Bool { state.withLock { $0.closing != nil } }
 
     /// Throws once ``close()`` was called, and when an option is out of its range.
-    func checkOpen() throws(ParleyError) {
+    package func checkOpen() throws(ParleyError) {
         try ForkedChild.check()
         if let invalidOption { throw invalidOption }
         guard state.withLock({ $0.closing == nil }) else {

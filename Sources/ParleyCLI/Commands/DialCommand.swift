@@ -1,6 +1,5 @@
 import ArgumentParser
 import Parley
-import Synchronization
 
 struct DialCommand: InterruptibleCommand {
     static let configuration = CommandConfiguration(
@@ -55,19 +54,18 @@ struct DialCommand: InterruptibleCommand {
     ///
     /// - Returns: whether all of the input that was read could be sent.
     private func exchange(with dialed: DialedPeer) async -> Bool {
-        let isAllSent = Mutex(true)
         let session = ChatSession(transport: dialed.transport, options: common)
-        await withDiscardingTaskGroup { group in
+        return await withTaskGroup(of: Bool.self) { group in
             group.addTask {
-                let isWhole = await session.sendLines(to: { [dialed.peer] })
-                isAllSent.withLock { $0 = isWhole }
+                let isAllSent = await session.sendLines(to: { [dialed.peer] })
                 await dialed.untilWritten()
                 if !Task.isCancelled { await dialed.transport.close() }
+                return isAllSent
             }
             await session.show()
             group.cancelAll()
+            return await group.next() ?? true
         }
-        return isAllSent.withLock { $0 }
     }
 }
 

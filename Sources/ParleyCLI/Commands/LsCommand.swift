@@ -89,8 +89,11 @@ extension Failure {
         if Task.isCancelled || error is CancellationError { return error }
         let reason = sentence(of: error) ?? "\(error)"
         let code = (error as? ParleyError)?.code
-        let hint = code.map { dialed.hint(after: $0, wanting: .serve) } ?? ""
+        // What came on other streams says nothing about this one.
+        let hint = code.map {
+            DialHint.text(after: $0, hasHeard: false, ownID: dialed.ownID, wanting: .serve)
+        }
         let what = code == .unsupported ? " serves no files" : ": \(reason)"
-        return Failure("\(dialed.peer.remoteAddress)\(what)\(hint)")
+        return Failure("\(dialed.peer.remoteAddress)\(what)\(hint ?? "")")
     }
 }
