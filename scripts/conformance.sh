@@ -54,7 +54,7 @@ if [ "${1-}" = --run ]; then
             && "${compile[0]}" -pthread "${sanitizer[@]}" "$binary.o" -o "$binary" "${libs[@]}"
     }
     run() {
-        timeout 200 env -i PATH=/usr/bin:/bin LD_LIBRARY_PATH="$LIBRARIES" PARLEY_TOOL="$TOOL" \
+        timeout 900 env -i PATH=/usr/bin:/bin LD_LIBRARY_PATH="$LIBRARIES" PARLEY_TOOL="$TOOL" \
             PARLEY_GONODE="$GONODE" "${extra[@]}" "${before[@]}" "$binary"
     }
     if { build && run; } > "$binary.log" 2>&1; then

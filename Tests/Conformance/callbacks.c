@@ -303,10 +303,11 @@ static int refuse(parley_transport *transport, parley_peer peer, void *userdata)
 
 static void dial_async(void) {
     outcome it = {NULL, PARLEY_NO_PEER, 0, "", pthread_self(), EVENT_INIT};
+    enum { look_up_ms = 300000 };
     parley_options options = loopback();
     parley_transport *server = listening(&options), *refusing;
     char address[64];
-    options.dial_timeout_ms = LIMIT_MS;
+    options.dial_timeout_ms = look_up_ms;
     it.node = create(&options);
     parley_address(server, address, sizeof address);
 
@@ -328,8 +329,9 @@ static void dial_async(void) {
     CHECK(it.peer == PARLEY_NO_PEER);
     CHECK_CONTAINS(it.message, address);
 
+    /* However long the name servers take. */
     CHECK_OK(parley_dial_async(it.node, "no-such-host.invalid:1", dialed, &it));
-    CHECK_REACHES(&it.done, 3);
+    CHECK(event_reaches(&it.done, 3, look_up_ms));
     CHECK_CODE(it.error, PARLEY_ENONAME);
 
     /* The code of the dialer's own on_peer is passed unchanged. */
@@ -354,7 +356,7 @@ static void dial_async(void) {
 }
 
 int main(void) {
-    begin(60);
+    begin(360);
     trying("order");
     order();
     trying("no call blocks in a callback");

@@ -119,17 +119,23 @@ static void other_ends(void) {
         parley_rpc rpc;
         uint8_t byte;
         char bytes[64];
-        int socket_fd;
+        int socket_fd, code;
+        int64_t count;
         node = consumed_node(&options, &it, way == 2 ? 2000 : 600000);
         socket_fd = half_closed(node, 1);
         CHECK_OK(parley_consume(node, &rpc, LIMIT_MS));
-        CHECK_INT(parley_read(node, rpc.peer, &byte, 1, LIMIT_MS), 0);
-        CHECK_OK(parley_send_message(node, rpc.peer, "a", 1, LIMIT_MS));
+        count = parley_read(node, rpc.peer, &byte, 1, LIMIT_MS);
+        code = parley_send_message(node, rpc.peer, "a", 1, LIMIT_MS);
+        /* On a slow machine close_timeout_ms may be over by then. */
+        if (way != 2) {
+            CHECK_INT(count, 0);
+            CHECK_OK(code);
+        }
         if (way == 0) CHECK_OK(parley_peer_close(node, rpc.peer, LIMIT_MS));
         if (way == 1) CHECK_OK(parley_close(node));
         CHECK_REACHES(&it.gone, way + 1);
         CHECK_CODE(it.reason, PARLEY_EOF);
-        CHECK_INT(read_all(socket_fd, bytes, sizeof bytes), 6);
+        CHECK_INT(read_all(socket_fd, bytes, sizeof bytes), code == PARLEY_OK ? 6 : 0);
         close(socket_fd);
         parley_rpc_release(&rpc);
         CHECK_OK(parley_free(node));

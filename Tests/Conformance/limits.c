@@ -149,8 +149,9 @@ static void ends(void) {
     before = event_count(&end.gone);
     socket_fd = raw_dial(node);
     /* A message of 256 KiB that is never complete. */
-    raw_send(socket_fd, "\1\0\4\0\0", 5);
-    raw_send(socket_fd, bytes, 128 << 10);
+    memcpy(bytes, "\1\0\4\0\0", 5);
+    /* Its first part is too much already, and what follows may find the connection reset. */
+    CHECK(send(socket_fd, bytes, 128 << 10, MSG_NOSIGNAL) > 0);
     ends_with(before, PARLEY_EBUFFERFULL);
     close(socket_fd);
     CHECK_OK(parley_free(node));
