@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 read -ra compiler <<< "${CC:-cc}"
-limit_seconds=30
+limit_seconds=180
 work=$(mktemp -d)
 
 cleanup() {

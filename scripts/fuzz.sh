@@ -56,7 +56,7 @@ enlarge() {
 run() {
     local target=$1 log=$build/$1.log failures=Tests/Fuzz/Failures/$1 failure
     touch "$build/started"
-    if ! "$build/$target" -timeout=1 -rss_limit_mb=256 -max_total_time="$2" -max_len="$3" \
+    if ! "$build/$target" -timeout=30 -rss_limit_mb=256 -max_total_time="$2" -max_len="$3" \
         -artifact_prefix="$failures/" -print_final_stats=1 "${@:4}" > "$log" 2>&1; then
         grep -aE "Fatal error|ERROR: libFuzzer" "$log" >&2 || tail -n 20 "$log" >&2
         failure=$(find "$failures" -type f -newer "$build/started" ! -name .gitkeep -print -quit)

@@ -10,7 +10,7 @@ set -euo pipefail
 
 tool=${1:?usage: run.sh PARLEY [FILE]}
 file=${2:-$tool}
-line_seconds=30
+line_seconds=180
 file_seconds=600
 
 work=$(mktemp -d)
