@@ -18,7 +18,7 @@ final class StreamEcho: Sendable {
     }
 
     private static let interval = Duration.milliseconds(5)
-    private static let deadline = Duration.seconds(10)
+    private static let deadline = Duration.seconds(60)
 
     /// - Parameter executor: where it runs.
     init(on peer: any Peer, executor: any TaskExecutor) {
