@@ -12,7 +12,7 @@ import Gauges
     private static let nodesElsewhere = 4
     /// A corrupted length lets a node wait for the rest of a message, until its application has waited for
     /// too long.
-    private static let patience = Duration.seconds(15)
+    private static let patience = Duration.seconds(60)
 
     static func main() async throws {
         let arguments = Arguments()
@@ -61,8 +61,9 @@ import Gauges
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
         let run = ChaosRun(nodesHere: nodesHere, nodesElsewhere: nodesElsewhere, seed: seed, folder: folder)
-        try await run.run(seconds: seconds)
-        return seconds > 1 ? judge(run) : Verdict()
+        let isWarmUp = seconds <= 1
+        try await run.run(seconds: seconds, draining: isWarmUp ? .milliseconds(300) : .seconds(3))
+        return isWarmUp ? Verdict() : judge(run)
     }
 
     private static func judge(_ run: ChaosRun) -> Verdict {
@@ -135,16 +136,32 @@ import Gauges
         var heapBytes: Int
     }
 
+    /// The resources of the process, after waiting until two looks agree, for 2 s at most.
+    private static func holdings() async -> Holdings {
+        let deadline = ContinuousClock.now + .seconds(2)
+        var last: Holdings?
+        while true {
+            let now = Holdings(gauges: ProcessGauges()!, heapBytes: ProcessGauges.heapBytes)
+            let isStill =
+                last.map {
+                    now.gauges.descriptors == $0.gauges.descriptors && now.gauges.threads == $0.gauges.threads
+                        && now.heapBytes == $0.heapBytes
+                } ?? false
+            if isStill || ContinuousClock.now > deadline { return now }
+            last = now
+            try? await Task.sleep(for: .milliseconds(200))
+        }
+    }
+
     /// The resources of the process, after waiting until they are back at `before` or a deadline passes.
-    private static func holdings(backTo before: Holdings? = nil) async -> Holdings {
-        let deadline = ContinuousClock.now + .seconds(before == nil ? 2 : 10)
+    private static func holdings(backTo before: Holdings) async -> Holdings {
+        let deadline = ContinuousClock.now + .seconds(30)
         while true {
             let now = Holdings(gauges: ProcessGauges()!, heapBytes: ProcessGauges.heapBytes)
             let isBack =
-                before.map {
-                    now.gauges.descriptors <= $0.gauges.descriptors && now.gauges.threads <= $0.gauges.threads
-                        && now.heapBytes - $0.heapBytes < heapToleranceBytes
-                } ?? false
+                now.gauges.descriptors <= before.gauges.descriptors
+                && now.gauges.threads <= before.gauges.threads
+                && now.heapBytes - before.heapBytes < heapToleranceBytes
             if isBack || ContinuousClock.now > deadline { return now }
             try? await Task.sleep(for: .milliseconds(50))
         }

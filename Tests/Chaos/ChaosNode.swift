@@ -128,7 +128,7 @@ final class ChaosNode: Sendable {
         for task in tasks { task.cancel() }
         await transport?.close()
         for task in tasks { await task.value }
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(60)
         while state.withLock({ !$0.connections.isEmpty }) {
             guard ContinuousClock.now < deadline else {
                 let count = state.withLock { $0.connections.count }

@@ -10,6 +10,11 @@ enum Churn {
     private static let clients = 8
     /// The share of the run that is not measured, while memory reaches its level.
     private static let warmUp = 0.25
+    /// The share that is.
+    private static let measured = 0.73
+    /// A slow machine takes longer to connect the peers. Measuring waits for them, for so many times the
+    /// run's length.
+    private static let longestWarmUp = 8.0
 
     static func run(_ arguments: Arguments) async throws -> Bool {
         let (seconds, peers) = (arguments.number("seconds", 600.0), arguments.number("peers", 1_000))
@@ -31,11 +36,12 @@ enum Churn {
         try await server.listenAndAccept()
         let serving = Task { await serve(server) }
         let nodes = (0..<clients).map { _ in ChurnClient(TCPTransport(options()), server.address, totals) }
-        let end = ContinuousClock.now + .seconds(seconds)
         let dialing = (0..<peers).map { number in
-            Task { await nodes[number % clients].keepDialing(number, until: end) }
+            Task { await nodes[number % clients].keepDialing(number) }
         }
-        let trends = try await sample([server] + nodes.map(\.transport), totals, seconds: seconds)
+        let transports = [server] + nodes.map(\.transport)
+        let trends = try await sample(transports, totals, seconds: seconds, peers: peers)
+        totals.count { $0.isOver = true }
         for task in dialing { await task.value }
         for node in nodes { await node.close() }
         await server.close()
@@ -79,6 +85,8 @@ enum Churn {
             var bytes = 0
             var streams = 0
             var failures: [String] = []
+            /// Whether nobody needs to dial again.
+            var isOver = false
         }
         private let counts = Lock(Counts())
         var now: Counts { counts.withLock { $0 } }
@@ -95,15 +103,23 @@ enum Churn {
     private static func sample(
         _ transports: [TCPTransport],
         _ totals: Totals,
-        seconds length: Double
+        seconds length: Double,
+        peers: Int
     ) async throws -> Trends {
         var trends = Trends()
         let started = ContinuousClock.now
         let pause = Duration.seconds(min(1, max(0.1, length / 100)))
         let loops = transports.compactMap { $0.executor as? EventLoop }
         var nextLine = 30.0
-        while case let elapsed = seconds(since: started), elapsed < length * 0.98 {
-            if elapsed > length * warmUp, let gauges = ProcessGauges() {
+        var measuredSince: Double?
+        while case let elapsed = seconds(since: started),
+            elapsed < (measuredSince ?? .infinity) + length * measured
+        {
+            let isFull = totals.now.current >= peers * 9 / 10
+            if measuredSince == nil, elapsed > length * (isFull ? warmUp : longestWarmUp) {
+                measuredSince = elapsed
+            }
+            if measuredSince != nil, let gauges = ProcessGauges() {
                 trends.resident.add(gauges.residentBytes, at: elapsed)
                 trends.descriptors.add(gauges.descriptors, at: elapsed)
                 var handles = 0

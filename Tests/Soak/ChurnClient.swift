@@ -33,17 +33,17 @@ final class ChurnClient: Sendable {
         await consuming.withLock { $0 }?.value
     }
 
-    /// Dials one connection after the other until `end`.
-    func keepDialing(_ number: Int, until end: ContinuousClock.Instant) async {
+    /// Dials one connection after the other until the run is over.
+    func keepDialing(_ number: Int) async {
         var random = SeededGenerator(seed: 7, number)
-        while ContinuousClock.now < end {
+        while !totals.now.isOver {
             do {
                 let peer = try await transport.dial(address)
                 totals.count {
                     $0.connections += 1
                     $0.current += 1
                 }
-                await exchange(peer, &random, until: end)
+                await exchange(peer, &random)
                 totals.count { $0.current -= 1 }
                 await peer.close()
             } catch {
@@ -54,13 +54,7 @@ final class ChurnClient: Sendable {
 
     /// Sends messages and streams and checks the answers. Returns after a random number of them, or when the
     /// server closes the connection.
-    private func exchange(
-        _ peer: any Peer,
-        _ random: inout SeededGenerator,
-        until end: ContinuousClock.Instant
-    )
-        async
-    {
+    private func exchange(_ peer: any Peer, _ random: inout SeededGenerator) async {
         let key = ObjectIdentifier(peer)
         let (stream, continuation) = AsyncStream<ArraySlice<UInt8>>.makeStream()
         answers.withLock { $0[key] = continuation }
@@ -72,7 +66,7 @@ final class ChurnClient: Sendable {
             continuation.finish()
         }
         defer { watching.cancel() }
-        for _ in 0..<Int.random(in: 1...60, using: &random) where ContinuousClock.now < end {
+        for _ in 0..<Int.random(in: 1...60, using: &random) where !totals.now.isOver {
             let isStream = random.oneIn(10)
             let size = random.size(upTo: isStream ? Self.block.count : Self.largestMessageBytes)
             let bytes = Self.block.prefix(size)

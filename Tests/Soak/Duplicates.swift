@@ -12,7 +12,7 @@ enum Duplicates {
     private static let messages = 20
     /// After so many tries the nodes have new ids.
     private static let triesPerPair = 50
-    private static let patience = Duration.seconds(20)
+    private static let patience = Duration.seconds(60)
 
     static func run(_ arguments: Arguments) async throws -> Bool {
         let tries = arguments.number("tries", 1_000)
@@ -69,6 +69,7 @@ enum Duplicates {
             var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
             options.security = .noise(identity)
             options.duplicates = .smallerDials(identity.id)
+            options.handshakeTimeout = patience
             options.onDisconnect = { _, reason in seen.withLock { $0.ends[reason.code, default: 0] += 1 } }
             transport = TCPTransport(options)
             try await transport.listenAndAccept()

@@ -81,9 +81,9 @@ enum Streams {
         return options
     }
 
-    /// Waits until no stream is open, for 10 s at most. Returns how many are.
+    /// Waits until no stream is open, for 60 s at most. Returns how many are.
     private static func streamsLeft(_ transports: TCPTransport...) async -> Int {
-        let deadline = ContinuousClock.now + .seconds(10)
+        let deadline = ContinuousClock.now + .seconds(60)
         while true {
             let open = transports.flatMap(\.peers).reduce(0) { $0 + $1.statistics.openStreams }
             guard open > 0, ContinuousClock.now < deadline else { return open }
