@@ -16,6 +16,7 @@ struct Meeting: Sendable {
         let identity = Identity()
         var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .libp2p)
         options.security = .noise(identity)
+        options.handshakeTimeout = .seconds(60)
         let (arrivals, arrived) = AsyncStream<any Peer>.makeStream()
         let (ends, ended) = AsyncStream<ParleyError>.makeStream()
         options.onPeer = { arrived.yield($0) }

@@ -100,5 +100,5 @@ func main() async -> Int32 {
     return report.failed == 0 ? 0 : 1
 }
 
-endRun(after: 240)
+endRun(after: 1_800)
 exit(await main())

@@ -12,6 +12,7 @@ func meet(_ python: String, _ script: String, foreignDials: Bool) async throws {
     let identity = Identity()
     var options = TransportOptions(listenAddress: "127.0.0.1:0", decoder: .framed)
     options.security = .noise(identity)
+    options.handshakeTimeout = .seconds(60)
     let (arrivals, arrived) = AsyncStream<any Peer>.makeStream()
     options.onPeer = { arrived.yield($0) }
     let parley = TCPTransport(options)

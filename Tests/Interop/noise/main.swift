@@ -8,7 +8,7 @@ guard CommandLine.arguments.count == 3 else {
     exit(2)
 }
 let (python, script) = (CommandLine.arguments[1], CommandLine.arguments[2])
-endRun(after: 120)
+endRun(after: 1_800)
 let cases: [(String, () async throws -> Void)] = [
     ("the foreign node dials Parley", { try await meet(python, script, foreignDials: true) }),
     ("Parley dials the foreign node", { try await meet(python, script, foreignDials: false) }),

@@ -15,7 +15,7 @@ guard let goNode = arguments.first, let gobpipe = arguments.last, arguments.coun
     exit(2)
 }
 
-endRun(after: 300)
+endRun(after: 1_800)
 
 /// Runs `body` as a case of this name, prints how it went, and says whether it went well.
 nonisolated func run(_ name: String, _ body: () async throws -> Void) async -> Bool {
