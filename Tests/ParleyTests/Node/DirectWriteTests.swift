@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Direct writes: the thread that sends an answer writes it to the socket, without the event loop.
-@Suite(.timeLimit(.minutes(2))) struct DirectWriteTests {
+@Suite(.timeLimit(.minutes(10))) struct DirectWriteTests {
     @Test func `an answer is written while the event loop is busy`() async throws {
         try await withNodes(.tcp) { nodes in
             let (server, stranger, peer) = try await asked(nodes)
@@ -154,19 +154,19 @@ import Testing
             // The second one is no answer, so the loop writes it; all later ones are written directly.
             for message in ["one", "two"] { try await peer.send(message: message) }
             try await eventually { peer.statistics.unsentBytes == 0 }
-            let count = 200
+            let count = 100
             try await answer(count, to: stranger, from: peer, of: server)
             try #require(peer.statistics.unsentBytes == 0, "the loop has to write the rest")
             // The checks span three times the time-out.
             var left = await connection.unacknowledgedBytes
-            for number in 1...12 {
+            for number in 1...8 {
                 try await stranger.skip(40_000)
                 try await eventually { await connection.unacknowledgedBytes <= left - 2_000 }
                 left = await connection.unacknowledgedBytes
-                await connection.look(behind: UInt64(number) * 1_000_000)
+                await connection.look(behind: UInt64(number) * 1_500_000)
                 try #require(server.statistics.disconnects.isEmpty)
             }
-            try await stranger.skip(8 + count * 4_000 - 12 * 40_000)
+            try await stranger.skip(8 + count * 4_000 - 8 * 40_000)
             try await peer.send(message: "last")
             #expect(try await stranger.read(exactly: 5) == Array("last\n".utf8))
         }

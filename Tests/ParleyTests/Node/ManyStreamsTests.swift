@@ -558,11 +558,17 @@ struct ManyStreamsTests {
 
     @Test func `a stream that proposes nothing is reset in time`() async throws {
         try await withNodes(.multiplexed) { nodes in
-            let server = try await nodes.listening { $0.handshakeTimeout = .seconds(2) }
+            let server = try await nodes.listening { $0.handshakeTimeout = .seconds(60) }
             let peer = try await nodes.make().dial(server.address)
             let link = try #require((peer as? Connection)?.multiplexed)
             _ = try link.change { (channels, now) throws(ParleyError) in try channels.session.open(at: now) }
-            try await eventually { peer.statistics.openStreams == 0 }
+            // The client has no channel for it, and would count none.
+            try await eventually { server.peers.first?.statistics.openStreams == 1 }
+            let connection = try #require(server.peers.first as? Connection)
+            await connection.look(behind: 50_000)
+            #expect(connection.statistics.openStreams == 1)
+            await connection.look(behind: 61_000)
+            try await eventually { connection.statistics.openStreams == 0 }
         }
     }
 

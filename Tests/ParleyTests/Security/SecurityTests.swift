@@ -144,7 +144,7 @@ import Testing
             let answer = Events<Bool>()
             let friend = Identity()
             let server = try await nodes.listening {
-                $0.handshakeTimeout = .seconds(5)
+                $0.handshakeTimeout = .seconds(600)
                 let allowed = AllowedPeers.only([]).or(within: .seconds(3_600)) { peer in
                     asked.add(peer)
                     return (try? await answer.next()) ?? false
@@ -157,6 +157,9 @@ import Testing
             #expect(newcomer.remoteAddress == peer.localAddress)
             // One that came later and proves nothing is dropped by the time-out: the question outlives it.
             let silent = try RawSocket(connectingTo: server.address)
+            try await eventually { server.statistics.handshaking == 2 }
+            let connections = server.itsNode.state.withLock { $0.connections.elements.map(\.connection) }
+            for connection in connections { await connection.look(behind: 601_000) }
             try await eventually { server.statistics.disconnects == [.timedOut: 1] }
             answer.add(true)
             try await peer.send(message: "hello")
@@ -185,7 +188,7 @@ import Testing
         try await withNodes(.tcp) { nodes in
             let secured = try await nodes.listening {
                 $0.security = .noise(Identity())
-                $0.handshakeTimeout = .seconds(2)
+                $0.handshakeTimeout = .milliseconds(300)
             }
             let plain = try await nodes.listening()
             let peer = try await plain.dial(secured.address)
@@ -205,7 +208,7 @@ import Testing
         try await withNodes(.secured) { nodes in
             let change: (inout TransportOptions) -> Void = {
                 $0.decoder = .framed
-                $0.handshakeTimeout = .seconds(5)
+                $0.handshakeTimeout = .seconds(60)
             }
             let server = try await nodes.listening(change)
             let client = nodes.make(change)

@@ -1,3 +1,5 @@
+import Testing
+
 @testable import Parley
 
 extension Connection {
@@ -65,5 +67,28 @@ extension Connection {
         await withCheckedContinuation { done in
             loop.execute { done.resume(returning: body()) }
         }
+    }
+}
+
+extension Peer {
+    /// Runs the time-outs of its connection as if `milliseconds` had passed.
+    func runTimeouts(behind milliseconds: UInt64) async {
+        await (self as? Connection)?.look(behind: milliseconds)
+    }
+}
+
+/// Waits until a send waits for room, and still does after both loops have done what they can: every buffer
+/// between the two is full.
+func untilSendsWait(from sender: any Peer, to receiver: any Peer) async throws {
+    let (sender, receiver) = (try #require(sender as? Connection), try #require(receiver as? Connection))
+    func isWaiting() -> Bool { sender.outbound.withLock { !$0.sendWaiters.isEmpty } }
+    try await eventually {
+        let accepted = sender.statistics.traffic.bytesSent
+        guard isWaiting() else { return false }
+        for _ in 0..<3 {
+            await sender.onLoop {}
+            await receiver.onLoop {}
+        }
+        return isWaiting() && sender.statistics.traffic.bytesSent == accepted
     }
 }

@@ -19,7 +19,7 @@ final class RawSocket: Sendable {
         var on: Int32 = 1
         setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
         // A time-out: a test that waits for bytes that never come fails instead of hanging.
-        var limit = timeval(tv_sec: 30, tv_usec: 0)
+        var limit = timeval(tv_sec: 120, tv_usec: 0)
         setsockopt(
             descriptor,
             SOL_SOCKET,
@@ -54,6 +54,13 @@ final class RawSocket: Sendable {
             }
             guard count > 0 else { throw POSIXFailure(call: "send", code: errno) }
             rest.removeFirst(count)
+        }
+    }
+
+    /// Writes without waiting for room. Returns how many bytes there was room for.
+    func writeWhatFits(_ bytes: ArraySlice<UInt8>) -> Int {
+        bytes.withUnsafeBytes {
+            max(0, send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)))
         }
     }
 
