@@ -3,7 +3,7 @@ import Parley
 import ParleyCodable
 import Testing
 
-@Suite("Values as messages and headers", .timeLimit(.minutes(2)))
+@Suite("Values as messages and headers", .timeLimit(.minutes(10)))
 struct ParleyCodableTests {
     private struct Order: Codable, Hashable {
         var item: String

@@ -5,7 +5,7 @@ import ParleyMetrics
 import Testing
 
 /// What the statistics say arrives in the metrics, once.
-@Suite(.timeLimit(.minutes(2))) struct TransportMetricsTests {
+@Suite(.timeLimit(.minutes(10))) struct TransportMetricsTests {
     @Test func `counters get what is new, gauges what is there now`() async throws {
         let network = InMemoryNetwork()
         let server = InMemoryTransport(TransportOptions(decoder: .framed), network: network)

@@ -5,7 +5,7 @@ import ServiceLifecycleTestKit
 import Testing
 
 /// A transport that lives as long as its service.
-@Suite(.timeLimit(.minutes(2))) struct TransportServiceTests {
+@Suite(.timeLimit(.minutes(10))) struct TransportServiceTests {
     private func isClosed(_ transport: InMemoryTransport) async -> Bool {
         do { _ = try await transport.dial("localhost:1") } catch let error as ParleyError {
             return error.code == .closed

@@ -4,7 +4,7 @@ import Testing
 @testable import Parley
 
 /// Messages and streams in the framed wire form, on sockets and in memory.
-@Suite(.timeLimit(.minutes(2))) struct FramedStreamTests {
+@Suite(.timeLimit(.minutes(10))) struct FramedStreamTests {
     @Test(arguments: Kind.allCases)
     func `messages of any size arrive whole and in order without pacing`(kind: Kind) async throws {
         try await withFrames(kind) { server, _, peer in

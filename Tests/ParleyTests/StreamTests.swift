@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Streams in the wire forms that do not mark their ends, on sockets and in memory.
-@Suite(.timeLimit(.minutes(2))) struct StreamTests {
+@Suite(.timeLimit(.minutes(10))) struct StreamTests {
     private static let forms: [WireForm] = [.unframed, .gob(), .gob(encoding: .onePerConnection)]
 
     @Test(arguments: Kind.allCases, forms)

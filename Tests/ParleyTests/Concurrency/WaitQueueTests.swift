@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Waiters of locked state: who is woken, in which order, and how often.
-@Suite(.timeLimit(.minutes(2))) struct WaitQueueTests {
+@Suite(.timeLimit(.minutes(10))) struct WaitQueueTests {
     private struct State {
         var queue = WaitQueue()
         var isReady = false

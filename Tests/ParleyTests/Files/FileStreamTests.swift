@@ -4,7 +4,7 @@ import Testing
 @testable import Parley
 
 /// Files as streams, on sockets and in memory alike.
-@Suite(.timeLimit(.minutes(2))) struct FileStreamTests {
+@Suite(.timeLimit(.minutes(10))) struct FileStreamTests {
     @Test(arguments: Kind.allCases) func `files are sent and received as streams`(kind: Kind) async throws {
         try await withFolder { folder in
             try await withFrames(kind) { server, _, peer in

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// A single message goes past the queue to a consumer that is suspended or blocked.
-@Suite(.timeLimit(.minutes(2))) struct HandOverTests {
+@Suite(.timeLimit(.minutes(10))) struct HandOverTests {
     private let inbox = Inbox(capacity: 100)
 
     private var queue: InboxQueue { inbox.queues[0] }

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Messages that arrived together, taken one at a time without the queue's lock.
-@Suite(.timeLimit(.minutes(2))) struct OpenRunTests {
+@Suite(.timeLimit(.minutes(10))) struct OpenRunTests {
     /// Offers messages of `size` bytes whose first two are their number, as one run.
     private func offer(_ numbers: Range<Int>, size: Int = 2, to inbox: Inbox) {
         var decoded = DecodedRuns()

@@ -203,7 +203,7 @@ import Testing
     // MARK: A connection's turn
 
     /// The loop is held, so that nothing is written: only the budget lets these senders go on.
-    @Test(.timeLimit(.minutes(2)), arguments: [Kind.tcp, .memory])
+    @Test(.timeLimit(.minutes(10)), arguments: [Kind.tcp, .memory])
     func `a turn wakes all senders of a connection that wait for the budget`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Timers that are used for a short time, one after the other.
-@Suite(.timeLimit(.minutes(2))) struct LoopTimerTests {
+@Suite(.timeLimit(.minutes(10))) struct LoopTimerTests {
     @Test func `a timer that was given back is the next one, and forgets its action`() async throws {
         try await withLoop { loop in
             try loop.start()

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// What an application keeps about a peer.
-@Suite(.timeLimit(.minutes(2))) struct ConnectionIDTests {
+@Suite(.timeLimit(.minutes(10))) struct ConnectionIDTests {
     @Test(arguments: Kind.allCases)
     func `a peer is a key: the same in every RPC, and another than every other's`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

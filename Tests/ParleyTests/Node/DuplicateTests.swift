@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Two connections with one node, of which one is ending already.
-@Suite(.timeLimit(.minutes(2))) struct DuplicateTests {
+@Suite(.timeLimit(.minutes(10))) struct DuplicateTests {
     @Test(arguments: [false, true])
     func `a new connection stays when the existing one is closing`(smallerDials: Bool) async throws {
         try await withNodes(.tcp) { nodes in

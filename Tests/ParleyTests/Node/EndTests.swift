@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// A peer that leaves in any state ends once, with its reason, and nothing incomplete is delivered.
-@Suite(.timeLimit(.minutes(2))) struct EndTests {
+@Suite(.timeLimit(.minutes(10))) struct EndTests {
     @Test(arguments: [false, true])
     func `a peer that leaves inside a message has its complete messages delivered`(
         isReset: Bool

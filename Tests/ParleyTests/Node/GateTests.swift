@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Gates and bans.
-@Suite(.timeLimit(.minutes(2))) struct GateTests {
+@Suite(.timeLimit(.minutes(10))) struct GateTests {
     @Test(arguments: Kind.allCases)
     func `connections that the gate denies are reset before the handshake`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

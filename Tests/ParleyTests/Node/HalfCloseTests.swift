@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// A peer that ends its sending and still reads gets the answers to what it sent.
-@Suite(.timeLimit(.minutes(2))) struct HalfCloseTests {
+@Suite(.timeLimit(.minutes(10))) struct HalfCloseTests {
     /// Messages of one byte in the framed wire form. The second one's sender half-closes.
     private static let frame: [UInt8] = [1, 0, 0, 0, 1, 7]
     private static let lastFrame: [UInt8] = [1, 0, 0, 0, 1, 8]
@@ -130,7 +130,7 @@ import Testing
 }
 
 /// A full inbox is said, since its peers are silently not read.
-@Suite(.timeLimit(.minutes(2))) struct FullInboxLogTests {
+@Suite(.timeLimit(.minutes(10))) struct FullInboxLogTests {
     @Test(arguments: [false, true])
     func `streams that are read but not consumed stop, and the log says why`(consumes: Bool) async throws {
         try await withNodes(.tcp) { nodes in

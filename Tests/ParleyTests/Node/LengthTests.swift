@@ -4,7 +4,7 @@ import Testing
 @testable import Parley
 
 /// Lengths over the limit are refused at every door.
-@Suite(.timeLimit(.minutes(2))) struct LengthTests {
+@Suite(.timeLimit(.minutes(10))) struct LengthTests {
     @Test(arguments: Kind.allCases)
     func `what is too long is refused before it is copied, and the peer stays`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

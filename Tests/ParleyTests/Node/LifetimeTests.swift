@@ -4,7 +4,7 @@ import Testing
 @testable import Parley
 
 /// A closed node leaves nothing in memory.
-@Suite(.timeLimit(.minutes(2))) struct LifetimeTests {
+@Suite(.timeLimit(.minutes(10))) struct LifetimeTests {
     private final class Reference: @unchecked Sendable {
         private weak var node: Node?
         init(_ transport: any Transport) { node = (transport as? any NodeTransport)?.node }

@@ -7,7 +7,7 @@ import Testing
 #endif
 
 /// Behaviour of nodes with several event loops. The tests of all nodes run with several loops too.
-@Suite(.timeLimit(.minutes(2))) struct LoopsTests {
+@Suite(.timeLimit(.minutes(10))) struct LoopsTests {
     private func counts(_ transport: any Transport) -> [Int] {
         var counts = Array(repeating: 0, count: transport.eventLoops.count)
         for case let peer as Connection in transport.peers { counts[peer.context.index] += 1 }

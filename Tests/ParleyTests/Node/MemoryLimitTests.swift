@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Limits of the memory that peers can make a node use.
-@Suite(.timeLimit(.minutes(2))) struct MemoryLimitTests {
+@Suite(.timeLimit(.minutes(10))) struct MemoryLimitTests {
     @Test(arguments: Kind.allCases)
     func `only one RPC exceeds the inbox's bytes, however much a read brings`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

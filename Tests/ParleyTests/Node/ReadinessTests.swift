@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Being called when a read or a send may be tried, instead of waiting for it.
-@Suite(.timeLimit(.minutes(2))) struct ReadinessTests {
+@Suite(.timeLimit(.minutes(10))) struct ReadinessTests {
     @Test(arguments: [Kind.tcp, .memory])
     func `a stream's writer is called for room although a message waits for its turn`(
         kind: Kind

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Reconnecting, and duplicate connections between two nodes.
-@Suite(.timeLimit(.minutes(2))) struct ReconnectionTests {
+@Suite(.timeLimit(.minutes(10))) struct ReconnectionTests {
     private static let quick = Backoff(initial: .milliseconds(10), longest: .milliseconds(50))
 
     @Test func `waits double up to the longest and are uniform below their ceiling`() {

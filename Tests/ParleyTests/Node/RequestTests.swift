@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Requests and their answers.
-@Suite(.timeLimit(.minutes(2))) struct RequestTests {
+@Suite(.timeLimit(.minutes(10))) struct RequestTests {
     /// A server that answers each request with `answer`, in a task for each, and a peer that asks it.
     private func withServer(
         _ kind: Kind,

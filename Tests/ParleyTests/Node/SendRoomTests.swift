@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// The send buffers: a buffer grows once, and only the busiest peer keeps a large one.
-@Suite(.timeLimit(.minutes(2))) struct SendRoomTests {
+@Suite(.timeLimit(.minutes(10))) struct SendRoomTests {
     @Test func `the busiest sender of a loop keeps its large buffer until another takes over`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }

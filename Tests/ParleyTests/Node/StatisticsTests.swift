@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// The statistics of transports and peers.
-@Suite(.timeLimit(.minutes(2))) struct StatisticsTests {
+@Suite(.timeLimit(.minutes(10))) struct StatisticsTests {
     @Test(arguments: Kind.allCases)
     func `bytes, messages and streams are counted in each direction, on both sides`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

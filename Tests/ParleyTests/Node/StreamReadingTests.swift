@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Streams on sockets: they are read into blocks that the reader keeps.
-@Suite(.timeLimit(.minutes(2))) struct StreamReadingTests {
+@Suite(.timeLimit(.minutes(10))) struct StreamReadingTests {
     @Test(arguments: [false, true])
     func `a stream arrives whole and in order, in pieces of any size that stay intact`(
         isFramed: Bool

@@ -4,7 +4,7 @@ import Testing
 @testable import Parley
 
 /// ``TimerFD``, the timer of the connections' time-outs, with a timerfd and without.
-@Suite(.timeLimit(.minutes(2))) struct TimerFDTests {
+@Suite(.timeLimit(.minutes(10))) struct TimerFDTests {
     @Test(arguments: [true, false])
     func `the timer fires once, at its last setting`(
         hasDescriptor: Bool

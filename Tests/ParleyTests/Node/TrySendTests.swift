@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Sending without waiting.
-@Suite(.timeLimit(.minutes(2))) struct TrySendTests {
+@Suite(.timeLimit(.minutes(10))) struct TrySendTests {
     @Test(arguments: Kind.allCases)
     func `trySend accepts or refuses a whole message and never waits`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// What peers that have ended had sent, and the inbox had no room for.
-@Suite(.timeLimit(.minutes(2))) struct UndeliveredTests {
+@Suite(.timeLimit(.minutes(10))) struct UndeliveredTests {
     @Test(arguments: [Kind.tcp, .loops])
     func `what reset peers had sent is bounded and counted, and ends with the consumer`(
         kind: Kind

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// A flood of handshakes must not starve the peers of a loop.
-@Suite(.timeLimit(.minutes(2))) struct HandshakeTurnTests {
+@Suite(.timeLimit(.minutes(10))) struct HandshakeTurnTests {
     /// The steps of all handshakes: in which turn, and of which link.
     private final class Steps: LinkSecurity {
         let id: PeerID

@@ -3,7 +3,7 @@ import Testing
 @testable import Parley
 
 /// Streams where a thread blocks, or a function is called, in place of a suspended task.
-@Suite(.timeLimit(.minutes(2))) struct BlockingStreamTests {
+@Suite(.timeLimit(.minutes(10))) struct BlockingStreamTests {
     private static let name = "/test/1"
 
     /// Two ends of one stream, which a queue has accepted.
