@@ -79,9 +79,9 @@ public protocol Transport: AnyObject, Sendable {
     ) throws(ParleyError)
 
     /// Stops listening, writes out what was sent (for at most ``TransportOptions/closeTimeout``), closes
-    /// every peer, and returns when no socket or thread is left, except for names that are still looked up:
-    /// nothing can end the system's look-up, and nothing waits for it. Consumers get the RPCs that are
-    /// in the inbox, and then the end; what waited for room there is dropped.
+    /// every peer, and returns when no socket is left and the threads of the loops are at their end. Names
+    /// may still be looked up: nothing can end the system's look-up, and nothing waits for it. Consumers get
+    /// the RPCs that are in the inbox, and then the end; what waited for room there is dropped.
     ///
     /// Cancellation does not cut it short. Idempotent. Afterwards `dial` and every send throw `closed`.
     func close() async

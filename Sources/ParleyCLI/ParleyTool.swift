@@ -67,7 +67,7 @@ struct ParleyTool: AsyncParsableCommand {
         }
         let code = exitCode(for: error)
         if code.isSuccess {
-            let subcommands = configuration.subcommands.compactMap(\.configuration.commandName) + ["help"]
+            let subcommands = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
             let arguments = Array(CommandLine.arguments.dropFirst())
             if let mistake = HelpRequest.mistake(in: arguments, subcommands: subcommands) {
                 Console.error(mistake)

@@ -105,6 +105,63 @@ static void addresses(void) {
     CHECK_OK(parley_free(node));
 }
 
+/* ---- What is no text, what is over, and whose it is ---- */
+
+static int raw_code;
+
+/* The handshake is over: these bytes would be taken for a frame. */
+static int send_raw(parley_transport *transport, parley_peer peer, void *userdata) {
+    (void)userdata;
+    raw_code = parley_send(transport, peer, "raw", 3, 0);
+    return 0;
+}
+
+static void boundaries(void) {
+    parley_options options = loopback();
+    parley_transport *closed;
+    parley_identity *identity = NULL;
+    parley_stream *stream = NULL;
+    parley_peer_stream body;
+    parley_peer peer;
+    parley_rpc rpc;
+    pair pair;
+    options.on_peer = send_raw;
+    pair = connected(&options, &options);
+    FAILS(raw_code, PARLEY_ENOTSUP);
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "hello", 5, LIMIT_MS));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
+    parley_rpc_release(&rpc);
+
+    memset(&rpc, 0xff, sizeof rpc);
+    FAILS(parley_try_consume(pair.server, &rpc), PARLEY_EAGAIN);
+    CHECK(rpc.owner == NULL && rpc.length == 0);
+    parley_rpc_release(&rpc);
+
+    FAILS(
+        parley_send_file(pair.client, pair.to_server, "caf\xe9", NULL, 0, 0, UINT64_MAX, NULL, NULL),
+        PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "not UTF-8");
+    CHECK_OK(parley_identity_generate(&identity));
+    FAILS(parley_identity_save(identity, "/tmp/caf\xe9"), PARLEY_EINVAL);
+    parley_identity_free(identity);
+
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, "header", 6, LIMIT_MS, &stream));
+    CHECK_OK(parley_consume(pair.server, &rpc, LIMIT_MS));
+    FAILS(parley_rpc_body(pair.client, &rpc, &body), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "another transport");
+    parley_rpc_release(&rpc);
+    parley_stream_abort(stream, 0, NULL);
+    free_pair(pair);
+
+    options.on_peer = NULL;
+    closed = create(&options);
+    CHECK_OK(parley_close(closed));
+    FAILS(parley_broadcast(closed, "x", 1), PARLEY_ECLOSED);
+    FAILS(parley_ban(closed, "192.0.2.1", 1000), PARLEY_ECLOSED);
+    FAILS(parley_dial(closed, "127.0.0.1:1", 0, &peer), PARLEY_ECLOSED);
+    CHECK_OK(parley_free(closed));
+}
+
 /* ---- Messages and peers ---- */
 
 static void in_callback(void *argument) {
@@ -323,6 +380,8 @@ int main(void) {
     names_and_texts();
     trying("addresses");
     addresses();
+    trying("boundaries");
+    boundaries();
     trying("messages");
     messages();
     trying("disconnects");

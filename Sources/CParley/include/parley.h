@@ -623,10 +623,11 @@ int parley_address(const parley_transport *transport, char *buffer, size_t size)
 /*
  * Stops listening, writes out accepted bytes (for at most close_timeout_ms), and closes every peer. It waits
  * until each `handshake` that runs has returned, and wakes threads in parley_consume() after that. When it
- * returns, no socket and no thread is left, except for names that are still looked up, and no callback is
- * called any more. RPCs that are in the inbox can still be consumed; what waited for room there is dropped.
- * Every other function returns PARLEY_ECLOSED or PARLEY_ENOPEER. Idempotent; several threads may call it.
- * Blocks; not in callbacks.
+ * returns, no socket is left, the threads of the loops are at their end, and no callback is called any more.
+ * Threads that look up a name go on until that ends. The few that all transports of the process share, for
+ * files and for the Swift runtime, stay. RPCs that are in the inbox can still be consumed; what waited for
+ * room there is dropped. Every other function returns PARLEY_ECLOSED or PARLEY_ENOPEER; the statistics stay
+ * as they are. Idempotent; several threads may call it. Blocks; not in callbacks.
  *
  * Returns  PARLEY_OK; PARLEY_EDEADLK.
  */
@@ -997,7 +998,7 @@ int parley_refuse(
 
 /*
  * Takes the oldest RPC, or waits for one. With `loops` above 1 it is the oldest of one loop. Several threads
- * may call; each RPC goes to one of them. Free it with parley_rpc_release().
+ * may call; each RPC goes to one of them. Free it with parley_rpc_release(). On an error *rpc is all zero.
  *
  * Returns  PARLEY_OK; PARLEY_ETIMEDOUT or PARLEY_EAGAIN when none came in time; PARLEY_ECLOSED when the
  *          transport is closed and every RPC was consumed; PARLEY_EDEADLK; PARLEY_EINVAL when the transport

@@ -5,9 +5,10 @@ extension Channels {
     ///
     /// - Throws: `closed`, or why the connection ended.
     mutating func open(_ name: String, at now: UInt64) throws(ParleyError) -> Channel? {
-        if let end { throw end }
-        if let inputEnd { throw inputEnd }
         let isOfMessages = name == Multiplexed.messages
+        // What was accepted before an orderly end is still sent, and may be the first message.
+        if let end, !isOfMessages { throw end }
+        if let inputEnd { throw inputEnd }
         guard case .opened(let id) = try session.open(at: now, intoKept: isOfMessages) else { return nil }
         let dialer = NegotiationDialer([name])
         let channel = Channel(id, isOutbound: true, .proposing(dialer), at: now / 1_000_000)

@@ -224,9 +224,7 @@ extension MultiplexedLink: Link {
     var hasUnread: Bool { lower.hasUnread }
 
     var isAcknowledged: Bool {
-        // Nothing more leaves, and nothing more is acknowledged.
-        if hasOutputFailed { return true }
-        return switch phase {
+        switch phase {
         // An orderly end is said first.
         case .starting, .open, .shuttingDown: false
         case .shutDown: lower.isAcknowledged && (inputEnd != nil || channels.withLock(\.session.isAllRead))

@@ -624,7 +624,7 @@ struct ManyStreamsTests {
             let server = try await nodes.listening()
             let answering = Task {
                 for await rpc in server.consume() {
-                    try await rpc.reply(patterned(100_000))
+                    try await rpc.reply(with: patterned(100_000))
                     await rpc.peer.close()
                 }
             }

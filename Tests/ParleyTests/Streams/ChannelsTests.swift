@@ -303,6 +303,17 @@ struct ChannelsTests {
         #expect(accepted[1].received.front.startIndex == 0, "it would keep the whole block")
     }
 
+    @Test func `a first message that was accepted before an orderly end is sent`() throws {
+        var pair = Pair(Self.echo)
+        pair.dialer.end(ParleyError(.closed, "closed here"), .bothAtOnce).resume()
+        var buffer = WireBuffer()
+        buffer.append(patterned(1_000))
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        #expect(throws: ParleyError.self) { try pair.open("/echo") }
+        _ = pair.carry()
+        #expect(pair.listener.takeMessages(at: pair.now).map(Array.init) == patterned(1_000))
+    }
+
     @Test func `those who wait for room hear that the stream is finished`() throws {
         var pair = Pair(Self.echo)
         let stream = try pair.open("/echo")
