@@ -76,7 +76,7 @@ struct FailingDiskTests {
         let address = try await receiver.listeningAddress()
         let sender = try send("file", to: address)
         let heard = try await sender.errors.rest()
-        #expect(heard.count == 1 && heard[0].hasSuffix("the file cannot be written: Disk quota exceeded"))
+        #expect(heard.count == 1 && heard[0].hasSuffix("the file cannot be written: disk quota exceeded"))
         #expect(try await sender.exit() == 1)
         #expect(try await receiver.exit() == 1)
         #expect(try target.names.count == (storing.isEmpty ? 0 : 1))

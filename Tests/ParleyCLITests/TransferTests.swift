@@ -244,7 +244,7 @@ struct TransferTests {
             try await sender.errors.rest()
                 == [
                     "parley: \(address.withoutID) could not store file: "
-                        + "the file cannot be written: File too large"
+                        + "the file cannot be written: file too large"
                 ]
         )
         #expect(try await sender.exit() == 1)

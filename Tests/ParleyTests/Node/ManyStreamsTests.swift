@@ -572,13 +572,14 @@ struct ManyStreamsTests {
         }
     }
 
-    /// In memory, a close follows the goodbye at once, and what the other side then writes fails.
+    /// A side that waits no longer for an answer to its goodbye closes, and what the other one then writes
+    /// fails.
     @Test func `a goodbye that is still to be read makes the end an orderly one`() async throws {
         try await withNodes(.multiplexed) { nodes in
             let ends = Events<ParleyError>()
             // The end waits for nothing: the failed write is over.
             let server = try await nodes.listening(ends) { $0.timeouts.close = .seconds(600) }
-            let client = nodes.make()
+            let client = nodes.make { $0.timeouts.close = .milliseconds(50) }
             let peer = try await client.dial(server.address)
             try await peer.send(message: "hello")
             let answering = try #require(try await server.nextRPC().peer as? Connection)
