@@ -21,10 +21,12 @@ extension parley_options {
 extension TransportOptions {
     /// Translates the options. ``ForeignNode`` handles the callbacks and the log.
     init(_ foreign: parley_options) throws(ParleyError) {
+        // First, so that its userdata has an owner, which destroys it when a later check fails.
+        let decoder = try WireForm(foreign)
         let address = foreign.listen_address
         self.init(
             listenAddress: address == nil ? ":0" : try text(address, "listen_address"),
-            decoder: try WireForm(foreign)
+            decoder: decoder
         )
         try set(\.inboxCapacity, foreign.inbox_capacity, "inbox_capacity")
         try set(\.inboxCapacityBytes, foreign.inbox_capacity_bytes, "inbox_capacity_bytes")

@@ -80,7 +80,11 @@ public func parley_ban(
 /// See parley.h.
 @c @implementation
 public func parley_unban(_ transport: OpaquePointer?, _ host: UnsafePointer<CChar>?) -> Int32 {
-    status { try node(transport).transport.unban(try text(host, "host")) }
+    status {
+        let node = try node(transport)
+        try node.transport.node.checkOpen()
+        try node.transport.unban(try text(host, "host"))
+    }
 }
 
 /// See parley.h.
@@ -101,7 +105,11 @@ public func parley_ban_id(
 /// See parley.h.
 @c @implementation
 public func parley_unban_id(_ transport: OpaquePointer?, _ id: UnsafePointer<CChar>?) -> Int32 {
-    status { try node(transport).transport.unban(peerID(id, "id")) }
+    status {
+        let node = try node(transport)
+        try node.transport.node.checkOpen()
+        node.transport.unban(try peerID(id, "id"))
+    }
 }
 
 private func banDuration(_ duration_ms: Int32) throws(ParleyError) -> Duration {

@@ -13,9 +13,9 @@ public func parley_create(
         var foreign = parley_options()
         do {
             try foreign.read(options)
-            try ForkedChild.check()
             // The decoder's userdata has an owner from here on, which destroys it when a later step fails.
             let options = try TransportOptions(foreign)
+            try ForkedChild.check()
             _ = preparedForChildren
             let out = try output(out, "out")
             out.pointee = retainedHandle(ForeignNode(foreign, options))

@@ -46,6 +46,9 @@ struct SystemError: Error, Equatable {
 }
 
 extension String {
-    /// The text as a part of a sentence: with a small first letter.
-    var withSmallInitial: String { prefix(1).lowercased() + dropFirst() }
+    /// The text as a part of a sentence: with a small first letter, unless it begins as `I/O error` does.
+    var withSmallInitial: String {
+        guard dropFirst().first?.isLowercase == true else { return self }
+        return prefix(1).lowercased() + dropFirst()
+    }
 }

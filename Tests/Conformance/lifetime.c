@@ -88,7 +88,7 @@ static void close_before_free(void) {
     CHECK_CODE(parley_consume(node, &rpc, PARLEY_FOREVER), PARLEY_ECLOSED);
     CHECK_CODE(parley_try_consume(node, &rpc), PARLEY_ECLOSED);
     CHECK_INT(parley_peers(node, NULL, 0), 0);
-    CHECK_INT(parley_broadcast(node, "x", 1), 0);
+    CHECK_CODE(parley_broadcast(node, "x", 1), PARLEY_ECLOSED);
     CHECK(parley_address(node, address, sizeof address) > 0);
     CHECK_INT(event_count(&it.destroyed), 0);
     CHECK_OK(parley_free(node));

@@ -55,7 +55,8 @@ struct HintTests {
         let served = try await server.listeningAddress()
         let sender = try ToolProcess("send", directory.path(of: "file"), "--to", served)
         let line = try #require(try await sender.errors.next())
-        #expect(line.hasSuffix("; is it parley receive?"))
+        // The reset may be seen before what came ahead of it.
+        #expect(line.hasSuffix("; is it parley receive?") || line.hasSuffix("would do there"))
         #expect(try await sender.exit() == 1)
 
         let receiver = try ToolProcess("receive", "--into", directory.url.path, "--listen", "127.0.0.1:0")

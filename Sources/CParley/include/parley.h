@@ -490,7 +490,8 @@ typedef struct parley_options {
     int stream_idle_timeout_ms;    /* closes a peer of whose open stream no byte is read for this long, also
                                     * when it has sent none; resets a two-way stream alone, whose bytes
                                     * nobody reads; 0 is 60 s */
-    int close_timeout_ms;          /* for writing out accepted bytes when closing; 0 is 5 s */
+    int close_timeout_ms;          /* for writing out accepted bytes when closing, and with many streams for
+                                    * the other side's answer that it has read them; 0 is 5 s */
 
     /* At most the kernel's 32,767 s and 127 probes. */
     int keepalive_idle_s;          /* silence before the first TCP keep-alive probe; 0 is 15 s, -1 is off */
@@ -626,8 +627,8 @@ int parley_address(const parley_transport *transport, char *buffer, size_t size)
  * returns, no socket is left, the threads of the loops are at their end, and no callback is called any more.
  * Threads that look up a name go on until that ends. The few that all transports of the process share, for
  * files and for the Swift runtime, stay. RPCs that are in the inbox can still be consumed; what waited for
- * room there is dropped. Every other function returns PARLEY_ECLOSED or PARLEY_ENOPEER; the statistics stay
- * as they are. Idempotent; several threads may call it. Blocks; not in callbacks.
+ * room there is dropped. Functions that do something return PARLEY_ECLOSED or PARLEY_ENOPEER; the statistics
+ * stay as they are. Idempotent; several threads may call it. Blocks; not in callbacks.
  *
  * Returns  PARLEY_OK; PARLEY_EDEADLK.
  */
@@ -755,13 +756,15 @@ int parley_stop_keeping_connected(parley_transport *transport, const char *addre
 
 /* Bans a numeric address (without a port) for a time; an IPv6 address with its whole /64. PARLEY_FOREVER bans
  * it without end. Its connections end with PARLEY_EBANNED, and no new one can be made from or to it. Returns
- * PARLEY_OK, PARLEY_EADDRINVAL or PARLEY_EINVAL. Never blocks. */
+ * PARLEY_OK, PARLEY_EADDRINVAL, PARLEY_EINVAL or PARLEY_ECLOSED. Never blocks. */
 int parley_ban(parley_transport *transport, const char *host, int duration_ms);
 
-/* Removes a ban. Returns PARLEY_OK, also when there is none, or PARLEY_EADDRINVAL. Never blocks. */
+/* Removes a ban. Returns PARLEY_OK, also when there is none, PARLEY_EADDRINVAL or PARLEY_ECLOSED. Never
+ * blocks. */
 int parley_unban(parley_transport *transport, const char *host);
 
-/* Ban a node by its id, at any address, and end that ban. Return PARLEY_EADDRINVAL when the text is no id. */
+/* Ban a node by its id, at any address, and end that ban. Return as those two do; PARLEY_EADDRINVAL when the
+ * text is no id. */
 int parley_ban_id(parley_transport *transport, const char *id, int duration_ms);
 int parley_unban_id(parley_transport *transport, const char *id);
 
@@ -856,12 +859,12 @@ int parley_write(
 
 /* Sends one message to every open peer, without waiting for any. Peers for which it would have to wait, or
  * that cannot carry the message, are left out. Returns how many accepted it; PARLEY_EMSGSIZE when it is over
- * the limit of every peer. Never blocks. */
+ * the limit of every peer; PARLEY_ECLOSED. Never blocks. */
 int parley_broadcast(parley_transport *transport, const void *message, size_t length);
 
 /* parley_broadcast() that waits, for room or behind an open stream, for all those peers side by side. Returns
- * how many peers accepted the message by the end of the time-out; PARLEY_EMSGSIZE as parley_broadcast();
- * PARLEY_EDEADLK in a callback, unless the time-out is 0. */
+ * how many peers accepted the message by the end of the time-out; PARLEY_EMSGSIZE and PARLEY_ECLOSED as
+ * parley_broadcast(); PARLEY_EDEADLK in a callback, unless the time-out is 0. */
 int parley_broadcast_wait(
     parley_transport *transport, const void *message, size_t length, int timeout_ms);
 

@@ -199,7 +199,7 @@ extension Connection {
         apply(.beginClosing(canCloseNow: canCloseNow))
     }
 
-    /// Whether the other side's kernel has everything that was sent, and no unread input would turn the close
+    /// Whether the other side has everything that was sent, and no unread input would turn the close
     /// into a reset.
     private func canCloseNow(_ link: any Link) -> Bool {
         guard !isWriting, outbound.withLock({ $0.queue.isEmpty && !$0.queue.isCutOff }),
@@ -208,7 +208,7 @@ extension Connection {
         return inbound.withLock { $0.state.inputEnd != nil } || !link.hasUnread
     }
 
-    /// Shuts the sending side down, and waits until the other side's kernel has everything.
+    /// Shuts the sending side down, and waits until the other side has everything.
     private func shutDownLink() {
         link?.shutdown()
         checkAcknowledged()

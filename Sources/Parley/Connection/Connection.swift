@@ -267,6 +267,9 @@ public class Connection: @unchecked Sendable {
     /// Whether its end has not started. Any thread.
     var isLive: Bool { outbound.withLock { $0.lifecycle.end == nil } }
 
+    /// Whether what arrives is still delivered: this side has not begun to close. Any thread.
+    var isDelivering: Bool { inbound.withLock { $0.closed == nil } }
+
     /// Whether the other side sends nothing more and still reads. Any thread.
     var isHalfClosed: Bool {
         outbound.withLock { if case .halfClosed = $0.lifecycle.state { true } else { false } }

@@ -13,7 +13,7 @@
 /// | `readingRest` | the link takes no more bytes; what it still delivers is read |
 /// | `closeRequested` | an orderly end was requested; the loop's thread has not started it |
 /// | `flushing` | what was accepted is written; input is dropped |
-/// | `awaitingAck` | all is written, but the other side's kernel does not have all of it |
+/// | `awaitingAck` | all is written, but the other side does not have all of it |
 /// | `failed` | the link has to be closed at once |
 /// | `closingLink` | the link is closing |
 /// | `ended` | the link is closed |
@@ -76,7 +76,7 @@ struct Lifecycle {
         case beginClosing(canCloseNow: Bool)
         /// Everything that was accepted is written.
         case allWritten
-        /// The other side's kernel has everything.
+        /// The other side has everything; see ``Link/isAcknowledged``.
         case allAcknowledged
         /// The close time-out has passed.
         case timeIsUp

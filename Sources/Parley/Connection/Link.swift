@@ -34,7 +34,8 @@ protocol Link: AnyObject {
     /// Whether something has arrived that was not read.
     var hasUnread: Bool { get }
 
-    /// Whether the other side's kernel has everything that was written, including the shutdown.
+    /// Whether the other side has everything that was written, including the shutdown: its kernel, or its
+    /// program where both speak a protocol that tells.
     var isAcknowledged: Bool { get }
 
     /// Closes the link. `abortively`: with a reset instead of an orderly end.

@@ -87,9 +87,8 @@ extension MultiplexedLink: SecuredLinkOwner {
         if isStarting {
             early.accepted += effects.accepted
             early.announced += effects.announced
-        } else {
-            for channel in effects.accepted { accept(channel) }
-            for announcement in effects.announced { announce(announcement) }
+        } else if !effects.accepted.isEmpty || !effects.announced.isEmpty {
+            begin(effects.accepted, effects.announced)
         }
         if let roundTrip = effects.roundTrip {
             if probesLeft > 0, sendPing() { probesLeft -= 1 }
@@ -101,6 +100,19 @@ extension MultiplexedLink: SecuredLinkOwner {
             // None are left: the flush reports them as written.
             loop.atEndOfTurn(self)
         }
+    }
+
+    /// Hands out new streams. None begins once this side has begun to close, or has refused the peer.
+    private func begin(_ accepted: [Channel], _ announced: [PeerState.Announcement]) {
+        guard let owner, owner.isDelivering else {
+            let reason = ParleyError(.closed, "the connection is being closed")
+            for channel in accepted {
+                (try? change { (channels, _) in channels.abort(channel, code: 0, reason) })?.resume()
+            }
+            return
+        }
+        for channel in accepted { accept(channel) }
+        for announcement in announced { announce(announcement) }
     }
 
     private func announce(_ stream: PeerState.Announcement) {

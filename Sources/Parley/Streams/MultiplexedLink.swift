@@ -211,6 +211,8 @@ extension MultiplexedLink: Link {
         guard !isOver else { return }
         phase = .shuttingDown
         channels.withLock { $0.sayGoodbye() }
+        // Reading may have stopped before the connection was open. The other side's answer is waited for.
+        if inputEnd == nil { readOn() }
         flush()
     }
 

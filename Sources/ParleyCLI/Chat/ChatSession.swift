@@ -1,5 +1,13 @@
 import Parley
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// The common part of `listen` and `dial`: shows received messages, and sends the lines of standard input.
 struct ChatSession: Sendable {
     let transport: TCPTransport
@@ -57,6 +65,8 @@ struct ChatSession: Sendable {
                 if await !send(line, to: peers()) { isWhole = false }
             }
         } catch {
+            // Without a standard input there is none to send. nohup(1) gives one that cannot be read.
+            guard error.code != EBADF else { return isWhole }
             Console.error("cannot read standard input: \(error.reason)")
             isWhole = false
         }

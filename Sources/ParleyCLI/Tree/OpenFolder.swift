@@ -133,10 +133,17 @@ final class OpenFolder: Sendable {
 
     /// Removes a part, unless a transfer has it.
     ///
-    /// - Parameter seconds: it stays when it was written to later than that.
+    /// - Parameters:
+    ///   - seconds: it stays when it was written to later than that.
+    ///   - isKnown: whether its name alone tells whose it is. Otherwise it has to be private, which some file
+    ///     systems do not know.
     /// - Returns: whether it is gone.
     @discardableResult
-    func removePart(_ name: [UInt8], ifModifiedBefore seconds: Int64 = .max) -> Bool {
+    func removePart(
+        _ name: [UInt8],
+        ifModifiedBefore seconds: Int64 = .max,
+        whateverItsMode isKnown: Bool = false
+    ) -> Bool {
         func isOld() -> Bool { modified(name).map { $0.seconds < seconds } ?? false }
         func open(_ mode: Int32) -> Int32? { openFile(name, mode, byteCount: 0...Int.max) }
         // Before the lock too, which a transfer that begins may need.
@@ -144,7 +151,7 @@ final class OpenFolder: Sendable {
         defer { close(part) }
         // A transfer has the lock as long as it writes. Where a file system has no locks, the time decides.
         let isInUse = flock(part, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK
-        guard !isInUse, isOld(), Self.isOwnPart(part), isName(name, of: part) else { return false }
+        guard !isInUse, isOld(), isKnown || Self.isOwnPart(part), isName(name, of: part) else { return false }
         remove(name)
         return true
     }

@@ -194,5 +194,8 @@ final class PartFile: IncomingContent {
     }
 
     /// There is one part of a file at most: those of a file that is always written to would fill the disk.
-    private func removeOtherVersions() { for name in otherVersions { place.parent.removePart(name) } }
+    /// Nobody else makes such names, which are hashes for the most part.
+    private func removeOtherVersions() {
+        for name in otherVersions { place.parent.removePart(name, whateverItsMode: true) }
+    }
 }

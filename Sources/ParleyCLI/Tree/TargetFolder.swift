@@ -107,25 +107,27 @@ final class TargetFolder: IncomingTarget {
     }
 
     func finish() throws(Refusal) {
-        completeFolders()
+        completeFolders(keeping: 0)
         guard cursor.root.sync() else { throw .system("what arrived cannot be completed", .last) }
     }
 
     /// Folders stay as they are that a later transfer may go on with: it completes them. Nobody else does so
-    /// with other ones.
+    /// with other ones; their owner may still write to them, as another attempt has to.
     func leave() {
-        if resumption == nil { completeFolders() }
+        if resumption == nil { completeFolders(keeping: 0o700) }
     }
 
     /// Gives the folders that were made here their modes and times.
-    private func completeFolders() {
+    ///
+    /// - Parameter kept: what is allowed beside that.
+    private func completeFolders(keeping kept: mode_t) {
         // The innermost first, whose paths are longer than those around them: a folder that may not be
         // written to takes no changes inside.
         for (path, metadata) in made.sorted(by: { $0.key.bytes.count > $1.key.bytes.count }) {
             guard let folder = try? cursor.root.inner(path.names) else { continue }
             let times = metadata.modified.accessedNowModifiedThen
             _ = futimens(folder.descriptor, times)
-            _ = fchmod(folder.descriptor, mode_t(metadata.mode))
+            _ = fchmod(folder.descriptor, mode_t(metadata.mode) | kept)
         }
         made = [:]
     }

@@ -618,6 +618,45 @@ struct ManyStreamsTests {
         }
     }
 
+    @Test func `a peer that is refused gets to no handler, whatever it still sends`() async throws {
+        struct Refused: Error {}
+        try await withNodes(.tcp) { nodes in
+            let (ends, refuses, taken) = (Events<ParleyError>(), Events<Bool>(), Events<Bool>())
+            let server = try await nodes.listening {
+                $0.decoder = .multiplexed(maxMessageBytes: 1 << 20)
+                $0.onDisconnect = { _, reason in ends.add(reason) }
+                $0.onPeer = { _ in
+                    _ = try await refuses.next()
+                    throw Refused()
+                }
+            }
+            try server.itsNode.accept(Self.echo) { stream in
+                taken.add(true)
+                stream.close()
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write(update(1, 0, .syn))
+            refuses.add(true)
+            // The server waits for the answer to its last ping.
+            var pings: [UInt32] = []
+            while true {
+                var header = try await socket.read(exactly: 12)[...]
+                var partial = PartialYamuxHeader()
+                let frame = try #require(try partial.take(&header))
+                if frame.type == .goAway { break }
+                if frame.type == .ping { pings.append(frame.length) }
+                if frame.type == .data { _ = try await socket.read(exactly: Int(frame.length)) }
+            }
+            var lines: [UInt8] = []
+            for line in ["/multistream/1.0.0", Self.echo] {
+                lines += [UInt8(line.utf8.count + 1)] + Array("\(line)\n".utf8)
+            }
+            try socket.write(data(1, lines) + pong(try #require(pings.last)))
+            #expect(try await ends.next().code == .peerRefused)
+            #expect(taken.soFar.isEmpty)
+        }
+    }
+
     @Test(arguments: Kind.multiplexing) func `an answer that is sent before a close arrives`(
         kind: Kind
     ) async throws {

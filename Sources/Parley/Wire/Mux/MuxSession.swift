@@ -105,7 +105,7 @@ struct MuxSession: Sendable {
     var lastPing: UInt32?
     /// Whether the other side has answered that one, so that it has read all that this side has sent. Until
     /// then it may write by itself, such as the answer to a ping. A socket that is closed by then resets the
-    /// connection for it, and what it has not read is lost.
+    /// connection for it, and what it has not read is lost: now that is at most the go-away itself.
     var isAllRead = false
 
     /// What is left of the frame that is being received.
