@@ -24,17 +24,18 @@ static void *send_one(void *argument) {
     return NULL;
 }
 
-/* Lets both nodes do what they can: the kernel's buffers may still drain. */
+/* Lets both nodes do what they can, and then the kernel: its buffers may still drain. */
 static void let_run(const pair *pair) {
     await_callbacks(pair->client);
     await_callbacks(pair->server);
+    sleep_ms(5);
 }
 
 /* Sends to a server with a limited inbox until a send would have to wait. Returns how many messages were
  * accepted. */
 static int send_until_full(const pair *pair) {
     int code, sent = 0, stuck = 0;
-    while (stuck < 5) {
+    while (stuck < 20) {
         code = parley_send_message(pair->client, pair->to_server, piece, sizeof piece, 0);
         if (code == PARLEY_OK) {
             sent += 1;

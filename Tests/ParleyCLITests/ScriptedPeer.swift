@@ -139,11 +139,17 @@ extension ScriptedPeer {
     }
 
     /// What the tool's transfer consists of, to its end.
-    func items() async throws -> [TransferRecordDecoder.Item] {
+    ///
+    /// - Parameter begun: called once, when something of a file has arrived.
+    func items(whenBegun begun: () throws -> Void = {}) async throws -> [TransferRecordDecoder.Item] {
         var decoder = TransferRecordDecoder()
         var items: [TransferRecordDecoder.Item] = []
+        var hasBegun = false
         while items.last != .record(.end), let bytes = try await peer.read(upTo: 65_536) {
             try await decoder.feed(bytes) { items.append($0) }
+            guard !hasBegun, case .content? = items.last else { continue }
+            hasBegun = true
+            try begun()
         }
         return items
     }

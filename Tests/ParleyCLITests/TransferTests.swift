@@ -215,9 +215,10 @@ struct TransferTests {
         try await receiver.expectTransfer()
         let answers = try await receiver.peer.openStream(header: [])
         try await answers.write(TransferAnswer.have(entry: 0, []).encoded)
-        // The sender waits by now, or soon: nobody reads, and the file is larger than what fits on the way.
-        try FileHandle(forWritingTo: source.url.appending(path: "file")).truncate(atOffset: 1_000)
-        let items = try await receiver.items()
+        // The file is larger than what fits on the way.
+        let items = try await receiver.items {
+            try FileHandle(forWritingTo: source.url.appending(path: "file")).truncate(atOffset: 1_000)
+        }
         #expect(!items.contains(.record(.endOfFile)))
         let change = "\(source.path(of: "file")) became shorter (1000 bytes instead of 20971520)"
         #expect(items.contains(.record(.abandoned("\(change) while it was being sent"))))
