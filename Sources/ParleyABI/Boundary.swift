@@ -55,6 +55,13 @@ func node(_ transport: OpaquePointer?) throws(ParleyError) -> ForeignNode {
     try object(transport, "transport", ForeignNode.self)
 }
 
+/// The same for a function that needs a transport which is not closed.
+func openNode(_ transport: OpaquePointer?) throws(ParleyError) -> ForeignNode {
+    let node = try node(transport)
+    try node.transport.node.checkOpen()
+    return node
+}
+
 /// The connection with that number.
 func connection(_ transport: OpaquePointer?, _ peer: parley_peer) throws(ParleyError) -> Connection {
     guard let connection = try node(transport).transport.node.connection(peer) else {

@@ -70,8 +70,7 @@ public func parley_ban(
     _ duration_ms: Int32
 ) -> Int32 {
     status {
-        let node = try node(transport)
-        try node.transport.node.checkOpen()
+        let node = try openNode(transport)
         let duration = try banDuration(duration_ms)
         try node.transport.ban(try text(host, "host"), for: duration)
     }
@@ -80,11 +79,7 @@ public func parley_ban(
 /// See parley.h.
 @c @implementation
 public func parley_unban(_ transport: OpaquePointer?, _ host: UnsafePointer<CChar>?) -> Int32 {
-    status {
-        let node = try node(transport)
-        try node.transport.node.checkOpen()
-        try node.transport.unban(try text(host, "host"))
-    }
+    status { try openNode(transport).transport.unban(try text(host, "host")) }
 }
 
 /// See parley.h.
@@ -95,8 +90,7 @@ public func parley_ban_id(
     _ duration_ms: Int32
 ) -> Int32 {
     status {
-        let node = try node(transport)
-        try node.transport.node.checkOpen()
+        let node = try openNode(transport)
         let duration = try banDuration(duration_ms)
         node.transport.ban(try peerID(id, "id"), for: duration)
     }
@@ -105,11 +99,7 @@ public func parley_ban_id(
 /// See parley.h.
 @c @implementation
 public func parley_unban_id(_ transport: OpaquePointer?, _ id: UnsafePointer<CChar>?) -> Int32 {
-    status {
-        let node = try node(transport)
-        try node.transport.node.checkOpen()
-        node.transport.unban(try peerID(id, "id"))
-    }
+    status { try openNode(transport).transport.unban(peerID(id, "id")) }
 }
 
 private func banDuration(_ duration_ms: Int32) throws(ParleyError) -> Duration {

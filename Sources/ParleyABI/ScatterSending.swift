@@ -121,8 +121,7 @@ public func parley_broadcastv(
     _ count: Int
 ) -> Int32 {
     counted {
-        let transport = try node(transport).transport!
-        try transport.node.checkOpen()
+        let transport = try openNode(transport).transport!
         let slices = try Slices(slices, count)
         try transport.node.checkLength(ofMessage: slices.length)
         return Int32(clamping: transport.broadcast(message: try slices.joined()).accepted)

@@ -75,8 +75,7 @@ public func parley_broadcast(
     _ length: Int
 ) -> Int32 {
     counted {
-        let transport = try node(transport).transport!
-        try transport.node.checkOpen()
+        let transport = try openNode(transport).transport!
         let message = try checkedMessage(transport.node, message, length, "message")
         return Int32(clamping: transport.broadcast(message: message).accepted)
     }
@@ -91,8 +90,7 @@ public func parley_broadcast_wait(
     _ timeout_ms: Int32
 ) -> Int32 {
     counted {
-        let transport = try node(transport).transport!
-        try transport.node.checkOpen()
+        let transport = try openNode(transport).transport!
         let message = try checkedMessage(transport.node, message, length, "message")
         if timeout_ms == 0 { return Int32(clamping: transport.broadcast(message: message).accepted) }
         // The longest that a broadcast waits.

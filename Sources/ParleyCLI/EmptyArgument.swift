@@ -1,7 +1,7 @@
 import ArgumentParser
 
-/// An argument without characters is what a script makes of a variable that is not set. It must not mean
-/// something that somebody else might want.
+/// An empty argument is mostly a variable that is not set in a script. As a path it would stand for the
+/// current folder, or for everything that a server has, so it is refused.
 enum EmptyArgument {
     /// - Parameters:
     ///   - arguments: those that are given; nil for an option that is not.

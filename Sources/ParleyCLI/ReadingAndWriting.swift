@@ -9,11 +9,11 @@
 // read(2) and write(2) for the standard descriptors, without EINTR and with errors that throw. Whoever
 // started the tool may have left O_NONBLOCK on them: then these wait.
 
-/// Takes those of the descriptors 0 to 2 that are closed, so that nothing of the tool's own is opened there:
-/// an error line would go into it. Before anything else is opened.
+/// Opens /dev/null on each of the descriptors 0 to 2 that is closed. Otherwise a file or socket of the tool's
+/// own would get that number, and error lines would be written into it. Call this before anything is opened.
 ///
-/// Reading and writing fail there as they would without it: what was to be read or written is not lost in
-/// silence. The library's `occupyStandardDescriptors()` is for programs that use neither.
+/// The input is opened for writing alone, and the outputs for reading, so that their use fails as with closed
+/// ones. With the library's `occupyStandardDescriptors()` output would be lost in silence.
 func reserveStandardDescriptors() {
     for number in STDIN_FILENO...STDERR_FILENO where fcntl(number, F_GETFD) == -1 && errno == EBADF {
         // The lowest number that is free, which is this one.

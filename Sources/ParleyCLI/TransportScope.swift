@@ -68,13 +68,10 @@ func withPeer<Result>(
     _ options: TransportOptions,
     _ body: (DialedPeer) async throws -> Result
 ) async throws -> Result {
-    let (ends, end) = AsyncStream.makeStream(of: Void.self)
-    var options = options
-    options.onDisconnect = { _, _ in end.yield() }
-    return try await withTransport(options) { transport in
+    try await withTransport(options) { transport in
         let peer = try await dial(address, with: transport, isSecured: options.security.id != nil)
         Task {
-            _ = await ends.first { _ in true }
+            _ = try? await peer.untilClosed()
             await transport.close()
         }
         return try await body(DialedPeer(peer: peer, transport: transport, ownID: options.security.id))

@@ -223,7 +223,7 @@ import Testing
         try await withNodes(kind) { nodes in
             let gone = Events<ParleyError>()
             let (begun, cancelled) = (Events<Bool>(), Events<Bool>())
-            // A secured link's own handshake comes first, in the same time, which a busy machine may use up.
+            // The time-out covers a secured link's own handshake, too. A busy machine may use it up for that.
             for limit in [kind.isSecured ? 300 : 50, 3_000, 30_000] where begun.soFar.isEmpty {
                 let server = try await nodes.listening {
                     $0.handshakeTimeout = .milliseconds(limit)

@@ -490,8 +490,8 @@ typedef struct parley_options {
     int stream_idle_timeout_ms;    /* closes a peer of whose open stream no byte is read for this long, also
                                     * when it has sent none; resets a two-way stream alone, whose bytes
                                     * nobody reads; 0 is 60 s */
-    int close_timeout_ms;          /* for writing out accepted bytes when closing, and with many streams for
-                                    * the other side's answer that it has read them; 0 is 5 s */
+    int close_timeout_ms;          /* for writing out accepted bytes when closing; with many streams also
+                                    * until the other program has read them; 0 is 5 s */
 
     /* At most the kernel's 32,767 s and 127 probes. */
     int keepalive_idle_s;          /* silence before the first TCP keep-alive probe; 0 is 15 s, -1 is off */
@@ -627,8 +627,9 @@ int parley_address(const parley_transport *transport, char *buffer, size_t size)
  * returns, no socket is left, the threads of the loops are at their end, and no callback is called any more.
  * Threads that look up a name go on until that ends. The few that all transports of the process share, for
  * files and for the Swift runtime, stay. RPCs that are in the inbox can still be consumed; what waited for
- * room there is dropped. Functions that do something return PARLEY_ECLOSED or PARLEY_ENOPEER; the statistics
- * stay as they are. Idempotent; several threads may call it. Blocks; not in callbacks.
+ * room there is dropped. Functions that listen, dial, send, ask or ban return PARLEY_ECLOSED or
+ * PARLEY_ENOPEER from then on; the statistics stay as they are. Idempotent; several threads may call it.
+ * Blocks; not in callbacks.
  *
  * Returns  PARLEY_OK; PARLEY_EDEADLK.
  */

@@ -36,8 +36,8 @@ public struct Timeouts: Sendable, Hashable {
     /// 1.25 times this long.
     public var writeStall: Duration? = .seconds(120)
 
-    /// How long closing may take to write out what was sent. In multiplexed and libp2p it ends when the other
-    /// side has read that, which a program that stands still does not.
+    /// How long closing may take to write out what was sent. In multiplexed and libp2p it also waits, within
+    /// this time, until the program on the other side has read that.
     public var close: Duration = .seconds(5)
 
     /// The pings that check whether a peer is there, in the wire forms that have them:

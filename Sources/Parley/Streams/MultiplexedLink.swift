@@ -195,7 +195,8 @@ extension MultiplexedLink: Link {
 
     func write(_ buffer: WireBuffer) throws(ParleyError) -> Bool {
         guard !isOver else { throw ParleyError(.closed, "the multiplexed link is not open") }
-        guard !buffer.isEmpty, !hasOutputFailed else { return true }
+        if case .failed = output { return true }
+        guard !buffer.isEmpty else { return true }
         uncountedMessageBytes += buffer.count
         return try change { (channels, now) throws(ParleyError) in
             try !channels.write(messages: buffer, at: now)
@@ -241,7 +242,6 @@ extension MultiplexedLink: Link {
     }
 
     var isOver: Bool { if case .over = phase { true } else { false } }
-    var hasOutputFailed: Bool { if case .failed = output { true } else { false } }
     var isStarting: Bool { if case .starting = phase { true } else { false } }
 
     /// The connection is open: streams that have arrived meanwhile are handed out.

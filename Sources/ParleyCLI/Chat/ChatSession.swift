@@ -65,7 +65,7 @@ struct ChatSession: Sendable {
                 if await !send(line, to: peers()) { isWhole = false }
             }
         } catch {
-            // Without a standard input there is none to send. nohup(1) gives one that cannot be read.
+            // A descriptor that is not open for reading has no lines. nohup(1) gives such a one.
             guard error.code != EBADF else { return isWhole }
             Console.error("cannot read standard input: \(error.reason)")
             isWhole = false

@@ -92,7 +92,7 @@ struct SendCommand: InterruptibleCommand {
         }
     }
 
-    /// So soon a receiver answers that asks nobody.
+    /// A receiver that asks nobody answers within this time.
     private static let usualAnswerTime = Duration.seconds(3)
 
     /// The receiver says nothing while a person there is asked about this node. What is sent meanwhile looks

@@ -98,8 +98,8 @@ final class PartFile: IncomingContent {
         return (descriptor, status.st_mode & 0o777)
     }
 
-    /// The mode of new files there, as a file shows that is made for that alone: of a part that was there
-    /// already it is not known.
+    /// The mode that new files get there from the umask. A file is made to see it, and removed: a part that
+    /// was there already does not show it.
     private static func plainMode(in place: Place) -> mode_t? {
         let name = Resumption.temporaryName()
         let (descriptor, mode) = create(name, in: place)

@@ -59,8 +59,7 @@ enum PartNumber {
     private static let radix = 36
 
     static func text(_ number: UInt64) -> String {
-        let text = String(number, radix: radix)
-        return String(repeating: "0", count: digits - text.count) + text
+        String(number, radix: radix).padded(to: digits, with: "0")
     }
 
     static func isText(_ bytes: some Collection<UInt8>) -> Bool {

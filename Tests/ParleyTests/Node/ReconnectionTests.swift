@@ -152,15 +152,7 @@ import Testing
                 }
             }
             let (a, b) = (try await named("a"), try await named("b"))
-            async let fromA = try? a.dial(b.address)
-            async let fromB = try? b.dial(a.address)
-            _ = await (fromA, fromB)
-            // The one that stays may still be in its handshake when the other has ended.
-            try await eventually {
-                a.statistics.disconnects.values.reduce(0, +) == 1
-                    && b.statistics.disconnects.values.reduce(0, +) == 1
-                    && a.statistics.peers == 1 && b.statistics.peers == 1
-            }
+            try await dialEachOther(a, b)
             // The connection that the smaller node dialed stays.
             #expect(a.statistics.outboundPeers == 1 && a.statistics.inboundPeers == 0)
             #expect(b.statistics.outboundPeers == 0 && b.statistics.inboundPeers == 1)

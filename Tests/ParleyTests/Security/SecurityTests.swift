@@ -300,15 +300,7 @@ import Testing
                     }
                 }
                 let (a, b) = (try await node(), try await node())
-                async let fromA = try? a.dial(b.address)
-                async let fromB = try? b.dial(a.address)
-                _ = await (fromA, fromB)
-                // The one that stays may still be in its handshake when the other has ended.
-                try await eventually {
-                    a.statistics.disconnects.values.reduce(0, +) == 1
-                        && b.statistics.disconnects.values.reduce(0, +) == 1
-                        && a.statistics.peers == 1 && b.statistics.peers == 1
-                }
+                try await dialEachOther(a, b)
                 try await a.peers[0].send(message: "hello")
                 #expect(try await b.nextRPC().text == "hello")
             }

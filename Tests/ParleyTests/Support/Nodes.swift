@@ -191,6 +191,20 @@ func eventually(_ condition: () async -> Bool) async throws {
     }
 }
 
+/// Lets two nodes dial each other at once. Returns when one of their connections has ended and the other is
+/// open on both sides.
+func dialEachOther(_ a: any Transport, _ b: any Transport) async throws {
+    async let fromA = try? a.dial(b.address)
+    async let fromB = try? b.dial(a.address)
+    _ = await (fromA, fromB)
+    // The one that stays may still be in its handshake when the other has ended.
+    try await eventually {
+        a.statistics.disconnects.values.reduce(0, +) == 1
+            && b.statistics.disconnects.values.reduce(0, +) == 1
+            && a.statistics.peers == 1 && b.statistics.peers == 1
+    }
+}
+
 /// Whether both hold the same bytes. It is much faster than `==` in unoptimised code, above all under a
 /// sanitizer.
 func same(_ one: some Collection<UInt8>, _ other: some Collection<UInt8>) -> Bool {

@@ -103,9 +103,10 @@ struct MuxSession: Sendable {
 
     /// The number of the ping that was written right before an orderly go-away.
     var lastPing: UInt32?
-    /// Whether the other side has answered that one, so that it has read all that this side has sent. Until
-    /// then it may write by itself, such as the answer to a ping. A socket that is closed by then resets the
-    /// connection for it, and what it has not read is lost: now that is at most the go-away itself.
+    /// Whether the other side has answered that ping, and so has read all data before it. The socket stays
+    /// open until then. The other side writes by itself, such as answers to pings, and a closed socket
+    /// answers that with a reset, which drops what it has not read. The go-away behind the ping may still be
+    /// unread.
     var isAllRead = false
 
     /// What is left of the frame that is being received.
