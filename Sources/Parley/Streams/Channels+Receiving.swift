@@ -193,7 +193,9 @@ extension Channels {
         let cut = isOrderly ? ParleyError(.truncated, "the connection ended inside a stream") : reason
         var woken = openWaiters.wakeAll()
         for channel in all where channel.inputEnd == nil {
-            channel.inputEnd = .failed(cut)
+            // Both directions: who has read this must not write to a side that has gone. One that has said
+            // all may still read.
+            channel.end(cut)
             woken.append(channel.waiters.wakeAll())
         }
         return woken

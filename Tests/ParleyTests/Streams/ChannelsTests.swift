@@ -922,6 +922,20 @@ struct ChannelsTests {
         #expect(thrown?.code == .truncated)
     }
 
+    @Test func `a side that has gone inside a stream is no longer written to`() throws {
+        var pair = Pair(Self.echo)
+        let streams = try (0..<2).map { _ in try pair.open("/echo") }
+        let accepted = pair.carry().listener.accepted
+        try pair.dialer.finish(streams[0]).resume()
+        _ = pair.carry()
+        pair.listener.endInput(.remoteClosed).resume()
+        #expect(try pair.listener.read(accepted[0], upTo: 1, at: pair.now) == .end)
+        #expect(try pair.listener.write([1], to: accepted[0]) == 1)
+        let cut = ParleyError(.truncated, "the connection ended inside a stream")
+        #expect(throws: cut) { try pair.listener.read(accepted[1], upTo: 1, at: pair.now) }
+        #expect(throws: cut) { try pair.listener.write([1], to: accepted[1]) }
+    }
+
     @Test func `a broken frame ends the session, and says so`() throws {
         var pair = Pair(Self.echo)
         var effects = Channels.Effects()
