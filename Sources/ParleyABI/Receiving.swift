@@ -76,7 +76,7 @@ public func parley_consume(
     _ rpc: UnsafeMutablePointer<parley_rpc>?,
     _ timeout_ms: Int32
 ) -> Int32 {
-    status { try consumeOne(transport, rpc, timeout_ms) }
+    consumeOne(transport, rpc, timeout_ms)
 }
 
 /// See parley.h.
@@ -94,7 +94,7 @@ public func parley_consume_batch(
 @c @implementation
 public func parley_try_consume(_ transport: OpaquePointer?, _ rpc: UnsafeMutablePointer<parley_rpc>?) -> Int32
 {
-    status { try consumeOne(transport, rpc, 0) }
+    consumeOne(transport, rpc, 0)
 }
 
 /// The RPC is all zero on an error: releasing it then does nothing.
@@ -102,11 +102,10 @@ private func consumeOne(
     _ transport: OpaquePointer?,
     _ rpc: UnsafeMutablePointer<parley_rpc>?,
     _ timeout_ms: Int32
-) throws {
-    do { _ = try consume(transport, rpc, "rpc", 1, timeout_ms) } catch {
-        rpc?.pointee = parley_rpc()
-        throw error
-    }
+) -> Int32 {
+    let code = status { _ = try consume(transport, rpc, "rpc", 1, timeout_ms) }
+    if code < 0 { rpc?.pointee = parley_rpc() }
+    return code
 }
 
 /// See parley.h.

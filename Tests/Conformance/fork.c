@@ -161,9 +161,13 @@ static void every_call_fails(void *argument) {
     CHECK_INT(parley_peers(node, &other, 1), 0);
     FAILS(parley_get_statistics(node, &statistics, sizeof statistics));
     FAILS(parley_peer_get_statistics(node, peer, &peer_statistics, sizeof peer_statistics));
+    memset(&rpc, 0xee, sizeof rpc);
     FAILS(parley_consume(node, &rpc, PARLEY_FOREVER));
+    CHECK(rpc.payload == NULL && rpc.length == 0 && rpc.peer == PARLEY_NO_PEER);
+    memset(&rpc, 0xee, sizeof rpc);
     FAILS(parley_consume_batch(node, &rpc, 1, PARLEY_FOREVER));
     FAILS(parley_try_consume(node, &rpc));
+    CHECK(rpc.payload == NULL && rpc.length == 0 && rpc.peer == PARLEY_NO_PEER);
     FAILS(parley_fd(node));
     FAILS(parley_rpc_from(&it->rpc, text, sizeof text));
     FAILS(parley_rpc_retain(&it->rpc, &rpc));

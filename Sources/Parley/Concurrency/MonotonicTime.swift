@@ -58,6 +58,13 @@ package struct MonotonicTime: Comparable, Sendable {
     }
 }
 
+extension UInt64 {
+    /// How much later this time is than `earlier`; zero when it is not. Threads that read the clock may tell
+    /// of it in another order.
+    @inline(__always)
+    func since(_ earlier: UInt64) -> UInt64 { self &- Swift.min(earlier, self) }
+}
+
 extension timespec {
     /// A moment as the system's functions take it.
     init(_ time: MonotonicTime) { self.init(nanoseconds: time.nanoseconds) }

@@ -295,7 +295,7 @@ extension Connection {
                 // The consumer has not come to the stream yet.
                 if queue.hasWaiting(of: self) { since = now }
                 since = max(since, inbound.withLock { $0.streamReadAt })
-                guard now &- min(now, since) < timeout else { return closeStream() }
+                guard now.since(since) < timeout else { return closeStream() }
             }
         }
     }

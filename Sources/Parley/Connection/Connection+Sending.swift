@@ -322,7 +322,7 @@ extension Connection {
             let since = outbound.queue.blockedSince
             guard outbound.lifecycle.end == nil, since != .max else { return false }
             // Another sender may have set `blockedSince` after this one read the clock.
-            return now &- min(now, max(began, since)) >= timeout
+            return now.since(max(began, since)) >= timeout
         }
         guard isTooLong else { return }
         giveUpWait(refusal)

@@ -127,7 +127,7 @@ struct Health {
         /// counts the bytes that it adds as not acknowledged until everything is.
         mutating func reaches(_ total: UInt64, at now: UInt64, bytesPerSecond rate: UInt64) -> Bool {
             bytes = min(bytes, total)
-            let elapsed = now &- min(now, at)
+            let elapsed = now.since(at)
             let (product, overflow) = rate.multipliedReportingOverflow(by: elapsed)
             let least = overflow ? .max : max(1, product / 1_000)
             guard total &- bytes >= least else { return false }
@@ -251,7 +251,7 @@ struct Health {
             at: snapshot.now,
             bytesPerSecond: limits.leastBytesPerSecond
         )
-        guard isEnough || snapshot.now &- min(snapshot.now, acknowledged.at) < stall else {
+        guard isEnough || snapshot.now.since(acknowledged.at) < stall else {
             return verdict.fail(.writeStall(unacknowledgedBytes: snapshot.link.unacknowledgedBytes))
         }
         verdict.check(at: snapshot.now &+ Self.stallInterval(stall))
@@ -280,7 +280,7 @@ struct Health {
             bytesPerSecond: limits.leastBytesPerSecond
         )
         let since = rare.value.frameProgress.at
-        guard isEnough || snapshot.now &- min(snapshot.now, since) < interval else {
+        guard isEnough || snapshot.now.since(since) < interval else {
             return verdict.fail(.frame(receivedBytes: frame.receivedBytes))
         }
         verdict.check(at: snapshot.now &+ Self.stallInterval(interval))
@@ -309,7 +309,7 @@ struct Health {
         rare.value.acknowledgedBytes = acknowledged
         let isPingUnderway = rare.value.pingEnd > acknowledged
         let lastSign = max(snapshot.lastArrival, snapshot.isReading ? 0 : unreadSince)
-        if snapshot.now &- min(snapshot.now, lastSign) < interval {
+        if snapshot.now.since(lastSign) < interval {
             // Any arrival is a sign of life and counts as the answer.
             rare.value.missed = 0
             rare.value.pingEnd = 0
@@ -329,7 +329,7 @@ struct Health {
         guard let idle = limits.idle, !snapshot.isStarting else { return }
         let lastInput = max(snapshot.lastActivity, snapshot.isReading ? 0 : unreadSince)
         let last = max(max(openedAt, snapshot.lastHanded), lastInput)
-        guard snapshot.now &- min(snapshot.now, last) < idle else { return verdict.fail(.idle) }
+        guard snapshot.now.since(last) < idle else { return verdict.fail(.idle) }
         verdict.check(at: last &+ idle)
     }
 }

@@ -55,7 +55,7 @@ struct HeldBytes: Sendable {
     ///
     /// - Parameter progress: when something else made progress, in milliseconds.
     func weight(at now: UInt64, notBefore progress: UInt64 = 0) -> UInt64 {
-        let age = min(now &- min(now, max(since, progress)), .max - 1) + 1
+        let age = min(now.since(max(since, progress)), .max - 1) + 1
         let (product, overflow) = UInt64(max(0, bytes)).multipliedReportingOverflow(by: age)
         return overflow ? .max : product
     }

@@ -33,18 +33,35 @@ package final class EventLoop: @unchecked Sendable {
     }
 
     struct SubmissionQueue {
-        enum Phase { case idle, running, stopping, stopped }
+        enum Phase: Equatable {
+            /// The thread was not started.
+            case idle
+            case running
+            /// Nothing more is accepted.
+            case stopping
+            /// The thread has ended. `cleanly`: with every handle closed.
+            case stopped(cleanly: Bool)
+        }
         var phase = Phase.idle
         var submissions: [Submission] = []
         /// Callers of ``EventLoop/stop()``.
         var stopWaiters = WaitQueue()
-        /// The value of ``EventLoop/hasEndedCleanly``.
-        var endedCleanly: Bool?
         /// Whether the loop polls without blocking and checks this queue in each turn: no wake is needed
         /// then.
         var isPolled = false
         /// How many wakes were sent, for tests.
         var wakes = 0
+
+        var isStopped: Bool { if case .stopped = phase { true } else { false } }
+    }
+
+    /// How far the end is, as the loop's thread knows it.
+    private enum Ending {
+        case no
+        /// ``stop()`` was called. What was promised is waited for.
+        case requested
+        /// Submissions are refused, also from the loop's own thread.
+        case begun
     }
 
     /// What an observer lends to a callback of the program while it runs.
@@ -64,9 +81,7 @@ package final class EventLoop: @unchecked Sendable {
     // What follows is used on the loop's thread only.
 
     let handles = LoopHandles()
-    private var isStopping = false
-    /// Whether submissions are refused, also from the loop's own thread.
-    private(set) var refusesSubmissions = false
+    private var ending = Ending.no
     let turn: UnsafeMutablePointer<LoopTurn>
     /// What the loop's owner keeps for code on the loop's thread; see ``keep(_:freeing:)``.
     private var kept: UnsafeMutableRawPointer?
@@ -92,7 +107,12 @@ package final class EventLoop: @unchecked Sendable {
     package let lent = UnsafeMutablePointer<Lent>.allocate(capacity: 1)
 
     /// Whether the loop's thread ended with every handle closed; nil before it ended. Tests assert it.
-    package var hasEndedCleanly: Bool? { submissionQueue.withLock { $0.endedCleanly } }
+    package var hasEndedCleanly: Bool? {
+        if case .stopped(let cleanly) = submissionQueue.withLock({ $0.phase }) { cleanly } else { nil }
+    }
+
+    /// Whether submissions of the loop's own thread are refused. That thread only.
+    var refusesSubmissions: Bool { ending == .begun }
 
     /// Whether the thread was started, or the loop was stopped before that.
     var hasStarted: Bool { submissionQueue.withLock { $0.phase != .idle } }
@@ -183,22 +203,19 @@ extension EventLoop {
     ///
     /// The owners of handles have to close them first: the thread ends after the last close callback.
     package func stop() async {
-        let isIdle = submissionQueue.withLock { queue in
-            if queue.phase == .idle {
-                queue.phase = .stopped
-                queue.endedCleanly = true
-            }
-            return queue.phase == .stopped
+        let isStopped = submissionQueue.withLock { queue in
+            if queue.phase == .idle { queue.phase = .stopped(cleanly: true) }
+            return queue.isStopped
         }
-        if isIdle { return }
-        execute { [self] in isStopping = true }
+        if isStopped { return }
+        execute { [self] in if ending == .no { ending = .requested } }
         // A task of its own is not cancelled with the caller: the caller frees what the thread uses after
         // this.
         await Task { await waitForStop() }.value
     }
 
     private func waitForStop() async {
-        _ = await submissionQueue.wait(in: \.stopWaiters, unless: { $0.phase == .stopped })
+        _ = await submissionQueue.wait(in: \.stopWaiters, unless: \.isStopped)
     }
 }
 
@@ -232,13 +249,11 @@ extension EventLoop {
         let status = uv_loop_close(handles.loop)
         assert(status == 0, "the event loop ended with handles open")
         threadID.store(0, ordering: .relaxed)
-        let (left, waiters) = submissionQueue.withLock { queue in
-            queue.phase = .stopped
-            queue.endedCleanly = status == 0
-            defer { queue.submissions = [] }
-            return (queue.submissions, queue.stopWaiters.wakeAll())
+        let waiters = submissionQueue.withLock { queue in
+            queue.phase = .stopped(cleanly: status == 0)
+            queue.submissions = []
+            return queue.stopWaiters.wakeAll()
         }
-        for case .job(let job) in left { turn.pointee.jobs.append(job) }
         while let job = turn.pointee.jobs.popFirst() { runElsewhere(job) }
         turn.pointee.dropEverything()
         waiters.resume()
@@ -318,7 +333,7 @@ extension EventLoop {
         // Jobs are left that had no time.
         if !turn.pointee.jobs.isEmpty { endTurns() }
         handles.setSpinning(!turn.pointee.isDone || busyPollNanoseconds > 0 && pollsAgain())
-        if isStopping, promises.load(ordering: .relaxed) == 0 { closeQueue() }
+        if ending == .requested, promises.load(ordering: .relaxed) == 0 { closeQueue() }
     }
 
     /// Runs the waiting submissions once, and then the end-of-turn work.
@@ -355,7 +370,7 @@ extension EventLoop {
     /// Refuses further submissions, runs those that were accepted, and closes the loop's own handles.
     private func closeQueue() {
         submissionQueue.withLock { $0.phase = .stopping }
-        refusesSubmissions = true
+        ending = .begun
         // From now on other threads cannot wake a task that works.
         endTurns()
         var last: [Submission] = []

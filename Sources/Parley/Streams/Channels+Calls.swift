@@ -6,9 +6,9 @@ extension Channels {
     /// - Throws: `closed`, or why the connection ended.
     mutating func open(_ name: String, at now: UInt64) throws(ParleyError) -> Channel? {
         let isOfMessages = name == Multiplexed.messages
-        // What was accepted before an orderly end is still sent, and may be the first message.
-        if let end, !isOfMessages { throw end }
-        if let inputEnd { throw inputEnd }
+        // What was accepted before an orderly end is still sent, and a side that has said all may still read:
+        // either may be the first message.
+        if !isOfMessages, let reason = end ?? inputEnd { throw reason }
         guard case .opened(let id) = try session.open(at: now, intoKept: isOfMessages) else { return nil }
         let dialer = NegotiationDialer([name])
         let channel = Channel(id, isOutbound: true, .proposing(dialer), at: now / 1_000_000)

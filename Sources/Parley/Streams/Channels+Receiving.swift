@@ -60,7 +60,12 @@ extension Channels {
             counters.refused.count(refusal)
             effects.refused.append(refusal)
         case .pong(let roundTrip): effects.roundTrip = roundTrip
-        case .goneAway: effects.woken.append(openWaiters.wakeAll())
+        case .goneAway:
+            effects.woken.append(openWaiters.wakeAll())
+            // Their stream can no longer be opened. What is still to be read is not affected.
+            if messagesOut == nil, end == nil {
+                refuseMessages(.closed, "takes no more messages: it has said that it closes", &effects)
+            }
         }
     }
 
@@ -174,8 +179,17 @@ extension Channels {
 
     /// The other side takes no messages. What waits to be sent is dropped.
     private mutating func messagesAreRefused(_ effects: inout Effects) {
+        refuseMessages(.unsupported, "takes no messages, only streams", &effects)
+    }
+
+    private mutating func refuseMessages(
+        _ code: ParleyError.Code,
+        _ what: String,
+        _ effects: inout Effects
+    ) {
+        guard !areMessagesRefused else { return }
         areMessagesRefused = true
-        effects.messagesWereRefused = true
+        effects.messagesRefused = ParleyError(code, "\(rules.remote) \(what)")
         unwritten.removeAll()
     }
 

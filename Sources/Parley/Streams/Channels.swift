@@ -70,8 +70,8 @@ struct Channels {
         var announced: [PeerState.Announcement] = []
         /// The ping was answered after so many nanoseconds.
         var roundTrip: UInt64?
-        /// The other side takes no messages. Those that were not sent are dropped.
-        var messagesWereRefused = false
+        /// Why the other side takes no messages, or no more. Those that were not sent are dropped.
+        var messagesRefused: ParleyError?
         /// Bytes of messages that arrived.
         var messageBytes = 0
         /// Something other than pings arrived.

@@ -41,9 +41,8 @@ extension Connection {
         health.heartbeatAnswered()
     }
 
-    /// The other side does not take messages. Its streams are not affected.
-    func messagesWereRefused() {
-        let reason = ParleyError(.unsupported, "\(remoteAddress) takes no messages, only streams")
+    /// The other side takes no messages, or no more. Its streams are not affected.
+    func messagesWereRefused(_ reason: ParleyError) {
         let (callers, woken) = outbound.withLock { outbound in
             outbound.encoder = Encoder(MessagesRefused(reason: reason))
             // Those who wait, for a place among the requests too, hear of it when they try again.

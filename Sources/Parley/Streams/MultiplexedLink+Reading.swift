@@ -95,8 +95,8 @@ extension MultiplexedLink: SecuredLinkOwner {
             owner?.linkWasAnswered(after: roundTrip)
             checkAcknowledgedSoon()
         }
-        if effects.messagesWereRefused {
-            owner?.messagesWereRefused()
+        if let reason = effects.messagesRefused {
+            owner?.messagesWereRefused(reason)
             // None are left: the flush reports them as written.
             loop.atEndOfTurn(self)
         }
@@ -106,7 +106,10 @@ extension MultiplexedLink: SecuredLinkOwner {
     private func begin(_ accepted: [Channel], _ announced: [PeerState.Announcement]) {
         guard let owner, owner.isDelivering else {
             let reason = ParleyError(.closed, "the connection is being closed")
-            for channel in accepted {
+            let unread = channels.withLock { channels in
+                announced.compactMap { channels.channel(number: $0.stream) }
+            }
+            for channel in accepted + unread {
                 (try? change { (channels, _) in channels.abort(channel, code: 0, reason) })?.resume()
             }
             return

@@ -94,7 +94,7 @@ extension MultiplexedLink {
         let isTooLong = channels.withLock { _ in
             // There may be none since a call that did not wait.
             let since = max(began, channel.blockedSince)
-            return since != .max && now &- min(now, since) >= timeout
+            return since != .max && now.since(since) >= timeout
         }
         guard isTooLong else { return }
         throw ParleyError(.timedOut, "there was no room to write to a stream for \(timeout) ms")

@@ -618,6 +618,26 @@ struct ManyStreamsTests {
         }
     }
 
+    /// Its answer would be the first message of its own, which has no stream yet and gets none any more.
+    @Test(arguments: Kind.multiplexing)
+    func `a consumer that answers a peer that has gone still gets all that it has sent`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening(ends) { $0.inboxCapacity = 8 }
+            let peer = try await nodes.make().dial(server.address)
+            for number in 0..<200 { try await peer.send(message: "\(number)") }
+            await peer.close()
+            for number in 0..<200 {
+                let rpc = try await server.nextRPC()
+                #expect(rpc.text == "\(number)")
+                try? await rpc.peer.send(message: "answer")
+            }
+            #expect(try await ends.next().code == .endOfStream)
+        }
+    }
+
     @Test func `a peer that is refused gets to no handler, whatever it still sends`() async throws {
         struct Refused: Error {}
         try await withNodes(.tcp) { nodes in

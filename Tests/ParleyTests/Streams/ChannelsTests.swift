@@ -314,6 +314,51 @@ struct ChannelsTests {
         #expect(pair.listener.takeMessages(at: pair.now).map(Array.init) == patterned(1_000))
     }
 
+    @Test func `a first message that follows the end of the other side's sending is sent`() throws {
+        var pair = Pair(Self.echo)
+        pair.dialer.endInput(.remoteClosed).resume()
+        var buffer = WireBuffer()
+        buffer.append(patterned(1_000))
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        #expect(throws: ParleyError.remoteClosed) { try pair.open("/echo") }
+        _ = pair.carry()
+        #expect(pair.listener.takeMessages(at: pair.now).map(Array.init) == patterned(1_000))
+        #expect(pair.messagesSent == 1)
+    }
+
+    @Test func `a first message behind a go-away is refused, and what has arrived is still read`() throws {
+        for waits in [false, true] {
+            // Without a window for it, the first message waits until the go-away has come.
+            var pair = Pair(Self.echo, MuxLimits(maxGrantedBytes: waits ? 0 : 64 << 20))
+            var buffer = WireBuffer()
+            buffer.append(patterned(1_000))
+            if waits { #expect(try pair.dialer.write(messages: buffer, at: pair.now)) }
+            var said = Channels(isDialer: false)
+            said.sayGoodbye()
+            var (output, effects) = (WireBuffer(), Channels.Effects())
+            said.takeFrames(into: &output, upTo: 100_000, at: pair.now)
+            pair.dialer.receive(output.contiguous[...], at: pair.now, &effects)
+            pair.dialer.settle(at: pair.now, &effects)
+            #expect(effects.failure == nil && effects.messagesRefused?.code == .closed)
+            #expect(try !pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
+            _ = pair.carry()
+            #expect(pair.messagesSent == (waits ? 1 : 0), "nobody waits for them")
+        }
+    }
+
+    @Test func `a go-away takes nothing of messages that have a stream`() throws {
+        var pair = Pair(Self.echo)
+        var buffer = WireBuffer()
+        buffer.append([1])
+        _ = try pair.dialer.write(messages: buffer, at: pair.now)
+        _ = pair.carry()
+        pair.listener.sayGoodbye()
+        #expect(pair.carry().dialer.messagesRefused == nil)
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        _ = pair.carry()
+        #expect(pair.messagesSent == 2)
+    }
+
     @Test func `those who wait for room hear that the stream is finished`() throws {
         var pair = Pair(Self.echo)
         let stream = try pair.open("/echo")
@@ -400,7 +445,7 @@ struct ChannelsTests {
             #expect(try pair.listener.write(messages: buffer, at: pair.now))
             let effects = pair.carry()
             #expect(effects.listener.messageBytes == 100 && effects.dialer.messageBytes == 100)
-            #expect(!effects.dialer.messagesWereRefused && !effects.listener.messagesWereRefused)
+            #expect(effects.dialer.messagesRefused == nil && effects.listener.messagesRefused == nil)
         }
     }
 
@@ -461,7 +506,8 @@ struct ChannelsTests {
         buffer.append(patterned(600_000))
         #expect(try pair.dialer.write(messages: buffer, at: pair.now))
         let effects = pair.carry().dialer
-        #expect(effects.messagesWereRefused && pair.messagesSent == 1 && effects.failure == nil)
+        #expect(effects.messagesRefused?.code == .unsupported && effects.failure == nil)
+        #expect(pair.messagesSent == 1)
         #expect(pair.dialer.areMessagesRefused && pair.dialer.unwritten.isEmpty)
         #expect(try !pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
     }
@@ -477,7 +523,8 @@ struct ChannelsTests {
         // A window update with the reset flag, for stream 1.
         pair.dialer.receive([0, 1, 0, 8, 0, 0, 0, 1, 0, 0, 0, 0], at: pair.now, &effects)
         pair.dialer.settle(at: pair.now, &effects)
-        #expect(effects.messagesWereRefused && effects.failure == nil && pair.dialer.count == 0)
+        #expect(effects.messagesRefused?.code == .unsupported && effects.failure == nil)
+        #expect(pair.dialer.count == 0)
         #expect(try !pair.dialer.write(messages: buffer, at: pair.now), "they are dropped from now on")
     }
 

@@ -90,7 +90,7 @@ extension MuxSession {
         }
         self.ping = nil
         if ping.number == lastPing { isAllRead = true }
-        let elapsed = now &- min(now, sentAt)
+        let elapsed = now.since(sentAt)
         roundTrip = roundTrip.map { $0 < elapsed ? $0 &+ (elapsed &- $0) / 8 : elapsed } ?? elapsed
         return .pong(roundTrip: elapsed)
     }

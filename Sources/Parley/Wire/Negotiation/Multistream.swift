@@ -126,7 +126,4 @@ struct MultistreamReader: Sendable {
             )
         }
     }
-
-    /// The error of an end of the connection or the stream during the negotiation.
-    static let truncated = ParleyError(.truncated, "the input ended inside the negotiation of a protocol")
 }

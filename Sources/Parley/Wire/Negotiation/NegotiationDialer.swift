@@ -67,7 +67,4 @@ struct NegotiationDialer: Sendable {
         }
         return .incomplete
     }
-
-    /// The error when the input ends before an outcome.
-    func endOfInput() -> ParleyError { MultistreamReader.truncated }
 }

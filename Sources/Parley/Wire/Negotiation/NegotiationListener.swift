@@ -43,7 +43,4 @@ struct NegotiationListener: Sendable {
         }
         return nil
     }
-
-    /// The error when the input ends before a name is chosen.
-    func endOfInput() -> ParleyError { MultistreamReader.truncated }
 }

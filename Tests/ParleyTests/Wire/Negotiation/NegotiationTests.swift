@@ -231,9 +231,4 @@ import Testing
             #expect(output.contiguous == Self.line("/b"))
         }
     }
-
-    @Test func `an end during the negotiation is one in the middle`() {
-        #expect(NegotiationDialer(["/a"]).endOfInput().code == .truncated)
-        #expect(NegotiationListener().endOfInput().code == .truncated)
-    }
 }
