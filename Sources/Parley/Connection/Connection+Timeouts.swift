@@ -88,6 +88,7 @@ extension Connection {
         }
         if verdict.wakesSenders { outbound.withLock { $0.sendWaiters.wakeAll() }.resume() }
         if verdict.isHeartbeatDue { sendHeartbeat() }
+        if verdict.isSignOfLifeDue { sendSignOfLife() }
         if verdict.hasLinkDied { readToEnd() }
         return verdict.next
     }
@@ -219,6 +220,19 @@ extension Connection {
         case .unsupported: health.stopHeartbeats()
         }
     }
+
+    /// Sends a pong that answers no ping: no answer comes back, which would wait unread. Only in the framed
+    /// form, since a wire form of the program's own may not allow it.
+    private func sendSignOfLife() {
+        _ = appendHeartbeat { encoder, buffer in
+            guard encoder is FramedDecoder else { return false }
+            encoder.encodePong(Self.noPing, into: &buffer)
+            return true
+        }
+    }
+
+    /// The token of no ping.
+    private static let noPing: UInt64 = 0
 
     private enum HeartbeatOutcome {
         /// The position of its end among all bytes that are handed over.

@@ -13,6 +13,8 @@
 /// | stream | its reader reads nothing | a byte that is read |
 /// | death | the link has failed while it is not read | |
 ///
+/// A side that does not read gets no pings, so it says by itself that it lives, every ``pausedInterval``.
+///
 /// For a heartbeat, acknowledged bytes count while the ping itself is not acknowledged. Once it is, its
 /// acknowledgement counts while the link is not read. ``TimeLimits/leastBytesPerSecond`` is measured since
 /// the last progress.
@@ -91,6 +93,8 @@ struct Health {
         var wakesSenders = false
         /// A heartbeat is due. Call ``heartbeatSent(endingAt:)`` when it is queued.
         var isHeartbeatDue = false
+        /// A sign of life is due: pings of the other side may be among what is not read.
+        var isSignOfLifeDue = false
         /// The link is dead and is not read.
         var hasLinkDied = false
         /// Everything handed over is acknowledged, so the watch ends.
@@ -150,6 +154,8 @@ struct Health {
         var pingEnd: UInt64 = 0
         /// How much was acknowledged at the last heartbeat.
         var acknowledgedBytes: UInt64 = 0
+        /// When the other side last got a sign of life.
+        var signOfLifeAt: UInt64 = 0
     }
 
     // MARK: Events
@@ -203,6 +209,7 @@ struct Health {
         checkHandshake(snapshot, &verdict)
         checkRoom(snapshot, limits, &verdict)
         checkDeath(snapshot, &verdict)
+        checkSignOfLife(snapshot, &verdict)
         checkAcknowledgements(snapshot, limits, &verdict)
         checkStream(snapshot, limits, &verdict)
         checkFrame(snapshot, limits, &verdict)
@@ -231,6 +238,14 @@ struct Health {
         guard !snapshot.isReading else { return }
         verdict.hasLinkDied = snapshot.link.isDead
         if !snapshot.link.isDead { verdict.check(at: snapshot.now &+ Self.pausedInterval) }
+    }
+
+    private mutating func checkSignOfLife(_ snapshot: Snapshot, _ verdict: inout Verdict) {
+        guard !snapshot.isReading, !snapshot.isStarting, !snapshot.link.isReadAlways, !snapshot.link.isDead,
+            snapshot.now.since(rare.value.signOfLifeAt) >= Self.pausedInterval
+        else { return }
+        rare.value.signOfLifeAt = snapshot.now
+        verdict.isSignOfLifeDue = true
     }
 
     private mutating func checkAcknowledgements(

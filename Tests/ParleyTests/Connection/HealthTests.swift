@@ -656,10 +656,26 @@ import Testing
         #expect(health.check(Snapshot(now: 6_000, streamReadAt: 5_000), TimeLimits()) == Verdict())
     }
 
+    @Test func `a side that does not read says each second that it lives`() {
+        var health = Health()
+        func isDue(_ now: UInt64, _ change: (inout Snapshot) -> Void = { _ in }) -> Bool {
+            var snapshot = Snapshot(now: now, isReading: false)
+            change(&snapshot)
+            return health.check(snapshot, TimeLimits()).isSignOfLifeDue
+        }
+        #expect(!isDue(5_000) { $0.isReading = true }, "it answers pings")
+        #expect(!isDue(5_000) { $0.link.isReadAlways = true }, "so does its link")
+        #expect(!isDue(5_000) { $0.isStarting = true } && !isDue(5_000) { $0.link.isDead = true })
+        #expect(isDue(5_000))
+        #expect(!isDue(5_999), "other checks come in between")
+        #expect(isDue(6_000) && !isDue(6_999) && isDue(9_000))
+    }
+
     @Test func `a link that is not read is looked at each second, and its death is told`() {
         var health = Health()
         let dead = Health.LinkStatus(isDead: true)
-        #expect(health.check(Snapshot(now: 5_000, isReading: false), TimeLimits()) == Verdict(next: 6_000))
+        let verdict = health.check(Snapshot(now: 5_000, isReading: false), TimeLimits())
+        #expect(!verdict.hasLinkDied && verdict.next == 6_000 && verdict.failure == nil)
         let unread = Snapshot(now: 5_000, isReading: false, link: dead)
         #expect(health.check(unread, TimeLimits()) == Verdict(hasLinkDied: true))
         #expect(

@@ -187,6 +187,24 @@ import Testing
         }
     }
 
+    @Test func `a peer that is not read, because the inbox is full, hears that this side lives`()
+        async throws
+    {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 1
+            }
+            let peer = try await nodes.make { $0.decoder = .framed }.dial(server.address)
+            try await peer.send(message: "fills it")
+            try await eventually { server.statistics.pausedPeers == 1 }
+            let heard = peer.statistics.traffic.bytesReceived
+            try await #require(server.peers.first).runTimeouts(behind: 2_000)
+            try await eventually { peer.statistics.traffic.bytesReceived == heard + 13 }
+            #expect(try await server.nextRPC().text == "fills it")
+        }
+    }
+
     @Test func `wire forms without heartbeats are sent no pings`() async throws {
         try await withNodes(.tcp, .unframed) { nodes in
             let server = try await nodes.listening {
