@@ -63,12 +63,12 @@ intptr_t __wrap__swift_stdlib_getScalarName(uint32_t scalar, uint8_t *buffer, in
     return (void)scalar, (void)buffer, (void)capacity, 0;
 }
 END
-# --icf=safe merges functions with identical instructions.
+# --icf=safe merges functions with identical instructions, -O2 texts that end alike.
 # -z nodelete: the library stays loaded after dlclose(3). Its threads, thread-specific data and fork handler
 # point into its code.
 build --product parley-shared -Xlinker -soname="$soname" -Xlinker -z -Xlinker nodelete \
     -Xlinker --version-script=Sources/CParley/parley.map -Xlinker --icf=safe \
-    "${packed[@]}" -Xlinker --wrap=_swift_stdlib_getScalarName -Xlinker "$scratch/nameless.o"
+    "${packed[@]}" -Xlinker -O2 -Xlinker --wrap=_swift_stdlib_getScalarName -Xlinker "$scratch/nameless.o"
 products=$(build --show-bin-path)
 
 mkdir -p "$folder"

@@ -501,6 +501,8 @@ typedef struct parley_options {
     int idle_timeout_ms;           /* closes a peer without a byte either way for this long; 0 is never */
     int write_timeout_ms;          /* for a send that waits for room, whatever its own time-out; 0 is 60 s */
     int write_stall_timeout_ms;    /* closes a peer that acknowledges too little for this long; 0 is 120 s */
+    /* A healthy peer may take a second to give a sign of life: one that does not read, since its inbox is
+     * full, gives one each second. So the two together should be more than that. */
     int heartbeat_interval_ms;     /* between heartbeats (framed, multiplexed, libp2p), from 10; 0 is never */
     int heartbeat_max_missed;      /* unanswered heartbeats after which the peer is closed; 0 is 3 */
 
