@@ -44,7 +44,8 @@ struct Attacker {
     private static let standardInput: Int32 = 0
     private static let scanInterval = 0.02
     private static let fewestStrangers = 16
-    private static let longestExtraSeconds = 3.0
+    /// How long an attack goes on after its time until there is enough to judge.
+    private static let longestExtraSeconds = 20.0
     /// Where even a million connections take longer, there is no use in making them all.
     private static let longestSeconds = 600.0
 
@@ -100,10 +101,20 @@ struct Attacker {
         return made[0] >= campaigns[0].total && open[0] == 0
     }
 
-    /// Whether the strangers have had answers or ends. On a busy machine that takes longer than the attack.
+    /// Whether enough has happened to be judged. On a busy machine that takes longer than the attack.
     private var isEnough: Bool {
-        strangers == nil || report.dropped >= Self.fewestStrangers
-            || campaigns.allSatisfy { $0.behaviour == .first } && report.answered >= Self.fewestStrangers
+        let behaviours = campaigns.map(\.behaviour)
+        switch behaviours[0].aim {
+        case .plain: return behaviours != [.partial] || report.dropped > 0
+        case .secured:
+            return report.dropped >= Self.fewestStrangers
+                || behaviours == [.first] && report.answered >= Self.fewestStrangers
+        case .multiplexed:
+            guard behaviours.contains(where: { $0.fate == .dropped }) else { return !sockets.isEmpty }
+            // More than there are at a time: all of these may have greeted too late.
+            let atATime = campaigns.reduce(0) { $0 + $1.concurrency }
+            return report.dropped > min(Self.fewestStrangers, atATime)
+        }
     }
 
     private mutating func connectMore(_ index: Int) {

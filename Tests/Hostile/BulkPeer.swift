@@ -15,6 +15,9 @@ final class BulkPeer: Sendable {
         /// Whether some arrived, and all that were sent.
         var isComplete: Bool { times.count > 0 && failures.isEmpty }
 
+        /// Whether nothing is known of any message yet.
+        var isEmpty: Bool { times.count == 0 && failures.isEmpty }
+
         /// `12 of 14 messages of 1 MiB came back, p50 3500 us, max 4000 us; the first failure: …`
         var summary: String {
             let (p50, max) = (Int(times.percentile(0.5)), Int(times.percentile(1)))
@@ -79,8 +82,11 @@ final class BulkPeer: Sendable {
 
     /// Waits for the message that is on its way, and ends the phase.
     func endPhase() async -> Tally {
-        // It has a deadline of its own.
-        while state.withLock({ $0.isAsking }) { try? await Task.sleep(for: .milliseconds(5)) }
+        // Each has a deadline of its own. There is one at least, also where the machine stood still for all
+        // of a short phase.
+        while state.withLock({ $0.isAsking || $0.tally.isEmpty }) {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
         return state.withLock { state in
             defer { state.tally = Tally() }
             return state.tally

@@ -38,6 +38,9 @@ struct PhasedSamples: Sendable {
             .add(beginning.at.duration(to: now), window: beginning.second)
     }
 
+    /// Whether anything of the phase has begun.
+    var hasBegun: Bool { pending[phase] != nil }
+
     func isComplete(_ phase: Int) -> Bool { pending[phase, default: 0] == 0 }
 
     mutating func take(_ phase: Int) -> WindowedSamples {

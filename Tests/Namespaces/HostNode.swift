@@ -13,14 +13,15 @@ enum HostNode {
         /// probe.
         case heartbeat
 
-        /// It takes 4 s or 2 s, and longer on a machine that stands still meanwhile. With the default
+        /// It takes 4 s or 7 s, and longer on a machine that stands still meanwhile. With the default
         /// time-outs it would take minutes.
         static let noticedWithin = 60.0
         var reason: String { self == .keepAlive ? "timedOut" : "heartbeatLost" }
     }
 
     private static let keepAlive = KeepAlive(idle: .seconds(1), interval: .seconds(1), count: 3)
-    private static let heartbeat = Heartbeat(interval: .milliseconds(500), maxMissed: 3)
+    /// A node that stands still for some seconds is not taken for a lost one.
+    private static let heartbeat = Heartbeat(interval: .seconds(1), maxMissed: 6)
     private static let backoff = Backoff(initial: .milliseconds(50), longest: .milliseconds(500))
     static let port: UInt16 = 7_000
 
