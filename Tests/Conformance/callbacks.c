@@ -112,6 +112,8 @@ static void order(void) {
     options.on_peer = on_peer;
     options.on_rpcs = on_rpcs;
     options.on_disconnect = on_disconnect;
+    /* All of it is sent and taken, however long that takes. */
+    options.close_timeout_ms = plain.close_timeout_ms = LIMIT_MS;
     pair = connected(&options, &plain);
     CHECK_INT(event_count(&it.peers), 1);
     CHECK_OK(parley_consume(pair.client, &rpc, LIMIT_MS));

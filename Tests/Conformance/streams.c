@@ -347,6 +347,8 @@ static void cut_off(parley_codec codec) {
     options.codec = codec;
     options.userdata = &reasons;
     options.on_disconnect = gone;
+    /* What was sent before the end is kept for so long. */
+    options.close_timeout_ms = LIMIT_MS;
     node = listening(&options);
     socket_fd = raw_dial(node);
     if (codec == PARLEY_CODEC_FRAMED) raw_send(socket_fd, "\2\0\0\0\0\3\0\0\0\3abc", 13);
