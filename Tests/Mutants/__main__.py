@@ -156,7 +156,9 @@ def run_test(tree, test, number, seconds=BASELINE_SECONDS):
         environment |= {"LD_LIBRARY_PATH": str(binaries), "PARLEY_TOOL": str(binaries / "parley")}
     else:
         bundle = binaries / "parleyPackageTests.xctest"
-        command = [str(bundle), "--testing-library", "swift-testing", "--filter", test]
+        # One test at a time, as in scripts/test.sh: some block on raw sockets, each on one of the few threads
+        # that all tasks share.
+        command = [str(bundle), "--testing-library", "swift-testing", "--no-parallel", "--filter", test]
     process = subprocess.Popen(
         command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True, stdin=subprocess.DEVNULL,

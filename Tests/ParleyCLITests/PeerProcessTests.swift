@@ -42,7 +42,7 @@ struct PeerProcessTests {
     @Test("that is stopped answers no heartbeat")
     func stopped() async throws {
         let codes = try await end {
-            $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(400), maxMissed: 10)
+            $0.timeouts.heartbeat = Heartbeat(interval: .milliseconds(400), maxMissed: 30)
         } behind: { tool, _ in
             tool.signal(SIGSTOP)
         }

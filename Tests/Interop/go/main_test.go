@@ -53,7 +53,7 @@ func (r *remote) await(format string, args ...any) string {
 			r.t.Fatalf("got %q instead of %q", event, prefix)
 		}
 		return event[len(prefix):]
-	case <-time.After(10 * time.Second):
+	case <-time.After(60 * time.Second):
 		r.t.Fatalf("no event, wanted %q", prefix)
 		return ""
 	}

@@ -43,9 +43,9 @@ let cases: [(name: String, body: @Sendable (Meeting) async throws -> Void)] = [
 }
 
 extension ForeignNode {
-    /// Asks until it knows a protocol of Parley's, for at most 20 s.
+    /// Asks until it knows a protocol of Parley's, for at most 60 s.
     fileprivate func knows(_ name: String) async throws -> Bool {
-        let end = ContinuousClock.now + .seconds(20)
+        let end = ContinuousClock.now + .seconds(60)
         while ContinuousClock.now < end {
             if try told("identified").contains(name) { return true }
             try await Task.sleep(for: .milliseconds(20))

@@ -70,13 +70,13 @@ import Testing
             let closing = Task { for await rpc in server.consume() { await rpc.peer.close() } }
             let client = nodes.make {
                 $0.decoder = .framed
-                $0.handshake = { _ in try await Task.sleep(for: .milliseconds(400)) }
+                $0.handshake = { _ in try await Task.sleep(for: .seconds(2)) }
                 $0.onPeer = { try await $0.send(message: "go away") }
             }
             let backoff = Backoff(
                 initial: .milliseconds(1),
                 longest: .milliseconds(1),
-                stable: .milliseconds(300)
+                stable: .milliseconds(1_500)
             )
             let reconnection = try client.keepConnected(to: server.address, backoff: backoff)
             try await eventually { reconnection.failures >= 3 }
@@ -101,7 +101,7 @@ import Testing
             #expect(try await server.nextRPC().text == "still here")
             let waiting = try client.keepConnected(to: "127.0.0.1:1", backoff: slow)
             let connected = try client.keepConnected(to: server.address, backoff: slow)
-            try await eventually { waiting.failures == 1 && connected.peer != nil }
+            try await eventually { waiting.failures >= 1 && connected.peer != nil }
             await client.close()
             try await eventually { waiting.isOver && connected.isOver }
             let closed = try await error { _ = try client.keepConnected(to: server.address) }
