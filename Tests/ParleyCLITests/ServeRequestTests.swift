@@ -3,7 +3,7 @@ import Testing
 
 @testable import ParleyCLI
 
-@Suite("A request for files")
+@Suite("A request for files", .timeLimit(.minutes(5)))
 struct ServeRequestTests {
     @Test("is read as it was written")
     func encoding() throws {
@@ -39,6 +39,58 @@ struct ServeRequestTests {
         #expect(throws: Refusal.self) { try FileRequest(decoding: body[...]) }
     }
 
+    private static func request(ofPaths count: Int, bytesEach: Int = 4) -> FileRequest {
+        FileRequest(
+            paths: (0..<count).map { number in
+                let name = Array(String(number).utf8)
+                return [UInt8](repeating: 0x61, count: bytesEach - name.count) + name
+            }
+        )
+    }
+
+    @Test("has at most 1,024 paths, which both sides see to")
+    func paths() throws {
+        let most = Self.request(ofPaths: FileRequest.maxPaths)
+        try most.checkBounds()
+        #expect(try FileRequest(decoding: most.encoded.dropFirst(4)) == most)
+        let tooMany = Self.request(ofPaths: FileRequest.maxPaths + 1)
+        #expect {
+            try tooMany.checkBounds()
+        } throws: {
+            ($0 as? Failure)?.sentence == "1025 paths are too many: a request has at most 1024"
+        }
+        #expect {
+            _ = try FileRequest(decoding: tooMany.encoded.dropFirst(4))
+        } throws: {
+            ($0 as? Refusal)?.reason == "a request has at most 1024 paths, and more came"
+        }
+    }
+
+    @Test("that is too long for a server is not sent, and get names the bound")
+    func tooManyArguments() async throws {
+        let target = try TemporaryDirectory()
+        let paths = (0...FileRequest.maxPaths).map { "f\($0)" }
+        // Nobody listens there.
+        let tool = try ToolProcess(
+            executable: ToolProcess.executable,
+            ["get", "127.0.0.1:1", "--plain", "--into", target.url.path] + paths
+        )
+        let line = "parley: 1025 paths are too many: a request has at most 1024"
+        #expect(try await tool.errors.rest() == [line])
+        #expect(try await tool.exit() == 1)
+    }
+
+    @Test("has at most 256 KiB, which the asker sees to as well")
+    func bytes() throws {
+        // A byte of flags, and four of the length of each path.
+        let each = FileRequest.maxBytes / 16 - 4
+        var request = Self.request(ofPaths: 16, bytesEach: each)
+        request.paths[0].removeLast()
+        try request.checkBounds()
+        request.paths[0].append(0x61)
+        #expect(throws: Failure.self) { try request.checkBounds() }
+    }
+
     @Test(
         "is for a path without what shells leave around it",
         arguments: [
@@ -46,7 +98,7 @@ struct ServeRequestTests {
             ("..", ".."), (".a", ".a"), ("././a/b", "a/b"),
         ]
     )
-    func paths(text: String, path: String) {
+    func shellPaths(text: String, path: String) {
         #expect(RequestedPath.bytes(of: LocalPath(bytes: Array(text.utf8))) == Array(path.utf8))
     }
 

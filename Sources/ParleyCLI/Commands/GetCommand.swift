@@ -71,8 +71,9 @@ struct GetCommand: InterruptibleCommand {
     func work() async throws {
         json.apply()
         if storing.writesOut { Console.sendResultsToStandardError() }
-        let target = try storing.target(verb: "store")
         let request = FileRequest(paths: try requestedPaths(), hasParts: storing.resume, part: part)
+        try request.checkBounds()
+        let target = try storing.target(verb: "store")
         let outcome = try await withServer(at: address, node) { dialed, watch in
             let stream = try await dialed.openStream(for: .get)
             let transfer = IncomingTransfer(

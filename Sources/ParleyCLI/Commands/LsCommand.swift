@@ -31,6 +31,7 @@ struct LsCommand: InterruptibleCommand {
     func work() async throws {
         json.apply()
         let request = FileRequest(paths: [RequestedPath.bytes(of: LocalPath(argument: path))])
+        try request.checkBounds()
         let isWhole = try await withServer(at: address, node) { dialed, watch in
             let stream = try await dialed.openStream(for: .list)
             do {

@@ -9,7 +9,8 @@ import Parley
 // The range: first u64, count u64. With a count of 2^64-1 it goes to the end of the file. With a first of
 // 2^64-1 it is the last `count` bytes.
 // The tag: length u8, that many bytes.
-// With a range or a tag there is one path, that of a file. With parts there is no range.
+// With a range or a tag there is one path, that of a file. With parts there is no range. There are at most
+// 1,024 paths, and 256 KiB behind the length.
 //
 // An empty path is the folder that is served. The answer to `get` is a transfer on the same stream, as in
 // `TransferRecord.swift`: the server is its sender. Before its totals come the problems: what was asked for
@@ -24,8 +25,12 @@ struct FileRequest: Equatable {
         case list = "/parley/ls/1"
     }
 
-    /// What the system lets a command line have.
-    static let maxBytes = 2 << 20
+    /// Each path costs the server a look, and a sentence where nothing is.
+    static let maxPaths = 1_024
+    /// What the other side may send ahead of a reader anyway: a request that waits holds no more.
+    static let maxBytes = 256 << 10
+    /// Of the number that is in front of a request.
+    private static let lengthBytes = 4
     /// A number that stands for none.
     private static let none = UInt64.max
 
@@ -84,6 +89,22 @@ struct FileRequest: Equatable {
         return Set(paths.compactMap { $0.split(separator: slash).last.map { Array($0) } })
     }
 
+    /// Makes sure that a server takes it, before anything is sent.
+    ///
+    /// - Throws: which bound it exceeds.
+    func checkBounds() throws(Failure) {
+        guard paths.count <= Self.maxPaths else {
+            throw Failure("\(paths.count) paths are too many: a request has at most \(Self.maxPaths)")
+        }
+        let byteCount = encoded.count - Self.lengthBytes
+        guard byteCount <= Self.maxBytes else {
+            throw Failure(
+                "the paths are too long: a request has at most \(Self.maxBytes) bytes, and this one "
+                    + "\(byteCount)"
+            )
+        }
+    }
+
     /// Reads what comes behind the length.
     init(decoding body: ArraySlice<UInt8>) throws(Refusal) {
         var reader = ByteReader(body)
@@ -96,7 +117,12 @@ struct FileRequest: Equatable {
         let tag = flags & Flag.tag == 0 ? nil : try reader.tag()
         if range != nil || tag != nil { part = FilePart(range: range, tag: tag) }
         paths = []
-        while !reader.rest.isEmpty { paths.append(Array(try reader.bytes(Int(try reader.uint32())))) }
+        while !reader.rest.isEmpty {
+            guard paths.count < Self.maxPaths else {
+                throw Refusal("a request has at most \(Self.maxPaths) paths, and more came")
+            }
+            paths.append(Array(try reader.bytes(Int(try reader.uint32()))))
+        }
         guard !paths.isEmpty else { throw Refusal("a request asks for nothing") }
         // Each costs the work of all that lies in it.
         guard Set(paths).count == paths.count else { throw Refusal("a request asks for a path twice") }
@@ -106,7 +132,7 @@ struct FileRequest: Equatable {
 
     /// Reads a request from its stream.
     init(from stream: PeerStream) async throws {
-        var reader = ByteReader(try await stream.read(exactly: 4))
+        var reader = ByteReader(try await stream.read(exactly: Self.lengthBytes))
         let length = Int(try reader.uint32())
         guard (1...Self.maxBytes).contains(length) else {
             throw Refusal("a request of \(length) bytes came, and they have 1 to \(Self.maxBytes)")
