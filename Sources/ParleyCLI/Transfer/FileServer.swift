@@ -11,12 +11,16 @@ struct FileServer: Sendable {
     let showsHidden: Bool
     let bar: ProgressBar
     let silentPeers: SilentPeers
+    /// Whose turn it is to look into the folder. Whoever waits holds its request alone.
+    let turns = RequestTurns()
+    /// For looking into the folder.
+    let walks = FileThreads(atMost: RequestTurns.mostInAll)
 
     /// Takes the streams of both kinds of requests.
     func serve(on transport: TCPTransport) throws {
         try transport.accept(FileRequest.Kind.get.rawValue) { stream in
             await deal(with: stream) { request in
-                let tree = tree(request)
+                let tree = try await look(for: stream) { stop in found(request, until: stop) }
                 let sender = TransferSender(
                     streams: RequestedStreams(stream: stream),
                     bar: bar,
@@ -27,7 +31,10 @@ struct FileServer: Sendable {
             }
         }
         try transport.accept(FileRequest.Kind.list.rawValue) { stream in
-            await deal(with: stream) { request in try await Listing(of: request, self).write(to: stream) }
+            await deal(with: stream) { request in
+                let listing = try await look(for: stream) { stop in Listing(of: request, self, until: stop) }
+                try await listing.write(to: stream)
+            }
         }
     }
 
@@ -50,23 +57,50 @@ struct FileServer: Sendable {
         }
     }
 
-    /// Everything that a request asks for.
-    private func tree(_ request: FileRequest) -> SourceTree {
-        var tree = SourceTree(SourceTree.Options(leavesOutHidden: !showsHidden))
+    /// Looks into the folder when it is the peer's turn, on a thread that may block, and for as long as the
+    /// stream is there.
+    private func look<Found>(
+        for stream: PeerStream,
+        _ work: @escaping @Sendable (StopSign) -> Found
+    ) async throws -> Found {
+        let found: Handed<Found> = try await stream.whileOpen {
+            try await turns.take(of: Self.owner(of: stream)) { () async throws -> Handed<Found> in
+                // It may have ended while others had their turns.
+                try await stream.checkOpen()
+                return try await walks.run { stop in Handed(work(stop)) }
+            }
+        }
+        return found.value
+    }
+
+    /// Who asks, on any of its connections: those of one host are one without ids.
+    private static func owner(of stream: PeerStream) -> String {
+        stream.peer.id.map { "\($0)" } ?? stream.peer.remoteAddress.host
+    }
+
+    /// Everything that a request asks for. Blocks.
+    private func found(_ request: FileRequest, until stop: StopSign) -> SourceTree {
+        var options = SourceTree.Options(leavesOutHidden: !showsHidden)
+        options.isStopped = { stop.isSet }
+        var tree = SourceTree(options)
         let cursor = FolderCursor(folder)
-        let paths = paths(request, problem: { tree.addProblem($0) })
+        let paths = paths(request, until: stop, problem: { tree.addProblem($0) })
         if let part = request.part {
             tree.add(part, of: paths, in: cursor)
         } else {
-            for path in paths { tree.add(path, in: cursor) }
+            for path in paths where !stop.isSet { tree.add(path, in: cursor) }
         }
         return tree
     }
 
-    /// The paths that are asked for, with those of what lies in the folder itself in its place.
-    func paths(_ request: FileRequest, problem: (String) -> Void) -> [RelativePath] {
+    /// The paths that are asked for, with those of what lies in the folder itself in its place. Blocks.
+    func paths(
+        _ request: FileRequest,
+        until stop: StopSign,
+        problem: (String) -> Void
+    ) -> [RelativePath] {
         var paths: [RelativePath] = []
-        for path in request.paths {
+        for path in request.paths where !stop.isSet {
             do {
                 if path.isEmpty {
                     paths += try namesInside().map { name throws(Refusal) in

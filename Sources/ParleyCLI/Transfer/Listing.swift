@@ -5,15 +5,19 @@ struct Listing {
     private var entries: [TransferEntry] = []
     private var problems: [String] = []
     private let server: FileServer
+    private let stop: StopSign
 
-    /// Looks at what a request names: a file or link is listed itself, a folder as what is in it.
-    init(of request: FileRequest, _ server: FileServer) {
+    /// Looks at what a request names: a file or link is listed itself, a folder as what is in it. Blocks.
+    ///
+    /// - Parameter stop: ends it early.
+    init(of request: FileRequest, _ server: FileServer, until stop: StopSign) {
         self.server = server
+        self.stop = stop
         let cursor = FolderCursor(server.folder)
-        for asked in request.paths {
+        for asked in request.paths where !stop.isSet {
             var problems: [String] = []
             let one = FileRequest(paths: [asked])
-            for path in server.paths(one, problem: { problems.append($0) }) {
+            for path in server.paths(one, until: stop, problem: { problems.append($0) }) where !stop.isSet {
                 add(.served(path, cursor), path, isAsked: !asked.isEmpty)
             }
             self.problems += problems
@@ -32,6 +36,7 @@ struct Listing {
                 kind = .folder
                 guard isAsked else { break }
                 for name in try place.namesInside() where server.showsHidden || !name.isHidden {
+                    if stop.isSet { return }
                     add(place.appending(name), path.appending(name), isAsked: false)
                 }
                 return

@@ -154,8 +154,9 @@ extension TransferSender {
     ) async throws -> String? {
         let content: any SourceContent
         do {
-            content = try entry.open()
+            content = try await entry.open()
         } catch {
+            try Task.checkCancellation()
             // Entries are counted at both ends, so the receiver hears of this one too.
             try await records.write(.entry(described(entry, as: .file(byteCount: nil))))
             return try await abandon(because: error, records)

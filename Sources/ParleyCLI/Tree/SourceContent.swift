@@ -39,8 +39,16 @@ enum SourcePiece: Equatable {
 
 extension SourceEntry {
     /// Opens a file, or standard input.
-    func open() throws -> any SourceContent {
-        kind == .standardInput ? StandardInputContent() : try SourceFile(place, following: isFollowed, part)
+    func open() async throws -> any SourceContent {
+        if kind == .standardInput { return StandardInputContent() }
+        // Whoever names a path here has nobody else to hold up.
+        guard case .served = place else { return try SourceFile(place, following: isFollowed, part) }
+        let handed = Handed(self)
+        let file = try await FileThreads.opens.run { _ throws -> Handed<SourceFile> in
+            let entry = handed.value
+            return Handed(try SourceFile(entry.place, following: entry.isFollowed, entry.part))
+        }
+        return file.value
     }
 }
 

@@ -38,6 +38,8 @@ struct SourceTree {
         var excludes = ExcludeList([])
         /// Whether names that begin with a dot are left out of folders.
         var leavesOutHidden = false
+        /// Whether nobody wants to know what is there any more. Asked before each entry.
+        var isStopped: () -> Bool = { Task.isCancelled }
     }
 
     private(set) var entries: [SourceEntry] = []
@@ -176,7 +178,7 @@ struct SourceTree {
     /// Not recursive: folders can be deeper than the stack of a thread.
     private mutating func walk(_ root: Folder) {
         var open: [(folder: Folder, names: ArraySlice<[UInt8]>)] = [(root, names(in: root)[...])]
-        while let last = open.indices.last, !Task.isCancelled {
+        while let last = open.indices.last, !options.isStopped() {
             guard let name = open[last].names.popFirst() else {
                 open.removeLast()
                 continue
