@@ -47,6 +47,32 @@ struct HintTests {
         #expect(DialHint.text(afterComing: .endOfStream) == "; perhaps it expects another id here" + plain)
     }
 
+    @Test("is not given when an answer has begun", arguments: [FileRequest.Kind.list, .get])
+    func begun(kind: FileRequest.Kind) async throws {
+        let target = try TemporaryDirectory()
+        let server = TCPTransport(TransportOptions(listenAddress: "127.0.0.1:0", decoder: .multiplexed))
+        let sentence = "cannot open a: no such file or directory"
+        try server.accept(kind.rawValue) { stream in
+            _ = try await FileRequest(from: stream)
+            try await stream.write(.problem(sentence))
+            // Until the connection ends.
+            _ = try await stream.read(upTo: 1)
+        }
+        try await server.listenAndAccept()
+        let address = server.address
+        let get = ["get", address, "a", "--into", target.url.path]
+        let tool = try ToolProcess(
+            executable: ToolProcess.executable,
+            (kind == .list ? ["ls", address] : get) + ["--plain"]
+        )
+        #expect(try await tool.errors.next() == "parley: \(address): \(sentence)")
+        await server.close()
+        let line = try #require(try await tool.errors.next())
+        #expect(line.hasPrefix("parley: \(address)"))
+        #expect(!line.contains("perhaps") && !line.contains("is it"))
+        #expect(try await tool.exit() == 1)
+    }
+
     @Test("names the command that should answer")
     func commands() async throws {
         let directory = try TemporaryDirectory()

@@ -86,7 +86,7 @@ struct GetCommand: InterruptibleCommand {
             )
             let outcome = await transfer.run()
             if let failure = transfer.failureBeforeBeginning {
-                throw Failure.unanswered(by: dialed, failure)
+                throw Failure.unanswered(by: dialed, failure, hasHeard: transfer.hasHeard)
             }
             return outcome
         }

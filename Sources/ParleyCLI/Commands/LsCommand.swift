@@ -34,18 +34,24 @@ struct LsCommand: InterruptibleCommand {
         try request.checkBounds()
         let isWhole = try await withServer(at: address, node) { dialed, watch in
             let stream = try await dialed.openStream(for: .list)
+            var hasHeard = false
             do {
                 try await stream.write(request.encoded)
-                return try await Self.show(stream, watch)
+                return try await Self.show(stream, watch, &hasHeard)
             } catch {
-                throw Failure.unanswered(by: dialed, error)
+                throw Failure.unanswered(by: dialed, error, hasHeard: hasHeard)
             }
         }
         if !isWhole { throw ExitCode.failure }
     }
 
-    /// Returns whether there was everything that was asked for.
-    private static func show(_ stream: PeerStream, _ watch: StallWatch) async throws -> Bool {
+    /// - Parameter hasHeard: becomes true when something has come.
+    /// - Returns: whether there was everything that was asked for.
+    private static func show(
+        _ stream: PeerStream,
+        _ watch: StallWatch,
+        _ hasHeard: inout Bool
+    ) async throws -> Bool {
         var decoder = TransferRecordDecoder()
         var isWhole = true
         var hasEnded = false
@@ -53,6 +59,7 @@ struct LsCommand: InterruptibleCommand {
             guard let bytes = try await stream.read(upTo: 65_536) else {
                 throw Failure("the listing ended too early")
             }
+            hasHeard = true
             // A slow reader of the listing is not the server's fault.
             watch.pause()
             defer { watch.goOn() }
@@ -79,20 +86,22 @@ extension DialedPeer {
     /// Opens the stream of a request.
     func openStream(for kind: FileRequest.Kind) async throws -> PeerStream {
         do { return try await peer.openStream(protocol: kind.rawValue) } catch {
-            throw Failure.unanswered(by: self, error)
+            throw Failure.unanswered(by: self, error, hasHeard: false)
         }
     }
 }
 
 extension Failure {
     /// A request has failed: says where, and what may help.
-    static func unanswered(by dialed: DialedPeer, _ error: any Error) -> any Error {
+    ///
+    /// - Parameter hasHeard: whether something has come on its stream. What came on others says nothing about
+    ///   this one.
+    static func unanswered(by dialed: DialedPeer, _ error: any Error, hasHeard: Bool) -> any Error {
         if Task.isCancelled || error is CancellationError { return error }
         let reason = sentence(of: error) ?? "\(error)"
         let code = (error as? ParleyError)?.code
-        // What came on other streams says nothing about this one.
         let hint = code.map {
-            DialHint.text(after: $0, hasHeard: false, ownID: dialed.ownID, wanting: .serve)
+            DialHint.text(after: $0, hasHeard: hasHeard, ownID: dialed.ownID, wanting: .serve)
         }
         let what = code == .unsupported ? " serves no files" : ": \(reason)"
         return Failure("\(dialed.peer.remoteAddress)\(what)\(hint ?? "")")

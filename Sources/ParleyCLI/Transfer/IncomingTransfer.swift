@@ -25,6 +25,8 @@ final class IncomingTransfer {
     private var hasStored = false
     /// Why nothing has come that this side has asked for; it has no line yet.
     private(set) var failureBeforeBeginning: (any Error)?
+    /// Whether the sender has sent anything.
+    private(set) var hasHeard = false
     private var lines = 0
 
     /// A transfer that a sender offers on a stream of its own.
@@ -79,6 +81,7 @@ final class IncomingTransfer {
                 guard let bytes = try await stream.read(upTo: Self.readBytes) else {
                     throw Failure("the sender went away")
                 }
+                hasHeard = true
                 // A slow reader of standard output, or a slow disk, is not the sender's fault.
                 watch?.pause()
                 defer { watch?.goOn() }
