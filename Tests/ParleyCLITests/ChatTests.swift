@@ -69,6 +69,35 @@ struct ChatTests {
         await peer.close()
     }
 
+    /// Asks the tool, and waits for much less than the time-out.
+    private func expectRefusal(by peer: any Peer) async throws {
+        await #expect {
+            _ = try await peer.request("who are you?", timeout: ToolProcess.deadline)
+        } throws: { error in
+            guard let error = error as? ParleyError, error.code == .requestRefused else { return false }
+            return error.message.contains("this program answers no requests")
+        }
+    }
+
+    @Test("A request is shown, and refused at once")
+    func requests() async throws {
+        let listener = try await ScriptedPeer.dialing(try ToolProcess("listen", "127.0.0.1:0"))
+        try await expectRefusal(by: listener.peer)
+        _ = try await listener.tool.output.first(endingWith: "> who are you?")
+        await listener.close()
+
+        let dialer = try await ScriptedPeer.listening { try ToolProcess("dial", $0) }
+        try await expectRefusal(by: dialer.peer)
+        _ = try await dialer.tool.output.first(endingWith: "> who are you?")
+        await dialer.close()
+
+        let directory = try TemporaryDirectory()
+        let receiver = try ToolProcess("receive", "--into", directory.url.path, "--listen", "127.0.0.1:0")
+        let receiving = try await ScriptedPeer.dialing(receiver)
+        try await expectRefusal(by: receiving.peer)
+        await receiving.close()
+    }
+
     @Test("Control characters and bytes that are not text are shown safely")
     func escapes() async throws {
         let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)

@@ -28,6 +28,8 @@ struct ChatSession: Sendable {
                     group.addTask { await readStream(of: rpc.peer) }
                 } else {
                     Console.line("\(rpc.from)> \(String(printable: rpc.payload))")
+                    // A peer that takes nothing holds up its own refusals alone.
+                    if rpc.request != nil { group.addTask { await rpc.refuseRequest() } }
                 }
                 await Console.waitForRoom()
             }
@@ -107,5 +109,13 @@ struct ChatSession: Sendable {
             }
         }
         return isSent
+    }
+}
+
+extension RPC {
+    /// Refuses a request, so that the asker does not wait for its time-out.
+    func refuseRequest() async {
+        // A failure is that of a connection that ends.
+        try? await refuse(reason: "this program answers no requests")
     }
 }

@@ -67,7 +67,10 @@ struct ServeCommand: InterruptibleCommand {
                 if let newcomers, newcomers.mayAsk { group.addTask { await newcomers.readAnswers() } }
                 defer { group.cancelAll() }
                 // Messages mean nothing here.
-                for await rpc in transport.consume() { rpc.body?.close() }
+                for await rpc in transport.consume() {
+                    rpc.body?.close()
+                    if rpc.request != nil { group.addTask { await rpc.refuseRequest() } }
+                }
             }
         }
     }

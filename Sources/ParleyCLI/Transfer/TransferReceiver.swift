@@ -60,7 +60,11 @@ final class TransferReceiver: Sendable {
         } catch {
             let reason = Failure.sentence(of: error) ?? "\(error)"
             Console.error("refused \(rpc.from): \(reason)")
-            try? await rpc.peer.send(message: TransferAnswer.refusal(reason))
+            if rpc.request != nil {
+                await rpc.refuseRequest()
+            } else {
+                try? await rpc.peer.send(message: TransferAnswer.refusal(reason))
+            }
             // Without its title nothing on a stream without an end can be understood.
             return rpc.stream && !codec.delimitsStreams ? .failed : .refused
         }
