@@ -124,11 +124,11 @@ import Testing
         let huge = GOBBytes.uint(1 << 62)
         expectGOBViolation(
             GOBBytes.rpc(among: GOBBytes.slice(66, of: 2), type: 66, field: huge),
-            "the length of a slice is 4611686018427387904, more than the 16842752 that can follow"
+            "the length of a slice is 4611686018427387904, more than the 65536 that can follow"
         )
         expectGOBViolation(
             GOBBytes.rpc(among: GOBBytes.map(66, from: 2, to: 2), type: 66, field: huge),
-            "the length of a map is 4611686018427387904, more than the 8421376 that can follow"
+            "the length of a map is 4611686018427387904, more than the 32768 that can follow"
         )
         expectGOBViolation(
             GOBBytes.rpc(among: GOBBytes.array(66, of: 2, count: 1 << 62), type: 66, field: huge),
@@ -236,8 +236,110 @@ import Testing
         let next = GOBBytes.message(element + name + definition)
         expectGOBViolation(
             start + first + joined(repeatElement(next, count: 70)),
-            "a value of more than 65536 bytes in several messages",
+            "a value has more than 65536 bytes beside its Payload",
             maxMessageBytes: 0
         )
+    }
+}
+
+/// How much of a value may be something other than its payload: all of it is read step by step.
+@Suite struct GOBOverheadTests {
+    private static let limit = GOBDecoder.maxOverheadBytes
+    private static let refusal = "a value has more than 65536 bytes beside its Payload"
+    /// What a value of ``GOBBytes/rpc(among:type:field:)`` has beside a skipped text with a length of three
+    /// bytes: the type's id, two field numbers, both lengths, and the end.
+    private static let restBytes = 2 + 2 + 3 + 1 + 1
+
+    private static func text(_ count: Int) -> [UInt8] {
+        GOBBytes.uint(UInt64(count)) + [UInt8](repeating: 0x78, count: count)
+    }
+
+    /// A value of the struct 65 with these parts, and its end.
+    private static func value(_ parts: [UInt8]...) -> [UInt8] {
+        GOBBytes.message(GOBBytes.int(65) + joined(parts) + [0])
+    }
+
+    @Test func `skipped bytes and the encoding itself may be as many as the limit and no more`() throws {
+        let most = Self.text(Self.limit - Self.restBytes)
+        #expect(try GOBFeed.events([GOBBytes.rpc(type: 6, field: most)]) == [.message([0x70])])
+        expectGOBViolation(
+            GOBBytes.rpc(type: 6, field: Self.text(Self.limit - Self.restBytes + 1)),
+            Self.refusal
+        )
+        expectGOBViolation(GOBBytes.rpc(type: 6, field: Self.text(1 << 20)), Self.refusal)
+    }
+
+    @Test func `the sender's name counts, and a payload does not, wherever it stands`() throws {
+        let payload = patterned(1_000_000)
+        let field = GOBBytes.uint(UInt64(payload.count)) + payload
+        let short = Self.value([1], Self.text(60_000), [1], field)
+        #expect(try GOBFeed.events([GOBBytes.rpc + short]) == [.message(payload[...])])
+        let long = Self.value([1], Self.text(70_000), [1], field)
+        expectGOBViolation(GOBBytes.rpc + long, Self.refusal)
+
+        let types = GOBBytes.structure(65, [("Payload", 5), ("Foreign", 6)])
+        let before = Self.value([1], field, [1], Self.text(60_000))
+        #expect(try GOBFeed.events([types + before]) == [.message(payload[...])])
+        expectGOBViolation(types + Self.value([1], field, [1], Self.text(70_000)), Self.refusal)
+    }
+
+    @Test func `a payload that another one replaces counts as skipped`() {
+        let types = GOBBytes.structure(65, [("Payload", 5), ("Payload", 5)])
+        let value = Self.value([1], Self.text(70_000), [1], GOBBytes.text("p"))
+        expectGOBViolation(types + value, Self.refusal)
+    }
+
+    /// Each takes a byte, the end mark: none takes no byte at all.
+    @Test func `there are no more elements than bytes, though each of them may be empty`() throws {
+        func slice(_ count: Int) -> [UInt8] {
+            let field = GOBBytes.uint(UInt64(count)) + [UInt8](repeating: 0, count: count)
+            let types = GOBBytes.slice(66, of: 67) + GOBBytes.structure(67, [])
+            return GOBBytes.rpc(among: types, type: 66, field: field)
+        }
+        #expect(try GOBFeed.events([slice(65_000)]) == [.message([0x70])])
+        expectGOBViolation(slice(65_536), Self.refusal)
+        expectGOBViolation(
+            slice(1_000_000),
+            "the length of a slice is 1000000, more than the 65536 that can follow"
+        )
+    }
+
+    @Test func `elements of several slices, arrays and maps are counted together`() {
+        let empty = GOBBytes.structure(68, [])
+        let count = GOBBytes.uint(20_000)
+        func elements(_ bytes: Int) -> [UInt8] { [UInt8](repeating: 0, count: bytes) }
+        func four(_ types: [UInt8], _ part: [UInt8]) -> [UInt8] {
+            let field = joined([[4], part, part, part, part])
+            return GOBBytes.rpc(among: types + GOBBytes.slice(66, of: 67) + empty, type: 66, field: field)
+        }
+        expectGOBViolation(four(GOBBytes.slice(67, of: 68), count + elements(20_000)), Self.refusal)
+        expectGOBViolation(
+            four(GOBBytes.array(67, of: 68, count: 20_000), count + elements(20_000)),
+            Self.refusal
+        )
+        expectGOBViolation(four(GOBBytes.map(67, from: 68, to: 68), count + elements(40_000)), Self.refusal)
+    }
+
+    @Test func `type definitions inside a value count`() {
+        let definition = GOBBytes.int(-67) + [2, 2] + GOBBytes.int(2) + [0, 0]
+        let definitions = joined(repeatElement(definition + [9], count: 10_000))
+        expectGOBViolation(
+            GOBBytes.structure(65, [("Foreign", 8), ("Payload", 5)])
+                + GOBBytes.message(GOBBytes.int(65) + [1] + GOBBytes.text("T") + definitions),
+            Self.refusal
+        )
+    }
+
+    @Test func `a payload of an earlier message does not count in the next one`() throws {
+        let payload = patterned(1_000_000)
+        let definition = GOBBytes.int(-67) + [2, 2] + GOBBytes.int(2) + [0, 0]
+        let types = GOBBytes.structure(65, [("Payload", 5), ("Foreign", 8), ("Other", 6)])
+        let start = GOBBytes.int(65) + [1] + GOBBytes.uint(UInt64(payload.count))
+        let first = GOBBytes.message(start + payload + [1] + GOBBytes.text("T") + definition)
+        func second(_ count: Int) -> [UInt8] {
+            GOBBytes.message(GOBBytes.int(67) + [0, 0, 0, 1] + Self.text(count) + [0])
+        }
+        #expect(try GOBFeed.events([types, first, second(65_000)]) == [.message(payload[...])])
+        expectGOBViolation(types + first + second(65_536), Self.refusal)
     }
 }

@@ -11,7 +11,8 @@
 /// wants the type defined again in each message; ``Encoding`` chooses. Parley reads both.
 ///
 /// Before anything is allocated, lengths and counts are checked against `maxMessageBytes` and against the
-/// bytes that are there, nesting and type definitions against limits of their own. No message is copied.
+/// bytes that are there, nesting and type definitions against limits of their own. At most 64 KiB of a value
+/// may be something other than its payload: skipping them takes time. No message is copied.
 ///
 /// Source: <https://pkg.go.dev/encoding/gob>, and Go's own encoder where that page is silent.
 public struct GOBDecoder: Decoder {
@@ -40,7 +41,8 @@ public struct GOBDecoder: Decoder {
     /// The default of `maxMessageBytes`: 16 MiB.
     public static let defaultMaxMessageBytes = 16 << 20
 
-    /// How many bytes of a message may be something other than the payload: `From` and skipped fields.
+    /// How many bytes of a value may be something other than the payload: `From`, skipped fields, and the
+    /// encoding itself.
     static let maxOverheadBytes = 64 * 1024
 
     private let encoding: Encoding
@@ -49,8 +51,6 @@ public struct GOBDecoder: Decoder {
     // Reading
     private var types = GOBTypes()
     private var value: GOBValueReader
-    /// The size of the messages that the open value has come in so far.
-    private var valueBytes = 0
     /// Whether type definitions have come without the value that they are for.
     private var awaitsValue = false
 
@@ -65,10 +65,7 @@ public struct GOBDecoder: Decoder {
     ///   - encoding: how often the type is defined in what is sent. It has no effect on reading.
     public init(maxMessageBytes: Int = defaultMaxMessageBytes, encoding: Encoding = .selfContained) {
         precondition((0...Int(UInt32.max)).contains(maxMessageBytes), "maxMessageBytes has to fit 32 bits")
-        limits = GOBLimits(
-            messageBytes: maxMessageBytes,
-            valueBytes: maxMessageBytes + Self.maxOverheadBytes
-        )
+        limits = GOBLimits(messageBytes: maxMessageBytes, overheadBytes: Self.maxOverheadBytes)
         value = GOBValueReader(limits: limits)
         self.encoding = encoding
     }
@@ -80,17 +77,19 @@ public struct GOBDecoder: Decoder {
     public var streamForm: StreamForm { .untilClosed }
 
     /// The types that the sender has defined, and the part of a value that goes on in the next message.
-    public var retainedBytes: Int {
-        types.retainedBytes + (value.isOpen ? valueBytes + value.retainedBytes : 0)
-    }
+    public var retainedBytes: Int { types.retainedBytes + (value.isOpen ? value.retainedBytes : 0) }
 }
 
 /// Limits of what one peer may send.
 struct GOBLimits: Sendable {
     /// The most bytes of payload.
     let messageBytes: Int
-    /// The most bytes of one value, in all the messages that it comes in; also the most elements of one.
-    let valueBytes: Int
+    /// The most bytes of one value beside its payload, in all the messages that it comes in. Also the most
+    /// elements of a part of it: each takes at least one byte.
+    let overheadBytes: Int
+
+    /// The most bytes of one value, and of one message.
+    var valueBytes: Int { messageBytes + overheadBytes }
 }
 
 extension WireForm {
@@ -161,12 +160,7 @@ extension GOBDecoder {
             case .value(let id):
                 try value.begin(id, &reader, types)
                 awaitsValue = false
-                valueBytes = 0
             }
-        }
-        valueBytes += message.count
-        guard valueBytes <= limits.valueBytes else {
-            throw reader.violation("a value of more than \(limits.valueBytes) bytes in several messages")
         }
         guard try value.resume(&reader, &types) else { return nil }
         try expectEnd(of: reader, after: "a value")

@@ -17,6 +17,9 @@ struct GOBReader {
     /// The bytes of the message that are not read yet.
     var remaining: Int { bytes.endIndex - position }
 
+    /// The bytes of the message that are read.
+    var readBytes: Int { position - bytes.startIndex }
+
     /// Reads an unsigned number: one byte below 128, else the negated count of the big-endian bytes that
     /// follow.
     ///
@@ -84,7 +87,7 @@ struct GOBReader {
     func violation(_ text: String) -> ParleyError {
         ParleyError(
             .protocolViolation,
-            "\(text), before byte \(position - bytes.startIndex) of a gob message of \(bytes.count) bytes"
+            "\(text), before byte \(readBytes) of a gob message of \(bytes.count) bytes"
         )
     }
 

@@ -3,6 +3,9 @@
 /// Go ends a message in the middle of a value where an interface holds a value whose type is not defined yet;
 /// the rest follows in the next message. So reading can stop there and resume. Its position is an explicit
 /// stack instead of the call stack, so that a limit bounds the nesting of values.
+///
+/// What is skipped is read piece by piece, so its bytes have a limit of their own: a message of mebibytes in
+/// which each byte is an element would hold the loop for as long as it takes to skip them.
 struct GOBValueReader: Sendable {
     /// How deep values may nest: as deep as Go lets the types of skipped fields nest.
     static let maxNesting = 10_000
@@ -21,6 +24,8 @@ struct GOBValueReader: Sendable {
     /// The open containers, the innermost last.
     private var stack: [Container] = []
     private let limits: GOBLimits
+    /// How many bytes the open value has had in earlier messages.
+    private var earlierBytes = 0
 
     /// The field Payload as a slice of its message; empty when it was not sent.
     private(set) var payload: ArraySlice<UInt8> = []
@@ -32,8 +37,8 @@ struct GOBValueReader: Sendable {
     /// Whether a value has begun and not ended.
     var isOpen: Bool { !stack.isEmpty }
 
-    /// How much memory the nesting of the open value takes.
-    var retainedBytes: Int { stack.capacity * MemoryLayout<Container>.stride }
+    /// How much memory the open value takes: its earlier messages, and its nesting.
+    var retainedBytes: Int { earlierBytes + stack.capacity * MemoryLayout<Container>.stride }
 
     /// Begins a value of the type `id`. Throws when that type cannot be read as an RPC.
     mutating func begin(
@@ -57,6 +62,7 @@ struct GOBValueReader: Sendable {
         }
         payload = []
         isStream = false
+        earlierBytes = 0
         stack.append(.structure(structure, lastField: -1))
     }
 
@@ -78,8 +84,12 @@ struct GOBValueReader: Sendable {
                 stack.append(.pairs(key: key, element: element, left: left - 1))
                 try open(left.isMultiple(of: 2) ? key : element, &reader, types)
             case .interface:
-                guard try openInterface(&reader, &types) else { return false }
+                guard try openInterface(&reader, &types) else {
+                    earlierBytes += reader.readBytes
+                    return false
+                }
             }
+            try checkOverhead(reader)
         }
         if stack.capacity > Self.idleStackCapacity { stack = [] }
         return true
@@ -89,6 +99,14 @@ struct GOBValueReader: Sendable {
     mutating func takePayload() -> ArraySlice<UInt8> {
         defer { payload = [] }
         return payload
+    }
+
+    /// Refuses a value with too many bytes beside its payload. Checked after each step, so that no value
+    /// takes more steps than that.
+    private func checkOverhead(_ reader: GOBReader) throws(ParleyError) {
+        guard earlierBytes + reader.readBytes - payload.count <= limits.overheadBytes else {
+            throw reader.violation("a value has more than \(limits.overheadBytes) bytes beside its Payload")
+        }
     }
 
     /// The largest stack that an idle connection keeps.
@@ -156,16 +174,16 @@ extension GOBValueReader {
     ) throws(ParleyError) {
         switch types[id] {
         case .array(let element, let declared):
-            let count = try reader.count("the length of an array", limit: limits.valueBytes)
+            let count = try reader.count("the length of an array", limit: limits.overheadBytes)
             guard count == declared else {
                 throw reader.violation("an array has \(count) elements, its type has \(declared)")
             }
             try push(.elements(of: element, left: count), reader)
         case .slice(let element):
-            let count = try reader.count("the length of a slice", limit: limits.valueBytes)
+            let count = try reader.count("the length of a slice", limit: limits.overheadBytes)
             try push(.elements(of: element, left: count), reader)
         case .map(let key, let element):
-            let count = try reader.count("the length of a map", limit: limits.valueBytes / 2)
+            let count = try reader.count("the length of a map", limit: limits.overheadBytes / 2)
             try push(.pairs(key: key, element: element, left: 2 * count), reader)
         case .structure(let structure):
             try push(.structure(structure, lastField: -1), reader)
@@ -189,6 +207,7 @@ extension GOBValueReader {
             switch try reader.announcement() {
             case .definition(let id):
                 try types.define(id, from: &reader)
+                try checkOverhead(reader)
                 // What follows in this message has a length prefix, as a new message would have.
                 if reader.remaining > 0 { try skipLength(&reader) }
             case .value(let id):
@@ -210,7 +229,7 @@ extension GOBValueReader {
     }
 
     private func skipLength(_ reader: inout GOBReader) throws(ParleyError) {
-        _ = try reader.count("the length of an interface value", limit: limits.valueBytes)
+        _ = try reader.count("the length of an interface value", limit: limits.overheadBytes)
     }
 
     private mutating func push(_ container: Container, _ reader: GOBReader) throws(ParleyError) {
