@@ -182,6 +182,10 @@ public protocol Peer: AnyObject, Sendable {
     ///
     /// What has arrived and is not in the inbox is dropped, and reads throw `closed`. Returns when the
     /// connection is closed, or when the task is cancelled; the connection closes all the same. Idempotent.
+    ///
+    /// The reader of an open stream gets `truncated` behind what was accepted. In wire forms without an end
+    /// mark it gets the end, unless a file, a write of more than 1 MiB or ``withStream(header:_:)`` is under
+    /// way: then the connection is reset behind what was accepted.
     func close() async
 
     /// Waits until either side closes the connection.
@@ -378,7 +382,7 @@ extension Peer {
         header: ArraySlice<UInt8> = [],
         _ body: (any StreamWriter) async throws -> Result
     ) async throws -> Result {
-        let writer = try await openStream(header: header)
+        let writer = try await openPartialStream(header: header)
         do {
             let result = try await body(writer)
             try await writer.finish()

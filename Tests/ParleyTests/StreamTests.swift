@@ -171,6 +171,57 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases, forms)
+    func `the end of the connection inside withStream is no end of the stream`(
+        kind: Kind,
+        form: WireForm
+    ) async throws {
+        try await withNodes(kind, form) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
+            let peer = try await nodes.make().dial(server.address)
+            let (gate, open) = AsyncStream<Void>.makeStream()
+            let writing = Task {
+                try await peer.withStream { writer in
+                    try await writer.write(patterned(100_000))
+                    for await _ in gate {}
+                }
+            }
+            let stream = try await server.nextRPC()
+            #expect(same(try await stream.peer.read(exactly: 100_000), patterned(100_000)))
+            await peer.close()
+            #expect(try await error { _ = try await stream.peer.read(upTo: 1) }.code == .connectionReset)
+            stream.peer.closeStream()
+            #expect(try await gone.next().code == .connectionReset)
+            #expect(try await peer.untilClosed().code == .closed)
+            open.finish()
+            await #expect(throws: ParleyError.self) { try await writing.value }
+        }
+    }
+
+    @Test(arguments: Kind.allCases, forms)
+    func `a long write that the end of the connection cuts off is no end of the stream`(
+        kind: Kind,
+        form: WireForm
+    ) async throws {
+        try await withNodes(kind, form) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            let long = [UInt8](repeating: 7, count: 48 << 20)
+            let writer = try await peer.openStream()
+            let writing = Task { try await writer.write(long) }
+            let stream = try await server.nextRPC()
+            _ = try await stream.peer.read(exactly: 1)
+            // Nobody reads on, so most of it is not accepted yet.
+            let connection = try #require(peer as? Connection)
+            try connection.close(.none)
+            let cut = try await error { while try await stream.peer.read(upTo: 1 << 20) != nil {} }
+            #expect(cut.code == .connectionReset)
+            stream.peer.closeStream()
+            await #expect(throws: ParleyError.self) { try await writing.value }
+        }
+    }
+
     @Test(arguments: Kind.allCases) func `closing while a stream is read and written`(kind: Kind) async throws
     {
         try await withNodes(kind, .unframed) { nodes in

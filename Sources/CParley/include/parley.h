@@ -721,6 +721,10 @@ int parley_peer_post(
  * with PARLEY_ECLOSED. What has arrived and is not in the inbox is dropped. With a time-out other than 0 it
  * waits until the connection is closed and on_disconnect has returned.
  *
+ * The reader of an open stream gets PARLEY_ETRUNCATED behind what was accepted. In PARLEY_CODEC_UNFRAMED and
+ * PARLEY_CODEC_GOB, whose streams have no end mark, it gets the end, unless a file or a write of more than
+ * 1 MiB is under way: then the connection is reset behind what was accepted.
+ *
  * Returns  PARLEY_OK, also with a time-out of 0; PARLEY_ETIMEDOUT; PARLEY_ENOPEER; PARLEY_EDEADLK in a
  *          callback, unless the time-out is 0. In `handshake` that holds for peers that are in theirs.
  */

@@ -181,6 +181,7 @@ extension ConnectionStreamWriter {
         }
         _ = try connection.waiting(limit, "writing to")
         var accepted = 0
+        let isNewPart = beginPart()
         do throws(ParleyError) {
             while accepted < count {
                 let end = min(accepted + Self.pieceBytes, count)
@@ -188,9 +189,11 @@ extension ConnectionStreamWriter {
                 accepted = end
             }
         } catch {
+            if isNewPart, accepted == 0 { endPart() }
             cutOff(after: accepted, of: count)
             throw error
         }
+        if isNewPart { endPart() }
     }
 
     /// See ``StreamWriter/write(_:)-(ArraySlice<UInt8>)``. Throws as ``write(_:_:piece:)`` does.

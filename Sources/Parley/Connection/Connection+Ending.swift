@@ -146,7 +146,8 @@ extension Connection {
         if actions.contains(.beginAbort) { loop.perform { [self] in apply(.beginAbort) } }
         if actions.contains(.startCloseTimer) { startCloseTimer() }
         if actions.contains(.flush) { flush() }
-        if actions.contains(.shutDown) { shutDownLink() }
+        if actions.contains(.shutDown) { link?.shutdown() }
+        if actions.contains(.checkAcknowledged) { checkAcknowledged() }
         if actions.contains(.closeLink) { beginAbort(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
         if actions.contains(.tellNode), let end { node.connectionEnded(self, end) }
         // Last: the connection's place is free before those who wait for its end are woken.
@@ -206,12 +207,6 @@ extension Connection {
             link.isAcknowledged
         else { return false }
         return inbound.withLock { $0.state.inputEnd != nil } || !link.hasUnread
-    }
-
-    /// Shuts the sending side down, and waits until the other side has everything.
-    private func shutDownLink() {
-        link?.shutdown()
-        checkAcknowledged()
     }
 
     /// Closes the link when everything has arrived. Returns the time of the next check, in milliseconds.

@@ -25,7 +25,7 @@ extension Connection: EndOfTurn {
             let next = takeNext(afterWriting: written, into: &buffer)
             if case .nothing(let hasLargeBuffer) = next.item {
                 if hasLargeBuffer { context.local.value.noteBusy(self) }
-                if next.isFlushing { apply(.allWritten) }
+                if next.isFlushing { allIsWritten() }
                 return
             }
             do throws(ParleyError) {
@@ -83,8 +83,13 @@ extension Connection: EndOfTurn {
         if let outcome = done.outcome { finish(outcome) }
         if done.startsWatch { startAcknowledgementWatch() }
         if done.hasLargeBuffer { context.local.value.noteBusy(self) }
-        if done.isFlushing { apply(.allWritten) }
+        if done.isFlushing { allIsWritten() }
         return true
+    }
+
+    /// Everything that was accepted before an orderly end is written.
+    private func allIsWritten() {
+        apply(.allWritten(cutsStream: outbound.withLock { $0.cutsStream }))
     }
 
     private struct ShortFlush {
@@ -146,6 +151,10 @@ extension Connection: EndOfTurn {
 }
 
 extension Connection.Outbound {
+    /// Whether an orderly end now would pass for the end of a stream that is not complete: nothing else marks
+    /// a stream's end in its wire form.
+    fileprivate var cutsStream: Bool { queue.isStreamPartial && encoder.form.streamForm == .untilClosed }
+
     /// What follows from a write, done after the lock is released.
     fileprivate struct Written {
         var woken: WaitQueue.Woken

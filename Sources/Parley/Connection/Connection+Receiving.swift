@@ -45,8 +45,8 @@ extension Connection: LinkOwner {
             switch outbound.withLock({ $0.lifecycle.state }) {
             case .handshake, .inOnPeer, .afterOnPeer, .open, .closeRequested:
                 return receive(.end(reason))
-            // The other side still reads: what was accepted is still written.
-            case .flushing: return
+            // The other side still reads: what was accepted is still written, or has to arrive.
+            case .flushing, .awaitingReset: return
             case .halfClosed, .readingRest, .awaitingAck, .failed, .closingLink, .ended: break
             }
         }

@@ -5,10 +5,19 @@ import Synchronization
 extension Connection {
     /// See ``Peer/openStream(header:)``.
     public func openStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
+        try await openStream(header: header, isPartial: false)
+    }
+
+    /// The same for a stream that its caller finishes or aborts in any case: see
+    /// ``SendQueue/isStreamPartial``.
+    func openStream(
+        header: ArraySlice<UInt8>,
+        isPartial: Bool
+    ) async throws(ParleyError) -> any StreamWriter {
         if let multiplexed { return try await openStream(header: header, over: multiplexed) }
         var waited: Refusal?
         while true {
-            switch try tryOpenStream(header: header, waited: waited) {
+            switch try tryOpenStream(header: header, isPartial: isPartial, waited: waited) {
             case .opened(let writer): return writer
             case .refused(let refusal):
                 try await waitToSend(refusal)
@@ -27,6 +36,7 @@ extension Connection {
     /// Opens a stream if that is possible now.
     func tryOpenStream(
         header: ArraySlice<UInt8>,
+        isPartial: Bool = false,
         waited: Refusal? = nil
     ) throws(ParleyError) -> StreamOpening {
         guard multiplexed == nil else {
@@ -39,9 +49,27 @@ extension Connection {
                 try encoder.form.encodeStreamOpening(header: header, into: &buffer)
             }
             number = outbound.queue.nextStream
+            if isPartial { outbound.queue.beginPart() }
         }
         if let refusal { return .refused(refusal) }
         return .opened(ConnectionStreamWriter(self, stream: number))
+    }
+
+    /// Notes that a stream is not complete without what follows; see ``SendQueue/isStreamPartial``.
+    ///
+    /// - Returns: whether that is new: then ``endPart(of:)`` follows behind it, unless it has failed.
+    fileprivate func beginPart(of stream: UInt64) -> Bool {
+        if ForkedChild.isThisProcess { return false }
+        return outbound.withLock { outbound in
+            guard outbound.queue.openStream == stream, !outbound.queue.isStreamPartial else { return false }
+            outbound.queue.beginPart()
+            return true
+        }
+    }
+
+    /// Notes that a stream may be complete with what was accepted of it.
+    fileprivate func endPart(of stream: UInt64) {
+        outbound.withLock { if $0.queue.openStream == stream { $0.queue.endPart() } }
     }
 
     /// Ends a stream with what `encode` appends, and lets the next message or stream through. Never waits,
@@ -99,16 +127,28 @@ package final class ConnectionStreamWriter: StreamWriter {
     package func write(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {
         guard bytes.count > Self.pieceBytes else { return try await writePiece(bytes) }
         var rest = bytes
+        let isNewPart = beginPart()
         do throws(ParleyError) {
             while !rest.isEmpty {
                 try await writePiece(rest.prefix(Self.pieceBytes))
                 rest.removeFirst(min(Self.pieceBytes, rest.count))
             }
         } catch {
+            if isNewPart, rest.count == bytes.count { endPart() }
             cutOff(after: bytes.count - rest.count, of: bytes.count)
             throw error
         }
+        if isNewPart { endPart() }
     }
+
+    /// Notes that the stream is not complete without what follows: a file, or a long write. When the
+    /// connection is closed in between, the other side must not take the stream for complete.
+    ///
+    /// - Returns: whether that is new: then ``endPart()`` follows behind it, unless it has failed.
+    func beginPart() -> Bool { connection.beginPart(of: stream) }
+
+    /// Notes that the stream may be complete with what was accepted of it.
+    func endPart() { connection.endPart(of: stream) }
 
     /// Aborts the stream after a part of a write. The caller does not know how much was accepted, so neither
     /// the rest nor the end of the stream may follow.
@@ -182,5 +222,14 @@ package final class ConnectionStreamWriter: StreamWriter {
         }
         guard isSaid == false else { return }
         connection.fail(ParleyError(.streamAborted, "this side aborted its stream: \(reason)"))
+    }
+}
+
+extension Peer {
+    /// Opens a stream that the caller finishes or aborts in any case. When the connection is closed before
+    /// that, the other side does not take the stream for complete, not even without an end mark.
+    func openPartialStream(header: ArraySlice<UInt8>) async throws(ParleyError) -> any StreamWriter {
+        guard let connection = self as? Connection else { return try await openStream(header: header) }
+        return try await connection.openStream(header: header, isPartial: true)
     }
 }

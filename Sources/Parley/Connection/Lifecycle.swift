@@ -14,6 +14,7 @@
 /// | `closeRequested` | an orderly end was requested; the loop's thread has not started it |
 /// | `flushing` | what was accepted is written; input is dropped |
 /// | `awaitingAck` | all is written, but the other side does not have all of it |
+/// | `awaitingReset` | the same, and a stream is cut off: a reset follows instead of an orderly end |
 /// | `failed` | the link has to be closed at once |
 /// | `closingLink` | the link is closing |
 /// | `ended` | the link is closed |
@@ -31,10 +32,12 @@
 /// | | all before failed, otherwise | failed | as `fail`, and `dropUnhanded` |
 /// | `beginClosing` | closeRequested | flushing | `discardInput`, `startCloseTimer`, `flush` |
 /// | | closeRequested, when nothing is left to do | closingLink | `closeLink` |
-/// | `allWritten` | flushing | awaitingAck | `shutDown` |
+/// | `allWritten` | flushing | awaitingAck | `shutDown`, `checkAcknowledged` |
+/// | | flushing, when a stream is cut off | awaitingReset | `checkAcknowledged` |
 /// | `allAcknowledged` | awaitingAck | closingLink | `closeLink` |
+/// | | awaitingReset | closingLink | `closeLink`, `resetIfCutOff` |
 /// | `timeIsUp` | halfClosed | closeRequested | as `close` |
-/// | | readingRest, flushing, awaitingAck | closingLink | as `beginAbort`, and `endInput` |
+/// | | readingRest, flushing, awaitingAck, awaitingReset | closingLink | as `beginAbort`, and `endInput` |
 /// | `beginAbort` | failed | closingLink | `closeLink`, `resetIfCutOff` |
 /// | `linkClosed` | every state but ended | ended | `endInput`, `tellNode`, `wakeWaiters` |
 ///
@@ -50,6 +53,7 @@ struct Lifecycle {
         case closeRequested(End)
         case flushing(End)
         case awaitingAck(End)
+        case awaitingReset(End)
         case failed(End)
         case closingLink(End)
         case ended(End)
@@ -74,8 +78,9 @@ struct Lifecycle {
         case writeFailed(ParleyError, mayDeliver: Bool)
         /// The loop's thread starts a requested close. `canCloseNow`: there is nothing to wait for.
         case beginClosing(canCloseNow: Bool)
-        /// Everything that was accepted is written.
-        case allWritten
+        /// Everything that was accepted is written. `cutsStream`: the other side would take an orderly end
+        /// for that of a stream that is not complete.
+        case allWritten(cutsStream: Bool)
         /// The other side has everything; see ``Link/isAcknowledged``.
         case allAcknowledged
         /// The close time-out has passed.
@@ -107,7 +112,7 @@ struct Lifecycle {
         static let startCloseTimer = Actions(rawValue: 1 << 6)
         /// Write what was accepted.
         static let flush = Actions(rawValue: 1 << 7)
-        /// Shut the sending side down, and check whether the other side has everything.
+        /// Shut the sending side down.
         static let shutDown = Actions(rawValue: 1 << 8)
         /// Close the link in an orderly way. The caller is on the loop's thread.
         static let closeLink = Actions(rawValue: 1 << 9)
@@ -121,6 +126,8 @@ struct Lifecycle {
         static let wakeWaiters = Actions(rawValue: 1 << 12)
         /// Call `onDisconnect`, which waited for `onPeer`.
         static let tellDisconnect = Actions(rawValue: 1 << 13)
+        /// Check whether the other side has everything, until it has.
+        static let checkAcknowledged = Actions(rawValue: 1 << 14)
     }
 
     /// The end of a connection, once it has begun.
@@ -176,6 +183,7 @@ struct Lifecycle {
         case (.closeRequested(let end), .onPeerReturned): return (.closeRequested(end.afterOnPeer), [])
         case (.flushing(let end), .onPeerReturned): return (.flushing(end.afterOnPeer), [])
         case (.awaitingAck(let end), .onPeerReturned): return (.awaitingAck(end.afterOnPeer), [])
+        case (.awaitingReset(let end), .onPeerReturned): return (.awaitingReset(end.afterOnPeer), [])
         case (.failed(let end), .onPeerReturned): return (.failed(end.afterOnPeer), [])
         case (.closingLink(let end), .onPeerReturned): return (.closingLink(end.afterOnPeer), [])
         case (.ended(let end), .onPeerReturned):
@@ -195,7 +203,8 @@ struct Lifecycle {
             (.afterOnPeer, .fail(let reason)), (.open, .fail(let reason)),
             (.halfClosed, .fail(let reason)), (.readingRest, .fail(let reason)),
             (.closeRequested, .fail(let reason)),
-            (.flushing, .fail(let reason)), (.awaitingAck, .fail(let reason)):
+            (.flushing, .fail(let reason)), (.awaitingAck, .fail(let reason)),
+            (.awaitingReset, .fail(let reason)):
             return failed(end(of: state, reason))
         case (.handshake, .writeFailed(let error, let mayDeliver)),
             (.inOnPeer, .writeFailed(let error, let mayDeliver)),
@@ -205,17 +214,22 @@ struct Lifecycle {
             return (.readingRest(end(of: state, error)), [.wakeWaiters, .dropUnhanded, .startCloseTimer])
         case (.halfClosed, .writeFailed(let error, _)), (.readingRest, .writeFailed(let error, _)),
             (.closeRequested, .writeFailed(let error, _)),
-            (.flushing, .writeFailed(let error, _)), (.awaitingAck, .writeFailed(let error, _)):
+            (.flushing, .writeFailed(let error, _)), (.awaitingAck, .writeFailed(let error, _)),
+            (.awaitingReset, .writeFailed(let error, _)):
             return failed(end(of: state, error), also: [.dropUnhanded])
 
         // MARK: An orderly end
         case (.closeRequested(let end), .beginClosing(let canCloseNow)):
             guard !canCloseNow else { return (.closingLink(end), [.closeLink]) }
             return (.flushing(end), [.discardInput, .startCloseTimer, .flush])
-        case (.flushing(let end), .allWritten): return (.awaitingAck(end), [.shutDown])
+        case (.flushing(let end), .allWritten(let cutsStream)):
+            guard !cutsStream else { return (.awaitingReset(end), [.checkAcknowledged]) }
+            return (.awaitingAck(end), [.shutDown, .checkAcknowledged])
         case (.awaitingAck(let end), .allAcknowledged): return (.closingLink(end), [.closeLink])
+        case (.awaitingReset(let end), .allAcknowledged):
+            return (.closingLink(end), [.closeLink, .resetIfCutOff])
         case (.readingRest(let end), .timeIsUp), (.flushing(let end), .timeIsUp),
-            (.awaitingAck(let end), .timeIsUp):
+            (.awaitingAck(let end), .timeIsUp), (.awaitingReset(let end), .timeIsUp):
             return (.closingLink(end), [.endInput, .closeLink, .resetIfCutOff])
 
         // MARK: The link closes
@@ -252,7 +266,8 @@ struct Lifecycle {
         case .inOnPeer: End(reason(), handshakeFailure: failure, wasOpen: false, isInOnPeer: true)
         case .open: End(reason(), wasOpen: true, isInOnPeer: false)
         case .halfClosed(let end), .readingRest(let end), .closeRequested(let end), .flushing(let end),
-            .awaitingAck(let end), .failed(let end), .closingLink(let end), .ended(let end):
+            .awaitingAck(let end), .awaitingReset(let end), .failed(let end), .closingLink(let end),
+            .ended(let end):
             end
         }
     }
@@ -267,7 +282,7 @@ extension Lifecycle {
         switch state {
         case .handshake, .inOnPeer, .afterOnPeer, .open, .halfClosed: nil
         case .readingRest(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
-            .failed(let end), .closingLink(let end), .ended(let end):
+            .awaitingReset(let end), .failed(let end), .closingLink(let end), .ended(let end):
             end
         }
     }
@@ -277,7 +292,7 @@ extension Lifecycle {
         switch state {
         case .handshake, .inOnPeer, .afterOnPeer, .open, .readingRest: nil
         case .halfClosed(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
-            .failed(let end), .closingLink(let end), .ended(let end):
+            .awaitingReset(let end), .failed(let end), .closingLink(let end), .ended(let end):
             end.reason
         }
     }

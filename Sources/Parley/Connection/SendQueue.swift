@@ -73,6 +73,10 @@ package struct SendQueue {
     private(set) var isFlushRequested = false
     /// Whether the acknowledgement watch runs.
     private(set) var isWatched = false
+    /// Whether the open stream lacks something: a file or a long write is under way.
+    /// Otherwise what was accepted of it may be all; in a wire form without an end mark a program may close
+    /// the connection to end its stream. False while no stream is open.
+    private(set) var isStreamPartial = false
     /// How many senders wait for room. Later senders wait behind them.
     private(set) var waitingForRoom: UInt32 = 0
     /// The number of the open stream. Numbers start at 1; zero is none.
@@ -178,7 +182,16 @@ package struct SendQueue {
     /// The number of the next stream.
     var nextStream: UInt64 { counters.streams &+ 1 }
 
-    mutating func endStream() { openStream = 0 }
+    mutating func endStream() {
+        openStream = 0
+        isStreamPartial = false
+    }
+
+    /// Notes that the open stream, or the one whose opening is appended now, is not complete without more.
+    mutating func beginPart() { isStreamPartial = true }
+
+    /// Notes that what was accepted of the open stream may be all of it.
+    mutating func endPart() { isStreamPartial = false }
 
     /// Marks the last appended bytes as a heartbeat, which is not activity.
     mutating func noteHeartbeat(_ bytes: Int) { heartbeatBytes &+= bytes }

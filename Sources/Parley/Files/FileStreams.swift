@@ -33,7 +33,7 @@ extension Peer {
         let part = try await opening(for: self as? Connection) { () throws(ParleyError) in
             try FilePart(of: path, offset: offset, length: length)
         }
-        let writer = try await openStream(header: header)
+        let writer = try await openPartialStream(header: header)
         do {
             if !prefix.isEmpty { try await writer.write(prefix) }
             let sent = try await writer.write(part, progress: progress)
@@ -178,7 +178,11 @@ extension StreamWriter {
         let part = try await opening(for: connection) { () throws(ParleyError) in
             try FilePart(of: path, offset: offset, length: length)
         }
-        return try await write(part, progress: progress)
+        let own = self as? ConnectionStreamWriter
+        let isNewPart = own?.beginPart() ?? false
+        let sent = try await write(part, progress: progress)
+        if isNewPart { own?.endPart() }
+        return sent
     }
 
     /// The library's connection that it writes to; nil for a writer of the application's own.

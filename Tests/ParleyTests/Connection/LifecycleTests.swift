@@ -63,7 +63,8 @@ import Testing
         flushing | fail | failed | wakeWaiters endInput beginAbort
         flushing | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
         flushing | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
-        flushing | all written | awaitingAck | shutDown
+        flushing | all written | awaitingAck | shutDown checkAcknowledged
+        flushing | all written, a stream is cut | awaitingReset | checkAcknowledged
         flushing | time is up | closingLink | endInput closeLink resetIfCutOff
         flushing | link closed | ended | wakeWaiters endInput tellNode
         awaitingAck | fail | failed | wakeWaiters endInput beginAbort
@@ -72,6 +73,12 @@ import Testing
         awaitingAck | all acknowledged | closingLink | closeLink
         awaitingAck | time is up | closingLink | endInput closeLink resetIfCutOff
         awaitingAck | link closed | ended | wakeWaiters endInput tellNode
+        awaitingReset | fail | failed | wakeWaiters endInput beginAbort
+        awaitingReset | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
+        awaitingReset | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
+        awaitingReset | all acknowledged | closingLink | closeLink resetIfCutOff
+        awaitingReset | time is up | closingLink | endInput closeLink resetIfCutOff
+        awaitingReset | link closed | ended | wakeWaiters endInput tellNode
         failed | begin abort | closingLink | closeLink resetIfCutOff
         failed | link closed | ended | wakeWaiters endInput tellNode
         closingLink | link closed | ended | wakeWaiters endInput tellNode
@@ -84,7 +91,7 @@ import Testing
         "startCloseTimer": .startCloseTimer, "flush": .flush, "shutDown": .shutDown,
         "beginAbort": .beginAbort,
         "closeLink": .closeLink, "resetIfCutOff": .resetIfCutOff, "tellNode": .tellNode,
-        "tellDisconnect": .tellDisconnect,
+        "tellDisconnect": .tellDisconnect, "checkAcknowledged": .checkAcknowledged,
     ]
 
     private struct Outcome: Equatable {
@@ -111,7 +118,7 @@ import Testing
     }
 
     @Test func `every action has a bit of its own`() {
-        #expect(Set(Self.actionNames.values.map(\.rawValue)).count == 14)
+        #expect(Set(Self.actionNames.values.map(\.rawValue)).count == 15)
         #expect(Self.actionNames.values.allSatisfy { $0.rawValue.nonzeroBitCount == 1 })
     }
 
@@ -119,7 +126,7 @@ import Testing
         throws
     {
         let expected = try expected()
-        #expect(expected.count == 66, "a row is there twice, or is missing")
+        #expect(expected.count == 73, "a row is there twice, or is missing")
         var met: Set<String> = []
         for (start, path) in Start.all {
             for (event, name) in Event.all {
@@ -186,13 +193,23 @@ import Testing
         ],
         [.close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: true), .linkClosed],
         [
-            .close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false), .allWritten,
-            .allAcknowledged,
+            .close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false),
+            .allWritten(cutsStream: false), .allAcknowledged,
             .linkClosed,
         ],
         [
-            .close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false), .allWritten,
-            .timeIsUp,
+            .close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false),
+            .allWritten(cutsStream: false), .timeIsUp,
+            .linkClosed,
+        ],
+        [
+            .close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false),
+            .allWritten(cutsStream: true), .allAcknowledged,
+            .linkClosed,
+        ],
+        [
+            .close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false),
+            .allWritten(cutsStream: true), .timeIsUp,
             .linkClosed,
         ],
         [.close(.first, handshakeFailure: nil), .beginClosing(canCloseNow: false), .timeIsUp, .linkClosed],
@@ -201,8 +218,8 @@ import Testing
             .linkClosed,
         ],
         [
-            .remoteEnded(.first), .timeIsUp, .beginClosing(canCloseNow: false), .allWritten,
-            .allAcknowledged, .linkClosed,
+            .remoteEnded(.first), .timeIsUp, .beginClosing(canCloseNow: false),
+            .allWritten(cutsStream: false), .allAcknowledged, .linkClosed,
         ],
         [.remoteEnded(.first), .fail(.second), .beginAbort, .linkClosed],
     ]
@@ -343,7 +360,8 @@ private enum Start {
             ("readingRest, \(name)", path + [.writeFailed(.first, mayDeliver: true)]),
             ("closeRequested, \(name)", path + [close]),
             ("flushing, \(name)", path + [close, begin]),
-            ("awaitingAck, \(name)", path + [close, begin, .allWritten]),
+            ("awaitingAck, \(name)", path + [close, begin, .allWritten(cutsStream: false)]),
+            ("awaitingReset, \(name)", path + [close, begin, .allWritten(cutsStream: true)]),
             ("failed, \(name)", path + [.fail(.first)]),
             ("closingLink, \(name)", path + [.fail(.first), .beginAbort]),
             ("ended, \(name)", path + [.fail(.first), .beginAbort, .linkClosed]),
@@ -362,7 +380,9 @@ private enum Event {
         (.writeFailed(.second, mayDeliver: false), "write failed"),
         (.beginClosing(canCloseNow: false), "begin closing"),
         (.beginClosing(canCloseNow: true), "begin closing, can close now"),
-        (.allWritten, "all written"), (.allAcknowledged, "all acknowledged"), (.timeIsUp, "time is up"),
+        (.allWritten(cutsStream: false), "all written"),
+        (.allWritten(cutsStream: true), "all written, a stream is cut"),
+        (.allAcknowledged, "all acknowledged"), (.timeIsUp, "time is up"),
         (.beginAbort, "begin abort"), (.linkClosed, "link closed"),
     ]
 }
@@ -379,6 +399,7 @@ extension Lifecycle.State {
         case .closeRequested: "closeRequested"
         case .flushing: "flushing"
         case .awaitingAck: "awaitingAck"
+        case .awaitingReset: "awaitingReset"
         case .failed: "failed"
         case .closingLink: "closingLink"
         case .ended: "ended"
@@ -389,7 +410,7 @@ extension Lifecycle.State {
     fileprivate var rank: Int {
         let order = [
             "handshake", "inOnPeer", "afterOnPeer", "open", "halfClosed", "readingRest",
-            "closeRequested", "flushing", "awaitingAck", "failed", "closingLink", "ended",
+            "closeRequested", "flushing", "awaitingAck", "awaitingReset", "failed", "closingLink", "ended",
         ]
         return order.firstIndex(of: name) ?? -1
     }

@@ -508,6 +508,24 @@ import Testing
         #expect(queue.isCutOff)
     }
 
+    @Test func `a stream lacks something until that has followed, or until it ends`() {
+        var queue = SendQueue()
+        queue.send(10, .streamOpening)
+        #expect(!queue.isStreamPartial, "what was accepted may be all of it")
+        queue.beginPart()
+        #expect(queue.isStreamPartial)
+        queue.send(10, .streamBytes(of: 1))
+        #expect(queue.isStreamPartial)
+        queue.endPart()
+        #expect(!queue.isStreamPartial)
+        queue.beginPart()
+        queue.endStream()
+        #expect(!queue.isStreamPartial)
+        queue.beginPart()
+        queue.send(10, .streamOpening)
+        #expect(queue.isStreamPartial, "from its opening on")
+    }
+
     @Test func `what is dropped stays counted as unwritten`() throws {
         var queue = SendQueue()
         queue.append(FileRange(try File(reading: #filePath), offset: 0, count: 5))

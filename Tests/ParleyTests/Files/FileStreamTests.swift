@@ -64,6 +64,54 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases, [WireForm.unframed, .gob()])
+    func `a file that the end of its connection cuts off does not pass for whole`(
+        kind: Kind,
+        form: WireForm
+    ) async throws {
+        try await withFolder { folder in
+            try await withNodes(kind, form) { nodes in
+                let server = try await nodes.listening()
+                let peer = try await nodes.make().dial(server.address)
+                let original = folder.appending(path: "original")
+                try Data().write(to: original)
+                try FileHandle(forWritingTo: original).truncate(atOffset: 48 << 20)
+                let sending = Task { try await peer.sendStream(contentsOf: original.path) }
+                let stream = try await server.nextRPC()
+                _ = try await stream.peer.read(exactly: 1)
+                // Nobody reads on, so most of it is not accepted yet.
+                let connection = try #require(peer as? Connection)
+                try connection.close(.none)
+                let copy = folder.appending(path: "copy")
+                let cut = try await error { try await stream.peer.receiveStream(into: copy.path) }
+                #expect(cut.code == .connectionReset)
+                await #expect(throws: ParleyError.self) { try await sending.value }
+                #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["original"])
+            }
+        }
+    }
+
+    @Test(arguments: Kind.allCases)
+    func `a file that is sent whole and finished before the end is whole, also without an end mark`(
+        kind: Kind
+    ) async throws {
+        try await withFolder { folder in
+            try await withNodes(kind, .gob()) { nodes in
+                let server = try await nodes.listening()
+                let peer = try await nodes.make().dial(server.address)
+                let content = patterned(300_000)
+                let original = folder.appending(path: "original")
+                try Data(content).write(to: original)
+                try await peer.sendStream(contentsOf: original.path)
+                let connection = try #require(peer as? Connection)
+                try connection.close(.none)
+                let copy = folder.appending(path: "copy")
+                #expect(try await server.nextRPC().peer.receiveStream(into: copy.path) == content.count)
+                #expect(same(try contents(of: copy), content))
+            }
+        }
+    }
+
     @Test(arguments: Kind.allCases) func `file errors name the file and leave no file behind`(kind: Kind)
         async throws
     {
