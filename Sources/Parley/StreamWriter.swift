@@ -15,7 +15,10 @@ public protocol StreamWriter: AnyObject, Sendable {
     func finish() async throws(ParleyError)
 
     /// Aborts the stream: the other side's next read throws `streamAborted` with this code and reason. Does
-    /// nothing when the stream has ended. In wire forms without an abort the connection is closed instead.
+    /// nothing when the stream has ended.
+    ///
+    /// In wire forms without an abort the connection is closed instead: what was accepted is written out, for
+    /// at most ``TransportOptions/closeTimeout``, and then the connection is reset.
     func abort(code: UInt32, reason: String) async
 }
 

@@ -222,6 +222,48 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.allCases, [WireForm.gob(), .gob(encoding: .onePerConnection)])
+    func `what was accepted before an aborted stream arrives, and so does the beginning of that`(
+        kind: Kind,
+        form: WireForm
+    ) async throws {
+        try await withNodes(kind, form) { nodes in
+            let gone = Events<ParleyError>()
+            let server = try await nodes.listening { $0.onDisconnect = { gone.add($1) } }
+            let peer = try await nodes.make().dial(server.address)
+            for number in 0..<50 { try await peer.send(message: "\(number)") }
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(200_000))
+            await writer.abort(reason: "changed my mind")
+            for number in 0..<50 { #expect(try await server.nextRPC().text == "\(number)") }
+            let stream = try await server.nextRPC()
+            #expect(stream.stream)
+            #expect(same(try await stream.peer.read(exactly: 200_000), patterned(200_000)))
+            #expect(try await error { _ = try await stream.peer.read(upTo: 1) }.code == .connectionReset)
+            stream.peer.closeStream()
+            let reason = try await peer.untilClosed()
+            #expect(reason.code == .streamAborted && reason.message.contains("changed my mind"))
+            #expect(try await gone.next().code == .connectionReset)
+        }
+    }
+
+    @Test func `an aborted stream that nobody reads ends its connection after the close time-out`()
+        async throws
+    {
+        try await withNodes(.tcp, .gob()) { nodes in
+            let listener = try RawListener()
+            let peer = try await nodes.make { $0.closeTimeout = .milliseconds(200) }.dial(listener.address)
+            let silent = try await listener.accept()
+            let writer = try await peer.openStream()
+            let writing = Task { while true { try await writer.write(patterned(65_536)) } }
+            try await eventually { peer.statistics.traffic.sendWaits > 0 }
+            await writer.abort(reason: "changed my mind")
+            #expect(try await peer.untilClosed().code == .streamAborted)
+            await #expect(throws: ParleyError.self) { try await writing.value }
+            withExtendedLifetime(silent) {}
+        }
+    }
+
     @Test(arguments: Kind.allCases) func `closing while a stream is read and written`(kind: Kind) async throws
     {
         try await withNodes(kind, .unframed) { nodes in

@@ -1108,7 +1108,8 @@ int parley_stream_finish(parley_stream *stream);
 
 /* Aborts the stream and frees it. Its reader gets PARLEY_EABORTED with this code and reason; NULL is no
  * reason, and a reason is cut at 1,024 bytes. Where the wire form has no abort, the connection is closed
- * instead. A NULL stream is allowed. Never blocks. */
+ * instead: what was accepted is written out, for at most close_timeout_ms, and then the connection is reset.
+ * A NULL stream is allowed. Never blocks. */
 void parley_stream_abort(parley_stream *stream, uint32_t code, const char *reason);
 
 /*

@@ -220,8 +220,12 @@ package final class ConnectionStreamWriter: StreamWriter {
         let isSaid = try? connection.endStream(stream) { (encoder, buffer) in
             encoder.encodeStreamAbort(code: code, reason: reason, into: &buffer)
         }
+        guard isSaid != true else { return }
+        // What was accepted is written, and then the connection is reset: its end is not the stream's. One
+        // that is ending already does so with the reason that it has.
+        _ = beginPart()
         guard isSaid == false else { return }
-        connection.fail(ParleyError(.streamAborted, "this side aborted its stream: \(reason)"))
+        connection.close(because: ParleyError(.streamAborted, "this side aborted its stream: \(reason)"))
     }
 }
 

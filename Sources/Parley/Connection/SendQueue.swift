@@ -73,7 +73,7 @@ package struct SendQueue {
     private(set) var isFlushRequested = false
     /// Whether the acknowledgement watch runs.
     private(set) var isWatched = false
-    /// Whether the open stream lacks something: a file or a long write is under way.
+    /// Whether the open stream lacks something: a file or a long write is under way, or it was aborted.
     /// Otherwise what was accepted of it may be all; in a wire form without an end mark a program may close
     /// the connection to end its stream. False while no stream is open.
     private(set) var isStreamPartial = false
