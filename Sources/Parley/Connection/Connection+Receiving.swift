@@ -46,7 +46,7 @@ extension Connection: LinkOwner {
             case .handshake, .inOnPeer, .afterOnPeer, .open, .closeRequested:
                 return receive(.end(reason))
             // The other side still reads: what was accepted is still written, or has to arrive.
-            case .flushing, .awaitingReset: return
+            case .flushing, .awaitingAck(_, cutsStream: true): return
             case .halfClosed, .readingRest, .awaitingAck, .failed, .closingLink, .ended: break
             }
         }

@@ -14,7 +14,7 @@
 /// | `closeRequested` | an orderly end was requested; the loop's thread has not started it |
 /// | `flushing` | what was accepted is written; input is dropped |
 /// | `awaitingAck` | all is written, but the other side does not have all of it |
-/// | `awaitingReset` | the same, and a stream is cut off: a reset follows instead of an orderly end |
+/// | `awaitingAck`, a stream is cut | the same: a reset follows instead of an orderly end |
 /// | `failed` | the link has to be closed at once |
 /// | `closingLink` | the link is closing |
 /// | `ended` | the link is closed |
@@ -33,11 +33,11 @@
 /// | `beginClosing` | closeRequested | flushing | `discardInput`, `startCloseTimer`, `flush` |
 /// | | closeRequested, when nothing is left to do | closingLink | `closeLink` |
 /// | `allWritten` | flushing | awaitingAck | `shutDown`, `checkAcknowledged` |
-/// | | flushing, when a stream is cut off | awaitingReset | `checkAcknowledged` |
+/// | | flushing, when a stream is cut | awaitingAck, a stream is cut | `checkAcknowledged` |
 /// | `allAcknowledged` | awaitingAck | closingLink | `closeLink` |
-/// | | awaitingReset | closingLink | `closeLink`, `resetIfCutOff` |
+/// | | awaitingAck, a stream is cut | closingLink | `closeLink`, `resetIfCutOff` |
 /// | `timeIsUp` | halfClosed | closeRequested | as `close` |
-/// | | readingRest, flushing, awaitingAck, awaitingReset | closingLink | as `beginAbort`, and `endInput` |
+/// | | readingRest, flushing, awaitingAck | closingLink | as `beginAbort`, and `endInput` |
 /// | `beginAbort` | failed | closingLink | `closeLink`, `resetIfCutOff` |
 /// | `linkClosed` | every state but ended | ended | `endInput`, `tellNode`, `wakeWaiters` |
 ///
@@ -52,8 +52,7 @@ struct Lifecycle {
         case readingRest(End)
         case closeRequested(End)
         case flushing(End)
-        case awaitingAck(End)
-        case awaitingReset(End)
+        case awaitingAck(End, cutsStream: Bool)
         case failed(End)
         case closingLink(End)
         case ended(End)
@@ -182,8 +181,8 @@ struct Lifecycle {
         case (.readingRest(let end), .onPeerReturned): return (.readingRest(end.afterOnPeer), [])
         case (.closeRequested(let end), .onPeerReturned): return (.closeRequested(end.afterOnPeer), [])
         case (.flushing(let end), .onPeerReturned): return (.flushing(end.afterOnPeer), [])
-        case (.awaitingAck(let end), .onPeerReturned): return (.awaitingAck(end.afterOnPeer), [])
-        case (.awaitingReset(let end), .onPeerReturned): return (.awaitingReset(end.afterOnPeer), [])
+        case (.awaitingAck(let end, let cutsStream), .onPeerReturned):
+            return (.awaitingAck(end.afterOnPeer, cutsStream: cutsStream), [])
         case (.failed(let end), .onPeerReturned): return (.failed(end.afterOnPeer), [])
         case (.closingLink(let end), .onPeerReturned): return (.closingLink(end.afterOnPeer), [])
         case (.ended(let end), .onPeerReturned):
@@ -203,8 +202,7 @@ struct Lifecycle {
             (.afterOnPeer, .fail(let reason)), (.open, .fail(let reason)),
             (.halfClosed, .fail(let reason)), (.readingRest, .fail(let reason)),
             (.closeRequested, .fail(let reason)),
-            (.flushing, .fail(let reason)), (.awaitingAck, .fail(let reason)),
-            (.awaitingReset, .fail(let reason)):
+            (.flushing, .fail(let reason)), (.awaitingAck, .fail(let reason)):
             return failed(end(of: state, reason))
         case (.handshake, .writeFailed(let error, let mayDeliver)),
             (.inOnPeer, .writeFailed(let error, let mayDeliver)),
@@ -214,8 +212,7 @@ struct Lifecycle {
             return (.readingRest(end(of: state, error)), [.wakeWaiters, .dropUnhanded, .startCloseTimer])
         case (.halfClosed, .writeFailed(let error, _)), (.readingRest, .writeFailed(let error, _)),
             (.closeRequested, .writeFailed(let error, _)),
-            (.flushing, .writeFailed(let error, _)), (.awaitingAck, .writeFailed(let error, _)),
-            (.awaitingReset, .writeFailed(let error, _)):
+            (.flushing, .writeFailed(let error, _)), (.awaitingAck, .writeFailed(let error, _)):
             return failed(end(of: state, error), also: [.dropUnhanded])
 
         // MARK: An orderly end
@@ -223,13 +220,12 @@ struct Lifecycle {
             guard !canCloseNow else { return (.closingLink(end), [.closeLink]) }
             return (.flushing(end), [.discardInput, .startCloseTimer, .flush])
         case (.flushing(let end), .allWritten(let cutsStream)):
-            guard !cutsStream else { return (.awaitingReset(end), [.checkAcknowledged]) }
-            return (.awaitingAck(end), [.shutDown, .checkAcknowledged])
-        case (.awaitingAck(let end), .allAcknowledged): return (.closingLink(end), [.closeLink])
-        case (.awaitingReset(let end), .allAcknowledged):
-            return (.closingLink(end), [.closeLink, .resetIfCutOff])
+            let next = State.awaitingAck(end, cutsStream: cutsStream)
+            return (next, cutsStream ? [.checkAcknowledged] : [.shutDown, .checkAcknowledged])
+        case (.awaitingAck(let end, let cutsStream), .allAcknowledged):
+            return (.closingLink(end), cutsStream ? [.closeLink, .resetIfCutOff] : [.closeLink])
         case (.readingRest(let end), .timeIsUp), (.flushing(let end), .timeIsUp),
-            (.awaitingAck(let end), .timeIsUp), (.awaitingReset(let end), .timeIsUp):
+            (.awaitingAck(let end, _), .timeIsUp):
             return (.closingLink(end), [.endInput, .closeLink, .resetIfCutOff])
 
         // MARK: The link closes
@@ -266,7 +262,7 @@ struct Lifecycle {
         case .inOnPeer: End(reason(), handshakeFailure: failure, wasOpen: false, isInOnPeer: true)
         case .open: End(reason(), wasOpen: true, isInOnPeer: false)
         case .halfClosed(let end), .readingRest(let end), .closeRequested(let end), .flushing(let end),
-            .awaitingAck(let end), .awaitingReset(let end), .failed(let end), .closingLink(let end),
+            .awaitingAck(let end, _), .failed(let end), .closingLink(let end),
             .ended(let end):
             end
         }
@@ -281,8 +277,8 @@ extension Lifecycle {
     var end: End? {
         switch state {
         case .handshake, .inOnPeer, .afterOnPeer, .open, .halfClosed: nil
-        case .readingRest(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
-            .awaitingReset(let end), .failed(let end), .closingLink(let end), .ended(let end):
+        case .readingRest(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end, _),
+            .failed(let end), .closingLink(let end), .ended(let end):
             end
         }
     }
@@ -291,8 +287,8 @@ extension Lifecycle {
     var endOfAnswers: ParleyError? {
         switch state {
         case .handshake, .inOnPeer, .afterOnPeer, .open, .readingRest: nil
-        case .halfClosed(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end),
-            .awaitingReset(let end), .failed(let end), .closingLink(let end), .ended(let end):
+        case .halfClosed(let end), .closeRequested(let end), .flushing(let end), .awaitingAck(let end, _),
+            .failed(let end), .closingLink(let end), .ended(let end):
             end.reason
         }
     }

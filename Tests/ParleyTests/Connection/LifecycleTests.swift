@@ -64,7 +64,7 @@ import Testing
         flushing | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
         flushing | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
         flushing | all written | awaitingAck | shutDown checkAcknowledged
-        flushing | all written, a stream is cut | awaitingReset | checkAcknowledged
+        flushing | all written, a stream is cut | awaitingAck, cut | checkAcknowledged
         flushing | time is up | closingLink | endInput closeLink resetIfCutOff
         flushing | link closed | ended | wakeWaiters endInput tellNode
         awaitingAck | fail | failed | wakeWaiters endInput beginAbort
@@ -73,12 +73,12 @@ import Testing
         awaitingAck | all acknowledged | closingLink | closeLink
         awaitingAck | time is up | closingLink | endInput closeLink resetIfCutOff
         awaitingAck | link closed | ended | wakeWaiters endInput tellNode
-        awaitingReset | fail | failed | wakeWaiters endInput beginAbort
-        awaitingReset | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
-        awaitingReset | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
-        awaitingReset | all acknowledged | closingLink | closeLink resetIfCutOff
-        awaitingReset | time is up | closingLink | endInput closeLink resetIfCutOff
-        awaitingReset | link closed | ended | wakeWaiters endInput tellNode
+        awaitingAck, cut | fail | failed | wakeWaiters endInput beginAbort
+        awaitingAck, cut | write failed, may deliver | failed | wakeWaiters endInput beginAbort dropUnhanded
+        awaitingAck, cut | write failed | failed | wakeWaiters endInput beginAbort dropUnhanded
+        awaitingAck, cut | all acknowledged | closingLink | closeLink resetIfCutOff
+        awaitingAck, cut | time is up | closingLink | endInput closeLink resetIfCutOff
+        awaitingAck, cut | link closed | ended | wakeWaiters endInput tellNode
         failed | begin abort | closingLink | closeLink resetIfCutOff
         failed | link closed | ended | wakeWaiters endInput tellNode
         closingLink | link closed | ended | wakeWaiters endInput tellNode
@@ -361,7 +361,7 @@ private enum Start {
             ("closeRequested, \(name)", path + [close]),
             ("flushing, \(name)", path + [close, begin]),
             ("awaitingAck, \(name)", path + [close, begin, .allWritten(cutsStream: false)]),
-            ("awaitingReset, \(name)", path + [close, begin, .allWritten(cutsStream: true)]),
+            ("awaitingAck, cut, \(name)", path + [close, begin, .allWritten(cutsStream: true)]),
             ("failed, \(name)", path + [.fail(.first)]),
             ("closingLink, \(name)", path + [.fail(.first), .beginAbort]),
             ("ended, \(name)", path + [.fail(.first), .beginAbort, .linkClosed]),
@@ -398,8 +398,8 @@ extension Lifecycle.State {
         case .readingRest: "readingRest"
         case .closeRequested: "closeRequested"
         case .flushing: "flushing"
-        case .awaitingAck: "awaitingAck"
-        case .awaitingReset: "awaitingReset"
+        case .awaitingAck(_, cutsStream: false): "awaitingAck"
+        case .awaitingAck(_, cutsStream: true): "awaitingAck, cut"
         case .failed: "failed"
         case .closingLink: "closingLink"
         case .ended: "ended"
@@ -410,7 +410,7 @@ extension Lifecycle.State {
     fileprivate var rank: Int {
         let order = [
             "handshake", "inOnPeer", "afterOnPeer", "open", "halfClosed", "readingRest",
-            "closeRequested", "flushing", "awaitingAck", "awaitingReset", "failed", "closingLink", "ended",
+            "closeRequested", "flushing", "awaitingAck", "awaitingAck, cut", "failed", "closingLink", "ended",
         ]
         return order.firstIndex(of: name) ?? -1
     }
