@@ -3,7 +3,7 @@
 
 /// What the two sides of a connection have said of themselves.
 struct Introductions {
-    /// What the other side has said last.
+    /// What is known of the other side: its last answer, and what it has pushed since.
     var heard: Identification?
     /// The other side knows the names of this one as of this ``Node/protocolsEpoch``.
     var told: UInt64
@@ -20,12 +20,32 @@ extension Connection {
     public func identify() async throws(ParleyError) -> Identification {
         let stream = try await openStream(protocol: LibP2P.identify)
         try await stream.finish()
-        return try await take(identificationFrom: stream)
+        let said = try await readIdentification(from: stream)
+        keep { $0 = said }
+        return said
     }
 
-    /// Reads what the other side says of itself, up to the end of the stream, and keeps it.
-    @discardableResult
-    func take(identificationFrom stream: PeerStream) async throws(ParleyError) -> Identification {
+    /// Reads what the other side says of itself unasked, which may be a part of it.
+    func take(pushFrom stream: PeerStream) async throws(ParleyError) {
+        let pushed = try await readIdentification(from: stream)
+        keep { $0.update(with: pushed) }
+    }
+
+    /// Changes what is known of the other side.
+    private func keep(_ change: (inout Identification) -> Void) {
+        multiplexed?.introductions.withLock { introductions in
+            var heard = introductions.heard ?? Identification()
+            change(&heard)
+            introductions.heard = heard
+        }
+        // The names may have changed before it was known whether the other side listens to that.
+        loop.perform { [self] in pushIdentification() }
+    }
+
+    /// Reads what the other side says of itself, up to the end of the stream.
+    private func readIdentification(
+        from stream: PeerStream
+    ) async throws(ParleyError) -> Identification {
         let bytes = try await stream.limited(to: node.options.timeouts.handshake) {
             () async throws(ParleyError) in
             var bytes: [UInt8] = []
@@ -40,9 +60,6 @@ extension Connection {
         if let claimed = said.id, claimed != id {
             throw ParleyError(.protocolViolation, "\(remoteAddress) says that it is \(claimed), and is not")
         }
-        multiplexed?.introductions.withLock { $0.heard = said }
-        // The names may have changed before it was known whether the other side listens to that.
-        loop.perform { [self] in pushIdentification() }
         return said
     }
 

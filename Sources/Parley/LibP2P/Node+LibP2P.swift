@@ -16,7 +16,7 @@ extension Node {
             },
             LibP2P.identifyPush: { stream in
                 guard let connection = stream.connection else { return }
-                try await connection.take(identificationFrom: stream)
+                try await connection.take(pushFrom: stream)
             },
         ]
         return handlers.mapValues { StreamHandler($0).acceptor }

@@ -83,6 +83,29 @@ import Testing
         }
     }
 
+    @Test func `a push of a part leaves what is known of the rest`() async throws {
+        try await withNodes(.libp2p) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            try await eventually { server.peers.first?.identification != nil }
+            var expected = try #require(server.peers.first?.identification)
+            var part = Identification()
+            part.listenAddresses = [Multiaddr([.ip4(0x7f00_0001), .tcp(4_097)])]
+            expected.listenAddresses = part.listenAddresses
+            let push = try await peer.openStream(protocol: LibP2P.identifyPush)
+            try await push.write(part.delimited[...])
+            push.close()
+            try await eventually {
+                server.peers.first?.identification?.listenAddresses == part.listenAddresses
+            }
+            #expect(server.peers.first?.identification == expected)
+            // The other side is known to listen to pushes as before.
+            try await eventually { peer.identification != nil }
+            try server.accept("/new/1.0.0") { _ in }
+            try await eventually { peer.identification?.protocols.contains("/new/1.0.0") == true }
+        }
+    }
+
     @Test func `lies, endless answers and long ones are not taken`() async throws {
         var other = Identification()
         other.id = try PeerID(publicKey: [UInt8](repeating: 7, count: 32))

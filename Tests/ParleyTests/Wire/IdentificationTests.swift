@@ -71,6 +71,34 @@ import Testing
         #expect(said.agentVersion == "b" && said.protocols == ["/a", "/b"])
     }
 
+    @Test func `a push replaces what it has, and leaves the rest`() throws {
+        let known = try Self.sample()
+        var other = Identification()
+        other.protocolVersion = "ipfs/0.2.0"
+        other.agentVersion = "other"
+        other.id = try PeerID(publicKey: [UInt8](repeating: 7, count: 32))
+        other.listenAddresses = [Multiaddr([.ip4(0x0a00_0001), .tcp(1)])]
+        other.observedAddress = Multiaddr([.ip4(0x0a00_0002), .tcp(2)])
+        other.protocols = ["/other"]
+        let fields: [(inout Identification) -> Void] = [
+            { $0.protocolVersion = other.protocolVersion }, { $0.agentVersion = other.agentVersion },
+            { $0.id = other.id }, { $0.listenAddresses = other.listenAddresses },
+            { $0.observedAddress = other.observedAddress }, { $0.protocols = other.protocols },
+        ]
+        for set in fields {
+            var (pushed, expected, updated) = (Identification(), known, known)
+            set(&pushed)
+            set(&expected)
+            updated.update(with: pushed)
+            #expect(updated == expected)
+        }
+        for (pushed, expected) in [(other, other), (Identification(), known)] {
+            var updated = known
+            updated.update(with: pushed)
+            #expect(updated == expected)
+        }
+    }
+
     @Test func `unknown fields, addresses and keys are passed over`() throws {
         let fields =
             Self.field(8, [1, 2, 3]) + [0x50, 7] + Self.field(2, [4, 127, 0, 0, 1, 0x91, 2, 0, 1])

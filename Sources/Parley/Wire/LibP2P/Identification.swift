@@ -19,6 +19,17 @@ public struct Identification: Sendable, Hashable {
 
     /// An empty one.
     public init() {}
+
+    /// Takes what a push says. A push may be a part: what it leaves out stays as it was. A list that has at
+    /// least one entry replaces the former one. An empty text counts as left out.
+    mutating func update(with pushed: Identification) {
+        if !pushed.protocolVersion.isEmpty { protocolVersion = pushed.protocolVersion }
+        if !pushed.agentVersion.isEmpty { agentVersion = pushed.agentVersion }
+        if let pushedID = pushed.id { id = pushedID }
+        if !pushed.listenAddresses.isEmpty { listenAddresses = pushed.listenAddresses }
+        if let address = pushed.observedAddress { observedAddress = address }
+        if !pushed.protocols.isEmpty { protocols = pushed.protocols }
+    }
 }
 
 // MARK: - On the wire
