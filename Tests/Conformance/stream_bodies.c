@@ -140,6 +140,9 @@ static void two_way(void) {
         CHECK_OK(parley_peer_stream_read_exactly(pair.client, streams[index], &byte, 1, LIMIT_MS));
         CHECK_INT(byte, index);
     }
+    /* Streams are no messages. */
+    CHECK_INT(statistics_of(pair.server).traffic.messages_received, 0);
+    CHECK_INT(statistics_of(pair.server).traffic.streams_received, 10);
     /* The functions about one-way streams say what to use. */
     CHECK_CODE(
         parley_stream_open(pair.client, pair.to_server, NULL, 0, LIMIT_MS, &one_way), PARLEY_ENOTSUP);

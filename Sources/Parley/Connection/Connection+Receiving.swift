@@ -160,11 +160,7 @@ extension Connection: LinkOwner {
                 try inbound.state.decode(limit: share.rpcs, byteLimit: share.bytes, into: &decoded)
             } catch { outcome.failure = error }
             outcome.isStream = inbound.state.phase == .stream && phase != .stream
-            inbound.count(
-                bytes: bytes,
-                messages: decoded.count &- (outcome.isStream ? 1 : 0) &+ decoded.answers.count,
-                at: loop.milliseconds
-            )
+            inbound.count(bytes: bytes, messages: decoded.messages, at: loop.milliseconds)
             inbound.counters.count(requests: decoded.requests)
             if outcome.isStream {
                 inbound.counters.countStream()

@@ -99,6 +99,8 @@ struct DecodedRuns: Sendable {
     private(set) var count = 0
     /// How many of them are requests.
     private(set) var requests = 0
+    /// How many of them are stream openings.
+    private(set) var streams = 0
     /// The payload bytes of all of them.
     private(set) var payloadBytes = 0
     /// Answers to requests of this side. They do not go to the inbox and are not counted above.
@@ -110,10 +112,17 @@ struct DecodedRuns: Sendable {
 
     mutating func append(_ payload: ArraySlice<UInt8>, _ kind: MessageRun.Kind) {
         runs.append(MessageRun(payload, kind))
-        if case .request = kind { requests &+= 1 }
+        switch kind {
+        case .messages: break
+        case .stream: streams &+= 1
+        case .request: requests &+= 1
+        }
         count &+= 1
         payloadBytes &+= payload.count
     }
+
+    /// How many messages and requests they are, with the answers.
+    var messages: Int { count &- streams &+ answers.count }
 
     /// Numbers the stream whose opening is the last run.
     mutating func numberStream(_ number: UInt32) {
@@ -185,6 +194,7 @@ struct DecodedRuns: Sendable {
         runs.empty(keeping: Self.keptRuns)
         count = 0
         requests = 0
+        streams = 0
         payloadBytes = 0
         if !answers.isEmpty { answers = [] }
     }

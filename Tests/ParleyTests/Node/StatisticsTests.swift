@@ -35,6 +35,27 @@ import Testing
         }
     }
 
+    @Test(arguments: Kind.multiplexing)
+    func `streams that are announced beside the messages are no messages`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            for _ in 0..<3 {
+                let writer = try await peer.openStream(header: [1, 2])
+                let opening = try await server.nextRPC()
+                #expect(opening.stream && opening.payload == [1, 2])
+                try await writer.finish()
+                opening.body?.close()
+            }
+            try await peer.send(message: "one")
+            let rpc = try await server.nextRPC()
+            #expect(rpc.text == "one")
+            #expect(rpc.peer.statistics.traffic.messagesReceived == 1)
+            #expect(rpc.peer.statistics.traffic.streamsReceived >= 3)
+            #expect(server.statistics.traffic.messagesReceived == 1)
+        }
+    }
+
     @Test(arguments: Kind.allCases)
     func `what a secured link adds is counted apart`(kind: Kind) async throws {
         try await withNodes(kind) { nodes in

@@ -55,6 +55,7 @@ import Testing
         #expect(isAppended && output.foundBounds.isEmpty)
         output.append([7], .stream(0))
         #expect(!output.isEmpty && output.count == 4 && output.payloadBytes == 7)
+        #expect(output.streams == 1 && output.messages == 3)
         #expect(payloads(output.runs) == [[1, 2, 3], [4], [5, 6], [7]])
         var taken: [MessageRun] = []
         output.takeRuns { taken.append($0) }
@@ -62,8 +63,23 @@ import Testing
         output.append([8], .messages)
         output.foundBounds = [0..<1]
         output.removeAll()
-        #expect(output.isEmpty && output.payloadBytes == 0)
+        #expect(output.isEmpty && output.payloadBytes == 0 && output.streams == 0 && output.messages == 0)
         #expect(output.runs.isEmpty && output.foundBounds.isEmpty)
+    }
+
+    @Test func `requests and answers are messages, and openings of streams are none`() throws {
+        var state = PeerState(decoder: FramedDecoder())
+        state.finishHandshake()
+        for stream in UInt32(1)...3 { state.announce(.init(header: [9], stream: stream)) }
+        let message: [UInt8] = [1, 0, 0, 0, 1, 7]
+        let request: [UInt8] = [8, 0, 0, 0, 5, 0, 0, 0, 1, 7]
+        let reply: [UInt8] = [9, 0, 0, 0, 5, 0, 0, 0, 1, 7]
+        let opening: [UInt8] = [2, 0, 0, 0, 0]
+        for frame in [message, request, reply, opening] { state.receive(frame[...]) }
+        var output = DecodedRuns()
+        try state.decode(limit: .max, into: &output)
+        #expect(output.count == 6 && output.requests == 1 && output.answers.count == 1)
+        #expect(output.streams == 4 && output.messages == 3)
     }
 
     /// Of a block, so many bytes were decoded for a payload of 100.
