@@ -150,6 +150,8 @@ extension Connection: LinkOwner {
         var isCalled = false
         if case .inboxHasRoom = input { isCalled = true }
         guard let share = node.inboxShare(for: self, isCalled: isCalled) else { return }
+        // Its loop ends it and counts it, so this stays as it is.
+        let isCounted = link == nil && node.hasCounted(self)
         var decoded = context.local.value.takeSpareRuns()
         var outcome = Outcome()
         inbound.withLock { inbound in
@@ -177,6 +179,9 @@ extension Connection: LinkOwner {
             outcome.hasPartialFrame = inbound.state.partialFrameBytes > 0
             outcome.changesReading = changesReading(&inbound) { inbound in
                 outcome.asksInbox = inbound.decoded()
+            }
+            if isCounted {
+                node.countLate(decoded, opensStream: outcome.isStream, pausesReading: outcome.asksInbox)
             }
             if case .over(awaitsInbox: false) = inbound.intake.state {
                 outcome.isAllDelivered = true

@@ -35,6 +35,9 @@ package final class Node: @unchecked Sendable {
     let sendMarks: SendQueue.Marks
     let timeLimits: Health.TimeLimits
     private(set) var sendBudget: SharedSendBudget!
+    /// What connections have delivered since their statistics were counted among those of ended ones. This
+    /// lock is taken under that of a connection's receiving half, and none is taken under it.
+    let lateTraffic = Lock(Traffic())
     /// The unread bytes of all connections; see ``Connection/account(_:hasProgress:)``.
     let heldBytes = Atomic(0)
     /// The handlers of streams, by the name of their protocol.

@@ -74,6 +74,59 @@ import Testing
         }
     }
 
+    /// Waits until the only peer of a node is gone, whose connection was reset while it was not read.
+    private func untilGone(from server: any Transport) async throws {
+        try await eventually {
+            for peer in server.peers { await (peer as? Connection)?.look(behind: 0) }
+            return server.statistics.peers == 0
+        }
+    }
+
+    @Test(arguments: [Kind.tcp, .loops])
+    func `what is delivered after its connection has ended is counted once`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening {
+                $0.decoder = .framed
+                $0.inboxCapacity = 4 * kind.loops
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            let message: [UInt8] = [1, 0, 0, 0, 1, 7]
+            try socket.write(joined(repeatElement(message, count: 1_000)))
+            try await eventually { server.statistics.pausedPeers == 1 }
+            socket.reset()
+            try await untilGone(from: server)
+            var before = server.statistics.traffic
+            #expect(before.messagesReceived < 1_000 && before.bytesReceived == 6_000)
+            for taken in UInt64(1)...1_000 {
+                _ = try await server.nextRPC()
+                let traffic = server.statistics.traffic
+                #expect(traffic.messagesReceived >= max(taken, before.messagesReceived))
+                #expect(traffic.readPauses >= before.readPauses)
+                before = traffic
+            }
+            #expect(before.messagesReceived == 1_000 && before.bytesReceived == 6_000)
+        }
+    }
+
+    @Test func `what an ended connection delivers behind a stream is counted, too`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.decoder = .framed }
+            let socket = try RawSocket(connectingTo: server.address)
+            // A stream, its end, and a message.
+            try socket.write([2, 0, 0, 0, 0, 4, 0, 0, 0, 0, 1, 0, 0, 0, 1, 7])
+            let opening = try await server.nextRPC()
+            try await eventually { opening.peer.statistics.traffic.bytesReceived == 16 }
+            socket.reset()
+            try await untilGone(from: server)
+            #expect(server.statistics.traffic.messagesReceived == 0)
+            #expect(server.statistics.traffic.streamsReceived == 1)
+            opening.peer.closeStream()
+            #expect(try await server.nextRPC().payload == [7])
+            #expect(server.statistics.traffic.messagesReceived == 1)
+            #expect(server.statistics.traffic.streamsReceived == 1)
+        }
+    }
+
     @Test func `the event of a peer's end comes although its messages do not, when the node closes`()
         async throws
     {
