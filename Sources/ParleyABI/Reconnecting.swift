@@ -36,7 +36,7 @@ private func keepConnected(
     _ backoff: Backoff
 ) -> Int32 {
     status {
-        let node = try node(transport)
+        let node = try openNode(transport)
         let address = try text(address, "address")
         try node.kept.withLock { kept throws(ParleyError) in
             guard kept[address] == nil else {

@@ -189,6 +189,9 @@ static void staying_connected(void) {
     await_peers(client, 1);
     replace_peer(server);
     await_peers(client, 1);
+    CHECK_OK(parley_close(client));
+    CHECK_CODE(parley_keep_connected(client, address), PARLEY_ECLOSED);
+    CHECK_CODE(parley_keep_connected_backoff(client, address, 10, 5000, 0), PARLEY_ECLOSED);
     CHECK_OK(parley_free(client));
     CHECK_OK(parley_free(server));
 }
