@@ -153,6 +153,51 @@ static void two_way(void) {
     free_pair(pair);
 }
 
+/* ---- A header that may have to wait for room ---- */
+
+typedef struct announcing {
+    pair nodes;
+    event done;
+    int code;
+} announcing;
+
+static uint8_t long_header[300 << 10];
+
+static void announce_in_callback(void *argument) {
+    announcing *it = (announcing *)argument;
+    parley_peer_stream stream;
+    it->code = parley_peer_stream_announce(
+        it->nodes.client, it->nodes.to_server, long_header, sizeof long_header, LIMIT_MS, &stream);
+    event_add(&it->done, 1);
+}
+
+static void long_headers(void) {
+    const size_t lengths[] = {255 << 10, sizeof long_header};
+    announcing it = {multiplexed_pair(), EVENT_INIT, 0};
+    parley_transport *client = it.nodes.client;
+    parley_peer_stream stream = 1;
+    size_t index;
+    fill_content(long_header, sizeof long_header, 0);
+    CHECK_CODE(
+        parley_peer_stream_announce(client, it.nodes.to_server, long_header, sizeof long_header, 0, &stream),
+        PARLEY_EMSGSIZE);
+    CHECK(stream == PARLEY_NO_PEER_STREAM);
+    CHECK_OK(parley_post(client, announce_in_callback, &it));
+    CHECK_REACHES(&it.done, 1);
+    CHECK_CODE(it.code, PARLEY_EDEADLK);
+    /* No stream was opened. */
+    CHECK_INT(statistics_of(client).traffic.streams_sent, 0);
+    for (index = 0; index < 2; index++) {
+        parley_rpc rpc;
+        CHECK_OK(parley_peer_stream_announce(
+            client, it.nodes.to_server, long_header, lengths[index], index == 0 ? 0 : LIMIT_MS, &stream));
+        CHECK_OK(parley_consume(it.nodes.server, &rpc, LIMIT_MS));
+        CHECK(rpc.stream && rpc.length == lengths[index] && is_content(rpc.payload, rpc.length, 0));
+        parley_rpc_release(&rpc);
+    }
+    free_pair(it.nodes);
+}
+
 int main(void) {
     size_t form;
     begin(90);
@@ -163,5 +208,7 @@ int main(void) {
     }
     trying("many at once, both ways");
     two_way();
+    trying("long headers");
+    long_headers();
     return 0;
 }

@@ -1180,7 +1180,9 @@ PARLEY_CHECKED int parley_peer_stream_open(
     parley_peer_stream *stream);
 
 /* Opens a stream that the other side gets as an RPC whose `stream` is true, with your own header; NULL and 0
- * for none. Waits and returns as parley_peer_stream_open() does, or PARLEY_EMSGSIZE. */
+ * for none. Waits and returns as parley_peer_stream_open() does, or PARLEY_EMSGSIZE. A header of more than
+ * 255 KiB may have to wait for room: it also returns PARLEY_EMSGSIZE when the time-out is 0, and
+ * PARLEY_EDEADLK in a callback; then no stream was opened. */
 PARLEY_CHECKED int parley_peer_stream_announce(
     parley_transport *transport, parley_peer peer, const void *header, size_t length, int timeout_ms,
     parley_peer_stream *stream);

@@ -151,8 +151,10 @@ extension Connection {
         return try PeerStream(openChannel(name, link, limit), of: self, over: link)
     }
 
-    /// Opens a two-way stream that begins with `header`, and is an RPC for the other side. Throws as
-    /// ``openStream(protocol:_:)`` does.
+    /// Opens a two-way stream that begins with `header`, and is an RPC for the other side.
+    ///
+    /// - Throws: as ``openStream(protocol:_:)``; `messageTooLong`, also for a header of more than
+    ///   ``Multiplexed/longestHeaderAtOnce`` bytes when it may not wait.
     package func announceStream(
         header: ArraySlice<UInt8>,
         _ limit: WaitLimit
@@ -161,6 +163,7 @@ extension Connection {
             throw ParleyError(.unsupported, "the streams of \(remoteAddress) are one-way: open one of these")
         }
         try node.checkLength(ofMessage: header.count)
+        if header.count > Multiplexed.longestHeaderAtOnce { try checkMayWait(toSend: header, limit) }
         let stream = try PeerStream(openChannel(Multiplexed.stream, link, limit), of: self, over: link)
         let opening = Multiplexed.opening(header)
         let accepted = try stream.write(opening.count, limit) { opening[$0] }
@@ -170,6 +173,21 @@ extension Connection {
             throw ParleyError(.timedOut, "a stream's header to \(remoteAddress) took too long")
         }
         return stream
+    }
+
+    /// Throws before a stream is opened whose header may have to wait for room where waiting is not allowed.
+    private func checkMayWait(
+        toSend header: ArraySlice<UInt8>,
+        _ limit: WaitLimit
+    ) throws(ParleyError) {
+        if case .none = limit {
+            throw ParleyError(
+                .messageTooLong,
+                "a header of \(header.count) bytes may have to wait: without waiting a stream takes at most "
+                    + "\(Multiplexed.longestHeaderAtOnce)"
+            )
+        }
+        _ = try waiting(limit, "a stream's header to")
     }
 
     private func openChannel(

@@ -16,6 +16,10 @@ enum Multiplexed {
     /// The bytes of the length before a stream's header.
     static let lengthBytes = 4
 
+    /// The longest header for which a new stream always has room. It leaves a little of the room to the
+    /// proposal of the name, which may not be sent yet.
+    static let longestHeaderAtOnce = MuxLimits().maxUnsentBytes - 1_024
+
     /// Whether an application may use the name.
     static func isFree(_ name: String) -> Bool { name != messages && name != stream }
 

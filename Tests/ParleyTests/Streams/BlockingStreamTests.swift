@@ -95,6 +95,35 @@ import Testing
         }
     }
 
+    @Test(arguments: [Kind.multiplexed, .securedMultiplexed])
+    func `a header that may have to wait opens no stream where waiting is not allowed`(
+        kind: Kind
+    ) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let peer = try #require(try await nodes.make().dial(server.address) as? Connection)
+            let most = Multiplexed.longestHeaderAtOnce
+            let long = patterned(most + 1)[...]
+            let refused = try await error { _ = try peer.announceStream(header: long, .none) }
+            #expect(refused.code == .messageTooLong && refused.message.contains("\(most)"))
+            let limit = Self.deadline
+            let onLoop = Task(executorPreference: peer.loop) {
+                _ = try peer.announceStream(header: long, limit)
+            }
+            #expect(try await error { try await onLoop.value }.code == .wouldDeadlock)
+            #expect(peer.statistics.traffic.streamsSent == 0)
+            let streams = [
+                try peer.announceStream(header: long.dropLast(), .none),
+                try peer.announceStream(header: long, limit),
+            ]
+            for count in [most, most + 1] {
+                let rpc = try await server.nextRPC()
+                #expect(rpc.stream && same(rpc.payload, long.prefix(count)))
+            }
+            for stream in streams { stream.close() }
+        }
+    }
+
     @Test func `a write waits its own time, however long there was no room before it`() async throws {
         try await withNodes(.multiplexed) { nodes in
             let server = try await nodes.listening()

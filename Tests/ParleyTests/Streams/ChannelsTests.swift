@@ -540,6 +540,13 @@ struct ChannelsTests {
         #expect(failure.code == .protocolViolation && failure.message.contains("its messages"))
     }
 
+    @Test func `a new stream has room for a long header behind its name`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open(Multiplexed.stream)
+        let opening = Multiplexed.opening(patterned(Multiplexed.longestHeaderAtOnce)[...])
+        #expect(try pair.dialer.write(opening, to: stream) == opening.count)
+    }
+
     @Test func `a header announces a stream`() throws {
         var pair = Pair(Channels.Rules(maxHeaderBytes: 100))
         let stream = try pair.open(Multiplexed.stream)
