@@ -162,8 +162,10 @@ public protocol Peer: AnyObject, Sendable {
 
     /// Reads exactly `count` raw bytes.
     ///
-    /// - Throws: as ``read(upTo:)``, and `endOfStream` when fewer than `count` bytes come before the end.
-    ///   Those bytes are lost.
+    /// All of them are of one stream.
+    ///
+    /// - Throws: as ``read(upTo:)``, `endOfStream` when fewer than `count` bytes come before the end, and
+    ///   `closed` when ``closeStream()`` is called meanwhile. What had come is lost then.
     func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8>
 
     /// Ends reading the stream: decoding resumes with what comes after it. In wire forms that mark a

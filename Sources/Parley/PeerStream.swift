@@ -23,9 +23,8 @@ public final class PeerStream: Sendable {
 
     enum Source {
         case channel(Channel, MultiplexedLink)
-        /// The only stream of a connection that has one at a time, with the number that its RPC has: another
-        /// may follow it. Zero is whichever is open.
-        case only(UInt32)
+        /// The only stream of a connection that has one at a time.
+        case only(OnlyStream)
     }
 
     init(_ channel: Channel, of peer: Connection, over link: MultiplexedLink, isCounted: Bool = true) {
@@ -37,10 +36,13 @@ public final class PeerStream: Sendable {
     }
 
     /// The only stream of a peer in a wire form with one stream at a time.
-    package init(only peer: any Peer, number: UInt32 = 0) {
+    ///
+    /// - Parameter number: the number that its RPC has. Nil is the one that is open; if none is, the first
+    ///   that a reader gets something of.
+    package init(only peer: any Peer, number: UInt32? = nil) {
         self.peer = peer
         protocolName = ""
-        source = .only(number)
+        source = .only(OnlyStream(number ?? (peer as? Connection)?.numberOfOpenStream ?? 0))
         isCounted = false
     }
 
@@ -72,9 +74,9 @@ public final class PeerStream: Sendable {
         let (channel, link): (Channel, MultiplexedLink)
         switch source {
         case .channel(let its, let over): (channel, link) = (its, over)
-        case .only(let number):
+        case .only(let stream):
             guard let connection else { return try await peer.read(upTo: count) }
-            return try await connection.read(upTo: count, of: number)
+            return try await connection.read(upTo: count, of: stream)
         }
         guard count > 0 else {
             throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(peer.remoteAddress)")
@@ -130,7 +132,7 @@ public final class PeerStream: Sendable {
             guard !bytes.isEmpty else { return }
             try? link.change { (channels, now) in channels.putBack(bytes, to: channel, at: now) }
             link.startTimeouts()
-        case .only(let number): connection?.putBack(bytes, of: number)
+        case .only(let stream): connection?.putBack(bytes, of: stream)
         }
     }
 
@@ -166,8 +168,8 @@ public final class PeerStream: Sendable {
     }
 
     private func closeOnly() {
-        guard let connection, case .only(let number) = source else { return peer.closeStream() }
-        connection.closeStream(number)
+        guard let connection, case .only(let stream) = source else { return peer.closeStream() }
+        connection.closeStream(stream)
     }
 
     /// Resets the stream at once: what was written and is not sent is dropped, and the other side's reads and

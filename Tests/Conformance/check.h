@@ -289,6 +289,15 @@ typedef struct pair {
     parley_peer to_client, to_server;
 } pair;
 
+/* Waits until so many bytes of the client have come to the server, and a reader has taken them. */
+static inline void await_read(pair pair, uint64_t bytes) {
+    parley_peer_statistics statistics;
+    CHECK_EVENTUALLY(
+        parley_peer_get_statistics(
+            pair.server, pair.to_client, &statistics, sizeof statistics) == PARLEY_OK &&
+        statistics.traffic.bytes_received == bytes && statistics.unread_bytes == 0);
+}
+
 static inline pair connected(const parley_options *server, const parley_options *client) {
     pair pair;
     pair.server = listening(server);

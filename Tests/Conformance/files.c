@@ -311,6 +311,34 @@ static void joined_and_replaced(pair pair, const char *folder, const char *from,
     CHECK_CODE(parley_replace_file(pair.server, pair.to_client, NULL, 0, NULL, NULL), PARLEY_EINVAL);
 }
 
+/* Another thread closes the stream that is received: nothing of the next one gets into the file. */
+static void closed_meanwhile(const char *folder) {
+    parley_options options = loopback();
+    pair pair = connected(&options, &options);
+    parley_stream *stream;
+    receiver it;
+    pthread_t thread;
+    char path[96], bytes[2];
+    snprintf(path, sizeof path, "%s/closed", folder);
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, "", 0, LIMIT_MS, &stream));
+    CHECK_OK(parley_stream_write(stream, "11", 2, LIMIT_MS));
+    expect_stream(pair, "");
+    thread = start_receiving(&it, pair, path, UINT64_MAX);
+    await_read(pair, 12);
+    CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
+    CHECK_OK(parley_stream_finish(stream));
+    CHECK_OK(parley_stream_open(pair.client, pair.to_server, "", 0, LIMIT_MS, &stream));
+    CHECK_OK(parley_stream_write(stream, "22", 2, LIMIT_MS));
+    CHECK_OK(parley_stream_finish(stream));
+    join(thread);
+    CHECK_INT(it.result, PARLEY_ECLOSED);
+    CHECK(access(path, F_OK) != 0);
+    expect_stream(pair, "");
+    CHECK_OK(parley_read_exactly(pair.server, pair.to_client, bytes, 2, LIMIT_MS));
+    CHECK(memcmp(bytes, "22", 2) == 0);
+    free_pair(pair);
+}
+
 typedef struct consumer {
     parley_transport *node;
     const char *path;
@@ -436,6 +464,8 @@ int main(void) {
     free_pair(pair);
     trying("cut off");
     cut_off(folder, from);
+    trying("closed meanwhile");
+    closed_meanwhile(folder);
     trying("a stream that stalls");
     stalled(folder);
     count_files(folder, true);

@@ -256,6 +256,45 @@ static void reader_before_stream(pair pair) {
     CHECK_OK(parley_peer_close_stream(pair.server, pair.to_client));
 }
 
+/* ---- Another thread closes the stream that is read ---- */
+
+typedef struct exact_read {
+    pair nodes;
+    uint8_t bytes[4];
+    int code;
+} exact_read;
+
+static void *read_four(void *argument) {
+    exact_read *it = (exact_read *)argument;
+    it->code = parley_read_exactly(it->nodes.server, it->nodes.to_client, it->bytes, 4, LIMIT_MS);
+    return NULL;
+}
+
+/* The read ends, and takes nothing of the next stream. */
+static void closed_meanwhile(void) {
+    parley_options options = loopback();
+    exact_read it;
+    parley_stream *stream;
+    pthread_t reader;
+    it.nodes = connected(&options, &options);
+    stream = open_stream(it.nodes, "");
+    CHECK_OK(parley_stream_write(stream, "11", 2, LIMIT_MS));
+    expect(it.nodes, "", true);
+    reader = start_thread(read_four, &it);
+    await_read(it.nodes, 12);
+    CHECK_OK(parley_peer_close_stream(it.nodes.server, it.nodes.to_client));
+    CHECK_OK(parley_stream_finish(stream));
+    stream = open_stream(it.nodes, "");
+    CHECK_OK(parley_stream_write(stream, "22", 2, LIMIT_MS));
+    CHECK_OK(parley_stream_finish(stream));
+    join(reader);
+    CHECK_CODE(it.code, PARLEY_ECLOSED);
+    expect(it.nodes, "", true);
+    CHECK_OK(parley_read_exactly(it.nodes.server, it.nodes.to_client, it.bytes, 2, LIMIT_MS));
+    CHECK(memcmp(it.bytes, "22", 2) == 0);
+    free_pair(it.nodes);
+}
+
 /* ---- Time-outs and deadlines ---- */
 
 static void *set_deadline_soon(void *argument) {
@@ -408,6 +447,8 @@ int main(void) {
     trying("deadlines");
     deadlines(pair);
     free_pair(pair);
+    trying("closed meanwhile");
+    closed_meanwhile();
     trying("idle");
     idle();
     trying("cut off");

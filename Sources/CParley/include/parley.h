@@ -1126,7 +1126,8 @@ void parley_stream_abort(parley_stream *stream, uint32_t code, const char *reaso
 PARLEY_CHECKED int64_t parley_read(
     parley_transport *transport, parley_peer peer, void *buffer, size_t size, int timeout_ms);
 
-/* Reads exactly `size` bytes. Returns PARLEY_OK; PARLEY_EOF when fewer were left, and those are lost; or the
+/* Reads exactly `size` bytes, all of one stream. Returns PARLEY_OK; PARLEY_EOF when fewer were left, and
+ * PARLEY_ECLOSED when parley_peer_close_stream() is called meanwhile, and what had come is lost; or the
  * errors of parley_read(). After PARLEY_EAGAIN, PARLEY_EDEADLK and PARLEY_ETIMEDOUT no byte is lost. */
 PARLEY_CHECKED int parley_read_exactly(
     parley_transport *transport, parley_peer peer, void *buffer, size_t size, int timeout_ms);
@@ -1339,8 +1340,9 @@ PARLEY_CHECKED int64_t parley_send_file(
  *
  * length   how many bytes to read; UINT64_MAX reads to the end of the stream.
  * Returns  how many bytes were written; PARLEY_EEXIST, PARLEY_ENOENT (no such folder), PARLEY_EACCES,
- *          PARLEY_EMFILE, PARLEY_EINVAL (the path ends without a name), PARLEY_EOF when fewer bytes came; or
- *          the errors of parley_read(), also PARLEY_ENOTSUP. With PARLEY_EINVAL for another reason (NULL, or
+ *          PARLEY_EMFILE, PARLEY_EINVAL (the path ends without a name), PARLEY_EOF when fewer bytes came,
+ *          PARLEY_ECLOSED when parley_peer_close_stream() is called meanwhile; or the errors of
+ *          parley_read(), also PARLEY_ENOTSUP. With PARLEY_EINVAL for another reason (NULL, or
  *          a length above INT64_MAX), PARLEY_EDEADLK or PARLEY_EFORKED nothing was done, and the stream is
  *          still open.
  */

@@ -55,11 +55,17 @@ extension Connection {
     }
 
     /// See ``Peer/read(upTo:)``. Throws as ``send(_:_:)`` does; nothing was read then.
-    ///
-    /// - Parameter stream: as of ``tryRead(upTo:of:)``.
     package func read(
         upTo count: Int,
-        of stream: UInt32 = 0,
+        _ limit: WaitLimit
+    ) throws(ParleyError) -> ArraySlice<UInt8>? {
+        try read(upTo: count, of: nil, limit)
+    }
+
+    /// The same for one stream; see ``tryRead(upTo:of:)``.
+    func read(
+        upTo count: Int,
+        of stream: OnlyStream?,
         _ limit: WaitLimit
     ) throws(ParleyError) -> ArraySlice<UInt8>? {
         while true {
@@ -78,7 +84,7 @@ extension Connection {
     }
 
     /// Puts bytes that a read of the stream returned back in front of the input.
-    func putBack(_ bytes: ArraySlice<UInt8>, of stream: UInt32 = 0) {
+    func putBack(_ bytes: ArraySlice<UInt8>, of stream: OnlyStream) {
         inbound.withLock { inbound in
             guard !bytes.isEmpty, inbound.isOpen(stream) else { return }
             inbound.state.putBack(bytes)
@@ -215,8 +221,13 @@ extension Connection {
     /// call may be spurious; read again then. For the peer's single reader, like every read.
     ///
     /// - Throws: `noSuchPeer` when the loop has stopped. `function` is not called then.
-    package func whenReadable(
-        of stream: UInt32 = 0,
+    package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
+        try whenReadable(of: nil, function)
+    }
+
+    /// The same for one stream; see ``tryRead(upTo:of:)``.
+    func whenReadable(
+        of stream: OnlyStream?,
         _ function: @escaping @Sendable () -> Void
     ) throws(ParleyError) {
         let (isReadable, epoch) = readability(of: stream)

@@ -3,11 +3,11 @@
 extension Connection {
     /// See ``Peer/read(upTo:)``.
     public func read(upTo count: Int) async throws(ParleyError) -> ArraySlice<UInt8>? {
-        try await read(upTo: count, of: 0)
+        try await read(upTo: count, of: nil)
     }
 
     /// The same for one stream; see ``tryRead(upTo:of:)``.
-    func read(upTo count: Int, of stream: UInt32) async throws(ParleyError) -> ArraySlice<UInt8>? {
+    func read(upTo count: Int, of stream: OnlyStream?) async throws(ParleyError) -> ArraySlice<UInt8>? {
         guard count > 0 else {
             throw ParleyError(.invalidArgument, "a read of \(count) bytes from \(remoteAddress)")
         }
@@ -27,9 +27,9 @@ extension Connection {
     /// Reads what has arrived. To wait for more, wait until `readWaiters.epoch` differs from the returned
     /// epoch.
     ///
-    /// - Parameter stream: the number of the stream that is meant; zero for whatever there is to read.
+    /// - Parameter stream: the stream that is meant; nil for whatever there is to read.
     /// - Throws: `closed` when that stream is open no more.
-    func tryRead(upTo count: Int, of stream: UInt32) throws(ParleyError) -> (
+    func tryRead(upTo count: Int, of stream: OnlyStream?) throws(ParleyError) -> (
         PeerState.ReadResult, epoch: UInt
     ) {
         try ForkedChild.check()
@@ -40,6 +40,9 @@ extension Connection {
             guard inbound.isOpen(stream) else { throw streamIsClosed }
             try checkDeadline(inbound.readDeadline, "reading")
             let result = try inbound.state.read(upTo: count)
+            if let stream, result != .wait, inbound.state.phase == .stream {
+                stream.wasRead(inbound.numberOfStream)
+            }
             if case .bytes = result { inbound.streamReadAt = MonotonicTime.millisecondsNow }
             _ = account(&inbound, hasProgress: true)
             hasHeartbeats = inbound.state.hasHeartbeats
@@ -68,7 +71,7 @@ extension Connection {
 
     /// Whether a read would return at once: bytes, an end, or an error. Reads nothing. To wait, wait until
     /// `readWaiters.epoch` differs from the returned epoch.
-    func readability(of stream: UInt32) -> (isReadable: Bool, epoch: UInt) {
+    func readability(of stream: OnlyStream?) -> (isReadable: Bool, epoch: UInt) {
         var hasHeartbeats = false
         let (isReadable, epoch, readsOn): (Bool, UInt, Bool)
         do throws(ParleyError) {
@@ -94,9 +97,11 @@ extension Connection {
     /// See ``Peer/read(exactly:)``.
     public func read(exactly count: Int) async throws(ParleyError) -> ArraySlice<UInt8> {
         guard count > 0 else { return [] }
+        let stream = OnlyStream(numberOfOpenStream)
         var collected: ArraySlice<UInt8> = []
         while collected.count < count {
-            guard let bytes = try await read(upTo: count - collected.count, after: collected) else {
+            guard let bytes = try await read(upTo: count - collected.count, of: stream, after: collected)
+            else {
                 throw ParleyError(
                     .endOfStream,
                     "\(remoteAddress) ended after \(collected.count) of \(count) bytes"
@@ -110,11 +115,12 @@ extension Connection {
     /// Reads what follows `collected`. Puts `collected` back when the wait is cancelled or times out.
     private func read(
         upTo count: Int,
+        of stream: OnlyStream,
         after collected: ArraySlice<UInt8>
     ) async throws(ParleyError) -> ArraySlice<UInt8>? {
-        do { return try await read(upTo: count, of: 0) } catch {
+        do { return try await read(upTo: count, of: stream) } catch {
             if error.code == .cancelled || error.code == .timedOut {
-                putBack(collected)
+                putBack(collected, of: stream)
             }
             throw error
         }
@@ -132,12 +138,17 @@ extension Connection {
     }
 
     /// See ``Peer/closeStream()``.
-    public func closeStream() { closeStream(0) }
+    public func closeStream() { closeStream(nil) }
 
-    /// The same for the stream with this number alone; zero is whichever is open.
-    func closeStream(_ stream: UInt32) {
+    /// The same for one stream alone; nil is whichever is open.
+    func closeStream(_ stream: OnlyStream?) {
         if ForkedChild.isThisProcess { return }
-        let wasOpen = inbound.withLock { $0.isOpen(stream) && $0.state.closeStream() }
+        let (wasOpen, readers) = inbound.withLock { inbound in
+            let wasOpen = inbound.isOpen(stream) && inbound.state.closeStream()
+            // Its reader hears that it is closed.
+            return (wasOpen, wasOpen ? inbound.readWaiters.wakeAll() : WaitQueue.Woken())
+        }
+        readers.resume()
         // Deferred: a callback that closes the stream that it was called for would otherwise recurse once per
         // stream.
         if wasOpen { loop.execute { [self] in receive(.nothing) } }
@@ -145,9 +156,10 @@ extension Connection {
 }
 
 extension Connection.Inbound {
-    /// Whether the stream with this number, which its RPC has, is the one that is open. True for zero.
-    func isOpen(_ stream: UInt32) -> Bool {
-        stream == 0 || stream == numberOfStream && state.phase == .stream
+    /// Whether this stream is the one that is open. True for nil and for one without a number.
+    func isOpen(_ stream: OnlyStream?) -> Bool {
+        guard let stream = stream?.number, stream != 0 else { return true }
+        return stream == numberOfStream && state.phase == .stream
     }
 
     /// The number of the last stream that the other side has opened, where it has one at a time.

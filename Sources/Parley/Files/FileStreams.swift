@@ -65,7 +65,8 @@ extension Peer {
     /// - Throws: ``ParleyError``: `fileExists` (also for `replacing`, in place of a folder: `system`),
     ///   `fileNotFound` (no such folder), `permissionDenied`, `tooManyOpenFiles`,
     ///   `invalidArgument` (a path that ends without a name), and what ``Peer/read(upTo:)`` throws, which is
-    ///   `unsupported` in multiplexed and libp2p; `endOfStream` when fewer than `byteCount` come.
+    ///   `unsupported` in multiplexed and libp2p; `endOfStream` when fewer than `byteCount` come; `closed`
+    ///   when ``Peer/closeStream()`` is called meanwhile.
     @discardableResult
     public func receiveStream(
         into path: String,

@@ -10,9 +10,9 @@ extension PeerStream {
         let (channel, link): (Channel, MultiplexedLink)
         switch source {
         case .channel(let its, let over): (channel, link) = (its, over)
-        case .only(let number):
+        case .only(let stream):
             guard let connection else { throw isForeign }
-            return try connection.read(upTo: count, of: number, limit)
+            return try connection.read(upTo: count, of: stream, limit)
         }
         while true {
             let (result, epoch) = try link.read(channel, upTo: count)
@@ -99,9 +99,9 @@ extension PeerStream {
     package func whenReadable(_ function: @escaping @Sendable () -> Void) throws(ParleyError) {
         switch source {
         case .channel(let channel, _): try notify(function) { $0.isReadable(channel) }
-        case .only(let number):
+        case .only(let stream):
             guard let connection else { throw isForeign }
-            try connection.whenReadable(of: number, function)
+            try connection.whenReadable(of: stream, function)
         }
     }
 

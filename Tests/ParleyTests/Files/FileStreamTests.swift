@@ -45,6 +45,29 @@ import Testing
         }
     }
 
+    @Test func `a file that is received has bytes of one stream alone`() async throws {
+        try await withFolder { folder in
+            try await withFrames(.tcp) { server, _, peer in
+                let first = try await peer.openStream()
+                try await first.write([1, 1])
+                let reader = try #require(try await server.nextRPC().peer as? Connection)
+                let path = folder.appending(path: "copy").path
+                let receiving = Task { try await reader.receiveStream(into: path) }
+                try await untilReaderWaits(of: reader, after: 12)
+                reader.closeStream()
+                try await first.finish()
+                let second = try await peer.openStream()
+                try await second.write([2, 2])
+                try await second.finish()
+                #expect(try await error { _ = try await receiving.value }.code == .closed)
+                #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+                // The next stream is still open.
+                let next = try await server.nextRPC()
+                #expect(try await next.peer.read(exactly: 2) == [2, 2])
+            }
+        }
+    }
+
     @Test(arguments: Kind.allCases)
     func `a file is sent raw in the unframed wire form, after earlier sends`(kind: Kind) async throws {
         try await withFolder { folder in

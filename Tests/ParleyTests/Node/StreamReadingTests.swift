@@ -84,6 +84,38 @@ import Testing
         }
     }
 
+    @Test(arguments: [true, false], [true, false])
+    func `an exact read ends with its stream, and takes nothing of the next one`(
+        isFramed: Bool,
+        beginsFirst: Bool
+    ) async throws {
+        try await withNodes(.tcp, isFramed ? .framed : .unframed) { nodes in
+            let server = try await nodes.listening()
+            let peer = try await nodes.make().dial(server.address)
+            try await eventually { server.peers.count == 1 }
+            let reader = try #require(server.peers.first as? Connection)
+            func startReading() -> Task<ArraySlice<UInt8>, any Error> {
+                Task { try await reader.read(exactly: 4) }
+            }
+            let early = beginsFirst ? startReading() : nil
+            if beginsFirst { try await untilReaderWaits(of: reader, after: 0) }
+            let first = try await peer.openStream()
+            try await first.write([1, 1])
+            _ = try await server.nextRPC()
+            let reading = early ?? startReading()
+            try await untilReaderWaits(of: reader, after: isFramed ? 12 : 3)
+            reader.closeStream()
+            try await first.finish()
+            let second = try await peer.openStream()
+            try await second.write([2, 2])
+            try await second.finish()
+            #expect(try await error { _ = try await reading.value }.code == .closed)
+            let next = try await server.nextRPC()
+            #expect(next.stream)
+            #expect(try await next.peer.read(exactly: 2) == [2, 2])
+        }
+    }
+
     @Test func `what a read had collected is there again after its deadline`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening { $0.decoder = .framed }

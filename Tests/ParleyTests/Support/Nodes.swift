@@ -191,6 +191,15 @@ func eventually(_ condition: () async -> Bool) async throws {
     }
 }
 
+/// Waits until so many bytes have come from the other side, and a reader has taken them and waits for more.
+func untilReaderWaits(of connection: Connection, after bytes: UInt64) async throws {
+    try await eventually {
+        let statistics = connection.statistics
+        return statistics.traffic.bytesReceived == bytes && statistics.unreadBytes == 0
+            && connection.inbound.withLock { $0.readWaiters.count } == 1
+    }
+}
+
 /// Lets two nodes dial each other at once. Returns when one of their connections has ended and the other is
 /// open on both sides.
 func dialEachOther(_ a: any Transport, _ b: any Transport) async throws {
