@@ -459,8 +459,10 @@ typedef struct parley_options {
 
     /* Called exactly once for each connection that passed the gates by address, also when it failed before
      * on_peer: when it has ended and `handshake` does not run any more. `reason` is PARLEY_EOF when the
-     * remote side closed it, PARLEY_ECLOSED when this side did, or the error. `message` describes the reason
-     * in a sentence, escaped as in parley_last_error(); valid during the call. On the loop's thread. */
+     * remote side closed it, PARLEY_ECLOSED when this side did, or the error. A side that still sends while
+     * the remote side closes in an orderly way gets everything that was sent to it, but the reason may be
+     * PARLEY_ECONNRESET. `message` describes the reason in a sentence, escaped as in parley_last_error();
+     * valid during the call. On the loop's thread. */
     void (*on_disconnect)(
         parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
 
