@@ -150,7 +150,7 @@ extension Connection: LinkOwner {
         var isCalled = false
         if case .inboxHasRoom = input { isCalled = true }
         guard let share = node.inboxShare(for: self, isCalled: isCalled) else { return }
-        // Its loop ends it and counts it, so this stays as it is.
+        // A connection is counted among those that have ended on this thread, so not during this pass.
         let isCounted = link == nil && node.hasCounted(self)
         var decoded = context.local.value.takeSpareRuns()
         var outcome = Outcome()

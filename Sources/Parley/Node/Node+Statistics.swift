@@ -4,7 +4,7 @@ extension Node {
     func statistics(of inbox: Inbox) -> TransportStatistics {
         var statistics = TransportStatistics()
         if ForkedChild.isThisProcess { return statistics }
-        // Before the table is read: a connection that is in the table has added nothing to it.
+        // Before the table is read: a connection that is in the table has added nothing here.
         let late = lateTraffic.withLock { $0 }
         let (connections, undelivered) = state.withLock { state in
             state.counters.report(to: &statistics)

@@ -9,7 +9,7 @@ final class OnlyStream: Sendable {
 
     /// - Parameter number: the number that its RPC has; zero for the first one that a reader gets something
     ///   of.
-    init(_ number: UInt32 = 0) { storedNumber = Atomic(number) }
+    init(_ number: UInt32) { storedNumber = Atomic(number) }
 
     /// Its number; zero while it is whichever is open.
     var number: UInt32 { storedNumber.load(ordering: .relaxed) }
