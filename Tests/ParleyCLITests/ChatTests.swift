@@ -202,6 +202,26 @@ struct ChatTests {
         #expect(try await peer.tool.exit() == 0)
     }
 
+    @Test("dial fails when the peer closes before all of the input was sent")
+    func peerClosesEarly() async throws {
+        let peer = try await ScriptedPeer.listening { address in
+            try ToolProcess(
+                executable: URL(filePath: "/bin/sh"),
+                ["-c", "seq 3000000 | \"$0\" dial \"$1\"", ToolProcess.executable.path, address]
+            )
+        }
+        #expect(try await peer.nextMessage() == "1")
+        await peer.close()
+        #expect(try await peer.tool.exit() == 1)
+        let lines = try await peer.tool.errors.rest()
+        #expect(lines.count == 1, "\(lines)")
+    }
+
+    @Test("The worst outcome of a line is that of the input")
+    func outcomes() {
+        #expect([SendOutcome.failed, .cutShort, .sent].sorted() == [.sent, .failed, .cutShort])
+    }
+
     @Test("dial fails with the reason when the connection does")
     func peerMisbehaves() async throws {
         let peer = try await ScriptedPeer.listening(codec: .unframed) {

@@ -57,26 +57,26 @@ struct ChatSession: Sendable {
 
     /// Sends each line of standard input to all of `peers`; returns at the end of the input.
     ///
-    /// - Returns: whether all of it could be sent. What could not be has a line on standard error. A
-    ///   connection that ends does not count: whoever knows its end says what it means.
-    func sendLines(to peers: @escaping @Sendable () -> [any Peer]) async -> Bool {
-        var isWhole = true
+    /// - Returns: the worst outcome of a line.
+    func sendLines(to peers: @escaping @Sendable () -> [any Peer]) async -> SendOutcome {
+        var outcome = SendOutcome.sent
         do throws(SystemError) {
-            try await StandardInput.forEachLine(maxBytes: options.codec.maxMessageBytes) { line in
+            let isWhole = try await StandardInput.forEachLine(maxBytes: options.codec.maxMessageBytes) {
+                line in
                 if let newcomers, newcomers.take(line) { return }
-                if await !send(line, to: peers()) { isWhole = false }
+                outcome = max(outcome, await send(line, to: peers()))
             }
+            if !isWhole { outcome = .cutShort }
         } catch {
             // A descriptor that is not open for reading has no lines. nohup(1) gives such a one.
-            guard error.code != EBADF else { return isWhole }
+            guard error.code != EBADF else { return outcome }
             Console.error("cannot read standard input: \(error.reason)")
-            isWhole = false
+            outcome = max(outcome, .failed)
         }
-        return isWhole
+        return outcome
     }
 
-    /// Returns whether the line could be sent.
-    private func send(_ line: InputLine, to peers: [any Peer]) async -> Bool {
+    private func send(_ line: InputLine, to peers: [any Peer]) async -> SendOutcome {
         switch line {
         case .text(let bytes): return await send(bytes, to: peers)
         case .tooLong(let byteCount):
@@ -84,15 +84,15 @@ struct ChatSession: Sendable {
                 "a line of \(byteCount) bytes was not sent: "
                     + "the \(options.codec) wire form carries at most \(options.codec.maxMessageBytes)"
             )
-            return false
+            return .failed
         }
     }
 
-    private func send(_ line: [UInt8], to peers: [any Peer]) async -> Bool {
-        var isSent = true
+    private func send(_ line: [UInt8], to peers: [any Peer]) async -> SendOutcome {
+        var outcome = SendOutcome.sent
         if peers.isEmpty {
             Console.error("a line was not sent: nobody is connected")
-            isSent = false
+            outcome = .failed
         }
         for peer in peers {
             do {
@@ -100,16 +100,26 @@ struct ChatSession: Sendable {
             } catch let error where error.code == .invalidArgument || error.code == .messageTooLong {
                 // The line is invalid, so it cannot be sent to any peer.
                 Console.error("a line was not sent: \(error.message)")
-                return false
+                return .failed
             } catch let error where error.code == .timedOut {
                 Console.error("a line was not sent to \(peer.remoteAddress): \(error.message)")
-                isSent = false
+                outcome = max(outcome, .failed)
             } catch {
-                // The connection is ending; `onDisconnect` reports that.
+                // The connection is ending; whoever knows its end says what it means.
+                outcome = .cutShort
             }
         }
-        return isSent
+        return outcome
     }
+}
+
+/// What has become of lines of standard input, from good to bad.
+enum SendOutcome: Comparable {
+    case sent
+    /// A line was not sent, and this has a line on standard error.
+    case failed
+    /// A connection has ended before, and nothing is printed about it here.
+    case cutShort
 }
 
 extension RPC {

@@ -17,27 +17,49 @@ enum StandardInput {
     /// is read when `body` has returned for all lines of the last one, so a fast input waits for a slow peer.
     ///
     /// - Parameter mayRead: called before each read; nothing is read until it returns.
+    /// - Returns: false when the task was cancelled and `body` has not seen all the input that was there.
+    ///   What nobody has typed yet, or written to a pipe, does not count.
     /// - Throws: why the input cannot be read to its end, after what came before.
+    @discardableResult
     static func forEachLine(
         maxBytes: Int,
         readingAfter mayRead: () async -> Void = {},
         _ body: (InputLine) async -> Void
-    ) async throws(SystemError) {
+    ) async throws(SystemError) -> Bool {
         let blocks = blocks()
         var splitter = LineSplitter(maxBytes: maxBytes)
         var failure: SystemError?
+        var isWhole = true
         while failure == nil {
             await mayRead()
             blocks.allowNext()
             guard let next = await blocks.next() else { break }
             switch next {
             case .success(let block):
-                for line in splitter.feed(block) where !Task.isCancelled { await body(line) }
+                for line in splitter.feed(block) {
+                    if Task.isCancelled { isWhole = false } else { await body(line) }
+                }
             case .failure(let error): failure = error
             }
         }
-        if !Task.isCancelled, let line = splitter.finish() { await body(line) }
+        if let line = splitter.finish() {
+            if Task.isCancelled { isWhole = false } else { await body(line) }
+        }
         if let failure { throw failure }
+        return isWhole && !(Task.isCancelled && hasUnreadBytes)
+    }
+
+    /// Whether bytes can be read without waiting. What is typed at a terminal may be for somebody else.
+    private static var hasUnreadBytes: Bool {
+        #if canImport(Darwin)
+            // A macro that Swift does not import: _IOR('f', 127, int).
+            let request: UInt = 0x4004_667F
+        #else
+            let request = UInt(FIONREAD)
+        #endif
+        guard isatty(STDIN_FILENO) != 1 else { return false }
+        var byteCount: Int32 = 0
+        return ioctl(STDIN_FILENO, request, &byteCount) == 0 && byteCount > 0
     }
 
     /// Starts to read standard input, block by block.

@@ -8,9 +8,9 @@ struct DialCommand: InterruptibleCommand {
         discussion: """
             Shows what the peer sends, and sends it each line of standard input. At the end of the input it \
             writes out what was sent, closes the connection and ends. It also ends when the peer closes the \
-            connection: with exit code 0 if that was in order. A line that cannot be sent has a line on \
-            standard error; the rest is sent all the same, and the exit code is 1. The first line of the \
-            output is "connected to ID@ADDRESS", with the id of the node that has answered.
+            connection: with exit code 0 if that was in order and no input was left. A line that cannot be \
+            sent has a line on standard error; the rest is sent all the same, and the exit code is 1. The \
+            first line of the output is "connected to ID@ADDRESS", with the id of the node that has answered.
 
             \(ChatHelp.text)
             """
@@ -29,13 +29,16 @@ struct DialCommand: InterruptibleCommand {
         options.timeouts.write = nil
         try await withPeer(at: address, options) { dialed in
             Console.line("connected to \(dialed.peer.label)")
-            let isAllSent = await exchange(with: dialed)
+            let outcome = await exchange(with: dialed)
             try Task.checkCancellation()
             let end = await dialed.end
             let unsent = dialed.peer.statistics.unsentBytes
+            let hasLeftovers = unsent > 0 || outcome == .cutShort
             switch end.code {
-            case .closed where unsent > 0, .endOfStream where unsent > 0:
-                throw Failure("\(end.message) before all was sent: \(unsent.inBytes) left")
+            case .closed where hasLeftovers, .endOfStream where hasLeftovers:
+                let left = unsent > 0 ? ": \(unsent.inBytes) left" : ""
+                let hint = end.code == .closed ? "" : dialed.hint(after: end.code)
+                throw Failure("\(end.message) before all was sent\(left)\(hint)")
             case .closed: break
             case .endOfStream:
                 let hint = dialed.hint(after: end.code)
@@ -46,25 +49,25 @@ struct DialCommand: InterruptibleCommand {
             default: throw end
             }
             // What was not sent has had its line.
-            if !isAllSent { throw ExitCode.failure }
+            if outcome != .sent { throw ExitCode.failure }
         }
     }
 
     /// Returns when the transport is closed: at the end of the input here, or when the connection ends.
     ///
-    /// - Returns: whether all of the input that was read could be sent.
-    private func exchange(with dialed: DialedPeer) async -> Bool {
+    /// - Returns: what has become of the input.
+    private func exchange(with dialed: DialedPeer) async -> SendOutcome {
         let session = ChatSession(transport: dialed.transport, options: common)
-        return await withTaskGroup(of: Bool.self) { group in
+        return await withTaskGroup(of: SendOutcome.self) { group in
             group.addTask {
-                let isAllSent = await session.sendLines(to: { [dialed.peer] })
+                let outcome = await session.sendLines(to: { [dialed.peer] })
                 await dialed.untilWritten()
                 if !Task.isCancelled { await dialed.transport.close() }
-                return isAllSent
+                return outcome
             }
             await session.show()
             group.cancelAll()
-            return await group.next() ?? true
+            return await group.next() ?? .sent
         }
     }
 }

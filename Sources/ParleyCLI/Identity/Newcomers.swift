@@ -99,7 +99,7 @@ extension Newcomers {
     /// Reads standard input while a question is shown, for a command that needs it for nothing else.
     func readAnswers() async {
         // Input that cannot be read has ended: nobody answers any more.
-        try? await StandardInput.forEachLine(
+        _ = try? await StandardInput.forEachLine(
             maxBytes: Self.maxAnswerBytes,
             readingAfter: { await self.waitForQuestion() },
             { line in _ = self.take(line) }
