@@ -58,7 +58,18 @@ struct DialedPeer: Sendable {
 
     /// What to say behind an error that the connection or a stream has ended with: see ``DialHint``.
     func hint(after code: ParleyError.Code, wanting command: DialHint.Command? = nil) -> String {
-        DialHint.text(after: code, hasHeard: hasHeard, ownID: ownID, wanting: command)
+        hint(after: code, hasHeard: hasHeard, wanting: command)
+    }
+
+    /// The same, where the caller knows better what has come.
+    func hint(after code: ParleyError.Code, hasHeard: Bool, wanting command: DialHint.Command?) -> String {
+        DialHint.text(
+            after: code,
+            hasHeard: hasHeard,
+            uptime: peer.statistics.uptime,
+            ownID: ownID,
+            wanting: command
+        )
     }
 }
 

@@ -13,15 +13,24 @@ struct HintTests {
     @Test("is about who may come in where a connection ends like a refused one, and only there")
     func ends() {
         for code in [ParleyError.Code.endOfStream, .connectionReset, .truncated, .closed] {
-            func hint(_ id: PeerID?, _ command: DialHint.Command?, hasHeard: Bool = false) -> String {
-                DialHint.text(after: code, hasHeard: hasHeard, ownID: id, wanting: command)
+            func hint(
+                _ id: PeerID?,
+                _ command: DialHint.Command?,
+                hasHeard: Bool = false,
+                after uptime: Duration = .seconds(60)
+            ) -> String {
+                DialHint.text(after: code, hasHeard: hasHeard, uptime: uptime, ownID: id, wanting: command)
             }
-            #expect(hint(Self.own, nil) == "; perhaps it \(Self.refused)")
-            #expect(hint(Self.own, .receive) == "; perhaps it \(Self.refused)")
+            let codec = "; perhaps it speaks another --codec, or \(Self.refused)"
+            #expect(hint(Self.own, nil) == codec)
+            #expect(hint(Self.own, .receive) == codec)
             #expect(hint(Self.own, .serve) == "; perhaps it is no parley serve, or \(Self.refused)")
             for command in [nil, .receive, .serve] as [DialHint.Command?] {
                 #expect(hint(nil, command) == "; perhaps it has an identity, then leave out --plain")
                 #expect(hint(Self.own, command, hasHeard: true) == "")
+                // The other side has let this one in long ago.
+                #expect(hint(Self.own, command, after: .seconds(66)) == "")
+                #expect(hint(nil, command, after: .seconds(66)) == "")
             }
         }
     }
@@ -29,7 +38,7 @@ struct HintTests {
     @Test("is about what answers where it speaks something else")
     func others() {
         func hint(_ code: ParleyError.Code, _ command: DialHint.Command?) -> String {
-            DialHint.text(after: code, hasHeard: false, ownID: Self.own, wanting: command)
+            DialHint.text(after: code, hasHeard: false, uptime: .zero, ownID: Self.own, wanting: command)
         }
         #expect(hint(.protocolViolation, .receive) == "; is it parley receive?")
         #expect(hint(.unsupported, .serve) == "; is it parley serve?")
@@ -37,6 +46,34 @@ struct HintTests {
         for code in [ParleyError.Code.timedOut, .writeStalled, .heartbeatLost] {
             #expect(hint(code, .receive) == "")
         }
+    }
+
+    @Test("A line about another wire form is printed once")
+    func strangeForms() throws {
+        let address = try SocketAddress("127.0.0.1:5")
+        func line(_ code: ParleyError.Code, isProven: Bool = true, hasHeard: Bool = false) -> String? {
+            let reason = ParleyError(code, "got 0x7")
+            return StrangeForms.line(about: address, reason, isProven: isProven, hasHeard: hasHeard)
+        }
+        #expect(line(.protocolViolation) == "refused 127.0.0.1:5: got 0x7")
+        #expect(line(.protocolViolation, isProven: false) == nil)
+        #expect(line(.protocolViolation, hasHeard: true) == nil)
+        #expect(line(.endOfStream) == nil)
+    }
+
+    @Test("A sender with another wire form has a line at receive", arguments: [[], ["--plain"]])
+    func otherForm(options: [String]) async throws {
+        let directory = try TemporaryDirectory()
+        try directory.makeFile("file", byteCount: 10)
+        let receiver = try ToolProcess(
+            ["receive", "--into", directory.url.path, "--listen", "127.0.0.1:0"] + options
+        )
+        let address = try await receiver.listeningAddress()
+        let file = directory.path(of: "file")
+        let sender = try ToolProcess(["send", file, "--to", address, "--codec", "unframed"] + options)
+        let line = try #require(try await receiver.errors.next())
+        #expect(line.hasPrefix("parley: refused 127.0.0.1:"))
+        #expect(try await sender.exit() == 1)
     }
 
     @Test("names another id where a node may have expected one")

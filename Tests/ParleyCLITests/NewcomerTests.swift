@@ -154,7 +154,8 @@ struct NewcomerTests {
         let listener = try ToolProcess("listen", "127.0.0.1:0", "--allow", "\(stranger.id)")
         let address = try await listener.listeningAddress()
         let hint =
-            "; perhaps it does not let this node in, which --allow \(ToolProcess.identity.id) would do there"
+            "; perhaps it speaks another --codec, or does not let this node in, "
+            + "which --allow \(ToolProcess.identity.id) would do there"
         let dialer = try ToolProcess("dial", address)
         _ = try await dialer.output.first(endingWith: hint)
         try target.makeFile("file", byteCount: 10)

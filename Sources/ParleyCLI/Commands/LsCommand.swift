@@ -100,9 +100,7 @@ extension Failure {
         if Task.isCancelled || error is CancellationError { return error }
         let reason = sentence(of: error) ?? "\(error)"
         let code = (error as? ParleyError)?.code
-        let hint = code.map {
-            DialHint.text(after: $0, hasHeard: hasHeard, ownID: dialed.ownID, wanting: .serve)
-        }
+        let hint = code.map { dialed.hint(after: $0, hasHeard: hasHeard, wanting: .serve) }
         let what = code == .unsupported ? " serves no files" : ": \(reason)"
         return Failure("\(dialed.peer.remoteAddress)\(what)\(hint ?? "")")
     }

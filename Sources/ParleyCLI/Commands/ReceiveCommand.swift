@@ -83,9 +83,11 @@ struct ReceiveCommand: InterruptibleCommand {
             silentPeers: silentPeers
         )
         options.onPeer = { silentPeers.hasCome($0) }
+        let strangeForms = StrangeForms()
         options.onDisconnect = { peer, reason in
             silentPeers.hasGone(peer)
             newcomers?.reportFailure(of: peer, reason)
+            strangeForms.reportEnd(of: peer, reason, isProven: newcomers == nil || peer.id != nil)
         }
         try await withTransport(options) { transport in
             try await transport.listenAndAccept()

@@ -49,9 +49,11 @@ struct ServeCommand: InterruptibleCommand {
         options.limits.maxStreamsPerPeer = FileServer.maxRequestsPerPeer
         let silentPeers = SilentPeers(capacity: SilentPeers.makeRoom(in: &options))
         options.onPeer = { silentPeers.hasCome($0) }
+        let strangeForms = StrangeForms()
         options.onDisconnect = { peer, reason in
             silentPeers.hasGone(peer)
             newcomers?.reportFailure(of: peer, reason)
+            strangeForms.reportEnd(of: peer, reason, isProven: newcomers == nil || peer.id != nil)
         }
         let server = FileServer(
             folder: root,
