@@ -235,6 +235,17 @@ struct ServeTests {
         #expect(try target.contents(of: "file") == source.contents(of: "file"))
     }
 
+    @Test("What is too much for --max-bytes is not blamed on the server")
+    func maxBytes() async throws {
+        try source.makeFile("file", byteCount: 300)
+        let server = try serve()
+        let getter = try get("file", from: try await server.listeningAddress(), ["--max-bytes", "100"])
+        let line = "parley: 300 bytes are too many: --max-bytes takes at most 100"
+        #expect(try await getter.errors.rest() == [line])
+        #expect(try await getter.exit() == 1)
+        #expect(try target.names == [])
+    }
+
     @Test("Who is not allowed gets nothing, and hears why that may be")
     func refused() async throws {
         try source.makeFile("file", byteCount: 3)

@@ -98,6 +98,8 @@ extension Failure {
     ///   this one.
     static func unanswered(by dialed: DialedPeer, _ error: any Error, hasHeard: Bool) -> any Error {
         if Task.isCancelled || error is CancellationError { return error }
+        // What this side takes nothing of is not the server's fault.
+        if let refusal = error as? Refusal, refusal.scope == .transfer { return refusal }
         let reason = sentence(of: error) ?? "\(error)"
         let code = (error as? ParleyError)?.code
         let hint = code.map { dialed.hint(after: $0, hasHeard: hasHeard, wanting: .serve) }

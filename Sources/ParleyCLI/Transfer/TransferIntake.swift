@@ -97,7 +97,7 @@ struct TransferIntake {
             return .showProblem(reason)
         case (.expectingTotals, .record(.totals(let totals))):
             if let maxBytes, let byteCount = totals.byteCount, byteCount > maxBytes {
-                throw Refusal("\(byteCount) bytes are too many: at most \(maxBytes) are taken here")
+                throw tooMany(byteCount, most: maxBytes)
             }
             announcedEntries = totals.entries
             state = .betweenEntries
@@ -223,6 +223,16 @@ struct TransferIntake {
                 awaited.remove(String(decoding: text[start..<end], as: UTF8.self))
             }
         }
+    }
+
+    /// Nothing of it is taken here, which is not the sender's fault.
+    private func tooMany(_ byteCount: Int, most: Int) -> Refusal {
+        let bound =
+            switch occasion {
+            case .offered: "at most \(most) are taken here"
+            case .requested: "--max-bytes takes at most \(most)"
+            }
+        return Refusal("\(byteCount) bytes are too many: \(bound)", scope: .transfer)
     }
 
     /// Counts bytes of the current file.
