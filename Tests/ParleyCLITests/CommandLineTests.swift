@@ -117,6 +117,21 @@ struct CommandLineTests {
                 "parley: --plain goes without identities, so the address cannot have one"
             ),
             (
+                ["dial", "a:b:c"],
+                "parley: address \"a:b:c\" has too many colons; "
+                    + "an IPv6 address goes in brackets, as in [::1]:3000"
+            ),
+            (["listen", "nowhere"], "parley: address \"nowhere\" has no port; expected host:port"),
+            (["ls", "localhost:x"], "parley: address \"localhost:x\" has no numeric port"),
+            (["ls", ""], "parley: address \"\" is empty; expected host:port"),
+            (["get", "here", "a"], "parley: address \"here\" has no port; expected host:port"),
+            (["send", "file", "--to", "b"], "parley: address \"b\" has no port; expected host:port"),
+            (["serve", ".", "--listen", "b"], "parley: address \"b\" has no port; expected host:port"),
+            (
+                ["receive", "--into", ".", "--listen", "b"],
+                "parley: address \"b\" has no port; expected host:port"
+            ),
+            (
                 ["listen", "--allow-all", "--allow-file", "x"],
                 "parley: --allow-all lets every node in, so --allow-file cannot go with it"
             ),
@@ -133,12 +148,6 @@ struct CommandLineTests {
     @Test(
         "What cannot be done is one line and exit code 1",
         arguments: [
-            (
-                ["dial", "a:b:c"],
-                "parley: address \"a:b:c\" has too many colons; "
-                    + "an IPv6 address goes in brackets, as in [::1]:3000"
-            ),
-            (["listen", "nowhere"], "parley: address \"nowhere\" has no port; expected host:port"),
             (
                 ["listen", "--allow-file", "/no/such"],
                 "parley: cannot read /no/such: no such file or directory"

@@ -27,6 +27,7 @@ struct ListenCommand: InterruptibleCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
+        try common.security.validate(listeningAt: address)
         guard TransportOptions.loopCounts.contains(loops) else {
             throw ValidationError("--loops takes 1 to \(TransportOptions.loopCounts.upperBound)")
         }

@@ -56,6 +56,7 @@ struct ReceiveCommand: InterruptibleCommand {
         // Strangers' files go where somebody says.
         if storing.into == nil { throw ValidationError("missing expected argument '--into <dir>'") }
         try storing.check(with: json)
+        try common.security.validate(listeningAt: listen)
     }
 
     /// Who is silent for longer has gone.

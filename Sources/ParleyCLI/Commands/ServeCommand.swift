@@ -31,7 +31,10 @@ struct ServeCommand: InterruptibleCommand {
 
     @OptionGroup var node: NodeOptions
 
-    func validate() throws { try EmptyArgument.refuse([folder], "the path of the folder") }
+    func validate() throws {
+        try EmptyArgument.refuse([folder], "the path of the folder")
+        try node.security.validate(listeningAt: listen)
+    }
 
     /// Who asks for nothing for so long has gone.
     private static let idleTimeout = Duration.seconds(300)

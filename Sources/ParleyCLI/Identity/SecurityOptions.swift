@@ -61,10 +61,21 @@ struct SecurityOptions: ParsableArguments, Sendable {
         _ = try allowedIDs()
     }
 
-    /// - Throws: a usage error when the address has an id, which a plain node cannot ask for.
+    /// - Throws: a usage error when the address is malformed, or has an id, which a plain node cannot ask for.
     func validate(dialing address: String) throws {
-        guard plain, let target = try? DialTarget(address), target.id != nil else { return }
+        let target: DialTarget
+        do throws(ParleyError) { target = try DialTarget(address) } catch {
+            throw ValidationError(error.message)
+        }
+        guard plain, target.id != nil else { return }
         throw ValidationError("--plain goes without identities, so the address cannot have one")
+    }
+
+    /// - Throws: a usage error when the address is malformed.
+    func validate(listeningAt address: String) throws {
+        do throws(ParleyError) { _ = try SocketAddress(address) } catch {
+            throw ValidationError(error.message)
+        }
     }
 
     private func loadIdentity() throws(Failure) -> Identity {
