@@ -288,6 +288,22 @@ struct ServeTests {
 
     // MARK: ls
 
+    @Test("ls says who has answered, unless the command line names that node")
+    func whoAnswers() async throws {
+        let server = try serve()
+        let address = try await server.listeningAddress()
+        let notice = "parley: listing from \(address)"
+        let id = "\(ToolProcess.identity.id)"
+        for (arguments, lines) in [
+            ([address], []), ([address.withoutID], [notice]), ([address.withoutID, "--json"], [notice]),
+            ([address.withoutID, "--allow", id], []),
+        ] as [([String], [String])] {
+            let tool = try ToolProcess(["ls"] + arguments)
+            #expect(try await tool.errors.rest() == lines)
+            #expect(try await tool.exit() == 0)
+        }
+    }
+
     @Test("ls lists a folder, a file, a link, and what is served")
     func list() async throws {
         try makeFolder("d/e")

@@ -32,12 +32,13 @@ struct LsCommand: InterruptibleCommand {
         json.apply()
         let request = FileRequest(paths: [RequestedPath.bytes(of: LocalPath(argument: path))])
         try request.checkBounds()
+        let saysWhoAnswers = try saysWhoAnswers
         let isWhole = try await withServer(at: address, node) { dialed, watch in
             let stream = try await dialed.openStream(for: .list)
             var hasHeard = false
             do {
                 try await stream.write(request.encoded)
-                return try await Self.show(stream, watch, &hasHeard)
+                return try await Self.show(stream, watch, saysWhoAnswers: saysWhoAnswers, &hasHeard)
             } catch {
                 throw Failure.unanswered(by: dialed, error, hasHeard: hasHeard)
             }
@@ -45,11 +46,21 @@ struct LsCommand: InterruptibleCommand {
         if !isWhole { throw ExitCode.failure }
     }
 
+    /// Whether any node may answer. Where the command line names it, nothing is news.
+    private var saysWhoAnswers: Bool {
+        get throws {
+            let security = node.security
+            guard !security.plain, security.allow.isEmpty, security.allowFile == nil else { return false }
+            return try DialTarget(address).id == nil
+        }
+    }
+
     /// - Parameter hasHeard: becomes true when something has come.
     /// - Returns: whether there was everything that was asked for.
     private static func show(
         _ stream: PeerStream,
         _ watch: StallWatch,
+        saysWhoAnswers: Bool,
         _ hasHeard: inout Bool
     ) async throws -> Bool {
         var decoder = TransferRecordDecoder()
@@ -59,6 +70,7 @@ struct LsCommand: InterruptibleCommand {
             guard let bytes = try await stream.read(upTo: 65_536) else {
                 throw Failure("the listing ended too early")
             }
+            if saysWhoAnswers, !hasHeard { Console.notice("listing from \(stream.peer.label)") }
             hasHeard = true
             // A slow reader of the listing is not the server's fault.
             watch.pause()
