@@ -207,7 +207,7 @@ struct ChatTests {
         let peer = try await ScriptedPeer.listening { address in
             try ToolProcess(
                 executable: URL(filePath: "/bin/sh"),
-                ["-c", "seq 3000000 | \"$0\" dial \"$1\"", ToolProcess.executable.path, address]
+                ["-c", "seq 3000000 2>/dev/null | \"$0\" dial \"$1\"", ToolProcess.executable.path, address]
             )
         }
         #expect(try await peer.nextMessage() == "1")

@@ -61,7 +61,7 @@ struct SecurityOptions: ParsableArguments, Sendable {
         _ = try allowedIDs()
     }
 
-    /// - Throws: a usage error when the address is malformed, or has an id, which a plain node cannot ask for.
+    /// - Throws: a usage error when the address is malformed, or has an id that a plain node cannot ask for.
     func validate(dialing address: String) throws {
         let target: DialTarget
         do throws(ParleyError) { target = try DialTarget(address) } catch {
