@@ -40,7 +40,7 @@ struct StoringOptions: ParsableArguments, Sendable {
         let into = into ?? "."
         if writesOut { return { _ in StandardOutputTarget() } }
         let folder: OpenFolder
-        do throws(SystemError) { folder = try OpenFolder(LocalPath(argument: into)) } catch {
+        do throws(SystemError) { folder = try OpenFolder(LocalPath(argument: into, of: "--into")) } catch {
             throw Failure("cannot \(verb) into \(into.printable): \(error.reason)")
         }
         return { [overwrite, resume] sender in

@@ -7,7 +7,7 @@ struct ExcludeListTests {
     private func excludes(_ patterns: [String], _ path: String) -> Bool {
         let isFolder = path.last == "/"
         let names = path.split(separator: "/").map { Array($0.utf8) }
-        return ExcludeList(patterns).excludes(names, isFolder: isFolder)
+        return ExcludeList(patterns.map { Array($0.utf8) }).excludes(names, isFolder: isFolder)
     }
 
     @Test(
@@ -50,6 +50,16 @@ struct ExcludeListTests {
         #expect(excludes(["!keep.o", "*.o"], "keep.o"))
         #expect(excludes(["*.o", "!keep.o"], "a.o"))
         #expect(!excludes([], "a"))
+    }
+
+    @Test("Patterns and names need not be text")
+    func bytes() {
+        let list = ExcludeList([[0x61, 0xFF], [0x62, 0xFE, UInt8(ascii: "*")]])
+        #expect(list.excludes([[0x61, 0xFF]], isFolder: false))
+        #expect(list.excludes([[0x64], [0x62, 0xFE, 0x2E, 0x6F]], isFolder: false))
+        #expect(!list.excludes([[0x61, 0xFE]], isFolder: false))
+        // The character in whose place the bytes are shown is another name.
+        #expect(!list.excludes([Array("a\u{FFFD}".utf8)], isFolder: false))
     }
 
     @Test("A pattern of many stars is no trap")

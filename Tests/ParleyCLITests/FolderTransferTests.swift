@@ -228,6 +228,31 @@ struct FolderTransferTests {
         #expect(mode & 0o111 == 0)
     }
 
+    @Test("A pattern of --exclude need not be text", arguments: ["--exclude ", "--exclude="])
+    func excludedBytes(option: String) async throws {
+        let folder = LocalPath(bytes: Array(source.url.path.utf8))
+        for name in [[0x61, 0xFF], [0x61, 0xFE]] as [[UInt8]] {
+            let descriptor = folder.appending(name).withCString { open($0, O_CREAT | O_WRONLY, 0o600) }
+            try #require(descriptor >= 0)
+            close(descriptor)
+        }
+        let receiver = try ToolProcess(
+            "receive", "--listen", "127.0.0.1:0", "--into", target.url.path, "--once"
+        )
+        let script = "exec \"$0\" send --to \"$1\" \"$2\" --name d \(option)\"$(printf 'a\\377')\""
+        let sender = try ToolProcess(
+            executable: URL(filePath: "/bin/sh"),
+            [
+                "-c", script, ToolProcess.executable.path, try await receiver.listeningAddress(),
+                source.url.path,
+            ]
+        )
+        #expect(try await sender.exit() == 0)
+        #expect(try await receiver.exit() == 0)
+        let received = LocalPath(bytes: Array(target.path(of: "d").utf8))
+        #expect(try received.namesInside() == [[0x61, 0xFE]])
+    }
+
     @Test("What is no file has a line, and the rest is sent")
     func special() async throws {
         try source.makeFile("file", byteCount: 4)

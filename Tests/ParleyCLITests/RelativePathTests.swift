@@ -101,4 +101,23 @@ struct RelativePathTests {
         #expect(paths.next("\u{E9}\u{FFFD}").bytes == composed)
         #expect(paths.next("e\u{301}\u{FFFD}").bytes == decomposed)
     }
+
+    @Test("on the command line is told from values of options that are read as the same text")
+    func optionValues() {
+        let (path, name, into, last): ([UInt8], [UInt8], [UInt8], [UInt8]) = (
+            [0x61, 0xFF], [0x61, 0xFE], [0x61, 0xFD], [0x61, 0xFC]
+        )
+        let assigned: [UInt8] = Array("--into=".utf8) + into
+        let raw: [[UInt8]] = [
+            Array("send".utf8), Array("--name".utf8), name, assigned, path, Array("--".utf8), last,
+        ]
+        let text = String(decoding: path, as: UTF8.self)
+        var paths = ArgumentPaths(among: raw)
+        #expect(paths.next(text).bytes == path)
+        #expect(paths.next(text).bytes == last)
+        paths = ArgumentPaths(of: "--name", among: raw)
+        #expect(paths.next(text).bytes == name)
+        paths = ArgumentPaths(of: "--into", among: raw)
+        #expect(paths.next(text).bytes == into)
+    }
 }

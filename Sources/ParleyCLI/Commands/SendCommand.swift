@@ -109,8 +109,10 @@ struct SendCommand: InterruptibleCommand {
     ///
     /// - Throws: when nothing is left to send, or the names at the receiver would not do.
     private func tree() throws -> SourceTree {
-        var tree = SourceTree(SourceTree.Options(follow: follow, excludes: ExcludeList(exclude)))
-        let own = name.map { Array(LocalPath(argument: $0).bytes) }
+        var patterns = ArgumentPaths(of: "--exclude")
+        let excludes = ExcludeList(exclude.map { patterns.next($0).bytes })
+        var tree = SourceTree(SourceTree.Options(follow: follow, excludes: excludes))
+        let own = name.map { LocalPath(argument: $0, of: "--name").bytes }
         var roots: [[UInt8]: String] = [:]
         var arguments = ArgumentPaths()
         for text in paths {

@@ -8,7 +8,8 @@
 struct ExcludeList {
     private let patterns: [ExcludePattern]
 
-    init(_ patterns: [String]) { self.patterns = patterns.map(ExcludePattern.init) }
+    /// - Parameter patterns: bytes, as the names are that they match.
+    init(_ patterns: [[UInt8]]) { self.patterns = patterns.map(ExcludePattern.init) }
 
     /// - Parameter names: of the path from the folder on that was named on the command line.
     func excludes(_ names: [[UInt8]], isFolder: Bool) -> Bool {
@@ -23,8 +24,8 @@ struct ExcludePattern {
     /// Of each name; empty for `**`.
     private let parts: [[GlobItem]]
 
-    init(_ text: String) {
-        var rest = Array(text.utf8)[...]
+    init(_ pattern: [UInt8]) {
+        var rest = pattern[...]
         if rest.first == UInt8(ascii: "#") { rest = [] }
         while rest.last == UInt8(ascii: " "), rest.dropLast().last != UInt8(ascii: "\\") { rest.removeLast() }
         takesBack = rest.first == UInt8(ascii: "!")

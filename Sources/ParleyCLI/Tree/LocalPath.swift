@@ -15,8 +15,10 @@ struct LocalPath: Equatable {
     init(bytes: [UInt8]) { self.bytes = bytes }
 
     /// A path that the command line names once; see ``ArgumentPaths``.
-    init(argument: String) {
-        var paths = ArgumentPaths()
+    ///
+    /// - Parameter option: whose value it is, as `--into`; nil for a path that stands alone.
+    init(argument: String, of option: String? = nil) {
+        var paths = ArgumentPaths(of: option)
         self = paths.next(argument)
     }
 
@@ -73,12 +75,20 @@ struct LocalPath: Equatable {
 /// Paths that the command line names, in their order. Where the argument parser has replaced bytes that are
 /// not UTF-8, they are taken from the arguments as the process got them.
 struct ArgumentPaths {
+    /// The options whose values need not be UTF-8.
+    private static let options = ["--into", "--name", "--exclude", "--identity", "--allow-file"]
+
+    /// The arguments that may be meant.
     private let arguments: [[UInt8]]
     /// How often each text has come that may stand for several arguments.
     private var uses: [[UInt8]: Int] = [:]
 
-    /// - Parameter arguments: of the process.
-    init(among arguments: [[UInt8]] = ArgumentPaths.ofProcess) { self.arguments = arguments }
+    /// - Parameters:
+    ///   - option: whose values they are; nil for paths that stand alone.
+    ///   - arguments: of the process.
+    init(of option: String? = nil, among arguments: [[UInt8]] = ArgumentPaths.ofProcess) {
+        self.arguments = Self.arguments(arguments, of: option)
+    }
 
     /// The path of a text. Of several arguments that are read as the same text each is taken in its turn.
     mutating func next(_ text: String) -> LocalPath {
@@ -88,6 +98,28 @@ struct ArgumentPaths {
         let use = uses[bytes, default: 0]
         uses[bytes] = use + 1
         return LocalPath(bytes: use < raw.count ? raw[use] : raw.last ?? bytes)
+    }
+
+    /// The values of an option, behind its name or its `=`. Without an option, what is no such value.
+    private static func arguments(_ all: [[UInt8]], of option: String?) -> [[UInt8]] {
+        let names = (option.map { [$0] } ?? options).map { Array($0.utf8) }
+        var values: [[UInt8]] = []
+        var others: [[UInt8]] = []
+        var rest = all[...]
+        while let argument = rest.popFirst() {
+            if argument.elementsEqual("--".utf8) {
+                others += rest
+                break
+            }
+            if names.contains(argument) {
+                if let value = rest.popFirst() { values.append(value) }
+            } else if let name = names.first(where: { argument.starts(with: $0 + [UInt8(ascii: "=")]) }) {
+                values.append(Array(argument.dropFirst(name.count + 1)))
+            } else {
+                others.append(argument)
+            }
+        }
+        return option == nil ? others : values
     }
 
     static var ofProcess: [[UInt8]] {
