@@ -237,7 +237,12 @@ struct FolderTransferTests {
             close(descriptor)
         }
         let receiver = try ToolProcess(
-            "receive", "--listen", "127.0.0.1:0", "--into", target.url.path, "--once"
+            "receive",
+            "--listen",
+            "127.0.0.1:0",
+            "--into",
+            target.url.path,
+            "--once"
         )
         let script = "exec \"$0\" send --to \"$1\" \"$2\" --name d \(option)\"$(printf 'a\\377')\""
         let sender = try ToolProcess(
