@@ -258,6 +258,36 @@ struct FolderTransferTests {
         #expect(try received.namesInside() == [[0x61, 0xFE]])
     }
 
+    @Test("A file that changes before its turn arrives with its new mode and time")
+    func changedBeforeItsTurn() async throws {
+        try source.makeFile("file", byteCount: 9)
+        chmod(source.path(of: "file"), 0o600)
+        let receiver = try ToolProcess(
+            "receive",
+            "--listen",
+            "127.0.0.1:0",
+            "--into",
+            target.url.path,
+            "--once"
+        )
+        let address = try await receiver.listeningAddress()
+        let sender = try ToolProcess("send", "--to", address, "-", source.path(of: "file"))
+        // Everything was looked at by then, and standard input comes first.
+        #expect(try await sender.output.next()?.hasPrefix("sending 2 files, to ") == true)
+        try Data("new bytes".utf8).write(to: source.url.appending(path: "file"))
+        chmod(source.path(of: "file"), 0o751)
+        let times = [timeval(tv_sec: 1, tv_usec: 2), timeval(tv_sec: 981_173_106, tv_usec: 123_456)]
+        utimes(source.path(of: "file"), times)
+        try sender.endInput(after: "typed")
+        #expect(try await sender.exit() == 0)
+        #expect(try await receiver.exit() == 0)
+        #expect(try target.contents(of: "file") == Data("new bytes".utf8))
+        let path = LocalPath(bytes: Array(target.path(of: "file").utf8))
+        let metadata = Metadata(try path.status(following: false))
+        #expect(metadata.mode == 0o751)
+        #expect(metadata.modified == Timestamp(seconds: 981_173_106, nanoseconds: 123_456_000))
+    }
+
     @Test("What is no file has a line, and the rest is sent")
     func special() async throws {
         try source.makeFile("file", byteCount: 4)

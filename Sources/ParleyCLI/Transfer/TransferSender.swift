@@ -125,9 +125,9 @@ extension TransferSender {
             // What stops early has no end: it must not look whole.
             try answers.checkOpen()
             switch entry.kind {
-            case .folder: try await records.write(.entry(described(entry, as: .folder)))
+            case .folder: try await records.write(.entry(described(entry, as: .folder, entry.metadata)))
             case .link(let target):
-                try await records.write(.entry(described(entry, as: .link(target: target))))
+                try await records.write(.entry(described(entry, as: .link(target: target), entry.metadata)))
             case .file, .standardInput:
                 if let problem = try await writeFile(entry, index, to: records, report, answers) {
                     problems.append(problem)
@@ -140,8 +140,12 @@ extension TransferSender {
         return problems
     }
 
-    private func described(_ entry: SourceEntry, as kind: TransferEntry.Kind) -> TransferEntry {
-        TransferEntry(kind: kind, path: entry.path.bytes, metadata: keepsMetadata ? entry.metadata : nil)
+    private func described(
+        _ entry: SourceEntry,
+        as kind: TransferEntry.Kind,
+        _ metadata: Metadata?
+    ) -> TransferEntry {
+        TransferEntry(kind: kind, path: entry.path.bytes, metadata: keepsMetadata ? metadata : nil)
     }
 
     /// Returns why the file could not be sent; nil when it was, or when the receiver does not want it.
@@ -158,11 +162,13 @@ extension TransferSender {
         } catch {
             try Task.checkCancellation()
             // Entries are counted at both ends, so the receiver hears of this one too.
-            try await records.write(.entry(described(entry, as: .file(byteCount: nil))))
+            try await records.write(.entry(described(entry, as: .file(byteCount: nil), entry.metadata)))
             return try await abandon(because: error, records)
         }
         report.beginFile(entry.path, byteCount: content.byteCount)
-        try await records.write(.entry(described(entry, as: .file(byteCount: content.byteCount))))
+        // The file may have been written to since the tree was walked.
+        let kind = TransferEntry.Kind.file(byteCount: content.byteCount)
+        try await records.write(.entry(described(entry, as: kind, content.metadata)))
         if let byteCount = content.byteCount, byteCount >= BlockHashes.leastFileBytes,
             request?.hasParts ?? true
         {

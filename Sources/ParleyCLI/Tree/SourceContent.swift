@@ -2,6 +2,8 @@
 protocol SourceContent {
     /// Nil when it is not known before the end.
     var byteCount: Int? { get }
+    /// As they were when it was opened; nil for what has none.
+    var metadata: Metadata? { get }
     /// Leaves out the blocks at the beginning that the receiver has, by their hashes. Reads all of them,
     /// which may take minutes.
     ///
@@ -55,6 +57,7 @@ extension SourceEntry {
 /// Standard input, to its end.
 final class StandardInputContent: SourceContent {
     let byteCount: Int? = nil
+    let metadata: Metadata? = nil
     private let blocks = StandardInput.blocks(withEmptyOnesEach: TransferSender.silenceInterval)
 
     func next(upTo limit: Int) async throws -> SourcePiece? {

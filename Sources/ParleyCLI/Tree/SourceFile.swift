@@ -20,7 +20,7 @@ final class SourceFile: SourceContent {
     private let end: Int
     private let place: SourcePlace
     private let descriptor: Int32
-    private let modified: Timestamp
+    private let opened: Metadata
     private let mayHaveHoles: Bool
     /// All of a pseudo-file (/proc, /sys), which does not say how long it is; nil for any other file.
     private let content: [UInt8]?
@@ -38,13 +38,15 @@ final class SourceFile: SourceContent {
             guard FileKind(of: status) == .regular else {
                 throw Failure("cannot send \(place.shown): it is \(FileKind(of: status))")
             }
-            modified = Timestamp(status)
+            opened = Metadata(status)
             content =
                 try Self.isMeasured(descriptor, status)
                 ? nil : Self.readToEnd(descriptor)
             size = content?.count ?? Int(status.st_size)
             let bytes: Range<Int>
-            do throws(Failure) { bytes = try part?.bytes(of: size, modified: modified) ?? 0..<size } catch {
+            do throws(Failure) {
+                bytes = try part?.bytes(of: size, modified: opened.modified) ?? 0..<size
+            } catch {
                 throw Failure("\(place.shown): \(error.sentence)")
             }
             (offset, end) = (bytes.lowerBound, bytes.upperBound)
@@ -79,6 +81,8 @@ final class SourceFile: SourceContent {
     }
 
     var byteCount: Int? { count }
+
+    var metadata: Metadata? { opened }
 
     /// The last piece comes only while the file is still what was opened, so a receiver never gets all of a
     /// file that was written to meanwhile.
@@ -131,7 +135,7 @@ final class SourceFile: SourceContent {
     func checkUnchanged() throws {
         guard content == nil else { return }
         let now = try Self.status(of: descriptor)
-        guard now.st_size != size || Timestamp(now) != modified else { return }
+        guard now.st_size != size || Timestamp(now) != opened.modified else { return }
         let change =
             switch Int(now.st_size) - size {
             case ..<0: "became shorter (\(Int(now.st_size).inBytes) instead of \(size))"
