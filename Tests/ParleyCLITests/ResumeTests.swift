@@ -463,6 +463,33 @@ struct ResumeTests {
         #expect(status.st_mode & 0o7777 == mode)
     }
 
+    @Test("A transfer without --resume completes what one with it has left", arguments: [true, false])
+    func adopted(hasMetadata: Bool) throws {
+        let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let path = try RelativePath(checking: "d".utf8)
+        let other = Metadata(mode: 0o700, modified: Timestamp(seconds: 7, nanoseconds: 0))
+        let own = Metadata(mode: 0o751, modified: Timestamp(seconds: 5, nanoseconds: 0))
+        func mode(of name: String) throws -> mode_t {
+            let path = LocalPath(bytes: Array(target.path(of: name).utf8))
+            return try path.status(following: false).st_mode & 0o7777
+        }
+        let first = TargetFolder(root, overwrites: false, resumption: Resumption(sender: nil))
+        try first.makeFolder(path, other)
+        first.leave()
+        // One that breaks off leaves the mark to the next one.
+        let second = TargetFolder(root, overwrites: false)
+        try second.makeFolder(path, own)
+        second.leave()
+        #expect(try mode(of: "d") == 0o1700)
+        let third = TargetFolder(root, overwrites: false)
+        try third.makeFolder(path, hasMetadata ? own : nil)
+        try third.finish()
+        #expect(mkdir(target.path(of: "new"), 0o777) == 0)
+        let new = try mode(of: "new")
+        #expect(try mode(of: "d") == (hasMetadata ? 0o751 : new))
+        #expect(try target.names == ["d", "new"])
+    }
+
     @Test("A folder that is announced again and again is kept in mind once, as it was announced first")
     func repeated() throws {
         let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))

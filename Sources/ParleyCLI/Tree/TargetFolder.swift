@@ -21,6 +21,9 @@ final class TargetFolder: IncomingTarget {
     private var parts: [[UInt8]] = []
     /// What was made here, to get its mode and time when everything is in it.
     private(set) var made: [RelativePath: Metadata] = [:]
+    /// The folders that a transfer has left unfinished that broke off, to get theirs; nil for what a new
+    /// folder has.
+    private var adopted: [RelativePath: Metadata?] = [:]
 
     /// The mode of a folder that a later transfer may go on with: for its owner alone, until its own mode
     /// comes. The sticky bit tells it from the folders that somebody else has made for himself.
@@ -46,11 +49,12 @@ final class TargetFolder: IncomingTarget {
         guard failure.code == EEXIST else { throw .system("the folder cannot be created", failure) }
         let kind = parent.kind(of: name)
         guard kind == .directory else { throw Self.exists(path, as: kind ?? .other) }
-        guard resumption != nil, let metadata, let status = try? parent.status(of: name) else { return }
+        // Only the first record of a folder counts, however often a sender repeats it.
+        guard made[path] == nil, !adopted.keys.contains(path) else { return }
+        guard let status = try? parent.status(of: name) else { return }
         // A transfer that has broken off has made it.
         guard status.st_mode & 0o7777 == Self.unfinishedMode else { return }
-        // Only the first record of a folder counts, however often a sender repeats it.
-        if made[path] == nil { made[path] = metadata }
+        adopted.updateValue(metadata, forKey: path)
     }
 
     func makeLink(_ path: RelativePath, to target: [UInt8], _ metadata: Metadata?) throws(Refusal) {
@@ -107,29 +111,37 @@ final class TargetFolder: IncomingTarget {
     }
 
     func finish() throws(Refusal) {
-        completeFolders(keeping: 0)
+        completeFolders(made.mapValues { Optional($0) }.merging(adopted) { own, _ in own }, keeping: 0)
         guard cursor.root.sync() else { throw .system("what arrived cannot be completed", .last) }
     }
 
     /// Folders stay as they are that a later transfer may go on with: it completes them. Nobody else does so
-    /// with other ones; their owner may still write to them, as another attempt has to.
+    /// with other ones; their owner may still write to them, as another attempt has to. Those that another
+    /// transfer has left stay as they were found.
     func leave() {
-        if resumption == nil { completeFolders(keeping: 0o700) }
+        if resumption == nil { completeFolders(made.mapValues { Optional($0) }, keeping: 0o700) }
     }
 
-    /// Gives the folders that were made here their modes and times.
+    /// Gives folders their modes and times.
     ///
-    /// - Parameter kept: what is allowed beside that.
-    private func completeFolders(keeping kept: mode_t) {
+    /// - Parameters:
+    ///   - folders: nil for the mode that a new folder has.
+    ///   - kept: what is allowed beside that.
+    private func completeFolders(_ folders: [RelativePath: Metadata?], keeping kept: mode_t) {
+        let newMode = folders.values.contains { $0 == nil } ? cursor.root.modeOfNewFolders : nil
         // The innermost first, whose paths are longer than those around them: a folder that may not be
         // written to takes no changes inside.
-        for (path, metadata) in made.sorted(by: { $0.key.bytes.count > $1.key.bytes.count }) {
+        for (path, metadata) in folders.sorted(by: { $0.key.bytes.count > $1.key.bytes.count }) {
             guard let folder = try? cursor.root.inner(path.names) else { continue }
-            let times = metadata.modified.accessedNowModifiedThen
-            _ = futimens(folder.descriptor, times)
-            _ = fchmod(folder.descriptor, mode_t(metadata.mode) | kept)
+            if let metadata {
+                let times = metadata.modified.accessedNowModifiedThen
+                _ = futimens(folder.descriptor, times)
+            }
+            if let mode = metadata.map({ mode_t($0.mode) }) ?? newMode {
+                _ = fchmod(folder.descriptor, mode | kept)
+            }
         }
-        made = [:]
+        (made, adopted) = ([:], [:])
     }
 
     /// The folder that an entry is to lie in.
@@ -166,6 +178,17 @@ final class TargetFolder: IncomingTarget {
 
     static func exists(_ path: RelativePath, as kind: FileKind) -> Refusal {
         Refusal("\"\(path.shown)\" exists already, as \(kind)")
+    }
+}
+
+extension OpenFolder {
+    /// The mode that new folders get here from the umask. A folder is made to see it, and removed: a look at
+    /// the umask itself would change it for other threads.
+    fileprivate var modeOfNewFolders: mode_t? {
+        let name = Resumption.temporaryName()
+        guard name.withCString({ mkdirat(descriptor, $0, 0o777) }) == 0 else { return nil }
+        defer { _ = name.withCString { unlinkat(descriptor, $0, AT_REMOVEDIR) } }
+        return (try? status(of: name)).map { mode_t($0.st_mode) & 0o777 }
     }
 }
 
