@@ -25,6 +25,19 @@ struct IdentityTests {
         return attributes[.posixPermissions] as? Int ?? -1
     }
 
+    @Test("is not made under another name than that of --identity")
+    func notText() async throws {
+        let script = "exec \"$0\" id --identity \"$(printf '%s\\377' \"$1\")\""
+        let tool = try ToolProcess(
+            executable: URL(filePath: "/bin/sh"),
+            ["-c", script, ToolProcess.executable.path, home.path(of: "key")]
+        )
+        let line = "parley: no identity: the path \(home.path(of: "key"))\\xff is not UTF-8; "
+        #expect(try await tool.errors.next()?.hasPrefix(line) == true)
+        #expect(try await tool.exit() == 1)
+        #expect(try home.names == [])
+    }
+
     @Test("is made on first use, for its owner alone, and said once")
     func firstUse() async throws {
         let path = home.path(of: ".config/parley/identity")

@@ -44,6 +44,24 @@ struct InterruptionTests {
         await peer.close()
     }
 
+    @Test("end a tool that waits for the list of --allow-file")
+    func allowFile() async throws {
+        let directory = try TemporaryDirectory()
+        let pipe = directory.path(of: "pipe")
+        try #require(mkfifo(pipe, 0o600) == 0)
+        let listener = try ToolProcess("listen", "127.0.0.1:0", "--allow-file", pipe)
+        // This succeeds when the tool reads.
+        var descriptor: Int32 = -1
+        try await eventually {
+            descriptor = open(pipe, O_WRONLY | O_NONBLOCK)
+            return descriptor >= 0
+        }
+        defer { close(descriptor) }
+        listener.signal(SIGTERM)
+        #expect(try await listener.exit() == 143)
+        #expect(try await listener.errors.rest() == [])
+    }
+
     @Test("that were ignored when the tool was started stay ignored")
     func ignored() async throws {
         let listener = try ToolProcess(

@@ -29,6 +29,23 @@ struct NewcomerTests {
 
     // MARK: By the command line
 
+    @Test("The path of --allow-file need not be text", arguments: ["--allow-file ", "--allow-file="])
+    func pathOfBytes(option: String) async throws {
+        let directory = try TemporaryDirectory()
+        let path = LocalPath(bytes: Array(directory.path(of: "list").utf8) + [0xFF])
+        let descriptor = path.withCString { open($0, O_CREAT | O_WRONLY, 0o600) }
+        try #require(descriptor >= 0)
+        close(descriptor)
+        let script = "exec \"$0\" listen 127.0.0.1:0 \(option)\"$(printf '%s\\377' \"$1\")\""
+        let tool = try ToolProcess(
+            executable: URL(filePath: "/bin/sh"),
+            ["-c", script, ToolProcess.executable.path, directory.path(of: "list")]
+        )
+        _ = try await tool.listeningAddress()
+        tool.signal(SIGTERM)
+        #expect(try await tool.exit() == 143)
+    }
+
     @Test("Only the ids of --allow and --allow-file come in")
     func lists() async throws {
         let friends = (0..<3).map { _ in Identity() }

@@ -1,3 +1,4 @@
+import Dispatch
 import Parley
 
 #if canImport(Glibc)
@@ -28,19 +29,40 @@ enum AllowFile {
     }
 
     /// Reads a file, which may be a pipe.
-    static func ids(at path: String) throws(Failure) -> Set<PeerID> {
+    static func ids(at path: LocalPath) throws(Failure) -> Set<PeerID> {
         let content: [UInt8]
         do throws(SystemError) { content = try read(path) } catch {
-            throw Failure("cannot read \(path): \(error.reason)")
+            throw Failure("cannot read \(path.shown): \(error.reason)")
         }
         guard content.count <= maxBytes else {
-            throw Failure("\(path) is longer than \(maxBytes) bytes, so it is no list of ids")
+            throw Failure("\(path.shown) is longer than \(maxBytes) bytes, so it is no list of ids")
         }
-        return try ids(in: content, path: path)
+        return try ids(in: content, path: path.shown)
     }
 
-    private static func read(_ path: String) throws(SystemError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_NOCTTY | O_CLOEXEC)
+    /// A pipe may have no writer, or a silent one. Another thread waits for it: a signal cancels the task
+    /// that calls, and then this fails with `EINTR`.
+    private static func read(_ path: LocalPath) throws(SystemError) -> [UInt8] {
+        let result = Lock<Result<[UInt8], SystemError>?>(nil)
+        let isOver = DispatchSemaphore(value: 0)
+        // A queue of its own is a thread of its own.
+        DispatchQueue(label: "parley.allow-file").async {
+            let content: Result<[UInt8], SystemError>
+            do throws(SystemError) { content = .success(try contents(of: path)) } catch {
+                content = .failure(error)
+            }
+            result.withLock { $0 = content }
+            isOver.signal()
+        }
+        while isOver.wait(timeout: .now() + .milliseconds(50)) == .timedOut {
+            if Task.isCancelled { throw SystemError(code: EINTR) }
+        }
+        guard let content = result.withLock({ $0 }) else { throw SystemError(code: EINTR) }
+        return try content.get()
+    }
+
+    private static func contents(of path: LocalPath) throws(SystemError) -> [UInt8] {
+        let descriptor = path.withCString { open($0, O_RDONLY | O_NOCTTY | O_CLOEXEC) }
         guard descriptor >= 0 else { throw .last }
         defer { close(descriptor) }
         var content: [UInt8] = []

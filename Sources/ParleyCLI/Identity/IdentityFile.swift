@@ -21,12 +21,17 @@ struct IdentityFile: Equatable {
     /// An environment variable that is empty, or holds a relative path, counts as not set.
     /// Source: <https://specifications.freedesktop.org/basedir-spec/latest/>.
     ///
-    /// - Throws: when the environment names no directory.
+    /// - Throws: when the environment names no directory, or the path is not UTF-8: the library takes text,
+    ///   and would use another file.
     init(option: String?, environment: (String) -> String?) throws(Failure) {
         func directory(_ name: String) -> String? {
             environment(name).flatMap { $0.utf8.first == UInt8(ascii: "/") ? $0 : nil }
         }
         if let option {
+            let path = LocalPath(argument: option, of: "--identity")
+            guard path.bytes.elementsEqual(option.utf8) else {
+                throw Failure("no identity: the path \(path.shown) is not UTF-8")
+            }
             self.init(path: option, directories: [])
         } else if let configuration = directory("XDG_CONFIG_HOME") {
             self.init(inConfiguration: configuration)

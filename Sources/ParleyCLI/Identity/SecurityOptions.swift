@@ -95,7 +95,9 @@ struct SecurityOptions: ParsableArguments, Sendable {
     /// The ids that the command line names; nil when it names none.
     private func listedIDs() throws -> Set<PeerID>? {
         guard !allow.isEmpty || allowFile != nil else { return nil }
-        return try allowedIDs().union(allowFile.map { path in try AllowFile.ids(at: path) } ?? [])
+        guard let allowFile else { return try allowedIDs() }
+        let path = LocalPath(argument: allowFile, of: "--allow-file")
+        return try allowedIDs().union(AllowFile.ids(at: path))
     }
 
     /// How a node that dials is secured. Whoever answers there is talked to, unless ids are listed.
