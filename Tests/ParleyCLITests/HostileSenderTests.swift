@@ -30,6 +30,26 @@ struct HostileSenderTests {
         )
     }
 
+    @Test("A sender that aborts is not refused, and its line says why", arguments: [false, true])
+    func abortedIsNotRefused(hasBegun: Bool) async throws {
+        let sender = try await connect()
+        if hasBegun {
+            let stream = try await sender.begin(byteCount: 10)
+            // Until then the abort may overtake what was sent.
+            while let line = try await sender.tool.output.next(), !line.hasPrefix("receiving ") {}
+            await stream.abort(reason: "the sender was stopped")
+        } else {
+            let stream = try await sender.peer.openStream(header: TransferRecord.title[...])
+            await stream.abort(reason: "the sender was stopped")
+        }
+        let line = try #require(try await sender.tool.errors.next())
+        let place = hasBegun ? " after 0 of 10 bytes" : ""
+        let end = " broke off\(place): the remote side aborted the stream: the sender was stopped"
+        #expect(line.hasSuffix(end), "\(line)")
+        #expect(hasBegun || line.hasPrefix("parley: the transfer from 127.0.0.1:"))
+        await sender.close()
+    }
+
     @Test(
         "A path that leads elsewhere is refused, and the next transfer is taken",
         arguments: ["../x", "/etc/x", "a/../../x", "", ".", "..", "a\0b", String(repeating: "n", count: 256)]

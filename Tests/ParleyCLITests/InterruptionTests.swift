@@ -205,4 +205,19 @@ struct InterruptionTests {
         #expect(try await receiver.tool.errors.rest() == [])
         await receiver.close()
     }
+
+    @Test("end send, and the receiver hears that")
+    func sendIsHeard() async throws {
+        let receiver = try await ScriptedPeer.listening { try ToolProcess("send", "-", "--to", $0) }
+        try await receiver.expectTransfer()
+        receiver.tool.signal(SIGINT)
+        receiver.peer.setReadDeadline(.now + ToolProcess.deadline)
+        let error = await #expect(throws: ParleyError.self) {
+            while try await receiver.peer.read(upTo: 65_536) != nil {}
+        }
+        #expect(error?.code == .streamAborted)
+        #expect(error?.message.hasSuffix(": the sender was stopped") == true)
+        #expect(try await receiver.tool.exit() == 130)
+        await receiver.close()
+    }
 }

@@ -185,7 +185,7 @@ final class IncomingTransfer {
     }
 
     private func giveUp(_ error: any Error) async -> TransferReceiver.Outcome {
-        var reason = Task.isCancelled ? "the receiver was stopped" : Failure.sentence(of: error) ?? "\(error)"
+        var reason = Task.isCancelled ? "the receiver was stopped" : Self.reason(of: error)
         if error is Refusal, file != nil, intake.hasSeveralEntries { reason = "\(name): \(reason)" }
         if Interruption.isByClosedOutput, target is StandardOutputTarget {
             // Its reader has enough: the exit code says so, and no line.
@@ -193,12 +193,27 @@ final class IncomingTransfer {
             Console.error("\(report.name) from \(sender) broke off \(report.place): \(reason)")
         } else if isRequested {
             failureBeforeBeginning = error
+        } else if Self.isAbortOfSender(error) {
+            Console.error("the transfer from \(sender) broke off: \(reason)")
         } else {
             Console.error("refused \(sender): \(reason)")
         }
         try? await answer(.gaveUp(reason))
         await readToEnd()
         return .failed
+    }
+
+    private static func isAbortOfSender(_ error: any Error) -> Bool {
+        (error as? ParleyError).map { $0.code == .streamAborted && $0.remoteCode != nil } ?? false
+    }
+
+    /// Why a transfer breaks off. The tool's own aborts have the number 0, which says nothing beside their
+    /// reason.
+    private static func reason(of error: any Error) -> String {
+        let sentence = Failure.sentence(of: error) ?? "\(error)"
+        let (what, number) = ("the remote side aborted the stream", " (code 0)")
+        guard isAbortOfSender(error), sentence.hasPrefix(what + number) else { return sentence }
+        return what + sentence.dropFirst(what.count + number.count)
     }
 
     /// Waits until the sender stops. A connection that is closed before what comes is read is reset, and then

@@ -95,7 +95,8 @@ extension TransferSender {
                 return try await write(tree, to: records, report, answers)
             } catch {
                 if streams.canAbort {
-                    await stream.abort(reason: Failure.sentence(of: error) ?? "\(error)")
+                    let reason = Failure.sentence(of: error) ?? "\(error)"
+                    await stream.abort(reason: Task.isCancelled ? "the sender was stopped" : reason)
                 }
                 throw error
             }
