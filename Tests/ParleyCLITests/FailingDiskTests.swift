@@ -82,6 +82,22 @@ struct FailingDiskTests {
         #expect(try target.names.count == (storing.isEmpty ? 0 : 1))
     }
 
+    @Test("The line about a folder that cannot be created names it")
+    func folder() async throws {
+        let receiver = try receive([], injecting: "mkdirat:error=EROFS")
+        let address = try await receiver.listeningAddress()
+        let sender = try ToolProcess("send", source.url.path, "--name", "srv", "--to", address)
+        let reason = "srv: the folder cannot be created: read-only file system"
+        let heard = try await sender.errors.rest()
+        #expect(heard.count == 1)
+        #expect(heard.first?.hasSuffix(" could not store srv (1 file and 1 folder): \(reason)") == true)
+        #expect(try await sender.exit() == 1)
+        let line = try #require(try await receiver.errors.next())
+        #expect(line.hasSuffix(" broke off after 0 of 3145728 bytes: \(reason)"))
+        #expect(try await receiver.exit() == 1)
+        #expect(try target.names == [])
+    }
+
     /// Its source was changed long ago. A part that was last written to as long ago would be removed.
     @Test("What is slow to reach the disk is not taken for an old part")
     func slow() async throws {

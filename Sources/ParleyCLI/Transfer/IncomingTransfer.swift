@@ -161,6 +161,10 @@ final class IncomingTransfer {
             }
         } catch let refusal as Refusal where refusal.scope == .entry {
             try await leaveOut(refusal)
+        } catch let refusal as Refusal where file == nil && action != .complete {
+            // A file that is open is named when the transfer is given up.
+            guard intake.hasSeveralEntries else { throw refusal }
+            throw Refusal("\(name): \(refusal.reason)", scope: refusal.scope)
         }
     }
 
