@@ -1,4 +1,5 @@
 import Foundation
+import Parley
 import Synchronization
 import Testing
 
@@ -34,7 +35,7 @@ struct FileThreadsTests {
     @Test("There are no more than so many, and each work has its result or its error")
     func bound() async throws {
         let threads = FileThreads(atMost: 2)
-        let running = Mutex((now: 0, most: 0))
+        let running = Lock((now: 0, most: 0))
         let sum = try await withThrowingTaskGroup(of: Int.self) { group in
             for number in 0..<50 {
                 group.addTask {
