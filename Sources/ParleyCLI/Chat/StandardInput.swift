@@ -30,7 +30,7 @@ enum StandardInput {
         var splitter = LineSplitter(maxBytes: maxBytes)
         var failure: SystemError?
         var isWhole = true
-        while failure == nil {
+        while failure == nil, !Task.isCancelled {
             await mayRead()
             blocks.allowNext()
             guard let next = await blocks.next() else { break }

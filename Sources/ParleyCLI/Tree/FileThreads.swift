@@ -13,7 +13,7 @@ final class FileThreads: Sendable {
 
     private struct State {
         /// What no thread has begun, in the order of the calls.
-        var jobs: ArraySlice<Job> = []
+        var jobs: [Job] = []
         var threads = 0
     }
 
@@ -32,9 +32,10 @@ final class FileThreads: Sendable {
         _ work: @escaping @Sendable (StopSign) throws -> Success
     ) async throws -> Success {
         let job = FileJob(work)
-        add { job.perform() }
+        // Added behind the handler: a task that is cancelled already sets the sign first.
         return try await withTaskCancellationHandler {
-            try await job.value
+            add { job.perform() }
+            return try await job.value
         } onCancel: {
             job.stop.set()
         }
@@ -56,8 +57,12 @@ final class FileThreads: Sendable {
 
     private func next() -> Job? {
         state.withLock { state -> Job? in
-            if state.jobs.isEmpty { state.threads -= 1 }
-            return state.jobs.popFirst()
+            guard !state.jobs.isEmpty else {
+                state.threads -= 1
+                return nil
+            }
+            // Not from a slice: that would keep the job, and with it the file that it has opened.
+            return state.jobs.removeFirst()
         }
     }
 }
