@@ -18,7 +18,8 @@ public protocol StreamWriter: AnyObject, Sendable {
     /// nothing when the stream has ended.
     ///
     /// In wire forms without an abort the connection is closed instead: what was accepted is written out, for
-    /// at most ``TransportOptions/closeTimeout``, and then the connection is reset.
+    /// at most ``TransportOptions/closeTimeout``, and then the connection is reset. What has arrived and is
+    /// not in the inbox is dropped, as by ``Peer/close()``.
     func abort(code: UInt32, reason: String) async
 }
 

@@ -504,7 +504,7 @@ typedef struct parley_options {
     int write_timeout_ms;          /* for a send that waits for room, whatever its own time-out; 0 is 60 s */
     int write_stall_timeout_ms;    /* closes a peer that acknowledges too little for this long; 0 is 120 s */
     /* A healthy peer may take a second to give a sign of life: one that does not read, since its inbox is
-     * full, gives one each second. So the two together should be more than that. */
+     * full, gives one at most each second. So the two together should be more than that. */
     int heartbeat_interval_ms;     /* between heartbeats (framed, multiplexed, libp2p), from 10; 0 is never */
     int heartbeat_max_missed;      /* unanswered heartbeats after which the peer is closed; 0 is 3 */
 
@@ -1110,8 +1110,8 @@ int parley_stream_finish(parley_stream *stream);
 
 /* Aborts the stream and frees it. Its reader gets PARLEY_EABORTED with this code and reason; NULL is no
  * reason, and a reason is cut at 1,024 bytes. Where the wire form has no abort, the connection is closed
- * instead: what was accepted is written out, for at most close_timeout_ms, and then the connection is reset.
- * A NULL stream is allowed. Never blocks. */
+ * instead: what was accepted is written out, for at most close_timeout_ms, and then the connection is reset;
+ * what has arrived and is not in the inbox is dropped. A NULL stream is allowed. Never blocks. */
 void parley_stream_abort(parley_stream *stream, uint32_t code, const char *reason);
 
 /*

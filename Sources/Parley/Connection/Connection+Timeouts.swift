@@ -227,13 +227,10 @@ extension Connection {
     private func sendSignOfLife() {
         _ = appendHeartbeat { encoder, buffer in
             guard encoder is FramedDecoder else { return false }
-            encoder.encodePong(Self.noPing, into: &buffer)
+            encoder.encodePong(PeerState.Heartbeats.noPing, into: &buffer)
             return true
         }
     }
-
-    /// The token of no ping.
-    private static let noPing: UInt64 = 0
 
     private enum HeartbeatOutcome {
         /// The position of its end among all bytes that are handed over.

@@ -13,7 +13,8 @@
 /// | stream | its reader reads nothing | a byte that is read |
 /// | death | the link has failed while it is not read | |
 ///
-/// A side that does not read gets no pings, so it says by itself that it lives, every ``pausedInterval``.
+/// A side that does not read gets no pings, so it says by itself that it lives while more bytes arrive in its
+/// socket, at most every ``pausedInterval``.
 ///
 /// For a heartbeat, acknowledged bytes count while the ping itself is not acknowledged. Once it is, its
 /// acknowledgement counts while the link is not read. ``TimeLimits/leastBytesPerSecond`` is measured since
@@ -154,8 +155,9 @@ struct Health {
         var pingEnd: UInt64 = 0
         /// How much was acknowledged at the last heartbeat.
         var acknowledgedBytes: UInt64 = 0
-        /// When the other side last got a sign of life.
+        /// When the other side last got a sign of life, and how many bytes were unread then.
         var signOfLifeAt: UInt64 = 0
+        var signOfLifeBytes = 0
     }
 
     // MARK: Events
@@ -241,10 +243,15 @@ struct Health {
     }
 
     private mutating func checkSignOfLife(_ snapshot: Snapshot, _ verdict: inout Verdict) {
-        guard !snapshot.isReading, !snapshot.isStarting, !snapshot.link.isReadAlways, !snapshot.link.isDead,
+        let link = snapshot.link
+        // What is not acknowledged yet is a sign of life that has not arrived.
+        guard !snapshot.isReading, !snapshot.isStarting, !link.isReadAlways, !link.isDead,
+            link.unacknowledgedBytes == 0,
+            link.socketUnreadBytes > rare.value.signOfLifeBytes || link.isFull,
             snapshot.now.since(rare.value.signOfLifeAt) >= Self.pausedInterval
         else { return }
         rare.value.signOfLifeAt = snapshot.now
+        rare.value.signOfLifeBytes = link.socketUnreadBytes
         verdict.isSignOfLifeDue = true
     }
 
@@ -305,6 +312,7 @@ struct Health {
     private mutating func noteUnread(_ snapshot: Snapshot) {
         let unread = snapshot.isReading ? 0 : snapshot.link.socketUnreadBytes
         guard unread > 0 || !rare.isDefault && rare.value.unreadBytes > 0 else { return }
+        rare.value.signOfLifeBytes = min(rare.value.signOfLifeBytes, unread)
         // Bytes that were read since count as arrivals.
         if unread == 0 { rare.value.unreadSince = 0 }
         if unread > rare.value.unreadBytes || snapshot.link.isFull { rare.value.unreadSince = snapshot.now }

@@ -36,7 +36,8 @@ extension Peer {
         let writer = try await openPartialStream(header: header)
         do {
             if !prefix.isEmpty { try await writer.write(prefix) }
-            let sent = try await writer.write(part, progress: progress)
+            var sent = 0
+            try await writer.write(part, sent: &sent, progress: progress)
             try await writer.finish()
             return sent
         } catch {
@@ -181,7 +182,14 @@ extension StreamWriter {
         }
         let own = self as? ConnectionStreamWriter
         let isNewPart = own?.beginPart() ?? false
-        let sent = try await write(part, progress: progress)
+        var sent = 0
+        do throws(ParleyError) {
+            try await write(part, sent: &sent, progress: progress)
+        } catch {
+            // Nothing of it is in the stream: that lacks nothing.
+            if isNewPart, sent == 0 { own?.endPart() }
+            throw error
+        }
         if isNewPart { own?.endPart() }
         return sent
     }
@@ -191,11 +199,14 @@ extension StreamWriter {
         (self as? ConnectionStreamWriter)?.connection ?? (self as? PeerStream)?.connection
     }
 
-    /// Sends the part in pieces.
-    fileprivate func write(_ part: FilePart, progress: (Int) -> Void) async throws(ParleyError) -> Int {
+    /// Sends the part in pieces. `sent` counts the bytes that were accepted.
+    fileprivate func write(
+        _ part: FilePart,
+        sent: inout Int,
+        progress: (Int) -> Void
+    ) async throws(ParleyError) {
         // The kernel moves the bytes, unless they share their connection with other streams.
         let own = self as? ConnectionStreamWriter
-        var sent = 0
         while sent < part.length ?? .max {
             let count = min(filePieceBytes, (part.length ?? .max) - sent)
             let range = FileRange(part.file, offset: part.offset + sent, count: count)
@@ -210,13 +221,11 @@ extension StreamWriter {
                 sent += piece.count
                 if piece.count < count {
                     guard part.length == nil else { throw part.file.shrunk }
-                    progress(sent)
-                    return sent
+                    return progress(sent)
                 }
             }
             progress(sent)
         }
-        return sent
     }
 }
 

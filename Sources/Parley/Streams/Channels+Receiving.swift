@@ -63,8 +63,8 @@ extension Channels {
         case .goneAway:
             effects.woken.append(openWaiters.wakeAll())
             // Their stream can no longer be opened. What is still to be read is not affected.
-            if messagesOut == nil, end == nil {
-                refuseMessages(.closed, "takes no more messages: it has said that it closes", &effects)
+            if messagesOut == nil {
+                refuseMessages(.endOfStream, "takes no more messages: it has said that it closes", &effects)
             }
         }
     }

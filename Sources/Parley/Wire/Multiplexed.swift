@@ -16,8 +16,8 @@ enum Multiplexed {
     /// The bytes of the length before a stream's header.
     static let lengthBytes = 4
 
-    /// The longest header for which a new stream always has room. It leaves a little of the room to the
-    /// proposal of the name, which may not be sent yet.
+    /// The longest header for which a new stream has room, unless the node's send budget is used up. It
+    /// leaves a little of the room to the proposal of the name, which may not be sent yet.
     static let longestHeaderAtOnce = MuxLimits().maxUnsentBytes - 1_024
 
     /// Whether an application may use the name.

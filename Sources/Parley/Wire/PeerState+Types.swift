@@ -39,10 +39,14 @@ extension PeerState {
         /// How many bytes of the input they took.
         var bytes = 0
 
+        /// The token of a pong that answers no ping.
+        static let noPing: UInt64 = 0
+
         mutating func note(_ event: DecoderEvent, bytes: Int) {
             switch event {
             case .ping(let token): ping = token
-            case .pong(let token): pong = token
+            // One without a ping hides no answer.
+            case .pong(let token): if token != Self.noPing || pong == nil { pong = token }
             default: return
             }
             self.bytes &+= bytes

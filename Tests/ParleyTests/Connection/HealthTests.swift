@@ -660,15 +660,22 @@ import Testing
         var health = Health()
         func isDue(_ now: UInt64, _ change: (inout Snapshot) -> Void = { _ in }) -> Bool {
             var snapshot = Snapshot(now: now, isReading: false)
+            snapshot.link.socketUnreadBytes = 13
             change(&snapshot)
             return health.check(snapshot, TimeLimits()).isSignOfLifeDue
         }
         #expect(!isDue(5_000) { $0.isReading = true }, "it answers pings")
         #expect(!isDue(5_000) { $0.link.isReadAlways = true }, "so does its link")
         #expect(!isDue(5_000) { $0.isStarting = true } && !isDue(5_000) { $0.link.isDead = true })
+        #expect(!isDue(5_000) { $0.link.unacknowledgedBytes = 1 }, "one is on its way")
+        #expect(!isDue(5_000) { $0.link.socketUnreadBytes = 0 }, "nobody has asked")
         #expect(isDue(5_000))
-        #expect(!isDue(5_999), "other checks come in between")
-        #expect(isDue(6_000) && !isDue(6_999) && isDue(9_000))
+        #expect(!isDue(5_999) { $0.link.socketUnreadBytes = 26 }, "other checks come in between")
+        #expect(isDue(6_000) { $0.link.socketUnreadBytes = 26 })
+        #expect(!isDue(9_000) { $0.link.socketUnreadBytes = 26 }, "nothing has come since")
+        #expect(isDue(9_000) { $0.link.isFull = true }, "no ping gets through")
+        #expect(!isDue(9_500) { $0.isReading = true })
+        #expect(isDue(10_000), "all was read meanwhile, and a ping has come since")
     }
 
     @Test func `a link that is not read is looked at each second, and its death is told`() {
