@@ -43,6 +43,11 @@ linker=() packed=()
 if printf '2.36\n%s\n' "$(getconf GNU_LIBC_VERSION | cut -d' ' -f2)" | sort -V -C; then
     linker=(-Xswiftc -use-ld=lld)
     packed=(-Xlinker -z -Xlinker pack-relative-relocs)
+    # Hashes that the compiler compares with an earlier build's: nothing in the library reads them.
+    cat > "$scratch/discarded.ld" <<'END'
+SECTIONS { /DISCARD/ : { *(.swift_modhash) } } INSERT AFTER .text;
+END
+    packed+=(-Xlinker -T -Xlinker "$scratch/discarded.ld")
 fi
 
 # One set of compiler flags, so that the library and the tool share their objects. A separate scratch folder
@@ -77,7 +82,7 @@ rm -f "$folder"/libparley.* "$folder"/parley
 # --- The tool and the shared library ---------------------------------------------------------------------
 
 strip -o "$folder/parley" "$products/parley"
-strip --strip-unneeded -o "$folder/libparley.so.$version" "$products/libparley-shared.so"
+strip --strip-unneeded --remove-section=.comment -o "$folder/libparley.so.$version" "$products/libparley-shared.so"
 ln -s "libparley.so.$version" "$folder/$soname"
 ln -s "$soname" "$folder/libparley.so"
 
