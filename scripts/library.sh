@@ -82,7 +82,8 @@ rm -f "$folder"/libparley.* "$folder"/parley
 # --- The tool and the shared library ---------------------------------------------------------------------
 
 strip -o "$folder/parley" "$products/parley"
-strip --strip-unneeded --remove-section=.comment -o "$folder/libparley.so.$version" "$products/libparley-shared.so"
+strip --strip-unneeded --remove-section=.comment -o "$folder/libparley.so.$version" \
+    "$products/libparley-shared.so"
 ln -s "libparley.so.$version" "$folder/$soname"
 ln -s "$soname" "$folder/libparley.so"
 

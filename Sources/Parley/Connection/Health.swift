@@ -13,8 +13,8 @@
 /// | stream | its reader reads nothing | a byte that is read |
 /// | death | the link has failed while it is not read | |
 ///
-/// A side that does not read gets no pings, so it says by itself that it lives while more bytes arrive in its
-/// socket, at most every ``pausedInterval``.
+/// A side that has read nothing for ``pausedInterval`` got no pings, so it says by itself that it lives while
+/// more bytes arrive in its socket.
 ///
 /// For a heartbeat, acknowledged bytes count while the ping itself is not acknowledged. Once it is, its
 /// acknowledgement counts while the link is not read. ``TimeLimits/leastBytesPerSecond`` is measured since
@@ -248,7 +248,7 @@ struct Health {
         guard !snapshot.isReading, !snapshot.isStarting, !link.isReadAlways, !link.isDead,
             link.unacknowledgedBytes == 0,
             link.socketUnreadBytes > rare.value.signOfLifeBytes || link.isFull,
-            snapshot.now.since(rare.value.signOfLifeAt) >= Self.pausedInterval
+            snapshot.now.since(max(snapshot.lastArrival, rare.value.signOfLifeAt)) >= Self.pausedInterval
         else { return }
         rare.value.signOfLifeAt = snapshot.now
         rare.value.signOfLifeBytes = link.socketUnreadBytes

@@ -669,6 +669,7 @@ import Testing
         #expect(!isDue(5_000) { $0.isStarting = true } && !isDue(5_000) { $0.link.isDead = true })
         #expect(!isDue(5_000) { $0.link.unacknowledgedBytes = 1 }, "one is on its way")
         #expect(!isDue(5_000) { $0.link.socketUnreadBytes = 0 }, "nobody has asked")
+        #expect(!isDue(5_000) { $0.lastArrival = 4_001 }, "it has read just now")
         #expect(isDue(5_000))
         #expect(!isDue(5_999) { $0.link.socketUnreadBytes = 26 }, "other checks come in between")
         #expect(isDue(6_000) { $0.link.socketUnreadBytes = 26 })
