@@ -9,11 +9,12 @@ build=.build-fuzz
 # A crash that Swift's backtracer handles does not reach libFuzzer.
 export SWIFT_BACKTRACE=enable=no
 
-# The wire forms, and what they use: their error, the trial before a large buffer, memory.
+# The wire forms, and what they use: their error, the trial before a large buffer, memory, times.
 # Then what a secured link is made of: ParleyNoise without its files, and what it has of Parley.
 sources=(
     Sources/Parley/Wire/*.swift Sources/Parley/Wire/*/*.swift Sources/Parley/ParleyError.swift
     Sources/Parley/Limits/AvailableMemory.swift Sources/Parley/Memory/*.swift
+    Sources/Parley/Concurrency/MonotonicTime.swift
     Sources/Parley/PeerID.swift Sources/Parley/SocketAddress.swift
     Sources/Parley/Security/Security.swift Sources/Parley/Security/LinkSecurity.swift
 )
