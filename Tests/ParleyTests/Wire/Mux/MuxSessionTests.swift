@@ -582,6 +582,12 @@ import Testing
         feed.now += 5_000
         let events = try feed.receive(pong(earlier + 1))
         #expect(events == [.pong(roundTrip: 5_000)] && feed.session.isAllRead)
+
+        var open = MuxFeed()
+        _ = open.session.sendPing()
+        let ping = open.frames()[0].header
+        _ = try open.receive(pong(ping.length))
+        #expect(!open.session.isAllRead, "more may follow")
     }
 
     @Test func `an opening that waits is told when the other side goes away`() throws {
