@@ -1,9 +1,8 @@
 import Parley
-import Synchronization
 
 /// Reports connections that ended because what came is not of the wire form that is spoken here.
 final class StrangeForms: Sendable {
-    private let throttle = Mutex(LogThrottle())
+    private let errors = ThrottledErrors()
 
     /// Prints a line for a connection that has ended, if nothing else does.
     func reportEnd(of peer: any Peer, _ reason: ParleyError, isProven: Bool) {
@@ -16,9 +15,7 @@ final class StrangeForms: Sendable {
                 hasHeard: traffic.messagesReceived > 0 || traffic.streamsReceived > 0
             )
         else { return }
-        let now = MonotonicTime.millisecondsNow
-        guard let suppressed = throttle.withLock({ $0.permit("strange", at: now) }) else { return }
-        Console.error(suppressed > 0 ? "\(sentence) (\(suppressed) such lines were left out)" : sentence)
+        errors.report("strange", sentence)
     }
 
     /// - Parameters:

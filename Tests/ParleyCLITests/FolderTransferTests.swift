@@ -14,6 +14,14 @@ struct FolderTransferTests {
         target = try TemporaryDirectory()
     }
 
+    /// Receives one transfer.
+    private func receive(_ more: [String] = []) throws -> ToolProcess {
+        try ToolProcess(
+            executable: ToolProcess.executable,
+            ["receive", "--listen", "127.0.0.1:0", "--into", target.url.path, "--once"] + more
+        )
+    }
+
     /// Sends with the arguments, and expects the exit code of both ends.
     private func transfer(
         _ arguments: [String],
@@ -24,10 +32,7 @@ struct FolderTransferTests {
         receiverExitCode: Int32? = nil
     ) async throws -> (sender: ToolProcess, receiver: ToolProcess) {
         let form = ["--codec", codec.rawValue]
-        let receiver = try ToolProcess(
-            executable: ToolProcess.executable,
-            ["receive", "--listen", "127.0.0.1:0", "--into", target.url.path, "--once"] + more + form
-        )
+        let receiver = try receive(more + form)
         let address = try await receiver.listeningAddress()
         let sender = try ToolProcess(
             executable: ToolProcess.executable,
@@ -236,14 +241,7 @@ struct FolderTransferTests {
             try #require(descriptor >= 0)
             close(descriptor)
         }
-        let receiver = try ToolProcess(
-            "receive",
-            "--listen",
-            "127.0.0.1:0",
-            "--into",
-            target.url.path,
-            "--once"
-        )
+        let receiver = try receive()
         let script = "exec \"$0\" send --to \"$1\" \"$2\" --name d \(option)\"$(printf 'a\\377')\""
         let sender = try ToolProcess(
             executable: URL(filePath: "/bin/sh"),
@@ -262,14 +260,7 @@ struct FolderTransferTests {
     func changedBeforeItsTurn() async throws {
         try source.makeFile("file", byteCount: 9)
         chmod(source.path(of: "file"), 0o600)
-        let receiver = try ToolProcess(
-            "receive",
-            "--listen",
-            "127.0.0.1:0",
-            "--into",
-            target.url.path,
-            "--once"
-        )
+        let receiver = try receive()
         let address = try await receiver.listeningAddress()
         let sender = try ToolProcess("send", "--to", address, "-", source.path(of: "file"))
         // Everything was looked at by then, and standard input comes first.

@@ -476,7 +476,7 @@ struct ResumeTests {
         let first = TargetFolder(root, overwrites: false, resumption: Resumption(sender: nil))
         try first.makeFolder(path, other)
         first.leave()
-        // One that breaks off leaves the mark to the next one.
+        // A transfer that breaks off as well leaves the folder's mark as it is.
         let second = TargetFolder(root, overwrites: false)
         try second.makeFolder(path, own)
         second.leave()

@@ -179,8 +179,8 @@ enum Churn {
             trends.resident.rise < max(tolerance, trends.resident.mean * 0.05),
             "resident memory rose by \(mebibytes(Int(trends.resident.rise)))"
         )
-        // Measuring begins with nine in ten of the peers, and the others may come later. Both ends of each
-        // are in this process, with a descriptor and a handle.
+        // Measuring begins with nine in ten of the peers, and the others may come later. Each adds two
+        // descriptors and two handles, since both of its ends are in this process.
         let ofPeers = 2 * max(0, trends.peers.rise)
         for (name, trend) in [("descriptors", trends.descriptors), ("handles", trends.handles)] {
             verdict.check(

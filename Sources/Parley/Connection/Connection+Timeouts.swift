@@ -59,8 +59,7 @@ extension Connection {
         case .halfClosed: next = min(checkHealth(at: now), checkDeadlines(at: now), checkHalfClose(at: now))
         case .readingRest: next = min(checkHealth(at: now), checkDeadlines(at: now), checkCloseTime(at: now))
         case .flushing: next = checkCloseTime(at: now)
-        case .awaitingAck:
-            next = checkCloseTime(at: now) == .max ? .max : checkAcknowledged()
+        case .awaitingAck: next = checkCloseTime(at: now) == .max ? .max : checkAcknowledged()
         case .closeRequested, .failed, .closingLink, .ended: next = .max
         }
         return next == .max ? .max : max(next, now &+ 1)

@@ -244,7 +244,7 @@ struct Health {
 
     private mutating func checkSignOfLife(_ snapshot: Snapshot, _ verdict: inout Verdict) {
         let link = snapshot.link
-        // What is not acknowledged yet is a sign of life that has not arrived.
+        // Bytes that are on their way already are such a sign.
         guard !snapshot.isReading, !snapshot.isStarting, !link.isReadAlways, !link.isDead,
             link.unacknowledgedBytes == 0,
             link.socketUnreadBytes > rare.value.signOfLifeBytes || link.isFull,

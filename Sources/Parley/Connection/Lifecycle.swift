@@ -262,8 +262,7 @@ struct Lifecycle {
         case .inOnPeer: End(reason(), handshakeFailure: failure, wasOpen: false, isInOnPeer: true)
         case .open: End(reason(), wasOpen: true, isInOnPeer: false)
         case .halfClosed(let end), .readingRest(let end), .closeRequested(let end), .flushing(let end),
-            .awaitingAck(let end, _), .failed(let end), .closingLink(let end),
-            .ended(let end):
+            .awaitingAck(let end, _), .failed(let end), .closingLink(let end), .ended(let end):
             end
         }
     }

@@ -38,7 +38,7 @@ extension Connection {
             change(&heard)
             introductions.heard = heard
         }
-        // The names may have changed before it was known whether the other side listens to that.
+        // This side's names may have changed before it was known that the other side takes pushes.
         loop.perform { [self] in pushIdentification() }
     }
 

@@ -35,8 +35,8 @@ package final class Node: @unchecked Sendable {
     let sendMarks: SendQueue.Marks
     let timeLimits: Health.TimeLimits
     private(set) var sendBudget: SharedSendBudget!
-    /// What connections have delivered since their statistics were counted among those of ended ones. This
-    /// lock is taken under that of a connection's receiving half, and none is taken under it.
+    /// What connections have delivered after their end, when their own statistics were in the totals already.
+    /// This lock is taken under that of a connection's receiving half, and none is taken under it.
     let lateTraffic = Lock(Traffic())
     /// The unread bytes of all connections; see ``Connection/account(_:hasProgress:)``.
     let heldBytes = Atomic(0)

@@ -10,7 +10,7 @@
 /// 4  stream end       nothing
 /// 5  stream abort     code u32, big-endian, and a reason in UTF-8, up to 1,024 bytes
 /// 6  ping             a token of 8 bytes
-/// 7  pong             the token of the ping it answers; 0 from a side that does not read now, and lives
+/// 7  pong             the token of the ping it answers, or 0: a sign of life that answers none
 /// 8  request          its number u32, big-endian, and a message
 /// 9  reply            the number of the request that it answers, and a message
 /// 10 refusal          the number of the request, a code u32, and a reason in UTF-8, up to 1,024 bytes

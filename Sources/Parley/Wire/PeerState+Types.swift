@@ -45,7 +45,7 @@ extension PeerState {
         mutating func note(_ event: DecoderEvent, bytes: Int) {
             switch event {
             case .ping(let token): ping = token
-            // One without a ping hides no answer.
+            // A pong that answers no ping must not hide one that does.
             case .pong(let token): if token != Self.noPing || pong == nil { pong = token }
             default: return
             }

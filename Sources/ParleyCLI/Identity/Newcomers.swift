@@ -23,7 +23,6 @@ final class Newcomers: Sendable {
         var waiting: [Int: CheckedContinuation<Bool, Never>] = [:]
         /// Whether lines of standard input can still answer.
         var hasInput = true
-        var throttle = LogThrottle()
 
         func decision(about id: PeerID, unableToAsk obstacle: String?) -> EntryRule.Decision {
             rule.decision(
@@ -34,6 +33,7 @@ final class Newcomers: Sendable {
     }
 
     private let state: Mutex<State>
+    private let errors = ThrottledErrors()
     private let hasTerminal = isatty(STDIN_FILENO) == 1 && isatty(STDERR_FILENO) == 1
     private let shown: AsyncStream<Void>
     private let show: AsyncStream<Void>.Continuation
@@ -67,14 +67,7 @@ final class Newcomers: Sendable {
     }
 
     private func reportRefusal(of id: PeerID, at address: SocketAddress, because reason: String) {
-        reportThrottled("refused", "refused \(id) at \(address): \(reason); --allow \(id) lets it in")
-    }
-
-    /// Prints an error that strangers can cause at any rate: ten at once, then one a second.
-    func reportThrottled(_ kind: String, _ sentence: String) {
-        let suppressed = state.withLock { $0.throttle.permit(kind, at: MonotonicTime.millisecondsNow) }
-        guard let suppressed else { return }
-        Console.error(suppressed > 0 ? "\(sentence) (\(suppressed) such lines were left out)" : sentence)
+        errors.report("refused", "refused \(id) at \(address): \(reason); --allow \(id) lets it in")
     }
 }
 
@@ -82,7 +75,7 @@ extension Newcomers {
     /// Reports a connection that has ended before it was secured. Refusals are reported already.
     func reportFailure(of peer: any Peer, _ reason: ParleyError) {
         guard peer.id == nil, reason.code != .closed else { return }
-        reportThrottled(
+        errors.report(
             "failed",
             "\(peer.remoteAddress) did not prove an id: \(reason.message)"
                 + DialHint.text(afterComing: reason.code)
@@ -138,7 +131,7 @@ extension Newcomers {
             giveUp(connection)
         }
         if !isAdmitted, Task.isCancelled, start.duration(to: .now) > Self.answerTime - .seconds(1) {
-            reportThrottled("unanswered", "\(peer.id) is turned away: no answer within \(Self.answerTime)")
+            errors.report("unanswered", "\(peer.id) is turned away: no answer within \(Self.answerTime)")
         }
         return isAdmitted
     }

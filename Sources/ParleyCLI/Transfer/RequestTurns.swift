@@ -1,11 +1,10 @@
 import Parley
 import Synchronization
 
-/// Whose requests may make a server look into its folder, and whose wait for that. A value;
-/// ``RequestTurns`` wakes whom it names.
+/// Which requests look into the served folder now, and which wait for their turn. A value; ``RequestTurns``
+/// wakes whom it names.
 ///
-/// Those that wait have their turns in the order of their arrival; only those that have none go ahead of
-/// those that have one already.
+/// Turns come in the order of arrival, but an asker without a turn goes ahead of one that has a turn already.
 struct TurnLine<Key: Hashable> {
     let mostOfOne: Int
     let mostInAll: Int
@@ -65,9 +64,8 @@ final class RequestTurns: Sendable {
     private let state = Mutex(State())
     private let tickets = Atomic(0)
 
-    /// Runs `body` when it is the turn of somebody.
+    /// Runs `body` when it is the turn of `owner`.
     ///
-    /// - Parameter owner: whose turn it is.
     /// - Throws: what `body` throws; `CancellationError` when the task is cancelled before it begins.
     func take<Success>(of owner: String, _ body: () async throws -> Success) async throws -> Success {
         let ticket = tickets.add(1, ordering: .relaxed).newValue
@@ -105,7 +103,7 @@ final class RequestTurns: Sendable {
 }
 
 extension PeerStream {
-    /// How often is looked whether the stream is still there.
+    /// How often the stream is checked.
     private static let lookInterval = Duration.milliseconds(500)
 
     /// Runs `body`, which neither reads nor writes the stream, and cancels it when the other side has reset

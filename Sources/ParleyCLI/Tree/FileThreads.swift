@@ -31,13 +31,24 @@ final class FileThreads: Sendable {
     func run<Success: Sendable>(
         _ work: @escaping @Sendable (StopSign) throws -> Success
     ) async throws -> Success {
-        let job = FileJob(work)
+        let stop = StopSign()
         // Added behind the handler: a task that is cancelled already sets the sign first.
         return try await withTaskCancellationHandler {
-            add { job.perform() }
-            return try await job.value
+            try await withCheckedThrowingContinuation { (done: CheckedContinuation<Success, any Error>) in
+                add {
+                    done.resume(
+                        with: Result {
+                            try stop.check()
+                            let success = try work(stop)
+                            // What stops early has no result: it would look whole.
+                            try stop.check()
+                            return success
+                        }
+                    )
+                }
+            }
         } onCancel: {
-            job.stop.set()
+            stop.set()
         }
     }
 
@@ -74,6 +85,10 @@ final class StopSign: Sendable {
     var isSet: Bool { isRaised.load(ordering: .relaxed) }
 
     func set() { isRaised.store(true, ordering: .relaxed) }
+
+    fileprivate func check() throws {
+        if isSet { throw CancellationError() }
+    }
 }
 
 /// Hands a value that is not `Sendable` to another thread and back. Whoever hands it over does not touch it
@@ -82,62 +97,4 @@ struct Handed<Value>: @unchecked Sendable {
     let value: Value
 
     init(_ value: Value) { self.value = value }
-}
-
-/// One work, and what came of it. One task waits for it.
-private final class FileJob<Success: Sendable>: Sendable {
-    private enum State {
-        case running
-        case awaited(CheckedContinuation<Void, Never>)
-        case finished(Result<Success, any Error>)
-    }
-
-    let stop = StopSign()
-    private let work: @Sendable (StopSign) throws -> Success
-    private let state: Lock<State>
-
-    init(_ work: @escaping @Sendable (StopSign) throws -> Success) {
-        self.work = work
-        state = Lock(.running)
-    }
-
-    func perform() {
-        let result = outcome()
-        let waiting = state.withLock { state -> CheckedContinuation<Void, Never>? in
-            defer { state = .finished(result) }
-            guard case .awaited(let continuation) = state else { return nil }
-            return continuation
-        }
-        waiting?.resume()
-    }
-
-    /// What stops early has no result: it would look whole.
-    private func outcome() -> Result<Success, any Error> {
-        do {
-            guard !stop.isSet else { throw CancellationError() }
-            let success = try work(stop)
-            guard !stop.isSet else { throw CancellationError() }
-            return .success(success)
-        } catch {
-            return .failure(error)
-        }
-    }
-
-    /// Waits until the work is done, also when the task is cancelled.
-    var value: Success {
-        get async throws {
-            await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
-                let isFinished = state.withLock { state -> Bool in
-                    if case .finished = state { return true }
-                    state = .awaited(continuation)
-                    return false
-                }
-                if isFinished { continuation.resume() }
-            }
-            guard case .finished(let result) = state.withLock({ $0 }) else {
-                preconditionFailure("resumed before the work was done")
-            }
-            return try result.get()
-        }
-    }
 }

@@ -101,8 +101,8 @@ struct GOBValueReader: Sendable {
         return payload
     }
 
-    /// Refuses a value with too many bytes beside its payload. Checked after each step, so that no value
-    /// takes more steps than that.
+    /// Refuses a value with too many bytes beside its payload. Checked after each step, which takes at least
+    /// one such byte: so the number of steps is bounded too.
     private func checkOverhead(_ reader: GOBReader) throws(ParleyError) {
         guard earlierBytes + reader.readBytes - payload.count <= limits.overheadBytes else {
             throw reader.violation("a value has more than \(limits.overheadBytes) bytes beside its Payload")
