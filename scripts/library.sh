@@ -43,11 +43,13 @@ linker=() packed=()
 if printf '2.36\n%s\n' "$(getconf GNU_LIBC_VERSION | cut -d' ' -f2)" | sort -V -C; then
     linker=(-Xswiftc -use-ld=lld)
     packed=(-Xlinker -z -Xlinker pack-relative-relocs)
-    # Hashes that the compiler compares with an earlier build's: nothing in the library reads them.
-    cat > "$scratch/discarded.ld" <<'END'
+    # Left out: hashes that the compiler compares with an earlier build's, which nothing in the library reads.
+    # Memory that is 0 until the runtime reports a crash does not have to be in the file.
+    cat > "$scratch/sections.ld" <<'END'
 SECTIONS { /DISCARD/ : { *(.swift_modhash) } } INSERT AFTER .text;
+SECTIONS { swift5_backtrace (NOLOAD) : { *(swift5_backtrace) } } INSERT BEFORE .bss;
 END
-    packed+=(-Xlinker -T -Xlinker "$scratch/discarded.ld")
+    packed+=(-Xlinker -T -Xlinker "$scratch/sections.ld")
 fi
 
 # One set of compiler flags, so that the library and the tool share their objects. A separate scratch folder
