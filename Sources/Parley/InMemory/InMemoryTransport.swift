@@ -135,9 +135,13 @@ public final class InMemoryTransport: Transport {
                 return { _ in }
             }
         } catch {
-            ends.0.discard()
-            // A secured link refers back to its connection.
-            dialing.link = nil
+            // The loop may be telling this end what the other one does; once it has stopped, it tells nothing.
+            let drop: @Sendable () -> Void = {
+                ends.0.discard()
+                // A secured link refers back to its connection.
+                dialing.link = nil
+            }
+            if !node.loop.execute(drop) { drop() }
             throw error
         }
     }

@@ -351,8 +351,8 @@ import Testing
             #expect(reason.message.contains("a request has the number 9"))
 
             let many = try RawSocket(connectingTo: server.address)
-            let frames = (0...UInt32(Limits.mostOpenRequests)).flatMap { number in
-                [8, 0, 0, 0, 4, 0, 0] + [UInt8(number >> 8), UInt8(number & 255)]
+            let frames = (0...Limits.mostOpenRequests).flatMap { number -> [UInt8] in
+                [8, 0, 0, 0, 4, 0, 0, UInt8(number >> 8), UInt8(number & 255)]
             }
             try many.write(frames)
             let tooMany = try await ends.next()
