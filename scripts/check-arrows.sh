@@ -10,7 +10,7 @@ above="TCP InMemory Files Inbox Connection Streams Security LibP2P Node Reconnec
 rules="
 Memory: $above Loop Wire Wire/Gob Limits Concurrency
 Concurrency: $above Loop Wire Wire/Gob Limits
-Wire: $above Loop Concurrency
+Wire: $above Loop Limits Concurrency
 Wire/Gob: $above Loop Limits Concurrency
 Wire/Mux: $above Loop Limits Concurrency
 Wire/Negotiation: $above Loop Limits Concurrency

@@ -13,7 +13,7 @@ export SWIFT_BACKTRACE=enable=no
 # Then what a secured link is made of: ParleyNoise without its files, and what it has of Parley.
 sources=(
     Sources/Parley/Wire/*.swift Sources/Parley/Wire/*/*.swift Sources/Parley/ParleyError.swift
-    Sources/Parley/Limits/AvailableMemory.swift Sources/Parley/Memory/*.swift
+    Sources/Parley/Memory/*.swift
     Sources/Parley/Concurrency/MonotonicTime.swift
     Sources/Parley/PeerID.swift Sources/Parley/SocketAddress.swift
     Sources/Parley/Security/Security.swift Sources/Parley/Security/LinkSecurity.swift

@@ -49,16 +49,15 @@ import Testing
     @Test func `producers that are called together divide the space`() async {
         let inbox = Inbox(capacity: 16)
         let queue = inbox.queues[0]
-        var room = InboxRoom.unknown
         inbox.offer(rpcs(0..<16))
         #expect(queue.room.share.rpcs == 0)
         for _ in 0..<3 { inbox.whenSpace {} }
         for _ in 0..<8 { _ = await inbox.next() }
         #expect(queue.room.share.rpcs == 2, "the three, and this one")
-        #expect(queue.takeShare(&room).rpcs == 2)
-        #expect(queue.takeShare(&room).rpcs == 4, "two are left")
+        #expect(queue.takeTurn().share.rpcs == 2)
+        #expect(queue.takeTurn().share.rpcs == 4, "two are left")
         inbox.offer(rpcs(0..<7))
-        #expect(queue.takeShare(&room).rpcs == 1)
+        #expect(queue.takeTurn().share.rpcs == 1)
         #expect(queue.room.share.rpcs == 1)
     }
 

@@ -12,7 +12,10 @@ extension Connection: EndOfTurn {
     /// Writes what was accepted to the link. The loop's thread only.
     func flush() {
         loop.assertIsCurrent()
-        guard !isWriting, link != nil, !flushShort(), let link else { return }
+        guard !isWriting, link != nil else { return }
+        // Before the link is retained: most flushes end here.
+        if flushShort() { return }
+        guard let link else { return }
         let context = context
         var buffer = WireBuffer()
         context.exchangeSpare(&buffer)

@@ -126,13 +126,13 @@ extension Connection {
         }
     }
 
-    /// Calls `body` under the receiving half's lock. Ends the connection when `body` finds a violation of the
-    /// wire form.
+    /// Calls `body` under the receiving half's lock. Ends the connection when the wire form is violated: the
+    /// violation is the reason, whatever `body` throws.
     private func withInbound<Result>(
         _ body: (inout Inbound) throws(ParleyError) -> Result
     ) throws(ParleyError) -> Result {
         do { return try inbound.withLock(body) } catch {
-            if inbound.withLock({ $0.state.violation != nil }) { fail(error) }
+            if let violation = inbound.withLock({ $0.state.violation }) { fail(violation) }
             throw error
         }
     }

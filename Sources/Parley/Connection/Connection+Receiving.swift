@@ -37,6 +37,7 @@ extension Connection: LinkOwner {
 
     func linkDidRead(into frame: consuming PeerState.LargeFrame) {
         let bytes = frame.newBytes
+        if bytes > 0 { arrivedSinceDirectWrite.store(true, ordering: .relaxed) }
         receive(.largeFrame(frame), bytes: bytes)
     }
 

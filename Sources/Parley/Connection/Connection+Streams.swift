@@ -76,25 +76,38 @@ extension Connection {
     /// since an end is small. Does nothing when the stream has ended.
     ///
     /// - Parameter encode: returns false when the wire form cannot express it; the stream then stays open.
-    /// - Returns: what `encode` returned; true when there was nothing to end.
+    /// - Throws: the reason for which the connection ends.
     fileprivate func endStream(
         _ stream: UInt64,
         _ encode: (inout any Decoder, inout WireBuffer) -> Bool
-    ) throws(ParleyError) -> Bool {
+    ) throws(ParleyError) -> StreamEnd {
         try ForkedChild.check()
-        let (isSaid, woken, needsFlush) = try outbound.withLock { outbound throws(ParleyError) in
-            guard outbound.queue.openStream == stream else { return (true, WaitQueue.Woken(), false) }
+        var woken = WaitQueue.Woken()
+        var needsFlush = false
+        let end = try outbound.withLock { outbound throws(ParleyError) -> StreamEnd in
+            guard outbound.queue.openStream == stream else { return .notOpen }
             if let end = outbound.lifecycle.end { throw end.reason }
-            let isSaid = try outbound.append { (encoder, buffer) throws(ParleyError) in
+            let isExpressible = try outbound.append { (encoder, buffer) throws(ParleyError) in
                 encode(&encoder.form, &buffer)
             }
-            guard isSaid else { return (false, WaitQueue.Woken(), false) }
+            guard isExpressible else { return .inexpressible }
             outbound.queue.endStream()
-            return (true, outbound.sendWaiters.wakeAll(), outbound.queue.requestFlush())
+            woken = outbound.sendWaiters.wakeAll()
+            needsFlush = outbound.queue.requestFlush()
+            return .accepted
         }
         woken.resume()
         if needsFlush { loop.atEndOfTurn(self) }
-        return isSaid
+        return end
+    }
+
+    /// What came of an attempt to end a stream.
+    fileprivate enum StreamEnd {
+        case accepted
+        /// It had ended before.
+        case notOpen
+        /// The wire form has no such end.
+        case inexpressible
     }
 }
 
@@ -180,19 +193,14 @@ package final class ConnectionStreamWriter: StreamWriter {
     /// Writes a part of a file. The kernel copies it, unless the wire form has to see the bytes.
     func write(_ range: FileRange) async throws(ParleyError) {
         var isAccepted = false
-        var waited: Connection.Refusal?
-        while let refusal = try connection.acceptRare(
-            .streamBytes(of: stream),
-            waited: waited,
-            { (outbound) throws(ParleyError) in
+        let kind = SendQueue.Kind.streamBytes(of: stream)
+        try await connection.suspendUntilAccepted { (waited) throws(ParleyError) in
+            try connection.acceptRare(kind, waited: waited) { (outbound) throws(ParleyError) in
                 isAccepted = try outbound.append { (encoder, buffer) throws(ParleyError) in
                     encoder.form.encodeStreamBytesHeader(count: range.count, into: &buffer)
                 }
                 if isAccepted { outbound.queue.append(range) }
             }
-        ) {
-            try await connection.waitToSend(refusal)
-            waited = refusal
         }
         guard !isAccepted else { return }
         try await write(connection.loop.offload { () throws(ParleyError) in try range.read() }.value)
@@ -217,15 +225,18 @@ package final class ConnectionStreamWriter: StreamWriter {
     package func abort(code: UInt32, reason: String) async { abortNow(code: code, reason: reason) }
 
     package func abortNow(code: UInt32, reason: String) {
-        let isSaid = try? connection.endStream(stream) { (encoder, buffer) in
+        let end = try? connection.endStream(stream) { (encoder, buffer) in
             encoder.encodeStreamAbort(code: code, reason: reason, into: &buffer)
         }
-        guard isSaid != true else { return }
-        // What was accepted is written, and then the connection is reset: its end is not the stream's. One
-        // that is ending already does so with the reason that it has.
-        _ = beginPart()
-        guard isSaid == false else { return }
-        connection.close(because: ParleyError(.streamAborted, "this side aborted its stream: \(reason)"))
+        switch end {
+        case .accepted, .notOpen: return
+        // The connection ends with the reason that it has. Its end is not the stream's.
+        case nil: _ = beginPart()
+        // What was accepted is written, and then the connection is reset.
+        case .inexpressible:
+            _ = beginPart()
+            connection.close(because: ParleyError(.streamAborted, "this side aborted its stream: \(reason)"))
+        }
     }
 }
 

@@ -10,9 +10,10 @@ import Synchronization
 /// (what is written next, and who waits), `Health` (whether the connection is alive).
 ///
 /// `Connection+Receiving`: from bytes to RPCs. `+Reading`: raw reads and streams. `+Sending`, `+Streams`:
-/// from sends to the link. `+Requests`: requests and their answers. `+Blocking`: the same for threads that
-/// may block. `+Consuming`: what consumers are not done with. `+Multiplexed`: what the link with many streams
-/// reports. `+Timeouts`: time-outs, heartbeats, deadlines. `+Ending`: the end.
+/// from sends to the queue; `+Flushing`: from there to the link. `+Requests`: requests and their answers.
+/// `+Blocking`: the same for threads that may block. `+Consuming`: what consumers are not done with.
+/// `+Multiplexed`: what the link with many streams reports; `+Identify`: what a libp2p node says of itself.
+/// `+Timeouts`: time-outs, heartbeats, deadlines. `+Ending`: the end.
 ///
 /// `@unchecked Sendable`: the two locks and the loop's thread guard all mutable state.
 public class Connection: @unchecked Sendable {
@@ -45,8 +46,8 @@ public class Connection: @unchecked Sendable {
         set { storedNumber.store(newValue, ordering: .relaxed) }
     }
     private let storedNumber = Atomic<UInt64>(0)
-    /// The RPCs that were delivered to the inbox and that consumers are not done with; see
-    /// ``consumed(_:)``.
+    /// Twice the number of RPCs that were delivered to the inbox and that consumers are not done with, plus 1
+    /// once the input is over; see ``consumed(_:)``.
     let unconsumed = Atomic(0)
 
     /// The link that carries many streams; nil where there is one at a time.

@@ -27,33 +27,24 @@ extension InboxQueue {
         }
     }
 
-    /// The share of the room for a producer that ``whenSpace(_:)`` has called; this uses up its turn.
-    /// Producers that were called together divide the room, so that one with much to offer does not starve
+    /// The room for a producer that ``whenSpace(_:)`` has called; this uses up its turn. Producers that were
+    /// called together divide the room (``InboxRoom/share``), so that one with much to offer does not starve
     /// the others.
-    ///
-    /// - Parameter room: set to the room that there is now.
-    /// - Returns: how many RPCs it may offer, and how many bytes of payload. The last RPC may exceed the
-    ///   bytes.
-    func takeShare(_ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
-        state.withLock { state in takeShare(&state, &room) }
-    }
+    func takeTurn() -> InboxRoom { state.withLock { takeTurn(&$0) } }
 
     /// The same for one peer.
-    func takeShare(of peer: any Peer, _ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
+    func takeTurn(of peer: any Peer) -> InboxRoom {
         state.withLock { state in
-            guard let lanes = state.lanes else { return takeShare(&state, &room) }
-            if let lane = lanes[peer] { return lane.queue.takeShare(&room) }
-            room = lanes.pool.room(holding: .init(), turns: 0)
-            return room.share
+            guard let lanes = state.lanes else { return takeTurn(&state) }
+            return lanes[peer]?.queue.takeTurn() ?? lanes.pool.room(holding: .init(), turns: 0)
         }
     }
 
-    private func takeShare(_ state: inout State, _ room: inout InboxRoom) -> (rpcs: Int, bytes: Int) {
-        var left = self.room(&state)
-        left.turns = max(0, state.turns &- 1)
-        state.turns = left.turns
-        room = left
-        return left.share
+    private func takeTurn(_ state: inout State) -> InboxRoom {
+        var room = room(&state)
+        room.turns = max(0, state.turns &- 1)
+        state.turns = room.turns
+        return room
     }
 
     func isHalfFree(_ state: inout State) -> Bool {

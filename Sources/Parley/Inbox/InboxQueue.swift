@@ -4,6 +4,7 @@ import Synchronization
 ///
 /// While each peer has a consumer of its own (``PeerLanes``), what arrives goes on to a queue for each peer,
 /// which shares the capacity with the others (``InboxPool``).
+@usableFromInline
 final class InboxQueue: Sendable {
     struct State {
         /// The delivery to take from; nil when nothing waits. It is stored apart, so that taking one message

@@ -10,7 +10,7 @@ public struct RPCSequence: AsyncSequence, Sendable {
     public init(_ inbox: Inbox) { source = RPCSource(inbox) }
 
     /// Makes the sequence of one queue's RPCs.
-    init(_ queue: InboxQueue) { source = RPCSource(queue) }
+    init(_ queue: InboxQueue) { source = .one(queue) }
 
     /// The same RPCs in batches. Each batch holds what has arrived since the last one; it costs one wait for
     /// many messages.
@@ -18,7 +18,7 @@ public struct RPCSequence: AsyncSequence, Sendable {
 
     /// Waits until nothing more can arrive: the transport is closed. Takes nothing. Returns at once when the
     /// task is cancelled.
-    package func untilFinished() async { await source.queue.untilFinished() }
+    package func untilFinished() async { await source.queues[0].untilFinished() }
 
     /// Makes an iterator. The iterators of one sequence share its RPCs.
     public func makeAsyncIterator() -> Iterator { Iterator(source: source) }
@@ -83,24 +83,20 @@ public struct RPCBatches: AsyncSequence, Sendable {
 
 /// Where a consumer takes RPCs: one queue, or all queues of an inbox.
 @usableFromInline
-struct RPCSource: Sendable {
-    /// The queue, when `all` is nil.
-    let queue: InboxQueue
-    /// The inbox, when it has several queues.
-    let all: Inbox?
+enum RPCSource: Sendable {
+    case one(InboxQueue)
+    /// There are several.
+    case all(Inbox)
 
-    init(_ queue: InboxQueue) {
-        self.queue = queue
-        all = nil
-    }
-
-    init(_ inbox: Inbox) {
-        queue = inbox.queues[0]
-        all = inbox.single == nil ? inbox : nil
-    }
+    init(_ inbox: Inbox) { self = inbox.single.map(Self.one) ?? .all(inbox) }
 
     /// The queues from which it takes.
-    var queues: [InboxQueue] { all?.queues ?? [queue] }
+    var queues: [InboxQueue] {
+        switch self {
+        case .one(let queue): [queue]
+        case .all(let inbox): inbox.queues
+        }
+    }
 
     // In a forked child the sequence is over: its producers are gone.
 
@@ -108,11 +104,11 @@ struct RPCSource: Sendable {
     func takeNext(into hand: ConsumerHand, mayWork: Bool) -> RPC? {
         if ForkedChild.isThisProcess { return nil }
         if let rpc = takeFromQueue(into: hand) { return rpc }
-        return mayWork && all == nil ? workForNext(into: hand) : nil
+        return mayWork ? workForNext(into: hand) : nil
     }
 
     private func workForNext(into hand: ConsumerHand) -> RPC? {
-        guard let loop = EventLoop.working else { return nil }
+        guard case .one(let queue) = self, let loop = EventLoop.working else { return nil }
         hand.letGo()
         let rpc = queue.workForNext(on: loop)
         if let rpc { hand.take(rpc) }
@@ -121,7 +117,12 @@ struct RPCSource: Sendable {
 
     private func takeFromQueue(into hand: ConsumerHand) -> RPC? {
         var run: OpenRun?
-        guard let rpc = all == nil ? queue.takeNext(opening: &run) : all?.takeNext() else { return nil }
+        let taken =
+            switch self {
+            case .one(let queue): queue.takeNext(opening: &run)
+            case .all(let inbox): inbox.takeNext()
+            }
+        guard let rpc = taken else { return nil }
         hand.hold(run)
         hand.take(rpc)
         return rpc
@@ -131,12 +132,12 @@ struct RPCSource: Sendable {
     func waitForNext(into hand: ConsumerHand) async -> RPC? {
         if ForkedChild.isThisProcess { return nil }
         hand.letGo()
-        guard all == nil else {
-            guard let rpc = await all?.waitForNext() else { return nil }
-            hand.take(rpc)
-            return rpc
-        }
-        guard let rpc = await queue.waitForNext(with: hand) else { return nil }
+        let taken =
+            switch self {
+            case .one(let queue): await queue.waitForNext(with: hand)
+            case .all(let inbox): await inbox.waitForNext()
+            }
+        guard let rpc = taken else { return nil }
         hand.take(rpc)
         return rpc
     }
@@ -144,13 +145,17 @@ struct RPCSource: Sendable {
     @usableFromInline
     func takeBatch(into hand: ConsumerHand, mayWork: Bool) -> RPCBatch? {
         if ForkedChild.isThisProcess { return nil }
-        let batch = all == nil ? queue.takeBatch() : all?.takeBatch()
+        let batch =
+            switch self {
+            case .one(let queue): queue.takeBatch()
+            case .all(let inbox): inbox.takeBatch()
+            }
         if let batch { hand.take(batch) }
-        return batch ?? (mayWork && all == nil ? workForBatch(into: hand) : nil)
+        return batch ?? (mayWork ? workForBatch(into: hand) : nil)
     }
 
     private func workForBatch(into hand: ConsumerHand) -> RPCBatch? {
-        guard let loop = EventLoop.working else { return nil }
+        guard case .one(let queue) = self, let loop = EventLoop.working else { return nil }
         hand.letGo()
         let batch = queue.workForBatch(on: loop)
         if let batch { hand.take(batch) }
@@ -161,7 +166,11 @@ struct RPCSource: Sendable {
     func waitForBatch(into hand: ConsumerHand) async -> RPCBatch? {
         if ForkedChild.isThisProcess { return nil }
         hand.letGo()
-        let batch = all == nil ? await queue.waitForBatch() : await all?.waitForBatch()
+        let batch =
+            switch self {
+            case .one(let queue): await queue.waitForBatch()
+            case .all(let inbox): await inbox.waitForBatch()
+            }
         if let batch { hand.take(batch) }
         return batch
     }

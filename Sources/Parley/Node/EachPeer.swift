@@ -64,7 +64,7 @@ extension RPCSequence {
         var begun: [InboxQueue] = []
         func end() {
             let left = begun.reduce(0) { $0 &+ $1.endLanes() }
-            if left > 0 { source.queue.wakeConsumersOfAll() }
+            if left > 0 { queues[0].wakeConsumersOfAll() }
         }
         do throws(ParleyError) {
             for queue in queues {

@@ -36,11 +36,14 @@ extension Node {
             if options.onDisconnect != nil { connection.context.callOnDisconnect(connection, reason) }
             return
         }
-        // `onDisconnect` waits for `onPeer`, but not longer than the handshake's time-out.
-        Task.detached { [self] in
-            // The clock traps beyond what it can count.
-            try? await Task.sleep(for: min(options.handshakeTimeout, .seconds(86_400)))
-            connection.onPeerReturned()
+        guard options.onDisconnect != nil else { return }
+        // `onDisconnect` waits for `onPeer`, but not longer than the handshake's time-out. The clock traps
+        // beyond what it can count.
+        let limit = min(options.handshakeTimeout, .seconds(86_400))
+        // Whoever runs `onPeer` keeps the connection alive until it has returned.
+        Task.detached { [weak connection] in
+            try? await Task.sleep(for: limit)
+            connection?.onPeerReturned()
         }
     }
 

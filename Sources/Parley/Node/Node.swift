@@ -204,9 +204,9 @@ package final class Node: @unchecked Sendable {
         let local = connection.context.local
         if !isCalled, !local.value.inboxRoom.isToBeAsked { return local.value.inboxRoom.share }
         guard let queue = inboxQueue(of: connection) else { return nil }
-        if isCalled { return queue.takeShare(of: connection, &local.value.inboxRoom) }
-        local.value.inboxRoom = queue.room(for: connection)
-        return local.value.inboxRoom.share
+        let room = isCalled ? queue.takeTurn(of: connection) : queue.room(for: connection)
+        local.value.inboxRoom = room
+        return room.share
     }
 
     /// Delivers RPCs, at least one, to the observer or the inbox. The connection's loop's thread only.

@@ -1,5 +1,5 @@
 // From a connected link to one whose other side is known and allowed. It comes after the gates by address and
-// before the handshake. The connection's loop's thread, unless a comment says otherwise.
+// before the handshake. The connection's loop's thread; of a connection that is being made, any.
 
 extension Node {
     /// Makes the link of a connection out of a new socket or pipe: secured, multiplexed, both, or as it is.

@@ -58,10 +58,27 @@ final class Channel: @unchecked Sendable {
         case failed(ParleyError)
     }
 
+    enum OutputEnd {
+        /// This side has sent all that it wanted to send.
+        case finished
+        /// This side is done with the stream.
+        case closed
+        case failed(ParleyError)
+
+        /// What a write throws.
+        var error: ParleyError {
+            switch self {
+            case .finished: ParleyError(.closed, "this side has ended the stream")
+            case .closed: ParleyError(.closed, "this side has closed the stream")
+            case .failed(let reason): reason
+            }
+        }
+    }
+
     /// What most streams have no use for while they are open.
     private struct Rare: DefaultInitializable {
         var inputEnd: InputEnd?
-        var outputEnd: ParleyError?
+        var outputEnd: OutputEnd?
         var putBackBytes = 0
         var unsentBytes = Int.max
         var header = Health.Progress()
@@ -74,7 +91,7 @@ final class Channel: @unchecked Sendable {
     }
 
     /// Why writes are refused; nil while they are not.
-    var outputEnd: ParleyError? {
+    var outputEnd: OutputEnd? {
         get { rare.value.outputEnd }
         set { rare.value.outputEnd = newValue }
     }
@@ -124,8 +141,13 @@ final class Channel: @unchecked Sendable {
     }
 
     /// Ends both directions. The first end of each counts.
-    func end(_ reason: ParleyError) {
-        if inputEnd == nil { inputEnd = .failed(reason) }
-        if outputEnd == nil { outputEnd = reason }
+    func end(_ reason: ParleyError) { end(.failed(reason)) }
+
+    /// This side ends both directions. The first end of each counts.
+    func close() { end(.closed) }
+
+    private func end(_ end: OutputEnd) {
+        if inputEnd == nil { inputEnd = .failed(end.error) }
+        if outputEnd == nil { outputEnd = end }
     }
 }

@@ -80,7 +80,7 @@ extension Channels {
         in channel: Channel,
         takeChunk: (_ reserved: Int) -> Bool
     ) throws(ParleyError) -> Int {
-        if let end = channel.outputEnd { throw end }
+        if let end = channel.outputEnd { throw end.error }
         let room = try session.room(for: count, in: channel.id)
         let unsent = unsentStreamBytes
         while unsent + room > reservedBytes, takeChunk(reservedBytes) {
@@ -137,17 +137,15 @@ extension Channels {
 
     /// Sends no more on a stream. Those who wait for room hear that there will be none.
     mutating func finish(_ channel: Channel) throws(ParleyError) -> WaitQueue.Woken {
-        if let end = channel.outputEnd {
-            if end == Self.finishedHere || end == Self.closedHere { return WaitQueue.Woken() }
-            throw end
+        switch channel.outputEnd {
+        case .finished, .closed: return WaitQueue.Woken()
+        case .failed(let reason): throw reason
+        case nil: break
         }
-        channel.outputEnd = Self.finishedHere
+        channel.outputEnd = .finished
         session.finish(channel.id)
         return channel.waiters.wakeAll()
     }
-
-    private static let finishedHere = ParleyError(.closed, "this side has ended the stream")
-    private static let closedHere = ParleyError(.closed, "this side has closed the stream")
 
     /// Ends a stream for this side: what was written is sent, and nothing more is read.
     mutating func close(_ channel: Channel, at now: UInt64) -> WaitQueue.Woken {
@@ -164,7 +162,7 @@ extension Channels {
             // The end of the connection says it for all.
             if end == nil { session.close(channel.id) }
         }
-        channel.end(Self.closedHere)
+        channel.close()
         drop(channel)
         return channel.waiters.wakeAll()
     }
@@ -204,7 +202,7 @@ extension Channels {
     mutating func abort(_ channel: Channel, code: UInt32, _ reason: ParleyError) -> WaitQueue.Woken {
         if case .closed = channel.phase { return WaitQueue.Woken() }
         channel.inputEnd = .failed(reason)
-        channel.outputEnd = reason
+        channel.outputEnd = .failed(reason)
         channel.phase = .closed
         drop(channel)
         if end == nil { session.abort(channel.id, code: code) }

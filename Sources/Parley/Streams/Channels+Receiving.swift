@@ -150,7 +150,7 @@ extension Channels {
         if case .finished = channel.inputEnd {
             // Everything has arrived, and is still read: without the rest, the end would pass for that of
             // all.
-            if channel.outputEnd == nil { channel.outputEnd = reason }
+            if channel.outputEnd == nil { channel.outputEnd = .failed(reason) }
         } else {
             channel.end(reason)
             channel.phase = .closed
@@ -231,7 +231,7 @@ extension Channels {
         var woken = openWaiters.wakeAll()
         for channel in all {
             switch what {
-            case .output: if channel.outputEnd == nil { channel.outputEnd = reason }
+            case .output: if channel.outputEnd == nil { channel.outputEnd = .failed(reason) }
             case .both: channel.end(reason)
             case .bothAtOnce:
                 if channel === messagesIn { channel.end(reason) } else { cut(channel, reason) }

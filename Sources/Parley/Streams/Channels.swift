@@ -1,8 +1,9 @@
 /// The streams of one connection: the yamux session, and what each stream has received. Bytes in, effects
 /// out; calls in, frames out. It has no sockets, clocks or threads. Times are nanoseconds of one clock.
 ///
-/// A value for tests, and guarded by the lock of its ``MultiplexedLink``. After each group of calls, and
-/// before the lock is released: ``settle(at:_:)``. What may be called is in the files beside this one.
+/// A value for tests, and guarded by the lock of its ``MultiplexedLink``. What streams receive, write or end
+/// may leave notices of the session: ``settle(at:_:)`` performs what follows from them, before the lock is
+/// released (`MultiplexedLink.change`). What may be called is in the files beside this one.
 struct Channels {
     var session: MuxSession
     private(set) var rules: Rules

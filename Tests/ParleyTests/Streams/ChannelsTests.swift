@@ -945,7 +945,7 @@ struct ChannelsTests {
         let unread = try #require(pair.listener.channel(number: announced[1].stream))
         #expect(pair.listener.checkTimeouts(at: start + 1_000, limits, &effects) == .max)
         #expect(try pair.listener.write([1], to: body) == 1)
-        #expect(unread.outputEnd?.code == .timedOut)
+        #expect(unread.outputEnd?.error.code == .timedOut)
     }
 
     @Test func `the end of the connection, by what still goes on`() throws {
