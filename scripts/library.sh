@@ -60,7 +60,31 @@ build() {
     "$swift" build -c release --scratch-path "$scratch" --disable-local-rpath -Xswiftc -static-stdlib \
         -Xlinker -z -Xlinker now "${linker[@]}" "$@"
 }
-build --product parley
+
+# libdispatch, whose threads Swift's tasks run on, opens /proc/THREAD/stat now and then to see whether a thread
+# runs, and ends the process when it cannot: when descriptors run out, or where there is no /proc. It gets a
+# descriptor that cannot be read instead, and takes the thread for one that does not run.
+wrapped=$scratch/open.o
+"${CC:-cc}" -O2 -fPIC -c -x c -o "$wrapped" - <<'END'
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+int __real_open(const char *path, int flags, ...);
+int __wrap_open(const char *path, int flags, ...) {
+    va_list more;
+    va_start(more, flags);
+    mode_t mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? va_arg(more, mode_t) : 0;
+    va_end(more);
+    int descriptor = __real_open(path, flags, mode);
+    if (descriptor >= 0 || strncmp(path, "/proc/", 6) != 0) return descriptor;
+    const char *rest = path + 6 + strspn(path + 6, "0123456789");
+    return strcmp(rest, "/stat") == 0 ? INT_MAX : descriptor;
+}
+END
+wrap=(-Xlinker --wrap=open -Xlinker "$wrapped")
+build --product parley "${wrap[@]}"
 
 # Leaves out Unicode's names of characters, a fifteenth of the library's size. Nothing in it looks one up; a
 # look-up would find no name.
@@ -75,7 +99,8 @@ END
 # point into its code.
 build --product parley-shared -Xlinker -soname="$soname" -Xlinker -z -Xlinker nodelete \
     -Xlinker --version-script=Sources/CParley/parley.map -Xlinker --icf=safe \
-    "${packed[@]}" -Xlinker -O2 -Xlinker --wrap=_swift_stdlib_getScalarName -Xlinker "$scratch/nameless.o"
+    "${packed[@]}" -Xlinker -O2 "${wrap[@]}" \
+    -Xlinker --wrap=_swift_stdlib_getScalarName -Xlinker "$scratch/nameless.o"
 products=$(build --show-bin-path)
 
 mkdir -p "$folder"
@@ -118,7 +143,7 @@ done
 
 # Without --force-group-allocation, the linker would drop the archive's local inline functions of the C++
 # library in favour of a program's.
-ld -r --force-group-allocation -o "$scratch/parley.o" -L"$runtime" "$registration" \
+ld -r --force-group-allocation --wrap=open -o "$scratch/parley.o" -L"$runtime" "$registration" "$wrapped" \
     --start-group "@$objects" "${libraries[@]}" "$sodium" --end-group
 objcopy --wildcard --keep-global-symbol='parley_*' --strip-unneeded \
     --remove-section=.swift1_autolink_entries "$scratch/parley.o"

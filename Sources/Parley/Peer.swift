@@ -379,7 +379,8 @@ extension Peer {
     }
 
     /// Opens a stream and runs `body` with its writer. Finishes the stream when `body` returns, and aborts it
-    /// when `body` throws.
+    /// when `body` throws. The other side does not learn what: an error of this program is not for it. Call
+    /// ``StreamWriter/abort(code:reason:)`` in `body` to tell it more.
     public func withStream<Result>(
         header: ArraySlice<UInt8> = [],
         _ body: (any StreamWriter) async throws -> Result
@@ -390,7 +391,7 @@ extension Peer {
             try await writer.finish()
             return result
         } catch {
-            await writer.abort(reason: "\(error)")
+            await writer.abort(reason: "the sender failed")
             throw error
         }
     }

@@ -138,6 +138,19 @@ import Testing
         #expect(throws: thrown) { try decode(&reading) }
     }
 
+    @Test func `nothing behind a violation is held, or waits to be decoded`() throws {
+        var state = afterHandshake(FramedDecoder())
+        state.receive([1, 0, 0])
+        #expect(try decode(&state).isEmpty)
+        // The part completes a frame; what is behind it waits in the queue.
+        state.receive(([0, 1, 42, 7] + patterned(500))[...])
+        #expect(throws: ParleyError.self) { try decode(&state) }
+        #expect(!state.hasUndecodedMessages && state.heldBytes == 0)
+        // The link may read once more before it is closed.
+        state.receive([1, 0, 0, 0, 1, 42])
+        #expect(!state.hasUndecodedMessages)
+    }
+
     @Test func `a reader after a violation throws instead of waiting for a stream`() throws {
         var state = afterHandshake()
         state.receive([7])

@@ -48,7 +48,12 @@ extension Connection: LinkOwner {
                 return receive(.end(reason))
             // The other side still reads: what was accepted is still written, or has to arrive.
             case .flushing, .awaitingAck(_, cutsStream: true): return
-            case .halfClosed, .readingRest, .awaitingAck, .failed, .closingLink, .ended: break
+            case .awaitingAck(_, cutsStream: false):
+                // The kernel sends what it has after the link is closed, but for a link that is reset.
+                guard outbound.withLock({ $0.queue.isCutOff }) else { break }
+                checkAcknowledged()
+                return
+            case .halfClosed, .readingRest, .failed, .closingLink, .ended: break
             }
         }
         apply(.fail(reason))

@@ -124,7 +124,7 @@ public final class InMemoryTransport: Transport {
         guard isAccepted else {
             ends.0.discard()
             ends.1.discard()
-            dialing.link = nil
+            dialing.abandon()
             throw ParleyError(.connectionRefused, "cannot connect to \(remote): it has just been closed")
         }
         do {
@@ -138,8 +138,7 @@ public final class InMemoryTransport: Transport {
             // The loop may be telling this end what the other one does; once it has stopped, it tells nothing.
             let drop: @Sendable () -> Void = {
                 ends.0.discard()
-                // A secured link refers back to its connection.
-                dialing.link = nil
+                dialing.abandon()
             }
             if !node.loop.execute(drop) { drop() }
             throw error
@@ -172,5 +171,11 @@ public final class InMemoryPeer: Connection, @unchecked Sendable {
             remoteIP: IPAddress(v4: 0x7f00_0001)
         )
         link.setOwner(ownLinks())
+    }
+
+    /// Lets go of the links, which refer back: there is no connection after all.
+    fileprivate func abandon() {
+        link = nil
+        multiplexed?.disown()
     }
 }

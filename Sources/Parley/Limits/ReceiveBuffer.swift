@@ -66,15 +66,18 @@ extension Node {
     func dropLargestHolder() {
         let limit = options.limits.receiveBufferBytes
         let now = MonotonicTime.millisecondsNow
+        // Each at most once, whatever it still counts: this may be the thread on which it has to end.
+        var dropped: Set<ObjectIdentifier> = []
         while heldBytes.load(ordering: .relaxed) > limit {
             let holders = state.withLock { state in
                 state.connections.elements.map(\.connection) + state.undelivered.values
                     + state.holders.compactMap(\.connection)
-            }
+            }.filter { !dropped.contains(ObjectIdentifier($0)) }
             let weights = holders.map { $0.weight(at: now) }
             guard let most = weights.indices.max(by: { weights[$0] < weights[$1] }), weights[most] > 0 else {
                 return
             }
+            dropped.insert(ObjectIdentifier(holders[most]))
             holders[most].drop(beyond: limit)
         }
     }

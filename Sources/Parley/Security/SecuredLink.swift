@@ -68,6 +68,9 @@ final class SecuredLink: @unchecked Sendable {
 
     /// Sets the owner, which hears about reads, writes and the end.
     func setOwner(_ owner: any SecuredLinkOwner) { self.owner = owner }
+
+    /// Lets go of the owner: the link below did not become a connection.
+    func disown() { owner = nil }
 }
 
 /// The owner of a ``SecuredLink``.

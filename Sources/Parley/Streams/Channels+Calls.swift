@@ -31,7 +31,7 @@ extension Channels {
     mutating func read(_ channel: Channel, upTo limit: Int, at now: UInt64) throws(ParleyError) -> Read {
         if case .announced = channel.phase { channel.phase = .open }
         if let bytes = channel.received.popFirst(upTo: limit) {
-            heldBytes -= bytes.count
+            countHeld(-bytes.count, of: channel)
             channel.readAt = now / 1_000_000
             session.consumed(bytes.count - channel.takePutBack(bytes.count), of: channel.id, at: now)
             return .bytes(bytes)
@@ -49,7 +49,7 @@ extension Channels {
         guard case .open = channel.phase, !bytes.isEmpty else { return }
         channel.putBack(bytes)
         channel.readAt = now / 1_000_000
-        heldBytes += bytes.count
+        countHeld(bytes.count, of: channel)
     }
 
     /// Whether a read would return something new: more than what was put back.

@@ -45,7 +45,7 @@ extension Channels {
     /// Takes a block of the other side's messages, which is consumed now.
     mutating func takeMessages(at now: UInt64) -> ArraySlice<UInt8>? {
         guard let messagesIn, let block = messagesIn.received.popFirst() else { return nil }
-        heldBytes -= block.count
+        countHeld(-block.count, of: messagesIn)
         session.consumed(block.count, of: messagesIn.id, at: now)
         return block
     }

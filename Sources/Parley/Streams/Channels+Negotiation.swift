@@ -88,13 +88,13 @@ extension Channels {
     ) {
         let part = input.prefix(max(0, count - channel.received.count))
         channel.received.append(part, keeping: blockBytes)
-        heldBytes += part.count
+        countHeld(part.count, of: channel)
         input.removeFirst(part.count)
     }
 
     /// Takes everything that a stream holds, as one piece.
     private mutating func takeHeld(_ channel: Channel) -> ArraySlice<UInt8> {
-        heldBytes -= channel.received.count
+        countHeld(-channel.received.count, of: channel)
         let first = channel.received.popFirst() ?? []
         guard !channel.received.isEmpty else { return first }
         var all: [UInt8] = []

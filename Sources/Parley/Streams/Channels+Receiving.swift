@@ -104,7 +104,7 @@ extension Channels {
     /// Keeps bytes for a stream's reader. Most readers take them before more is read: until then the block of
     /// which they are a part stays.
     private mutating func keep(_ bytes: ArraySlice<UInt8>, of channel: Channel, blockBytes: Int) {
-        heldBytes += bytes.count
+        countHeld(bytes.count, of: channel)
         let before = channel.received.blockCount
         let isLent = channel.received.append(bytes, lentBy: blockBytes)
         guard isLent || channel.lentBlocks > 0 else { return }
@@ -195,7 +195,7 @@ extension Channels {
 
     /// Drops what was not read.
     mutating func drop(_ channel: Channel) {
-        heldBytes -= channel.received.count
+        countHeld(-channel.received.count, of: channel)
         channel.received.removeAll()
     }
 

@@ -12,8 +12,8 @@ struct Channels {
     var count = 0
     /// Streams of the other side that a handler has. They may have ended.
     var taken = 0
-    /// Received bytes that were not read, of all streams.
-    var heldBytes = 0
+    /// Received bytes that were not read, of all streams in the table.
+    private(set) var heldBytes = 0
     /// The streams that hold a small part of the block that was read last.
     var borrowers: [Channel] = []
     /// The size of that block.
@@ -128,8 +128,15 @@ struct Channels {
         count += 1
     }
 
+    /// Changes ``heldBytes`` with what a stream holds. What its reader puts back after the stream has ended is
+    /// the reader's alone: nothing here refers to it.
+    mutating func countHeld(_ bytes: Int, of channel: Channel) {
+        if self.channel(channel.id) === channel { heldBytes += bytes }
+    }
+
     mutating func remove(_ id: MuxStreamID) {
         guard let channel = channel(id) else { return }
+        countHeld(-channel.received.count, of: channel)
         if !channel.isOutbound { rules.removed() }
         channels[Int(id.slot)] = nil
         count -= 1

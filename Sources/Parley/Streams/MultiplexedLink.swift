@@ -96,6 +96,12 @@ final class MultiplexedLink: @unchecked Sendable {
     /// Sets the owner, which hears about messages and the end.
     func setOwner(_ owner: Connection) { self.owner = owner }
 
+    /// Lets go of the owner: the link below did not become a connection.
+    func disown() {
+        owner = nil
+        secured?.disown()
+    }
+
     var loop: EventLoop { context.loop }
 
     /// The link below, if it is a secured one.

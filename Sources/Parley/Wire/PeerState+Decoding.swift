@@ -173,12 +173,12 @@ extension PeerState {
 
     mutating func checkLength(_ count: Int) throws(ParleyError) {
         guard count > bounds.maxMessageBytes else { return }
-        let error = ParleyError(
-            .messageTooLong,
-            "the remote side sent a message of \(count) bytes, allowed are \(bounds.maxMessageBytes)"
+        throw fail(
+            ParleyError(
+                .messageTooLong,
+                "the remote side sent a message of \(count) bytes, allowed are \(bounds.maxMessageBytes)"
+            )
         )
-        violation = error
-        throw error
     }
 
     private mutating func openStream() {
@@ -187,11 +187,7 @@ extension PeerState {
         isStreamReadRequested = false
     }
 
-    mutating func violated(_ what: String) -> ParleyError {
-        let error = ParleyError(.protocolViolation, what)
-        violation = error
-        return error
-    }
+    mutating func violated(_ what: String) -> ParleyError { fail(ParleyError(.protocolViolation, what)) }
 
     mutating func unexpected(_ event: DecoderEvent) -> ParleyError {
         let (what, place) =

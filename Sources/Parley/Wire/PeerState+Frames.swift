@@ -39,8 +39,7 @@ extension PeerState {
         do throws(ParleyError) {
             try AvailableMemory.check(frameBytes, for: "a \(decoder.name) frame")
         } catch {
-            violation = error
-            throw error
+            throw fail(error)
         }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(frameBytes)

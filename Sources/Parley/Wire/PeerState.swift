@@ -34,7 +34,7 @@ struct PeerState: Sendable {
     var partialFrame = PartialFrame.nothing
     var streamRest = LazyBox<StreamRest>()
     /// How the other side broke the wire form. Nothing after it is decoded.
-    var violation: ParleyError?
+    private(set) var violation: ParleyError?
     /// Why no more input arrives; nil while some may.
     var inputEnd: ParleyError?
     /// The heartbeats for ``takeHeartbeats()``.
@@ -164,7 +164,7 @@ struct PeerState: Sendable {
     var hasUndecodedMessages: Bool {
         @inline(__always) get {
             (phase == .messages || phase == .discarding)
-                && (!queue.isEmpty || isLargeFrameWhole || !announced.isEmpty)
+                && (!queue.isEmpty || isLargeFrameWhole || !announced.isEmpty) && violation == nil
         }
     }
 
@@ -254,6 +254,13 @@ struct PeerState: Sendable {
         }
     }
 
+    /// Ends decoding: the other side broke the wire form.
+    mutating func fail(_ reason: ParleyError) -> ParleyError {
+        violation = reason
+        dropInput()
+        return reason
+    }
+
     /// Drops the input: nobody will read it.
     mutating func dropInput() {
         queue.removeAll()
@@ -312,8 +319,7 @@ extension PeerState {
                 return event
             }
         } catch {
-            violation = error
-            throw error
+            throw fail(error)
         }
         throw violated("the \(decoder.name) decoder returned an event without consuming bytes")
     }

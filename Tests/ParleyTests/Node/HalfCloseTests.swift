@@ -47,6 +47,36 @@ import Testing
         }
     }
 
+    /// The raw client reads slowly, so that the close waits; then it ends its sending and reads all.
+    @Test(arguments: zip([WireForm.framed, .unframed], [10, 1]))
+    func `the end of the other side's sending cuts nothing off that a close waits for`(
+        form: WireForm,
+        frameBytes: Int
+    ) async throws {
+        try await withNodes(.tcp) { nodes in
+            let peers = Events<any Peer>()
+            let server = try await nodes.listening {
+                $0.decoder = form
+                $0.closeTimeout = .seconds(60)
+                $0.onPeer = { peers.add($0) }
+            }
+            let socket = try RawSocket(connectingTo: server.address, receiveBufferBytes: 4_096)
+            let peer = try #require(try await peers.next() as? Connection)
+            try await peer.waitUntilOpen()
+            let writer = try await peer.openStream()
+            try await writer.write(patterned(60_000)[...])
+            let closing = Task { await peer.close() }
+            try await eventually {
+                peer.outbound.withLock { if case .awaitingAck = $0.lifecycle.state { true } else { false } }
+            }
+            socket.finish()
+            try await socket.skip(frameBytes + 60_000)
+            #expect(await socket.read()?.isEmpty == true)
+            await closing.value
+            await writer.abort(code: 0, reason: "")
+        }
+    }
+
     @Test func `a consumer that is busy for long delays the end by no more than the close time-out`()
         async throws
     {

@@ -66,6 +66,54 @@ import Testing
         return Reference(client)
     }
 
+    @Test(arguments: [Kind.memory, .securedMemory, .multiplexed])
+    func `a dial in memory that is cancelled before it begins leaves nothing`(kind: Kind) async throws {
+        let references = try await cancelDial(kind)
+        try await eventually { references.allSatisfy(\.isGone) }
+    }
+
+    private func cancelDial(_ kind: Kind) async throws -> [Reference] {
+        let network = InMemoryNetwork()
+        let (server, client) = (make(kind, network), make(kind, network))
+        let references = [Reference(server), Reference(client)]
+        try await server.listenAndAccept()
+        let address = server.address
+        let dialing = Task {
+            withUnsafeCurrentTask { $0?.cancel() }
+            return try await error { _ = try await client.dial(address) }
+        }
+        #expect(try await dialing.value.code == .cancelled)
+        await client.close()
+        await server.close()
+        return references
+    }
+
+    @Test func `a connection that ended while onPeer ran goes when that returns`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let (begun, gate) = (Events<Bool>(), Events<Bool>())
+            let last = Lock<Weak>(Weak())
+            let server = try await nodes.listening(ends) {
+                $0.handshakeTimeout = .seconds(3_600)
+                $0.onPeer = { peer in
+                    last.withLock { $0.connection = peer as? Connection }
+                    begun.add(true)
+                    // The end of the connection cancels the task of `onPeer`, but not this one.
+                    _ = try await Task { try await gate.next() }.value
+                }
+            }
+            let socket = try RawSocket(connectingTo: server.address)
+            _ = try await begun.next()
+            socket.reset()
+            try await eventually { server.statistics.peers == 0 && server.statistics.handshaking == 0 }
+            gate.add(true)
+            _ = try await ends.next()
+            try await eventually { last.withLock { $0.connection == nil } }
+        }
+    }
+
+    private struct Weak { weak var connection: Connection? }
+
     /// Makes a node, and returns its loop, which runs on.
     private func runningLoop() async throws -> EventLoop {
         let transport = TCPTransport()

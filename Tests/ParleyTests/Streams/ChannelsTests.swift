@@ -159,6 +159,25 @@ struct ChannelsTests {
         #expect(pair.listener.heldBytes == 0, "nobody reads it any more")
     }
 
+    @Test func `what was put back is its reader's alone once the stream is forgotten`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = try pair.dialer.write(patterned(1_000)[...], to: stream)
+        let accepted = pair.carry().listener.accepted[0]
+        let read = try pair.listener.read(accepted, upTo: 1_000, at: pair.now)
+        pair.listener.putBack(patterned(1_000)[...], to: accepted, at: pair.now)
+        #expect(pair.listener.heldBytes == 1_000)
+        try pair.listener.finish(accepted).resume()
+        try pair.dialer.finish(stream).resume()
+        _ = pair.carry()
+        #expect(pair.listener.channel(accepted.id) == nil && pair.listener.heldBytes == 0)
+        #expect(try pair.listener.read(accepted, upTo: 1_000, at: pair.now) == read)
+        pair.listener.putBack([1], to: accepted, at: pair.now)
+        #expect(pair.listener.heldBytes == 0)
+        pair.listener.close(accepted, at: pair.now).resume()
+        #expect(pair.listener.heldBytes == 0)
+    }
+
     @Test func `what is dropped makes its readers fail, also behind the end of a stream`() throws {
         var pair = Pair(Self.echo)
         let streams = try (0..<2).map { _ in try pair.open("/echo") }

@@ -147,7 +147,7 @@ import Testing
             "a part of a frame waits"
         )
         #expect(try used { $0.endInput(ParleyError(.endOfStream, "end")) } == 0)
-        #expect(try used { $0.violation = ParleyError(.protocolViolation, "it has broken the form") } == 0)
+        #expect(try used { _ = $0.fail(ParleyError(.protocolViolation, "it has broken the form")) } == 0)
         #expect(try used { $0.phase = .stream } == 0)
         #expect(try used { $0 = self.afterHandshake(FramedDecoder(), .init(isChecked: true)) } == 0)
     }

@@ -36,7 +36,7 @@ import Testing
             #expect(try state.read(upTo: 9) == .end)
             #expect(!state.wantsInput(isReading: true), "its end is there")
         }
-        state.violation = ParleyError(.protocolViolation, "it has broken the form")
+        _ = state.fail(ParleyError(.protocolViolation, "it has broken the form"))
         #expect(throws: ParleyError.self) { try state.isReadable() }
     }
 
