@@ -61,9 +61,9 @@ build() {
         -Xlinker -z -Xlinker now "${linker[@]}" "$@"
 }
 
-# libdispatch, whose threads Swift's tasks run on, opens /proc/THREAD/stat now and then to see whether a thread
-# runs, and ends the process when it cannot: when descriptors run out, or where there is no /proc. It gets a
-# descriptor that cannot be read instead, and takes the thread for one that does not run.
+# libdispatch, whose threads Swift's tasks run on, opens /proc/THREAD/stat now and then to see whether a
+# thread runs, and ends the process when it cannot: when descriptors run out, or where there is no /proc. It
+# gets a descriptor that cannot be read instead, and takes the thread for one that does not run.
 wrapped=$scratch/open.o
 "${CC:-cc}" -O2 -fPIC -c -x c -o "$wrapped" - <<'END'
 #define _GNU_SOURCE

@@ -82,3 +82,14 @@ extension RPC {
         return request
     }
 }
+
+extension RPC: CustomStringConvertible {
+    /// What it is and from whom, without its bytes, for example `a message of 5 bytes from 127.0.0.1:51514`.
+    public var description: String {
+        switch kind {
+        case .messages: "a message of \(payload.count) bytes from \(from)"
+        case .request(let number): "the request \(number) of \(payload.count) bytes from \(from)"
+        case .stream: "a stream with a header of \(payload.count) bytes from \(from)"
+        }
+    }
+}

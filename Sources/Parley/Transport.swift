@@ -33,6 +33,9 @@ public protocol Transport: AnyObject, Sendable {
     /// When an id is dialed (``TransportOptions/security``), another node that answers does not learn who
     /// dialed.
     ///
+    /// The other side may decide after this has returned: a node that does not let this one in, by its allow
+    /// list or its `onPeer`, ends the connection then, and what was sent to it is lost.
+    ///
     /// - Parameter address: `host:port`, see ``SocketAddress``; with an id `12D3KooW…@host:port`, or the
     ///   multiaddr `/ip4/192.168.1.5/tcp/3000/p2p/12D3KooW…` (also with `/ip6`, `/dns`, `/dns4` or
     ///   `/dns6`; the last two try only the IPv4 or the IPv6 addresses of the name).

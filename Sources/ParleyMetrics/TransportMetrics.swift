@@ -5,7 +5,7 @@ public import Parley
 ///
 /// ```swift
 /// let metrics = TransportMetrics(of: transport)
-/// try await metrics.run(every: .seconds(10))
+/// await metrics.run(every: .seconds(10))
 /// ```
 ///
 /// It reads ``Transport/statistics`` at an interval, so sending and receiving cost nothing more. Numbers that
@@ -38,17 +38,15 @@ public actor TransportMetrics {
         self.factory = factory
     }
 
-    /// Records at an interval, and once more when the task is cancelled.
-    ///
-    /// - Throws: `CancellationError` when the task is cancelled.
-    public func run(every interval: Duration) async throws {
-        while true {
+    /// Records at an interval, until the task is cancelled, and then once more. In a `ServiceGroup` run it in
+    /// `cancelWhenGracefulShutdown`, and list it before the transport: what is listed first ends last.
+    public func run(every interval: Duration) async {
+        while !Task.isCancelled {
             record()
-            do { try await Task.sleep(for: interval) } catch {
-                record()
-                throw error
-            }
+            // It ends early when the task is cancelled, and not otherwise.
+            try? await Task.sleep(for: interval)
         }
+        record()
     }
 
     /// Records the current statistics once.

@@ -28,6 +28,18 @@ struct ChatTests {
         )
     }
 
+    @Test("Files that are offered to listen are refused at once")
+    func files() async throws {
+        let directory = try TemporaryDirectory()
+        try directory.makeFile("file", byteCount: 10)
+        let listener = try ToolProcess("listen", "127.0.0.1:0")
+        let address = try await listener.listeningAddress()
+        let sender = try ToolProcess("send", directory.path(of: "file"), "--to", address)
+        let text = try await sender.errors.rest().joined()
+        #expect(text.contains("refused") && text.contains("parley receive takes files"))
+        #expect(try await sender.exit() == 1)
+    }
+
     @Test("What listen is told goes to every peer")
     func broadcast() async throws {
         let listener = try ToolProcess("listen", "127.0.0.1:0", codec: .unframed)

@@ -87,7 +87,7 @@ struct ServeCrowdTests {
         // With so few descriptors 16 may be silent.
         let server = try ToolProcess(
             executable: URL(filePath: "/bin/sh"),
-            ["-c", "ulimit -n 128; exec \"$@\"", "sh", ToolProcess.executable.path] + serving
+            ["-c", "ulimit -n 320; exec \"$@\"", "sh", ToolProcess.executable.path] + serving
         )
         let address = try await server.listeningAddress()
         let asking = try await Client(at: address)

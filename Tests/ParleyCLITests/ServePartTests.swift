@@ -87,6 +87,23 @@ struct ServePartTests {
         try ToolProcess("serve", source.url.path, "--listen", "127.0.0.1:0")
     }
 
+    @Test("A folder that is gone is not served as an empty one, nor is another one of its name")
+    func removed() async throws {
+        let folder = source.url.appendingPathComponent("folder")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+        let server = try ToolProcess("serve", folder.path, "--listen", "127.0.0.1:0")
+        let address = try await server.listeningAddress()
+        try FileManager.default.removeItem(at: folder)
+        for isThereAgain in [false, true] {
+            if isThereAgain {
+                try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: false)
+            }
+            let lister = try ToolProcess("ls", address)
+            #expect(try await lister.errors.rest().joined().contains("no such file or directory"))
+            #expect(try await lister.exit() == 1)
+        }
+    }
+
     private func get(_ path: String, from address: String, _ options: String...) throws -> ToolProcess {
         try ToolProcess(
             executable: ToolProcess.executable,

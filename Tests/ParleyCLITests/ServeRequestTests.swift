@@ -95,7 +95,8 @@ struct ServeRequestTests {
         "is for a path without what shells leave around it",
         arguments: [
             (".", ""), ("./", ""), ("./a", "a"), ("a/", "a"), ("a//", "a"), ("/", "/"), ("/a", "/a"),
-            ("..", ".."), (".a", ".a"), ("././a/b", "a/b"),
+            ("..", ".."), (".a", ".a"), ("././a/b", "a/b"), (".//a", "a"), ("a//b", "a/b"),
+            ("a/./b/.", "a/b"), ("a/../b", "a/../b"),
         ]
     )
     func shellPaths(text: String, path: String) {

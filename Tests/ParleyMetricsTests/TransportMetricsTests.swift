@@ -102,12 +102,12 @@ import Testing
         let transport = InMemoryTransport(network: InMemoryNetwork())
         let test = TestMetrics()
         let metrics = TransportMetrics(of: transport, factory: test)
-        let running = Task { try await metrics.run(every: .milliseconds(1)) }
+        let running = Task { await metrics.run(every: .milliseconds(1)) }
         while (try? test.expectGauge("parley_peers", [("direction", "inbound")]).values.count) ?? 0 < 3 {
             try await Task.sleep(for: .milliseconds(1))
         }
         running.cancel()
-        await #expect(throws: CancellationError.self) { try await running.value }
+        await running.value
         await transport.close()
     }
 }

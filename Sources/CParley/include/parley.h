@@ -195,7 +195,8 @@ typedef uint64_t parley_peer_stream;
 typedef enum parley_rpc_kind {
     PARLEY_RPC_RECEIVED = 0,    /* the peer sent it */
     PARLEY_RPC_CONNECTED = 1,   /* the peer is open now; comes before everything that it sent */
-    PARLEY_RPC_DISCONNECTED = 2, /* its connection has ended; the last item of this peer */
+    PARLEY_RPC_DISCONNECTED = 2, /* its connection has ended; the last item of this peer, but for those behind
+                                    a stream that is open then: they follow when it is closed */
     PARLEY_RPC_WRITABLE = 3,    /* parley_when_writable() without a function */
     PARLEY_RPC_READABLE = 4,    /* parley_when_readable() without a function */
     PARLEY_RPC_REQUEST = 5,     /* the peer sent it and waits for parley_reply() or parley_refuse() */
@@ -461,7 +462,9 @@ typedef struct parley_options {
      * on_peer: when it has ended and `handshake` does not run any more. `reason` is PARLEY_EOF when the
      * remote side closed it, PARLEY_ECLOSED when this side did, or the error. A side that still sends while
      * the remote side closes in an orderly way gets everything that was sent to it, but the reason may be
-     * PARLEY_ECONNRESET. `message` describes the reason in a sentence, escaped as in parley_last_error();
+     * PARLEY_ECONNRESET, and what it has not read of a stream is then read through parley_rpc_body() alone:
+     * the number of the peer is gone. `message` describes the reason in a sentence, escaped as in
+     * parley_last_error();
      * valid during the call. On the loop's thread. */
     void (*on_disconnect)(
         parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
@@ -792,8 +795,8 @@ typedef struct parley_traffic {
 typedef struct parley_statistics {
     parley_traffic traffic;  /* of all connections, including those that have ended */
     uint64_t uptime_ms;
-    uint64_t inbound_peers, outbound_peers; /* open now */
-    uint64_t handshaking;    /* connections in the handshake, in on_peer, or closing */
+    uint64_t inbound_peers, outbound_peers; /* open now, or closing after that */
+    uint64_t handshaking;    /* connections in the handshake or in on_peer, or closing that were never open */
     uint64_t dialing;        /* dials that have no connection yet */
     uint64_t paused_peers;   /* peers that are not read now because the inbox is full */
     uint64_t inbox_rpcs, inbox_bytes;      /* waiting for a consumer */
@@ -1051,7 +1054,8 @@ void parley_rpc_release(parley_rpc *rpc);
 int parley_rpc_from(const parley_rpc *rpc, char *buffer, size_t size);
 
 /* The userdata of the peer of an RPC that was not released, even when the peer is gone: the place to free it
- * is the PARLEY_RPC_DISCONNECTED of the peer. NULL when there is none. Never blocks. */
+ * is the PARLEY_RPC_DISCONNECTED of the peer, once no stream of it is open. NULL when there is none. Never
+ * blocks. */
 void *parley_rpc_userdata(const parley_rpc *rpc);
 
 /* Returns a descriptor that is readable (level-triggered) while an RPC waits, and after the transport is
@@ -1183,7 +1187,8 @@ PARLEY_CHECKED int parley_peer_stream_open(
     parley_peer_stream *stream);
 
 /* Opens a stream that the other side gets as an RPC whose `stream` is true, with your own header; NULL and 0
- * for none. Waits and returns as parley_peer_stream_open() does, or PARLEY_EMSGSIZE. A header of more than
+ * for none. Waits and returns as parley_peer_stream_open() does, or PARLEY_EMSGSIZE, or PARLEY_EABORTED when
+ * the other side resets it meanwhile, as one beyond its limits. A header of more than
  * 255 KiB may have to wait for room: it also returns PARLEY_EMSGSIZE when the time-out is 0, and
  * PARLEY_EDEADLK in a callback; then no stream was opened. */
 PARLEY_CHECKED int parley_peer_stream_announce(

@@ -117,10 +117,14 @@ extension Connection: EndOfTurn {
         isWriting = false
         // Only a reset leaves input that can be read. After the failed read of a file the frame cannot be
         // completed, so the connection ends at once.
-        let mayDeliver =
-            error.code == .connectionReset
-            && inbound.withLock { $0.intake.isReading || $0.intake.awaitsInbox }
+        let (mayDeliver, isReaderBehind) = inbound.withLock { inbound in
+            guard error.code == .connectionReset else { return (false, false) }
+            let isReaderBehind = inbound.intake.state == .paused && inbound.state.phase == .stream
+            return (inbound.intake.isReading || inbound.intake.awaitsInbox || isReaderBehind, isReaderBehind)
+        }
         apply(.writeFailed(error, mayDeliver: mayDeliver))
+        // The rest of a stream is in the socket, and nothing holds its sender back any more.
+        if isReaderBehind { readToEnd() }
     }
 
     /// Counts `written` bytes and takes the next item to write. A filled buffer is swapped with the empty one

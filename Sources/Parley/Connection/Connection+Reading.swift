@@ -38,7 +38,7 @@ extension Connection {
             if let closed = inbound.closed { throw closed }
             if multiplexed != nil, inbound.state.phase != .handshake { throw hasManyStreams }
             guard inbound.isOpen(stream) else { throw streamIsClosed }
-            try checkDeadline(inbound.readDeadline, "reading")
+            try checkReadDeadline(inbound)
             let result = try inbound.state.read(upTo: count)
             if let stream, result != .wait, inbound.state.phase == .stream {
                 stream.wasRead(inbound.numberOfStream)
@@ -56,6 +56,11 @@ extension Connection {
         if hasHeartbeats { loop.perform { [self] in handleHeartbeats() } }
         if readsOn { loop.perform { [self] in receive(.nothing) } }
         return (result, epoch)
+    }
+
+    /// After the end of the input nothing is waited for, and the deadline cannot be changed any more.
+    private func checkReadDeadline(_ inbound: borrowing Inbound) throws(ParleyError) {
+        if inbound.state.inputEnd == nil { try checkDeadline(inbound.readDeadline, "reading") }
     }
 
     private var streamIsClosed: ParleyError {
@@ -79,7 +84,7 @@ extension Connection {
                 if let closed = inbound.closed { throw closed }
                 if multiplexed != nil, inbound.state.phase != .handshake { throw hasManyStreams }
                 guard inbound.isOpen(stream) else { throw streamIsClosed }
-                try checkDeadline(inbound.readDeadline, "reading")
+                try checkReadDeadline(inbound)
                 let isReadable = try inbound.state.isReadable()
                 _ = account(&inbound, hasProgress: false)
                 hasHeartbeats = inbound.state.hasHeartbeats

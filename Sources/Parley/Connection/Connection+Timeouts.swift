@@ -170,7 +170,7 @@ extension Connection {
 
     /// Reads the rest of a dead link at once, whether or not the inbox has room. The link's error follows the
     /// rest. Complete messages are delivered.
-    private func readToEnd() {
+    func readToEnd() {
         changeReading { _ = $0.intake.apply(.linkDied) }
     }
 

@@ -135,7 +135,7 @@ public final class InMemoryTransport: Transport {
                 return { _ in }
             }
         } catch {
-            // The loop may be telling this end what the other one does; once it has stopped, it tells nothing.
+            // The loop may be telling this end what the other one does. One that has stopped tells nothing.
             let drop: @Sendable () -> Void = {
                 ends.0.discard()
                 dialing.abandon()

@@ -35,6 +35,13 @@ extension TransportOptions {
         try timeouts.validate()
     }
 
+    /// Throws when a wait is out of its range: dials would follow one another without a pause.
+    static func validate(_ backoff: Backoff) throws(ParleyError) {
+        try check(backoff.initial, "backoff.initial", in: Duration.milliseconds(1)...)
+        try check(backoff.longest, "backoff.longest", in: Duration.milliseconds(1)...)
+        try check(backoff.stable, "backoff.stable", in: Duration.zero...)
+    }
+
     /// The range of ``loops``.
     package static let loopCounts = 1...256
 

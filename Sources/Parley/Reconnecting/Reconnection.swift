@@ -14,11 +14,14 @@ public final class Reconnection: Sendable {
 
     /// The address that is dialed.
     public let address: String
+    /// The node that is dialed; nil when it is not known before.
+    private let id: PeerID?
     private let backoff: Backoff
     private let state = Lock(State())
 
-    fileprivate init(to address: String, backoff: Backoff) {
+    fileprivate init(to address: String, _ id: PeerID?, backoff: Backoff) {
         self.address = address
+        self.id = id
         self.backoff = backoff
     }
 
@@ -29,7 +32,8 @@ public final class Reconnection: Sendable {
     /// Why the last connection ended or the last dial failed; nil before either happened.
     public var lastError: ParleyError? { current.lastError }
 
-    /// The number of connections made so far.
+    /// The number of connections made so far. One that the other side has dialed, or another dial has made,
+    /// is not counted.
     public var connections: Int { current.connections }
 
     /// The number of consecutive attempts without a stable connection; see ``Backoff/stable``.
@@ -93,10 +97,27 @@ public final class Reconnection: Sendable {
         node?.unregister(self)
     }
 
+    /// Where a rule leaves one connection with each node, another one to the node that is dialed would cost
+    /// that one, or be refused. So it is waited for instead.
+    ///
+    /// - Returns: that connection, which has ended, and why; nil when there was none.
+    private func existingConnection(
+        on transport: any Transport
+    ) async throws -> (any Peer, reason: ParleyError)? {
+        guard let id, (transport as? any NodeTransport)?.node.options.duplicates != nil,
+            let peer = transport.peer(id)
+        else { return nil }
+        state.withLock { if !$0.isOver { $0.peer = peer } }
+        return (peer, try await peer.untilClosed())
+    }
+
     /// Dials once and waits until the connection ends. Returns why it ended or why the dial failed, and how
     /// long it was open.
     private func connectOnce(on transport: any Transport) async -> (ParleyError, lifetime: Duration) {
         do {
+            if let (peer, reason) = try await existingConnection(on: transport) {
+                return (reason, peer.statistics.uptime)
+            }
             let peer = try await transport.dial(address)
             let began = ContinuousClock.now
             let isWanted = state.withLock { state in
@@ -128,25 +149,33 @@ extension Transport {
     /// ``TransportOptions/onPeer`` is called for each connection, as for every dial. Returns at once; any
     /// thread.
     ///
+    /// With an id and a rule for duplicates (``TransportOptions/duplicates``), a connection that there is
+    /// with that node already, whoever has dialed it, is as good: none is dialed beside it.
+    ///
     /// - Parameters:
     ///   - address: as for ``dial(_:)``.
     ///   - backoff: how long to wait between two dials.
     /// - Returns: the handle that cancels it.
-    /// - Throws: ``ParleyError``: `invalidAddress`, `closed`; `invalidArgument` for an option out of its
-    ///   range.
+    /// - Throws: ``ParleyError``: `invalidAddress`, `closed`; `invalidArgument` for an option or a wait out
+    ///   of its range, and for this node's own id.
     @discardableResult
     public func keepConnected(
         to address: String,
         backoff: Backoff = Backoff()
     ) throws(ParleyError) -> Reconnection {
         try ForkedChild.check()
+        try TransportOptions.validate(backoff)
+        let target: DialTarget
         if let node = (self as? any NodeTransport)?.node {
-            _ = try node.dialTarget(address)
+            target = try node.dialTarget(address)
             try node.checkOpen()
+            guard target.id == nil || target.id != node.options.security.id else {
+                throw ParleyError(.invalidArgument, "\"\(address)\" is this node itself")
+            }
         } else {
-            _ = try DialTarget(address)
+            target = try DialTarget(address)
         }
-        let reconnection = Reconnection(to: address, backoff: backoff)
+        let reconnection = Reconnection(to: address, target.id, backoff: backoff)
         if let node = (self as? any NodeTransport)?.node,
             !node.register(reconnection, on: node.loop, stop: { reconnection.cancel() })
         {

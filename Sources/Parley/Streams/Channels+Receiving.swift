@@ -63,9 +63,7 @@ extension Channels {
         case .goneAway:
             effects.woken.append(openWaiters.wakeAll())
             // Their stream can no longer be opened. What is still to be read is not affected.
-            if messagesOut == nil {
-                refuseMessages(.endOfStream, "takes no more messages: it has said that it closes", &effects)
-            }
+            if messagesOut == nil { messagesAreRefused(&effects) }
         }
     }
 
@@ -177,9 +175,13 @@ extension Channels {
         effects.woken.append(channel.waiters.wakeAll())
     }
 
-    /// The other side takes no messages. What waits to be sent is dropped.
+    /// The other side takes no messages, or none any more. What waits to be sent is dropped.
     private mutating func messagesAreRefused(_ effects: inout Effects) {
-        refuseMessages(.unsupported, "takes no messages, only streams", &effects)
+        if session.remoteGoAway == nil {
+            refuseMessages(.unsupported, "takes no messages, only streams", &effects)
+        } else {
+            refuseMessages(.endOfStream, "takes no more messages: it has said that it closes", &effects)
+        }
     }
 
     private mutating func refuseMessages(

@@ -128,8 +128,8 @@ struct Channels {
         count += 1
     }
 
-    /// Changes ``heldBytes`` with what a stream holds. What its reader puts back after the stream has ended is
-    /// the reader's alone: nothing here refers to it.
+    /// Changes ``heldBytes`` with what a stream holds. What its reader puts back after the stream has ended
+    /// is the reader's alone: nothing here refers to it.
     mutating func countHeld(_ bytes: Int, of channel: Channel) {
         if self.channel(channel.id) === channel { heldBytes += bytes }
     }

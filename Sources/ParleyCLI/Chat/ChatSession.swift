@@ -25,7 +25,7 @@ struct ChatSession: Sendable {
                 if Task.isCancelled { break }
                 if rpc.stream {
                     Console.line("\(rpc.from) opened a stream")
-                    group.addTask { await readStream(of: rpc.peer) }
+                    group.addTask { await take(rpc) }
                 } else {
                     Console.line("\(rpc.from)> \(String(printable: rpc.payload))")
                     // A peer that takes nothing holds up its own refusals alone.
@@ -34,6 +34,16 @@ struct ChatSession: Sendable {
                 await Console.waitForRoom()
             }
         }
+    }
+
+    /// Shows a stream, or refuses it when it offers files: their sender waits for an answer.
+    private func take(_ rpc: RPC) async {
+        if rpc.payload.starts(with: TransferRecord.name) {
+            let refusal = TransferAnswer.refusal("this node shows messages; parley receive takes files")
+            // A sender that has gone needs none.
+            try? await rpc.peer.send(message: refusal)
+        }
+        await readStream(of: rpc.peer)
     }
 
     /// Reads a stream to its end and shows its length. Without the framed wire form it ends with the

@@ -8,8 +8,9 @@ struct DialCommand: InterruptibleCommand {
         discussion: """
             Shows what the peer sends, and sends it each line of standard input. At the end of the input it \
             writes out what was sent, closes the connection and ends. It also ends when the peer closes the \
-            connection: with exit code 0 if that was in order and no input was left. A line that cannot be \
-            sent has a line on standard error; the rest is sent all the same, and the exit code is 1. The \
+            connection: with exit code 0 if that was in order and no input was left. Code 0 does not say \
+            that the peer has let this node in: whoever refuses closes the connection. A line that cannot \
+            be sent has a line on standard error; the rest is sent all the same, and the exit code is 1. The \
             first line of the output is "connected to ID@ADDRESS", with the id of the node that has answered.
 
             \(ChatHelp.text)

@@ -123,13 +123,12 @@ enum RequestedPath {
     /// What an error about an empty path proposes.
     static let hint = "; . is everything"
 
-    /// Without `/` at its end and `./` at its beginning, which shells and people leave there. Empty for
-    /// everything.
+    /// Without the empty parts and the `.` that shells, scripts and people leave there. Empty for everything.
     static func bytes(of argument: LocalPath) -> [UInt8] {
-        var path = argument.bytes[...]
-        while path.count > 1, path.last == slash { path.removeLast() }
-        while path.starts(with: "./".utf8) { path.removeFirst(2) }
-        return path.elementsEqual(".".utf8) ? [] : Array(path)
+        // The server says what is the matter with an absolute one.
+        guard argument.bytes.first != slash else { return argument.bytes }
+        let parts = argument.bytes.split(separator: slash).filter { !$0.elementsEqual(".".utf8) }
+        return Array(parts.joined(separator: [slash]))
     }
 }
 

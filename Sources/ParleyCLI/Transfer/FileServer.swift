@@ -123,6 +123,8 @@ struct FileServer: Sendable {
 
     private func namesInside() throws(Failure) -> [[UInt8]] {
         do throws(SystemError) {
+            // It reads as an empty one, also when there is another one of its name now.
+            if folder.isRemoved { throw .missing }
             return try folder.namesInside().filter { showsHidden || !$0.isHidden }
         } catch {
             throw Failure("cannot read the folder that is served: \(error.reason)")

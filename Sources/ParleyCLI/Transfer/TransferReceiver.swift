@@ -81,7 +81,7 @@ final class TransferReceiver: Sendable {
 
     private func checkVersion(_ title: ArraySlice<UInt8>) throws(Refusal) {
         guard !title.starts(with: TransferRecord.title) else { return }
-        let name = Array("parley-file ".utf8)
+        let name = TransferRecord.name
         guard title.starts(with: name) else { throw Refusal("expected files from parley send") }
         let version = title.dropFirst(name.count).prefix { $0 != UInt8(ascii: "\n") }.prefix(16)
         throw Refusal(

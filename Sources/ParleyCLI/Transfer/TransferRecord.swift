@@ -29,8 +29,10 @@ import Parley
 
 /// What goes over the sender's stream, but for the content of files.
 enum TransferRecord: Equatable {
+    /// What the title begins with in every version.
+    static let name = Array("parley-file ".utf8)
     /// The title, with the version.
-    static let title = Array("parley-file 3\n".utf8)
+    static let title = name + Array("3\n".utf8)
     /// The longest one that is no data.
     static let maxBytes = RelativePath.maxBytes + LinkTarget.maxBytes + 64
 

@@ -42,6 +42,12 @@ final class OpenFolder: Sendable {
         return folder
     }
 
+    /// Whether it was removed while it is open.
+    var isRemoved: Bool {
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && status.st_nlink == 0
+    }
+
     /// The names in it, in the order of their bytes.
     func namesInside() throws(SystemError) -> [[UInt8]] {
         // One of its own: the place in a folder belongs to the descriptor.

@@ -39,7 +39,7 @@ final class TargetFolder: IncomingTarget {
     func makeFolder(_ path: RelativePath, _ metadata: Metadata?) throws(Refusal) {
         let parent = try parent(of: path)
         // Nobody else looks into a folder whose mode is to come.
-        let mode: mode_t = metadata == nil ? 0o777 : resumption == nil ? 0o700 : Self.unfinishedMode
+        let mode = metadata == nil ? 0o777 : Self.unfinishedMode
         let name = path.name
         if name.withCString({ mkdirat(parent.descriptor, $0, mode) }) == 0 {
             if let metadata { made[path] = metadata }

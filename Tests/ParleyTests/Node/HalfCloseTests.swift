@@ -47,6 +47,46 @@ import Testing
         }
     }
 
+    @Test func `a finished stream is read to its end, though a send finds its sender gone`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let ends = Events<ParleyError>()
+            let server = try await nodes.listening(ends) { $0.limits.readAheadBytes = 1 }
+            let socket = try RawSocket(connectingTo: server.address)
+            try socket.write([2, 0, 0, 0, 0])
+            let body = try #require(try await server.nextRPC().body)
+            let content = patterned(60_000)
+            try socket.write([3, 0, 0, 0xea, 0x60] + content + [4, 0, 0, 0, 0])
+            let connection = try #require(server.peers.first as? Connection)
+            // The rest is in the socket: nobody has read yet.
+            try await eventually { !connection.inbound.withLock { $0.intake.isReading } }
+            socket.close()
+            while (try? await connection.send(message: "is anybody there?")) != nil { await Task.yield() }
+            var read: [UInt8] = []
+            while let bytes = try await body.read(upTo: 100_000) { read += bytes }
+            #expect(read == content)
+            _ = try await ends.next()
+        }
+    }
+
+    @Test func `a passed deadline does not hide the end of a connection`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening()
+            let peers = Events<any Peer>()
+            let client = nodes.make { $0.onPeer = { peers.add($0) } }
+            let dialed = try await client.dial(server.address)
+            let peer = try #require(dialed as? Connection)
+            let remote = try #require(server.peers.first as? Connection)
+            let writer = try await remote.openStream(header: [])
+            let body = try #require(try await client.nextRPC().body)
+            peer.setReadDeadline(.now - .seconds(1))
+            #expect(try await error { _ = try await body.read(upTo: 1) }.code == .timedOut)
+            peer.fail(ParleyError(.banned, "it was banned"))
+            _ = try await peer.untilClosed()
+            #expect(try await error { _ = try await body.read(upTo: 1) }.code == .banned)
+            await writer.abort(code: 0, reason: "")
+        }
+    }
+
     /// The raw client reads slowly, so that the close waits; then it ends its sending and reads all.
     @Test(arguments: zip([WireForm.framed, .unframed], [10, 1]))
     func `the end of the other side's sending cuts nothing off that a close waits for`(

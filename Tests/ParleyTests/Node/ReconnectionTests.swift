@@ -1,3 +1,4 @@
+import ParleyNoise
 import Testing
 
 @testable import Parley
@@ -14,6 +15,56 @@ import Testing
         let delays = (0..<1_000).map { _ in backoff.delay(failures: 4) }
         #expect(delays.allSatisfy { (.zero ... .seconds(8)).contains($0) })
         #expect(delays.contains { $0 < .seconds(2) } && delays.contains { $0 > .seconds(6) })
+    }
+
+    @Test func `waits without a length are refused`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let node = nodes.make()
+            for backoff in [
+                Backoff(initial: .zero), Backoff(longest: .microseconds(999)), Backoff(stable: .seconds(-1)),
+            ] {
+                let refusal = try await error {
+                    try node.keepConnected(to: "127.0.0.1:1", backoff: backoff)
+                }
+                #expect(refusal.code == .invalidArgument && refusal.message.hasPrefix("backoff."))
+            }
+        }
+    }
+
+    @Test func `nodes that keep one another have one connection, and none to themselves`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let identities = (Identity(), Identity())
+            let ends = Events<ParleyError>()
+            func node(_ identity: Identity) async throws -> any Transport {
+                try await nodes.listening(ends) {
+                    $0.security = .noise(identity)
+                    $0.duplicates = .smallerDials(identity.id)
+                }
+            }
+            let (a, b) = (try await node(identities.0), try await node(identities.1))
+            let toB = "\(identities.1.id)@\(b.address)"
+            let kept = [
+                try a.keepConnected(to: toB, backoff: Self.quick),
+                try a.keepConnected(
+                    to: toB.replacing("127.0.0.1", with: "localhost"),
+                    backoff: Self.quick
+                ),
+                try b.keepConnected(to: "\(identities.0.id)@\(a.address)", backoff: Self.quick),
+            ]
+            // They may meet at first. Then each has that one connection, and no failure more.
+            try await eventually {
+                kept.allSatisfy { $0.peer != nil } && a.statistics.peers == 1 && b.statistics.peers == 1
+                    && a.statistics.dialing == 0 && b.statistics.dialing == 0
+            }
+            let failures = kept.map(\.failures)
+            let peer = try #require(a.peers.first)
+            try await peer.send(message: "hello")
+            #expect(try await b.nextRPC().text == "hello")
+            #expect(kept[0].peer === peer && kept[1].peer === peer)
+            #expect(kept.map(\.failures) == failures)
+            let itself = try await error { try a.keepConnected(to: "\(identities.0.id)@\(a.address)") }
+            #expect(itself.code == .invalidArgument)
+        }
     }
 
     @Test func `in a local network the waits are short`() {

@@ -368,6 +368,17 @@ struct ChannelsTests {
         }
     }
 
+    @Test func `messages that a side refuses because it closes are not taken for unknown`() throws {
+        var pair = Pair(Self.echo)
+        var buffer = WireBuffer()
+        buffer.append([1])
+        #expect(try pair.dialer.write(messages: buffer, at: pair.now))
+        // Its go-away crosses with the opening, which it then resets.
+        pair.listener.sayGoodbye()
+        let effects = pair.carry().dialer
+        #expect(effects.failure == nil && effects.messagesRefused?.code == .endOfStream)
+    }
+
     @Test func `a go-away takes nothing of messages that have a stream`() throws {
         var pair = Pair(Self.echo)
         var buffer = WireBuffer()
