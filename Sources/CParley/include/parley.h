@@ -746,11 +746,12 @@ int parley_peer_set_write_deadline(parley_transport *transport, parley_peer peer
 /*
  * Stays connected to a node: dials it, and dials again when the dial fails or the connection ends. The wait
  * before a retry is random (full jitter); its upper bound doubles from one second to five minutes, and starts
- * over after a connection that lasted a minute. on_peer and on_disconnect report the connections. It ends
- * with parley_stop_keeping_connected() of the same address, or with the transport.
+ * over after a connection that lasted a minute. on_peer and on_disconnect report the connections. With an id
+ * in the address, and one_connection_per_id, none is dialed while there is a connection with that node. It
+ * ends with parley_stop_keeping_connected() of the same address, or with the transport.
  *
  * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_EALREADY (the transport stays connected to the address
- *          already), PARLEY_ECLOSED. Never blocks.
+ *          already), PARLEY_EINVAL (the id is this node's own), PARLEY_ECLOSED. Never blocks.
  */
 int parley_keep_connected(parley_transport *transport, const char *address);
 
@@ -761,9 +762,9 @@ int parley_keep_connected(parley_transport *transport, const char *address);
 int parley_keep_connected_backoff(
     parley_transport *transport, const char *address, int initial_ms, int longest_ms, int stable_ms);
 
-/* Ends parley_keep_connected() of this address, and closes its connection, if there is one, as
- * parley_peer_close() does. Returns PARLEY_OK, or PARLEY_EINVAL when the transport does not stay connected to
- * the address. Never blocks. */
+/* Ends parley_keep_connected() of this address, and closes the connection that it has dialed, if there is
+ * one, as parley_peer_close() does. Returns PARLEY_OK, or PARLEY_EINVAL when the transport does not stay
+ * connected to the address. Never blocks. */
 int parley_stop_keeping_connected(parley_transport *transport, const char *address);
 
 /* Bans a numeric address (without a port) for a time; an IPv6 address with its whole /64. PARLEY_FOREVER bans

@@ -58,9 +58,11 @@ extension Connection {
         return (result, epoch)
     }
 
-    /// After the end of the input nothing is waited for, and the deadline cannot be changed any more.
+    /// A read that waits for nothing any more does not fail for its deadline: after the end of the connection
+    /// that could not be changed.
     private func checkReadDeadline(_ inbound: borrowing Inbound) throws(ParleyError) {
-        if inbound.state.inputEnd == nil { try checkDeadline(inbound.readDeadline, "reading") }
+        if inbound.state.inputEnd != nil, !inbound.state.hasUndecodedMessages { return }
+        try checkDeadline(inbound.readDeadline, "reading")
     }
 
     private var streamIsClosed: ParleyError {
@@ -137,7 +139,12 @@ extension Connection {
         _ body: (inout Inbound) throws(ParleyError) -> Result
     ) throws(ParleyError) -> Result {
         do { return try inbound.withLock(body) } catch {
-            if let violation = inbound.withLock({ $0.state.violation }) { fail(violation) }
+            let violation = inbound.withLock { inbound in
+                // What is behind it was dropped.
+                if inbound.state.violation != nil { _ = account(&inbound, hasProgress: false) }
+                return inbound.state.violation
+            }
+            if let violation { fail(violation) }
             throw error
         }
     }

@@ -162,7 +162,9 @@ extension Connection: LinkOwner {
         var outcome = Outcome()
         inbound.withLock { inbound in
             inbound.take(&input)
-            if inbound.closed != nil || inbound.intake.isDiscarding { inbound.state.dropInput() }
+            if inbound.closed != nil || inbound.intake.isDiscarding || inbound.state.violation != nil {
+                inbound.state.dropInput()
+            }
             let phase = inbound.state.phase
             do throws(ParleyError) {
                 try inbound.state.decode(limit: share.rpcs, byteLimit: share.bytes, into: &decoded)

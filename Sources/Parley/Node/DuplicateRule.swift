@@ -20,6 +20,8 @@ public struct DuplicateRule: Sendable {
 
     let identify: @Sendable (any Peer) -> String?
     let settle: @Sendable (_ existing: any Peer, _ new: any Peer) -> Verdict
+    /// Whether it leaves one connection with each ``Peer/id``, whatever else is known of them.
+    private(set) var leavesOneOfEachID = false
 
     /// A rule of your own. The loser is closed with the reason `duplicate`; a dial that loses throws it, or
     /// the end of the connection when the other side was first to refuse it.
@@ -44,7 +46,9 @@ public struct DuplicateRule: Sendable {
     ///
     /// - Parameter id: this node's own; see ``Security/id``.
     public static func smallerDials(_ id: PeerID) -> DuplicateRule {
-        smallerDials(identity: "\(id)") { peer in peer.id.map { "\($0)" } }
+        var rule = smallerDials(identity: "\(id)") { peer in peer.id.map { "\($0)" } }
+        rule.leavesOneOfEachID = true
+        return rule
     }
 
     /// Keeps the connection that the node with the smaller identity dialed; of two dialed by the same node,

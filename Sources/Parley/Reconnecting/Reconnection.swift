@@ -3,13 +3,29 @@ import Logging
 /// Keeps a connection to one address: dials again whenever it ends. See
 /// ``Transport/keepConnected(to:backoff:)``.
 public final class Reconnection: Sendable {
+    /// The connection with the node that is kept.
+    private enum Current {
+        case none
+        /// It was dialed here.
+        case dialed(any Peer)
+        /// Somebody else has made it.
+        case found(any Peer)
+    }
+
     private struct State {
-        var peer: (any Peer)?
+        var current = Current.none
         var lastError: ParleyError?
         var connections = 0
         var failures = 0
         var isOver = false
         var task: Task<Void, Never>?
+
+        var peer: (any Peer)? {
+            switch current {
+            case .none: nil
+            case .dialed(let peer), .found(let peer): peer
+            }
+        }
     }
 
     /// The address that is dialed.
@@ -48,16 +64,16 @@ public final class Reconnection: Sendable {
     /// Stops dialing. The current connection stays open. Idempotent; any thread.
     public func cancel() { end() }
 
-    /// Stops dialing, and returns the current peer, which the caller may close.
+    /// Stops dialing, and returns the current peer if it was dialed here. The caller may close it.
     @discardableResult
     package func end() -> (any Peer)? {
         if ForkedChild.isThisProcess { return nil }
-        let (task, peer) = state.withLock { state in
+        let (task, current) = state.withLock { state in
             state.isOver = true
-            return (state.task, state.peer)
+            return (state.task, state.current)
         }
         task?.cancel()
-        return peer
+        return if case .dialed(let peer) = current { peer } else { nil }
     }
 
     fileprivate func start(on transport: any Transport) {
@@ -77,7 +93,7 @@ public final class Reconnection: Sendable {
                 // Cancelled: the connection stays.
                 if state.isOver, state.peer != nil, error.code == .cancelled { return nil }
                 let wasStable = state.peer != nil && lifetime >= backoff.stable
-                state.peer = nil
+                state.current = .none
                 state.lastError = error
                 state.failures = wasStable ? 1 : state.failures + 1
                 return state.isOver ? nil : backoff.delay(failures: state.failures)
@@ -97,17 +113,19 @@ public final class Reconnection: Sendable {
         node?.unregister(self)
     }
 
-    /// Where a rule leaves one connection with each node, another one to the node that is dialed would cost
-    /// that one, or be refused. So it is waited for instead.
+    /// Where a rule leaves one connection with each id, another one to the node that is dialed would cost
+    /// that one, or be refused. So its end is waited for instead.
     ///
     /// - Returns: that connection, which has ended, and why; nil when there was none.
     private func existingConnection(
         on transport: any Transport
     ) async throws -> (any Peer, reason: ParleyError)? {
-        guard let id, (transport as? any NodeTransport)?.node.options.duplicates != nil,
-            let peer = transport.peer(id)
+        guard let id, let rule = (transport as? any NodeTransport)?.node.options.duplicates,
+            rule.leavesOneOfEachID, let peer = transport.peer(id),
+            // Such a one is ending: the rule prefers a new one.
+            (peer as? Connection)?.isHalfClosed != true
         else { return nil }
-        state.withLock { if !$0.isOver { $0.peer = peer } }
+        state.withLock { if !$0.isOver { $0.current = .found(peer) } }
         return (peer, try await peer.untilClosed())
     }
 
@@ -122,7 +140,7 @@ public final class Reconnection: Sendable {
             let began = ContinuousClock.now
             let isWanted = state.withLock { state in
                 guard !state.isOver else { return false }
-                state.peer = peer
+                state.current = .dialed(peer)
                 state.connections += 1
                 return true
             }
@@ -149,8 +167,8 @@ extension Transport {
     /// ``TransportOptions/onPeer`` is called for each connection, as for every dial. Returns at once; any
     /// thread.
     ///
-    /// With an id and a rule for duplicates (``TransportOptions/duplicates``), a connection that there is
-    /// with that node already, whoever has dialed it, is as good: none is dialed beside it.
+    /// With an id, and the rule ``DuplicateRule/smallerDials(_:)``, a connection that there is with that node
+    /// already, whoever has dialed it, is as good: none is dialed beside it.
     ///
     /// - Parameters:
     ///   - address: as for ``dial(_:)``.

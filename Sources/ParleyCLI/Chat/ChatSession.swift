@@ -36,7 +36,8 @@ struct ChatSession: Sendable {
         }
     }
 
-    /// Shows a stream, or refuses it when it offers files: their sender waits for an answer.
+    /// Shows a stream, or refuses it when it offers files: their sender waits for an answer. Only a wire form
+    /// whose streams have headers shows that at once.
     private func take(_ rpc: RPC) async {
         if rpc.payload.starts(with: TransferRecord.name) {
             let refusal = TransferAnswer.refusal("this node shows messages; parley receive takes files")
