@@ -53,8 +53,9 @@ import Testing
             ]
             // They may meet at first. Then each has that one connection, and no failure more.
             try await eventually {
-                kept.allSatisfy { $0.peer != nil } && a.statistics.peers == 1 && b.statistics.peers == 1
-                    && a.statistics.dialing == 0 && b.statistics.dialing == 0
+                guard let ofA = a.peers.first, let ofB = b.peers.first else { return false }
+                return a.peers.count == 1 && b.peers.count == 1 && kept[0].peer === ofA
+                    && kept[1].peer === ofA && kept[2].peer === ofB
             }
             let failures = kept.map(\.failures)
             let peer = try #require(a.peers.first)
