@@ -379,8 +379,8 @@ extension Peer {
     }
 
     /// Opens a stream and runs `body` with its writer. Finishes the stream when `body` returns, and aborts it
-    /// when `body` throws. The other side does not learn what: an error of this program is not for it. Call
-    /// ``StreamWriter/abort(code:reason:)`` in `body` to tell it more.
+    /// when `body` throws. The other side does not learn the error. To tell it more, call
+    /// ``StreamWriter/abort(code:reason:)`` in `body`.
     public func withStream<Result>(
         header: ArraySlice<UInt8> = [],
         _ body: (any StreamWriter) async throws -> Result

@@ -35,16 +35,16 @@ public struct TransportOptions: Sendable {
 
     /// Called once for each peer, when its handshake is done and before its first RPC is delivered, in a task
     /// of its own. Throwing refuses the peer. ``handshakeTimeout`` bounds the handshake and `onPeer`
-    /// together. Nothing of the peer is delivered before this returns, not even the answer to a request: ask
-    /// in a task of its own.
+    /// together. Nothing of the peer is delivered before this returns, not even the answer to a request, so
+    /// requests belong in another task.
     public var onPeer: (@Sendable (any Peer) async throws -> Void)?
 
     /// Called exactly once for each connection that passed the gates by address, also when it failed before
     /// ``onPeer`` was called for it: when it is closed, in a task of its own. It gets the reason:
     /// `endOfStream` when the other side closed, `closed` when this side did, otherwise the failure. While
-    /// `onPeer` runs, the call waits for it, for at most ``handshakeTimeout``. Who counts peers up in
-    /// `onPeer` counts down only those: another connection with the same node may have been refused as a
-    /// duplicate.
+    /// `onPeer` runs, the call waits for it, for at most ``handshakeTimeout``. A
+    /// connection for which `onPeer` was not called, such as a refused duplicate, may be with a node that is
+    /// still connected by another one.
     public var onDisconnect: (@Sendable (any Peer, ParleyError) async -> Void)?
 
     /// How links are secured: not at all, or with the Noise protocol of the product ParleyNoise. Both sides

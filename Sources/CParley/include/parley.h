@@ -464,8 +464,7 @@ typedef struct parley_options {
      * the remote side closes in an orderly way gets everything that was sent to it, but the reason may be
      * PARLEY_ECONNRESET, and what it has not read of a stream is then read through parley_rpc_body() alone:
      * the number of the peer is gone. `message` describes the reason in a sentence, escaped as in
-     * parley_last_error();
-     * valid during the call. On the loop's thread. */
+     * parley_last_error(); valid during the call. On the loop's thread. */
     void (*on_disconnect)(
         parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
 
@@ -746,9 +745,11 @@ int parley_peer_set_write_deadline(parley_transport *transport, parley_peer peer
 /*
  * Stays connected to a node: dials it, and dials again when the dial fails or the connection ends. The wait
  * before a retry is random (full jitter); its upper bound doubles from one second to five minutes, and starts
- * over after a connection that lasted a minute. on_peer and on_disconnect report the connections. With an id
- * in the address, and one_connection_per_id, none is dialed while there is a connection with that node. It
- * ends with parley_stop_keeping_connected() of the same address, or with the transport.
+ * over after a connection that lasted a minute. on_peer and on_disconnect report the connections. It ends
+ * with parley_stop_keeping_connected() of the same address, or with the transport.
+ *
+ * An address with an id is not dialed while there is another connection with that node, if
+ * one_connection_per_id is set.
  *
  * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_EALREADY (the transport stays connected to the address
  *          already), PARLEY_EINVAL (the id is this node's own), PARLEY_ECLOSED. Never blocks.
@@ -1189,9 +1190,9 @@ PARLEY_CHECKED int parley_peer_stream_open(
 
 /* Opens a stream that the other side gets as an RPC whose `stream` is true, with your own header; NULL and 0
  * for none. Waits and returns as parley_peer_stream_open() does, or PARLEY_EMSGSIZE, or PARLEY_EABORTED when
- * the other side resets it meanwhile, as one beyond its limits. A header of more than
- * 255 KiB may have to wait for room: it also returns PARLEY_EMSGSIZE when the time-out is 0, and
- * PARLEY_EDEADLK in a callback; then no stream was opened. */
+ * the other side resets it meanwhile, for example because it has too many. A header of more than 255 KiB may
+ * have to wait for room: it also returns PARLEY_EMSGSIZE when the time-out is 0, and PARLEY_EDEADLK in a
+ * callback; then no stream was opened. */
 PARLEY_CHECKED int parley_peer_stream_announce(
     parley_transport *transport, parley_peer peer, const void *header, size_t length, int timeout_ms,
     parley_peer_stream *stream);

@@ -58,8 +58,8 @@ extension Connection {
         return (result, epoch)
     }
 
-    /// A read that waits for nothing any more does not fail for its deadline: after the end of the connection
-    /// that could not be changed.
+    /// Throws when the read deadline has passed. It does not count for a read that will not wait: after the
+    /// end of the connection the deadline cannot be changed.
     private func checkReadDeadline(_ inbound: borrowing Inbound) throws(ParleyError) {
         if inbound.state.inputEnd != nil, !inbound.state.hasUndecodedMessages { return }
         try checkDeadline(inbound.readDeadline, "reading")
@@ -133,14 +133,14 @@ extension Connection {
         }
     }
 
-    /// Calls `body` under the receiving half's lock. Ends the connection when the wire form is violated: the
-    /// violation is the reason, whatever `body` throws.
+    /// Calls `body` under the receiving half's lock. When `body` throws and the wire form is violated, the
+    /// connection ends, and the violation is the reason.
     private func withInbound<Result>(
         _ body: (inout Inbound) throws(ParleyError) -> Result
     ) throws(ParleyError) -> Result {
         do { return try inbound.withLock(body) } catch {
             let violation = inbound.withLock { inbound in
-                // What is behind it was dropped.
+                // The input behind the violation was dropped.
                 if inbound.state.violation != nil { _ = account(&inbound, hasProgress: false) }
                 return inbound.state.violation
             }

@@ -49,7 +49,7 @@ extension Connection: LinkOwner {
             // The other side still reads: what was accepted is still written, or has to arrive.
             case .flushing, .awaitingAck(_, cutsStream: true): return
             case .awaitingAck(_, cutsStream: false):
-                // The kernel sends what it has after the link is closed, but for a link that is reset.
+                // A closed link's bytes are still sent by the kernel. A reset would drop them.
                 guard outbound.withLock({ $0.queue.isCutOff }) else { break }
                 checkAcknowledged()
                 return

@@ -76,7 +76,7 @@ extension Connection {
     /// since an end is small. Does nothing when the stream has ended.
     ///
     /// - Parameter encode: returns false when the wire form cannot express it; the stream then stays open.
-    /// - Throws: the reason for which the connection ends.
+    /// - Throws: why the connection ends, when it is ending.
     fileprivate func endStream(
         _ stream: UInt64,
         _ encode: (inout any Decoder, inout WireBuffer) -> Bool
@@ -230,9 +230,9 @@ package final class ConnectionStreamWriter: StreamWriter {
         }
         switch end {
         case .accepted, .notOpen: return
-        // The connection ends with the reason that it has. Its end is not the stream's.
+        // The connection is ending already. Its end must not pass for the stream's.
         case nil: _ = beginPart()
-        // What was accepted is written, and then the connection is reset.
+        // The connection writes what was accepted, and is then reset.
         case .inexpressible:
             _ = beginPart()
             connection.close(because: ParleyError(.streamAborted, "this side aborted its stream: \(reason)"))

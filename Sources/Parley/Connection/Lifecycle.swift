@@ -90,7 +90,7 @@ struct Lifecycle {
         case linkClosed
     }
 
-    /// What the connection has to do. `Connection.apply` has the order.
+    /// What the connection has to do. `Connection.apply` decides the order.
     struct Actions: OptionSet {
         let rawValue: UInt16
 

@@ -173,7 +173,7 @@ public final class InMemoryPeer: Connection, @unchecked Sendable {
         link.setOwner(ownLinks())
     }
 
-    /// Lets go of the links, which refer back: there is no connection after all.
+    /// Gives the connection up before it begins. Its links refer back to it, so both forget each other.
     fileprivate func abandon() {
         link = nil
         multiplexed?.disown()

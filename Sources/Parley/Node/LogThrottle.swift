@@ -1,5 +1,5 @@
-/// Limits the rate of log lines. A value without a clock, under a lock. Times are in milliseconds, and none
-/// is before that of an earlier call.
+/// Limits the rate of log lines. A value without a clock, under a lock. Times are in milliseconds, and never
+/// go back.
 package struct LogThrottle {
     private struct Entry {
         var tokens = LogThrottle.lines
@@ -11,11 +11,11 @@ package struct LogThrottle {
 
     /// The most lines at once.
     private static let lines = 10.0
-    /// After that, one line per this time.
+    /// How long it takes until another line is allowed, once those are used up.
     private static let millisecondsPerLine = 1_000.0
-    /// A burst is over after this time without an event.
+    /// How long no event comes before a burst counts as over, in milliseconds.
     private static let quiet: UInt64 = 10_000
-    /// A burst that lasts has one line per this time.
+    /// How long a burst lasts before it has another line, in milliseconds.
     private static let reminder: UInt64 = 60_000
 
     /// Bounded: the library chooses the keys.

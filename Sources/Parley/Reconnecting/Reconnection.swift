@@ -43,23 +43,23 @@ public final class Reconnection: Sendable {
 
     /// The current peer; nil while there is no connection. After ``cancel()`` it is the one that was current
     /// then, also when that ends.
-    public var peer: (any Peer)? { current.peer }
+    public var peer: (any Peer)? { snapshot.peer }
 
     /// Why the last connection ended or the last dial failed; nil before either happened.
-    public var lastError: ParleyError? { current.lastError }
+    public var lastError: ParleyError? { snapshot.lastError }
 
     /// The number of connections made so far. One that the other side has dialed, or another dial has made,
     /// is not counted.
-    public var connections: Int { current.connections }
+    public var connections: Int { snapshot.connections }
 
     /// The number of consecutive attempts without a stable connection; see ``Backoff/stable``.
-    public var failures: Int { current.failures }
+    public var failures: Int { snapshot.failures }
 
     /// Whether it has stopped dialing: it was cancelled, or the transport was closed.
-    public var isOver: Bool { current.isOver }
+    public var isOver: Bool { snapshot.isOver }
 
     /// A forked child, in which a thread that is gone may hold the lock, sees one that is over.
-    private var current: State { ForkedChild.isThisProcess ? State(isOver: true) : state.withLock { $0 } }
+    private var snapshot: State { ForkedChild.isThisProcess ? State(isOver: true) : state.withLock { $0 } }
 
     /// Stops dialing. The current connection stays open. Idempotent; any thread.
     public func cancel() { end() }
@@ -113,16 +113,16 @@ public final class Reconnection: Sendable {
         node?.unregister(self)
     }
 
-    /// Where a rule leaves one connection with each id, another one to the node that is dialed would cost
-    /// that one, or be refused. So its end is waited for instead.
+    /// Waits for the end of a connection that there is with the node, where a rule leaves one with each id: a
+    /// dial would end that connection, or be refused.
     ///
-    /// - Returns: that connection, which has ended, and why; nil when there was none.
+    /// - Returns: the connection, and why it has ended; nil when there was none.
     private func existingConnection(
         on transport: any Transport
     ) async throws -> (any Peer, reason: ParleyError)? {
         guard let id, let rule = (transport as? any NodeTransport)?.node.options.duplicates,
             rule.leavesOneOfEachID, let peer = transport.peer(id),
-            // Such a one is ending: the rule prefers a new one.
+            // A half-closed connection is ending: the rule prefers a new one.
             (peer as? Connection)?.isHalfClosed != true
         else { return nil }
         state.withLock { if !$0.isOver { $0.current = .found(peer) } }
@@ -167,8 +167,8 @@ extension Transport {
     /// ``TransportOptions/onPeer`` is called for each connection, as for every dial. Returns at once; any
     /// thread.
     ///
-    /// With an id, and the rule ``DuplicateRule/smallerDials(_:)``, a connection that there is with that node
-    /// already, whoever has dialed it, is as good: none is dialed beside it.
+    /// With an id, and the rule ``DuplicateRule/smallerDials(_:)``, nothing is dialed while there is a
+    /// connection with that node, whoever has dialed it.
     ///
     /// - Parameters:
     ///   - address: as for ``dial(_:)``.
@@ -183,8 +183,9 @@ extension Transport {
     ) throws(ParleyError) -> Reconnection {
         try ForkedChild.check()
         try TransportOptions.validate(backoff)
+        let node = (self as? any NodeTransport)?.node
         let target: DialTarget
-        if let node = (self as? any NodeTransport)?.node {
+        if let node {
             target = try node.dialTarget(address)
             try node.checkOpen()
             guard target.id == nil || target.id != node.options.security.id else {
@@ -194,7 +195,7 @@ extension Transport {
             target = try DialTarget(address)
         }
         let reconnection = Reconnection(to: address, target.id, backoff: backoff)
-        if let node = (self as? any NodeTransport)?.node,
+        if let node,
             !node.register(reconnection, on: node.loop, stop: { reconnection.cancel() })
         {
             throw ParleyError(.closed, "the transport is closed")

@@ -69,7 +69,7 @@ final class SecuredLink: @unchecked Sendable {
     /// Sets the owner, which hears about reads, writes and the end.
     func setOwner(_ owner: any SecuredLinkOwner) { self.owner = owner }
 
-    /// Lets go of the owner: the link below did not become a connection.
+    /// Forgets the owner: its connection was given up before it began.
     func disown() { owner = nil }
 }
 

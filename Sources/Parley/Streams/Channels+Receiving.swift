@@ -177,21 +177,16 @@ extension Channels {
 
     /// The other side takes no messages, or none any more. What waits to be sent is dropped.
     private mutating func messagesAreRefused(_ effects: inout Effects) {
-        if session.remoteGoAway == nil {
-            refuseMessages(.unsupported, "takes no messages, only streams", &effects)
-        } else {
-            refuseMessages(.endOfStream, "takes no more messages: it has said that it closes", &effects)
-        }
-    }
-
-    private mutating func refuseMessages(
-        _ code: ParleyError.Code,
-        _ what: String,
-        _ effects: inout Effects
-    ) {
         guard !areMessagesRefused else { return }
         areMessagesRefused = true
-        effects.messagesRefused = ParleyError(code, "\(rules.remote) \(what)")
+        let reason =
+            session.remoteGoAway == nil
+            ? ParleyError(.unsupported, "\(rules.remote) takes no messages, only streams")
+            : ParleyError(
+                .endOfStream,
+                "\(rules.remote) takes no more messages: it has said that it closes"
+            )
+        effects.messagesRefused = reason
         unwritten.removeAll()
     }
 

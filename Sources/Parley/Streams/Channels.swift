@@ -12,7 +12,7 @@ struct Channels {
     var count = 0
     /// Streams of the other side that a handler has. They may have ended.
     var taken = 0
-    /// Received bytes that were not read, of all streams in the table.
+    /// The received and unread bytes of all streams in the table.
     private(set) var heldBytes = 0
     /// The streams that hold a small part of the block that was read last.
     var borrowers: [Channel] = []
@@ -128,8 +128,8 @@ struct Channels {
         count += 1
     }
 
-    /// Changes ``heldBytes`` with what a stream holds. What its reader puts back after the stream has ended
-    /// is the reader's alone: nothing here refers to it.
+    /// Adds to ``heldBytes`` what a stream holds more, or less when negative. A stream that has left the
+    /// table does not count: its reader alone holds what it puts back.
     mutating func countHeld(_ bytes: Int, of channel: Channel) {
         if self.channel(channel.id) === channel { heldBytes += bytes }
     }

@@ -96,7 +96,7 @@ final class MultiplexedLink: @unchecked Sendable {
     /// Sets the owner, which hears about messages and the end.
     func setOwner(_ owner: Connection) { self.owner = owner }
 
-    /// Lets go of the owner: the link below did not become a connection.
+    /// Forgets the owner: its connection was given up before it began.
     func disown() {
         owner = nil
         secured?.disown()

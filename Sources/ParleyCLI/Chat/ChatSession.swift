@@ -36,12 +36,12 @@ struct ChatSession: Sendable {
         }
     }
 
-    /// Shows a stream, or refuses it when it offers files: their sender waits for an answer. Only a wire form
-    /// whose streams have headers shows that at once.
+    /// Shows a stream. Refuses it first when it offers files, since their sender waits for an answer. Offers
+    /// are recognized by the stream's header, which only some wire forms have.
     private func take(_ rpc: RPC) async {
         if rpc.payload.starts(with: TransferRecord.name) {
             let refusal = TransferAnswer.refusal("this node shows messages; parley receive takes files")
-            // A sender that has gone needs none.
+            // A sender that has gone needs no refusal.
             try? await rpc.peer.send(message: refusal)
         }
         await readStream(of: rpc.peer)

@@ -123,9 +123,10 @@ enum RequestedPath {
     /// What an error about an empty path proposes.
     static let hint = "; . is everything"
 
-    /// Without the empty parts and the `.` that shells, scripts and people leave there. Empty for everything.
+    /// The path without empty parts and `.`, which shells, scripts and people leave in it. Empty for
+    /// everything.
     static func bytes(of argument: LocalPath) -> [UInt8] {
-        // The server says what is the matter with an absolute one.
+        // The server refuses an absolute path, and says why.
         guard argument.bytes.first != slash else { return argument.bytes }
         let parts = argument.bytes.split(separator: slash).filter { !$0.elementsEqual(".".utf8) }
         return Array(parts.joined(separator: [slash]))

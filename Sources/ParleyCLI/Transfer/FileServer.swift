@@ -123,7 +123,7 @@ struct FileServer: Sendable {
 
     private func namesInside() throws(Failure) -> [[UInt8]] {
         do throws(SystemError) {
-            // It reads as an empty one, also when there is another one of its name now.
+            // A removed folder reads as an empty one.
             if folder.isRemoved { throw .missing }
             return try folder.namesInside().filter { showsHidden || !$0.isHidden }
         } catch {

@@ -54,8 +54,8 @@ extension SilentPeers {
     ///
     /// - Returns: how many may be silent behind the handshake.
     static func makeRoom(in options: inout TransportOptions) -> Int {
-        // A transfer has its socket, a folder, and a part, beside which one of another mode may be made; the
-        // tool itself has a few descriptors.
+        // A transfer has up to four descriptors: its socket, a folder, a part, and a file that shows the mode
+        // of new files. The tool itself has a few.
         let places = max(4, min(options.limits.maxInboundPeers, (descriptors(atMost: 8_192) - 64) / 4))
         // Who says nothing at all is in the handshake: others pass it in less than a round trip or two.
         options.limits.maxHandshakes = places / 2
