@@ -71,8 +71,7 @@ import Testing
     @Test func `a passed deadline does not hide the end of a connection`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try await nodes.listening()
-            let peers = Events<any Peer>()
-            let client = nodes.make { $0.onPeer = { peers.add($0) } }
+            let client = nodes.make()
             let dialed = try await client.dial(server.address)
             let peer = try #require(dialed as? Connection)
             let remote = try #require(server.peers.first as? Connection)
