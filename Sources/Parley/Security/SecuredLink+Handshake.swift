@@ -6,16 +6,21 @@ extension SecuredLink {
     /// needs 32 bytes to ask for it.
     static let stepsPerTurn = 4
 
+    /// What a step of the handshake says, and what it leads to.
+    private struct Step {
+        var output: [UInt8]
+        let next: Phase
+    }
+
     /// Begins the handshake, and reads until it is over.
     func beginHandshake() {
         loop.assertIsCurrent()
         do throws(ParleyError) {
             switch phase {
             case .agreeing(let negotiation, _):
-                try send(negotiation.opening.contiguous)
-                lower.startReading()
-            case .handshake(let session): try begin(session)
-            case .choosing, .open, .over: return
+                try take(Step(output: negotiation.opening.contiguous, next: phase))
+            case .handshake(let session): try take(begin(session))
+            case .choosing, .writing, .open, .over: return
             }
         } catch { fail(error) }
     }
@@ -25,17 +30,35 @@ extension SecuredLink {
     /// - Returns: whether there was anything to work on.
     func makeStep() -> Bool {
         do throws(ParleyError) {
-            switch phase {
-            case .agreeing(let negotiation, let session): return try agree(negotiation, session)
-            case .handshake(let session): return try advance(session)
-            case .choosing(let negotiation, let session, let proven):
-                return try choose(negotiation, session, proven)
-            case .open, .over: return false
-            }
-        } catch {
-            fail(error)
-            return true
+            guard let step = try nextStep() else { return false }
+            try take(step)
+        } catch { fail(error) }
+        return true
+    }
+
+    private func nextStep() throws(ParleyError) -> Step? {
+        switch phase {
+        case .agreeing(let negotiation, let session): return try agree(negotiation, session)
+        case .handshake(let session): return try advance(session)
+        case .choosing(let negotiation, let session): return try choose(negotiation, session)
+        case .writing, .open, .over: return nil
         }
+    }
+
+    /// Says what a step has to say. Nothing follows before that is written.
+    private func take(_ step: Step) throws(ParleyError) {
+        phase = .writing(then: step.next)
+        if step.output.isEmpty { return stepIsWritten() }
+        if try write(sealed: step.output) { stepIsWritten() }
+    }
+
+    func stepIsWritten() {
+        guard case .writing(let next) = phase else { return }
+        phase = next
+        guard case .open = next, let proven else { return goOn() }
+        // An idle link keeps nothing of its handshake.
+        if input.isEmpty { input = SecureInput() }
+        owner?.linkIsSecured(with: proven)
     }
 
     /// Waits for a turn to take what has arrived, and reads no more meanwhile.
@@ -51,70 +74,56 @@ extension SecuredLink {
     private func agree(
         _ negotiation: LinkNegotiation,
         _ session: any SecureSession
-    ) throws(ParleyError) -> Bool {
+    ) throws(ParleyError) -> Step? {
         guard !input.isEmpty else {
             lower.startReading()
-            return false
+            return nil
         }
         var negotiation = negotiation
         var answers = WireBuffer()
         let isAgreed = try input.take { (rest) throws(ParleyError) in
             try negotiation.receive(&rest, into: &answers)
         }
-        try send(answers.contiguous)
-        if isAgreed {
-            phase = .handshake(session)
-            try begin(session)
-        } else {
-            phase = .agreeing(negotiation, session)
-            goOn()
+        guard isAgreed else {
+            return Step(output: answers.contiguous, next: .agreeing(negotiation, session))
         }
-        return true
+        return try begin(session, after: answers.contiguous)
     }
 
     /// Says what the handshake begins with, if this side initiates it.
-    private func begin(_ session: any SecureSession) throws(ParleyError) {
-        var output: [UInt8] = []
-        try session.begin(into: &output)
-        try send(output)
-        goOn()
+    private func begin(_ session: any SecureSession, after output: [UInt8] = []) throws(ParleyError) -> Step {
+        var step = Step(output: output, next: .handshake(session))
+        try session.begin(into: &step.output)
+        return step
     }
 
     /// Takes a message of the handshake.
-    private func advance(_ session: any SecureSession) throws(ParleyError) -> Bool {
-        guard let place = try nextMessage(atMost: SecureMessage.maxHandshakeBytes) else { return false }
+    private func advance(_ session: any SecureSession) throws(ParleyError) -> Step? {
+        guard let place = try nextMessage(atMost: SecureMessage.maxHandshakeBytes) else { return nil }
         var output: [UInt8] = []
-        let shown = try session.advance(Array(input.bytes[place]), into: &output)
-        try send(output)
-        guard let shown else {
-            goOn()
-            return true
+        guard let shown = try session.advance(Array(input.bytes[place]), into: &output) else {
+            return Step(output: output, next: .handshake(session))
         }
-        let proven = Connection.Proven(
+        proven = Connection.Proven(
             shown.id,
             session,
             received: wireBytes.received,
             sent: wireBytes.sent
         )
-        self.proven = proven
         guard let side, !LibP2P.isStreamMuxerSettled(by: shown.streamMuxers) else {
-            open(session, with: proven)
-            return true
+            return Step(output: output, next: .open(session))
         }
         let negotiation = LinkNegotiation(of: LibP2P.yamux, as: side)
-        phase = .choosing(negotiation, session, proven)
-        try sendSealed(negotiation.opening, by: session)
-        goOn()
-        return true
+        try session.seal(negotiation.opening.contiguous.span, into: &output)
+        return Step(output: output, next: .choosing(negotiation, session))
     }
 
     /// Takes a sealed message of the negotiation that follows the handshake.
     private func choose(
         _ negotiation: LinkNegotiation,
-        _ session: any SecureSession,
-        _ proven: Connection.Proven
-    ) throws(ParleyError) -> Bool {
-        guard let place = try nextMessage(atMost: SecureMessage.maxBytes) else { return false }
+        _ session: any SecureSession
+    ) throws(ParleyError) -> Step? {
+        guard let place = try nextMessage(atMost: SecureMessage.maxBytes) else { return nil }
         let content = try input.withBytes { (bytes) throws(ParleyError) in
             try session.open(&bytes, at: place.lowerBound, count: place.count)
         }
@@ -122,23 +131,10 @@ extension SecuredLink {
         var rest = input.bytes[content]
         var answers = WireBuffer()
         let isChosen = try negotiation.receive(&rest, into: &answers)
-        try sendSealed(answers, by: session)
-        if isChosen {
-            ahead.append(Array(rest)[...])
-            open(session, with: proven)
-        } else {
-            phase = .choosing(negotiation, session, proven)
-            goOn()
-        }
-        return true
-    }
-
-    /// Everything is agreed on.
-    private func open(_ session: any SecureSession, with proven: Connection.Proven) {
-        phase = .open(session)
-        // An idle link keeps nothing of its handshake.
-        if input.isEmpty { input = SecureInput() }
-        owner?.linkIsSecured(with: proven)
+        if isChosen { ahead.append(Array(rest)[...]) }
+        var output: [UInt8] = []
+        try session.seal(answers.contiguous.span, into: &output)
+        return Step(output: output, next: isChosen ? .open(session) : .choosing(negotiation, session))
     }
 
     /// The place of the next message; nil, and reading goes on, until it is there.
@@ -150,21 +146,6 @@ extension SecuredLink {
         case .tooLong(let count):
             throw ParleyError(.securityFailed, "the handshake has a message of \(count) bytes")
         case .message(let place, let count): return place..<place + count
-        }
-    }
-
-    private func sendSealed(_ lines: WireBuffer, by session: any SecureSession) throws(ParleyError) {
-        var output: [UInt8] = []
-        try session.seal(lines.contiguous.span, into: &output)
-        try send(output)
-    }
-
-    /// Writes a message of the handshake. Each side writes only when the other has read its last one, so
-    /// there is room.
-    private func send(_ message: [UInt8]) throws(ParleyError) {
-        guard !message.isEmpty else { return }
-        guard try write(sealed: message) else {
-            throw ParleyError(.securityFailed, "the other side does not take the handshake")
         }
     }
 }

@@ -43,7 +43,9 @@ final class SecuredLink: @unchecked Sendable {
         indirect case agreeing(LinkNegotiation, any SecureSession)
         case handshake(any SecureSession)
         /// The other side is proven. Both agree on the form of the streams, inside the link.
-        indirect case choosing(LinkNegotiation, any SecureSession, Connection.Proven)
+        indirect case choosing(LinkNegotiation, any SecureSession)
+        /// The link below has not written all of what a step says. It is not read meanwhile.
+        indirect case writing(then: Phase)
         case open(any SecureSession)
         /// Closed, or failed: nothing is passed on any more.
         case over
@@ -225,7 +227,7 @@ extension SecuredLink: LinkOwner {
         switch phase {
         case .agreeing, .handshake, .choosing: waitForTurn()
         case .open: passOn()
-        case .over: break
+        case .writing, .over: break
         }
     }
 
@@ -307,7 +309,7 @@ extension SecuredLink: LinkOwner {
     func linkDidEnd(_ reason: ParleyError) {
         switch phase {
         case .over: return
-        case .agreeing, .handshake, .choosing: fail(reason)
+        case .agreeing, .handshake, .choosing, .writing: fail(reason)
         case .open:
             end = reason
             passOn()
@@ -328,11 +330,13 @@ extension SecuredLink: LinkOwner {
 
     func linkDidWrite(_ failure: ParleyError?, returning buffer: inout WireBuffer) {
         if let failure {
+            if case .writing = phase { return fail(failure) }
             file = nil
             owner?.linkDidWrite(failure, returning: &buffer)
             return
         }
         sealedIsWritten()
+        if case .writing = phase { return stepIsWritten() }
         guard let rest = file else { return owner?.linkDidWrite(nil, returning: &buffer) ?? () }
         if rest.count > 0 { writePiece() } else { finishWrite(nil) }
     }

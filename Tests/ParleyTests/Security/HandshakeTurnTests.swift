@@ -65,6 +65,56 @@ import Testing
         }
     }
 
+    /// Its handshake says more at once than a link takes: 80 messages, which are answered by one.
+    private final class Talkative: LinkSecurity {
+        static let message = [0x0f, 0xfe] + [UInt8](repeating: 7, count: 0x0ffe)
+        let id: PeerID
+
+        init() throws { id = try PeerID(publicKey: [UInt8](repeating: 2, count: 32)) }
+
+        func makeSession(
+            isInitiator: Bool,
+            expecting expected: PeerID?,
+            offering streamMuxers: [String]
+        ) -> any SecureSession { Session(id: id, awaited: isInitiator ? 1 : 80) }
+
+        private final class Session: SecureSession {
+            let id: PeerID
+            private let isInitiator: Bool
+            private var awaited: Int
+
+            init(id: PeerID, awaited: Int) {
+                self.id = id
+                self.awaited = awaited
+                isInitiator = awaited == 1
+            }
+
+            func begin(into output: inout [UInt8]) {
+                guard isInitiator else { return }
+                for _ in 0..<80 { output += Talkative.message }
+            }
+
+            func advance(_ message: [UInt8], into output: inout [UInt8]) -> ShownIdentity? {
+                awaited -= 1
+                guard awaited == 0 else { return nil }
+                if !isInitiator { output += Talkative.message }
+                return ShownIdentity(id: id)
+            }
+
+            func seal(_ bytes: Span<UInt8>, into output: inout [UInt8]) {}
+            func open(_ buffer: inout [UInt8], at start: Int, count: Int) -> Range<Int> { start..<start }
+        }
+    }
+
+    @Test func `a handshake waits until what it says is written`() async throws {
+        try await withNodes(.memory) { nodes in
+            let security = Security(try Talkative(), allow: .everyone)
+            let server = try await nodes.listening { $0.security = security }
+            _ = try await nodes.make { $0.security = security }.dial(server.address)
+            try await eventually { server.statistics.peers == 1 }
+        }
+    }
+
     @Test func `a handshake begins where its connection arrives, not in a later turn`() async throws {
         try await withNodes(.tcp) { nodes in
             let begun = Events<Bool>()
