@@ -19,6 +19,8 @@ public final class Reconnection: Sendable {
         var failures = 0
         var isOver = false
         var task: Task<Void, Never>?
+        /// Those who wait for a peer.
+        var waiters = WaitQueue()
 
         var peer: (any Peer)? {
             switch current {
@@ -45,6 +47,27 @@ public final class Reconnection: Sendable {
     /// then, also when that ends.
     public var peer: (any Peer)? { snapshot.peer }
 
+    /// Waits for a connection: the current peer, or else the next one.
+    ///
+    /// ```swift
+    /// let home = try transport.keepConnected(to: "home.example:3000")
+    /// try await home.connected().send(message: "hello")
+    /// ```
+    ///
+    /// - Throws: ``ParleyError``: `closed` when there is none and it has stopped dialing, `cancelled`,
+    ///   `forked`.
+    public func connected() async throws(ParleyError) -> any Peer {
+        try ForkedChild.check()
+        while true {
+            let (peer, isOver, epoch) = state.withLock { ($0.peer, $0.isOver, $0.waiters.epoch) }
+            if let peer, (peer as? Connection)?.isLive ?? true { return peer }
+            guard !isOver else { throw ParleyError(.closed, "nothing dials \(address) any more") }
+            guard await state.wait(in: \.waiters, unless: { $0.waiters.epoch != epoch }) else {
+                throw .cancelled("waiting for a connection to \(address)")
+            }
+        }
+    }
+
     /// Why the last connection ended or the last dial failed; nil before either happened.
     public var lastError: ParleyError? { snapshot.lastError }
 
@@ -68,10 +91,11 @@ public final class Reconnection: Sendable {
     @discardableResult
     package func end() -> (any Peer)? {
         if ForkedChild.isThisProcess { return nil }
-        let (task, current) = state.withLock { state in
+        let (task, current, woken) = state.withLock { state in
             state.isOver = true
-            return (state.task, state.current)
+            return (state.task, state.current, state.waiters.wakeAll())
         }
+        woken.resume()
         task?.cancel()
         return if case .dialed(let peer) = current { peer } else { nil }
     }
@@ -106,10 +130,12 @@ public final class Reconnection: Sendable {
             )
             do { try await Task.sleep(for: delay) } catch { break }
         }
-        state.withLock { state in
+        let woken = state.withLock { state in
             state.isOver = true
             state.task = nil
+            return state.waiters.wakeAll()
         }
+        woken.resume()
         node?.unregister(self)
     }
 
@@ -125,8 +151,23 @@ public final class Reconnection: Sendable {
             // A half-closed connection is ending: the rule prefers a new one.
             (peer as? Connection)?.isHalfClosed != true
         else { return nil }
-        state.withLock { if !$0.isOver { $0.current = .found(peer) } }
+        become(.found(peer))
         return (peer, try await peer.untilClosed())
+    }
+
+    /// Makes a connection the current one, and tells those who wait for it.
+    ///
+    /// - Returns: false when it was cancelled before; nothing changes then.
+    @discardableResult
+    private func become(_ current: Current) -> Bool {
+        let woken = state.withLock { state -> WaitQueue.Woken? in
+            guard !state.isOver else { return nil }
+            state.current = current
+            if case .dialed = current { state.connections += 1 }
+            return state.waiters.wakeAll()
+        }
+        woken?.resume()
+        return woken != nil
     }
 
     /// Dials once and waits until the connection ends. Returns why it ended or why the dial failed, and how
@@ -138,13 +179,7 @@ public final class Reconnection: Sendable {
             }
             let peer = try await transport.dial(address)
             let began = ContinuousClock.now
-            let isWanted = state.withLock { state in
-                guard !state.isOver else { return false }
-                state.current = .dialed(peer)
-                state.connections += 1
-                return true
-            }
-            guard isWanted else {
+            guard become(.dialed(peer)) else {
                 // Cancelled while dialing: nobody else holds this peer.
                 await peer.close()
                 return (.cancelled("staying connected to \(address)"), .zero)

@@ -68,6 +68,34 @@ import Testing
         }
     }
 
+    @Test(arguments: [Kind.tcp, .memory])
+    func `one may wait for its connection, the first and the next`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = try await nodes.listening()
+            let address = server.address
+            await server.stopListening()
+            let client = nodes.make()
+            let kept = try client.keepConnected(to: address, backoff: Self.quick)
+            let waiting = Task { try await kept.connected() }
+            try await eventually { kept.failures > 0 }
+            let again = try await nodes.listening { $0.listenAddress = address }
+            let first = try await waiting.value
+            #expect(try await kept.connected() === first)
+            await first.close()
+            let second = try await kept.connected()
+            #expect(second !== first)
+            await again.close()
+            _ = try await second.untilClosed()
+            let impatient = Task { try await kept.connected() }
+            impatient.cancel()
+            #expect(try await error { _ = try await impatient.value }.code == .cancelled)
+            let last = Task { try await kept.connected() }
+            kept.cancel()
+            #expect(try await error { _ = try await last.value }.code == .closed)
+            #expect(try await error { _ = try await kept.connected() }.code == .closed)
+        }
+    }
+
     @Test func `in a local network the waits are short`() {
         let ceilings = (1...8).map { Backoff.localNetwork.ceiling(failures: $0) }
         let expected = [100, 200, 400, 800, 1_600, 3_200, 5_000, 5_000].map { Duration.milliseconds($0) }
