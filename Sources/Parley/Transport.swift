@@ -20,9 +20,16 @@ public protocol Transport: AnyObject, Sendable {
     /// Starts to listen. Returns as soon as others can connect.
     ///
     /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `addressInUse`, `addressNotAvailable`,
-    ///   `permissionDenied`, `alreadyListening`, `closed`; `invalidArgument` for an option out of its range
-    ///   (``TransportOptions/validate()``).
+    ///   `permissionDenied`, `alreadyListening`, `cancelled` (by ``stopListening()``), `closed`;
+    ///   `invalidArgument` for an option out of its range (``TransportOptions/validate()``).
     func listenAndAccept() async throws(ParleyError)
+
+    /// Stops listening: nobody connects any more, and the port is free when this returns. Peers stay, and
+    /// others can still be dialed. ``listenAndAccept()`` may follow, with another port where the configured
+    /// one is 0. One that is under way is not waited for: it throws `cancelled` when its look-up has ended.
+    ///
+    /// Cancellation does not cut it short. Idempotent.
+    func stopListening() async
 
     /// Connects to another node and returns its peer when the handshake and `onPeer` are done.
     ///
@@ -104,6 +111,9 @@ extension Transport {
     ) throws(ParleyError) {
         throw ParleyError(.unsupported, "the transport has no streams with names")
     }
+
+    /// Does nothing. A transport of your own may stop.
+    public func stopListening() async {}
 
     /// All zero. A transport of your own may count.
     public var statistics: TransportStatistics { TransportStatistics() }

@@ -45,6 +45,15 @@ public func parley_listen(_ transport: OpaquePointer?) -> Int32 {
 
 /// See parley.h.
 @c @implementation
+public func parley_stop_listening(_ transport: OpaquePointer?) -> Int32 {
+    status {
+        let node = try node(transport)
+        try blocking("stopping to listen") { await node.transport.stopListening() }
+    }
+}
+
+/// See parley.h.
+@c @implementation
 public func parley_address(
     _ transport: OpaquePointer?,
     _ buffer: UnsafeMutablePointer<CChar>?,

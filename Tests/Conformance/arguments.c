@@ -29,6 +29,7 @@ static void nulls(void) {
     memset(&rpc, 0, sizeof rpc);
 
     SAYS(parley_listen(NULL), transport_is_null);
+    SAYS(parley_stop_listening(NULL), transport_is_null);
     SAYS(parley_close(NULL), transport_is_null);
     SAYS(parley_address(NULL, text, sizeof text), transport_is_null);
     SAYS(parley_post(NULL, nothing, NULL), transport_is_null);

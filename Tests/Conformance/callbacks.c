@@ -145,6 +145,7 @@ static void may_not_block(void *argument) {
     parley_stream *stream = NULL, *second = NULL;
     uint8_t byte;
     CHECK_CODE(parley_listen(it->node), PARLEY_EDEADLK);
+    CHECK_CODE(parley_stop_listening(it->node), PARLEY_EDEADLK);
     CHECK_CODE(parley_dial(it->node, "127.0.0.1:9", PARLEY_FOREVER, &other), PARLEY_EDEADLK);
     CHECK_CODE(parley_close(it->node), PARLEY_EDEADLK);
     CHECK_CODE(parley_free(it->node), PARLEY_EDEADLK);

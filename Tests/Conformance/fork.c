@@ -96,6 +96,7 @@ static void every_call_fails(void *argument) {
     const parley_slice slice = {"x", 1};
     create_fails(NULL);
     FAILS(parley_listen(node));
+    FAILS(parley_stop_listening(node));
     FAILS(parley_address(node, text, sizeof text));
     FAILS(parley_dial(node, "127.0.0.1:1", PARLEY_FOREVER, &other));
     FAILS(parley_dial_async(node, "127.0.0.1:1", never_dialed, NULL));

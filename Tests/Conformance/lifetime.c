@@ -113,6 +113,29 @@ static void listen_close_and_free(void) {
     CHECK_INT(event_count(&it.destroyed), 1);
 }
 
+/* Peers stay, and it may listen again. */
+static void stop_listening(void) {
+    story of_server = no_story, of_client = no_story;
+    parley_options server = telling(&of_server), client = telling(&of_client);
+    pair pair = connected(&server, &client);
+    char address[64];
+    parley_peer refused;
+    parley_rpc rpc;
+    CHECK(parley_address(pair.server, address, sizeof address) > 0);
+    CHECK_OK(parley_stop_listening(pair.server));
+    CHECK_CODE(parley_dial(pair.client, address, PARLEY_FOREVER, &refused), PARLEY_ECONNREFUSED);
+    CHECK_OK(parley_stop_listening(pair.server));
+    CHECK_OK(parley_send_message(pair.client, pair.to_server, "still here", 10, PARLEY_FOREVER));
+    CHECK_OK(parley_consume(pair.server, &rpc, PARLEY_FOREVER));
+    CHECK(rpc.length == 10 && memcmp(rpc.payload, "still here", 10) == 0);
+    parley_rpc_release(&rpc);
+    CHECK_OK(parley_listen(pair.server));
+    CHECK(dial(pair.client, pair.server) != PARLEY_NO_PEER);
+    CHECK_OK(parley_close(pair.server));
+    CHECK_OK(parley_stop_listening(pair.server));
+    free_pair(pair);
+}
+
 /* Either side may free first: both get on_disconnect exactly once. */
 static void free_while_connected(bool server_first) {
     story of_server = no_story, of_client = no_story;
@@ -418,6 +441,7 @@ int main(void) {
     close_before_free();
     listen_and_free();
     listen_close_and_free();
+    stop_listening();
     trying("free while connected");
     free_while_connected(true);
     free_while_connected(false);

@@ -41,6 +41,61 @@ import Testing
         await client.close()
     }
 
+    @Test func `a shutdown lets the program finish what is under way, and nobody connects meanwhile`()
+        async throws
+    {
+        let network = InMemoryNetwork()
+        let server = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        let client = InMemoryTransport(TransportOptions(decoder: .framed), network: network)
+        let (drained, drain) = AsyncStream<Void>.makeStream()
+        let (begun, draining) = AsyncStream<Void>.makeStream()
+        let service = TransportService(server) { rpcs in
+            for await rpc in rpcs {
+                for await _ in drained {}
+                try await rpc.reply(with: "done")
+            }
+        } drain: {
+            draining.finish()
+            while server.statistics.unansweredRequests > 0, !Task.isCancelled { await Task.yield() }
+        }
+        try await testGracefulShutdown { trigger in
+            let running = Task { try await service.run() }
+            try await untilListening(server)
+            let address = server.address
+            let peer = try await client.dial(address)
+            let answer = Task { try await peer.request("a long job") }
+            while server.statistics.unansweredRequests == 0 { await Task.yield() }
+            trigger.triggerGracefulShutdown()
+            for await _ in begun {}
+            let refusal = await #expect(throws: ParleyError.self) { _ = try await client.dial(address) }
+            #expect(refusal?.code == .connectionRefused)
+            drain.finish()
+            #expect(try await answer.value == Array("done".utf8)[...])
+            try await running.value
+        }
+        await client.close()
+    }
+
+    @Test func `a group that loses its patience cuts the draining short`() async throws {
+        let server = InMemoryTransport(network: InMemoryNetwork())
+        let (begun, draining) = AsyncStream<Void>.makeStream()
+        let service = TransportService(server) { rpcs in
+            for await _ in rpcs {}
+        } drain: {
+            draining.finish()
+            try? await Task.sleep(for: .seconds(3_600))
+        }
+        try await testGracefulShutdown { trigger in
+            let running = Task { try await service.run() }
+            try await untilListening(server)
+            trigger.triggerGracefulShutdown()
+            for await _ in begun {}
+            running.cancel()
+            try await running.value
+        }
+        #expect(await isClosed(server))
+    }
+
     @Test func `without a consumer it waits for the shutdown`() async throws {
         let server = InMemoryTransport(network: InMemoryNetwork())
         try await testGracefulShutdown { trigger in

@@ -49,6 +49,9 @@
  *   Texts        Texts are UTF-8 and end with NUL. Functions that fill a buffer behave like snprintf(3): they
  *                write at most `size` bytes, end the text with NUL if size is not 0, and return the length of
  *                the whole text.
+ *   Cancelling   A thread in a function that blocks must not be cancelled (pthread_cancel(3)): what it waits
+ *                for could be handed to it, and be lost. End its wait with a deadline, or with
+ *                parley_close(). A thread that calls the library needs 64 KiB of stack.
  *   Signals      No function may be called in a signal handler. The library's threads block every signal but
  *                those that report a fault of the thread itself, such as SIGSEGV. So your threads alone get
  *                signals. The library changes no signal's disposition. Its threads have names:
@@ -131,7 +134,7 @@ typedef enum parley_error {
     PARLEY_EREFUSED = -19,    /* on_peer refused the peer */
     PARLEY_EMFILE = -20,      /* the process or the system has no file descriptors left */
     PARLEY_EACCES = -21,      /* the operating system forbids it */
-    PARLEY_EABORTED = -22,    /* the remote side aborted its stream */
+    PARLEY_EABORTED = -22,    /* a side aborted the stream */
     PARLEY_ESYSTEM = -23,     /* any other failure that the system reported */
     PARLEY_EEXIST = -24,      /* a file of that name exists already */
     PARLEY_ENOENT = -25,      /* there is no such file or folder */
@@ -337,7 +340,8 @@ PARLEY_CHECKED int parley_identity_generate(parley_identity **out);
  * Reads an identity from a file. Free it with parley_identity_free(). Blocks on the disk.
  *
  * Returns  PARLEY_OK; PARLEY_ENOENT; PARLEY_EIDENTITY when the file holds no identity, or when the group or
- *          others have any access to it; PARLEY_EACCES, PARLEY_EMFILE, PARLEY_ESYSTEM.
+ *          others have any access to it; PARLEY_EINVAL for a folder; PARLEY_EACCES, PARLEY_EMFILE,
+ *          PARLEY_ESYSTEM.
  */
 PARLEY_CHECKED int parley_identity_load(const char *path, parley_identity **out);
 
@@ -495,7 +499,7 @@ typedef struct parley_options {
                                     * when it has sent none; resets a two-way stream alone, whose bytes
                                     * nobody reads; 0 is 60 s */
     int close_timeout_ms;          /* for writing out accepted bytes when closing; with many streams also
-                                    * until the other program has read them; 0 is 5 s */
+                                    * until the other side's library has read them; 0 is 5 s */
 
     /* At most the kernel's 32,767 s and 127 probes. */
     int keepalive_idle_s;          /* silence before the first TCP keep-alive probe; 0 is 15 s, -1 is off */
@@ -549,9 +553,10 @@ typedef struct parley_options {
     /* Peers that come and go are items of the inbox too, so that a program with a loop of its own hears of
      * them through the descriptor of parley_fd(), and needs no callback and no eventfd(2) for them: see
      * parley_rpc_kind. on_peer and on_disconnect are called all the same. These items wait in the inbox
-     * without regard to its capacity. When this many wait, new peers are refused (PARLEY_EBUFFERFULL); each
-     * open peer may add one more, and what it asks for. With several loops each has as many. 0 puts none
-     * into the inbox. Not with on_rpcs. */
+     * without regard to its capacity. When this many wait, new peers are refused (PARLEY_EBUFFERFULL), and
+     * streams that are to be accepted without a function are reset; each open peer may add one more. Items
+     * that you have asked for (PARLEY_RPC_WRITABLE, ..._READABLE) do not count. With several loops each has
+     * as many. 0 puts none into the inbox. Not with on_rpcs. */
     size_t peer_event_capacity;
 
     /* Who this node is; see "Identities" above. It secures every connection. parley_create() takes what it
@@ -581,7 +586,7 @@ typedef struct parley_options {
                                     * rate (PARLEY_EPROTO); 0 is 10,000 */
     /* Bytes that one peer's streams may have received and unread, and may still send before they are read. A
      * stream takes 256 KiB, and up to 16 MiB where the round trip needs it. The messages of each side have
-     * 256 KiB beside that. 0 is 256 MiB. */
+     * 256 KiB beside that. It is never more than the limit on unread bytes. 0 is 256 MiB. */
     size_t stream_bytes_per_peer;
 
     /* Of several connections with one node, by its id, one stays: that which the node with the smaller id has
@@ -619,9 +624,19 @@ int parley_id(const parley_transport *transport, char *buffer, size_t size);
  * callbacks.
  *
  * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_EADDRINUSE, PARLEY_EADDRNOTAVAIL,
- *          PARLEY_EACCES, PARLEY_EALREADY, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK.
+ *          PARLEY_EACCES, PARLEY_EALREADY, PARLEY_EMFILE, PARLEY_ECANCELED, PARLEY_ECLOSED, PARLEY_EDEADLK.
  */
 PARLEY_CHECKED int parley_listen(parley_transport *transport);
+
+/*
+ * Stops listening: nobody connects any more, and the port is free when it returns. Peers stay, and others
+ * can still be dialed. parley_listen() may follow, with another port where the configured one is 0. One that
+ * another thread is in is not waited for: it returns PARLEY_ECANCELED when its look-up has ended. Does
+ * nothing when it does not listen. Not in callbacks.
+ *
+ * Returns  PARLEY_OK; PARLEY_EDEADLK.
+ */
+int parley_stop_listening(parley_transport *transport);
 
 /* The listening address: as configured, or with its real port once it is bound. Fills the buffer like
  * snprintf(3). Never blocks. */
@@ -665,13 +680,14 @@ int parley_post(parley_transport *transport, void (*function)(void *argument), v
  * the id of the one that did. "/ip6" and "/dns" are read too; "/dns4" and "/dns6" try only the IPv4 or the
  * IPv6 addresses of the name.
  *
- * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_ECONNREFUSED, PARLEY_EUNREACH,
- *          PARLEY_EINVAL for an id when this node has no identity, PARLEY_EMAXPEERS, PARLEY_ENOTALLOWED,
- *          PARLEY_EBANNED, PARLEY_EDUPLICATE, PARLEY_EIDMISMATCH when another node answers, PARLEY_EIDREFUSED
- *          when this node does not allow the one that answers, PARLEY_ESECURITY when it has no identity or
- *          forges one, PARLEY_ETIMEDOUT, PARLEY_EADDRNOTAVAIL for an unknown zone, the negative result of the
- *          handshake or of on_peer, PARLEY_EOF or PARLEY_ECONNRESET when the remote side ended the connection
- *          before it was open, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK. Blocks; not in callbacks.
+ * Returns  PARLEY_OK; PARLEY_EADDRINVAL, PARLEY_ENONAME, PARLEY_ECONNREFUSED, PARLEY_EUNREACH, PARLEY_EINVAL
+ *          for an id when this node has no identity, PARLEY_EMAXPEERS, PARLEY_ENOTALLOWED, PARLEY_EBANNED,
+ *          PARLEY_EDUPLICATE, PARLEY_EIDMISMATCH when another node answers, PARLEY_EIDREFUSED when this node
+ *          does not allow the one that answers, PARLEY_ESECURITY when it forges one (a node that has none
+ *          just ends the connection), PARLEY_ETIMEDOUT, PARLEY_EADDRNOTAVAIL for an unknown zone, the
+ *          negative result of the handshake or of on_peer, PARLEY_EOF or PARLEY_ECONNRESET when the remote
+ *          side ended the connection before it was open, PARLEY_EMFILE, PARLEY_ECLOSED, PARLEY_EDEADLK.
+ *          Blocks; not in callbacks.
  */
 PARLEY_CHECKED int parley_dial(
     parley_transport *transport, const char *address, int timeout_ms, parley_peer *peer);
@@ -687,8 +703,8 @@ PARLEY_CHECKED int parley_dial_async(
     parley_transport *transport, const char *address,
     void (*done)(parley_transport *transport, parley_peer peer, int error, void *argument), void *argument);
 
-/* Stores the numbers of up to `capacity` open peers, in no particular order. Returns how many are open. Never
- * blocks. */
+/* Stores the numbers of up to `capacity` peers that are open, or closing after that, in no particular order.
+ * Returns how many there are. Never blocks. */
 size_t parley_peers(const parley_transport *transport, parley_peer *peers, size_t capacity);
 
 /* The numeric addresses of the two ends: "127.0.0.1:51514", "[::1]:3000", with a zone where it needs one:
@@ -788,7 +804,7 @@ int parley_unban_id(parley_transport *transport, const char *id);
 typedef struct parley_traffic {
     uint64_t bytes_received, bytes_sent; /* on a secured connection, without what security adds */
     uint64_t messages_received, messages_sent; /* with requests and answers */
-    uint64_t streams_received, streams_sent;
+    uint64_t streams_received, streams_sent; /* also the one of its messages, where a peer has many streams */
     uint64_t read_pauses; /* how often reading paused because the inbox was full */
     uint64_t send_waits;  /* how often a send waited for room, or failed because it was not allowed to wait */
 } parley_traffic;
@@ -944,8 +960,8 @@ PARLEY_CHECKED int parley_request(
 
 /*
  * Sends a request without blocking. `done` is called exactly once with the answer, on the loop's thread. The
- * answer is valid during the call, and must not be released. The time-out is for the answer; PARLEY_FOREVER
- * waits as long as the connection lasts.
+ * answer is valid during the call, and must not be released. The time-out is for the answer: PARLEY_FOREVER
+ * waits as long as the connection lasts, and with 0 `done` gets PARLEY_ETIMEDOUT though the request was sent.
  *
  * Returns  PARLEY_OK; or, and then `done` is not called: PARLEY_EAGAIN when the request would have to wait
  *          (see parley_when_writable()), PARLEY_ENOTSUP, PARLEY_EMSGSIZE, PARLEY_EINVAL, PARLEY_ENOPEER, or
@@ -1038,7 +1054,7 @@ PARLEY_CHECKED int parley_try_consume(parley_transport *transport, parley_rpc *r
  * payload after the call: nothing is copied, and *out has the same payload pointer. What came over a secured
  * connection is copied, and out->payload points elsewhere. RPCs that were consumed can be retained as well.
  *
- * A kept payload that is not copied keeps the whole block of memory in which it arrived: at most 256 KiB, or
+ * A kept payload that is not copied keeps the whole block of memory in which it arrived: at most 320 KiB, or
  * the message's own size when that is larger. Copy small messages that you keep for long instead.
  *
  * Returns  PARLEY_OK; PARLEY_EINVAL for a released RPC, and for one of on_rpcs outside of that call. Never
@@ -1069,8 +1085,8 @@ int parley_fd(parley_transport *transport);
 /* ---- Streams and raw reads ----------------------------------------------------------------------------- */
 
 /* An open stream to a peer. A peer has one at a time: other streams and messages to it wait until it is
- * finished. In PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P the functions about these streams return
- * PARLEY_ENOTSUP: there are two-way streams instead. */
+ * finished. In PARLEY_CODEC_MULTIPLEXED and PARLEY_CODEC_LIBP2P none can be opened (PARLEY_ENOTSUP): there
+ * are two-way streams instead. */
 typedef struct parley_stream parley_stream;
 
 /*
@@ -1385,7 +1401,7 @@ PARLEY_CHECKED int64_t parley_peer_stream_replace_file(
 
 /* ---- Former names -------------------------------------------------------------------------------------- */
 
-/* The names that these functions had in version 0.1.0. They go away in version 0.3. */
+/* Former names of these functions. They go away in version 0.2. */
 PARLEY_DEPRECATED("use parley_peer_set_deadline")
 int parley_set_deadline(parley_transport *transport, parley_peer peer, int from_now_ms);
 PARLEY_DEPRECATED("use parley_peer_set_read_deadline")

@@ -13,7 +13,7 @@ final class InMemoryBacklog: @unchecked Sendable {
 
     private let node: Node
     private var waiting: [Waiting] = []
-    private var isClosed = false
+    private var isOpen = false
     private var retry: LoopTimer?
 
     init(of node: Node) { self.node = node }
@@ -21,17 +21,21 @@ final class InMemoryBacklog: @unchecked Sendable {
     /// Adds a connection, which is accepted as soon as the limits allow. A full backlog refuses it.
     func add(_ link: InMemoryLink, from remote: SocketAddress, at local: SocketAddress) {
         node.loop.assertIsCurrent()
-        guard !isClosed, waiting.count < Self.capacity else { return link.discard() }
+        guard isOpen, waiting.count < Self.capacity else { return link.discard() }
         waiting.append(Waiting(link: link, remote: remote, local: local))
         node.resumeAccepting = { [unowned self] in acceptAll() }
         acceptAll()
     }
 
+    /// Takes connections, from now on.
+    func open() { isOpen = true }
+
     /// Stops listening: refuses all waiting connections.
     func close() {
-        isClosed = true
+        isOpen = false
         node.resumeAccepting = nil
         retry?.close()
+        retry = nil
         for connection in waiting { connection.link.discard() }
         waiting = []
     }

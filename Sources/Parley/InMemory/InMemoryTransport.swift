@@ -43,6 +43,12 @@ public final class InMemoryTransport: Transport {
             guard Self.hosts.contains(configured.host) else {
                 throw ParleyError(.addressNotAvailable, "cannot listen on \(configured): it is not in memory")
             }
+            try await node.loop.wait {
+                [backlog] (_, finish: @escaping (Result<Void, ParleyError>) -> Void) in
+                backlog.open()
+                finish(.success(()))
+                return { _ in }
+            }
             let port = try network.bind(self, port: configured.port)
             let stop: @Sendable () -> Void = { [network, backlog] in
                 network.unbind(port: port)
@@ -52,9 +58,12 @@ public final class InMemoryTransport: Transport {
                 network.unbind(port: port)
                 throw ParleyError(.closed, "the transport is closed")
             }
-            return port
+            return Node.Bound(port: port, listener: ObjectIdentifier(self))
         }
     }
+
+    /// See ``Transport/stopListening()``.
+    public func stopListening() async { await node.stopListening() }
 
     /// See ``Transport/dial(_:)``.
     @discardableResult

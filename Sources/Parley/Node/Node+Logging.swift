@@ -4,6 +4,8 @@ import Logging
 enum LogLine: String {
     /// `address`
     case listening
+    /// `address`
+    case listeningStopped = "listening stopped"
     /// `peer`, `outbound`, and `id` where links are secured
     case peerConnected = "peer connected"
     /// `peer`, `outbound`, `reason`, `suppressed`, and `id` where links are secured

@@ -83,7 +83,10 @@ package final class Node: @unchecked Sendable {
     enum Listening {
         case no
         case starting
-        case at(String)
+        /// It is to stop as soon as it has started.
+        case startingInVain
+        /// The listener is the key of its stop action.
+        case at(String, listener: ObjectIdentifier)
     }
 
     struct Entry {
@@ -265,19 +268,25 @@ extension Node {
     var address: String {
         if ForkedChild.isThisProcess { return options.listenAddress }
         return state.withLock { state in
-            if case .at(let address) = state.listening { address } else { options.listenAddress }
+            if case .at(let address, _) = state.listening { address } else { options.listenAddress }
         }
     }
 
     /// Where the node listens; nil when it does not.
     var listeningAddress: SocketAddress? {
-        guard case .at(let address) = state.withLock({ $0.listening }) else { return nil }
+        guard case .at(let address, _) = state.withLock({ $0.listening }) else { return nil }
         return try? SocketAddress(address)
     }
 
-    /// Listens, once. `bind` gets the configured address and returns the real port.
+    /// What listens, registered with ``register(_:on:stop:)``, and its real port.
+    struct Bound: Sendable {
+        let port: UInt16
+        let listener: ObjectIdentifier
+    }
+
+    /// Listens. `bind` gets the configured address.
     func listen(
-        _ bind: (SocketAddress) async throws(ParleyError) -> UInt16
+        _ bind: (SocketAddress) async throws(ParleyError) -> Bound
     ) async throws(ParleyError) {
         try ForkedChild.check()
         let configured = try SocketAddress(options.listenAddress)
@@ -290,14 +299,42 @@ extension Node {
         guard isFirst else {
             throw ParleyError(.alreadyListening, "the transport is listening on \(address) already")
         }
-        do {
-            let bound = SocketAddress(host: configured.host, port: try await bind(configured)).description
-            state.withLock { $0.listening = .at(bound) }
-            log(.info, .listening, ["address": "\(bound)"])
-        } catch {
+        let bound: Bound
+        do { bound = try await bind(configured) } catch {
             state.withLock { $0.listening = .no }
             throw error
         }
+        let address = SocketAddress(host: configured.host, port: bound.port).description
+        let isWanted = state.withLock { state in
+            defer { state.listening = .at(address, listener: bound.listener) }
+            if case .startingInVain = state.listening { return false } else { return true }
+        }
+        guard isWanted else {
+            await stopListening()
+            throw ParleyError(.cancelled, "listening on \(address) was stopped before it began")
+        }
+        log(.info, .listening, ["address": "\(address)"])
+    }
+
+    /// Stops listening, or lets ``listen(_:)`` fail, which is under way. Returns when the port is free.
+    func stopListening() async {
+        if ForkedChild.isThisProcess { return }
+        let (address, stop) = state.withLock { state -> (String, StopAction?) in
+            switch state.listening {
+            case .no, .startingInVain: return ("", nil)
+            case .starting:
+                state.listening = .startingInVain
+                return ("", nil)
+            case .at(let address, let listener):
+                state.listening = .no
+                return (address, state.stopActions.removeValue(forKey: listener))
+            }
+        }
+        // Otherwise the node is closing, which stops everything.
+        guard let stop else { return }
+        stop.loop.execute(stop.call)
+        await stop.loop.hasRunWhatWasSubmitted()
+        log(.info, .listeningStopped, ["address": "\(address)"])
     }
 
     /// Parses the address of a dial.

@@ -104,8 +104,11 @@ extension TCPTransport {
         try await node.listen { (configured) throws(ParleyError) in try await listen(at: configured) }
     }
 
+    /// See ``Transport/stopListening()``.
+    public func stopListening() async { await node.stopListening() }
+
     /// Binds to the first address that works.
-    private func listen(at configured: SocketAddress) async throws(ParleyError) -> UInt16 {
+    private func listen(at configured: SocketAddress) async throws(ParleyError) -> Node.Bound {
         var failure: ParleyError?
         for address in try await candidates(configured) {
             do { return try await listen(at: address) } catch {
@@ -160,8 +163,9 @@ extension TCPTransport {
         }
     }
 
-    private func listen(at address: RawSocketAddress) async throws(ParleyError) -> UInt16 {
-        try await node.loop.wait { [self] (loop, finish: @escaping (Result<UInt16, ParleyError>) -> Void) in
+    private func listen(at address: RawSocketAddress) async throws(ParleyError) -> Node.Bound {
+        try await node.loop.wait {
+            [self] (loop, finish: @escaping (Result<Node.Bound, ParleyError>) -> Void) in
             do throws(ParleyError) {
                 let listener = try Listener(
                     on: loop,
@@ -185,7 +189,8 @@ extension TCPTransport {
                     stop()
                     throw ParleyError(.closed, "the transport is closed")
                 }
-                finish(.success(listener.address.port))
+                let port = listener.address.port
+                finish(.success(Node.Bound(port: port, listener: ObjectIdentifier(listener))))
             } catch { finish(.failure(error)) }
             return { _ in }
         }
