@@ -325,14 +325,17 @@ struct Health {
     {
         guard let interval = limits.heartbeat, nextHeartbeat != .max, !snapshot.isStarting else { return }
         guard snapshot.now >= nextHeartbeat else { return verdict.check(at: nextHeartbeat) }
+        let lastHeartbeat = nextHeartbeat &- interval
         nextHeartbeat = snapshot.now &+ interval
         verdict.check(at: nextHeartbeat)
         let acknowledged = snapshot.acknowledgedBytes
         let isProgress = acknowledged > rare.value.acknowledgedBytes
         rare.value.acknowledgedBytes = acknowledged
         let isPingUnderway = rare.value.pingEnd > acknowledged
-        let lastSign = max(snapshot.lastArrival, snapshot.isReading ? 0 : unreadSince)
-        if snapshot.now.since(lastSign) < interval {
+        // Also in the same millisecond as the last heartbeat: both sides' clocks may beat in step. Unread
+        // bytes are noted before a heartbeat of the same time.
+        let hasArrived = snapshot.lastArrival >= lastHeartbeat && snapshot.lastArrival > 0
+        if hasArrived || !snapshot.isReading && unreadSince > lastHeartbeat {
             // Any arrival is a sign of life and counts as the answer.
             rare.value.missed = 0
             rare.value.pingEnd = 0

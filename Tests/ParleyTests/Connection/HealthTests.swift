@@ -260,10 +260,13 @@ import Testing
         health.heartbeatSent(endingAt: 1)
         #expect(health.check(snapshot(5_000), limits).isHeartbeatDue && health.missedHeartbeats == 1)
         #expect(health.check(snapshot(6_000, lastArrival: 5_001), limits).isHeartbeatDue)
-        #expect(health.missedHeartbeats == 0, "what arrived within the interval is a sign")
+        #expect(health.missedHeartbeats == 0, "what arrived since the last heartbeat is a sign")
         health.heartbeatSent(endingAt: 1)
         #expect(health.check(snapshot(7_000, lastArrival: 6_000), limits).isHeartbeatDue)
-        #expect(health.missedHeartbeats == 1, "what is as old as the interval is none")
+        #expect(health.missedHeartbeats == 0, "so is what arrived in the same millisecond")
+        health.heartbeatSent(endingAt: 1)
+        #expect(health.check(snapshot(8_000, lastArrival: 6_999), limits).isHeartbeatDue)
+        #expect(health.missedHeartbeats == 1, "what arrived before it is none")
     }
 
     @Test func `a heartbeat is missed when nothing has arrived since the clock began`() {
