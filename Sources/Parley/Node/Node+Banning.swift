@@ -6,7 +6,8 @@ extension Node {
         ban("\(range)", loggedAs: "address", for: duration) {
             $0.add(ip, until: $1, atMost: $2)
         } where: {
-            $0.remoteIP.map(range.contains) ?? false
+            // Not what the range contains: ::/64 contains every IPv4 address.
+            $0.remoteIP.map { Bans.range(of: $0) == range } ?? false
         }
     }
 

@@ -94,6 +94,19 @@ import Testing
         }
     }
 
+    @Test func `a ban of an IPv6 network ends no connection over IPv4`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try #require(try await nodes.listening() as? TCPTransport)
+            let peer = try await nodes.make().dial(server.address)
+            try await eventually { server.statistics.inboundPeers == 1 }
+            // IPv4 addresses are written as ::ffff:0:0/96 inside of it.
+            try server.ban("::1", for: .seconds(60))
+            try await peer.send(message: "still here")
+            #expect(try await server.nextRPC().text == "still here")
+            #expect(server.statistics.inboundPeers == 1)
+        }
+    }
+
     @Test func `bans expire and are listed`() async throws {
         try await withNodes(.tcp) { nodes in
             let server = try #require(try await nodes.listening() as? TCPTransport)
