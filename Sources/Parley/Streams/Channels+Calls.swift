@@ -82,6 +82,7 @@ extension Channels {
     ) throws(ParleyError) -> Int {
         if let end = channel.outputEnd { throw end.error }
         let room = try session.room(for: count, in: channel.id)
+        grantedBytes = 0
         let unsent = unsentStreamBytes
         while unsent + room > reservedBytes, takeChunk(reservedBytes) {
             reservedBytes += SendBudget.chunkBytes
@@ -104,6 +105,7 @@ extension Channels {
         guard isShortOfBudget, end == nil else { return (WaitQueue.Woken(), nil) }
         guard takeChunk(reservedBytes) else { return (WaitQueue.Woken(), reservedBytes) }
         reservedBytes += SendBudget.chunkBytes
+        grantedBytes = SendBudget.chunkBytes
         return (wakeWhoLacksBudget(), nil)
     }
 
@@ -119,7 +121,10 @@ extension Channels {
 
     /// Gives the part of the node's budget back that is not needed. Returns how much that is.
     mutating func releaseUnneeded() -> Int {
-        let needed = end == nil ? max(SendBudget.freeBytes, unsentStreamBytes) : SendBudget.freeBytes
+        let unsent = unsentStreamBytes
+        // Nobody waits for a chunk when everything is sent.
+        if end != nil || unsent == 0 { grantedBytes = 0 }
+        let needed = end == nil ? max(SendBudget.freeBytes, unsent + grantedBytes) : SendBudget.freeBytes
         let isIdle = needed == SendBudget.freeBytes
         guard reservedBytes >= needed + SendBudget.chunkBytes || isIdle else { return 0 }
         defer { reservedBytes = needed }

@@ -836,12 +836,27 @@ struct ChannelsTests {
         #expect(pair.dialer.isShortOfBudget && stream.waiters.epoch == epoch)
         #expect(pair.dialer.budgetHasRoom { $0 == free }.stillShort == nil)
         #expect(!pair.dialer.isShortOfBudget && stream.waiters.epoch != epoch)
+        // Until the writer has run, whatever else happens on the connection leaves it its chunk.
+        var others = Channels.Effects()
+        pair.dialer.settle(at: pair.now, &others)
+        #expect(others.releasedBytes == 0)
         #expect(pair.dialer.reservedBytes == free + SendBudget.chunkBytes)
         #expect(try pair.dialer.write(patterned(200_000)[...], to: stream, takeChunk: take) == 65_536)
         let effects = pair.carry().dialer
         #expect(!pair.dialer.isShortOfBudget && effects.releasedBytes == 2 * SendBudget.chunkBytes)
         #expect(pair.dialer.reservedBytes == SendBudget.freeBytes)
         #expect(try pair.dialer.write([1], to: stream, takeChunk: take) == 1)
+    }
+
+    @Test func `a chunk whose writer has gone is given back when everything is sent`() throws {
+        var pair = Pair(Self.echo)
+        let stream = try pair.open("/echo")
+        _ = pair.carry()
+        _ = try pair.dialer.write(patterned(200_000)[...], to: stream) { _ in false }
+        #expect(pair.dialer.isShortOfBudget)
+        #expect(pair.dialer.budgetHasRoom { _ in true }.stillShort == nil)
+        #expect(pair.carry().dialer.releasedBytes == SendBudget.chunkBytes)
+        #expect(pair.dialer.reservedBytes == SendBudget.freeBytes)
     }
 
     @Test func `a connection with nothing to send keeps nothing of the node's budget`() throws {
