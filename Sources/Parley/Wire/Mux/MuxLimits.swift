@@ -5,7 +5,7 @@
 /// | received bytes that wait for readers | ``maxGrantedBytes``, whatever the other side sends |
 /// | bytes that wait to be sent | ``maxUnsentBytes`` for each stream |
 /// | streams | ``maxRemoteStreams``; own ones by ``maxUnacknowledged``, ``maxStreams``, ``maxGrantedBytes`` |
-/// | control frames that wait | ``maxAnswers``, and one window update and one reset for each stream |
+/// | control frames that wait | ``maxAnswers``, one window update for each stream, and resets of own ones |
 /// | ids that were skipped | ``UsedStreamIDs/maxGaps`` |
 /// | processor time for nothing | the rates |
 struct MuxLimits: Sendable, Equatable {
@@ -29,7 +29,7 @@ struct MuxLimits: Sendable, Equatable {
     var maxWindowBytes: UInt32 = 16 << 20
     /// The most bytes of one stream that wait to be sent. Writes then accept nothing.
     var maxUnsentBytes = 256 << 10
-    /// The most control frames that wait to be written before the other side may cause no more of them.
+    /// The most resets of the other side's streams that wait to be written before it may open no more.
     var maxAnswers = 1_024
     /// The most pings that wait for their answer to be written.
     var maxUnansweredPings = 16

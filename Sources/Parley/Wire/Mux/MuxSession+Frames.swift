@@ -71,7 +71,7 @@ extension MuxSession {
         case .ping(let number):
             ping?.sentAt = now
             YamuxHeader(.ping, .syn, stream: 0, length: number).encode(into: &output)
-        case .reset(let id, let code):
+        case .reset(let id, let code, _):
             YamuxHeader(.windowUpdate, .rst, stream: id, length: code).encode(into: &output)
         case .update(let stream):
             writeUpdate(of: stream, into: &output)

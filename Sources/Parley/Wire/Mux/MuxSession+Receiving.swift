@@ -220,7 +220,7 @@ extension MuxSession {
         isOwn(id) ? UInt64(id) < nextID : remoteIDs.contains(id)
     }
 
-    private func isOwn(_ id: UInt32) -> Bool { (id & 1 == 1) == isDialer }
+    func isOwn(_ id: UInt32) -> Bool { (id & 1 == 1) == isDialer }
 
     // MARK: - Openings
 
@@ -244,7 +244,7 @@ extension MuxSession {
             frame.rest.insert(.isDropped)
             allowLate(Int(initial - (isData ? header.length : 0)))
             allowLateFrames()
-            control.append(.reset(header.stream, code: 0))
+            control.append(.reset(header.stream, code: 0, isOwn: false))
             return .refused(header.stream, refusal)
         }
         frame.stream = insert(MuxStream(id: header.stream, opening: .ackOwed, at: now))
@@ -262,7 +262,7 @@ extension MuxSession {
 
     /// Counts an opening. Returns the reason to refuse it; nil when it is admitted.
     private mutating func refusal(at now: UInt64) throws(MuxViolation) -> MuxRefusal? {
-        guard control.count < limits.maxAnswers else { throw .answersUnread(control.count) }
+        guard control.refusals < limits.maxAnswers else { throw .answersUnread(control.refusals) }
         guard openings.admits(perSecond: limits.streamsPerSecond, at: now) else {
             guard refusals.admits(perSecond: limits.streamsPerSecond, at: now) else { throw .openingFlood }
             return .tooFast

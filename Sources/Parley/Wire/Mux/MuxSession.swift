@@ -221,7 +221,8 @@ struct MuxSession: Sendable {
     mutating func queueReset(of slot: UInt32, code: UInt32) {
         // The other side does not know of it.
         guard table[slot].opening != .synOwed else { return }
-        control.append(.reset(table[slot].id, code: code))
+        let id = table[slot].id
+        control.append(.reset(id, code: code, isOwn: isOwn(id)))
     }
 
     /// The other side may send this much for streams that are gone: before it learns of it, or in parallel to

@@ -114,7 +114,8 @@ struct MuxStreamTable: Sendable {
 /// Control frames that wait to be written, in order.
 struct MuxControlQueue: Sendable {
     enum Frame: Sendable, Equatable {
-        case reset(UInt32, code: UInt32)
+        /// `isOwn`: this side has opened the stream.
+        case reset(UInt32, code: UInt32, isOwn: Bool)
         /// The window update or acknowledgement of a stream: what it owes when the frame is written.
         case update(MuxStreamID)
         case pong(UInt32)
@@ -127,6 +128,9 @@ struct MuxControlQueue: Sendable {
             case .reset, .update: false
             }
         }
+
+        /// Whether the other side makes as many of them as it likes: it opens the streams.
+        var isRefusal: Bool { if case .reset(_, _, isOwn: false) = self { true } else { false } }
     }
 
     private var frames = Line<Frame>(keeping: 16)
@@ -138,15 +142,19 @@ struct MuxControlQueue: Sendable {
     var isOnlyPings: Bool { pings == count }
 
     private var pings = 0
+    /// How many resets of the other side's streams wait.
+    private(set) var refusals = 0
 
     mutating func append(_ frame: Frame) {
         if frame.isPing { pings += 1 }
+        if frame.isRefusal { refusals += 1 }
         frames.append(frame)
     }
 
     mutating func popFirst() -> Frame? {
         guard let frame = frames.popFirst() else { return nil }
         if frame.isPing { pings -= 1 }
+        if frame.isRefusal { refusals -= 1 }
         return frame
     }
 

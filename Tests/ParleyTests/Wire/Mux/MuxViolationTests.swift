@@ -127,6 +127,16 @@ import Testing
         feed.expectViolation(.answersUnread(30), update(61, 0, .syn))
     }
 
+    @Test func `what this side has to say does not stop the other side's openings`() throws {
+        var feed = MuxFeed { $0.maxAnswers = 30 }
+        let own = try (0..<40).map { _ in try feed.open() }
+        _ = feed.frames()
+        for stream in own { feed.session.abort(stream) }
+        // 40 resets wait, and then the acknowledgements too.
+        for number in 0..<40 as Range<UInt32> { _ = try feed.accept(2 * number + 1) }
+        #expect(feed.frames().count >= 40)
+    }
+
     @Test func `resets of streams that never were are tolerated, not without end`() throws {
         var feed = MuxFeed { $0.idleFramesPerSecond = 10 }
         for _ in 0..<2 {
