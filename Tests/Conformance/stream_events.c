@@ -175,6 +175,27 @@ static void bounded(void) {
     free_pair(pair);
 }
 
+/* What the program has asked for takes no place of what others do. */
+static void asked_for(void) {
+    enum { count = 20 };
+    parley_options options = with_events(2), plain = multiplexed();
+    pair pair = connected(&options, &plain);
+    parley_peer_stream client, server;
+    int index;
+    CHECK_OK(parley_accept_streams(pair.server, ECHO_NAME, NULL, NULL));
+    (void)open_stream(pair.client, pair.to_server, ECHO_NAME);
+    server = expect_stream(pair.server, pair.to_client, ECHO_NAME);
+    for (index = 0; index < count; index++)
+        CHECK_OK(parley_peer_stream_when_writable(pair.server, server, NULL, NULL));
+    CHECK_EVENTUALLY(statistics_of(pair.server).inbox_rpcs == count);
+    client = open_stream(pair.client, pair.to_server, ECHO_NAME);
+    write_text(pair.client, client, "x");
+    for (index = 0; index < count; index++) expect_event(pair.server, PARLEY_RPC_STREAM_WRITABLE, server);
+    server = expect_stream(pair.server, pair.to_client, ECHO_NAME);
+    expect_text(pair.server, server, "x");
+    free_pair(pair);
+}
+
 /* Without peer_event_capacity there are no items. */
 static void needs_capacity(void) {
     pair pair = multiplexed_pair();
@@ -195,6 +216,8 @@ int main(void) {
     a_long_stream();
     trying("bounded");
     bounded();
+    trying("asked for");
+    asked_for();
     trying("needs peer_event_capacity");
     needs_capacity();
     return 0;

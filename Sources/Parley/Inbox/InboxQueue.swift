@@ -18,7 +18,7 @@ final class InboxQueue: Sendable {
         /// The RPCs that wait.
         fileprivate(set) var count = 0
         fileprivate(set) var payloadBytes = 0
-        /// How many of them are events of peers.
+        /// How many of them are events that peers have caused.
         fileprivate(set) var events = 0
         /// Whether somebody has ever asked for an RPC.
         var hasConsumers = false
@@ -47,7 +47,7 @@ final class InboxQueue: Sendable {
         mutating func append(_ delivery: consuming RPCBatch.Delivery) {
             count &+= delivery.run.count
             payloadBytes &+= delivery.run.payloadBytes
-            if delivery.run.event != nil { events &+= 1 }
+            if let event = delivery.run.event, event.isOfPeer { events &+= 1 }
             enqueue(delivery)
         }
 
@@ -112,7 +112,7 @@ final class InboxQueue: Sendable {
             }
             count &-= delivery.count
             payloadBytes &-= delivery.payloadBytes
-            if delivery.run.event != nil { events &-= 1 }
+            if let event = delivery.run.event, event.isOfPeer { events &-= 1 }
             return delivery
         }
 
@@ -189,7 +189,7 @@ final class InboxQueue: Sendable {
         }
     }
 
-    /// How many events of peers wait for a consumer.
+    /// How many events that peers have caused wait for a consumer.
     var events: Int { state.withLock { $0.events } }
 
     /// Whether somebody has ever asked for an RPC.

@@ -16,6 +16,14 @@ package enum PeerEvent: Sendable {
     indirect case streamReadable(UInt64)
     /// A write to this stream that would have had to wait may be tried again.
     indirect case streamWritable(UInt64)
+
+    /// Whether a peer has caused it. The others, the program has asked for.
+    var isOfPeer: Bool {
+        switch self {
+        case .connected, .disconnected, .streamAccepted: true
+        case .writable, .readable, .streamReadable, .streamWritable: false
+        }
+    }
 }
 
 extension MessageRun {
