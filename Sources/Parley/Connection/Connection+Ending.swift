@@ -50,6 +50,17 @@ extension Connection {
         }
     }
 
+    /// Records that `onPeer` begins: an end that begins from here on calls `onDisconnect` when that has
+    /// returned. Any thread.
+    ///
+    /// - Returns: false when the end has begun; `onPeer` must not be called then.
+    func onPeerBegins() -> Bool {
+        outbound.withLock { outbound in
+            _ = outbound.lifecycle.apply(.onPeerBegins)
+            return outbound.lifecycle.isInOnPeer
+        }
+    }
+
     /// Records that `onPeer` has returned or thrown. An end that waited for that calls `onDisconnect` now.
     /// Any thread.
     func onPeerReturned() { apply(.onPeerReturned) }

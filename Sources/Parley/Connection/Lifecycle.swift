@@ -303,6 +303,9 @@ extension Lifecycle {
     /// Whether the handshake runs.
     var isHandshaking: Bool { if case .handshake = state { true } else { false } }
 
+    /// Whether `onPeer` runs, and the end has not begun.
+    var isInOnPeer: Bool { if case .inOnPeer = state { true } else { false } }
+
     /// Whether it is or was open.
     var wasOpen: Bool {
         switch state {

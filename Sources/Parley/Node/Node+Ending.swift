@@ -68,9 +68,12 @@ extension Node {
     /// Remembers a connection that has ended, and of which somebody may still read what arrived: it counts
     /// when all together hold too much. Any thread.
     func keepHolder(_ connection: Connection) {
+        // Released after the lock: the last reference to a connection ends what its program keeps on it.
+        var remembered: [Connection] = []
         state.withLock { state in
             if state.holders.count >= state.mostHolders {
-                state.holders.removeAll { $0.connection == nil }
+                remembered = state.holders.compactMap(\.connection)
+                state.holders = remembered.map(Holder.init)
                 state.mostHolders = max(64, 2 * state.holders.count)
             }
             state.holders.append(Holder(connection: connection))

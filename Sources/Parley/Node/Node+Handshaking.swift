@@ -55,8 +55,7 @@ extension Node {
         _ onPeer: @Sendable (any Peer) async throws -> Void,
         _ connection: Connection
     ) async {
-        guard connection.isLive else { return }
-        connection.apply(.onPeerBegins)
+        guard connection.onPeerBegins() else { return }
         do {
             try await onPeer(connection)
         } catch {

@@ -27,6 +27,10 @@ extension Node {
     /// Who takes the streams of a protocol; nil when nobody does.
     package func acceptor(of name: String) -> StreamAcceptor? { acceptors.withLock { $0[name] } }
 
+    /// Whether somebody takes them. Its closure is not copied: the caller holds the lock of a connection's
+    /// streams, under which the last reference to a closure, and to what it captures, must not go.
+    private func hasAcceptor(of name: String) -> Bool { acceptors.withLock { $0[name] != nil } }
+
     /// What one connection's streams may take.
     var muxLimits: MuxLimits {
         let limits = options.limits
@@ -47,7 +51,7 @@ extension Node {
     /// The rules for one connection's streams.
     func streamRules(_ remote: SocketAddress) -> Channels.Rules {
         Channels.Rules(
-            isSupported: { [unowned self] in acceptor(of: $0) != nil },
+            isSupported: { [unowned self] in hasAcceptor(of: $0) },
             admits: { [unowned self] in
                 guard streamCount.add(1, ordering: .relaxed).newValue > options.limits.maxStreams else {
                     return true
