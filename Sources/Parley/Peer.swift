@@ -289,8 +289,8 @@ extension Peer {
     ///
     /// - Throws: ``ParleyError``: `timedOut` (``setWriteDeadline(_:)``, ``Timeouts/write``), `cancelled`
     ///   (nothing was accepted then), `unsupported` after the handshake in a wire form that frames every byte
-    ///   (``StreamForm/delimited``), `messageTooLong` for more than ``Limits/sendBufferBytes``, or the reason
-    ///   why the connection ended.
+    ///   (``StreamForm/delimited``), `messageTooLong` for more than ``Limits/sendBufferBytes`` and
+    ///   ``TransportOptions/sendHighWaterBytes``, or the reason why the connection ended.
     @inlinable
     @inline(__always)
     public func send(_ bytes: ArraySlice<UInt8>) async throws(ParleyError) {

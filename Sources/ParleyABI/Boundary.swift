@@ -149,6 +149,11 @@ func copy<Value>(
             "\(name).size is \(size), outside \(sizes.lowerBound) to \(sizes.upperBound): \(advice)"
         )
     }
+    // Otherwise it ends inside of a pointer, or may.
+    let unit = UInt(MemoryLayout<Value>.alignment)
+    guard size.isMultiple(of: unit) else {
+        throw ParleyError(.invalidArgument, "\(name).size is \(size), no multiple of \(unit): \(advice)")
+    }
     let given = UnsafeRawBufferPointer(start: pointer, count: Int(size))
     withUnsafeMutableBytes(of: &value) { copy in
         copy.copyMemory(from: UnsafeRawBufferPointer(rebasing: given.prefix(known)))

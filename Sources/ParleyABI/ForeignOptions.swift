@@ -86,8 +86,10 @@ extension TransportOptions {
             let own = try object(identity, "identity", ForeignIdentity.self).identity.id
             duplicates = .smallerDials(own)
         }
-        let level = foreign.log_level.rawValue
-        _ = try checked(level, "log_level", in: PARLEY_LOG_TRACE.rawValue...PARLEY_LOG_CRITICAL.rawValue)
+        // Signed: in C it may be -1.
+        let levels = Int(PARLEY_LOG_TRACE.rawValue)...Int(PARLEY_LOG_CRITICAL.rawValue)
+        let level = Int(Int32(truncatingIfNeeded: foreign.log_level.rawValue))
+        _ = try checked(level, "log_level", in: levels)
         // Nothing is left to refuse, unless a range above is wider than Parley's.
         try validate()
     }

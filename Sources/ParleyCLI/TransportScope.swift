@@ -98,9 +98,12 @@ private func dial(
     do { return try await transport.dial(address) } catch let error as ParleyError
         where isSecured && [.endOfStream, .connectionReset, .securityFailed].contains(error.code)
     {
-        throw Failure(
-            "\(address) did not prove an id: \(error.message); a node without an identity needs --plain"
-        )
+        // A node that has no place for another connection resets it.
+        let isFull = error.code == .connectionReset
+        let hints =
+            (isFull ? "; it may have no room for another connection from here" : "")
+            + "; a node without an identity needs --plain"
+        throw Failure("\(address) did not prove an id: \(error.message)\(hints)")
     }
 }
 

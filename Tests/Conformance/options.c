@@ -32,6 +32,8 @@ static void bad_values(void) {
     refuses(options, "identity is NULL, and PARLEY_CODEC_LIBP2P needs one");
     options = good, options.log_level = (parley_log_level)7;
     refuses(options, "log_level is 7, outside 0 to 6");
+    options = good, options.log_level = (parley_log_level)-1;
+    refuses(options, "log_level is -1, outside 0 to 6");
     options = good, options.codec = PARLEY_CODEC_FRAMED, options.max_message_bytes = (size_t)UINT32_MAX + 1;
     refuses(options, "max_message_bytes");
     options = good, options.inbox_capacity = SIZE_MAX, refuses(options, "inbox_capacity");
@@ -120,10 +122,15 @@ static void extremes(void) {
 
 /* A program that was built with a header with fewer fields: memory after its struct is not read. */
 static void older_struct(void) {
-    const size_t sizes[] = {
+    /* A struct with pointers ends where the next of them could begin. */
+    const size_t unit = _Alignof(parley_options);
+    const size_t ends[] = {
         sizeof(size_t), offsetof(parley_options, codec), offsetof(parley_options, userdata),
         offsetof(parley_options, inbox_capacity), offsetof(parley_options, keepalive_count),
         offsetof(parley_options, loops)};
+    size_t sizes[sizeof ends / sizeof *ends];
+    for (size_t index = 0; index < sizeof ends / sizeof *ends; index++)
+        sizes[index] = (ends[index] + unit - 1) / unit * unit;
     for (size_t index = 0; index < sizeof sizes / sizeof *sizes; index++) {
         parley_options options;
         parley_transport *node = NULL;
@@ -172,6 +179,9 @@ static void newer_struct(void) {
     CHECK(node == NULL);
     CHECK_INT(event_count(&destroyed), before + 1);
     /* A size that was never set. */
+    options.known.size = offsetof(parley_options, listen_address) + sizeof(void *) / 2;
+    CHECK_CODE(parley_create(&options.known, &node), PARLEY_EINVAL);
+    CHECK_CONTAINS(parley_last_error(), "no multiple of ");
     options.known.size = SIZE_MAX / 2;
     CHECK_CODE(parley_create(&options.known, &node), PARLEY_EINVAL);
     CHECK_CONTAINS(parley_last_error(), "parley_options.size is");

@@ -8,7 +8,8 @@ extension Peer {
     /// go-libp2p have room for a few at once and reset what is more. ``Timeouts/heartbeat`` asks all the time
     /// and by itself, without streams.
     ///
-    /// - Parameter timeout: how long the answer may take once the stream is open.
+    /// - Parameter timeout: how long the answer may take once the stream is open, and after that how long the
+    ///   other side may take to let go of the stream.
     /// - Returns: the round trip.
     /// - Throws: ``ParleyError``: `timedOut`, `protocolViolation` (other bytes came back), `unsupported` (the
     ///   other side answers no pings, or the wire form has no streams with names), or as

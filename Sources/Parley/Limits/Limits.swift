@@ -59,7 +59,8 @@ public struct Limits: Sendable, Hashable {
     /// stream that the peer has reset counts until its handler has released it.
     public var maxStreamsPerPeer = 1_024
 
-    /// The most streams that all peers together may have open. Further ones are reset.
+    /// The most streams that all peers together may have open, with the one of each peer's messages. Further
+    /// ones are reset.
     public var maxStreams = 65_536
 
     /// How many streams a peer may open in a second, and in one burst. Further ones are reset; a peer that
@@ -83,7 +84,8 @@ public struct Limits: Sendable, Hashable {
     /// The most bytes that one peer's streams may have received and unread, and that they may still send
     /// before they are read: the sum of the windows of both sides' streams. A stream takes 256 KiB of it, and
     /// more, up to 16 MiB, where the round trip needs it. Further streams of the peer are reset, those of
-    /// this side wait. The messages of each side have 256 KiB beside that.
+    /// this side wait. The messages of each side have 256 KiB beside that. It is never more than
+    /// ``receiveBufferBytes``.
     public var streamBytesPerPeer = 256 << 20
 
     /// The most unread bytes of all peers together: arrived, neither decoded nor read. What connections that

@@ -37,7 +37,7 @@ public struct Timeouts: Sendable, Hashable {
     public var writeStall: Duration? = .seconds(120)
 
     /// How long closing may take to write out what was sent. In multiplexed and libp2p it also waits, within
-    /// this time, until the program on the other side has read that.
+    /// this time, until the other side has read that, which does not mean that its program has.
     public var close: Duration = .seconds(5)
 
     /// The pings that check whether a peer is there, in the wire forms that have them:

@@ -15,9 +15,9 @@ public struct Traffic: Sendable, Hashable {
     public var messagesReceived: UInt64 = 0
     /// Messages that were accepted for sending, with requests and answers.
     public var messagesSent: UInt64 = 0
-    /// Streams that the other side opened.
+    /// Streams that the other side opened. Where a peer has many streams its messages have one, too.
     public var streamsReceived: UInt64 = 0
-    /// Streams that this side opened.
+    /// Streams that this side opened, as ``streamsReceived``.
     public var streamsSent: UInt64 = 0
     /// How often reading stopped because the inbox had no room.
     public var readPauses: UInt64 = 0

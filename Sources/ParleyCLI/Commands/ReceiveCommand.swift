@@ -8,10 +8,10 @@ struct ReceiveCommand: InterruptibleCommand {
         // The parser takes --into for an option that may be left out, as it may be of `get`.
         usage: "parley receive --into <dir> [<options>]",
         discussion: """
-            Serves any number of senders at once. The first line of the output is "listening on \
-            ID@ADDRESS", with the real port: what the other side sends to. Each transfer has one line when \
-            it begins and one when it is stored. What is refused has a line on standard error, and the \
-            sender hears why.
+            Serves any number of senders at once, eight from one address. The first line of the output is \
+            "listening on ID@ADDRESS", with the real port: what the other side sends to. Each transfer has \
+            one line when it begins and one when it is stored. What is refused has a line on standard error, \
+            and the sender hears why.
 
             Files and folders keep their names, modes and modification times. Nothing leaves the directory: \
             paths and links that lead out of it are refused, and links in it are not followed. Folders that \

@@ -6,9 +6,10 @@ struct ServeCommand: InterruptibleCommand {
         commandName: "serve",
         abstract: "Let peers list and get what is in a folder.",
         discussion: """
-            Answers parley ls and parley get, from any number of peers at once, and never writes. The first \
-            line of the output is "listening on ID@ADDRESS", with the real port: what the other side dials. \
-            Each transfer has one line when it begins and one when it has arrived.
+            Answers parley ls and parley get, from any number of peers at once, eight from one address, \
+            and never writes. The first line of the output is "listening on ID@ADDRESS", with the real \
+            port: what the other side dials. Each transfer has one line when it begins and one when it has \
+            arrived.
 
             Nothing outside of DIR is given: names with .., absolute ones and those that lead through a \
             symbolic link are refused. Links are given as links. Names that begin with a dot are not there \

@@ -74,6 +74,7 @@ import Testing
             let client = nodes.make()
             let dialed = try await client.dial(server.address)
             let peer = try #require(dialed as? Connection)
+            try await eventually { !server.peers.isEmpty }
             let remote = try #require(server.peers.first as? Connection)
             let writer = try await remote.openStream(header: [])
             let body = try #require(try await client.nextRPC().body)
@@ -93,15 +94,13 @@ import Testing
         frameBytes: Int
     ) async throws {
         try await withNodes(.tcp) { nodes in
-            let peers = Events<any Peer>()
             let server = try await nodes.listening {
                 $0.decoder = form
                 $0.closeTimeout = .seconds(60)
-                $0.onPeer = { peers.add($0) }
             }
             let socket = try RawSocket(connectingTo: server.address, receiveBufferBytes: 4_096)
-            let peer = try #require(try await peers.next() as? Connection)
-            try await peer.waitUntilOpen()
+            try await eventually { !server.peers.isEmpty }
+            let peer = try #require(server.peers.first as? Connection)
             let writer = try await peer.openStream()
             try await writer.write(patterned(60_000)[...])
             let closing = Task { await peer.close() }
