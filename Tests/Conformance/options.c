@@ -123,7 +123,7 @@ static void extremes(void) {
 /* A program that was built with a header with fewer fields: memory after its struct is not read. */
 static void older_struct(void) {
     /* A struct with pointers ends where the next of them could begin. */
-    const size_t unit = _Alignof(parley_options);
+    const size_t unit = sizeof(void *);
     const size_t ends[] = {
         sizeof(size_t), offsetof(parley_options, codec), offsetof(parley_options, userdata),
         offsetof(parley_options, inbox_capacity), offsetof(parley_options, keepalive_count),

@@ -45,6 +45,22 @@ import Testing
         }
     }
 
+    @Test func `onPeer does not begin for a connection that has ended`() async throws {
+        try await withNodes(.tcp) { nodes in
+            let begins = Events<Bool>()
+            let server = try await nodes.listening {
+                $0.handshake = { peer in
+                    guard let connection = peer as? Connection else { return }
+                    connection.fail(ParleyError(.banned, "it was banned"))
+                    begins.add(connection.onPeerBegins())
+                }
+            }
+            _ = try RawSocket(connectingTo: server.address)
+            #expect(try await begins.next() == false)
+            try await eventually { server.statistics.handshaking == 0 }
+        }
+    }
+
     @Test(arguments: [false, true])
     func `a peer that leaves in the handshake is not announced`(isReset: Bool) async throws {
         try await withNodes(.tcp) { nodes in
