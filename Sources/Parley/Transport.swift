@@ -20,13 +20,14 @@ public protocol Transport: AnyObject, Sendable {
     /// Starts to listen. Returns as soon as others can connect.
     ///
     /// - Throws: ``ParleyError``: `invalidAddress`, `nameNotResolved`, `addressInUse`, `addressNotAvailable`,
-    ///   `permissionDenied`, `alreadyListening`, `cancelled` (by ``stopListening()``), `closed`;
+    ///   `permissionDenied`, `alreadyListening`, `cancelled` (also by ``stopListening()``), `closed`;
     ///   `invalidArgument` for an option out of its range (``TransportOptions/validate()``).
     func listenAndAccept() async throws(ParleyError)
 
-    /// Stops listening: nobody connects any more, and the port is free when this returns. Peers stay, and
-    /// others can still be dialed. ``listenAndAccept()`` may follow, with another port where the configured
-    /// one is 0. One that is under way is not waited for: it throws `cancelled` when its look-up has ended.
+    /// Stops listening: no further connection is accepted, and the port is free when this returns. Peers
+    /// stay, handshakes that are under way go on, and others can still be dialed. ``listenAndAccept()`` may
+    /// follow, with another port where the configured one is 0. One that is under way is not waited for: it
+    /// closes what it has bound, and throws `cancelled`.
     ///
     /// Cancellation does not cut it short. Idempotent.
     func stopListening() async

@@ -149,7 +149,7 @@ func copy<Value>(
             "\(name).size is \(size), outside \(sizes.lowerBound) to \(sizes.upperBound): \(advice)"
         )
     }
-    // Otherwise it ends inside of a pointer, or may.
+    // A size that is no multiple of the alignment may end inside of a pointer.
     let unit = UInt(MemoryLayout<Value>.alignment)
     guard size.isMultiple(of: unit) else {
         throw ParleyError(.invalidArgument, "\(name).size is \(size), no multiple of \(unit): \(advice)")

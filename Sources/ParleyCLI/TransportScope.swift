@@ -99,9 +99,9 @@ private func dial(
         where isSecured && [.endOfStream, .connectionReset, .securityFailed].contains(error.code)
     {
         // A node that has no place for another connection resets it.
-        let isFull = error.code == .connectionReset
+        let mayBeFull = error.code == .connectionReset
         let hints =
-            (isFull ? "; it may have no room for another connection from here" : "")
+            (mayBeFull ? "; it may have no room for another connection from here" : "")
             + "; a node without an identity needs --plain"
         throw Failure("\(address) did not prove an id: \(error.message)\(hints)")
     }

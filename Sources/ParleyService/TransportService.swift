@@ -1,6 +1,5 @@
 public import Parley
 public import ServiceLifecycle
-import Synchronization
 
 /// Runs a transport as a service: it listens when its group starts and is closed when the group shuts down.
 ///
@@ -33,10 +32,10 @@ public struct TransportService: Service {
     ///   - isListening: whether to listen; false for a node that only dials.
     ///   - consume: consumes the RPCs; nil when the program consumes them elsewhere. What it throws ends the
     ///     service, which closes the transport and throws it.
-    ///   - drain: called on a graceful shutdown, when nobody connects any more and before the peers are
-    ///     closed: returns when what is under way is answered. It is cancelled when the group's patience
-    ///     (`maximumGracefulShutdownDuration`) ends, when the consumer returns, and when the transport is
-    ///     closed elsewhere.
+    ///   - drain: called on a graceful shutdown, when no new peers come and before the peers are closed:
+    ///     returns when what is under way is answered. Give it a limit: peers may go on asking. It is
+    ///     cancelled when the group's patience (`maximumGracefulShutdownDuration`, endless by default) is
+    ///     over, when the consumer returns, and when the transport is closed elsewhere.
     public init(
         _ transport: any Transport,
         isListening: Bool = true,
@@ -91,20 +90,26 @@ public struct TransportService: Service {
         try await consume(transport.consume())
     }
 
-    /// Listens. Returns false when a shutdown began before it listened.
+    /// Listens, unless a shutdown has begun. Returns false when the transport is closed.
     private func listen() async throws -> Bool {
         do { try await transport.listenAndAccept() } catch {
-            let isShutDown = Task.isCancelled || Task.isShuttingDownGracefully
-            guard isShutDown, error.code == .closed || error.code == .cancelled else { throw error }
-            return false
+            guard Task.isCancelled || Task.isShuttingDownGracefully else { throw error }
+            switch error.code {
+            // The shutdown has stopped it. Peers that were dialed may still be served.
+            case .cancelled: return !Task.isCancelled
+            case .closed: return false
+            default: throw error
+            }
         }
+        // The shutdown may have found nothing to stop.
+        if Task.isShuttingDownGracefully { await transport.stopListening() }
         return true
     }
 }
 
 /// The task of a graceful shutdown, if there was one.
 private final class Shutdown: Sendable {
-    private let task = Mutex<Task<Void, Never>?>(nil)
+    private let task = Lock<Task<Void, Never>?>(nil)
 
     func begin(_ body: @escaping @Sendable () async -> Void) {
         task.withLock { if $0 == nil { $0 = Task { await body() } } }

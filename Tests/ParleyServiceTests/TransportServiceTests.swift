@@ -56,7 +56,9 @@ import Testing
             }
         } drain: {
             draining.finish()
-            while server.statistics.unansweredRequests > 0, !Task.isCancelled { await Task.yield() }
+            while server.statistics.unansweredRequests > 0, !Task.isCancelled {
+                try? await Task.sleep(for: .milliseconds(1))
+            }
         }
         try await testGracefulShutdown { trigger in
             let running = Task { try await service.run() }
@@ -64,13 +66,37 @@ import Testing
             let address = server.address
             let peer = try await client.dial(address)
             let answer = Task { try await peer.request("a long job") }
-            while server.statistics.unansweredRequests == 0 { await Task.yield() }
+            while server.statistics.unansweredRequests == 0 { try await Task.sleep(for: .milliseconds(1)) }
             trigger.triggerGracefulShutdown()
             for await _ in begun {}
             let refusal = await #expect(throws: ParleyError.self) { _ = try await client.dial(address) }
             #expect(refusal?.code == .connectionRefused)
             drain.finish()
             #expect(try await answer.value == Array("done".utf8)[...])
+            try await running.value
+        }
+        await client.close()
+    }
+
+    @Test func `a shutdown before it listens lets nobody connect`() async throws {
+        let network = InMemoryNetwork()
+        let server = InMemoryTransport(TransportOptions(listenAddress: ":7"), network: network)
+        let client = InMemoryTransport(network: network)
+        let (drained, drain) = AsyncStream<Void>.makeStream()
+        let (begun, consuming) = AsyncStream<Void>.makeStream()
+        try await testGracefulShutdown { trigger in
+            trigger.triggerGracefulShutdown()
+            let service = TransportService(server) { rpcs in
+                consuming.finish()
+                for await _ in rpcs {}
+            } drain: {
+                for await _ in drained {}
+            }
+            let running = Task { try await service.run() }
+            for await _ in begun {}
+            let refusal = await #expect(throws: ParleyError.self) { _ = try await client.dial(":7") }
+            #expect(refusal?.code == .connectionRefused)
+            drain.finish()
             try await running.value
         }
         await client.close()

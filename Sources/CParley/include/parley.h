@@ -629,10 +629,11 @@ int parley_id(const parley_transport *transport, char *buffer, size_t size);
 PARLEY_CHECKED int parley_listen(parley_transport *transport);
 
 /*
- * Stops listening: nobody connects any more, and the port is free when it returns. Peers stay, and others
- * can still be dialed. parley_listen() may follow, with another port where the configured one is 0. One that
- * another thread is in is not waited for: it returns PARLEY_ECANCELED when its look-up has ended. Does
- * nothing when it does not listen. Not in callbacks.
+ * Stops listening: no further connection is accepted, and the port is free when it returns. Peers stay,
+ * handshakes that are under way go on, and others can still be dialed. parley_listen() may follow, with
+ * another port where the configured one is 0. A parley_listen() that is under way in another thread is not
+ * waited for: it closes what it has bound, and returns PARLEY_ECANCELED. Does nothing when it does not
+ * listen. Not in callbacks.
  *
  * Returns  PARLEY_OK; PARLEY_EDEADLK.
  */

@@ -83,10 +83,11 @@ package final class Node: @unchecked Sendable {
     enum Listening {
         case no
         case starting
-        /// It is to stop as soon as it has started.
+        /// ``Node/stopListening()`` came meanwhile. What is bound then is closed at once.
         case startingInVain
         /// The listener is the key of its stop action.
         case at(String, listener: ObjectIdentifier)
+        case stopping(Task<Void, Never>)
     }
 
     struct Entry {
@@ -291,50 +292,81 @@ extension Node {
         try ForkedChild.check()
         let configured = try SocketAddress(options.listenAddress)
         try checkOpen()
-        let isFirst = state.withLock { state in
-            guard case .no = state.listening else { return false }
-            state.listening = .starting
-            return true
-        }
-        guard isFirst else {
-            throw ParleyError(.alreadyListening, "the transport is listening on \(address) already")
-        }
+        try await beginListening()
         let bound: Bound
         do { bound = try await bind(configured) } catch {
             state.withLock { $0.listening = .no }
             throw error
         }
         let address = SocketAddress(host: configured.host, port: bound.port).description
-        let isWanted = state.withLock { state in
-            defer { state.listening = .at(address, listener: bound.listener) }
-            if case .startingInVain = state.listening { return false } else { return true }
+        let stopping = state.withLock { state -> Task<Void, Never>? in
+            let isWanted = if case .starting = state.listening { true } else { false }
+            state.listening = .at(address, listener: bound.listener)
+            return isWanted ? nil : stopListening(&state)
         }
-        guard isWanted else {
-            await stopListening()
+        if let stopping {
+            await stopping.value
             throw ParleyError(.cancelled, "listening on \(address) was stopped before it began")
         }
         log(.info, .listening, ["address": "\(address)"])
     }
 
+    /// Waits for a listener that stops.
+    private func beginListening() async throws(ParleyError) {
+        while true {
+            let (isListening, stopping) = state.withLock { state -> (Bool, Task<Void, Never>?) in
+                switch state.listening {
+                case .no:
+                    state.listening = .starting
+                    return (false, nil)
+                case .starting, .startingInVain, .at: return (true, nil)
+                case .stopping(let task): return (false, task)
+                }
+            }
+            if isListening {
+                throw ParleyError(.alreadyListening, "the transport is listening on \(address) already")
+            }
+            guard let stopping else { return }
+            await stopping.value
+        }
+    }
+
     /// Stops listening, or lets ``listen(_:)`` fail, which is under way. Returns when the port is free.
     func stopListening() async {
         if ForkedChild.isThisProcess { return }
-        let (address, stop) = state.withLock { state -> (String, StopAction?) in
+        let stopping = state.withLock { state -> Task<Void, Never>? in
+            // It stops everything.
+            if let closing = state.closing { return closing }
             switch state.listening {
-            case .no, .startingInVain: return ("", nil)
+            case .no, .startingInVain: return nil
             case .starting:
                 state.listening = .startingInVain
-                return ("", nil)
-            case .at(let address, let listener):
-                state.listening = .no
-                return (address, state.stopActions.removeValue(forKey: listener))
+                return nil
+            case .at: return stopListening(&state)
+            case .stopping(let task): return task
             }
         }
-        // Otherwise the node is closing, which stops everything.
-        guard let stop else { return }
-        stop.loop.execute(stop.call)
-        await stop.loop.hasRunWhatWasSubmitted()
-        log(.info, .listeningStopped, ["address": "\(address)"])
+        await stopping?.value
+    }
+
+    /// Stops what listens, and returns the task that does. Under the lock.
+    private func stopListening(_ state: inout State) -> Task<Void, Never>? {
+        // Nil when the node is closing, which stops everything.
+        guard case .at(let address, let listener) = state.listening,
+            let stop = state.stopActions.removeValue(forKey: listener)
+        else { return state.closing }
+        // A task of its own is not cancelled with the caller.
+        let task = Task {
+            stop.loop.execute(stop.call)
+            await stop.loop.hasRunWhatWasSubmitted()
+            self.state.withLock { state in
+                state.listening = .no
+                state.acceptPause = nil
+            }
+            log(.info, .listeningStopped, ["address": "\(address)"])
+        }
+        state.listening = .stopping(task)
+        return task
     }
 
     /// Parses the address of a dial.

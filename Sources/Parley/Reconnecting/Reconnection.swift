@@ -60,7 +60,8 @@ public final class Reconnection: Sendable {
         try ForkedChild.check()
         while true {
             let (peer, isOver, epoch) = state.withLock { ($0.peer, $0.isOver, $0.waiters.epoch) }
-            if let peer, (peer as? Connection)?.isLive ?? true { return peer }
+            // One whose other side has ended is ending, too.
+            if let peer, (peer as? Connection).map({ $0.isLive && !$0.isHalfClosed }) ?? true { return peer }
             guard !isOver else { throw ParleyError(.closed, "nothing dials \(address) any more") }
             guard await state.wait(in: \.waiters, unless: { $0.waiters.epoch != epoch }) else {
                 throw .cancelled("waiting for a connection to \(address)")
@@ -113,14 +114,16 @@ public final class Reconnection: Sendable {
         let node = (transport as? any NodeTransport)?.node
         while !Task.isCancelled {
             let (error, lifetime) = await connectOnce(on: transport)
-            let delay: Duration? = state.withLock { state in
+            // The peer is released after the lock, and what its program keeps on it.
+            let (delay, _) = state.withLock { state -> (Duration?, Current) in
+                let current = state.current
                 // Cancelled: the connection stays.
-                if state.isOver, state.peer != nil, error.code == .cancelled { return nil }
+                if state.isOver, state.peer != nil, error.code == .cancelled { return (nil, current) }
                 let wasStable = state.peer != nil && lifetime >= backoff.stable
                 state.current = .none
                 state.lastError = error
                 state.failures = wasStable ? 1 : state.failures + 1
-                return state.isOver ? nil : backoff.delay(failures: state.failures)
+                return (state.isOver ? nil : backoff.delay(failures: state.failures), current)
             }
             guard let delay, !Task.isCancelled, node?.isClosing != true else { break }
             node?.log(

@@ -82,7 +82,7 @@ extension Channels {
     ) throws(ParleyError) -> Int {
         if let end = channel.outputEnd { throw end.error }
         let room = try session.room(for: count, in: channel.id)
-        grantedBytes = 0
+        if grantedTo.contains(channel) { grantedTo = [] }
         let unsent = unsentStreamBytes
         while unsent + room > reservedBytes, takeChunk(reservedBytes) {
             reservedBytes += SendBudget.chunkBytes
@@ -105,7 +105,7 @@ extension Channels {
         guard isShortOfBudget, end == nil else { return (WaitQueue.Woken(), nil) }
         guard takeChunk(reservedBytes) else { return (WaitQueue.Woken(), reservedBytes) }
         reservedBytes += SendBudget.chunkBytes
-        grantedBytes = SendBudget.chunkBytes
+        grantedTo = lackBudget
         return (wakeWhoLacksBudget(), nil)
     }
 
@@ -123,8 +123,9 @@ extension Channels {
     mutating func releaseUnneeded() -> Int {
         let unsent = unsentStreamBytes
         // Nobody waits for a chunk when everything is sent.
-        if end != nil || unsent == 0 { grantedBytes = 0 }
-        let needed = end == nil ? max(SendBudget.freeBytes, unsent + grantedBytes) : SendBudget.freeBytes
+        if end != nil || unsent == 0 { grantedTo = [] }
+        let granted = grantedTo.isEmpty ? 0 : SendBudget.chunkBytes
+        let needed = end == nil ? max(SendBudget.freeBytes, unsent + granted) : SendBudget.freeBytes
         let isIdle = needed == SendBudget.freeBytes
         guard reservedBytes >= needed + SendBudget.chunkBytes || isIdle else { return 0 }
         defer { reservedBytes = needed }

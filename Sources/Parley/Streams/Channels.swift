@@ -31,9 +31,9 @@ struct Channels {
     var areMessagesRefused = false
     /// How many bytes of streams may be unsent without more of the node's budget.
     var reservedBytes = SendBudget.freeBytes
-    /// The part of it that was taken in this connection's turn, until one of the writers who were woken then
-    /// asks for room.
-    var grantedBytes = 0
+    /// The streams whose writers were woken when this connection had its turn and took a chunk. It is kept
+    /// until one of them asks for room.
+    var grantedTo: [Channel] = []
     /// Streams whose writers wait for the budget.
     var lackBudget: [Channel] = []
     /// Who waits to open a stream.

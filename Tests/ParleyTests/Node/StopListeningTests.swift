@@ -11,6 +11,7 @@ import Testing
             let (client, other) = (nodes.make(), nodes.make())
             let address = server.address
             let peer = try await client.dial(address)
+            try await eventually { server.statistics.peers == 1 }
             await server.stopListening()
             #expect(server.address == "127.0.0.1:0")
             #expect(try await error { try await other.dial(address) }.code == .connectionRefused)
@@ -47,19 +48,40 @@ import Testing
             }
             let client = nodes.make { $0.decoder = .framed }
             let peer = try await client.dial(server.address)
-            let waiting = Task { [address = server.address] in
-                // Its connection waits in the backlog, behind the one that has the only place.
-                let second = try await client.dial(address)
-                return try await second.untilClosed()
-            }
+            // Its connection waits in the backlog, behind the one that has the only place.
+            let second = try await client.dial(server.address)
             try await eventually { server.statistics.acceptPause == .maxInboundPeers }
             await server.stopListening()
-            #expect([.connectionReset, .endOfStream].contains(try await waiting.value.code))
+            #expect(server.statistics.acceptPause == nil)
+            #expect([.connectionReset, .endOfStream].contains(try await second.untilClosed().code))
             await peer.close()
             try await eventually { server.statistics.peers == 0 }
             try await server.listenAndAccept()
             _ = try await client.dial(server.address)
             try await eventually { server.statistics.peers == 1 }
+        }
+    }
+
+    @Test(arguments: [Kind.tcp, .memory])
+    func `it stops and starts from several tasks at once`(kind: Kind) async throws {
+        try await withNodes(kind) { nodes in
+            let server = nodes.make()
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<60 {
+                    group.addTask {
+                        guard index.isMultiple(of: 2) else { return await server.stopListening() }
+                        do throws(ParleyError) { try await server.listenAndAccept() } catch {
+                            #expect([.alreadyListening, .cancelled].contains(error.code), "\(error)")
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+            await server.stopListening()
+            try await server.listenAndAccept()
+            let peer = try await nodes.make().dial(server.address)
+            try await peer.send(message: "hello")
+            #expect(try await server.nextRPC().text == "hello")
         }
     }
 

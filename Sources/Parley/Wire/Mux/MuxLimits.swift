@@ -29,7 +29,8 @@ struct MuxLimits: Sendable, Equatable {
     var maxWindowBytes: UInt32 = 16 << 20
     /// The most bytes of one stream that wait to be sent. Writes then accept nothing.
     var maxUnsentBytes = 256 << 10
-    /// The most resets of the other side's streams that wait to be written before it may open no more.
+    /// The most resets of the other side's streams that wait to be written before it may open no more,
+    /// whether they were refused or taken and aborted here.
     var maxAnswers = 1_024
     /// The most pings that wait for their answer to be written.
     var maxUnansweredPings = 16

@@ -129,7 +129,7 @@ struct MuxControlQueue: Sendable {
             }
         }
 
-        /// Whether the other side makes as many of them as it likes: it opens the streams.
+        /// Whether the other side makes as many of them as it likes, since it opens the streams.
         var isRefusal: Bool { if case .reset(_, _, isOwn: false) = self { true } else { false } }
     }
 
