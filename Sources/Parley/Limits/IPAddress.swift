@@ -25,6 +25,9 @@ struct IPAddress: Hashable, Sendable {
     /// 127.0.0.0/8 and ::1.
     var isLoopback: Bool { isIPv4 ? low >> 24 & 0xff == 127 : high == 0 && low == 1 }
 
+    /// 0.0.0.0 and ::. Whoever connects to it reaches this host.
+    var isUnspecified: Bool { isIPv4 ? low & 0xffff_ffff == 0 : high == 0 && low == 0 }
+
     /// The address with all but its first `length` bits cleared.
     func prefix(_ length: Int) -> IPAddress {
         IPAddress(high: high & Self.mask(length), low: low & Self.mask(length - 64))

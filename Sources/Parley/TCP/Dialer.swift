@@ -90,20 +90,23 @@ final class Dialer: @unchecked Sendable {
     /// The addresses of a target that needs no name lookup; nil otherwise. A wildcard host means this host,
     /// as in Go.
     private static func literalAddresses(_ target: SocketAddress) throws(ParleyError) -> [RawSocketAddress]? {
-        switch target.host {
-        case "", "0.0.0.0", "::":
+        let address = RawSocketAddress(numericHost: target.host, port: target.port)
+        if target.host.isEmpty || address?.ip.isUnspecified == true {
             return ["127.0.0.1", "::1"].compactMap { RawSocketAddress(numericHost: $0, port: target.port) }
-        default:
-            if let address = RawSocketAddress(numericHost: target.host, port: target.port) {
-                return [address]
-            }
-            try RawSocketAddress.checkZone(of: target)
-            return nil
         }
+        if let address { return [address] }
+        try RawSocketAddress.checkZone(of: target)
+        return nil
     }
 
+    /// A name may have an unspecified address, too. The gate is asked about the one that it leads to.
     private func begin(_ addresses: [RawSocketAddress]) {
-        waiting = addresses[...]
+        let reached = addresses.compactMap { address in
+            guard address.ip.isUnspecified else { return address }
+            let host = address.ip.isIPv4 ? "127.0.0.1" : "::1"
+            return RawSocketAddress(numericHost: host, port: address.port)
+        }
+        waiting = reached[...]
         attemptNext()
     }
 

@@ -46,6 +46,19 @@ import Testing
         }
     }
 
+    /// The kernel connects an unspecified address to this host.
+    @Test(arguments: ["0.0.0.0", "[::]", "[0::0]", "[::ffff:0.0.0.0]", "[::ffff:0:0]"])
+    func `an unspecified address is this host, for the gate too`(host: String) async throws {
+        try await withNodes(.tcp) { nodes in
+            let server = try await nodes.listening { $0.listenAddress = ":0" }
+            let port = try SocketAddress(server.address).port
+            let closed = nodes.make { $0.gate = .denying(AddressRange.loopback) }
+            #expect(try await error { _ = try await closed.dial("\(host):\(port)") }.code == .notAllowed)
+            let peer = try await nodes.make().dial("\(host):\(port)")
+            #expect(peer.remoteAddress.ip?.isLoopback == true)
+        }
+    }
+
     @Test(arguments: Kind.plain)
     func `a ban ends all connections with the address and refuses new ones until it ends`(
         kind: Kind
