@@ -3,7 +3,8 @@
 ///
 /// Source: <https://www.rfc-editor.org/rfc/rfc3492>
 enum Punycode {
-    /// Encodes each label of a host name that is not ASCII. Neither case nor normalisation is changed.
+    /// Encodes each label of a host name that is not ASCII, in lower case. Its letters are not composed: an
+    /// accent that is a character of its own stays one.
     static func encodedHost(_ host: String) -> String {
         if host.utf8.allSatisfy({ $0 < 0x80 }) { return host }
         // The dots that RFC 3490 counts as separators.
@@ -12,7 +13,9 @@ enum Punycode {
             whereSeparator: { [".", "\u{3002}", "\u{ff0e}", "\u{ff61}"].contains($0) }
         )
         return labels.map { label in
-            label.allSatisfy(\.isASCII) ? String(Substring(label)) : "xn--" + encode(label.map(\.value))
+            let text = String(Substring(label))
+            guard !label.allSatisfy(\.isASCII) else { return text }
+            return "xn--" + encode(text.lowercased().unicodeScalars.map(\.value))
         }.joined(separator: ".")
     }
 

@@ -41,7 +41,9 @@ package struct DialTarget: Sendable, Equatable {
         func invalid(_ why: String) -> ParleyError {
             ParleyError(.invalidAddress, "address \"\(text)\" \(why)")
         }
-        let parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        var parts = text.dropFirst().split(separator: "/", omittingEmptySubsequences: false).map(String.init)
+        // A slash at the end says nothing.
+        if parts.count > 1, parts.last == "" { parts.removeLast() }
         guard let road = Road(rawValue: parts[0]) else {
             throw invalid("begins with /\(parts[0]); /ip4, /ip6, /dns, /dns4 and /dns6 can be dialed")
         }

@@ -11,7 +11,11 @@ func fuzzLibP2P(_ input: FuzzInput) {
         // Text that is no UTF-8 is longer when it is repaired.
         guard said.delimited.count <= Identification.maxBytes else { return }
         let again = try Identification(delimited: said.delimited[...])
-        require(again == said, "it is read as another one")
+        // The last names and addresses are left out of a long one.
+        var expected = said
+        expected.protocols = Array(said.protocols.prefix(again.protocols.count))
+        expected.listenAddresses = Array(said.listenAddresses.prefix(again.listenAddresses.count))
+        require(again == expected, "it is read as another one")
     } catch { require(error.code == .protocolViolation, "\(error)") }
     do throws(ParleyError) {
         let address = try Multiaddr(bytes: input.wire)

@@ -150,15 +150,16 @@ struct ResolverThreadsTests {
 }
 
 struct PunycodeTests {
-    // From RFC 3492, section 7.1, and names in use.
+    // From RFC 3492, section 7.1, in lower case, and names in use.
     @Test(arguments: [
         ("example.org", "example.org"), ("", ""), ("a..b", "a..b"),
         ("bücher.example", "xn--bcher-kva.example"), ("münchen.de", "xn--mnchen-3ya.de"),
+        ("BÜCHER.Example", "xn--bcher-kva.Example"),
         ("例え。テスト", "xn--r8jz45g.xn--zckzah"),
         ("ليهمابتكلموشعربي؟", "xn--egbpdaj6bu4bxfgehfvwxn"),
         ("他们为什么不说中文", "xn--ihqwcrb4cv8a8dqg056pqjye"),
-        ("Pročprostěnemluvíčesky", "xn--Proprostnemluvesky-uyb24dma41a"),
-        ("3年B組金八先生", "xn--3B-ww4c5e180e575a65lsy2b"),
+        ("Pročprostěnemluvíčesky", "xn--proprostnemluvesky-uyb24dma41a"),
+        ("3年B組金八先生", "xn--3b-ww4c5e180e575a65lsy2b"),
         ("😀.test", "xn--e28h.test"),
     ])
     func `a host name outside of ASCII is encoded by label`(_ host: String, _ encoded: String) {

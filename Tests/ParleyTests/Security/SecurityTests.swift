@@ -505,6 +505,7 @@ import Testing
         #expect(target.address == SocketAddress(host: host, port: UInt16(port)))
         #expect(target.id?.description == (hasID ? Self.id : nil))
         #expect(try DialTarget(target.description) == target)
+        #expect(!text.hasPrefix("/") || (try? DialTarget(text + "/")) == target)
     }
 
     static let families: [(String, AddressFamily?)] = [
@@ -535,7 +536,7 @@ import Testing
         "@host:3000", "x@host:3000", "\(id)@", "\(id)@host", "\(id)@\(id)@host:1", "\(id):3000@host", "",
         "/", "//", "/ip4/host/tcp/3000", "/ip4/::1/tcp/3000", "/ip6/127.0.0.1/tcp/3000", "/ip4/127.0.0.1/tcp",
         "/ip4/127.0.0.1/udp/3000", "/ip4/127.0.0.1/tcp/x", "/ip4/127.0.0.1/tcp/70000", "/dns/1.2.3.4/tcp/1",
-        "/ip4/127.0.0.1/tcp/3000/", "/ip4/127.0.0.1/tcp/3000/p2p", "/ip4/127.0.0.1/tcp/3000/p2p/x",
+        "/ip4/127.0.0.1/tcp/3000//", "/ip4/127.0.0.1/tcp/3000/p2p", "/ip4/127.0.0.1/tcp/3000/p2p/x",
         "/ip4/127.0.0.1/tcp/3000/peer/\(id)", "/ip4/127.0.0.1/tcp/3000/ws", "/ip4/127.0.0.1/tcp/3000/ws/x",
         "/unix/tmp/x/y", "/ip4//tcp/3000",
     ])

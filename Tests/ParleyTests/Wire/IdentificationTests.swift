@@ -106,20 +106,42 @@ import Testing
         #expect(try Identification(delimited: Self.message(fields)[...]) == Identification())
     }
 
-    @Test func `malformed ones are refused by name`() throws {
+    @Test func `impossible names, and what is beyond the limits, are left out`() throws {
+        let odd = [[], [0xff], Array("a\nb".utf8), Array("na".utf8)].flatMap { Self.field(3, $0) }
         let name = Self.field(3, Array("/a".utf8))
         let address = Self.field(2, [4, 127, 0, 0, 1])
+        let said = try Identification(
+            delimited: Self.message(
+                odd + (0...1_024).flatMap { _ in name } + (0...256).flatMap { _ in address }
+            )[...]
+        )
+        #expect(said.protocols == Array(repeating: "/a", count: 1_024) && said.listenAddresses.count == 256)
+    }
+
+    @Test func `what is written is no more than others read`() throws {
+        var own = Identification()
+        own.protocols = (0..<2_000).map { "/protocol/\($0)" }
+        var rest = own.delimited[...]
+        var messages = 0
+        while let size = Varint.take(from: &rest) {
+            messages += 1
+            rest = rest.dropFirst(Int(size))
+        }
+        #expect((2...9).contains(messages) && rest.isEmpty)
+        let all = try Identification(delimited: own.delimited[...])
+        #expect(all.protocols == Array(own.protocols.prefix(1_024)))
+        own.protocols = (0..<1_000).map { "/" + String(repeating: "x", count: 90) + "\($0)" }
+        let read = try Identification(delimited: own.delimited[...])
+        #expect((300..<1_000).contains(read.protocols.count) && own.protocols.starts(with: read.protocols))
+    }
+
+    @Test func `malformed ones are refused by name`() throws {
         let table: [(bytes: [UInt8], why: String)] = [
             ([], "ends inside a message"),
             ([5, 1], "ends inside a message"),
             ([0xff], "ends inside a message"),
             (Self.message([0x1a, 9, 1]), "is malformed"),
             (Self.message([0x1b]), "is malformed"),
-            (Self.message(Self.field(3, [])), "without a possible name"),
-            (Self.message(Self.field(3, [0xff])), "without a possible name"),
-            (Self.message(Self.field(3, Array("a\nb".utf8))), "without a possible name"),
-            (Self.message((0...1_024).flatMap { _ in name }), "more than 1024 protocols"),
-            (Self.message((0...256).flatMap { _ in address }), "more than 256 addresses"),
             ([UInt8](repeating: 0, count: 65_537), "more than 65536 bytes"),
         ]
         for (bytes, why) in table {

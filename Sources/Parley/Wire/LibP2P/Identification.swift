@@ -37,9 +37,11 @@ public struct Identification: Sendable, Hashable {
 extension Identification {
     /// The most bytes that are read of an answer, in all its messages.
     static let maxBytes = 64 * 1024
-    /// The most protocols, and the most addresses, that are read.
+    /// The most protocols, and the most addresses, that are read and written. Further ones are left out.
     static let maxProtocols = 1_024
     static let maxAddresses = 256
+    /// The most messages that are written. go-libp2p reads no more.
+    static let maxMessages = 9
 
     private enum Field {
         static let publicKey: UInt32 = 1
@@ -54,21 +56,24 @@ extension Identification {
     static let maxMessageBytes = 4_096
 
     /// As messages, each behind its length: one, or more when it is long. What matters most is in the first,
-    /// since not everybody reads more than that.
+    /// since not everybody reads more than that. Names of protocols for which there is no room are left out.
     var delimited: [UInt8] {
         var fields: [(UInt32, [UInt8])] = []
         if let id { fields.append((Field.publicKey, id.publicKeyProtobuf)) }
         if let observedAddress { fields.append((Field.observedAddress, observedAddress.bytes)) }
         fields.append((Field.protocolVersion, Array(protocolVersion.utf8)))
         fields.append((Field.agentVersion, Array(agentVersion.utf8)))
-        for address in listenAddresses { fields.append((Field.listenAddress, address.bytes)) }
-        for name in protocols { fields.append((Field.name, Array(name.utf8))) }
+        for address in listenAddresses.prefix(Self.maxAddresses) {
+            fields.append((Field.listenAddress, address.bytes))
+        }
+        for name in protocols.prefix(Self.maxProtocols) { fields.append((Field.name, Array(name.utf8))) }
         var messages: [[(number: UInt32, bytes: [UInt8])]] = [[]]
         var messageBytes = 0
         for (number, content) in fields {
             var field = ProtobufWriter()
             field.append(number, content)
             if messageBytes + field.bytes.count > Self.maxMessageBytes {
+                guard messages.count < Self.maxMessages else { break }
                 messages.append([])
                 messageBytes = 0
             }
@@ -110,18 +115,15 @@ extension Identification {
             switch field.number {
             case Field.publicKey: id = PeerID(publicKeyProtobuf: content)
             case Field.listenAddress:
-                guard let address = try? Multiaddr(bytes: content) else { continue }
-                guard listenAddresses.count < Self.maxAddresses else {
-                    throw Self.violation("has more than \(Self.maxAddresses) addresses")
-                }
+                guard listenAddresses.count < Self.maxAddresses,
+                    let address = try? Multiaddr(bytes: content)
+                else { continue }
                 listenAddresses.append(address)
             case Field.name:
-                guard let name = String(validating: content, as: UTF8.self), Multistream.isName(name) else {
-                    throw Self.violation("has a protocol without a possible name")
-                }
-                guard protocols.count < Self.maxProtocols else {
-                    throw Self.violation("has more than \(Self.maxProtocols) protocols")
-                }
+                // Of a name that this side could not propose it has no use.
+                guard protocols.count < Self.maxProtocols,
+                    let name = String(validating: content, as: UTF8.self), Multistream.isName(name)
+                else { continue }
                 protocols.append(name)
             case Field.observedAddress: observedAddress = try? Multiaddr(bytes: content)
             case Field.protocolVersion: protocolVersion = String(decoding: content, as: UTF8.self)
