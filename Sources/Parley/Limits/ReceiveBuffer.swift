@@ -29,7 +29,7 @@ extension Connection {
             // A stream's reader makes progress too.
             inbound.held.weight(at: now, notBefore: inbound.state.phase == .stream ? inbound.streamReadAt : 0)
         }
-        let streams = multiplexed?.held.weight(at: now) ?? 0
+        let streams = multiplexed?.weight(at: now) ?? 0
         return weight > .max - streams ? .max : weight + streams
     }
 }
@@ -87,7 +87,7 @@ extension Connection {
     /// Ends this connection and drops what it holds at once: all together hold too much.
     fileprivate func drop(beyond limit: Int) {
         let (held, reason, wasOver, readers) = inbound.withLock { inbound in
-            let held = inbound.held.bytes &+ (multiplexed?.held.bytes ?? 0)
+            let held = inbound.held.bytes &+ (multiplexed?.heldBytes ?? 0)
             let reason = ParleyError(
                 .receiveBufferFull,
                 "\(remoteAddress) holds \(held) unread bytes, and all peers together more than \(limit)"

@@ -65,6 +65,7 @@ extension Channels {
         takeChunk: (_ reserved: Int) -> Bool = { _ in true }
     ) throws(ParleyError) -> Int {
         let room = try room(for: bytes.count, in: channel, takeChunk: takeChunk)
+        if grantedTo.contains(channel) { grantedTo = [] }
         guard room > 0 else { return 0 }
         return try session.write(bytes.prefix(room), to: channel.id)
     }
@@ -82,7 +83,6 @@ extension Channels {
     ) throws(ParleyError) -> Int {
         if let end = channel.outputEnd { throw end.error }
         let room = try session.room(for: count, in: channel.id)
-        if grantedTo.contains(channel) { grantedTo = [] }
         let unsent = unsentStreamBytes
         while unsent + room > reservedBytes, takeChunk(reservedBytes) {
             reservedBytes += SendBudget.chunkBytes

@@ -19,7 +19,7 @@ struct Channels {
     /// The size of that block.
     var lenderBytes = 0
     /// What of ``heldBytes`` the node has counted.
-    var accounted = HeldBytes()
+    var accounted = 0
     /// The stream of this side's messages, and of the other's.
     var messagesOut: Channel?
     var messagesIn: Channel?
@@ -32,7 +32,7 @@ struct Channels {
     /// How many bytes of streams may be unsent without more of the node's budget.
     var reservedBytes = SendBudget.freeBytes
     /// The streams whose writers were woken when this connection had its turn and took a chunk. It is kept
-    /// until one of them asks for room.
+    /// until one of them writes: some ask for room first.
     var grantedTo: [Channel] = []
     /// Streams whose writers wait for the budget.
     var lackBudget: [Channel] = []
@@ -135,6 +135,15 @@ struct Channels {
     /// table does not count: its reader alone holds what it puts back.
     mutating func countHeld(_ bytes: Int, of channel: Channel) {
         if self.channel(channel.id) === channel { heldBytes += bytes }
+    }
+
+    /// The rank of this connection when one has to be dropped: of each stream its bytes, times the time for
+    /// which nothing of it was read. Reading one stream says nothing about the others. In milliseconds.
+    func weight(at now: UInt64) -> UInt64 {
+        all.reduce(0) { sum, channel in
+            let weight = HeldBytes(bytes: channel.received.count, since: channel.readAt).weight(at: now)
+            return weight > .max - sum ? .max : sum + weight
+        }
     }
 
     mutating func remove(_ id: MuxStreamID) {

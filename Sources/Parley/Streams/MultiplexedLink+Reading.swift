@@ -70,7 +70,7 @@ extension MultiplexedLink: SecuredLinkOwner {
     }
 
     /// Whether no more may arrive before the connection is open.
-    private var isFullEarly: Bool { isStarting && held.bytes + early.waitingBytes > Self.mostEarlyBytes }
+    private var isFullEarly: Bool { isStarting && heldBytes + early.waitingBytes > Self.mostEarlyBytes }
 
     /// Tells the owner what waits here and below.
     private func reportHeld() {

@@ -89,7 +89,7 @@ final class MultiplexedLink: @unchecked Sendable {
     deinit {
         channels.withLock { channels in
             channels.linkIsClosed()
-            node.heldBytes.subtract(channels.accounted.bytes, ordering: .relaxed)
+            node.heldBytes.subtract(channels.accounted, ordering: .relaxed)
         }
     }
 
@@ -107,18 +107,19 @@ final class MultiplexedLink: @unchecked Sendable {
     /// The link below, if it is a secured one.
     var secured: SecuredLink? { lower as? SecuredLink }
 
-    /// Counts what all streams hold. Under the lock. The time is in nanoseconds.
-    private func account(_ channels: inout Channels, at now: UInt64 = MonotonicTime.nanosecondsNow) {
-        let held = channels.heldBytes
-        guard held != channels.accounted.bytes else { return }
-        // What is less was read.
-        let hasProgress = held < channels.accounted.bytes
-        let grown = channels.accounted.change(to: held, hasProgress, at: now / 1_000_000)
+    /// Counts what all streams hold. Under the lock.
+    private func account(_ channels: inout Channels) {
+        let grown = channels.heldBytes - channels.accounted
+        guard grown != 0 else { return }
+        channels.accounted = channels.heldBytes
         node.heldBytes.add(grown, ordering: .relaxed)
     }
 
     /// What all streams hold. Any thread.
-    var held: HeldBytes { channels.withLock { $0.accounted } }
+    var heldBytes: Int { channels.withLock { $0.accounted } }
+
+    /// See ``Channels/weight(at:)``. Any thread.
+    func weight(at now: UInt64) -> UInt64 { channels.withLock { $0.weight(at: now) } }
 }
 
 // MARK: - What streams call. Any thread.
@@ -145,7 +146,7 @@ extension MultiplexedLink {
             let now = MonotonicTime.nanosecondsNow
             defer {
                 channels.settle(at: now, &effects)
-                account(&channels, at: now)
+                account(&channels)
             }
             return try body(&channels, now, &effects)
         }

@@ -841,6 +841,8 @@ struct ChannelsTests {
         let unsent = pair.dialer.unsentStreamBytes
         _ = try #require(try pair.dialer.open("/echo", at: pair.now))
         let proposed = pair.dialer.unsentStreamBytes - unsent
+        // Some ask for room before they write.
+        #expect(try pair.dialer.room(for: 1, in: stream, takeChunk: take) == 1)
         pair.dialer.settle(at: pair.now, &others)
         #expect(others.releasedBytes == 0)
         #expect(pair.dialer.reservedBytes == free + SendBudget.chunkBytes)
@@ -850,6 +852,22 @@ struct ChannelsTests {
         #expect(!pair.dialer.isShortOfBudget && effects.releasedBytes == 2 * SendBudget.chunkBytes)
         #expect(pair.dialer.reservedBytes == SendBudget.freeBytes)
         #expect(try pair.dialer.write([1], to: stream, takeChunk: take) == 1)
+    }
+
+    @Test func `reading one stream makes nothing younger that others hold`() throws {
+        var pair = Pair(Self.echo)
+        let (quiet, lively) = (try pair.open("/echo"), try pair.open("/echo"))
+        _ = try pair.dialer.write(patterned(100_000)[...], to: quiet)
+        let accepted = pair.carry().listener.accepted
+        #expect(accepted.count == 2)
+        for _ in 0..<10 {
+            pair.now += 1_000_000_000
+            _ = try pair.dialer.write([1, 2], to: lively)
+            _ = pair.carry()
+            #expect(try pair.listener.read(accepted[1], upTo: 1, at: pair.now) == .bytes([1]))
+        }
+        let (weight, held) = (pair.listener.weight(at: pair.now / 1_000_000), UInt64(100_000 * 10_000))
+        #expect(weight > held && weight < held + 200_000)
     }
 
     @Test func `a chunk whose writer has gone is given back when everything is sent`() throws {
