@@ -463,6 +463,38 @@ struct ResumeTests {
         #expect(status.st_mode & 0o7777 == mode)
     }
 
+    @Test("A folder in which something is missing stays open to its owner", arguments: [false, true])
+    func incomplete(hasAll: Bool) throws {
+        let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let folder = TargetFolder(root, overwrites: false, resumption: Resumption(sender: nil))
+        let metadata = Metadata(mode: 0o555, modified: Timestamp(seconds: 5, nanoseconds: 0))
+        try folder.makeFolder(RelativePath(checking: "d".utf8), metadata)
+        try folder.finish(hasAll: hasAll)
+        let status = try LocalPath(bytes: Array(target.path(of: "d").utf8)).status(following: false)
+        #expect(status.st_mode & 0o7777 == (hasAll ? 0o555 : 0o755))
+        chmod(target.path(of: "d"), 0o755)
+    }
+
+    @Test("A set-group-ID folder gives its bit to those in it, and they are completed all the same")
+    func setGroupID() throws {
+        chmod(target.url.path, 0o2775)
+        let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
+        let path = try RelativePath(checking: "d".utf8)
+        let metadata = Metadata(mode: 0o750, modified: Timestamp(seconds: 5, nanoseconds: 0))
+        func mode() throws -> mode_t {
+            let path = LocalPath(bytes: Array(target.path(of: "d").utf8))
+            return try path.status(following: false).st_mode & 0o7777
+        }
+        let first = TargetFolder(root, overwrites: false, resumption: Resumption(sender: nil))
+        try first.makeFolder(path, metadata)
+        first.leave()
+        #expect(try mode() == 0o3700)
+        let second = TargetFolder(root, overwrites: false, resumption: Resumption(sender: nil))
+        try second.makeFolder(path, metadata)
+        try second.finish(hasAll: true)
+        #expect(try mode() == 0o2750)
+    }
+
     @Test("A transfer without --resume completes what one with it has left", arguments: [true, false])
     func adopted(hasMetadata: Bool) throws {
         let root = try OpenFolder(LocalPath(bytes: Array(target.url.path.utf8)))
@@ -483,7 +515,7 @@ struct ResumeTests {
         #expect(try mode(of: "d") == 0o1700)
         let third = TargetFolder(root, overwrites: false)
         try third.makeFolder(path, hasMetadata ? own : nil)
-        try third.finish()
+        try third.finish(hasAll: true)
         #expect(mkdir(target.path(of: "new"), 0o777) == 0)
         let new = try mode(of: "new")
         #expect(try mode(of: "d") == (hasMetadata ? 0o751 : new))
@@ -503,7 +535,7 @@ struct ResumeTests {
             try folder.makeFolder(inner, metadata)
         }
         #expect(folder.made == [path: closed, inner: closed])
-        try folder.finish()
+        try folder.finish(hasAll: true)
         for name in ["d", "d/e"] {
             let status = try LocalPath(bytes: Array(target.path(of: name).utf8)).status(following: false)
             #expect(status.st_mode & 0o7777 == 0o555)

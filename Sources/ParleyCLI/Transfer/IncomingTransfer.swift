@@ -96,10 +96,9 @@ final class IncomingTransfer {
                 return await giveUp(error)
             }
         }
-        let stored = intake.storedEntries
-        let all = intake.entries + intake.problems + intake.missing.count
-        guard stored == all else {
+        guard hasAll else {
             report?.isIncomplete()
+            let (stored, all) = (intake.storedEntries, allEntries)
             // A single entry has had its line.
             guard all > 1 else { return .incomplete }
             if lines > Self.maxLines { Console.error("(\(lines - Self.maxLines) such lines were left out)") }
@@ -109,6 +108,11 @@ final class IncomingTransfer {
         report?.complete()
         return .stored
     }
+
+    /// Whether all that was announced or asked for is stored, if all has ended.
+    private var hasAll: Bool { intake.storedEntries == allEntries }
+
+    private var allEntries: Int { intake.entries + intake.problems + intake.missing.count }
 
     private func perform(_ action: TransferIntake.Action) async throws {
         do {
@@ -154,7 +158,7 @@ final class IncomingTransfer {
                 try await answer(.failed(entry: entry, reason))
             case .complete:
                 for name in intake.missing { show("\(name) was asked for, and \(sender) has not sent it") }
-                try target.finish()
+                try target.finish(hasAll: hasAll)
                 hasStored = true
                 let byteCount = report?.doneBytes ?? 0
                 try await answer(.stored(entries: intake.storedEntries, byteCount: byteCount))

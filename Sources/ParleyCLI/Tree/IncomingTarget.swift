@@ -13,7 +13,9 @@ protocol IncomingTarget: AnyObject {
         byteCount: Int?
     ) throws(Refusal) -> any IncomingContent
     /// Completes everything. When this returns, what was received outlasts a crash of the machine.
-    func finish() throws(Refusal)
+    ///
+    /// - Parameter hasAll: whether every entry is stored. Otherwise another transfer may bring the others.
+    func finish(hasAll: Bool) throws(Refusal)
     /// The transfer has broken off, and no file is open. Whole entries stay as they are.
     func leave()
 }

@@ -228,7 +228,9 @@ struct SourceTree {
     private func status(of place: SourcePlace) throws(SystemError) -> stat {
         guard options.follow else { return try place.status(following: false) }
         do { return try place.status(following: true) } catch {
-            // A link that leads nowhere can still be sent as a link.
+            // A link that leads nowhere can still be sent as a link. One whose end may not be looked at is a
+            // problem, as is a file that may not be read.
+            guard [ENOENT, ENOTDIR, ELOOP].contains(error.code) else { throw error }
             return try place.status(following: false)
         }
     }

@@ -32,7 +32,7 @@ final class StandardOutputTarget: IncomingTarget {
         return StandardOutputContent()
     }
 
-    func finish() throws(Refusal) {}
+    func finish(hasAll: Bool) throws(Refusal) {}
 }
 
 /// The bytes of that file.

@@ -53,7 +53,8 @@ final class TargetFolder: IncomingTarget {
         guard made[path] == nil, !adopted.keys.contains(path) else { return }
         guard let status = try? parent.status(of: name) else { return }
         // A transfer that has broken off has made it.
-        guard status.st_mode & 0o7777 == Self.unfinishedMode else { return }
+        // In a set-group-ID folder it has that bit, too.
+        guard status.st_mode & 0o7777 & ~setGroupID == Self.unfinishedMode else { return }
         adopted.updateValue(metadata, forKey: path)
     }
 
@@ -110,8 +111,12 @@ final class TargetFolder: IncomingTarget {
         return try PartFile(place, resuming: name.bytes, replacing: others, byteCount: byteCount)
     }
 
-    func finish() throws(Refusal) {
-        completeFolders(made.mapValues { Optional($0) }.merging(adopted) { own, _ in own }, keeping: 0)
+    func finish(hasAll: Bool) throws(Refusal) {
+        // What is missing may come later, so their owner may write to them.
+        completeFolders(
+            made.mapValues { Optional($0) }.merging(adopted) { own, _ in own },
+            keeping: hasAll ? 0 : 0o700
+        )
         guard cursor.root.sync() else { throw .system("what arrived cannot be completed", .last) }
     }
 
@@ -138,7 +143,9 @@ final class TargetFolder: IncomingTarget {
                 _ = futimens(folder.descriptor, times)
             }
             if let mode = metadata.map({ mode_t($0.mode) }) ?? newMode {
-                _ = fchmod(folder.descriptor, mode | kept)
+                var status = stat()
+                let inherited = fstat(folder.descriptor, &status) == 0 ? status.st_mode & setGroupID : 0
+                _ = fchmod(folder.descriptor, mode | kept | inherited)
             }
         }
         (made, adopted) = ([:], [:])
@@ -180,6 +187,9 @@ final class TargetFolder: IncomingTarget {
         Refusal("\"\(path.shown)\" exists already, as \(kind)")
     }
 }
+
+/// `S_ISGID`, which a folder inherits from the one around it.
+private let setGroupID: mode_t = 0o2000
 
 extension OpenFolder {
     /// The mode that new folders get here from the umask. A folder is made to see it, and removed: a look at
