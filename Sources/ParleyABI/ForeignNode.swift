@@ -115,11 +115,8 @@ final class ForeignNode: @unchecked Sendable {
 
     /// Closes the transport. No callback is called afterwards.
     func close() throws {
-        guard !handshakes.isCurrent else {
-            throw ParleyError(
-                .wouldDeadlock,
-                "closing the transport would wait for the handshake that calls it"
-            )
+        guard !HandshakeThreads.isCurrent else {
+            throw ParleyError(.wouldDeadlock, "closing a transport waits for handshakes, and this is one")
         }
         let what = "closing the transport"
         // First: a refused close changes nothing.

@@ -174,13 +174,13 @@ extension Timeouts {
 extension KeepAlive {
     /// Nil when keep-alive is turned off.
     fileprivate init?(_ foreign: parley_options) throws(ParleyError) {
-        if foreign.keepalive_idle_s == -1 { return nil }
         self.init()
         let seconds = 0...Int32(Self.seconds.upperBound)
         let idle = try checked(foreign.keepalive_idle_s, "keepalive_idle_s", in: -1...seconds.upperBound)
         let interval = try checked(foreign.keepalive_interval_s, "keepalive_interval_s", in: seconds)
         let counts = 0...Int32(Self.counts.upperBound)
         let count = try checked(foreign.keepalive_count, "keepalive_count", in: counts)
+        if idle == -1 { return nil }
         if idle > 0 { self.idle = .seconds(Int64(idle)) }
         if interval > 0 { self.interval = .seconds(Int64(interval)) }
         if count > 0 { self.count = Int(count) }

@@ -153,8 +153,9 @@ final class HandshakeThreads: Sendable {
         return job
     }
 
-    /// Whether the caller runs on one of these threads.
-    var isCurrent: Bool { pthread_getspecific(workerKey) == Unmanaged.passUnretained(self).toOpaque() }
+    /// Whether the caller runs on such a thread, of whatever transport: two that wait for one another's
+    /// handshakes would wait for ever.
+    static var isCurrent: Bool { pthread_getspecific(workerKey) != nil }
 }
 
 private let workerKey: pthread_key_t = {

@@ -172,7 +172,7 @@ public func parley_peer_close(_ transport: OpaquePointer?, _ peer: parley_peer, 
             let what = "closing peer \(peer)"
             try checkMayBlock(what)
             // It would wait for on_disconnect, which waits for the handshake.
-            if connection.isInHandshakeCallback, try node(transport).handshakes.isCurrent {
+            if connection.isInHandshakeCallback, HandshakeThreads.isCurrent {
                 throw ParleyError(.wouldDeadlock, "\(what) would wait for its handshake")
             }
         }

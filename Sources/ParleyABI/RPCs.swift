@@ -108,7 +108,7 @@ public func parley_rpc_retain(
     _ rpc: UnsafePointer<parley_rpc>?,
     _ out: UnsafeMutablePointer<parley_rpc>?
 ) -> Int32 {
-    status {
+    let code = status {
         let out = try output(out, "out")
         let found = try unreleased(rpc)
         var kept = found.rpc
@@ -124,6 +124,9 @@ public func parley_rpc_retain(
         }
         out.pointee = kept
     }
+    // Releasing it then does nothing.
+    if code < 0, let out, UnsafePointer(out) != rpc { out.pointee = parley_rpc() }
+    return code
 }
 
 /// See parley.h.

@@ -9,7 +9,8 @@ public func parley_create(
     _ options: UnsafePointer<parley_options>?,
     _ out: UnsafeMutablePointer<OpaquePointer?>?
 ) -> Int32 {
-    outcome {
+    out?.pointee = nil
+    return outcome {
         var foreign = parley_options()
         do {
             try foreign.read(options)

@@ -280,6 +280,79 @@ static void limits(void) {
     free_pair(pair);
 }
 
+/* ---- The end ---- */
+
+enum { unanswered = 1000 };
+
+typedef struct last_calls {
+    event answers, writable, ends;
+    bool is_over;
+} last_calls;
+
+/* On the loop's thread, and never behind on_disconnect. */
+static void note_answer(
+    parley_transport *transport, parley_peer peer, const parley_answer *answer_, void *argument) {
+    last_calls *it = (last_calls *)argument;
+    char name[32] = "";
+    (void)peer;
+    CHECK(answer_->result != PARLEY_OK && !it->is_over);
+    CHECK(pthread_getname_np(pthread_self(), name, sizeof name) == 0);
+    CHECK_CONTAINS(name, "parley loop");
+    CHECK_CODE(parley_close(transport), PARLEY_EDEADLK);
+    event_add(&it->answers, 1);
+}
+
+static void note_last_writable(parley_transport *transport, parley_peer peer, void *argument) {
+    last_calls *it = (last_calls *)argument;
+    (void)transport;
+    (void)peer;
+    CHECK(!it->is_over);
+    event_add(&it->writable, 1);
+}
+
+static void note_disconnect(
+    parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata) {
+    last_calls *it = (last_calls *)userdata;
+    (void)transport;
+    (void)peer;
+    (void)reason;
+    (void)message;
+    CHECK_INT(event_count(&it->answers), unanswered);
+    CHECK_INT(event_count(&it->writable), 1);
+    it->is_over = true;
+    event_add(&it->ends, 1);
+}
+
+/* Whoever ends a connection: nothing about the peer is called behind on_disconnect. */
+static void ends(int way) {
+    last_calls it = {EVENT_INIT, EVENT_INIT, EVENT_INIT, false};
+    parley_options server = loopback(), client = loopback();
+    pair pair;
+    int index;
+    client.on_disconnect = note_disconnect;
+    client.userdata = &it;
+    client.max_open_requests = unanswered;
+    pair = connected(&server, &client);
+    for (index = 0; index < unanswered; index++) {
+        CHECK_OK(parley_request_async(
+            pair.client, pair.to_server, "?", 1, PARLEY_FOREVER, note_answer, &it));
+    }
+    /* There is no place for another one. */
+    CHECK_CODE(
+        parley_request_async(pair.client, pair.to_server, "?", 1, PARLEY_FOREVER, note_answer, &it),
+        PARLEY_EAGAIN);
+    CHECK_OK(parley_when_writable(pair.client, pair.to_server, note_last_writable, &it));
+    switch (way) {
+    case 0: CHECK_OK(parley_peer_close(pair.client, pair.to_server, 0)); break;
+    case 1: CHECK_OK(parley_peer_close(pair.server, pair.to_client, 0)); break;
+    case 2: CHECK_OK(parley_ban(pair.client, "127.0.0.1", 1)); break;
+    default: CHECK_OK(parley_close(pair.client)); break;
+    }
+    CHECK_REACHES(&it.ends, 1);
+    free_pair(pair);
+    CHECK_INT(event_count(&it.answers), unanswered);
+}
+
 static void other_forms(void) {
     parley_options options = loopback();
     parley_answer answer_;
@@ -305,6 +378,8 @@ int main(void) {
     callbacks();
     trying("limits");
     limits();
+    trying("the end");
+    for (int way = 0; way < 4; way++) ends(way);
     trying("other wire forms");
     other_forms();
     return 0;

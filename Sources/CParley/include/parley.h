@@ -276,7 +276,8 @@ typedef struct parley_decoder {
     const char *name; /* for error messages */
     parley_stream_form stream_form;
     void *userdata;   /* passed to `create` */
-    /* Called once, when no transport and no connection uses the wire form any more. May be NULL. */
+    /* Called once, when nothing uses the wire form any more. That may be after parley_free(), on any thread,
+     * when an RPC or a stream of a peer is released after that; `destroy` too. May be NULL. */
     void (*destroy_userdata)(void *userdata);
 
     void *(*create)(void *userdata); /* returns a new state, or NULL if it needs none; may be NULL */
@@ -467,8 +468,9 @@ typedef struct parley_options {
      * remote side closed it, PARLEY_ECLOSED when this side did, or the error. A side that still sends while
      * the remote side closes in an orderly way gets everything that was sent to it, but the reason may be
      * PARLEY_ECONNRESET, and what it has not read of a stream is then read through parley_rpc_body() alone:
-     * the number of the peer is gone. `message` describes the reason in a sentence, escaped as in
-     * parley_last_error(); valid during the call. On the loop's thread. */
+     * the number of the peer is gone. It is the last callback about the peer, but for those of streams that
+     * live on. `message` describes the reason in a sentence, escaped as in parley_last_error(); valid during
+     * the call. On the loop's thread. */
     void (*on_disconnect)(
         parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
 
@@ -1341,7 +1343,9 @@ int parley_peer_stream_abort(parley_transport *transport, parley_peer_stream str
 
 /* ---- Files as streams ---------------------------------------------------------------------------------- */
 
-/* The library opens files, writes them and completes them on disk on worker threads, never on a loop. */
+/* The library opens files, writes them and completes them on disk on libuv's worker threads, never on a loop.
+ * A program that uses libuv has them in common with it (UV_THREADPOOL_SIZE, 4 by default): there it must not
+ * call a function that blocks on a file, which would wait for a thread that is free. */
 
 /*
  * Sends a file or a part of it as one stream. The kernel moves the bytes where it can (sendfile(2)). A

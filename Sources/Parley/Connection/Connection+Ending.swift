@@ -40,14 +40,18 @@ extension Connection {
     /// Ends at once. All waits end with `reason`. Complete messages are still delivered. Any thread.
     func fail(_ reason: ParleyError) { apply(.fail(reason)) }
 
-    /// Opens the connection after handshake and `onPeer`.
+    /// Opens the connection after handshake and `onPeer`. ``wakeDialers()`` follows.
     ///
-    /// - Returns: the waiters for this opening; nil when the connection has ended meanwhile. The caller wakes
-    ///   them as soon as the decoder gets what arrives.
-    func open() -> WaitQueue.Woken? {
-        outbound.withLock { outbound in
-            outbound.lifecycle.apply(.open).isEmpty ? nil : outbound.openOrEndWaiters.wakeAll()
+    /// - Returns: false when the connection has ended meanwhile.
+    func open() -> Bool { outbound.withLock { !$0.lifecycle.apply(.open).isEmpty } }
+
+    /// Wakes those who wait for the connection to open: the decoder gets what arrives. Any thread.
+    func wakeDialers() {
+        let woken = outbound.withLock { outbound in
+            outbound.isDecoding = true
+            return outbound.openOrEndWaiters.wakeAll()
         }
+        woken.resume()
     }
 
     /// Records that `onPeer` begins: an end that begins from here on calls `onDisconnect` when that has
@@ -96,7 +100,7 @@ extension Connection {
     ///
     /// - Throws: the error that ended them; ``ParleyError`` `cancelled` when the task was cancelled.
     func waitUntilOpen() async throws {
-        let isInTime = await outbound.wait(at: OpenOrEnd(), unless: { !$0.lifecycle.isStarting })
+        let isInTime = await outbound.wait(at: OpenOrEnd(), unless: \.isOpenOrEnded)
         guard isInTime else {
             let reason = ParleyError.cancelled("dialing \(remoteAddress)")
             fail(reason)
@@ -107,7 +111,7 @@ extension Connection {
 
     /// Calls `completion` once, on the loop's thread, when handshake and `onPeer` are over.
     func whenOpen(_ completion: @escaping @Sendable () -> Void) {
-        if !whenWoken(unless: { !$0.lifecycle.isStarting }, completion) { loop.execute(completion) }
+        if !whenWoken(unless: \.isOpenOrEnded, completion) { loop.execute(completion) }
     }
 
     /// Calls `completion` once, on the loop's thread, when the connection has ended and the observer was
@@ -153,6 +157,12 @@ extension Connection {
         guard !actions.isEmpty else { return }
         if let end { changeIntake(actions, end) }
         if let end, let multiplexed { endStreams(of: multiplexed, actions, end) }
+        // Before the loop's thread hears of the end: what they call comes before `onDisconnect`.
+        if let (callers, reason) = outcome.unanswerable {
+            for caller in callers { tell(caller, .failure(reason)) }
+        }
+        let isOver = actions.contains(.tellNode)
+        if !isOver { outcome.woken.resume() }
         if actions.contains(.beginClosing) { loop.perform { [self] in beginClosing() } }
         if actions.contains(.beginAbort) { loop.perform { [self] in apply(.beginAbort) } }
         if actions.contains(.startCloseTimer) { startCloseTimer() }
@@ -162,10 +172,7 @@ extension Connection {
         if actions.contains(.closeLink) { beginAbort(resetsIfCutOff: actions.contains(.resetIfCutOff)) }
         if actions.contains(.tellNode), let end { node.connectionEnded(self, end) }
         // Last: the connection's place is free before those who wait for its end are woken.
-        outcome.woken.resume()
-        if let (callers, reason) = outcome.unanswerable {
-            for caller in callers { tell(caller, .failure(reason)) }
-        }
+        if isOver { outcome.woken.resume() }
         if actions.contains(.tellDisconnect), let end { node.tellDisconnect(self, end.reason) }
     }
 
@@ -256,12 +263,18 @@ extension Connection {
             return (inbound.intake.awaitsInbox, inbound.held.bytes)
         }
         let isKept = hasUndelivered && node.keepUndelivered(of: self)
-        if heldBytes > 0 || multiplexed.map({ $0.held.bytes > 0 }) == true { node.keepHolder(self) }
+        if heldBytes > 0 || multiplexed.map({ $0.heldBytes > 0 }) == true { node.keepHolder(self) }
         // Otherwise handshakeReturned() does it. Whoever waits in the handshake was woken when the end began.
-        if !isInHandshake { finishEnding() }
-        // The node is closing: these messages have nowhere to go, and the event of this end is not to wait
-        // for them.
-        if hasUndelivered, !isKept { dropUndelivered() }
+        guard !isInHandshake else { return }
+        // Behind what the loop is to call already: `onDisconnect` is the last that is called about a
+        // connection.
+        let finish: @Sendable () -> Void = { [self] in
+            finishEnding()
+            // The node is closing: these messages have nowhere to go, and the event of this end is not to
+            // wait for them.
+            if hasUndelivered, !isKept { dropUndelivered() }
+        }
+        if !loop.execute(finish) { finish() }
     }
 
     /// What an ended connection with undelivered messages costs beside these, roughly. It counts as held:
@@ -327,6 +340,8 @@ extension Connection {
 }
 
 extension Connection.Outbound {
+    fileprivate var isOpenOrEnded: Bool { isDecoding || lifecycle.end != nil }
+
     /// What follows from an event, done after the lock is released.
     fileprivate struct Outcome: ~Copyable {
         let actions: Lifecycle.Actions

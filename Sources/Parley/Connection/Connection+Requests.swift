@@ -142,8 +142,7 @@ extension Connection {
         return try answer.get()
     }
 
-    /// Sends a request, and calls `function` once with the answer: on the loop's thread, unless the loop has
-    /// stopped. Never waits.
+    /// Sends a request, and calls `function` once with the answer, on the loop's thread. Never waits.
     ///
     /// - Parameter timeout: nil waits for ever.
     /// - Throws: `wouldBlock` when the request would have to wait, and as a message. `function` is not called
@@ -154,13 +153,18 @@ extension Connection {
         _ function: @escaping @Sendable (Result<ArraySlice<UInt8>, ParleyError>) -> Void
     ) throws(ParleyError) {
         let deadline = timeout.map { MonotonicTime.millisecondsNow &+ $0.inMilliseconds } ?? .max
-        let caller = RequestCaller(
-            .function { [loop] answer in
-                if !loop.execute({ function(answer) }) { function(answer) }
-            }
+        let caller = RequestCaller()
+        caller.waiter = .function(
+            loop.promise { [self] in if let answer = answer(to: caller) { function(answer) } }
         )
-        if let refusal = try submit(request: message, caller, until: deadline, nil) {
-            throw refused("a request to", refusal)
+        do throws(ParleyError) {
+            if let refusal = try submit(request: message, caller, until: deadline, nil) {
+                throw refused("a request to", refusal)
+            }
+        } catch {
+            caller.waiter = nil
+            loop.breakPromise()
+            throw error
         }
     }
 }

@@ -132,6 +132,8 @@ public class Connection: @unchecked Sendable {
         var refused: SendQueue.Wait.Mask = []
         /// Whether the handshake's callback runs on another thread; see ``handshakeBegins()``.
         var isInHandshakeCallback = false
+        /// Whether the decoder gets what arrives: the loop has heard that the connection is open.
+        var isDecoding = false
         /// The socket for direct writes by a sender's thread. Nil when there is none or it is about to close.
         var socket: Int32? {
             get { socketOrNone < 0 ? nil : socketOrNone }

@@ -9,10 +9,11 @@ final class RequestCaller: @unchecked Sendable {
         /// A task that works while it waits, and the number under which it is woken.
         case working(any WorkingWaiter, UInt64)
         case thread(ThreadParker)
-        case function(@Sendable (Answer) -> Void)
+        /// It looks at ``answer`` itself.
+        case function(@Sendable () -> Void)
     }
 
-    /// Nil while a task does not wait yet: it sends the request first.
+    /// Nil while a task does not wait yet: it sends the request first. And once the caller is told.
     var waiter: Waiter?
     /// The request's number; nil until it is sent.
     var number: UInt32?
@@ -27,13 +28,13 @@ extension Connection {
     func tell(_ caller: RequestCaller, _ answer: RequestCaller.Answer) {
         let waiter = outbound.withLock { _ in
             caller.answer = answer
-            return caller.waiter
+            return caller.waiter.take()
         }
         switch waiter {
         case .task(let continuation): continuation.resume(returning: answer)
         case .working(let worker, let ticket): worker.wake(ticket)
         case .thread(let parker): parker.wake()
-        case .function(let function): function(answer)
+        case .function(let function): function()
         case nil: break
         }
     }

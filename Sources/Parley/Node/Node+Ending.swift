@@ -122,16 +122,20 @@ extension LoopContext: EndOfTurn {
 extension Node {
     /// Registers how to stop a listener or a dial.
     ///
-    /// - Parameter stop: called on the thread of `loop`.
+    /// - Parameters:
+    ///   - stop: called on the thread of `loop`.
+    ///   - untilEnded: waits, after that, for an end that takes time.
     /// - Returns: false when the node is closing; nothing new may start then.
     func register(
         _ object: AnyObject,
         on loop: EventLoop,
-        stop: @escaping @Sendable () -> Void
+        stop: @escaping @Sendable () -> Void,
+        untilEnded: (@Sendable () async -> Void)? = nil
     ) -> Bool {
         state.withLock { state in
             guard state.closing == nil else { return false }
-            state.stopActions[ObjectIdentifier(object)] = StopAction(loop: loop, call: stop)
+            let action = StopAction(loop: loop, call: stop, untilEnded: untilEnded)
+            state.stopActions[ObjectIdentifier(object)] = action
             return true
         }
     }
@@ -170,6 +174,7 @@ extension Node {
         // The stop actions run first on the loops' threads: a connection that they just let in is adopted and
         // ended by now.
         _ = await state.wait(in: \.emptyWaiters, unless: { $0.connections.isEmpty })
+        for stop in stopActions { await stop.untilEnded?() }
         // The last events of peers are offered on the loops' threads.
         if options.peerEventCapacity > 0 {
             for context in contexts { await context.loop.hasRunWhatWasSubmitted() }

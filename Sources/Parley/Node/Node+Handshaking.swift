@@ -92,24 +92,26 @@ extension Node {
     /// Opens the connection after handshake and `onPeer`, unless it has ended since.
     private func open(_ connection: Connection) {
         applyDuplicateRule(to: connection)
-        let woken = connection.open()
+        let isOpen = connection.open()
         let hasRoom = state.withLock { state in
-            if woken != nil, !connection.isOutbound { state.admission.handshakeDone() }
+            if isOpen, !connection.isOutbound { state.admission.handshakeDone() }
             state.connections.change(connection.number) { $0.handshake = .over }
             return state.endAcceptPause()
         }
         if hasRoom { acceptAgain() }
-        guard let woken else { return }
+        guard isOpen else { return }
         log(.info, .peerConnected, connection)
-        // Used once: by the loop's thread, or here when that has stopped.
-        nonisolated(unsafe) let waiters = woken
         let begin: @Sendable () -> Void = { [self] in
             tellConnected(connection)
             connection.finishHandshake()
             // Only now: what a dialer reads is no longer the handshake's.
-            waiters.resume()
+            connection.wakeDialers()
             askWhoIs(connection)
         }
-        if connection.loop.isCurrent { begin() } else if !connection.loop.execute(begin) { waiters.resume() }
+        if connection.loop.isCurrent {
+            begin()
+        } else if !connection.loop.execute(begin) {
+            connection.wakeDialers()
+        }
     }
 }

@@ -115,6 +115,8 @@ package final class Node: @unchecked Sendable {
         /// The loop on whose thread it is called.
         let loop: EventLoop
         let call: @Sendable () -> Void
+        /// Waits until what was stopped has ended; nil when it ends in the call.
+        let untilEnded: (@Sendable () async -> Void)?
     }
 
     /// - Parameter loops: the number of event loops, over which the connections are spread.

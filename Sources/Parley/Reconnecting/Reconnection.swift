@@ -101,6 +101,12 @@ public final class Reconnection: Sendable {
         return if case .dialed(let peer) = current { peer } else { nil }
     }
 
+    /// Waits until its task, which holds the transport, has ended.
+    fileprivate func untilEnded() async {
+        cancel()
+        await state.withLock { $0.task }?.value
+    }
+
     fileprivate func start(on transport: any Transport) {
         let task = LibraryThread.withSignalsBlocked { Task { await run(on: transport) } }
         let isOver = state.withLock { state in
@@ -135,7 +141,6 @@ public final class Reconnection: Sendable {
         }
         let woken = state.withLock { state in
             state.isOver = true
-            state.task = nil
             return state.waiters.wakeAll()
         }
         woken.resume()
@@ -234,7 +239,12 @@ extension Transport {
         }
         let reconnection = Reconnection(to: address, target.id, backoff: backoff)
         if let node,
-            !node.register(reconnection, on: node.loop, stop: { reconnection.cancel() })
+            !node.register(
+                reconnection,
+                on: node.loop,
+                stop: { reconnection.cancel() },
+                untilEnded: { await reconnection.untilEnded() }
+            )
         {
             throw ParleyError(.closed, "the transport is closed")
         }
