@@ -469,8 +469,8 @@ typedef struct parley_options {
      * the remote side closes in an orderly way gets everything that was sent to it, but the reason may be
      * PARLEY_ECONNRESET, and what it has not read of a stream is then read through parley_rpc_body() alone:
      * the number of the peer is gone. It is the last callback about the peer, but for those of streams that
-     * live on. `message` describes the reason in a sentence, escaped as in parley_last_error(); valid during
-     * the call. On the loop's thread. */
+     * live on, and of functions that other threads pass while it ends. `message` describes the reason in a
+     * sentence, escaped as in parley_last_error(); valid during the call. On the loop's thread. */
     void (*on_disconnect)(
         parley_transport *transport, parley_peer peer, int reason, const char *message, void *userdata);
 

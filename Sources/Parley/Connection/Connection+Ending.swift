@@ -266,8 +266,8 @@ extension Connection {
         if heldBytes > 0 || multiplexed.map({ $0.heldBytes > 0 }) == true { node.keepHolder(self) }
         // Otherwise handshakeReturned() does it. Whoever waits in the handshake was woken when the end began.
         guard !isInHandshake else { return }
-        // Behind what the loop is to call already: `onDisconnect` is the last that is called about a
-        // connection.
+        // Behind what those were told who waited: `onDisconnect` is the last that is called about a
+        // connection, unless another thread asks for something just now.
         let finish: @Sendable () -> Void = { [self] in
             finishEnding()
             // The node is closing: these messages have nowhere to go, and the event of this end is not to

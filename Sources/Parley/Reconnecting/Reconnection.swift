@@ -108,12 +108,12 @@ public final class Reconnection: Sendable {
     }
 
     fileprivate func start(on transport: any Transport) {
-        let task = LibraryThread.withSignalsBlocked { Task { await run(on: transport) } }
-        let isOver = state.withLock { state in
-            state.task = task
-            return state.isOver
+        LibraryThread.withSignalsBlocked {
+            state.withLock { state in
+                // The transport may be closing already: it would not know of the task.
+                if !state.isOver { state.task = Task { await run(on: transport) } }
+            }
         }
-        if isOver { task.cancel() }
     }
 
     private func run(on transport: any Transport) async {

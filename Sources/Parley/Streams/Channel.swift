@@ -22,6 +22,8 @@ final class Channel: @unchecked Sendable {
     /// When a byte was last read, when the first unread one came, or when this side closed the stream, in
     /// milliseconds.
     var readAt: UInt64
+    /// When it was opened, in milliseconds.
+    let openedAt: UInt64
     /// Since when a writer finds no room, in milliseconds; `.max` while there is room.
     var blockedSince = UInt64.max
 
@@ -130,6 +132,7 @@ final class Channel: @unchecked Sendable {
         self.isOutbound = isOutbound
         self.phase = phase
         readAt = now
+        openedAt = now
     }
 
     /// Whether both sides agree on the protocol.

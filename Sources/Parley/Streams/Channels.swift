@@ -140,8 +140,11 @@ struct Channels {
     /// The rank of this connection when one has to be dropped: of each stream its bytes, times the time for
     /// which nothing of it was read. Reading one stream says nothing about the others. In milliseconds.
     func weight(at now: UInt64) -> UInt64 {
-        all.reduce(0) { sum, channel in
-            let weight = HeldBytes(bytes: channel.received.count, since: channel.readAt).weight(at: now)
+        guard heldBytes > 0 else { return 0 }
+        return channels.reduce(0) { sum, channel in
+            guard let channel, !channel.received.isEmpty else { return sum }
+            let since = channel.isNegotiated ? channel.readAt : channel.openedAt
+            let weight = HeldBytes(bytes: channel.received.count, since: since).weight(at: now)
             return weight > .max - sum ? .max : sum + weight
         }
     }
