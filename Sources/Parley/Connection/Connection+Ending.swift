@@ -274,7 +274,7 @@ extension Connection {
             // wait for them.
             if hasUndelivered, !isKept { dropUndelivered() }
         }
-        if !loop.execute(finish) { finish() }
+        if !loop.hasSubmissions || !loop.execute(finish) { finish() }
     }
 
     /// What an ended connection with undelivered messages costs beside these, roughly. It counts as held:

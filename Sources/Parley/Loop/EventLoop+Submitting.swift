@@ -53,6 +53,9 @@ extension EventLoop {
         turn.pointee.endOfNextTurn.append(object)
     }
 
+    /// Whether the loop's own thread has submitted something that has not run. The loop's thread only.
+    var hasSubmissions: Bool { !turn.pointee.ownSubmissions.isEmpty }
+
     func submit(_ submission: Submission) -> Bool {
         if isCurrent {
             guard !refusesSubmissions else { return false }
