@@ -98,6 +98,7 @@ import Testing
             }
             let connection = try #require(server.peers.first as? Connection)
             try await eventually { connection.statistics.traffic.bytesReceived >= 13 }
+            #expect(connection.outbound.withLock { $0.queue.lastHanded } == 0, "they are no activity")
             await connection.look(behind: 7_200_000)
             #expect(try await ends.next().code == .idle)
         }

@@ -838,6 +838,8 @@ struct ChannelsTests {
         #expect(!pair.dialer.isShortOfBudget && stream.waiters.epoch != epoch)
         // Until the writer has run, whatever else happens on the connection leaves it its chunk.
         var others = Channels.Effects()
+        pair.dialer.settle(at: pair.now, &others)
+        #expect(others.releasedBytes == 0)
         let unsent = pair.dialer.unsentStreamBytes
         _ = try #require(try pair.dialer.open("/echo", at: pair.now))
         let proposed = pair.dialer.unsentStreamBytes - unsent
